@@ -1,0 +1,1 @@
+"""What a user directory is, whoever provides it: pure, without I/O."""

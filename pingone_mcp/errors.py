@@ -1,0 +1,94 @@
+"""The failures a person or a model may read.
+
+    Problem                  what went wrong, and what to do next
+    ├── Unconfigured         a setting is missing or wrong
+    ├── Refused              refused here, before any request was sent
+    └── UpstreamProblem      PingOne, or the way to it
+        ├── NotAuthenticated     401, or the token request was refused
+        ├── NotPermitted         403
+        ├── NotFound             404
+        ├── FilterRefused        400 INVALID_FILTER
+        ├── RequestRefused       any other 4xx
+        ├── RateLimited          429 beyond the patience of one call
+        ├── Unreachable          no answer: DNS, TLS, connection, time-out
+        ├── ServerFailed         5xx beyond the patience of one call
+        └── UnexpectedAnswer     an answer that is not what PingOne documents
+
+Everything else that is raised is a bug: it is masked at the edge and logged.
+No text of a directory and no text of PingOne's error bodies ever enters a Problem;
+the sentences are ours (`code` values are checked against the documented ones).
+"""
+
+from __future__ import annotations
+
+
+class Problem(Exception):
+    """State what went wrong (`what`), what to do about it (`next_step`), and how to find it in PingOne's logs.
+
+    `code` is PingOne's documented error code, or a short name of ours in capitals.
+    """
+
+    def __init__(
+        self, what: str, next_step: str = "", *, code: str | None = None, correlation_id: str | None = None
+    ) -> None:
+        self.what = what
+        self.next_step = next_step
+        self.code = code
+        self.correlation_id = correlation_id
+        super().__init__(what, next_step)
+
+    def __str__(self) -> str:
+        parts = [self.what, self.next_step]
+        if self.code:
+            parts.append(f"[{self.code}]")
+        if self.correlation_id:
+            parts.append(f"(correlation id {self.correlation_id})")
+        return " ".join(part for part in parts if part)
+
+
+class Unconfigured(Problem):
+    """A setting is missing or wrong; the text names each one."""
+
+
+class Refused(Problem):
+    """An argument, a cursor or a path was refused before any request was sent."""
+
+
+class UpstreamProblem(Problem):
+    """PingOne refused or failed, or could not be reached."""
+
+
+class NotAuthenticated(UpstreamProblem):
+    """The credentials or the token were not accepted (401, or a refused token request)."""
+
+
+class NotPermitted(UpstreamProblem):
+    """The worker application may not do this (403)."""
+
+
+class NotFound(UpstreamProblem):
+    """There is no such resource (404)."""
+
+
+class FilterRefused(UpstreamProblem):
+    """PingOne does not support the filter (400 with detail INVALID_FILTER)."""
+
+
+class RequestRefused(UpstreamProblem):
+    """PingOne refused the request (any other 4xx)."""
+
+
+class RateLimited(UpstreamProblem):
+    """PingOne asked for a longer pause than one call may take (429)."""
+
+
+class Unreachable(UpstreamProblem):
+    """No answer arrived: name resolution, TLS, connection or time-out."""
+
+
+class ServerFailed(UpstreamProblem):
+    """PingOne kept failing (5xx)."""
+
+
+class UnexpectedAnswer(UpstreamProblem):
+    """An answer that is not what PingOne documents: not JSON, cut short, or a link that leads elsewhere."""

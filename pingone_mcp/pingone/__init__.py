@@ -1,0 +1,1 @@
+"""PingOne as a provider of a user directory: all that knows PingOne."""

@@ -1,0 +1,1 @@
+"""A small PingOne in this process, for demos, tests and evaluation."""

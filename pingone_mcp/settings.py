@@ -1,0 +1,285 @@
+"""Everything a person configures, and the one place that reads the environment.
+
+Values come from environment variables, or from a file named explicitly (`--env-file`). A `.env` in
+the current folder is never read: a workspace that somebody opens could send the secret elsewhere.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from pingone_mcp.errors import Unconfigured
+
+Region = Literal["NA", "CA", "EU", "AU", "SG", "AP"]
+AuthMethod = Literal["client_secret_basic", "client_secret_post"]
+
+# Top-level domain per region: PingOne Platform API, "PingOne API domains".
+TOP_LEVEL_DOMAINS: dict[Region, str] = {
+    "NA": "com",
+    "CA": "ca",
+    "EU": "eu",
+    "AU": "com.au",
+    "SG": "sg",
+    "AP": "asia",
+}
+ALL = "all"
+_PREFIX = "PINGONE_"
+_UUID_EXAMPLE = "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One worker application and the environments it serves: all that a provider needs to know.
+
+    `api_base` ends with `/v1`, without a trailing slash. `environments` is None for "every one that the
+    credentials see"; `populations` is empty for all. Times are seconds.
+    """
+
+    environment_id: str
+    client_id: str
+    client_secret: SecretStr
+    api_base: str
+    token_url: str
+    cache_dir: Path
+    region: str = "NA"
+    auth_method: AuthMethod = "client_secret_basic"
+    environments: tuple[str, ...] | None = None
+    populations: tuple[str, ...] = ()
+    attributes: dict[str, str] = field(default_factory=dict[str, str])
+    page_size: int = 200
+    retry_seconds: float = 30.0
+
+
+class Settings(BaseSettings):
+    """The variables of README.md's settings table; each field is `PINGONE_` + its name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_file=None, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    # `sandbox` comes first: the validators of the required ones look at it.
+    sandbox: bool = Field(
+        False, description="`1`: serve the embedded sample company; no credentials needed.", examples=["1"]
+    )
+    environment_id: str = Field(
+        "",
+        validate_default=True,
+        description="Environment that holds the worker application; also the directory served unless "
+        "`PINGONE_ENVIRONMENTS` says otherwise.",
+        examples=[_UUID_EXAMPLE],
+    )
+    client_id: str = Field(
+        "", validate_default=True, description="The worker application's client id.", examples=[_UUID_EXAMPLE]
+    )
+    client_secret: SecretStr = Field(
+        SecretStr(""),
+        validate_default=True,
+        description="The worker application's client secret.",
+        examples=["the secret shown on the application's Overview tab"],
+    )
+    environments: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated environment ids to serve, or `all`; default: the one above.",
+        examples=["all"],
+    )
+    populations: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated population ids to serve; default: all.", examples=[_UUID_EXAMPLE]
+    )
+    region: Region = Field(
+        "NA", description="Region of the organization: `NA` `CA` `EU` `AU` `SG` `AP`.", examples=["EU"]
+    )
+    auth_method: AuthMethod = Field(
+        "client_secret_basic",
+        description="Token endpoint authentication of the application: `client_secret_basic` or `client_secret_post`.",
+        examples=["client_secret_basic"],
+    )
+    custom_domain: str | None = Field(
+        None, description="Custom domain of the auth host, where one is set up.", examples=["login.example.com"]
+    )
+    api_url: str | None = Field(
+        None,
+        description="Overrides the API base. Plain http only for this machine.",
+        examples=["http://127.0.0.1:8010/v1"],
+    )
+    auth_url: str | None = Field(
+        None,
+        description="Overrides the auth base. Plain http only for this machine.",
+        examples=["http://127.0.0.1:8010"],
+    )
+    cache_dir: Path | None = Field(
+        None,
+        description="Folder of the token cache; default: the platform's user cache folder.",
+        examples=["~/.cache/pingone-mcp"],
+    )
+    attributes: dict[str, str] = Field(
+        {"department": "department", "manager": "manager"},
+        description="JSON: unified field (`department`, `manager`) -> custom attribute that holds it.",
+        examples=['{"department":"costCentre"}'],
+    )
+    page_size: int = Field(
+        200, ge=1, le=1000, description="Users asked for per request to PingOne (1 to 1000).", examples=["200"]
+    )
+    answer_characters: int = Field(
+        20_000, ge=2_000, le=400_000, description="Size budget of one answer to the assistant.", examples=["20000"]
+    )
+    answer_seconds: float = Field(
+        4.0, gt=0, le=300, description="Time budget of one answer to the assistant.", examples=["4"]
+    )
+    retry_seconds: float = Field(
+        30.0, ge=0, le=300, description="Longest total wait for retries of one request.", examples=["30"]
+    )
+    allow_writes: bool = Field(False, description="Offer writes (each confirmed by a person).", examples=["1"])
+    allow_production_writes: bool = Field(
+        False, description="Also in environments of type PRODUCTION.", examples=["1"]
+    )
+
+    @field_validator("environment_id", "client_id", "client_secret", mode="after")
+    @classmethod
+    def _required_without_sandbox(cls, value: Any, info: ValidationInfo) -> Any:
+        if not value and not info.data.get("sandbox"):
+            raise PydanticCustomError("missing", "missing")
+        return value
+
+    @field_validator("environment_id", mode="after")
+    @classmethod
+    def _one_id(cls, value: str) -> str:
+        return _uuid(value) if value else value
+
+    @field_validator("environments", "populations", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("environments", "populations", mode="after")
+    @classmethod
+    def _ids(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.field_name == "environments" and value == (ALL,):
+            return value
+        return tuple(dict.fromkeys(_uuid(part) for part in value))
+
+    @field_validator("region", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.strip().upper() if isinstance(value, str) else value
+
+    @field_validator("api_url", "auth_url", mode="after")
+    @classmethod
+    def _base_url(cls, value: str | None) -> str | None:
+        return None if value is None else _base(value)
+
+    @field_validator("custom_domain", mode="after")
+    @classmethod
+    def _host_name(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        host = value.strip().rstrip("/")
+        parts = urlsplit(f"https://{host}")
+        if not parts.hostname or parts.netloc != host or "@" in host:
+            raise PydanticCustomError("host", "must be a host name without https:// and path")
+        return host
+
+    @field_validator("attributes", mode="after")
+    @classmethod
+    def _known_targets(cls, value: dict[str, str]) -> dict[str, str]:
+        if unknown := sorted(set(value) - {"department", "manager"}):
+            raise PydanticCustomError("attributes", "maps {names}, but only department and manager can be mapped",
+                                      {"names": ", ".join(unknown)})
+        return value
+
+    @classmethod
+    def load(cls, env_file: Path | None = None) -> Settings:
+        """Read the environment, and `env_file` below it where one is named.
+
+        Raises Unconfigured with one text that names every missing or wrong variable with an example.
+        """
+        if env_file is not None and not env_file.is_file():
+            raise Unconfigured(f"The file {env_file} given with --env-file does not exist.")
+        try:
+            return cls(_env_file=env_file)
+        except ValidationError as error:
+            raise Unconfigured(*_explain(error)) from None
+
+    def connection(self) -> Connection:
+        """Say where to connect and as whom.
+
+        The token path carries no environment id on a custom domain (PingOne, "Custom domains").
+        """
+        domain = TOP_LEVEL_DOMAINS[self.region]
+        auth = self.auth_url or f"https://{self.custom_domain or f'auth.pingone.{domain}'}"
+        path = "" if self.custom_domain else f"/{self.environment_id}"
+        own = (self.environment_id,)
+        return Connection(
+            environment_id=self.environment_id,
+            client_id=self.client_id,
+            client_secret=self.client_secret,
+            api_base=self.api_url or f"https://api.pingone.{domain}/v1",
+            token_url=f"{auth}{path}/as/token",
+            cache_dir=self.cache_folder(),
+            region=self.region,
+            auth_method=self.auth_method,
+            environments=None if self.environments == (ALL,) else self.environments or own,
+            populations=self.populations,
+            attributes=self.attributes,
+            page_size=self.page_size,
+            retry_seconds=self.retry_seconds,
+        )
+
+    def cache_folder(self) -> Path:
+        """Name the folder of the token cache; it need not exist."""
+        if self.cache_dir is not None:
+            return self.cache_dir.expanduser()
+        from platformdirs import user_cache_path  # noqa: PLC0415 - start-up: only needed once something is cached
+
+        return user_cache_path("pingone-mcp", appauthor=False)
+
+
+def _uuid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise PydanticCustomError("uuid", "must be an id (a UUID)") from None
+
+
+def _base(text: str) -> str:
+    parts = urlsplit(text.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in text:
+        raise PydanticCustomError("base_url", "must be a URL such as https://api.pingone.eu/v1")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise PydanticCustomError("base_url", "must be https (plain http is for this machine only)")
+    return text.strip().rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _explain(error: ValidationError) -> tuple[str, str]:
+    """Turn pydantic's errors into a list a person can act on. Values are never shown: one may be the secret."""
+    lines: list[str] = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        name = str(item["loc"][0])
+        info = Settings.model_fields[name]
+        example = (info.examples or [""])[0]
+        lines.append(f"  {_PREFIX}{name.upper()}: {item['msg']}. {info.description} Example: {example}")
+    noun = "variable is" if len(lines) == 1 else "variables are"
+    return (
+        "\n".join([f"pingone-mcp is not configured: {len(lines)} {noun} missing or wrong.", *lines, ""]),
+        "Set them in the MCP client's configuration, or in a file named with --env-file (see .env.example). "
+        "To try it without PingOne, set PINGONE_SANDBOX=1.",
+    )
