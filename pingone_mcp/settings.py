@@ -7,6 +7,7 @@ the current folder is never read: a workspace that somebody opens could send the
 from __future__ import annotations
 
 import ipaddress
+import urllib.request
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,7 @@ class Connection:
     attributes: dict[str, str] = field(default_factory=dict[str, str])
     page_size: int = 200
     retry_seconds: float = 30.0
+    proxy: str | None = None
 
 
 class Settings(BaseSettings):
@@ -233,6 +235,7 @@ class Settings(BaseSettings):
             attributes=self.attributes,
             page_size=self.page_size,
             retry_seconds=self.retry_seconds,
+            proxy=_proxy(self.api_url or f"https://api.pingone.{domain}"),
         )
 
     def cache_folder(self) -> Path:
@@ -258,6 +261,15 @@ def _base(text: str) -> str:
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
         raise PydanticCustomError("base_url", "must be https (plain http is for this machine only)")
     return text.strip().rstrip("/")
+
+
+def _proxy(url: str) -> str | None:
+    """Return the HTTP proxy that the environment (HTTPS_PROXY, NO_PROXY …) names for a URL."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if _is_loopback(host) or urllib.request.proxy_bypass(host):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,0 +1,57 @@
+# Everything runs in .venv, which is built from the hash-locked requirements-dev.txt and rebuilt when that changes.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CODE := $(wildcard pingone_mcp tests benchmarks)
+
+# The first Python that is new enough. Another one: make clean test PYTHON=python3.12
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: help demo test check fix bench lock clean
+
+help:  ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: $(READY)  ## See the main job done, on a sample company: no PingOne account needed
+	@$(BIN)/pingone-mcp demo
+
+test: $(READY)  ## Run all tests on all cores (one file: .venv/bin/pytest tests/test_x.py)
+	@$(BIN)/python -m pytest -n auto
+
+check: $(READY)  ## Look for mistakes: lint, format, types, import floors
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy $(CODE)
+	@$(BIN)/lint-imports --no-logo
+
+fix: $(READY)  ## Repair what a machine can: lint and format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: $(READY)  ## Measure
+	@$(BIN)/python -m benchmarks
+
+lock: $(READY)  ## Compile requirements-dev.txt anew (newer versions: make lock UPGRADE=--upgrade)
+	@$(BIN)/python -m pip install -qq uv==0.13.9
+	@$(BIN)/uv pip compile pyproject.toml requirements-dev.in --output-file requirements-dev.txt --quiet $(UPGRADE) \
+		--universal --python-version 3.11 --generate-hashes --annotation-style line --custom-compile-command "make lock"
+
+clean:  ## Remove .venv and all that was made
+	@rm -rf $(VENV) dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --compile, so that an environment that says PIP_NO_COMPILE does not make every later start slow.
+$(READY): requirements-dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "pingone-mcp needs Python 3.11 or newer, and neither python3 nor python3.11 to 3.13" \
+		"is one. Install it, or name it: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pingone-mcp needs Python 3.11 or newer;" \
+		"$(PYTHON) is older, or does not start. Name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) came without its venv module." \
+		"On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version), once; it takes about half a minute."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --compile --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,153 @@
+"""One bounded answer out of a listing of any length: rows until a budget ends, and where to go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+import anyio
+
+from pingone_mcp.directory.cursor import LoopGuard, Mark
+from pingone_mcp.directory.models import JsonObject, Page
+from pingone_mcp.errors import Refused, UnexpectedAnswer
+
+T = TypeVar("T")
+
+Stopped = Literal["limit", "size", "time"]
+_ANCHORS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How long an answer may get: rows, characters of compact JSON for the rows, seconds, pages of the provider.
+
+    At least one page is read and at least one row returned, so that every call gets further.
+    """
+
+    limit: int
+    characters: int
+    seconds: float
+    pages: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What has been read so far; `about` estimates all that there is to read."""
+
+    pages: int
+    scanned: int
+    about: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Gathered:
+    """Rows, and the mark to go on from (None: that was all) with the reason why it stopped there."""
+
+    rows: list[JsonObject] = field(default_factory=list[JsonObject])
+    next: Mark | None = None
+    total: int | None = None
+    stopped: Stopped | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing(Generic[T]):
+    """What a listing is made of: how to read a page at a position, and how its items become rows.
+
+    `identify` tells items apart; it is given the item's place in its page too, for those that have no id.
+    """
+
+    read: Callable[[str | None], Awaitable[Page[T]]]
+    row: Callable[[T], JsonObject]
+    identify: Callable[[T, int], str]
+
+
+async def gather(
+    listing: Listing[T],
+    mark: Mark,
+    budget: Budget,
+    *,
+    now: Callable[[], float],
+    report: Callable[[Progress], Awaitable[None]],
+) -> Gathered:
+    """Read pages from `mark` on until they end or the budget does. `now` is monotonic, in seconds.
+
+    An id that comes twice is returned once. Raises UnexpectedAnswer when the pages run in a circle, and Refused
+    when a page has changed so much since `mark` was made that the place in it cannot be found again.
+    """
+    answer = Gathered()
+    room = budget.characters
+    seen: set[str] = set()
+    started = now()
+    pages = scanned = 0
+    while True:
+        # The first page may take as long as its request does; each further one only what is left of the time.
+        patience = budget.seconds - (now() - started) if pages else None
+        with anyio.move_on_after(patience) as scope:
+            page = await listing.read(mark.position)
+        if scope.cancelled_caught:
+            return _stop(answer, mark, "time")
+        pages += 1
+        scanned += page.scanned
+        answer.total = page.total
+        await report(Progress(pages=pages, scanned=scanned, about=page.about or page.total))
+
+        ids = [listing.identify(item, place) for place, item in enumerate(page.items)]
+        start = _place(ids, mark.after)
+        for index in range(start, len(ids)):
+            if ids[index] in seen:
+                continue
+            row = listing.row(page.items[index])
+            size = len(json.dumps(row, ensure_ascii=False, separators=(",", ":"))) + 1
+            full = len(answer.rows) >= budget.limit
+            if full or (size > room and answer.rows):
+                return _stop(answer, _within(mark, ids[:index]), "limit" if full else "size")
+            seen.add(ids[index])
+            answer.rows.append(row)
+            room -= size
+        if page.next is None:
+            return answer
+        mark = Mark(position=page.next, guard=_step(mark, page.next))
+        if len(answer.rows) >= budget.limit or pages == budget.pages:
+            return _stop(answer, mark, "limit")
+        if room <= 0:
+            return _stop(answer, mark, "size")
+        if now() - started >= budget.seconds:
+            return _stop(answer, mark, "time")
+
+
+def _stop(answer: Gathered, mark: Mark, why: Stopped) -> Gathered:
+    answer.next = mark
+    answer.stopped = why
+    return answer
+
+
+def _within(mark: Mark, taken: list[str]) -> Mark:
+    return Mark(position=mark.position, after=tuple(taken[-_ANCHORS:]), guard=mark.guard)
+
+
+def _place(ids: list[str], after: tuple[str, ...]) -> int:
+    """Return the index to go on at: behind the last of the remembered ids that is still there."""
+    if not after:
+        return 0
+    places = {identity: index for index, identity in enumerate(ids)}
+    for identity in reversed(after):
+        if identity in places:
+            return places[identity] + 1
+    raise Refused(
+        "The directory changed so much since this cursor was made that its place cannot be found again.",
+        "Start again without `cursor`.",
+        code="STALE_CURSOR",
+    )
+
+
+def _step(mark: Mark, following: str) -> LoopGuard:
+    guard = None if following == mark.position else mark.guard.after(following)
+    if guard is None:
+        raise UnexpectedAnswer(
+            "PingOne's pages run in a circle: a `next` link came twice, so the rest of this list cannot be read.",
+            "Start again without `cursor`, or narrow the question.",
+            code="REPEATED_LINK",
+        )
+    return guard

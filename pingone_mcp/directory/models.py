@@ -1,0 +1,232 @@
+"""The unified user directory: what every provider maps into, and all that tools and services know.
+
+None means "the provider does not say"; it is neither false nor empty. Enumerations keep values that nobody
+foresaw, as the provider spelled them. Times are aware datetimes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import Field
+
+# JSON of a provider, kept as it came (custom attributes, remote data).
+JsonObject = dict[str, Any]
+T_co = TypeVar("T_co", covariant=True)
+
+StatusReason = Literal["disabled", "locked", "verification_required", "removed"]
+MembershipType = Literal["direct", "indirect"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A thing by id, with its name where it is known: an environment (organization) or population (workspace)."""
+
+    id: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Email:
+    email: str
+    type: str | None = None
+    is_primary: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phone:
+    number: str
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    street: str | None = None
+    city: str | None = None
+    region: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manager:
+    """Who manages a user. `reference` is the raw value; the rest is known once it has been looked up."""
+
+    reference: str
+    id: str | None = None
+    username: str | None = None
+    email: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusSource:
+    """The provider's own words behind `status`."""
+
+    enabled: bool | None = None
+    account_status: str | None = None
+    lifecycle_status: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMembership:
+    id: str
+    name: str | None = None
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    id: str
+    type: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleAssignment:
+    id: str
+    name: str | None = None
+    scope: Scope | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """One person or account of the directory, in the unified schema."""
+
+    id: str
+    username: str | None = None
+    external_id: str | None = None
+    identifiers: dict[str, str] | None = None
+    name: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    emails: tuple[Email, ...] = ()
+    phones: tuple[Phone, ...] = ()
+    title: str | None = None
+    department: str | None = None
+    manager: Manager | None = None
+    type: str | None = None
+    status: Annotated[
+        str, Field(description="active, inactive, invited or deleted; any other value is the provider's own, kept raw.")
+    ]
+    status_reasons: Annotated[
+        tuple[StatusReason, ...], Field(description="Why the status is not active; a user can be disabled and locked.")
+    ] = ()
+    status_source: Annotated[StatusSource, Field(description="The provider's raw values behind `status`.")]
+    is_email_verified: bool | None = None
+    is_2fa_enabled: Annotated[
+        bool | None, Field(description="Absent when the provider does not say; absent is not false.")
+    ] = None
+    groups: Annotated[
+        tuple[GroupMembership, ...] | None, Field(description="Single get, or `include`; absent means not asked.")
+    ] = None
+    roles: Annotated[
+        tuple[RoleAssignment, ...] | None, Field(description="Single get, or `include`; absent means not asked.")
+    ] = None
+    organizations: Annotated[tuple[Named, ...], Field(description="The PingOne environment.")] = ()
+    workspaces: Annotated[tuple[Named, ...], Field(description="The PingOne population.")] = ()
+    locale: str | None = None
+    timezone: str | None = None
+    preferred_language: str | None = None
+    address: Address | None = None
+    avatar_url: str | None = None
+    last_login_at: datetime | None = None
+    locked_at: datetime | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    custom_attributes: dict[str, Any] = field(default_factory=dict[str, Any])
+    unreadable: Annotated[
+        tuple[str, ...], Field(description="Parts that were asked for but that the credentials may not read.")
+    ] = ()
+    remote_data: Annotated[
+        JsonObject | None, Field(description="The provider's object as it came; only with include_remote_data.")
+    ] = None
+
+    @property
+    def email(self) -> str | None:
+        """The primary address, else the first one."""
+        return next((e.email for e in self.emails if e.is_primary), self.emails[0].email if self.emails else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    id: str
+    name: str | None = None
+    description: str | None = None
+    external_id: str | None = None
+    group_type: str | None = None
+    organization: Named
+    workspace: Named | None = None
+    member_count: int | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    remote_data: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organization:
+    """A PingOne environment."""
+
+    id: str
+    name: str | None = None
+    type: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """A PingOne population."""
+
+    id: str
+    name: str | None = None
+    user_count: int | None = None
+    is_default: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    id: str
+    name: str | None = None
+    description: str | None = None
+    scope_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deactivated:
+    """A user who cannot sign in any more, with when and by whom where the provider's audit says so."""
+
+    user: User
+    at: datetime | None = None
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One audit event about one subject. Events carry no values: what is true now must be read."""
+
+    id: str
+    at: datetime
+    action: str
+    actor: str | None = None
+    subject_id: str | None = None
+    subject_name: str | None = None
+    subject_workspace_id: str | None = None
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T_co]):
+    """One page of a listing as a provider answers it.
+
+    `next` is where the following page begins, an opaque text of the provider, or None when this was the last.
+    `scanned` counts what the provider read for this page, matching or not. `total` is the number of matches in
+    the whole listing where it can be trusted; `about` is an estimate of all that is to be scanned, for progress.
+    """
+
+    items: tuple[T_co, ...]
+    next: str | None
+    scanned: int
+    total: int | None = None
+    about: int | None = None

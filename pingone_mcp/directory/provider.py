@@ -1,0 +1,104 @@
+"""What every provider of a directory answers: the questions, and the protocol.
+
+A listing is read page by page: a provider is asked for the page at a position (None: the first) and says
+where the next one begins. Positions are opaque to everybody else and stay valid in another process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from pingone_mcp.directory.models import Deactivated, JsonObject, Page, User
+
+Status = Literal["active", "inactive", "invited"]
+Include = Literal["groups", "roles"]
+Reason = Literal["disabled", "locked", "removed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserQuestion:
+    """Which users: every part narrows further. Names and ids are both fine for group, population, environment."""
+
+    query: str | None = None
+    filter: str | None = None
+    status: Status | None = None
+    group: str | None = None
+    population: str | None = None
+    environment: str | None = None
+    include: tuple[Include, ...] = ()
+    remote_data: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeactivatedQuestion:
+    """Who cannot sign in any more, why, and since when."""
+
+    reasons: tuple[Reason, ...] = ("disabled", "locked", "removed")
+    since: datetime | None = None
+    population: str | None = None
+    environment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How the users of one reason are found, and whether all of them have been returned by now.
+
+    `complete` is true once nobody of this reason is missing from what was read so far; `note` says what may be
+    missing for good, and what to do about it.
+    """
+
+    how: str
+    complete: bool
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyQuestion:
+    """A request to the provider's own API; `path` is below its base. `query` values are sent percent-encoded."""
+
+    method: str
+    path: str
+    query: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyAnswer:
+    """The provider's answer: `page` for a collection, `body` for anything else (text where it is not JSON)."""
+
+    status: int
+    correlation_id: str | None
+    page: Page[JsonObject] | None = None
+    body: Any = None
+
+
+class Directory(Protocol):
+    """A user directory. Every method raises `Problem` for what a person can mend, and nothing else."""
+
+    async def users(self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None) -> Page[User]:
+        """Return one page of the users asked for. `page_size` is how many are wanted at most; pages may be shorter."""
+        ...
+
+    async def user(self, reference: str, *, environment: str | None = None, remote_data: bool = False) -> User:
+        """Return one user with groups, roles and manager; `reference` is an id, username, email or external id."""
+        ...
+
+    async def deactivated(
+        self, question: DeactivatedQuestion, at: str | None = None, *, page_size: int | None = None
+    ) -> Page[Deactivated]:
+        """Return one page of the users who cannot sign in any more, one reason after the other."""
+        ...
+
+    def coverage(self, question: DeactivatedQuestion, read_to: str | None) -> dict[Reason, Coverage]:
+        """Say for each reason how it is found, and whether it is complete when all before `read_to` has been read."""
+        ...
+
+    async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
+        """Send one request to the provider's own API, inside the fence of the connection."""
+        ...
+
+    def several_organizations(self) -> bool:
+        """Say whether more than one environment is served."""
+        ...
+

@@ -1,0 +1,55 @@
+"""Strings of a directory, made harmless to look at: end users write them, people and models read them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+# What nobody sees but a model reads: Unicode categories Cc, Cf, Cs, Zl and Zp without the format characters that
+# have a glyph (Arabic number signs and the like), fillers that look like nothing, and the variation selectors
+# that carry no glyph choice in running text. One class, so that a clean string costs one scan.
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u2800\u3164\ud800-\udfff\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb"
+    "\U00013430-\U00013438\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_SPACES = frozenset("\t\n\v\f\r\x85\u2028\u2029")
+_JOINERS = frozenset("\u200c\u200d")
+# Letters and marks that a joiner shapes: Arabic and its relatives, then the Indic scripts (Unicode 16 §23.2).
+_SHAPED = re.compile("[\u0620-\u06d3\u06fa-\u07b1\u08a0-\u08ff\u0900-\u0dff\ufb50-\ufdff\ufe70-\ufefc]")
+
+
+def harmless(text: str, *, keep_lines: bool = False) -> str:
+    """Return the text without control, bidi, zero-width, tag and other hidden characters.
+
+    Line breaks and tabs become spaces unless `keep_lines`. Joiners stay between Arabic or Indic letters, where
+    they belong to the spelling.
+    """
+    if not _HIDDEN.search(text):
+        return text
+
+    def replace(match: re.Match[str]) -> str:
+        character = match.group()
+        if character in _SPACES:
+            return character if keep_lines and character in "\t\n\r" else " "
+        if character in _JOINERS and _shapes(text, match.start()):
+            return character
+        return ""
+
+    return _HIDDEN.sub(replace, text)
+
+
+def clean(value: Any, *, keep_lines: bool = False) -> Any:
+    """Return JSON-like data with every string in it, names of members included, made harmless."""
+    if isinstance(value, str):
+        return harmless(value, keep_lines=keep_lines)
+    if isinstance(value, dict):
+        return {harmless(str(key)): clean(member, keep_lines=keep_lines) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(item, keep_lines=keep_lines) for item in value]
+    return value
+
+
+def _shapes(text: str, index: int) -> bool:
+    before, after = text[index - 1 : index], text[index + 1 : index + 2]
+    return bool(before and after and _SHAPED.match(before) and _SHAPED.match(after))

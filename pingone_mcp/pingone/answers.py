@@ -1,0 +1,157 @@
+"""PingOne's HTTP answers, read: a JSON object, or the problem that the answer states.
+
+Decisions hang on status, `code` and detail `code` alone; PingOne's texts may change and are never shown
+(PingOne Platform API, "Response codes").
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, cast
+
+import httpx
+
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.errors import (
+    FilterRefused,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    RateLimited,
+    RequestRefused,
+    ServerFailed,
+    UnexpectedAnswer,
+    UpstreamProblem,
+)
+
+# Codes of error bodies; any other text in their place is not repeated to anybody.
+_CODES = frozenset(
+    "ACCESS_FAILED INVALID_DATA INVALID_REQUEST NOT_FOUND REQUEST_FAILED REQUEST_LIMITED UNEXPECTED_ERROR "
+    "ACCOUNT_NOT_USABLE CONSTRAINT_VIOLATION EMPTY_VALUE INSUFFICIENT_PERMISSIONS INVALID_FILTER INVALID_OTP "
+    "INVALID_PARAMETER INVALID_TOKEN INVALID_VALUE LICENSE_EXCEEDED LIMIT_EXCEEDED MFA_AUTH_METHODS_CONFLICT "
+    "NO_PASSWORD OUT_OF_RANGE QUOTA_EXCEEDED REQUIRED_VALUE SIZE_LIMIT_EXCEEDED UNIQUENESS_VIOLATION".split()
+)
+_CORRELATION = re.compile(r"[0-9A-Za-z-]{8,64}")
+_ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_.\[\]-]{0,63}")
+
+
+def correlation_id(response: httpx.Response) -> str | None:
+    """Return the id under which PingOne logged the request, if it looks like one."""
+    value = response.headers.get("correlation-id") or response.headers.get("x-amzn-requestid") or ""
+    return value if _CORRELATION.fullmatch(value) else None
+
+
+def json_object(response: httpx.Response) -> JsonObject:
+    """Return the body of a successful answer. Raises the UpstreamProblem that the answer states otherwise."""
+    if not response.is_success:
+        raise problem(response)
+    try:
+        body = json.loads(response.content)
+    except (ValueError, RecursionError):
+        raise _unreadable(response) from None
+    if not isinstance(body, dict):
+        raise _unreadable(response)
+    return cast(JsonObject, body)
+
+
+def problem(response: httpx.Response) -> UpstreamProblem:
+    """Return what a failed answer means, and what to do about it, in our words."""
+    status = response.status_code
+    code, details, hints = _stated(response)
+    known = {"code": details[0] if details else code, "correlation_id": correlation_id(response)}
+    path = response.request.url.path
+    if status == 400 and "INVALID_FILTER" in details:
+        return FilterRefused("PingOne does not support this filter.", _filter_advice(hints), **known)
+    if status == 401:
+        return NotAuthenticated(
+            "PingOne did not accept the access token (401), not even a new one.",
+            "The token must come from the region of the API: check PINGONE_REGION, and PINGONE_API_URL if it is set.",
+            **known,
+        )
+    if status == 403:
+        return NotPermitted("PingOne refused this (403).", _role_advice(path, details), **known)
+    if status == 404:
+        return NotFound("PingOne has no such resource (404).", "Check the id and the environment.", **known)
+    if status == 429:
+        return RateLimited(
+            "PingOne's rate limit is reached and repeating did not help.", "Try again in a minute.", **known
+        )
+    if status >= 500:
+        return ServerFailed(f"PingOne failed ({status}), repeatedly.", "Try again later.", **known)
+    if 300 <= status < 400 or status < 200:
+        return UnexpectedAnswer(
+            f"PingOne answered with a redirection ({status}), which was not followed.",
+            "Check PINGONE_API_URL and any proxy in between.",
+            **known,
+        )
+    step = {
+        405: "This path does not take this method.",
+        415: "This path takes another `content_type`.",
+    }.get(status, "Check the arguments against PingOne's documentation of this path.")
+    return RequestRefused(f"PingOne refused the request ({status}).", step, **known)
+
+
+def _stated(response: httpx.Response) -> tuple[str | None, list[str], dict[str, list[str]]]:
+    """Return `code`, the detail codes and the lists of supported names from an error body of any shape."""
+    try:
+        body: Any = json.loads(response.content)
+    except (ValueError, RecursionError):
+        return None, [], {}
+    if not isinstance(body, dict):
+        return None, [], {}
+    details = [detail for detail in _list(body.get("details")) if isinstance(detail, dict)]
+    hints: dict[str, list[str]] = {}
+    for detail in details:
+        inner = detail.get("innerError")
+        for name in ("supportedAttributes", "supportedOperators"):
+            values = _list(inner.get(name)) if isinstance(inner, dict) else []
+            words = [value for value in values if isinstance(value, str) and _ATTRIBUTE.fullmatch(value)]
+            if words:
+                hints[name] = words[:60]
+    return _code(body.get("code")), [code for detail in details if (code := _code(detail.get("code")))], hints
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _code(value: Any) -> str | None:
+    return value if isinstance(value, str) and value in _CODES else None
+
+
+def _filter_advice(hints: dict[str, list[str]]) -> str:
+    """Name what PingOne says it supports; else what is documented for users (PingOne, "SCIM operators")."""
+    attributes = hints.get("supportedAttributes")
+    operators = hints.get("supportedOperators") or ["eq", "sw", "and", "or"]
+    text = f"Supported operators: {', '.join(operators)}."
+    if attributes:
+        return f"{text} Supported attributes: {', '.join(attributes)}."
+    return (
+        f"{text} For users also `ew` on email and name, `ge`/`le` on updatedAt, and memberOfGroups[id eq \"…\"]. "
+        "Not filterable: createdAt, lastSignOn, account.status, lifecycle.status, mfaEnabled."
+    )
+
+
+def _role_advice(path: str, details: list[str]) -> str:
+    if "LICENSE_EXCEEDED" in details:
+        return "The organization's PingOne licence does not cover it."
+    role = "Identity Data Read Only"
+    if "/activities" in path:
+        role = "Configuration Read Only (audit needs the permission audit_reporting:read:activity)"
+    elif "/users" not in path and "/groups" not in path and "/populations" not in path:
+        role = "Configuration Read Only"
+    return (
+        f"Give the worker application a role over this environment that allows it, such as {role}; a new role takes "
+        "some minutes to work. PingOne also answers so when the environment does not exist: check "
+        "PINGONE_ENVIRONMENT_ID, PINGONE_ENVIRONMENTS and PINGONE_REGION."
+    )
+
+
+def _unreadable(response: httpx.Response) -> UnexpectedAnswer:
+    return UnexpectedAnswer(
+        f"PingOne's answer ({response.status_code}) is not the JSON that it should be: cut short, or from another server.",
+        "Check PINGONE_API_URL and any proxy in between, then try again.",
+        code="UNREADABLE_ANSWER",
+        correlation_id=correlation_id(response),
+    )

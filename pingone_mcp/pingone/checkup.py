@@ -1,0 +1,93 @@
+"""Verify a connection step by step, in plain words: token, environments, and what the credentials may read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import httpx
+
+from pingone_mcp.directory.text import harmless
+from pingone_mcp.errors import Problem, Unreachable, UpstreamProblem
+from pingone_mcp.pingone.client import Client, path_with
+from pingone_mcp.pingone.filters import ge
+from pingone_mcp.pingone.names import Names
+from pingone_mcp.pingone.transport import Clock
+from pingone_mcp.settings import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one step of the check-up found. `needed`: without it the server is of no use."""
+
+    step: str
+    ok: bool
+    text: str
+    needed: bool = True
+
+
+@asynccontextmanager
+async def open_checkup(
+    connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
+) -> AsyncIterator[AsyncIterator[Finding]]:
+    """Open a check-up of a connection; it yields findings as they come."""
+    clock = clock or Clock()
+    client = Client(connection, transport=transport, clock=clock)
+    try:
+        yield _findings(client, Names(client, clock), clock)
+    finally:
+        await client.aclose()
+
+
+async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator[Finding]:
+    connection = client.connection
+    finding = await _step("token", client.authenticate, f"received for the worker application in {connection.region}")
+    yield finding
+    if not finding.ok:
+        return
+    try:
+        environments = await names.environments()
+    except UpstreamProblem as problem:
+        yield Finding(step="environments", ok=False, text=str(problem))
+        return
+    for place in environments:
+        label = harmless(place.name) if place.name else place.id
+        kind = f", {place.type}" if place.type else ""
+        yield Finding(
+            step="environment",
+            ok=True,
+            text=f"{label} ({place.id}{kind})" if place.name else f"{place.id} (name and type not readable)",
+        )
+        for step, path, needed in _reads(place.id, clock):
+            yield await _count(client, f"{step} of {label}", path, needed=needed)
+
+
+def _reads(environment: str, clock: Clock) -> list[tuple[str, str, bool]]:
+    """Return what is tried in one environment: step, path, and whether the server needs it."""
+    root = f"/environments/{environment}"
+    lately = datetime.fromtimestamp(clock.wall(), UTC) - timedelta(hours=1)
+    return [
+        ("users", f"{root}/users?limit=1", True),
+        ("populations", f"{root}/populations?limit=1", False),
+        ("groups", f"{root}/groups?limit=1", False),
+        ("audit", path_with(f"{root}/activities", {"limit": 1, "filter": str(ge("recordedAt", lately))}), False),
+    ]
+
+
+async def _count(client: Client, step: str, path: str, *, needed: bool) -> Finding:
+    try:
+        body = await client.get(path)
+    except Problem as problem:
+        return Finding(step=step, ok=False, text=str(problem), needed=needed)
+    count = body.get("count")
+    return Finding(step=step, ok=True, text=f"readable{f', {count:,}' if isinstance(count, int) else ''}", needed=needed)
+
+
+async def _step(step: str, act: Callable[[], Awaitable[None]], text: str) -> Finding:
+    try:
+        await act()
+    except (UpstreamProblem, Unreachable) as problem:
+        return Finding(step=step, ok=False, text=str(problem))
+    return Finding(step=step, ok=True, text=text)

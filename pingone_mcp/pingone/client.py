@@ -1,0 +1,151 @@
+"""Requests to one PingOne connection: authorised, patient, and read as JSON objects and HAL pages."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx
+
+from pingone_mcp import __version__
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.errors import UnexpectedAnswer
+from pingone_mcp.pingone.answers import correlation_id, json_object, problem
+from pingone_mcp.pingone.auth import ClientCredentials
+from pingone_mcp.pingone.fence import Fence
+from pingone_mcp.pingone.transport import Clock, PatientTransport
+from pingone_mcp.settings import Connection
+
+_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=10)
+_AUDIT_HEADERS = ("X-Ping-External-Session-ID", "X-Ping-External-Transaction-ID")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HalPage:
+    """One page of a HAL collection (PingOne, "Paging, ordering, and filtering collections").
+
+    `next` is path and query below the API base. `size` is what the server says it sent, `count` what it says
+    there is in all; both are optional in PingOne's contract.
+    """
+
+    items: tuple[JsonObject, ...]
+    next: str | None
+    count: int | None
+    size: int
+
+
+class Client:
+    """Send requests to PingOne with the connection's token, to its API base and nowhere else.
+
+    `transport` is how bytes travel; the sandbox and the tests bring their own. Close with `aclose`.
+    """
+
+    def __init__(
+        self, connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
+    ) -> None:
+        clock = clock or Clock()
+        inner = transport or httpx.AsyncHTTPTransport(limits=_LIMITS, proxy=connection.proxy)
+        self.connection = connection
+        self.fence = Fence(connection.api_base, connection.environments, connection.populations)
+        self._session = str(uuid.uuid4())
+        self._credentials = ClientCredentials(
+            connection, inner, clock=clock.wall, sleep=clock.sleep, random=clock.jitter
+        )
+        self._http = httpx.AsyncClient(
+            transport=PatientTransport(inner, budget=connection.retry_seconds, clock=clock),
+            auth=self._credentials,
+            timeout=_TIMEOUT,
+            follow_redirects=False,
+            headers={"User-Agent": f"pingone-mcp/{__version__}"},
+        )
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def authenticate(self) -> None:
+        """Make sure that there is a token. Raises UpstreamProblem when the credentials are not accepted."""
+        await self._credentials.token()
+
+    async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> JsonObject:
+        """Return the JSON object at a path below the API base. Raises UpstreamProblem."""
+        return json_object(await self.send("GET", self.connection.api_base + path + _query(params)))
+
+    async def page(self, path: str, key: str, *, environment: str | None) -> HalPage:
+        """Return the page at a path (or followed link) below the API base, its items under `_embedded.{key}`.
+
+        Raises UnexpectedAnswer for a body that is no such page, and for a `next` link that leads elsewhere.
+        """
+        body = await self.get(path)
+        found = collection(body)
+        if found is None or found[0] != key:
+            raise UnexpectedAnswer(
+                f"PingOne's answer is not the list of {key} that it should be.",
+                "Check PINGONE_API_URL and any proxy in between, then try again.",
+                code="UNREADABLE_ANSWER",
+            )
+        return self.hal_page(body, found[1], environment=environment)
+
+    def hal_page(self, body: JsonObject, items: list[JsonObject], *, environment: str | None) -> HalPage:
+        """Return the page that a body states, its `next` link checked."""
+        following = body.get("_links", {}).get("next")
+        href = following.get("href") if isinstance(following, dict) else following
+        return HalPage(
+            items=tuple(items),
+            next=None if href is None else self.fence.link(href, environment),
+            count=_whole_number(body.get("count")),
+            size=_whole_number(body.get("size")) or len(items),
+        )
+
+    async def pages(self, path: str, key: str, *, environment: str | None) -> AsyncIterator[HalPage]:
+        """Follow `next` from a path on. Raises UnexpectedAnswer when a link comes twice."""
+        seen = {path}
+        following: str | None = path
+        while following is not None:
+            page = await self.page(following, key, environment=environment)
+            yield page
+            following = page.next
+            if following in seen:
+                raise UnexpectedAnswer(
+                    "PingOne's pages run in a circle: a `next` link came twice.", "Try again.", code="REPEATED_LINK"
+                )
+            seen.add(following or "")
+
+    async def send(self, method: str, url: str) -> httpx.Response:
+        """Send one request and return the answer, whatever its status.
+
+        The two audit headers let PingOne's audit be matched with this process and this request (PingOne,
+        "External transaction IDs").
+        """
+        tracing = dict(zip(_AUDIT_HEADERS, (self._session, str(uuid.uuid4())), strict=True))
+        return await self._http.request(method, url, headers={"Accept": "application/json", **tracing})
+
+
+def collection(body: JsonObject) -> tuple[str, list[JsonObject]] | None:
+    """Return the key and the items of a HAL collection, or None if the body is a single resource."""
+    embedded: Any = body.get("_embedded")
+    if "id" in body or not isinstance(embedded, dict) or len(embedded) != 1:
+        return None
+    key, items = next(iter(embedded.items()))
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        return None
+    return key, items
+
+
+def path_with(path: str, params: Mapping[str, str | int | None]) -> str:
+    """Return a path with its query, percent-encoded (RFC 3986), without the parameters that are None."""
+    return path + _query({name: value for name, value in params.items() if value is not None})
+
+
+def _query(params: Mapping[str, str | int] | None) -> str:
+    return "?" + urlencode(params, quote_via=quote) if params else ""
+
+
+def _whole_number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+__all__ = ["Client", "HalPage", "collection", "correlation_id", "path_with", "problem"]

@@ -1,0 +1,153 @@
+"""Names and ids of environments, populations, groups and roles: small look-ups, kept for some minutes."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import anyio
+
+from pingone_mcp.directory.models import Group, Organization, Role, Workspace
+from pingone_mcp.errors import NotFound, NotPermitted, Refused
+from pingone_mcp.pingone import wire
+from pingone_mcp.pingone.client import Client, path_with
+from pingone_mcp.pingone.filters import eq
+from pingone_mcp.pingone.transport import Clock
+
+T = TypeVar("T")
+
+KEPT_SECONDS = 300.0
+_LOOKUP_PAGE = 1000
+
+
+class Names:
+    """Look up what users, groups and roles are called. What the credentials may not read has no name."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._kept: dict[str, tuple[float, Any]] = {}
+        self._locks: dict[str, anyio.Lock] = {}
+
+    async def environments(self) -> tuple[Organization, ...]:
+        """Return the environments served, ordered by id. An unreadable one that is configured has no name."""
+        return await self.keep("environments", self._read_environments)
+
+    async def environment_names(self) -> dict[str, str | None]:
+        return {place.id: place.name for place in await self.environments()}
+
+    async def populations(self, environment: str) -> tuple[Workspace, ...]:
+        return await self.keep(
+            f"populations {environment}",
+            lambda: self._read_all(
+                f"/environments/{environment}/populations", "populations", environment, wire.workspace
+            ),
+        )
+
+    async def population_names(self, environment: str) -> dict[str, str | None]:
+        """Return names by id; empty where the credentials may not read populations."""
+        try:
+            return {place.id: place.name for place in await self.populations(environment)}
+        except NotPermitted:
+            return {}
+
+    async def role_names(self) -> dict[str, str | None]:
+        async def read() -> tuple[Role, ...]:
+            return await self._read_all("/roles", "roles", None, wire.role)
+
+        try:
+            return {role.id: role.name for role in await self.keep("roles", read)}
+        except NotPermitted:
+            return {}
+
+    async def find_environment(self, reference: str) -> str:
+        """Return the id of the environment that an id or a name means. Raises Refused."""
+        if identity := _as_id(reference):
+            self._client.fence.check_environment(identity)
+            return identity
+        places = await self.environments()
+        return _the_one("environment", reference, ((place.id, place.name) for place in places))
+
+    async def find_population(self, environment: str, reference: str) -> str:
+        """Return the id of the population that an id or a name means. Raises Refused."""
+        identity = _as_id(reference) or _the_one(
+            "population", reference, ((place.id, place.name) for place in await self.populations(environment))
+        )
+        self._client.fence.check_population(identity)
+        return identity
+
+    async def find_group(self, environment: str, reference: str) -> str:
+        """Return the id of the group that an id or a name means. Raises Refused."""
+        if identity := _as_id(reference):
+            return identity
+
+        async def read() -> tuple[Group, ...]:
+            path = path_with(f"/environments/{environment}/groups", {"filter": str(eq("name", reference))})
+            return await self._read_all(path, "groups", environment, wire.group)
+
+        groups = await self.keep(f"group {environment} {reference}", read)
+        return _the_one("group", reference, ((group.id, group.name) for group in groups))
+
+    async def _read_environments(self) -> tuple[Organization, ...]:
+        configured = self._client.connection.environments
+        if configured is None:
+            found = await self._read_all("/environments", "environments", None, wire.organization)
+            return tuple(sorted(found, key=lambda place: place.id))
+        return tuple([await self._read_environment(identity) for identity in sorted(configured)])
+
+    async def _read_environment(self, identity: str) -> Organization:
+        try:
+            return wire.organization(await self._client.get(f"/environments/{identity}"))
+        except (NotPermitted, NotFound):
+            return Organization(id=identity)
+
+    async def _read_all(
+        self, path: str, key: str, environment: str | None, read: Callable[[dict[str, Any]], T]
+    ) -> tuple[T, ...]:
+        joint = "&" if "?" in path else "?"
+        # `/roles` takes no paging parameters (recorded `self` links drop them).
+        first = path if key == "roles" else f"{path}{joint}limit={_LOOKUP_PAGE}"
+        return tuple(
+            [
+                read(item)
+                async for page in self._client.pages(first, key, environment=environment)
+                for item in page.items
+            ]
+        )
+
+    async def keep(self, key: str, read: Callable[[], Awaitable[T]]) -> T:
+        """Return what was read under this key within the last minutes, else read it, once for all who wait."""
+        async with self._locks.setdefault(key, anyio.Lock()):
+            kept = self._kept.get(key)
+            if kept is not None and self._clock.monotonic() - kept[0] < KEPT_SECONDS:
+                value: T = kept[1]
+                return value
+            value = await read()
+            self._kept[key] = (self._clock.monotonic(), value)
+            return value
+
+
+def _as_id(reference: str) -> str | None:
+    try:
+        return str(uuid.UUID(reference.strip()))
+    except ValueError:
+        return None
+
+
+def _the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]]) -> str:
+    """Return the only id under a name. Candidates are listed by id alone: names are data, not text of ours."""
+    wanted = reference.strip().casefold()
+    known: Mapping[str, str | None] = dict(places)
+    found = [identity for identity, name in known.items() if name is not None and name.casefold() == wanted]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Refused(
+            f"{len(found)} things of this name exist: {what} ids {', '.join(found[:10])}.",
+            f"Give the id as `{what}`.",
+            code="AMBIGUOUS_NAME",
+        )
+    listed = f" Known ids: {', '.join(list(known)[:10])}." if known else ""
+    raise Refused(f"There is no {what} of this name.{listed}", f"Give another name, or an id, as `{what}`.",
+                  code="UNKNOWN_NAME")

@@ -1,0 +1,202 @@
+"""How a request is sent: repeated where that is safe, and paused when PingOne asks for a pause.
+
+The decision to repeat is a pure function of one `Attempt`. The pause is shared by every request of a
+connection, because PingOne's limits belong to the licence and not to the request (PingOne, "Rate limiting").
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import anyio
+import httpx
+
+from pingone_mcp.errors import RateLimited, Unreachable
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+ATTEMPTS = 8
+FIRST_WAIT = 0.5
+LONGEST_BACKOFF = 20.0
+# Answered before anything was done, so that even a write may be sent again (RFC 6585 §4, RFC 9110 §15.6.4).
+NOT_PROCESSED = frozenset({429, 503})
+TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """Time and chance as parameters: `wall` and `monotonic` in seconds, `jitter` in 0..1."""
+
+    wall: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    jitter: Callable[[], float] = random.random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What became of one attempt.
+
+    `repeatable`: doing it twice is harmless. `number` starts at 1. `elapsed` and `retry_after` are seconds.
+    `status` is None when no whole answer arrived; `sent` is False when the request never left.
+    """
+
+    repeatable: bool
+    number: int
+    elapsed: float
+    status: int | None = None
+    retry_after: float | None = None
+    sent: bool = True
+
+
+def retry_wait(attempt: Attempt, *, budget: float, jitter: float) -> float | None:
+    """Return the seconds to wait before the next attempt, or None when there is to be none.
+
+    A wait that would end after `budget` seconds since the first attempt is not begun. `jitter` (0..1)
+    stretches a wait, never below what `Retry-After` asks for.
+    """
+    if attempt.number >= ATTEMPTS or not _may_repeat(attempt):
+        return None
+    if attempt.retry_after is not None:
+        wait = attempt.retry_after + 0.25 * jitter
+    else:
+        wait = min(FIRST_WAIT * 2 ** (attempt.number - 1), LONGEST_BACKOFF) * (1 + jitter / 2)
+    return wait if attempt.elapsed + wait <= budget else None
+
+
+def _may_repeat(attempt: Attempt) -> bool:
+    if attempt.status is None:
+        return attempt.repeatable or not attempt.sent
+    if attempt.status in NOT_PROCESSED:
+        return True
+    return attempt.repeatable and attempt.status in TRANSIENT
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
+    """Return the seconds that a Retry-After header asks to wait (RFC 9110 §10.2.3), or None if it says nothing.
+
+    `now` is wall-clock time in seconds; a date in the past is 0.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+class Pause:
+    """A pause that every request of a connection keeps."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until = 0.0
+
+    def remaining(self) -> float:
+        return max(0.0, self._until - self._clock.monotonic())
+
+    def hold(self, seconds: float) -> None:
+        self._until = max(self._until, self._clock.monotonic() + seconds)
+
+    async def wait(self) -> None:
+        while (seconds := self.remaining()) > 0:
+            await self._clock.sleep(seconds)
+
+
+class PatientTransport(httpx.AsyncBaseTransport):
+    """Send requests through `inner`, whole bodies included, as often as `retry_wait` allows.
+
+    Returns the last answer when patience ends on an answer. Raises RateLimited when the shared pause is longer
+    than `budget` seconds, and Unreachable when no attempt brought an answer.
+    """
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, *, budget: float, clock: Clock | None = None) -> None:
+        self._inner = inner
+        self._budget = budget
+        self._clock = clock or Clock()
+        self._pause = Pause(self._clock)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        started = self._clock.monotonic()
+        number = 0
+        while True:
+            number += 1
+            if self._pause.remaining() > self._budget - (self._clock.monotonic() - started):
+                raise RateLimited(
+                    f"PingOne asked all requests to pause for {self._pause.remaining():.0f} s more.",
+                    "Try again after that.",
+                    code="REQUEST_LIMITED",
+                )
+            await self._pause.wait()
+            response, sent, failure = await self._attempt(request)
+            attempt = Attempt(
+                repeatable=request.method in SAFE_METHODS,
+                number=number,
+                elapsed=self._clock.monotonic() - started,
+                status=response.status_code if response else None,
+                retry_after=self._retry_after(response),
+                sent=sent,
+            )
+            if attempt.status in NOT_PROCESSED and attempt.retry_after is not None:
+                self._pause.hold(attempt.retry_after)
+            wait = retry_wait(attempt, budget=self._budget, jitter=self._clock.jitter())
+            if wait is not None:
+                await self._clock.sleep(wait)
+                continue
+            if response is not None:
+                return response
+            raise _unreachable(request, failure, sent=sent)
+
+    async def _attempt(
+        self, request: httpx.Request
+    ) -> tuple[httpx.Response | None, bool, httpx.TransportError | None]:
+        try:
+            response = await self._inner.handle_async_request(request)
+            return await _whole(response), True, None
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            return None, False, error
+        except httpx.TransportError as error:
+            return None, True, error
+
+    def _retry_after(self, response: httpx.Response | None) -> float | None:
+        if response is None or response.status_code not in NOT_PROCESSED:
+            return None
+        return parse_retry_after(response.headers.get("retry-after"), self._clock.wall())
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+async def _whole(response: httpx.Response) -> httpx.Response:
+    """Read the body here, so that a connection that breaks in the middle of it is an attempt like any other."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    try:
+        body = b"".join([chunk async for chunk in response.stream])
+    finally:
+        await response.aclose()
+    return httpx.Response(
+        response.status_code,
+        headers=response.headers,
+        stream=httpx.ByteStream(body),
+        extensions=response.extensions,
+    )
+
+
+def _unreachable(request: httpx.Request, failure: httpx.TransportError | None, *, sent: bool) -> Unreachable:
+    host = request.url.host
+    if isinstance(failure, httpx.TimeoutException):
+        what = f"{host} did not answer in time."
+    elif sent:
+        what = f"The connection to {host} broke before the answer was whole."
+    else:
+        what = f"{host} cannot be reached."
+    step = "Check the network, a proxy, and PINGONE_REGION (or PINGONE_API_URL and PINGONE_AUTH_URL)."
+    if sent and request.method not in SAFE_METHODS:
+        step = "It may have happened all the same: read the resource before you repeat the request."
+    return Unreachable(what, step, code="UNREACHABLE")

@@ -1,0 +1,119 @@
+"""What may go wrong between a client and PingOne, as values: which request, which fault."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeAlias, get_args
+
+FaultKind: TypeAlias = Literal[
+    "rate_limited_seconds",
+    "rate_limited_date",
+    "unavailable_503",
+    "bad_gateway_html",
+    "server_error",
+    "truncated_body",
+    "slow",
+    "dropped_connection",
+    "token_revoked",
+    "short_page",
+    "wrong_count",
+    "user_deleted",
+    "user_moved",
+    "user_created",
+    "foreign_next",
+    "foreign_path_next",
+    "repeated_next",
+]
+KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+
+ANSWERED: frozenset[FaultKind] = frozenset(
+    {"rate_limited_seconds", "rate_limited_date", "unavailable_503", "bad_gateway_html", "server_error", "dropped_connection"}
+)
+"""The request is not carried out: the fault is the answer."""
+
+MUTATIONS: frozenset[FaultKind] = frozenset({"user_deleted", "user_moved", "user_created"})
+"""Somebody else changes the directory just after the page was made."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault and the requests it befalls.
+
+    Without `path` it befalls API requests (`/v1/…`); `path` is a regular expression searched in path and query, and may
+    also name the token endpoint. Of the matching requests since the fault was added, counted from 1, the `nth` gets it, or
+    every `every`-th, or (without either) each; at most `times` in all (None: no end).
+    """
+
+    kind: FaultKind
+    nth: int | None = None
+    every: int | None = None
+    times: int | None = 1
+    method: str | None = None
+    path: str | None = None
+    seconds: float = 1.0
+    """`Retry-After` of the 429s and the 503, or how long `slow` takes."""
+    amount: int = 1
+    """Rows of a `short_page`; what `wrong_count` adds to the count."""
+    user_id: str | None = None
+    """Who is deleted or moved. None: the last user of the page just made (deleted), the first (moved)."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            msg = f"no such fault: {self.kind}; there are {', '.join(KINDS)}"
+            raise ValueError(msg)
+
+    def concerns(self, method: str, target: str) -> bool:
+        """Say whether a request is one of those this fault counts."""
+        if self.method is not None and self.method.upper() != method:
+            return False
+        return target.startswith("/v1/") if self.path is None else re.search(self.path, target) is not None
+
+    def due(self, seen: int) -> bool:
+        """Say whether the `seen`-th matching request gets it."""
+        if self.nth is not None:
+            return seen == self.nth
+        return self.every is None or seen % self.every == 0
+
+
+class Faults:
+    """The plan: which faults are still to come."""
+
+    def __init__(self) -> None:
+        self._plan: list[Fault] = []
+        self._seen: list[int] = []
+        self._happened: list[int] = []
+
+    def add(self, kind: FaultKind | Fault, /, **when: Any) -> Fault:  # noqa: ANN401 - the fields of Fault, checked by it
+        """Plan a fault: `add("server_error", nth=2)`, `add("short_page", path="/users", amount=3, times=None)`."""
+        fault = kind if isinstance(kind, Fault) else Fault(kind, **when)
+        self._plan.append(fault)
+        self._seen.append(0)
+        self._happened.append(0)
+        return fault
+
+    def clear(self) -> None:
+        """Plan nothing."""
+        self._plan, self._seen, self._happened = [], [], []
+
+    def befall(self, method: str, target: str) -> list[Fault]:
+        """Count a request and give the faults it gets, in the order they were planned."""
+        due = []
+        for at, fault in enumerate(self._plan):
+            if not fault.concerns(method, target):
+                continue
+            self._seen[at] += 1
+            if (fault.times is None or self._happened[at] < fault.times) and fault.due(self._seen[at]):
+                self._happened[at] += 1
+                due.append(fault)
+        return due
+
+    def listing(self) -> list[dict[str, object]]:
+        """Tell the plan, with how often each fault has happened."""
+        return [
+            asdict(fault) | {"happened": happened}
+            for fault, happened in zip(self._plan, self._happened, strict=True)
+        ]
+
+
+FIELDS = frozenset(field.name for field in fields(Fault))

@@ -1,0 +1,90 @@
+"""What nobody has confirmed about PingOne, each doubt as one named switch with a stated default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choose between the possible PingOnes. Everything documented or recorded is always on and has no switch."""
+
+    max_page: int = 200
+    """Largest page of `/users`, `/groups` and `/populations`. The OpenAPI file says 1000, the documentation warns of 200:
+    a larger `limit` is not refused but answered with a page of this size."""
+
+    max_activities_page: int = 1_000
+    """Largest page of `/activities`. Shipped clients ask for 500; no maximum is documented."""
+
+    mfa_enabled_by_default: bool = False
+    """`mfaEnabled` of a user created without it. Documented false; newer tenants are said to answer true."""
+
+    token_failure_status: int = 401
+    """Status of a token request with wrong credentials: 401 by RFC 6749; 400 is possible."""
+
+    token_scope: str | None = None
+    """A `scope` member of the token answer. None: it is absent."""
+
+    token_lifetime: int = 3_600
+    """Seconds a token lives. One hour is documented and recorded; shorter values are for tests."""
+
+    cursor_lifetime: float | None = None
+    """Seconds until a cursor is refused with 400. None: never; no expiry is documented."""
+
+    cursor_bound_to_filter: bool = True
+    """A cursor sent with another filter than the one it was made for is refused with 400."""
+
+    cursor_carries_filter: bool = False
+    """The `next` link of a filtered list keeps the filter inside the cursor. False: it repeats the `filter` parameter.
+    Only the link of an unfiltered walk was observed."""
+
+    deleted_anchor_refuses_cursor: bool = False
+    """A cursor whose user has been deleted is refused with 400. False: the walk goes on behind the place it held."""
+
+    order_refused: bool = True
+    """`order` on `/users` is refused with 400. False: it is ignored, as unknown parameters are."""
+
+    quoted_boolean: bool = True
+    """`enabled eq "true"` works like `enabled eq true`. A shipped client sends the quoted form."""
+
+    extra_filters: tuple[tuple[str, str], ...] = ()
+    """Further (attribute, operator) pairs that filters of `/users` accept, for example `("createdAt", "ge")`,
+    `("lastSignOn.at", "le")`, `("account.status", "eq")`, `("title", "co")` or `("title", "pr")`. None is documented."""
+
+    filter_not: bool = False
+    """`not (…)` in filters. Older documentation says it is not supported."""
+
+    writes_bump_updated_at: bool = True
+    """Locking, unlocking and enabling or disabling move `updatedAt`."""
+
+    membership_bumps_group: bool = True
+    """Adding or removing a member or a nested group moves the group's `updatedAt` (seen once in a recording)."""
+
+    inaccurate_updated_at_count: bool = False
+    """`count` of a filter bounded by `updatedAt` on both sides is wrong (here: one tenth too high).
+    The documentation warns of it for large environments."""
+
+    event_lag: float = 0.0
+    """Seconds until an event can be read from `/activities`."""
+
+    unknown_environment_status: int = 403
+    """Status for an environment that does not exist or is out of reach: 403 ACCESS_FAILED; 404 NOT_FOUND is possible."""
+
+    embedded_password: bool = False
+    """Users in lists carry `_embedded.password.status`, as some tenants have done since 2026."""
+
+    duplicate_membership_refused: bool = True
+    """Adding a user to a group twice is refused with UNIQUENESS_VIOLATION. False: the second time is answered like the first."""
+
+    max_header_bytes: int | None = 6_144
+    """Size of request line and headers above which a request is refused with 431. The limit of 6 KB is documented,
+    the status is not. None: no limit."""
+
+    requests_per_second: float | None = None
+    """Requests above this rate (averaged over one second) get 429 with `Retry-After`. None: no limit; the numbers are not public."""
+
+    latency: float = 0.0
+    """Seconds every answer takes."""
+
+    pretty: bool = False
+    """Indent bodies as the recordings do. False: compact; the shape is the same and a large walk costs half."""

@@ -1,0 +1,330 @@
+"""The filter language of each list: what may be asked, and whether a resource answers it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from pingone_mcp.sandbox.times import parse_timestamp
+
+Kind: TypeAlias = Literal["string", "boolean", "time"]
+Membership: TypeAlias = Literal["DIRECT", "INDIRECT"]
+
+_MAX_DEPTH = 64
+_TOKEN = re.compile(r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>[^\s()\[\]"]+)|(?P<mark>[()\[\]]))', re.DOTALL)
+_OPERATORS = frozenset({"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le", "pr"})
+
+
+class InvalidFilter(ValueError):
+    """The filter cannot be read, or asks for something the list does not support."""
+
+    def __init__(self, message: str, *, attributes: list[str] | None = None, operators: list[str] | None = None) -> None:
+        super().__init__(message)
+        self.attributes, self.operators = attributes, operators
+
+
+@dataclass(frozen=True)
+class Compare:
+    """`attribute operator value`; instants are held in milliseconds, text in lower case."""
+
+    attribute: str
+    operator: str
+    value: str | bool | int | None
+
+
+@dataclass(frozen=True)
+class Member:
+    """`memberOfGroups[id eq "…"]`, perhaps with `and type eq "DIRECT"`."""
+
+    group_id: str
+    type: Membership | None
+
+
+@dataclass(frozen=True)
+class All:
+    """Every part holds."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Some:
+    """At least one part holds."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Not:
+    """The part does not hold."""
+
+    part: Node
+
+
+Node: TypeAlias = Compare | Member | All | Some | Not
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """What an attribute holds and which operators it supports."""
+
+    kind: Kind
+    operators: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Language:
+    """The filters one list supports."""
+
+    attributes: Mapping[str, Attribute]
+    connectives: frozenset[str] = frozenset({"and", "or"})
+    members: bool = False
+    any_case: bool = False
+    quoted_boolean: bool = True
+    negation: bool = False
+
+    def named(self, word: str) -> str | None:
+        """Find the attribute a word names; the audit list takes any case (`recordedat`)."""
+        if word in self.attributes:
+            return word
+        if self.any_case:
+            return next((name for name in self.attributes if name.lower() == word.lower()), None)
+        return None
+
+
+def language(table: Mapping[str, str], **rest: bool) -> Language:
+    """Build a language from `{"attribute": "eq sw"}`; a name ending in `?` is a boolean, in `@` an instant."""
+    kinds: dict[str, Kind] = {"?": "boolean", "@": "time"}
+    attributes = {
+        name.rstrip("?@"): Attribute(kinds.get(name[-1], "string"), frozenset(operators.split()))
+        for name, operators in table.items()
+    }
+    connectives = {"and"} if rest.pop("only_and", False) else {"and", "or"}
+    return Language(attributes, frozenset(connectives), **rest)
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+class _Reader:
+    """A filter as tokens, read from left to right."""
+
+    def __init__(self, text: str, spoken: Language) -> None:
+        self.language = spoken
+        self._tokens = _tokens(text)
+        self._at = 0
+
+    def peek(self) -> tuple[str, str]:
+        return self._tokens[self._at] if self._at < len(self._tokens) else ("end", "")
+
+    def take(self) -> tuple[str, str]:
+        token = self.peek()
+        self._at += 1
+        return token
+
+    def takes(self, word: str) -> bool:
+        kind, text = self.peek()
+        if kind != "string" and text.lower() == word:
+            self._at += 1
+            return True
+        return False
+
+    def expect(self, mark: str) -> None:
+        if not self.takes(mark):
+            msg = f"{mark} is missing"
+            raise InvalidFilter(msg)
+
+    def chain(self, word: Literal["or", "and"], depth: int) -> Node:
+        part = (lambda: self.chain("and", depth)) if word == "or" else (lambda: self.term(depth))
+        parts = [part()]
+        while self.takes(word):
+            if word not in self.language.connectives:
+                msg = f"{word} is not supported"
+                raise InvalidFilter(msg, operators=sorted(self.language.connectives))
+            parts.append(part())
+        if len(parts) == 1:
+            return parts[0]
+        return Some(tuple(parts)) if word == "or" else All(tuple(parts))
+
+    def term(self, depth: int) -> Node:
+        if depth > _MAX_DEPTH:
+            msg = "the filter is nested too deeply"
+            raise InvalidFilter(msg)
+        if self.takes("("):
+            inner = self.chain("or", depth + 1)
+            self.expect(")")
+            return inner
+        kind, word = self.take()
+        if kind != "word":
+            msg = "an attribute is missing"
+            raise InvalidFilter(msg)
+        if word.lower() == "not" and self.peek() == ("mark", "("):
+            return self.negation(depth)
+        if self.language.members and word == "memberOfGroups":
+            return self.member()
+        return self.comparison(word)
+
+    def negation(self, depth: int) -> Node:
+        if not self.language.negation:
+            msg = "not is not supported"
+            raise InvalidFilter(msg, operators=sorted(self.language.connectives))
+        self.expect("(")
+        inner = self.chain("or", depth + 1)
+        self.expect(")")
+        return Not(inner)
+
+    def comparison(self, word: str) -> Compare:
+        name = self.language.named(word)
+        if name is None:
+            msg = "the attribute is not supported"
+            raise InvalidFilter(msg, attributes=sorted(self.language.attributes))
+        attribute = self.language.attributes[name]
+        kind, operator = self.take()
+        operator = operator.lower()
+        if kind != "word" or operator not in _OPERATORS or operator not in attribute.operators:
+            msg = "the operator is not supported"
+            raise InvalidFilter(msg, operators=sorted(attribute.operators))
+        return Compare(name, operator, None if operator == "pr" else self.value(attribute))
+
+    def value(self, attribute: Attribute) -> str | bool | int:
+        kind, text = self.take()
+        if attribute.kind == "boolean":
+            quoted = kind == "string"
+            word = (_unquoted(text) if quoted else text).lower()
+            if word not in {"true", "false"} or (quoted and not self.language.quoted_boolean):
+                msg = "the value must be true or false"
+                raise InvalidFilter(msg)
+            return word == "true"
+        if kind != "string":
+            msg = "the value must be in double quotes"
+            raise InvalidFilter(msg)
+        if attribute.kind == "string":
+            return _unquoted(text).lower()
+        try:
+            return parse_timestamp(_unquoted(text))
+        except ValueError as problem:
+            msg = "the value must be a date and time"
+            raise InvalidFilter(msg) from problem
+
+    def member(self) -> Member:
+        self.expect("[")
+        inner = _Reader("", _MEMBER)
+        inner._tokens, inner._at = self._tokens, self._at
+        asked = inner.chain("or", 0)
+        self._at = inner._at
+        self.expect("]")
+        parts = asked.parts if isinstance(asked, All) else (asked,)
+        wanted = {part.attribute: str(part.value) for part in parts if isinstance(part, Compare)}
+        type_ = wanted.get("type", "").upper()
+        if len(wanted) != len(parts) or "id" not in wanted or type_ not in {"", "DIRECT", "INDIRECT"}:
+            msg = "memberOfGroups takes an id, and perhaps a type"
+            raise InvalidFilter(msg, attributes=["id", "type"])
+        return Member(wanted["id"], "DIRECT" if type_ == "DIRECT" else "INDIRECT" if type_ else None)
+
+
+_MEMBER = language({"id": "eq", "type": "eq"}, only_and=True)
+
+
+def _tokens(text: str) -> list[tuple[str, str]]:
+    tokens, at = [], 0
+    end = len(text.rstrip())
+    while at < end:
+        match = _TOKEN.match(text, at)
+        if match is None:
+            msg = "a string does not end"
+            raise InvalidFilter(msg)
+        tokens.append((match.lastgroup or "", match.group(match.lastgroup or 0)))
+        at = match.end()
+    return tokens
+
+
+def _unquoted(text: str) -> str:
+    try:
+        return str(json.loads(text, strict=False))
+    except ValueError as problem:
+        msg = "a string holds an unknown escape"
+        raise InvalidFilter(msg) from problem
+
+
+def parse(text: str, spoken: Language) -> Node:
+    """Read a filter; raises InvalidFilter for anything the language does not support."""
+    reader = _Reader(text, spoken)
+    node = reader.chain("or", 0)
+    if reader.peek()[0] != "end":
+        msg = "the filter goes on where it should end"
+        raise InvalidFilter(msg)
+    return node
+
+
+# ---------------------------------------------------------------------------------------------------------- answering
+
+
+def holds(
+    node: Node,
+    value_of: Callable[[str], object],
+    member_of: Callable[[str], Membership | None] = lambda _: None,
+) -> bool:
+    """Say whether a filter holds for what `value_of` and `member_of` tell of one resource."""
+    if isinstance(node, All):
+        return all(holds(part, value_of, member_of) for part in node.parts)
+    if isinstance(node, Some):
+        return any(holds(part, value_of, member_of) for part in node.parts)
+    if isinstance(node, Not):
+        return not holds(node.part, value_of, member_of)
+    if isinstance(node, Member):
+        membership = member_of(node.group_id)
+        return membership is not None and node.type in {None, membership}
+    return compares(node, value_of(node.attribute))
+
+
+def compares(asked: Compare, actual: object) -> bool:  # noqa: PLR0911 - one line per operator
+    """Compare one value; an absent attribute matches nothing."""
+    if actual is None:
+        return False
+    if asked.operator == "pr":
+        return True
+    if isinstance(asked.value, bool):
+        return actual is asked.value
+    if isinstance(asked.value, int):
+        at = parse_timestamp(actual) if isinstance(actual, str) else actual
+        assert isinstance(at, int)
+        match asked.operator:
+            case "ge":
+                return at >= asked.value
+            case "le":
+                return at <= asked.value
+            case "gt":
+                return at > asked.value
+            case "lt":
+                return at < asked.value
+        return at == asked.value
+    text, wanted = str(actual).lower(), str(asked.value)
+    match asked.operator:
+        case "sw":
+            return text.startswith(wanted)
+        case "ew":
+            return text.endswith(wanted)
+        case "co":
+            return wanted in text
+        case "ne":
+            return text != wanted
+    return text == wanted
+
+
+def speaks_of_groups(node: Node) -> bool:
+    """Say whether a filter asks for memberships."""
+    if isinstance(node, All | Some):
+        return any(speaks_of_groups(part) for part in node.parts)
+    return isinstance(node, Member) or (isinstance(node, Not) and speaks_of_groups(node.part))
+
+
+def bounds(node: Node, attribute: str) -> set[str]:
+    """Collect the directions in which a filter bounds an instant: `from`, `to`."""
+    if isinstance(node, All | Some):
+        return set().union(*(bounds(part, attribute) for part in node.parts))
+    if isinstance(node, Compare) and node.attribute == attribute:
+        return {"from"} if node.operator in {"ge", "gt"} else {"to"} if node.operator in {"le", "lt"} else {"from", "to"}
+    return set()

@@ -1,0 +1,55 @@
+"""Instants as whole milliseconds since 1970, and the clock the sandbox lives by."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+SECOND = 1_000
+DAY = 86_400 * SECOND
+
+
+def milliseconds(moment: datetime) -> int:
+    """Turn an aware datetime into milliseconds since 1970."""
+    return round(moment.timestamp() * 1_000)
+
+
+def timestamp(at: int) -> str:
+    """Write an instant as PingOne does: UTC, milliseconds, `Z`."""
+    when = time.gmtime(at // 1_000)
+    return (
+        f"{when.tm_year:04}-{when.tm_mon:02}-{when.tm_mday:02}"
+        f"T{when.tm_hour:02}:{when.tm_min:02}:{when.tm_sec:02}.{at % 1_000:03}Z"
+    )
+
+
+def parse_timestamp(text: str) -> int:
+    """Read an RFC 3339 instant; raises ValueError when it is none, or has no zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        msg = "an instant needs a zone"
+        raise ValueError(msg)
+    return milliseconds(moment)
+
+
+class Clock:
+    """Tell the time: the real one, or one that stands still at `start` until it is moved."""
+
+    def __init__(self, start: datetime | None = None) -> None:
+        self._start = None if start is None else milliseconds(start)
+        self._moved = 0
+
+    def now(self) -> int:
+        """Milliseconds since 1970."""
+        start = milliseconds(datetime.now(UTC)) if self._start is None else self._start
+        return start + self._moved
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward."""
+        self._moved += round(seconds * SECOND)
+
+    def tick(self) -> int:
+        """Give the instant of a write: on a clock that stands still each write is a millisecond later than the last."""
+        if self._start is not None:
+            self._moved += 1
+        return self.now()

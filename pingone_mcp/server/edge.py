@@ -1,0 +1,268 @@
+"""The edge between tools and the MCP SDK: what every tool, resource and prompt has in common.
+
+Strict and lean input schemas, failures as readable text, answers in both result forms with the same facts, strings
+of the directory made harmless, budgets, cursors and progress.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import anyio
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from pydantic import ValidationError
+
+from pingone_mcp.directory.cursor import CursorSeal, Mark, same_question
+from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, gather
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.provider import Directory
+from pingone_mcp.directory.text import clean
+from pingone_mcp.errors import NotFound, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+# The envelope around the rows: the cursor (with PingOne's own inside) and the counts.
+_ENVELOPE_CHARACTERS = 1_600
+READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """A directory and what answers about it need: the seal of its cursors and the budget of one answer."""
+
+    directory: Directory
+    cursors: CursorSeal
+    answer_characters: int
+    answer_seconds: float
+
+
+OpenBackend = Callable[[], AbstractAsyncContextManager[Backend]]
+
+
+class App:
+    """What lives as long as the server: the backend, opened by the first question that needs it.
+
+    Opening raises Unconfigured for missing settings; the server has started and listed its tools all the same.
+    """
+
+    def __init__(self, open_backend: OpenBackend, stack: AsyncExitStack) -> None:
+        self._open = open_backend
+        self._stack = stack
+        self._backend: Backend | None = None
+        self._turn = anyio.Lock()
+
+    async def backend(self) -> Backend:
+        async with self._turn:
+            if self._backend is None:
+                self._backend = await self._stack.enter_async_context(self._open())
+            return self._backend
+
+
+AppContext = Context[App, Any]
+
+
+def lifespan(open_backend: OpenBackend) -> Callable[[MCPServer[App]], AbstractAsyncContextManager[App]]:
+    @asynccontextmanager
+    async def run(_: MCPServer[App]) -> AsyncIterator[App]:
+        async with AsyncExitStack() as stack:
+            yield App(open_backend, stack)
+
+    return run
+
+
+async def backend_of(ctx: AppContext) -> Backend:
+    return await ctx.request_context.lifespan_context.backend()
+
+
+# Tools
+
+
+class StrictServer(MCPServer[App]):
+    """An MCPServer that says in one line which argument is wrong."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[App, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                tool = self._tool_manager.get_tool(name)
+                known = sorted(tool.parameters["properties"]) if tool else []
+                raise ToolError(f"{name}: {_wrong_arguments(error.__cause__, known)}") from None
+            raise
+
+
+def _wrong_arguments(error: ValidationError, known: list[str]) -> str:
+    """Name each wrong argument and what it should be; the values stay out of it."""
+    lines: list[str] = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        where = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            lines.append(f"there is no argument `{where[:64]}`; the arguments are {', '.join(known)}.")
+        else:
+            lines.append(f"`{where[:64]}`: {item['msg']}.")
+    return " ".join(dict.fromkeys(lines))
+
+
+def strict_tool(
+    fn: Callable[..., Awaitable[CallToolResult]],
+    *,
+    title: str,
+    output_schema: JsonObject | None = None,
+    annotations: ToolAnnotations = READ_ONLY,
+) -> Tool:
+    """Return a tool that refuses unknown arguments, publishes a lean schema, and states Problems as errors."""
+    tool = Tool.from_function(_telling(fn), title=title, annotations=annotations, structured_output=False)
+    model = tool.fn_metadata.arg_model
+    model.model_config["extra"] = "forbid"
+    model.model_rebuild(force=True)
+    tool.parameters = lean(model.model_json_schema(by_alias=True))
+    tool.description = " ".join((fn.__doc__ or "").split())
+    tool.fn_metadata.output_schema = output_schema
+    return tool
+
+
+def _telling(fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """Let a Problem reach the model as the tool's error; anything else stays masked by the SDK and is logged."""
+
+    @functools.wraps(fn)
+    async def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await fn(*args, **kwargs)
+        except Problem as problem:
+            raise ToolError(str(problem)) from problem
+
+    return wrapped
+
+
+def lean(schema: Any) -> Any:
+    """Return a JSON schema without what a model does not need: titles, null alternatives and null defaults."""
+    if isinstance(schema, list):
+        return [lean(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {
+        key: {name: lean(member) for name, member in value.items()} if key == "properties" else lean(value)
+        for key, value in schema.items()
+        if not (key == "title" and isinstance(value, str)) and not (key == "default" and value in (None, False))
+    }
+    choices = [choice for choice in kept.get("anyOf", []) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        del kept["anyOf"]
+        kept = {**choices[0], **kept}
+    return kept
+
+
+def answer(facts: JsonObject) -> CallToolResult:
+    """Return both result forms with the same facts: clients show their model either the one or the other.
+
+    Every string that leaves is made harmless here.
+    """
+    harmless: JsonObject = clean(facts)
+    return CallToolResult(content=[TextContent(type="text", text=compact(harmless))], structured_content=harmless)
+
+
+def compact(facts: Any) -> str:
+    return json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+
+
+# Resources
+
+
+def told_by_resource(fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """Let a Problem reach the reader of a resource."""
+
+    @functools.wraps(fn)
+    async def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await fn(*args, **kwargs)
+        except NotFound as problem:
+            raise ResourceNotFoundError(str(problem)) from problem
+        except Problem as problem:
+            raise ResourceError(str(problem)) from problem
+
+    return wrapped
+
+
+# Lists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a list tool was asked: the arguments that select, and where to go on."""
+
+    tool: str
+    question: JsonObject
+    mark: Mark
+
+
+def asked(backend: Backend, tool: str, arguments: Mapping[str, Any], cursor: str | None) -> Asked:
+    """Return the question and the place in it. Beside a cursor, arguments may be left out but not changed."""
+    given: JsonObject = {name: value for name, value in arguments.items() if value not in (None, [], {}, False)}
+    if cursor is None:
+        return Asked(tool=tool, question=given, mark=Mark())
+    question, mark = backend.cursors.open(tool, cursor)
+    return Asked(tool=tool, question=same_question(given, question), mark=mark)
+
+
+async def collect(
+    ctx: AppContext, backend: Backend, listing: Listing[T], mark: Mark, *, limit: int, noun: str, pages: int | None = None
+) -> Gathered:
+    """Gather one answer within the budgets of the backend, with progress once per page of PingOne."""
+
+    async def report(progress: Progress) -> None:
+        about = f" of about {progress.about:,}" if progress.about is not None else ""
+        message = f"page {progress.pages}: {progress.scanned:,}{about} {noun}"
+        await ctx.report_progress(progress.scanned, progress.about, message)
+
+    budget = Budget(
+        limit=limit,
+        characters=backend.answer_characters - _ENVELOPE_CHARACTERS,
+        seconds=backend.answer_seconds,
+        pages=pages,
+    )
+    return await gather(listing, mark, budget, now=anyio.current_time, report=report)
+
+
+def envelope(backend: Backend, asked_for: Asked, gathered: Gathered, *, partial: bool) -> JsonObject:
+    """Return the envelope that every list answers with."""
+    cursor = backend.cursors.seal(asked_for.tool, asked_for.question, gathered.next) if gathered.next else None
+    return {
+        "result": gathered.rows,
+        "next_cursor": cursor,
+        "prev_cursor": None,
+        "result_count": len(gathered.rows),
+        "total": gathered.total,
+        "is_partial_response": partial,
+        "stopped": gathered.stopped,
+    }
+
+
+_NULLABLE = ["string", "null"]
+ENVELOPE_SCHEMA: JsonObject = {
+    "type": "object",
+    "properties": {
+        "result": {"type": "array", "items": {"type": "object"}},
+        "next_cursor": {"type": _NULLABLE},
+        "prev_cursor": {"type": "null"},
+        "result_count": {"type": "integer"},
+        "total": {"type": ["integer", "null"]},
+        "is_partial_response": {"type": "boolean"},
+        "stopped": {"enum": ["limit", "size", "time", None]},
+    },
+    "required": ["result", "next_cursor", "result_count", "total", "is_partial_response", "stopped"],
+}

@@ -1,0 +1,80 @@
+"""The prompts: texts in `prompts/*.md`, with TOML front matter between lines of `+++`."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.prompts import Prompt
+from mcp.server.mcpserver.prompts.base import PromptArgument
+
+from pingone_mcp.directory.text import harmless
+from pingone_mcp.server.edge import App
+
+_SLOT = re.compile(r"\{\{(\w+)\}\}")
+_LONGEST = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptText:
+    """One prompt file. `arguments` maps names to their description and whether they are required."""
+
+    name: str
+    title: str
+    description: str
+    arguments: dict[str, tuple[str, bool]]
+    body: str
+
+    def filled(self, values: dict[str, str]) -> str:
+        """Return the text with each slot filled: values are fenced as data, absent ones say so."""
+        return _SLOT.sub(lambda slot: _fenced(values.get(slot.group(1), "")), self.body)
+
+
+def parse(name: str, text: str) -> PromptText:
+    """Return the prompt that a file states. Raises ValueError when its front matter is not of the form above."""
+    _, front, body = text.split("+++", 2)
+    head = tomllib.loads(front)
+    arguments = {
+        argument: (str(told["description"]), bool(told.get("required", False)))
+        for argument, told in head.get("arguments", {}).items()
+    }
+    return PromptText(
+        name=name, title=head["title"], description=head["description"], arguments=arguments, body=body.strip()
+    )
+
+
+def prompt_texts() -> list[PromptText]:
+    """Return all prompts, by name. In a checkout the folder lies beside the package, in a wheel inside it."""
+    files = (file for file in _folder().iterdir() if file.name.endswith(".md"))
+    return [parse(file.name.removesuffix(".md"), file.read_text("utf-8")) for file in sorted(files, key=lambda f: f.name)]
+
+
+def add_prompts(server: MCPServer[App]) -> None:
+    for text in prompt_texts():
+        server.add_prompt(_prompt(text))
+
+
+def _prompt(text: PromptText) -> Prompt:
+    def render(**values: str) -> str:
+        return text.filled(values)
+
+    arguments = [
+        PromptArgument(name=name, description=description, required=required)
+        for name, (description, required) in text.arguments.items()
+    ]
+    return Prompt(name=text.name, title=text.title, description=text.description, arguments=arguments, fn=render)
+
+
+def _folder() -> Traversable:
+    inside = resources.files("pingone_mcp") / "prompts"
+    return inside if inside.is_dir() else resources.files("pingone_mcp") / ".." / "prompts"
+
+
+def _fenced(value: str) -> str:
+    """Return a value as one quoted line of data; it cannot close its own quotes."""
+    text = harmless(value).replace("`", "'").strip()[:_LONGEST]
+    return f"`{text}`" if text else "(not given)"

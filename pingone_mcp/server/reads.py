@@ -1,0 +1,252 @@
+"""The tools that read: each is one question to the directory."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult
+from pydantic import AwareDatetime, Field, TypeAdapter
+
+from pingone_mcp.directory.listing import Listing
+from pingone_mcp.directory.models import Deactivated, JsonObject, Page, User
+from pingone_mcp.directory.provider import (
+    DeactivatedQuestion,
+    Include,
+    ProxyAnswer,
+    ProxyQuestion,
+    Reason,
+    Status,
+    UserQuestion,
+)
+from pingone_mcp.directory.rows import choose_fields, deactivated_row, fitted, plain, timestamp, user_row
+from pingone_mcp.errors import Refused
+from pingone_mcp.server.edge import (
+    ENVELOPE_SCHEMA,
+    AppContext,
+    answer,
+    asked,
+    backend_of,
+    collect,
+    envelope,
+    strict_tool,
+)
+
+Limit = Annotated[int, Field(ge=1, le=1000, description="Most rows to return.")]
+Cursor = Annotated[str | None, Field(description="`next_cursor` of the answer before; goes on with its question.")]
+Environment = Annotated[str | None, Field(description="Only this environment (id or name).")]
+Population = Annotated[str | None, Field(description="Only this population (id or name).")]
+RemoteData = Annotated[bool, Field(description="Add PingOne's own object as `remote_data` (large).")]
+
+
+async def list_users(
+    ctx: AppContext,
+    query: Annotated[str | None, Field(description="Start of a name, username or email; or given and family name.")] = None,
+    filter: Annotated[  # noqa: A002 - the contract's name for it
+        str | None, Field(description='PingOne SCIM filter, e.g. name.family sw "Li" and enabled eq true.')
+    ] = None,
+    status: Annotated[Status | None, Field(description="Unified status.")] = None,
+    group: Annotated[str | None, Field(description="Only members, direct or indirect, of this group (id or name).")] = None,
+    population: Population = None,
+    environment: Environment = None,
+    fields: Annotated[list[str] | None, Field(description="Fields per row instead of the default ones; * for all.")] = None,
+    include: Annotated[list[Include] | None, Field(description="Add groups or roles per user (slow).")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    include_remote_data: RemoteData = False,
+) -> CallToolResult:
+    """List or search users as one flat list over the environments and populations served.
+    Answers {result: [rows], next_cursor, result_count, total, stopped}. Rows carry id, username, name, email, title,
+    department, status (active, inactive, invited), status_reasons, workspace (population), last_login_at; absent
+    values are left out. next_cursor null means that was all; otherwise call again with it as cursor.
+    """
+    backend = await backend_of(ctx)
+    selected = {
+        "query": query,
+        "filter": filter,
+        "status": status,
+        "group": group,
+        "population": population,
+        "environment": environment,
+        "include": include,
+        "remote_data": include_remote_data,
+    }
+    wanted = asked(backend, "list_users", selected, cursor)
+    question = _USER_QUESTION.validate_python(wanted.question)
+    columns = choose_fields(fields, several_organizations=backend.directory.several_organizations())
+    columns += tuple(name for name in question.include if name not in columns)
+    if question.remote_data:
+        columns += ("remote_data",)
+    if question.include:
+        columns += ("unreadable",)
+
+    async def read(at: str | None) -> Page[User]:
+        return await backend.directory.users(question, at, page_size=limit)
+
+    listing = Listing(read=read, row=lambda user: user_row(user, columns), identify=lambda user, _: user.id)
+    gathered = await collect(ctx, backend, listing, wanted.mark, limit=limit, noun="users")
+    return answer(envelope(backend, wanted, gathered, partial=True))
+
+
+async def get_user(
+    ctx: AppContext,
+    user: Annotated[str, Field(min_length=1, description="Id, username, email or external id.")],
+    environment: Environment = None,
+    include_remote_data: RemoteData = False,
+) -> CallToolResult:
+    """Get one user whole: names, emails, phones, status with reasons and the raw values behind it, groups (direct and
+    indirect), roles with scope, manager, times, custom attributes. Absent values are left out.
+    """
+    backend = await backend_of(ctx)
+    found = await backend.directory.user(user, environment=environment, remote_data=include_remote_data)
+    return answer(fitted(plain(found), backend.answer_characters))
+
+
+async def find_deactivated(
+    ctx: AppContext,
+    reasons: Annotated[
+        list[Reason] | None,
+        Field(description="disabled: switched off; locked: account locked; removed: deleted. Default: all."),
+    ] = None,
+    since: Annotated[
+        AwareDatetime | None,
+        Field(description="Only since this time (RFC 3339 with zone); also tells when and by whom, where known."),
+    ] = None,
+    population: Population = None,
+    environment: Environment = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> CallToolResult:
+    """Find users who cannot sign in any more and why: status_reasons (disabled, locked, removed), deactivated_at and
+    deactivated_by where the audit says so. Answers like list_users, plus coverage: per reason how it was found,
+    whether it is complete by now, and what may be missing. Only claim what coverage supports.
+    """
+    backend = await backend_of(ctx)
+    selected = {
+        "reasons": sorted(reasons) if reasons else None,
+        "since": timestamp(since) if since is not None else None,
+        "population": population,
+        "environment": environment,
+    }
+    wanted = asked(backend, "find_deactivated", selected, cursor)
+    question = _DEACTIVATED_QUESTION.validate_python(wanted.question)
+    if question.since is not None and question.since > datetime.now(UTC):
+        raise Refused("`since` lies in the future.", "Give a time that has passed.", code="FUTURE_TIME")
+    columns = choose_fields(None, several_organizations=backend.directory.several_organizations())
+
+    async def read(at: str | None) -> Page[Deactivated]:
+        return await backend.directory.deactivated(question, at, page_size=limit)
+
+    listing = Listing(
+        read=read, row=lambda found: deactivated_row(found, columns), identify=lambda found, _: found.user.id
+    )
+    gathered = await collect(ctx, backend, listing, wanted.mark, limit=limit, noun="users and events")
+    coverage = backend.directory.coverage(question, gathered.next.position if gathered.next else None)
+    facts = envelope(backend, wanted, gathered, partial=True)
+    return answer(facts | {"coverage": {reason: plain(how) for reason, how in coverage.items()}})
+
+
+async def proxy_request(
+    ctx: AppContext,
+    path: Annotated[str, Field(min_length=1, description="Path below the API base, e.g. /environments/{id}/users.")],
+    method: Literal["GET", "HEAD"] = "GET",
+    query: Annotated[
+        dict[str, str | int | bool] | None, Field(description='Query parameters, e.g. {"limit":10,"filter":"…"}.')
+    ] = None,
+    cursor: Cursor = None,
+) -> CallToolResult:
+    """Send one read request to the PingOne API as it is, for what the other tools do not cover.
+    Answers {status, correlation_id} with result (a collection's native items without _links, and next_cursor for the
+    next page) or body (a single resource verbatim). Secrets are blanked.
+    """
+    backend = await backend_of(ctx)
+    texts = {name: _parameter(value) for name, value in (query or {}).items()}
+    wanted = asked(backend, "proxy_request", {"method": method, "path": path, "query": texts}, cursor)
+    question = _PROXY_QUESTION.validate_python(wanted.question)
+    answers: list[ProxyAnswer] = []
+
+    async def read(at: str | None) -> Page[JsonObject]:
+        answers.append(await backend.directory.proxy(question, at))
+        return answers[-1].page or Page(items=(), next=None, scanned=0)
+
+    listing = Listing(read=read, row=lambda item: item, identify=_identity)
+    gathered = await collect(ctx, backend, listing, wanted.mark, limit=_MOST_ITEMS, noun="items", pages=1)
+    sent = answers[0]
+    facts: JsonObject = {"status": sent.status, "correlation_id": sent.correlation_id}
+    if sent.page is not None:
+        return answer(envelope(backend, wanted, gathered, partial=False) | facts)
+    if sent.body is not None:
+        facts["body"] = _bounded(sent.body, backend.answer_characters)
+    return answer(facts)
+
+
+_USER_QUESTION = TypeAdapter(UserQuestion)
+_DEACTIVATED_QUESTION = TypeAdapter(DeactivatedQuestion)
+_PROXY_QUESTION = TypeAdapter(ProxyQuestion)
+_MOST_ITEMS = 5_000
+
+
+def _parameter(value: str | int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _identity(item: JsonObject, place: int) -> str:
+    identity = item.get("id")
+    return identity if isinstance(identity, str) else f"#{place}"
+
+
+def _bounded(body: Any, characters: int) -> Any:
+    if isinstance(body, str):
+        if len(body) > characters:
+            raise _too_large(len(body), characters)
+        return body
+    return fitted(body, characters) if isinstance(body, dict) else body
+
+
+def _too_large(size: int, characters: int) -> Refused:
+    return Refused(
+        f"The body has {size:,} characters, more than the {characters:,} of one answer.",
+        "Ask for a narrower path, or raise PINGONE_ANSWER_CHARACTERS.",
+        code="TOO_LARGE",
+    )
+
+
+_COVERAGE_SCHEMA: JsonObject = {
+    "type": "object",
+    "additionalProperties": {
+        "type": "object",
+        "properties": {"how": {"type": "string"}, "complete": {"type": "boolean"}, "note": {"type": "string"}},
+        "required": ["how", "complete"],
+    },
+}
+_DEACTIVATED_SCHEMA: JsonObject = {
+    **ENVELOPE_SCHEMA,
+    "properties": {**ENVELOPE_SCHEMA["properties"], "coverage": _COVERAGE_SCHEMA},
+    "required": [*ENVELOPE_SCHEMA["required"], "coverage"],
+}
+_USER_SCHEMA: JsonObject = {
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "status": {"type": "string"}},
+    "required": ["id", "status"],
+}
+_PROXY_SCHEMA: JsonObject = {
+    "type": "object",
+    "properties": {
+        "status": {"type": "integer"},
+        "correlation_id": {"type": ["string", "null"]},
+        "result": {"type": "array", "items": {"type": "object"}},
+        "next_cursor": {"type": ["string", "null"]},
+    },
+    "required": ["status", "correlation_id"],
+}
+
+
+def tools() -> list[Tool]:
+    """Return the tools of this file in the order in which clients list them."""
+    return [
+        strict_tool(list_users, title="List and search users", output_schema=ENVELOPE_SCHEMA),
+        strict_tool(get_user, title="Get one user", output_schema=_USER_SCHEMA),
+        strict_tool(find_deactivated, title="Find deactivated users", output_schema=_DEACTIVATED_SCHEMA),
+        strict_tool(proxy_request, title="Read from the PingOne API", output_schema=_PROXY_SCHEMA),
+    ]

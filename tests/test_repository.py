@@ -1,0 +1,189 @@
+"""Facts that stand in two files of the repository agree, and nothing of the machine it was written on is in it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pingone_mcp.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+RUNTIME = [Requirement(line) for line in PYPROJECT["project"]["dependencies"]]
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def files() -> list[str]:
+    """List what is in version control, or would be with the next `git add`."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [name for name in sorted(set(listed.split("\0"))) if name and (ROOT / name).is_file()]
+
+
+# --- Dependencies
+
+
+def development() -> list[Requirement]:
+    lines = (line.split("#")[0].strip() for line in text_of("requirements-dev.in").splitlines())
+    return [Requirement(line) for line in lines if line]
+
+
+def locked() -> dict[str, str]:
+    pins = re.findall(r"^([a-z0-9.-]+)==(\S+)", text_of("requirements-dev.txt"), re.MULTILINE)
+    return {canonicalize_name(name): version for name, version in pins}
+
+
+@pytest.mark.parametrize("requirement", [*RUNTIME, *development()], ids=lambda requirement: requirement.name)
+def test_the_lock_file_pins_a_version_that_is_asked_for(requirement: Requirement) -> None:
+    assert requirement.specifier.contains(locked()[canonicalize_name(requirement.name)])
+
+
+def test_the_lock_file_names_packages_and_hashes_but_no_place_to_get_them_from() -> None:
+    pin = re.compile(r"[a-z0-9.-]+==[^\s;]+( ; [^\\]+)? \\")
+    digest = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
+    origin = re.compile(r"\s*#( {3,}| via )[\w, .()-]+")
+    lines = text_of("requirements-dev.txt").splitlines()[2:]
+    assert [line for line in lines if not (pin.fullmatch(line) or digest.fullmatch(line) or origin.match(line))] == []
+    assert "://" not in "\n".join(lines)
+
+
+def test_there_is_one_lock_file(files: list[str]) -> None:
+    others = {"uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "requirements.txt"}
+    assert others.isdisjoint(files)
+
+
+def test_every_runtime_dependency_has_its_reason_in_the_readme() -> None:
+    section = text_of("README.md").partition("\n## What it is built from\n")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip().strip("|").split("|")] for line in section.splitlines() if "|" in line
+    ]
+    reasons = {name[1]: row[-1] for row in rows if (name := re.match(r"`([\w.-]+)`", row[0]))}
+    assert sorted(reasons) == sorted(requirement.name for requirement in RUNTIME)
+    assert [name for name, reason in reasons.items() if len(reason.split()) < 3] == []
+
+
+# --- Exceptions to rules
+
+
+def test_every_lint_exception_in_pyproject_has_a_reason() -> None:
+    section = text_of("pyproject.toml").partition("[tool.ruff.lint]\n")[2].partition("[tool.mypy]\n")[0]
+    exceptions = [line for line in section.splitlines() if re.match(r'\s+"[A-Z]+[0-9]*"', line)]
+    configured = PYPROJECT["tool"]["ruff"]["lint"]
+    per_file = configured["per-file-ignores"].values()
+    assert len(exceptions) == len(configured["ignore"]) + sum(map(len, per_file)), "one exception per line"
+    assert [line for line in exceptions if not re.search(r"# +\S+ \S+", line)] == []
+
+
+def test_every_suppression_in_the_code_has_its_reason(files: list[str]) -> None:
+    """Accept a reason after it, in a comment right above, or once per file for the same rule."""
+    suppression = re.compile(r"#\s*(?:noqa|type:\s*ignore|pragma)\b:?[ \[]*([\w-]*)")
+    bare: list[str] = []
+    for name in files:
+        if not name.endswith(".py") or ROOT / name == Path(__file__):
+            continue
+        reasoned: set[str] = set()
+        unreasoned: list[tuple[str, str]] = []
+        above = ""
+        for number, line in enumerate(text_of(name).splitlines(), 1):
+            if found := list(suppression.finditer(line)):
+                rules = [match[1] for match in found]
+                if above.strip().startswith("#") or re.search(r"[-#:] *\w\S* \w", line[found[-1].end() :]):
+                    reasoned.update(rules)
+                else:
+                    unreasoned += [(rule, f"{name}:{number}: {line.strip()}") for rule in rules]
+            above = line
+        bare += [where for rule, where in unreasoned if rule not in reasoned]
+    assert bare == []
+
+
+# --- Commands
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z]+):.*## ", text_of("Makefile"), re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", ".pre-commit-config.yaml", ".ci/run"])
+def test_documents_name_only_make_targets_that_exist(document: str) -> None:
+    named = set(re.findall(r"(?:`|^ *(?:\$ |- |entry: )?)make ([a-z]+)", text_of(document), re.MULTILINE))
+    assert named, "a document listed here names at least one"
+    assert named <= make_targets()
+
+
+def test_make_lists_its_targets_when_it_is_called_alone() -> None:
+    shown = subprocess.run(["make"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert set(re.findall(r"^  make (\w+)", shown, re.MULTILINE)) == make_targets()
+
+
+def test_the_workflow_runs_what_a_person_runs_on_every_python_that_is_promised() -> None:
+    jobs = yaml.safe_load(text_of(".github/workflows/ci.yml"))["jobs"]
+    commands = [step["run"] for step in jobs["test"]["steps"] if "run" in step]
+    assert commands == [".ci/run"]
+    promised = re.findall(r"Python :: (3\.\d+)", "\n".join(PYPROJECT["project"]["classifiers"]))
+    assert jobs["test"]["strategy"]["matrix"]["python"] == promised
+
+
+def test_the_workflow_may_only_read() -> None:
+    assert yaml.safe_load(text_of(".github/workflows/ci.yml"))["permissions"] == {"contents": "read"}
+
+
+# --- Settings
+
+
+def test_the_example_of_settings_names_and_describes_each_one() -> None:
+    example = text_of(".env.example")
+    named = re.findall(r"^(?:# )?(PINGONE_\w+)=", example, re.MULTILINE)
+    assert sorted(named) == sorted(f"PINGONE_{name.upper()}" for name in Settings.model_fields)
+    flat = re.sub(r"\s*\n# ", " ", example)
+    assert [name for name, field in Settings.model_fields.items() if (field.description or "?") not in flat] == []
+
+
+def test_the_example_of_settings_asks_for_the_required_ones_only() -> None:
+    asked = re.findall(r"^(PINGONE_\w+)=(.*)$", text_of(".env.example"), re.MULTILINE)
+    assert asked == [("PINGONE_ENVIRONMENT_ID", ""), ("PINGONE_CLIENT_ID", ""), ("PINGONE_CLIENT_SECRET", "")]
+
+
+# --- What is shipped
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_the_package_and_the_prompts_and_nothing_else(files: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    package = {name for name in files if name.startswith("pingone_mcp/")}
+    prompts = {f"pingone_mcp/{name}" for name in files if name.startswith("prompts/")}
+    assert shipped == package | prompts
+    assert "pingone_mcp/py.typed" in shipped
+
+
+def test_no_file_tells_where_it_was_written(files: list[str]) -> None:
+    place = re.compile(
+        r"(?<![\w.~}/-])/(?:root|home|work|Users|opt)/"
+        r"|--(?:extra-)?index-url\b|--find-links\b|files\.pythonhosted|pypi\.org/simple|registry\.npmjs"
+    )
+    told = [
+        f"{name}:{number}: {line.strip()[:160]}"
+        for name in files
+        if ROOT / name != Path(__file__)
+        for number, line in enumerate((ROOT / name).read_bytes().decode(errors="replace").splitlines(), 1)
+        if place.search(line)
+    ]
+    assert told == []
