@@ -12,7 +12,8 @@ from rich.markup import escape
 
 def console() -> Console:
     """Return a console for stdout; off a terminal it neither colours nor folds lines."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    piped = not sys.stdout.isatty()
+    return Console(highlight=False, soft_wrap=piped, width=160 if piped else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

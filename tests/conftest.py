@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from pingone_mcp.sandbox.app import Sandbox
+from tests.world import NOW, World
+
 # No deadlines: a slow machine is not a failure. CI tries the same examples each time; at home they differ.
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
@@ -27,3 +30,9 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder `shared` (recordings, schemas of others) does not lie beside this checkout")
     return SHARED
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A sample company of 500 users behind a fake PingOne, and a connection to it."""
+    return World(sandbox=Sandbox(size=500, now=NOW), cache=tmp_path / "cache")

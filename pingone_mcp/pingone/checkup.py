@@ -12,7 +12,7 @@ import httpx
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Problem, Unreachable, UpstreamProblem
 from pingone_mcp.pingone.client import Client, path_with
-from pingone_mcp.pingone.filters import ge
+from pingone_mcp.pingone.filters import all_of, ge, le
 from pingone_mcp.pingone.names import Names
 from pingone_mcp.pingone.transport import Clock
 from pingone_mcp.settings import Connection
@@ -67,12 +67,13 @@ async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator
 def _reads(environment: str, clock: Clock) -> list[tuple[str, str, bool]]:
     """Return what is tried in one environment: step, path, and whether the server needs it."""
     root = f"/environments/{environment}"
-    lately = datetime.fromtimestamp(clock.wall(), UTC) - timedelta(hours=1)
+    now = datetime.fromtimestamp(clock.wall(), UTC)
+    lately = all_of((ge("recordedAt", now - timedelta(hours=1)), le("recordedAt", now)))
     return [
         ("users", f"{root}/users?limit=1", True),
         ("populations", f"{root}/populations?limit=1", False),
         ("groups", f"{root}/groups?limit=1", False),
-        ("audit", path_with(f"{root}/activities", {"limit": 1, "filter": str(ge("recordedAt", lately))}), False),
+        ("audit", path_with(f"{root}/activities", {"limit": 1, "filter": str(lately)}), False),
     ]
 
 

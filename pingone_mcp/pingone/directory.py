@@ -304,8 +304,9 @@ class PingOneDirectory:
         root = f"/environments/{environment}/users/{user.id}"
         if "groups" in include:
             try:
+                path = path_with(f"{root}/memberOfGroups", {"limit": self._connection.page_size})
                 groups = tuple(
-                    [wire.membership(raw) async for raw in self._all(f"{root}/memberOfGroups", environment)]
+                    [wire.membership(raw) async for raw in self._all(path, "groupMemberships", environment)]
                 )
             except NotPermitted:
                 unreadable.append("groups")
@@ -317,17 +318,15 @@ class PingOneDirectory:
         return dataclasses.replace(user, groups=groups, roles=roles, unreadable=tuple(unreadable))
 
     async def _role_assignments(self, path: str, environment: str) -> tuple[RoleAssignment, ...]:
-        raws = [raw async for raw in self._all(path, environment)]
+        raws = [raw async for raw in self._all(path, "roleAssignments", environment)]
         if not raws:
             return ()
         roles = await self._names.role_names()
         places = await self._names.environment_names() | await self._names.population_names(environment)
         return tuple(wire.role_assignment(raw, roles=roles, places=places) for raw in raws)
 
-    async def _all(self, path: str, environment: str) -> AsyncIterator[JsonObject]:
-        key = path.rpartition("/")[2]
-        first = f"{path}?limit={self._connection.page_size}" if key == "memberOfGroups" else path
-        async for page in self._client.pages(first, key, environment=environment):
+    async def _all(self, path: str, key: str, environment: str) -> AsyncIterator[JsonObject]:
+        async for page in self._client.pages(path, key, environment=environment):
             for item in page.items:
                 yield item
 
@@ -385,7 +384,7 @@ class PingOneDirectory:
         """Return the path of one kind of events, newest first; a time range is obligatory (PingOne, "Audit activities")."""
         now = self._now()
         start = max(since or now - AUDIT_WINDOW, now - AUDIT_WINDOW + _AUDIT_MARGIN)
-        wanted = all_of((filters.ge("recordedAt", start), eq("action.type", action)))
+        wanted = all_of((filters.ge("recordedAt", start), filters.le("recordedAt", now), eq("action.type", action)))
         return path_with(
             f"/environments/{environment}/activities", {"limit": self._connection.page_size, "filter": str(wanted)}
         )
@@ -437,7 +436,10 @@ class PingOneDirectory:
     ) -> list[Deactivated]:
         """Say when and by whom users were disabled, where the newest events since `since` tell."""
         if part.reason != "disabled" or question.since is None or not users:
-            return [Deactivated(user=user, at=user.locked_at) for user in users]
+            return [
+                Deactivated(user=user, at=user.locked_at if user.status_reasons == ("locked",) else None)
+                for user in users
+            ]
         events = await self._names.keep(
             f"disabled {part.environment} {question.since}", lambda: self._who_disabled(part.environment, question.since)
         )

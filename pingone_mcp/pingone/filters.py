@@ -96,6 +96,10 @@ def ge(attribute: str, at: datetime) -> Compare:
     return Compare(attribute, "ge", timestamp(at))
 
 
+def le(attribute: str, at: datetime) -> Compare:
+    return Compare(attribute, "le", timestamp(at))
+
+
 def all_of(parts: Iterable[Filter | None]) -> Filter | None:
     """Return what demands every part that is there; None when none is."""
     kept = tuple(part for part in parts if part is not None)

@@ -123,7 +123,7 @@ class Call:
             raise not_permitted()
         self.populations = reach if isinstance(reach, frozenset) else None
 
-    # ---------------------------------------------------------------------------------------------------------- body
+    # ------------------------------------------------------------------------------------------------------ body
 
     @property
     def media_type(self) -> str:
@@ -138,11 +138,9 @@ class Call:
         try:
             body = json.loads(self.raw or b"{}")
         except ValueError as problem:
-            reason = "The body is not JSON."
-            raise malformed(reason) from problem
+            raise malformed("The body is not JSON.") from problem
         if not isinstance(body, dict):
-            reason = "The body is not an object."
-            raise malformed(reason)
+            raise malformed("The body is not an object.")
         return body
 
     def reference(self) -> str:
@@ -166,9 +164,17 @@ class Call:
             if header in headers
         }
         telemetry = {"internalCorrelation": correlation} if correlation else {}
-        self.state.record(self.actor, self.correlation_id, action, result, resource, population_id, telemetry)
+        self.state.record(
+            actor=self.actor,
+            correlation_id=self.correlation_id,
+            action=action,
+            result=result,
+            resource=resource,
+            population_id=population_id,
+            telemetry=telemetry,
+        )
 
-    # --------------------------------------------------------------------------------------------------------- lists
+    # ----------------------------------------------------------------------------------------------------- lists
 
     def limit(self, cap: int) -> int:
         """Read `limit`: at least 1, served up to `cap`."""
@@ -234,11 +240,11 @@ class Call:
         anchor, filter_ = self.place()
         node = self.filter(spoken, filter_) if spoken else None
         if node is not None:
-            rows = [
-                (place, row)
-                for place, row in rows
-                if scim.holds(node, lambda path, row=row: value_of(row, path), lambda group, place=place: member_of(place, group))  # type: ignore[misc]
-            ]
+
+            def answers(place: int, row: Json, node: scim.Node = node) -> bool:
+                return scim.holds(node, lambda path: value_of(row, path), lambda group_id: member_of(place, group_id))
+
+            rows = [(place, row) for place, row in rows if answers(place, row)]
         size = min(self.limit(cap or self.options.max_page), self.page.rows or 2**31)
         left = [(place, row) for place, row in rows if anchor is None or place > anchor]
         shown = left[:size]

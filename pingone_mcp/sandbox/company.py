@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Literal
+from typing import Literal, NamedTuple, TypeAlias
 
 from pingone_mcp.sandbox.activities import WINDOW, Actor, Event
 from pingone_mcp.sandbox.ids import IndexIds, stable_id
@@ -28,6 +28,7 @@ from pingone_mcp.sandbox.times import DAY, milliseconds
 
 NAME = "Alder and Finch"
 SEED = "alder-and-finch"
+Rule: TypeAlias = tuple[Literal["population", "department", "lot"], bytes]
 _HOUR = 3_600_000
 _STORY_KINDS: tuple[StoryKind, ...] = (
     "edited", "disabled", "joined", "locked", "edited", "left", "unlocked", "reenabled", "edited", "joined", "disabled", "edited",
@@ -52,7 +53,7 @@ class SampleGroup:
     name: str
     description: str | None = None
     population: int | None = None
-    rules: tuple[tuple[Literal["population", "department", "lot"], bytes], ...] = ()
+    rules: tuple[Rule, ...] = ()
     members: frozenset[int] = frozenset()
     parents: tuple[str, ...] = ()
     user_filter: str | None = None
@@ -75,6 +76,16 @@ class RoleHeld:
     role: str
     scope: Scope
     scope_id: str
+
+
+class _Line(NamedTuple):
+    """A line of the history to be; `group` is the place of a group in the environment, or -1."""
+
+    at: int
+    index: int
+    action: str
+    result: str
+    group: int = -1
 
 
 @dataclass
@@ -101,42 +112,43 @@ class SampleEnvironment:
     def history(self) -> list[Event]:
         """Tell what happened in the last fourteen days, oldest first, in agreement with how the users are now."""
         floor = self.people.now - WINDOW
-        told = sorted(line for line in self._lines() if floor <= line[0] <= self.people.now)
+        told = sorted(line for line in self._lines() if floor <= line.at <= self.people.now)
         ids = IndexIds(self.people.key, "event")
-        return [self._event(ids.of(at), *line) for at, line in enumerate(told)]
+        return [self._event(ids.of(at), line) for at, line in enumerate(told)]
 
-    def _lines(self) -> Iterator[tuple[int, int, str, str, int]]:
-        """Give (instant, user, action, what the result says, group) in any order."""
+    def _lines(self) -> Iterator[_Line]:
+        """Tell it in any order."""
         people, updated = self.people, "Updated enabled for User"
         for index in range(people.size - 1, -1, -1):
             if people.created(index) < people.now - WINDOW:
                 break
-            yield people.created(index), index, "USER.CREATED", "Created User", -1
+            yield _Line(people.created(index), index, "USER.CREATED", "Created User")
         for index, story in people.stories.items():
             match story.kind:
                 case "edited":
-                    yield story.at, index, "USER.UPDATED", "Updated User", -1
+                    yield _Line(story.at, index, "USER.UPDATED", "Updated User")
                 case "disabled":
-                    yield story.at, index, "USER.UPDATED", updated, -1
+                    yield _Line(story.at, index, "USER.UPDATED", updated)
                 case "reenabled":
-                    yield story.at - _HOUR, index, "USER.UPDATED", updated, -1
-                    yield story.at, index, "USER.UPDATED", updated, -1
+                    yield _Line(story.at - _HOUR, index, "USER.UPDATED", updated)
+                    yield _Line(story.at, index, "USER.UPDATED", updated)
                 case "locked":
-                    yield story.at, index, "USER.LOCKED", "Locked User", -1
+                    yield _Line(story.at, index, "USER.LOCKED", "Locked User")
                 case "unlocked":
-                    yield story.at - _HOUR, index, "USER.LOCKED", "Locked User", -1
-                    yield story.at, index, "USER.UNLOCKED", "Unlocked User", -1
+                    yield _Line(story.at - _HOUR, index, "USER.LOCKED", "Locked User")
+                    yield _Line(story.at, index, "USER.UNLOCKED", "Unlocked User")
                 case "joined":
-                    yield story.at, index, "MEMBER_OF_GROUP.CREATED", "Created Member Of Group", story.group
+                    yield _Line(story.at, index, "MEMBER_OF_GROUP.CREATED", "Created Member Of Group", story.group)
                 case "left":
-                    yield story.at, index, "MEMBER_OF_GROUP.DELETED", "Deleted Member Of Group", story.group
+                    yield _Line(story.at, index, "MEMBER_OF_GROUP.DELETED", "Deleted Member Of Group", story.group)
         for at, ghost in enumerate(self.ghosts):
             if at % 3 == 1:
-                yield ghost.deleted_at - _HOUR, ghost.index, "USER.UPDATED", updated, -1
-            yield ghost.deleted_at, ghost.index, "USER.DELETED", "Deleted User", -1
+                yield _Line(ghost.deleted_at - _HOUR, ghost.index, "USER.UPDATED", updated)
+            yield _Line(ghost.deleted_at, ghost.index, "USER.DELETED", "Deleted User")
 
-    def _event(self, event_id: str, at: int, index: int, action: str, result: str, group: int) -> Event:
+    def _event(self, event_id: str, line: _Line) -> Event:
         people = self.people
+        at, index, action, result, group = line
         user_id = people.ids.of(index)
         of_user = group < 0
         name = people.username(index) if of_user else self.groups[group].name
@@ -159,7 +171,8 @@ class SampleEnvironment:
 class Company:
     """Alder and Finch, of any size: the same seed and the same `now` give the same company, user for user.
 
-    The main environment, Workforce, holds `size` users; Customers holds `customers`; Administrators is there on request.
+    The main environment, Workforce, holds `size` users; Customers holds `customers`; Administrators is there on
+    request.
     """
 
     def __init__(
@@ -171,13 +184,15 @@ class Company:
         customers: int = 36,
         administrators: bool = False,
     ) -> None:
-        self.name = NAME
+        self.name, self.size = NAME, size
         self.now = milliseconds(datetime.now(UTC) if now is None else now)
         self.key = blake2b(str(seed).encode(), digest_size=32).digest()
         self.organization_id = stable_id(self.key, "organization")
         self.license_id = stable_id(self.key, "license")
         admin_home = stable_id(self.key, "environment", "Administrators")
-        self.administrator = Actor("adminui", "adminui", stable_id(self.key, "administrator"), "sam.reyes@example.com", admin_home)
+        self.administrator = Actor(
+            "adminui", "adminui", stable_id(self.key, "administrator"), "sam.reyes@example.com", admin_home
+        )
         environments = [self._workforce(size), self._customers("Customers", customers, "People who buy from us.")]
         if administrators:
             environments.append(self._customers("Administrators", 4, "Created with the organization."))
@@ -209,7 +224,8 @@ class Company:
         return tuple(
             Ghost(
                 people.size + at,
-                people.now - (WINDOW + DAY + 30 * DAY * at // count if at % 3 == 2 else 2 * _HOUR + (WINDOW - DAY) * at // count),
+                people.now
+                - (WINDOW + DAY + 30 * DAY * at // count if at % 3 == 2 else 2 * _HOUR + (WINDOW - DAY) * at // count),
             )
             for at in range(count)
         )
@@ -217,7 +233,9 @@ class Company:
     def _customers(self, name: str, size: int, description: str) -> SampleEnvironment:
         populations = self._populations(name, ("Default", "Everyone"), ("Loyalty", "Members of the loyalty programme"))
         people = self._people(name, size, "customers", populations)
-        group = SampleGroup(stable_id(self.key, "group", name, "Beta Testers"), "Beta Testers", rules=(("lot", below(64)),))
+        group = SampleGroup(
+            stable_id(self.key, "group", name, "Beta Testers"), "Beta Testers", rules=(("lot", below(64)),)
+        )
         return SampleEnvironment(
             people.environment_id, name, description, "PRODUCTION", people.start, people, populations, (group,),
             self._ghosts(people, 2), administrator=self.administrator,
@@ -248,7 +266,7 @@ class Company:
 
     @staticmethod
     def _tell_stories(people: People, group: int) -> None:
-        """Give some users a recent past: one in forty, at least a dozen where there are enough, spread over the window."""
+        """Give some users a recent past: one in forty, a dozen at least, spread over the window."""
         first = FIRST_NOTABLE + len(NOTABLES)
         count = min(max(12, people.size // 40), 2_000, max(0, people.size - first))
         stride = max(1, (people.size - first) // max(1, count))
@@ -261,20 +279,26 @@ class Company:
         def named(name: str, where: str = "") -> str:
             return stable_id(self.key, "group", environment, name, where)
 
+        employed: Rule = ("population", equals(EMPLOYEES))
         staff = SampleGroup(named("All Staff"), "All Staff", "Everyone on the payroll, by department")
         departments = tuple(
             SampleGroup(
-                named(name), name, f"Everyone in {name}", rules=(("department", equals(at)), ("population", equals(EMPLOYEES))),
+                named(name), name, f"Everyone in {name}", rules=(("department", equals(at)), employed),
                 parents=(staff.id,),
             )
             for at, name in enumerate(DEPARTMENTS)
         )  # fmt: skip
-        engineering = ("department", equals(DEPARTMENTS.index("Engineering")))
+        engineering: Rule = ("department", equals(DEPARTMENTS.index("Engineering")))
         platform = SampleGroup(
-            named("Platform Team"), "Platform Team", rules=(engineering, ("lot", below(70))), parents=(departments[0].id,)
+            named("Platform Team"),
+            "Platform Team",
+            rules=(engineering, ("lot", below(70))),
+            parents=(departments[0].id,),
         )
-        on_call = SampleGroup(named("On Call"), "On Call", rules=(engineering, ("lot", below(20))), parents=(platform.id,))
-        finance = ("department", equals(DEPARTMENTS.index("Finance")))
+        on_call = SampleGroup(
+            named("On Call"), "On Call", rules=(engineering, ("lot", below(20))), parents=(platform.id,)
+        )
+        finance: Rule = ("department", equals(DEPARTMENTS.index("Finance")))
         return (
             staff,
             *departments,
@@ -285,7 +309,7 @@ class Company:
             SampleGroup(named("Executives"), "Executives", "By title", user_filter='title sw "Vice President" or title sw "Chief"'),
             SampleGroup(
                 named("Reviewers", "Employees"), "Reviewers", population=EMPLOYEES,
-                rules=(("population", equals(EMPLOYEES)), ("lot", below(24))),
+                rules=(employed, ("lot", below(24))),
             ),
             SampleGroup(
                 named("Reviewers", "Contractors"), "Reviewers", population=CONTRACTORS,

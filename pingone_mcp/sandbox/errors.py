@@ -63,7 +63,9 @@ def wrong_method() -> ApiError:
 def wrong_media_type(accepted: list[str]) -> ApiError:
     """415 for a body in a media type the resource does not know."""
     message = "The request could not be completed. The content type is not supported."
-    return ApiError(415, "INVALID_REQUEST", message, detail("INVALID_VALUE", message, "Content-Type", allowedValues=accepted))
+    return ApiError(
+        415, "INVALID_REQUEST", message, detail("INVALID_VALUE", message, "Content-Type", allowedValues=accepted)
+    )
 
 
 def invalid(code: str, message: str, target: str | None = None, **inner: object) -> ApiError:
@@ -78,7 +80,9 @@ def malformed(message: str) -> ApiError:
 
 def not_unique(target: str, existing_id: str) -> ApiError:
     """400 for a second resource of the same name."""
-    return invalid("UNIQUENESS_VIOLATION", "is unique but a non-unique value is provided", target, existingId=existing_id)
+    return invalid(
+        "UNIQUENESS_VIOLATION", "is unique but a non-unique value is provided", target, existingId=existing_id
+    )
 
 
 def too_many(retry_at: str, headers: dict[str, str]) -> ApiError:

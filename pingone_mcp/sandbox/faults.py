@@ -28,7 +28,14 @@ FaultKind: TypeAlias = Literal[
 KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 ANSWERED: frozenset[FaultKind] = frozenset(
-    {"rate_limited_seconds", "rate_limited_date", "unavailable_503", "bad_gateway_html", "server_error", "dropped_connection"}
+    {
+        "rate_limited_seconds",
+        "rate_limited_date",
+        "unavailable_503",
+        "bad_gateway_html",
+        "server_error",
+        "dropped_connection",
+    }
 )
 """The request is not carried out: the fault is the answer."""
 
@@ -40,9 +47,9 @@ MUTATIONS: frozenset[FaultKind] = frozenset({"user_deleted", "user_moved", "user
 class Fault:
     """One fault and the requests it befalls.
 
-    Without `path` it befalls API requests (`/v1/…`); `path` is a regular expression searched in path and query, and may
-    also name the token endpoint. Of the matching requests since the fault was added, counted from 1, the `nth` gets it, or
-    every `every`-th, or (without either) each; at most `times` in all (None: no end).
+    Without `path` it befalls API requests (`/v1/…`); `path` is a regular expression searched in path and query, and
+    may also name the token endpoint. Of the matching requests since the fault was added, counted from 1, the `nth`
+    gets it, or every `every`-th, or (without either) each; at most `times` in all (None: no end).
     """
 
     kind: FaultKind
@@ -60,8 +67,7 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            msg = f"no such fault: {self.kind}; there are {', '.join(KINDS)}"
-            raise ValueError(msg)
+            raise ValueError(f"no such fault: {self.kind}; there are {', '.join(KINDS)}")
 
     def concerns(self, method: str, target: str) -> bool:
         """Say whether a request is one of those this fault counts."""
@@ -84,7 +90,7 @@ class Faults:
         self._seen: list[int] = []
         self._happened: list[int] = []
 
-    def add(self, kind: FaultKind | Fault, /, **when: Any) -> Fault:  # noqa: ANN401 - the fields of Fault, checked by it
+    def add(self, kind: FaultKind | Fault, /, **when: Any) -> Fault:
         """Plan a fault: `add("server_error", nth=2)`, `add("short_page", path="/users", amount=3, times=None)`."""
         fault = kind if isinstance(kind, Fault) else Fault(kind, **when)
         self._plan.append(fault)
@@ -111,8 +117,7 @@ class Faults:
     def listing(self) -> list[dict[str, object]]:
         """Tell the plan, with how often each fault has happened."""
         return [
-            asdict(fault) | {"happened": happened}
-            for fault, happened in zip(self._plan, self._happened, strict=True)
+            asdict(fault) | {"happened": happened} for fault, happened in zip(self._plan, self._happened, strict=True)
         ]
 
 

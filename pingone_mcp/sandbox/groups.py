@@ -136,7 +136,11 @@ def replace_group(call: Call) -> Reply:
     group = _find(call)
     written = _written(call, group)
     group.filter = call.state.read_user_filter(written.get("userFilter"))
-    kept = {key: group.record[key] for key in ("id", "environment", "createdAt", "sourceType", "sourceId") if key in group.record}
+    kept = {
+        key: group.record[key]
+        for key in ("id", "environment", "createdAt", "sourceType", "sourceId")
+        if key in group.record
+    }
     group.record = kept | written | {"updatedAt": timestamp(call.world.clock.tick())}
     call.state.put_group(group)
     _tell(call, group, "UPDATED", "Updated")

@@ -10,8 +10,8 @@ class Options:
     """Choose between the possible PingOnes. Everything documented or recorded is always on and has no switch."""
 
     max_page: int = 200
-    """Largest page of `/users`, `/groups` and `/populations`. The OpenAPI file says 1000, the documentation warns of 200:
-    a larger `limit` is not refused but answered with a page of this size."""
+    """Largest page of `/users`, `/groups` and `/populations`. The OpenAPI file says 1000, the documentation warns of
+    200: a larger `limit` is not refused but answered with a page of this size."""
 
     max_activities_page: int = 1_000
     """Largest page of `/activities`. Shipped clients ask for 500; no maximum is documented."""
@@ -48,8 +48,8 @@ class Options:
     """`enabled eq "true"` works like `enabled eq true`. A shipped client sends the quoted form."""
 
     extra_filters: tuple[tuple[str, str], ...] = ()
-    """Further (attribute, operator) pairs that filters of `/users` accept, for example `("createdAt", "ge")`,
-    `("lastSignOn.at", "le")`, `("account.status", "eq")`, `("title", "co")` or `("title", "pr")`. None is documented."""
+    """Further (attribute, operator) pairs that filters of `/users` accept; none is documented. For example
+    `("createdAt", "ge")`, `("lastSignOn.at", "le")`, `("account.status", "eq")`, `("title", "co")`, `("title", "pr")`."""
 
     filter_not: bool = False
     """`not (…)` in filters. Older documentation says it is not supported."""
@@ -68,20 +68,22 @@ class Options:
     """Seconds until an event can be read from `/activities`."""
 
     unknown_environment_status: int = 403
-    """Status for an environment that does not exist or is out of reach: 403 ACCESS_FAILED; 404 NOT_FOUND is possible."""
+    """Status for an environment that does not exist: 403 ACCESS_FAILED, as documented; 404 NOT_FOUND is possible."""
 
     embedded_password: bool = False
     """Users in lists carry `_embedded.password.status`, as some tenants have done since 2026."""
 
     duplicate_membership_refused: bool = True
-    """Adding a user to a group twice is refused with UNIQUENESS_VIOLATION. False: the second time is answered like the first."""
+    """Adding a user to a group twice is refused with UNIQUENESS_VIOLATION. False: it is answered like the first
+    time."""
 
     max_header_bytes: int | None = 6_144
     """Size of request line and headers above which a request is refused with 431. The limit of 6 KB is documented,
     the status is not. None: no limit."""
 
     requests_per_second: float | None = None
-    """Requests above this rate (averaged over one second) get 429 with `Retry-After`. None: no limit; the numbers are not public."""
+    """Requests above this rate (averaged over one second) get 429 with `Retry-After`. None: no limit; the numbers are
+    not public."""
 
     latency: float = 0.0
     """Seconds every answer takes."""

@@ -109,7 +109,10 @@ NOTABLES: tuple[Notable, ...] = (
     Notable("right_to_left", ACTIVE, {"name": {"given": "Al\u202eecil\u202c", "family": "Marsh"}}, legacy=True),
     Notable("zero_width", ACTIVE, {"name": {"given": "Mi\u200bra\u200d\ufeff", "family": "Holt"}}, legacy=True),
     Notable(
-        "tag_characters", ACTIVE, {"name": {"given": "Tess" + _TAGS, "family": "Ward"}, "department": "Sales" + _TAGS}, legacy=True
+        "tag_characters",
+        ACTIVE,
+        {"name": {"given": "Tess" + _TAGS, "family": "Ward"}, "department": "Sales" + _TAGS},
+        legacy=True,
     ),
     Notable(
         "injection",
@@ -143,7 +146,11 @@ NOTABLES: tuple[Notable, ...] = (
     Notable("same_name_one", ACTIVE, {"name": {"given": "Robin", "family": "Hale"}}),
     Notable("same_name_two", ACTIVE, {"name": {"given": "Robin", "family": "Hale"}}),
     Notable("one_name", ACTIVE, {"name": {"given": "Null", "formatted": "Null"}, "externalId": "null"}),
-    Notable("honorifics", ACTIVE, {"name": {"given": "Maud", "family": "Null", "honorificPrefix": "Dr.", "honorificSuffix": "PhD"}}),
+    Notable(
+        "honorifics",
+        ACTIVE,
+        {"name": {"given": "Maud", "family": "Null", "honorificPrefix": "Dr.", "honorificSuffix": "PhD"}},
+    ),
 )
 
 
@@ -220,7 +227,9 @@ class People:
         self.stories: dict[int, Story] = {}
         self.notables: dict[int, Notable] = {}
         if kind == "workforce":
-            self.notables = {FIRST_NOTABLE + at: notable for at, notable in enumerate(NOTABLES) if FIRST_NOTABLE + at < size}
+            self.notables = {
+                FIRST_NOTABLE + at: notable for at, notable in enumerate(NOTABLES) if FIRST_NOTABLE + at < size
+            }
         self._names = {
             str(value).lower(): index
             for index, notable in self.notables.items()
@@ -228,7 +237,7 @@ class People:
             if name in {"username", "email"}
         }
 
-    # ------------------------------------------------------------------------------------------------------ columns
+    # --------------------------------------------------------------------------------------------------- columns
 
     def _draw(self, purpose: str, width: int = 1) -> bytes:
         return shake_128(self.key + purpose.encode()).digest(self.size * width)
@@ -310,14 +319,14 @@ class People:
             flags[index] = 1
         return bytes(flags)
 
-    # ------------------------------------------------------------------------------------------------------ one user
+    # -------------------------------------------------------------------------------------------------- one user
 
     def created(self, index: int) -> int:
-        """The instant user `index` was created; a later user never has an earlier one."""
+        """Give the instant user `index` was created; a later user never has an earlier one."""
         return self.start + index * self._step + (self._step * self._moments[index] >> 16)
 
     def updated_at(self, index: int) -> int:
-        """The instant of the last change of one user, without building the column."""
+        """Give the instant of the last change of one user, without building the column."""
         if "updated" in self.__dict__:
             return self.updated[index]
         story = self.stories.get(index)
@@ -329,21 +338,21 @@ class People:
         return created + ((quiet - created) * moment >> 16) if created < quiet else created
 
     def username(self, index: int) -> str:
-        """The user name; contractors' begin with `c-`."""
+        """Give the user name; contractors' begin with `c-`."""
         if index in self.notables and "username" in self.notables[index].attributes:
             return str(self.notables[index].attributes["username"])
         prefix = "c-" if self.kind == "workforce" and self.population_of(index) == CONTRACTORS else ""
         return f"{prefix}{local_part(index)}@{DOMAINS[0] if self.kind == 'workforce' else DOMAINS[1]}"
 
     def email(self, index: int) -> str:
-        """The address; people from outside have theirs at another domain."""
+        """Give the address; people from outside have theirs at another domain."""
         if index in self.notables and "email" in self.notables[index].attributes:
             return str(self.notables[index].attributes["email"])
         inside = self.kind == "workforce" and self.population_of(index) in {EMPLOYEES, SERVICES}
         return f"{local_part(index)}@{DOMAINS[0] if inside else DOMAINS[1]}"
 
     def population_of(self, index: int) -> int:
-        """The population of a user; the deleted ones beyond the last index had one too."""
+        """Give the population of a user; the deleted ones beyond the last index had one too."""
         if index < self.size:
             return self.population[index]
         return index % 2
@@ -357,7 +366,7 @@ class People:
         tell = self.username if attribute == "username" else self.email
         return [at for at in candidates if at is not None and at < self.size and tell(at).lower() == value]
 
-    def value(self, index: int, path: str) -> object:  # noqa: PLR0911 - one line per attribute
+    def value(self, index: int, path: str) -> object:
         """Tell one attribute without computing the rest, where that is possible."""
         match path:
             case "username":
@@ -407,7 +416,11 @@ class People:
             return None
         updated = self.updated_at(index)
         if code == ACTIVE:
-            at = self.now - (roll % 40) * DAY - roll % 80_000_000 if roll % 5 else created + (self.now - created) * (roll % 97) // 97
+            at = (
+                self.now - (roll % 40) * DAY - roll % 80_000_000
+                if roll % 5
+                else created + (self.now - created) * (roll % 97) // 97
+            )
         else:
             at = created + (updated - created) * (roll % 97) // 97
         return {"at": timestamp(min(max(at, created + 60_000), self.now)), "remoteIp": f"192.0.2.{roll % 254 + 1}"}

@@ -74,7 +74,12 @@ def create_population(call: Call) -> Reply:
         raise not_permitted()
     written = _written(call, None)
     now = timestamp(call.world.clock.tick())
-    record = {"id": call.state.new_id("population"), "environment": {"id": call.state.id}, "createdAt": now, "updatedAt": now}
+    record = {
+        "id": call.state.new_id("population"),
+        "environment": {"id": call.state.id},
+        "createdAt": now,
+        "updatedAt": now,
+    }
     record |= written
     _put(call, record, "CREATED", "Created")
     return Reply(201, population_body(call, record), location=f"{call.home}/populations/{record['id']}")

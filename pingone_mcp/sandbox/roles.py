@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias
 from pingone_mcp.sandbox.errors import Json
 
 Scope: TypeAlias = Literal["ORGANIZATION", "ENVIRONMENT", "POPULATION", "APPLICATION"]
-Permission: TypeAlias = Literal["read identities", "write identities", "assign roles", "read configuration", "read audit"]
+Permission: TypeAlias = Literal[
+    "read identities", "write identities", "assign roles", "read configuration", "read audit"
+]
 
 _READ: frozenset[Permission] = frozenset({"read identities"})
 _WRITE: frozenset[Permission] = frozenset({"read identities", "write identities", "assign roles"})

@@ -21,7 +21,9 @@ _OPERATORS = frozenset({"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le", "p
 class InvalidFilter(ValueError):
     """The filter cannot be read, or asks for something the list does not support."""
 
-    def __init__(self, message: str, *, attributes: list[str] | None = None, operators: list[str] | None = None) -> None:
+    def __init__(
+        self, message: str, *, attributes: list[str] | None = None, operators: list[str] | None = None
+    ) -> None:
         super().__init__(message)
         self.attributes, self.operators = attributes, operators
 
@@ -106,7 +108,7 @@ def language(table: Mapping[str, str], **rest: bool) -> Language:
     return Language(attributes, frozenset(connectives), **rest)
 
 
-# ---------------------------------------------------------------------------------------------------------- reading
+# ------------------------------------------------------------------------------------------------------- reading
 
 
 class _Reader:
@@ -134,33 +136,31 @@ class _Reader:
 
     def expect(self, mark: str) -> None:
         if not self.takes(mark):
-            msg = f"{mark} is missing"
-            raise InvalidFilter(msg)
+            raise InvalidFilter(f"{mark} is missing")
 
     def chain(self, word: Literal["or", "and"], depth: int) -> Node:
-        part = (lambda: self.chain("and", depth)) if word == "or" else (lambda: self.term(depth))
-        parts = [part()]
+        parts = [self.link(word, depth)]
         while self.takes(word):
             if word not in self.language.connectives:
-                msg = f"{word} is not supported"
-                raise InvalidFilter(msg, operators=sorted(self.language.connectives))
-            parts.append(part())
+                raise InvalidFilter(f"{word} is not supported", operators=sorted(self.language.connectives))
+            parts.append(self.link(word, depth))
         if len(parts) == 1:
             return parts[0]
         return Some(tuple(parts)) if word == "or" else All(tuple(parts))
 
+    def link(self, word: Literal["or", "and"], depth: int) -> Node:
+        return self.chain("and", depth) if word == "or" else self.term(depth)
+
     def term(self, depth: int) -> Node:
         if depth > _MAX_DEPTH:
-            msg = "the filter is nested too deeply"
-            raise InvalidFilter(msg)
+            raise InvalidFilter("the filter is nested too deeply")
         if self.takes("("):
             inner = self.chain("or", depth + 1)
             self.expect(")")
             return inner
         kind, word = self.take()
         if kind != "word":
-            msg = "an attribute is missing"
-            raise InvalidFilter(msg)
+            raise InvalidFilter("an attribute is missing")
         if word.lower() == "not" and self.peek() == ("mark", "("):
             return self.negation(depth)
         if self.language.members and word == "memberOfGroups":
@@ -169,8 +169,7 @@ class _Reader:
 
     def negation(self, depth: int) -> Node:
         if not self.language.negation:
-            msg = "not is not supported"
-            raise InvalidFilter(msg, operators=sorted(self.language.connectives))
+            raise InvalidFilter("not is not supported", operators=sorted(self.language.connectives))
         self.expect("(")
         inner = self.chain("or", depth + 1)
         self.expect(")")
@@ -179,14 +178,12 @@ class _Reader:
     def comparison(self, word: str) -> Compare:
         name = self.language.named(word)
         if name is None:
-            msg = "the attribute is not supported"
-            raise InvalidFilter(msg, attributes=sorted(self.language.attributes))
+            raise InvalidFilter("the attribute is not supported", attributes=sorted(self.language.attributes))
         attribute = self.language.attributes[name]
         kind, operator = self.take()
         operator = operator.lower()
         if kind != "word" or operator not in _OPERATORS or operator not in attribute.operators:
-            msg = "the operator is not supported"
-            raise InvalidFilter(msg, operators=sorted(attribute.operators))
+            raise InvalidFilter("the operator is not supported", operators=sorted(attribute.operators))
         return Compare(name, operator, None if operator == "pr" else self.value(attribute))
 
     def value(self, attribute: Attribute) -> str | bool | int:
@@ -195,19 +192,16 @@ class _Reader:
             quoted = kind == "string"
             word = (_unquoted(text) if quoted else text).lower()
             if word not in {"true", "false"} or (quoted and not self.language.quoted_boolean):
-                msg = "the value must be true or false"
-                raise InvalidFilter(msg)
+                raise InvalidFilter("the value must be true or false")
             return word == "true"
         if kind != "string":
-            msg = "the value must be in double quotes"
-            raise InvalidFilter(msg)
+            raise InvalidFilter("the value must be in double quotes")
         if attribute.kind == "string":
             return _unquoted(text).lower()
         try:
             return parse_timestamp(_unquoted(text))
         except ValueError as problem:
-            msg = "the value must be a date and time"
-            raise InvalidFilter(msg) from problem
+            raise InvalidFilter("the value must be a date and time") from problem
 
     def member(self) -> Member:
         self.expect("[")
@@ -220,8 +214,7 @@ class _Reader:
         wanted = {part.attribute: str(part.value) for part in parts if isinstance(part, Compare)}
         type_ = wanted.get("type", "").upper()
         if len(wanted) != len(parts) or "id" not in wanted or type_ not in {"", "DIRECT", "INDIRECT"}:
-            msg = "memberOfGroups takes an id, and perhaps a type"
-            raise InvalidFilter(msg, attributes=["id", "type"])
+            raise InvalidFilter("memberOfGroups takes an id, and perhaps a type", attributes=["id", "type"])
         return Member(wanted["id"], "DIRECT" if type_ == "DIRECT" else "INDIRECT" if type_ else None)
 
 
@@ -234,8 +227,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     while at < end:
         match = _TOKEN.match(text, at)
         if match is None:
-            msg = "a string does not end"
-            raise InvalidFilter(msg)
+            raise InvalidFilter("a string does not end")
         tokens.append((match.lastgroup or "", match.group(match.lastgroup or 0)))
         at = match.end()
     return tokens
@@ -245,8 +237,7 @@ def _unquoted(text: str) -> str:
     try:
         return str(json.loads(text, strict=False))
     except ValueError as problem:
-        msg = "a string holds an unknown escape"
-        raise InvalidFilter(msg) from problem
+        raise InvalidFilter("a string holds an unknown escape") from problem
 
 
 def parse(text: str, spoken: Language) -> Node:
@@ -254,12 +245,11 @@ def parse(text: str, spoken: Language) -> Node:
     reader = _Reader(text, spoken)
     node = reader.chain("or", 0)
     if reader.peek()[0] != "end":
-        msg = "the filter goes on where it should end"
-        raise InvalidFilter(msg)
+        raise InvalidFilter("the filter goes on where it should end")
     return node
 
 
-# ---------------------------------------------------------------------------------------------------------- answering
+# ----------------------------------------------------------------------------------------------------- answering
 
 
 def holds(
@@ -280,7 +270,7 @@ def holds(
     return compares(node, value_of(node.attribute))
 
 
-def compares(asked: Compare, actual: object) -> bool:  # noqa: PLR0911 - one line per operator
+def compares(asked: Compare, actual: object) -> bool:
     """Compare one value; an absent attribute matches nothing."""
     if actual is None:
         return False
@@ -326,5 +316,7 @@ def bounds(node: Node, attribute: str) -> set[str]:
     if isinstance(node, All | Some):
         return set().union(*(bounds(part, attribute) for part in node.parts))
     if isinstance(node, Compare) and node.attribute == attribute:
-        return {"from"} if node.operator in {"ge", "gt"} else {"to"} if node.operator in {"le", "lt"} else {"from", "to"}
+        return (
+            {"from"} if node.operator in {"ge", "gt"} else {"to"} if node.operator in {"le", "lt"} else {"from", "to"}
+        )
     return set()

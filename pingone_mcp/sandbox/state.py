@@ -1,7 +1,7 @@
 """One environment as it is now: the sample, and on top of it what was changed since.
 
-A user has a position: the place in the order of creation, which never changes. The sample is never touched; a changed user
-is a whole record at the same position, a removed one a position in a set, a new one a position beyond the last.
+A user has a position: the place in the order of creation, which never changes. The sample is never touched; a changed
+user is a whole record at the same position, a removed one a position in a set, a new one a position beyond the last.
 Flags over all positions (one byte each) answer filters: counting is counting bytes, the next page is the next flag.
 """
 
@@ -149,7 +149,7 @@ class State:
         self._live.clear()
         return self.clock.tick()
 
-    # -------------------------------------------------------------------------------------------------------- users
+    # ----------------------------------------------------------------------------------------------------- users
 
     def exists(self, position: int) -> bool:
         """Say whether there is a user at this position."""
@@ -218,7 +218,7 @@ class State:
         self._removed.add(position)
         self._touched.add(position)
 
-    # ------------------------------------------------------------------------------------------------------- filters
+    # --------------------------------------------------------------------------------------------------- filters
 
     def matching(self, node: scim.Node | None) -> bytes:
         """Flag, for every position, whether there is a user for whom the filter holds."""
@@ -306,12 +306,14 @@ class State:
                 flags[position] = 1
         return bytes(flags)
 
-    # -------------------------------------------------------------------------------------------------------- groups
+    # ---------------------------------------------------------------------------------------------------- groups
 
     def _sample_group(self, serial: int, group: SampleGroup) -> GroupState:
         people = self.people
         created = self.sample.created + serial * 3_600_000
-        changed = [story.at for story in people.stories.values() if story.group == serial and story.kind in {"joined", "left"}]
+        changed = [
+            story.at for story in people.stories.values() if story.group == serial and story.kind in {"joined", "left"}
+        ]
         record: Json = {
             "id": group.id,
             "environment": {"id": self.id},
@@ -324,7 +326,9 @@ class State:
             "createdAt": timestamp(created),
             "updatedAt": timestamp(max(changed, default=created)),
         }
-        state = GroupState(serial, {name: value for name, value in record.items() if value is not None}, set(group.parents), group)
+        state = GroupState(
+            serial, {name: value for name, value in record.items() if value is not None}, set(group.parents), group
+        )
         state.filter = self.read_user_filter(group.user_filter)
         return state
 
@@ -464,7 +468,7 @@ class State:
         """Count the users of a group."""
         return self.matching(scim.Member(group_id, type_)).count(1)
 
-    # --------------------------------------------------------------------------------------------------- populations
+    # ----------------------------------------------------------------------------------------------- populations
 
     @cached_property
     def _count_version(self) -> dict[str, tuple[int, int]]:
@@ -484,14 +488,14 @@ class State:
         return next((id_ for id_, record in self.populations.items() if record["default"]), None)
 
     def contractors(self) -> str:
-        """The id of the population of the contractors (in environments without them: the second population)."""
+        """Give the id of the population of the contractors (where there are none: the second population)."""
         return self.sample.populations[CONTRACTORS].id
 
     def employees(self) -> str:
-        """The id of the default population of the sample."""
+        """Give the id of the default population of the sample."""
         return self.sample.populations[EMPLOYEES].id
 
-    # --------------------------------------------------------------------------------------------------------- roles
+    # ----------------------------------------------------------------------------------------------------- roles
 
     def roles_of(self, position: int) -> dict[str, Held]:
         """Give the role assignments of a user."""
@@ -505,7 +509,7 @@ class State:
         self._roles.setdefault(position, {})[held.id] = held
         return held
 
-    # -------------------------------------------------------------------------------------------------------- events
+    # ---------------------------------------------------------------------------------------------------- events
 
     @cached_property
     def events(self) -> list[Event]:
@@ -514,6 +518,7 @@ class State:
 
     def record(
         self,
+        *,
         actor: Actor,
         correlation_id: str,
         action: str,
@@ -547,6 +552,12 @@ class State:
         last = min(last, now - round(self.options.event_lag * 1_000))
         low = bisect_left(self.events, first, key=lambda event: event.at)
         return self.events[low : bisect_right(self.events, last, key=lambda event: event.at)]
+
+    def number(self, event: Event) -> int:
+        """Give the place of an event in the log."""
+        number = self._event_ids.index(event.id)
+        assert number is not None
+        return number
 
     def event(self, event_id: str) -> Event | None:
         """Find an event one may read."""

@@ -27,8 +27,7 @@ def parse_timestamp(text: str) -> int:
     """Read an RFC 3339 instant; raises ValueError when it is none, or has no zone."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        msg = "an instant needs a zone"
-        raise ValueError(msg)
+        raise ValueError("an instant needs a zone")
     return milliseconds(moment)
 
 

@@ -31,7 +31,7 @@ class Application:
     grants: list[Grant] = field(default_factory=list)
 
 
-class RequestDenied(Exception):  # noqa: N818 - PingOne's own words
+class RequestDenied(Exception):
     """An OAuth error (RFC 6749, section 5.2), which is not shaped like the errors of the API."""
 
     def __init__(self, status: int, error: str, description: str) -> None:
@@ -92,7 +92,11 @@ class Tokens:
 
 
 def authenticate(
-    application: Application, authorization: str | None, form: Mapping[str, str], failure_status: int
+    application: Application,
+    environment_id: str,
+    authorization: str | None,
+    form: Mapping[str, str],
+    failure_status: int,
 ) -> None:
     """Check a token request of an application; raises RequestDenied."""
     scheme, _, encoded = (authorization or "").partition(" ")
@@ -111,7 +115,7 @@ def authenticate(
     good = hmac.compare_digest(secret.encode(), application.client_secret.encode())
     if known and used is not None and used != application.auth_method:
         raise RequestDenied(failure_status, "invalid_client", "Unsupported authentication method")
-    if not (known and good):
+    if environment_id != application.environment_id or not (known and good):
         raise RequestDenied(failure_status, "invalid_client", "Invalid client credentials")
     grant = form.get("grant_type")
     if grant is None:

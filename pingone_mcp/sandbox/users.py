@@ -21,7 +21,7 @@ from pingone_mcp.sandbox.hal import Reply, envelope, href, query, user_links
 from pingone_mcp.sandbox.people import value_at
 from pingone_mcp.sandbox.populations import population_body
 from pingone_mcp.sandbox.roles import BY_ID
-from pingone_mcp.sandbox.state import CUSTOM_ATTRIBUTES, Held
+from pingone_mcp.sandbox.state import CUSTOM_ATTRIBUTES, GroupState, Held
 from pingone_mcp.sandbox.times import parse_timestamp, timestamp
 
 IMPORT = "application/vnd.pingidentity.user.import+json"
@@ -29,9 +29,9 @@ SCIM_PATCH = "application/vnd.pingidentity.user.scim.patch+json"
 LOCK = "application/vnd.pingidentity.account.lock+json"
 UNLOCK = "application/vnd.pingidentity.account.unlock+json"
 SEND_CODE = "application/vnd.pingidentity.account.sendVerificationCode+json"
-PASSWORD_SET = "application/vnd.pingidentity.password.set+json"  # noqa: S105 - a media type
+PASSWORD_SET = "application/vnd.pingidentity.password.set+json"
 
-# ---------------------------------------------------------------------------------------------------------- what may be written
+# ------------------------------------------------------------------------------------------- what may be written
 
 _TEXT = {"nickname": 256, "title": 256, "type": 256, "locale": 256, "username": 128}
 _PLAIN = {"externalId": 1024, "accountId": 256, "primaryPhone": 32, "mobilePhone": 32, "preferredLanguage": 256}
@@ -47,12 +47,12 @@ _KEPT_BY_PUT = (
 
 
 def is_text(value: str) -> bool:
-    r"""Say whether a string consists of `[\\p{L}\\p{M}\\p{Zs}\\p{S}\\p{N}\\p{P}]`: no control and no invisible characters."""
+    r"""Say whether a string consists of `[\p{L}\p{M}\p{Zs}\p{S}\p{N}\p{P}]`: nothing that controls, nothing invisible."""
     return all((category := unicodedata.category(letter))[0] in "LMSNP" or category == "Zs" for letter in value)
 
 
 def is_strict_name(value: str) -> bool:
-    r"""Say whether a string consists of `[\\p{L}\\p{M}\\p{N}' .-]`."""
+    r"""Say whether a string consists of `[\p{L}\\p{M}\\p{N}' .-]`."""
     return all(letter in "' .-" or unicodedata.category(letter)[0] in "LMN" for letter in value)
 
 
@@ -91,7 +91,7 @@ def _address(value: object) -> Json:
     return address
 
 
-def _attribute(name: str, value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
+def _attribute(name: str, value: Any) -> Any:
     """Check one writable attribute; raises 400."""
     if name == "name":
         return _name(value)
@@ -131,7 +131,7 @@ def _unique(call: Call, username: str, position: int | None) -> None:
         raise not_unique("username", call.state.people.ids.of(taken))
 
 
-# ---------------------------------------------------------------------------------------------------------- reading
+# ------------------------------------------------------------------------------------------------------- reading
 
 
 def find(call: Call) -> tuple[int, Json]:
@@ -185,7 +185,11 @@ def list_users(call: Call) -> Reply:
     if at >= 0:
         links = {"next": href(call.next_href(shown[-1], filter_))} | links
     count = flags.count(1)
-    if call.options.inaccurate_updated_at_count and node is not None and scim.bounds(node, "updatedAt") == {"from", "to"}:
+    if (
+        call.options.inaccurate_updated_at_count
+        and node is not None
+        and scim.bounds(node, "updatedAt") == {"from", "to"}
+    ):
         count += count // 10 + 1
     call.page.served, call.page.environment_id = shown, state.id
     rows = [_body(call, state.user(position), single=False, expand=expand) for position in shown]
@@ -196,7 +200,9 @@ def read_user(call: Call) -> Reply:
     """Give one user; `include` adds the ids or the names of its groups."""
     position, user = find(call)
     include = (call.asked("include") or "").split(",")
-    groups = call.state.memberships(position) if "memberOfGroupIDs" in include or "memberOfGroupNames" in include else []
+    groups = (
+        call.state.memberships(position) if "memberOfGroupIDs" in include or "memberOfGroupNames" in include else []
+    )
     extra: Json = {}
     if "memberOfGroupIDs" in include:
         extra["memberOfGroupIDs"] = [group.id for group, _ in groups]
@@ -206,7 +212,7 @@ def read_user(call: Call) -> Reply:
     return Reply(200, _body(call, user | extra, single=True, expand=expand))
 
 
-# ---------------------------------------------------------------------------------------------------------- writing
+# ------------------------------------------------------------------------------------------------------- writing
 
 
 def _save(call: Call, position: int, user: Json, result: str = "Updated User", action: str = "USER.UPDATED") -> Json:
@@ -437,7 +443,7 @@ def put_password(call: Call) -> Reply:
     return _part(call, "password", {"environment": {"id": call.state.id}, "user": {"id": user["id"]}, "status": status})
 
 
-# ---------------------------------------------------------------------------------------------------------- groups of a user
+# ---------------------------------------------------------------------------------------------- groups of a user
 
 _MEMBERSHIPS = scim.language({"id": "eq", "type": "eq", "name": "eq"})
 
@@ -468,16 +474,20 @@ def add_membership(call: Call) -> Reply:
             raise not_unique("id", group.id)
     else:
         call.state.join(position, group)
-        _tell_membership(call, user, group.id, group.record["name"], "CREATED", "Created")
+        _tell_membership(call, user, group, "Created")
     path = f"users/{user['id']}"
     body = membership_body(call, path, group, "DIRECT")
     return Reply(201, body, location=f"{call.home}/{path}/memberOfGroups/{group.id}")
 
 
-def _tell_membership(call: Call, user: Json, group_id: str, name: str, verb: str, result: str) -> None:
-    membership_id = call.state.new_id("membership")
-    resource = (membership_id, name, f"users/{user['id']}/memberOfGroups/{group_id}")
-    call.record(f"MEMBER_OF_GROUP.{verb}", f"{result} Member Of Group", resource, user["population"]["id"])
+def _tell_membership(call: Call, user: Json, group: GroupState, done: str) -> None:
+    resource = (
+        call.state.new_id("membership"),
+        str(group.record["name"]),
+        f"users/{user['id']}/memberOfGroups/{group.id}",
+    )
+    population_id = user["population"]["id"]
+    call.record(f"MEMBER_OF_GROUP.{done.upper()}", f"{done} Member Of Group", resource, population_id)
 
 
 def read_membership(call: Call) -> Reply:
@@ -499,11 +509,11 @@ def remove_membership(call: Call) -> Reply:
     if type_ == "INDIRECT":
         raise invalid("CONSTRAINT_VIOLATION", "the membership is indirect", "id")
     call.state.leave(position, group)
-    _tell_membership(call, user, group.id, group.record["name"], "DELETED", "Deleted")
+    _tell_membership(call, user, group, "Deleted")
     return Reply(204)
 
 
-# ---------------------------------------------------------------------------------------------------------- roles of a user
+# ----------------------------------------------------------------------------------------------- roles of a user
 
 
 def _assignment(call: Call, user_id: str, held: Held) -> Json:
@@ -533,21 +543,23 @@ def add_role(call: Call) -> Reply:
     if role not in BY_ID:
         raise invalid("INVALID_VALUE", "there is no such role", "role.id")
     if scope not in BY_ID[str(role)].applicable_to:
-        raise invalid("INVALID_VALUE", "is not allowed", "scope.type", allowedValues=list(BY_ID[str(role)].applicable_to))
+        raise invalid(
+            "INVALID_VALUE", "is not allowed", "scope.type", allowedValues=list(BY_ID[str(role)].applicable_to)
+        )
     if not isinstance(scope_id, str):
         raise invalid("REQUIRED_VALUE", "must not be empty", "scope.id")
     before = set(call.state.roles_of(position))
     held = call.state.hold_role(position, str(role), str(scope), scope_id)
     if held.id in before:
         raise not_unique("role", held.id)
-    _tell_role(call, user, held, "CREATED", "Created")
+    _tell_role(call, user, held, "Created")
     body = _assignment(call, user["id"], held)
     return Reply(201, body, location=f"{call.home}/users/{user['id']}/roleAssignments/{held.id}")
 
 
-def _tell_role(call: Call, user: Json, held: Held, verb: str, result: str) -> None:
+def _tell_role(call: Call, user: Json, held: Held, done: str) -> None:
     resource = (held.id, BY_ID[held.role_id].name, f"users/{user['id']}/roleAssignments/{held.id}")
-    call.record(f"ROLE_ASSIGNMENT.{verb}", f"{result} Role Assignment", resource, user["population"]["id"])
+    call.record(f"ROLE_ASSIGNMENT.{done.upper()}", f"{done} Role Assignment", resource, user["population"]["id"])
 
 
 def _held(call: Call) -> tuple[int, Json, Held]:
@@ -568,7 +580,7 @@ def remove_role(call: Call) -> Reply:
     """Take a role away."""
     position, user, held = _held(call)
     del call.state.roles_of(position)[held.id]
-    _tell_role(call, user, held, "DELETED", "Deleted")
+    _tell_role(call, user, held, "Deleted")
     return Reply(204)
 
 

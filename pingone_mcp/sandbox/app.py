@@ -1,0 +1,612 @@
+"""The sandbox itself: a company behind PingOne's doors, in this process or on a socket.
+
+The API is at `/v1/…`, the token endpoint at `/{environmentId}/as/token` and (as on a custom domain) at `/as/token`.
+What only a sandbox has is at `/sandbox`, takes no token and appears in no log:
+
+    GET    /sandbox                  ids, client id and secret, time, number of token requests
+    GET    /sandbox/log              the requests received            DELETE: forget them
+    GET    /sandbox/faults           the faults planned               DELETE: plan none
+    POST   /sandbox/faults           plan one (an object with the fields of `Fault`) or several (a list)
+    PUT    /sandbox/grants           the roles of the worker application: `[{"role", "scope", "scope_id"}]`
+    POST   /sandbox/clock            `{"advance": seconds}`
+    POST   /sandbox/revocation       revoke every token issued so far
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+import anyio
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pingone_mcp.sandbox import environments, groups, populations, users
+from pingone_mcp.sandbox.activities import Actor
+from pingone_mcp.sandbox.calls import Call, Endpoint, PageFaults, World
+from pingone_mcp.sandbox.company import SEED, Company
+from pingone_mcp.sandbox.cursors import Cursors
+from pingone_mcp.sandbox.errors import (
+    ApiError,
+    Json,
+    invalid,
+    invalid_token,
+    not_found,
+    too_many,
+    wrong_method,
+)
+from pingone_mcp.sandbox.faults import ANSWERED, FIELDS, MUTATIONS, Fault, Faults
+from pingone_mcp.sandbox.hal import NO_STORE, Reply, media_type, written
+from pingone_mcp.sandbox.ids import stable_id
+from pingone_mcp.sandbox.options import Options
+from pingone_mcp.sandbox.roles import BY_NAME, Grant
+from pingone_mcp.sandbox.roles import Scope as RoleScope
+from pingone_mcp.sandbox.scim import InvalidFilter
+from pingone_mcp.sandbox.state import State
+from pingone_mcp.sandbox.times import SECOND, Clock, timestamp
+from pingone_mcp.sandbox.tokens import Application, AuthMethod, RequestDenied, Tokens, authenticate
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *environments.ENDPOINTS,
+    *users.ENDPOINTS,
+    *groups.ENDPOINTS,
+    *populations.ENDPOINTS,
+)
+_LOGGED_HEADERS = (
+    "accept",
+    "content-type",
+    "user-agent",
+    "x-ping-external-transaction-id",
+    "x-ping-external-session-id",
+)
+_STATE, _PAGE = "sandbox.correlation_id", "sandbox.page"
+
+
+class ConnectionDropped(Exception):
+    """The connection ended before the answer did."""
+
+
+@dataclass
+class LoggedRequest:
+    """One request received; the secret and the token are not kept, only whether there was one."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    status: int
+    at: int
+    faults: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """Path and query, as they came."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+
+class Sandbox:
+    """A small PingOne: the company, its doors, and what goes wrong at them.
+
+    `now` (default: the real time) stops the clock; move it with `sandbox.clock.advance(seconds)`. `sleep` is what
+    `slow` faults and latency wait with. `base_url` is where the sandbox is said to live; links follow the address a
+    client uses.
+    """
+
+    def __init__(
+        self,
+        size: int = 500,
+        seed: str | int = SEED,
+        options: Options | None = None,
+        now: datetime | None = None,
+        base_url: str = "http://127.0.0.1:8010",
+        *,
+        customers: int = 36,
+        administrators: bool = False,
+        auth_method: AuthMethod = "CLIENT_SECRET_BASIC",
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        self.options = options or Options()
+        self.clock = Clock(now)
+        self.base_url = base_url.rstrip("/")
+        self.company = Company(size, seed, now, customers=customers, administrators=administrators)
+        self.faults = Faults()
+        self.requests: deque[LoggedRequest] = deque(maxlen=10_000)
+        self._key = self.company.key
+        self._sleep = sleep
+        self._answered = 0
+        self._allowance: tuple[float, int] = (0.0, 0)
+        self._tokens = Tokens(self._key, self.company.organization_id)
+        self.application = Application(
+            environment_id=self.company.main.id,
+            client_id=stable_id(self._key, "client"),
+            client_secret=f"sandbox~{stable_id(self._key, 'secret')}",
+            auth_method=auth_method,
+            grants=[
+                Grant(role, "ORGANIZATION", self.company.organization_id)
+                for role in ("Environment Admin", "Identity Data Admin", "Configuration Read Only")
+            ],
+        )
+        states = {one.id: State(one, self.options, self.clock) for one in self.company.environments}
+        self.world = World(self.company, self.options, self.clock, self.application, states, Cursors(self._key))
+        self.app: ASGIApp = _Gate(self, self._routes())
+
+    # -------------------------------------------------------------------------------------- for whoever holds it
+
+    @property
+    def environment_id(self) -> str:
+        """The main environment, where the worker application lives."""
+        return self.company.main.id
+
+    @property
+    def client_id(self) -> str:
+        """The worker application's client id."""
+        return self.application.client_id
+
+    @property
+    def client_secret(self) -> str:
+        """The worker application's secret."""
+        return self.application.client_secret
+
+    @property
+    def token_requests(self) -> int:
+        """How many token requests have come, good and bad."""
+        return self._tokens.requests
+
+    def users(self, environment_id: str | None = None) -> Iterator[Json]:
+        """Give every user as it is now, without links, oldest first."""
+        return self.world.states[environment_id or self.environment_id].users()
+
+    def user(self, environment_id: str | None, user_id: str) -> Json | None:
+        """Give one user as it is now, or None."""
+        state = self.world.states[environment_id or self.environment_id]
+        position = state.position(user_id)
+        return None if position is None else deepcopy(state.user(position))
+
+    def state(self, environment_id: str | None = None) -> State:
+        """Give an environment as it is now (default: the main one)."""
+        return self.world.states[environment_id or self.environment_id]
+
+    def grant(self, role: str, scope: RoleScope = "ORGANIZATION", scope_id: str | None = None) -> None:
+        """Give the worker application a role, by default over the organization."""
+        self.application.grants.append(Grant(BY_NAME[role].name, scope, scope_id or self.company.organization_id))
+
+    def withdraw(self, *roles: str) -> None:
+        """Take roles (default: all) from the worker application."""
+        self.application.grants = [one for one in self.application.grants if roles and one.role not in roles]
+
+    def revoke_tokens(self) -> None:
+        """Refuse from now on every token issued so far."""
+        self._tokens.revoke_all()
+
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """Give a way in for httpx that needs no socket; any base URL will do."""
+        return _Transport(self.app)
+
+    # ------------------------------------------------------------------------------------------------ the routes
+
+    def _routes(self) -> Starlette:
+        by_path: dict[str, dict[str, Endpoint]] = defaultdict(dict)
+        for endpoint in ENDPOINTS:
+            by_path[endpoint.path][endpoint.method] = endpoint
+        routes = [
+            Route(path, self._answering(by_method), methods=list(by_method)) for path, by_method in by_path.items()
+        ]
+        routes += [
+            Route("/{environment}/as/token", self._token, methods=["POST"]),
+            Route("/as/token", self._token, methods=["POST"]),
+            Route("/sandbox", self._show, methods=["GET"]),
+            Route("/sandbox/log", self._log, methods=["GET", "DELETE"]),
+            Route("/sandbox/faults", self._faults, methods=["GET", "POST", "DELETE"]),
+            Route("/sandbox/grants", self._grants, methods=["PUT"]),
+            Route("/sandbox/clock", self._clock, methods=["POST"]),
+            Route("/sandbox/revocation", self._revocation, methods=["POST"]),
+        ]
+        return Starlette(routes=routes, exception_handlers={HTTPException: self._no_route})
+
+    async def _no_route(self, request: Request, problem: Exception) -> Response:
+        status = problem.status_code if isinstance(problem, HTTPException) else 404
+        error = wrong_method() if status == HTTPStatus.METHOD_NOT_ALLOWED else not_found()
+        return self.refuse(request, error)
+
+    def correlation_id(self) -> str:
+        """Make the id of an answer."""
+        self._answered += 1
+        return stable_id(self._key, "request", self._answered)
+
+    def refuse(self, request: Request, error: ApiError) -> Response:
+        """Write an error as PingOne does."""
+        return self._written(request, error.status, error.body(self.correlation_id()), error.headers)
+
+    def _written(self, request: Request, status: int, body: Json | None, headers: Mapping[str, str]) -> Response:
+        if body is None:
+            return Response(status_code=status, headers=dict(headers))
+        content = written(body, pretty=self.options.pretty)
+        return Response(content, status, dict(headers), media_type(request.headers.get("accept")))
+
+    def _answering(self, by_method: dict[str, Endpoint]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            endpoint = by_method["GET" if request.method == "HEAD" else request.method]
+            call = Call(
+                world=self.world,
+                request=request,
+                raw=await request.body(),
+                actor=Actor(self.application.client_id, self.application.name),
+                correlation_id=request.scope[_STATE],
+                page=request.scope[_PAGE],
+            )
+            try:
+                call.enter(endpoint.permission)
+                reply: Reply = endpoint.answer(call)
+            except InvalidFilter as problem:
+                inner = {"supportedAttributes": problem.attributes, "supportedOperators": problem.operators}
+                named = {name: value for name, value in inner.items() if value is not None}
+                return self.refuse(
+                    request, invalid("INVALID_FILTER", f"The filter is not valid: {problem}.", "filter", **named)
+                )
+            except ApiError as problem:
+                return self.refuse(request, problem)
+            return self._written(
+                request, reply.status, reply.body, {"location": reply.location} if reply.location else {}
+            )
+
+        return answer
+
+    # ------------------------------------------------------------------------------------------------ the tokens
+
+    async def _token(self, request: Request) -> Response:
+        self._tokens.requests += 1
+        form = dict(parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True))
+        home = request.path_params.get("environment", self.application.environment_id)
+        try:
+            authorization = request.headers.get("authorization")
+            authenticate(self.application, home, authorization, form, self.options.token_failure_status)
+        except RequestDenied as problem:
+            return JSONResponse(problem.body(request.scope[_STATE]), problem.status)
+        origin = f"{request.url.scheme}://{request.url.netloc}"
+        lifetime = self.options.token_lifetime
+        token = self._tokens.issue(self.application, f"{origin}/{home}/as", origin, self.clock.now(), lifetime)
+        body: Json = {"access_token": token, "token_type": "Bearer", "expires_in": lifetime}
+        if self.options.token_scope is not None:
+            body["scope"] = self.options.token_scope
+        return JSONResponse(body)
+
+    def admits(self, authorization: str | None) -> bool:
+        """Say whether a request may come in."""
+        return self._tokens.accepts(authorization, self.clock.now())
+
+    # --------------------------------------------------------------------------------------------- the back door
+
+    async def _show(self, _request: Request) -> Response:
+        company = self.company
+        return JSONResponse(
+            {
+                "company": company.name,
+                "now": timestamp(self.clock.now()),
+                "base_url": self.base_url,
+                "environment_id": self.environment_id,
+                "client_id": self.client_id,
+                "client_secret": self.client_secret,
+                "auth_method": self.application.auth_method,
+                "token_requests": self.token_requests,
+                "organization_id": company.organization_id,
+                "environments": [{"id": one.id, "name": one.name, "type": one.type} for one in company.environments],
+                "grants": [asdict(one) for one in self.application.grants],
+                "notables": company.main.notables,
+            }
+        )
+
+    async def _log(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            self.requests.clear()
+            return Response(status_code=204)
+        return JSONResponse({"token_requests": self.token_requests, "requests": [asdict(one) for one in self.requests]})
+
+    async def _faults(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            self.faults.clear()
+            return Response(status_code=204)
+        if request.method == "POST":
+            asked = await request.json()
+            try:
+                planned = [Fault(**one) for one in (asked if isinstance(asked, list) else [asked])]
+            except (TypeError, ValueError):
+                return JSONResponse({"fault": "not understood", "fields": sorted(FIELDS)}, 400)
+            for fault in planned:
+                self.faults.add(fault)
+        return JSONResponse({"faults": self.faults.listing()}, 201 if request.method == "POST" else 200)
+
+    async def _grants(self, request: Request) -> Response:
+        try:
+            grants = [Grant(**one) for one in await request.json()]
+        except (TypeError, ValueError):
+            return JSONResponse({"grants": "not understood"}, 400)
+        if any(grant.role not in BY_NAME for grant in grants):
+            return JSONResponse({"grants": "there is no such role", "roles": sorted(BY_NAME)}, 400)
+        self.application.grants = grants
+        return JSONResponse({"grants": [asdict(one) for one in grants]})
+
+    async def _clock(self, request: Request) -> Response:
+        self.clock.advance(float((await request.json())["advance"]))
+        return JSONResponse({"now": timestamp(self.clock.now())})
+
+    async def _revocation(self, _request: Request) -> Response:
+        self.revoke_tokens()
+        return Response(status_code=204)
+
+    # ---------------------------------------------------------------------------------------- for the gate alone
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass for the client."""
+        if seconds > 0:
+            await self._sleep(seconds)
+
+    def over_rate(self) -> bool:
+        """Count a request against the rate; a bucket that holds one second's worth."""
+        rate = self.options.requests_per_second
+        if rate is None:
+            return False
+        left, since = self._allowance
+        now = self.clock.now()
+        left = min(rate, left + (now - since) / SECOND * rate) if since else rate
+        over = left < 1
+        self._allowance = (left if over else left - 1, now)
+        return over
+
+    def befall(self, fault: Fault, page: PageFaults) -> None:
+        """Change the directory the way somebody else might, just after a page was made."""
+        state = self.world.states[page.environment_id or self.environment_id]
+        if fault.kind == "user_created":
+            now = timestamp(self.clock.tick())
+            name = f"newcomer.{state.version}@example.com"
+            state.add_user(
+                {
+                    "account": {"canAuthenticate": True, "status": "OK"},
+                    "createdAt": now,
+                    "email": name,
+                    "enabled": True,
+                    "identityProvider": {"type": "PING_ONE"},
+                    "lifecycle": {"status": "ACCOUNT_OK"},
+                    "mfaEnabled": False,
+                    "population": {"id": state.employees()},
+                    "updatedAt": now,
+                    "username": name,
+                    "verifyStatus": "NOT_INITIATED",
+                }
+            )
+            created = state.position_of_username(name)
+            assert created is not None
+            self._told(state, state.user(created), "USER.CREATED", "Created User")
+            return
+        position = state.position(fault.user_id) if fault.user_id else None
+        if position is None and fault.user_id is None and page.served:
+            position = page.served[-1 if fault.kind == "user_deleted" else 0]
+        if position is None:
+            return
+        user = state.user(position)
+        if fault.kind == "user_deleted":
+            state.remove_user(position)
+            self._told(state, user, "USER.DELETED", "Deleted User")
+            return
+        other = state.contractors() if user["population"]["id"] != state.contractors() else state.employees()
+        moved = user | {"population": {"id": other}, "updatedAt": timestamp(self.clock.tick())}
+        state.put_user(position, moved)
+        self._told(state, moved, "USER.UPDATED", "Updated population for User")
+
+    def _told(self, state: State, user: Json, action: str, result: str) -> None:
+        resource = (str(user["id"]), str(user["username"]), f"users/{user['id']}")
+        state.record(
+            actor=state.sample.administrator,
+            correlation_id=self.correlation_id(),
+            action=action,
+            result=result,
+            resource=resource,
+            population_id=str(user["population"]["id"]),
+        )
+
+
+class _Gate:
+    """What every request passes: the log, the faults, the rate, the token."""
+
+    def __init__(self, sandbox: Sandbox, inner: ASGIApp) -> None:
+        self._sandbox, self._inner = sandbox, inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith("/sandbox"):
+            await self._inner(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        sandbox, query = self._sandbox, scope["query_string"].decode("latin-1")
+        headers = {name: value for name, value in request.headers.items() if name in _LOGGED_HEADERS}
+        if "authorization" in request.headers:
+            headers["authorization"] = request.headers["authorization"].partition(" ")[0]
+        logged = LoggedRequest(request.method, scope["path"], query, headers, 0, sandbox.clock.now())
+        sandbox.requests.append(logged)
+        faults = sandbox.faults.befall(request.method, f"{scope['path']}?{query}" if query else scope["path"])
+        logged.faults = tuple(fault.kind for fault in faults)
+        page = PageFaults()
+        scope[_PAGE], scope[_STATE] = page, sandbox.correlation_id()
+        _bend(page, faults)
+        waits = sum(fault.seconds for fault in faults if fault.kind == "slow")
+        await sandbox.wait(sandbox.options.latency + waits)
+        if any(fault.kind == "token_revoked" for fault in faults):
+            sandbox.revoke_tokens()
+        refusal = next((fault for fault in faults if fault.kind in ANSWERED), None)
+        try:
+            if refusal is not None:
+                start, body = await self._collected(self._failing(request, refusal), scope, receive)
+            else:
+                start, body = await self._collected(self._refused(request) or self._inner, scope, receive)
+                for fault in faults:
+                    if fault.kind in MUTATIONS:
+                        sandbox.befall(fault, page)
+        except ConnectionDropped:
+            await _drop(send)
+            raise
+        logged.status = start["status"]
+        if any(fault.kind == "truncated_body" for fault in faults):
+            body = body[: len(body) // 2]
+        await _answer(send, start, body, scope[_STATE], head=request.method == "HEAD")
+
+    async def _collected(self, app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
+        """Run the application and keep its answer."""
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        await app(scope, receive, keep)
+        return messages[0], b"".join(message.get("body", b"") for message in messages[1:])
+
+    def _refused(self, request: Request) -> Response | None:
+        """Refuse what never reaches an endpoint: too long, too often, without a good token."""
+        sandbox = self._sandbox
+        limit = sandbox.options.max_header_bytes
+        if limit is not None and _head_size(request) > limit:
+            return sandbox.refuse(request, ApiError(431, "INVALID_REQUEST", "The request headers are too large."))
+        if not request.scope["path"].startswith("/v1/"):
+            return None
+        if sandbox.over_rate():
+            return sandbox.refuse(request, self._too_many(1, "1"))
+        if not sandbox.admits(request.headers.get("authorization")):
+            return sandbox.refuse(request, invalid_token())
+        return None
+
+    def _too_many(self, seconds: float, retry_after: str) -> ApiError:
+        retry_at = timestamp(self._sandbox.clock.now() + round(seconds * SECOND))
+        return too_many(retry_at, {"retry-after": retry_after})
+
+    def _failing(self, request: Request, fault: Fault) -> Response:
+        sandbox, seconds = self._sandbox, fault.seconds
+        match fault.kind:
+            case "rate_limited_seconds":
+                return sandbox.refuse(request, self._too_many(seconds, f"{seconds:.0f}"))
+            case "rate_limited_date":
+                at = formatdate(sandbox.clock.now() / SECOND + seconds, usegmt=True)
+                return sandbox.refuse(request, self._too_many(seconds, at))
+            case "unavailable_503":
+                error = ApiError(
+                    503, "SERVICE_UNAVAILABLE", "The service is unavailable.", headers={"retry-after": f"{seconds:.0f}"}
+                )
+                return sandbox.refuse(request, error)
+            case "bad_gateway_html":
+                page = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+                return Response(page, 502, media_type="text/html")
+            case "server_error":
+                return sandbox.refuse(request, ApiError(500, "UNEXPECTED_ERROR", "An unexpected error occurred."))
+        raise ConnectionDropped
+
+
+def _bend(page: PageFaults, faults: list[Fault]) -> None:
+    for fault in faults:
+        match fault.kind:
+            case "short_page":
+                page.rows = fault.amount
+            case "wrong_count":
+                page.miscount = fault.amount
+            case "foreign_next" | "foreign_path_next" | "repeated_next":
+                page.next = fault.kind
+
+
+def _head_size(request: Request) -> int:
+    scope = request.scope
+    target = len(scope.get("raw_path") or scope["path"].encode()) + len(scope["query_string"])
+    return target + sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+
+
+async def _answer(send: Send, start: Message, body: bytes, correlation_id: str, *, head: bool) -> None:
+    id_ = correlation_id.encode()
+    extra = {b"correlation-id": id_, b"x-amzn-requestid": id_}
+    extra |= {name.encode(): value.encode() for name, value in NO_STORE.items()}
+    kept = [(name, value) for name, value in start["headers"] if name != b"content-length"]
+    length = [] if start["status"] == 204 else [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": start["status"], "headers": [*kept, *extra.items(), *length]})
+    await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+async def _drop(send: Send) -> None:
+    """Promise an answer and break off: on a socket the server closes the connection, in process an error comes out."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"4096")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"{", "more_body": True})
+
+
+class _Transport(httpx.AsyncBaseTransport):
+    """The sandbox without a socket."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._inner = httpx.ASGITransport(cast("Any", app))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await self._inner.handle_async_request(request)
+        except ConnectionDropped as problem:
+            msg = "peer closed connection without sending complete message body"
+            raise httpx.RemoteProtocolError(msg, request=request) from problem
+
+
+# ------------------------------------------------------------------------------------------------------- sockets
+
+
+def _server(sandbox: Sandbox, host: str, port: int) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            sandbox.app,
+            host=host,
+            port=port,
+            log_level="critical",
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+        )
+    )
+
+
+def _address(server: uvicorn.Server, host: str) -> str:
+    port = server.servers[0].sockets[0].getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@asynccontextmanager
+async def running(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve on a socket for as long as the block lasts; gives the address (port 0: a free one is chosen)."""
+    server = _server(sandbox, host, port)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.serve)
+        while not server.started:  # noqa: ASYNC110 - uvicorn has a flag, not an event
+            await anyio.sleep(0.005)
+        sandbox.base_url = _address(server, host)
+        try:
+            yield sandbox.base_url
+        finally:
+            server.should_exit = server.force_exit = True
+
+
+def serve(
+    sandbox: Sandbox,
+    host: str = "127.0.0.1",
+    port: int = 8010,
+    *,
+    started: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serve until interrupted; `started` is told the address once it can be reached."""
+
+    async def run() -> None:
+        async with running(sandbox, host, port) as address:
+            started(address)
+            await anyio.sleep_forever()
+
+    anyio.run(run)

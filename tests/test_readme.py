@@ -1,0 +1,70 @@
+"""The README says what the code does: its tables are written from the code, and checked against it.
+
+After a change: `.venv/bin/python -m tests.test_readme` writes the tables anew.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pingone_mcp.server.reads import tools
+from pingone_mcp.settings import Settings
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def settings_table() -> list[str]:
+    lines = ["| variable | meaning | default |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "required" if name in ("environment_id", "client_id", "client_secret") else _default(field.default)
+        lines.append(f"| `PINGONE_{name.upper()}` | {field.description} | {default} |")
+    return lines
+
+
+def tools_table() -> list[str]:
+    lines = ["| tool | what it does |", "|---|---|"]
+    for tool in tools():
+        first = re.split(r"(?<=[a-z])[.:] ", tool.description, maxsplit=1)[0].rstrip(".")
+        lines.append(f"| `{tool.name}` | {first}. |")
+    return lines
+
+
+def _default(value: Any) -> str:
+    match value:
+        case None | ():
+            return "none"
+        case False:
+            return "off"
+        case dict():
+            return "the attributes of the same names"
+        case _:
+            return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+TABLES = {"settings": settings_table, "tools": tools_table}
+
+
+def written(name: str) -> list[str]:
+    _, _, rest = README.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+    return rest.partition(f"<!-- /{name} -->")[0].strip().splitlines()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_table_in_the_readme_is_what_the_code_says(name: str) -> None:
+    assert written(name) == TABLES[name]()
+
+
+def write() -> None:
+    text = README.read_text(encoding="utf-8")
+    for name, table in TABLES.items():
+        block = "\n".join([f"<!-- {name} -->", *table(), f"<!-- /{name} -->"])
+        text = re.sub(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _, block=block: block, text, flags=re.DOTALL)
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

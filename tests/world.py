@@ -1,0 +1,135 @@
+"""A sandbox, a connection to it, and the doors through which tests act: the MCP client, the directory, raw HTTP."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from mcp import Client
+from mcp.types import CallToolResult
+from pydantic import SecretStr
+
+from pingone_mcp.directory.cursor import CursorSeal
+from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
+from pingone_mcp.pingone.transport import Clock
+from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.server.build import build_server
+from pingone_mcp.server.edge import Backend
+from pingone_mcp.settings import Connection
+
+NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class Time:
+    """A clock that stands still until somebody naps; then it has passed at once."""
+
+    start: float = NOW.timestamp()
+    passed: float = 0.0
+    naps: list[float] = field(default_factory=list[float])
+
+    def now(self) -> float:
+        return self.start + self.passed
+
+    async def nap(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        self.passed += seconds
+
+    def clock(self) -> Clock:
+        return Clock(wall=self.now, monotonic=lambda: self.passed, sleep=self.nap, jitter=lambda: 0.0)
+
+
+@dataclass
+class World:
+    """One sandbox and a connection to it. `time` drives the client; the sandbox stays at NOW."""
+
+    sandbox: Sandbox
+    cache: Path
+    time: Time = field(default_factory=Time)
+
+    def connection(self, **changes: Any) -> Connection:
+        base = Connection(
+            environment_id=self.sandbox.environment_id,
+            client_id=self.sandbox.client_id,
+            client_secret=SecretStr(self.sandbox.client_secret),
+            api_base=f"{self.sandbox.base_url}/v1",
+            token_url=f"{self.sandbox.base_url}/{self.sandbox.environment_id}/as/token",
+            cache_dir=self.cache,
+            environments=(self.sandbox.environment_id,),
+            attributes={"department": "department", "manager": "manager"},
+        )
+        return dataclasses.replace(base, **changes)
+
+    @asynccontextmanager
+    async def directory(
+        self, *, transport: httpx.AsyncBaseTransport | None = None, **changes: Any
+    ) -> AsyncIterator[PingOneDirectory]:
+        transport = transport or self.sandbox.transport()
+        async with open_directory(self.connection(**changes), transport=transport, clock=self.time.clock()) as opened:
+            yield opened
+
+    @asynccontextmanager
+    async def client(
+        self,
+        *,
+        mode: str = "auto",
+        characters: int = 20_000,
+        seconds: float = 60.0,
+        wrap: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] | None = None,
+        **changes: Any,
+    ) -> AsyncIterator[Client]:
+        """Open an MCP client to a server over this world."""
+        inner = self.sandbox.transport()
+        transport = wrap(inner) if wrap else inner
+
+        @asynccontextmanager
+        async def open_backend() -> AsyncIterator[Backend]:
+            async with self.directory(transport=transport, **changes) as directory:
+                yield Backend(
+                    directory=directory,
+                    cursors=CursorSeal(b"k" * 32),
+                    answer_characters=characters,
+                    answer_seconds=seconds,
+                )
+
+        async with Client(build_server(open_backend), mode=mode) as client:
+            yield client
+
+    def api_requests(self) -> list[str]:
+        """Return path and query of every API request so far, the token endpoint aside."""
+        return [entry.target for entry in self.sandbox.requests if entry.path.startswith("/v1/")]
+
+
+def facts(result: CallToolResult) -> dict[str, Any]:
+    """Return what a tool answered; fail with its text when it answered with an error."""
+    text = error_text(result)
+    assert not result.is_error, text
+    assert result.structured_content is not None
+    return result.structured_content
+
+
+def error_text(result: CallToolResult) -> str:
+    return "".join(block.text for block in result.content if block.type == "text")
+
+
+async def walk(client: Client, tool: str = "list_users", **arguments: Any) -> list[dict[str, Any]]:
+    """Follow `next_cursor` to the end and return all rows."""
+    rows: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        given = arguments if cursor is None else {"cursor": cursor} | _paging(arguments)
+        page = facts(await client.call_tool(tool, given))
+        rows += page["result"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return rows
+
+
+def _paging(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if name in ("limit", "fields")}
