@@ -26,7 +26,9 @@ _LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
 def seconds_to_tools(arguments: tuple[str, ...]) -> float:
     """Return the seconds from spawning `python *arguments` until it has answered `tools/list`."""
     started = time.perf_counter()
-    with subprocess.Popen([sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_env()) as server:
+    with subprocess.Popen(
+        [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_env()
+    ) as server:
         assert server.stdin is not None
         assert server.stdout is not None
         for message in (_HELLO, _READY, _LIST):

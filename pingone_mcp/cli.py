@@ -1,4 +1,6 @@
 """The command line, and the only place that wires PingOne (or the sandbox) to the MCP server."""
+# ruff: noqa: PLC0415 - imports stand inside the functions that need them: the bare server must start fast, and load
+# no HTTP client, no cache and no sandbox before the first question.
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import functools
 import gc
 import hashlib
 import hmac
+import io
 import json
 import os
 import signal
@@ -17,27 +20,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pingone_mcp import __version__
-from pingone_mcp.errors import Problem, Refused, Unconfigured
+from pingone_mcp.errors import Problem, Unconfigured
 
 if TYPE_CHECKING:
     import httpx
 
-    from pingone_mcp.server.build import StrictServer
-    from pingone_mcp.server.edge import Backend
+    from pingone_mcp.server.edge import Backend, StrictServer
     from pingone_mcp.settings import Connection, Settings
 
 OK, FAILED, MISCONFIGURED, INTERRUPTED = 0, 1, 2, 130
 
-# Imports stand inside the functions that need them: the bare server must start fast and load no HTTP client, no
-# cache and no sandbox before the first question.
+
+class WrongUse(Problem):
+    """The command line asks for something that does not exist, or does not say it as it should."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 1 failed, 2 wrong use or configuration."""
-    arguments = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter is no reason to fail
+    # --env-file may stand anywhere, also between `call TOOL` and its arguments, where argparse alone would not take it.
+    anywhere = _anywhere()
+    given, rest = anywhere.parse_known_args(argv)
+    arguments = _parser(anywhere).parse_args(rest, given)
     try:
         status: int = arguments.run(arguments)
-    except Unconfigured as problem:
+        sys.stdout.flush()
+    except (Unconfigured, WrongUse) as problem:
         print(problem, file=sys.stderr)
         return MISCONFIGURED
     except Problem as problem:
@@ -52,7 +62,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _anywhere() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pingone-mcp", add_help=False, allow_abbrev=False)
+    parser.add_argument(
+        "--env-file",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="read PINGONE_* variables from this file (never from ./.env)",
+    )
+    return parser
+
+
+def _parser(anywhere: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pingone-mcp",
         description="A whole PingOne user directory for AI assistants, IDEs and scripts, over MCP.\n"
@@ -60,43 +82,91 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Configuration comes from PINGONE_* variables or from --env-file (see .env.example).\n"
         "Try it without PingOne:  pingone-mcp demo",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[anywhere],
     )
     parser.add_argument("--version", action="version", version=f"pingone-mcp {__version__}")
-    parser.add_argument(
-        "--env-file", type=Path, metavar="FILE", help="read PINGONE_* variables from this file (never from ./.env)"
-    )
-    parser.set_defaults(run=_serve)
+    parser.set_defaults(run=_serve, env_file=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="show the main job on a sample company; needs no PingOne")
-    demo.add_argument("--size", type=int, default=500, metavar="N", help="users of the sample company (default 500)")
-    demo.set_defaults(run=_demo)
+    def command(name: str, run: Callable[[argparse.Namespace], int], help: str, text: str) -> argparse.ArgumentParser:  # noqa: A002 - argparse's word
+        description, _, epilog = text.partition("\n\n")
+        added = commands.add_parser(
+            name,
+            help=help,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            parents=[anywhere],
+        )
+        added.set_defaults(run=run)
+        return added
 
-    check = commands.add_parser("check", help="verify the connection: token, environments, what may be read")
-    check.add_argument("--json", action="store_true", help="print JSON")
-    check.set_defaults(run=_check)
+    demo = command("demo", _demo, "show the main job on a sample company; needs no PingOne", _DEMO)
+    _size(demo, least=100)
 
-    call = commands.add_parser(
-        "call",
-        help="call one tool and print its answer as JSON",
-        description="Call one tool as an assistant would, and print its answer as JSON.\n"
-        "The exit status is 1 when the tool answers with an error, 2 for wrong use or configuration.",
-        epilog="examples:\n"
-        "  pingone-mcp call list_users query=ann limit=5\n"
-        "  pingone-mcp call list_users fields=id,username,status 'filter=enabled eq false'\n"
-        "  pingone-mcp call get_user user=ann.li@example.com\n"
-        "  PINGONE_SANDBOX=1 pingone-mcp call find_deactivated 'reasons=[\"locked\"]'",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    check = command("check", _check, "verify the connection: token, environments, what may be read", _CHECK)
+    check.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
+
+    call = command("call", _call, "call one tool and print its answer as JSON", _CALL)
     call.add_argument("tool", metavar="TOOL", help="name of the tool, e.g. list_users")
     call.add_argument("arguments", nargs="*", metavar="key=value", help="arguments; lists as a,b or JSON")
-    call.set_defaults(run=_call)
 
-    sandbox = commands.add_parser("sandbox", help="serve a small fake PingOne with a sample company over HTTP")
-    sandbox.add_argument("--port", type=int, default=8010, metavar="N", help="port on 127.0.0.1 (default 8010, 0: any)")
-    sandbox.add_argument("--size", type=int, default=500, metavar="N", help="users of the sample company (default 500)")
-    sandbox.set_defaults(run=_sandbox)
+    sandbox = command("sandbox", _sandbox, "serve a small fake PingOne with a sample company over HTTP", _SANDBOX)
+    sandbox.add_argument(
+        "--port", type=_whole(0, 65_535), default=8010, metavar="N", help="port on 127.0.0.1 (default 8010, 0: any)"
+    )
+    _size(sandbox, least=1)
     return parser
+
+
+# Description and examples of each command, as `COMMAND --help` shows them.
+_DEMO = """\
+Show the main job: an MCP client asks the server over stdio, and the server asks a fake PingOne on this machine.
+Nothing is configured, nothing leaves the machine, and nothing is left behind."""
+_CHECK = """\
+Verify the configured connection step by step, and say in plain words what is wrong and what to change.
+The exit status is 0 when it works (parts that are not needed may be missing), 1 when it does not, 2 when
+it is not configured.
+
+examples:
+  pingone-mcp check
+  pingone-mcp check --env-file my.env --json
+  PINGONE_SANDBOX=1 pingone-mcp check"""
+_CALL = """\
+Call one tool as an assistant would, and print its answer as JSON.
+The exit status is 1 when the tool answers with an error, 2 for wrong use or configuration.
+
+examples:
+  pingone-mcp call list_users query=ann limit=5
+  pingone-mcp call list_users fields=id,username,status 'filter=enabled eq false'
+  pingone-mcp call get_user user=ann.li@example.com
+  PINGONE_SANDBOX=1 pingone-mcp call find_deactivated 'reasons=["locked"]'"""
+_SANDBOX = """\
+Serve a small fake PingOne with a sample company on 127.0.0.1, and print the variables that connect to it.
+It is for tests and for trying things out: whoever can reach the port can read and change the sample company.
+
+examples:
+  pingone-mcp sandbox --port 0
+  pingone-mcp sandbox --size 5000"""
+
+
+def _size(command: argparse.ArgumentParser, least: int) -> None:
+    command.add_argument(
+        "--size",
+        type=_whole(least, 1_000_000),
+        default=500,
+        metavar="N",
+        help=f"users of the sample company, {least} or more (default 500)",
+    )
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if text.isascii() and text.isdigit() and least <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"must be a whole number from {least:,} to {most:,}")
+
+    return number
 
 
 # Wiring
@@ -139,6 +209,7 @@ def connect(settings: Settings) -> tuple[Connection, httpx.AsyncBaseTransport | 
             "client_secret": SecretStr(sandbox.client_secret),
             "api_url": f"{sandbox.base_url}/v1",
             "auth_url": sandbox.base_url,
+            "auth_method": "client_secret_basic",
         }
     )
     return embedded.connection(), sandbox.transport()
@@ -146,18 +217,22 @@ def connect(settings: Settings) -> tuple[Connection, httpx.AsyncBaseTransport | 
 
 def _cursor_key(connection: Connection) -> bytes:
     """Derive the key of the cursors: whoever holds the secret can ask PingOne anyway, nobody else can forge one."""
-    purpose = "\0".join(("pingone-mcp cursor", connection.api_base, connection.environment_id, connection.client_id))
+    purpose = f"pingone-mcp cursor\0{connection.api_base}\0{connection.environment_id}\0{connection.client_id}"
     return hmac.new(connection.client_secret.get_secret_value().encode(), purpose.encode(), hashlib.sha256).digest()
 
 
 def _server(env_file: Path | None) -> StrictServer:
     # Collecting garbage while a thousand classes are being made only costs time; none of it is garbage.
     gc.disable()
+    # The SDK logs through rich where it finds it: time at the start, and lines folded at 80 columns. This hides it.
+    hidden = sys.modules.setdefault("rich", None) is None  # type: ignore[arg-type] # None says: not to be imported
     try:
         from pingone_mcp.server.build import build_server
 
         return build_server(functools.partial(open_backend, env_file))
     finally:
+        if hidden:
+            del sys.modules["rich"]
         gc.freeze()
         gc.enable()
 
@@ -166,26 +241,30 @@ def _server(env_file: Path | None) -> StrictServer:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    server = _server(arguments.env_file)
-
-    import anyio
-
     # The SDK reads stdin in a thread that cannot be cancelled, so an interrupt ends the process here and now. Nothing
     # is lost by it: the token cache is written atomically, and PingOne is only read.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(OK))
+    server = _server(arguments.env_file)
+
+    import anyio
+
     try:
         anyio.run(server.run_stdio_async)
     except* (BrokenPipeError, ConnectionError):
         pass  # the client has gone
+    finally:
+        # The SDK has given stdout back; what a stray print left in its buffer must not follow the last answer.
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return OK
 
 
 def _call(arguments: argparse.Namespace) -> int:
+    given = _key_values(arguments.arguments)
+
     from pingone_mcp.settings import Settings
 
     Settings.load(arguments.env_file)
-    given = dict(_key_value(text) for text in arguments.arguments)
     server = _server(arguments.env_file)
 
     async def run() -> int:
@@ -194,24 +273,34 @@ def _call(arguments: argparse.Namespace) -> int:
         async with Client(server) as client:
             schemas = {tool.name: tool.input_schema for tool in (await client.list_tools()).tools}
             if arguments.tool not in schemas:
-                raise Refused("There is no such tool.", f"The tools are: {', '.join(schemas)}.")
+                raise WrongUse("There is no such tool.", f"The tools are: {', '.join(schemas)}.")
             properties = schemas[arguments.tool]["properties"]
             typed = {name: _typed(value, properties.get(name, {})) for name, value in given.items()}
             result = await client.call_tool(arguments.tool, typed)
         if result.is_error:
-            print("\n".join(block.text for block in result.content if block.type == "text"), file=sys.stderr)
+            text = "\n".join(block.text for block in result.content if block.type == "text")
+            print(text.removeprefix(f"Error executing tool {arguments.tool}: "), file=sys.stderr)
             return FAILED
-        print(json.dumps(result.structured_content, ensure_ascii=False, indent=2))
+        # JSON between programs is UTF-8 (RFC 8259); on another kind of terminal it is escaped.
+        plain = sys.stdout.encoding.lower() != "utf-8"
+        print(json.dumps(result.structured_content, ensure_ascii=plain, indent=2))
         return OK
 
     return _run(run)
 
 
-def _key_value(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise Refused("An argument is not of the form key=value.", "Example: pingone-mcp call list_users query=ann")
-    return key, value
+def _key_values(texts: Sequence[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise WrongUse(
+                "An argument is not of the form key=value.", "Example: pingone-mcp call list_users query=ann"
+            )
+        if key in pairs:
+            raise WrongUse("An argument is given twice.", "A list is written as one argument: fields=id,username")
+        pairs[key] = value
+    return pairs
 
 
 def _typed(value: str, schema: dict[str, Any]) -> Any:
@@ -252,6 +341,16 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _sandbox(arguments: argparse.Namespace) -> int:
+    import socket
+
+    try:
+        socket.create_server(("127.0.0.1", arguments.port)).close()  # the web server would say it with a traceback
+    except OSError:
+        raise WrongUse(
+            f"Port {arguments.port} of this machine is taken or not allowed.",
+            "Choose another with --port, or any: --port 0",
+        ) from None
+
     from pingone_mcp.sandbox.app import Sandbox, running
 
     sandbox = Sandbox(size=arguments.size)

@@ -48,6 +48,10 @@ class Report:
             return works
         missing = sum(not line.ok and not line.needed for line in self._lines)
         verdict = "This connection works." if works else "This connection does not work yet."
-        rest = f" {missing} part{'s' * (missing != 1)} cannot be read: answers that need them will say so." if missing else ""
+        rest = (
+            f" {missing} part{'s' * (missing != 1)} cannot be read: answers that need them will say so."
+            if missing
+            else ""
+        )
         self._console.print(f"\n[bold]{verdict}[/]{rest if works else ''}")
         return works

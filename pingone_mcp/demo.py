@@ -15,6 +15,7 @@ from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from pingone_mcp.console import console
@@ -24,22 +25,25 @@ from pingone_mcp.server.edge import compact
 # English prose and JSON have about four characters per token; exact counts depend on the assistant's model.
 _CHARACTERS_PER_TOKEN = 4
 _ROWS_SHOWN = 5
-_COLUMNS = (
+_COLUMNS = ("name", "username", "title", "status", "status_reasons", "workspace", "userCount", "default")
+_MEMBERS = (
     "name",
     "username",
     "title",
     "department",
+    "manager",
+    "type",
     "status",
-    "status_reasons",
-    "workspace",
-    "deactivated_by",
-    "userCount",
-    "default",
+    "status_source",
+    "is_2fa_enabled",
+    "groups",
+    "workspaces",
+    "last_login_at",
 )
 
 
 async def tell(size: int) -> int:
-    """Tell the story on a sample company of `size` users; return the exit status."""
+    """Tell the story on a sample company of `size` users (at least 100); return the exit status."""
     out = console()
     sandbox = Sandbox(size=size)
     with tempfile.TemporaryDirectory(prefix="pingone-mcp-demo-") as cache:
@@ -53,9 +57,9 @@ async def tell(size: int) -> int:
                 "PINGONE_CACHE_DIR": cache,
             }
             command = StdioServerParameters(command=sys.executable, args=["-m", "pingone_mcp"], env=variables)
-            out.print(f"[bold]A sample company with {size:,} users[/], served by a fake PingOne on {base_url}.")
             async with Client(command) as client:
-                return await _Story(client=client, sandbox=sandbox, out=out).tell()
+                await _Story(client=client, sandbox=sandbox, out=out).tell()
+    return 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,91 +68,164 @@ class _Story:
     sandbox: Sandbox
     out: Console
 
-    async def tell(self) -> int:
+    async def tell(self) -> None:
+        await self._opening()
+        await self._ask(
+            "Who is in the directory?",
+            "list_users",
+            {"limit": 50},
+            "One flat list in one unified schema. `total` counts all; `next_cursor` leads on, so nobody is forgotten.",
+        )
+        contractors = await self._ask(
+            "Who are the contractors?",
+            "list_users",
+            {"population": "Contractors", "limit": 5},
+            "A population is asked for by its name: the server looks up the id.",
+        )
+        await self._ask(
+            "And the next five?",
+            "list_users",
+            {"cursor": contractors["next_cursor"], "limit": 5},
+            "The cursor remembers the question. It is signed: an edited one is refused.",
+        )
+        await self._ask(
+            "Tell me about the first one.",
+            "get_user",
+            {"user": contractors["result"][0]["username"]},
+            "Groups (also indirect ones) and manager come with their names; status_source is what PingOne itself says.",
+        )
+        await self._ask(
+            "Who cannot sign in any more, and why?",
+            "find_deactivated",
+            {"limit": 50},
+            "`coverage` says for each reason how it was looked for and what may be missing.",
+        )
+        await self._ask(
+            "Show me PingOne's own populations.",
+            "proxy_request",
+            {"path": f"/environments/{self.sandbox.environment_id}/populations"},
+            "Whatever else the API can read, in PingOne's own words. The token goes to this API and nowhere else.",
+        )
+        await self._ask(
+            "Whose title starts with Eng?",
+            "list_users",
+            {"filter": 'title starts "Eng"'},
+            "A mistake on purpose: the assistant is told what to write instead, and PingOne is not bothered with it.",
+        )
+        self.out.print(
+            "[bold]That is the main job.[/] Tokens, paging, rate limits and the unified user were the server's business.\n"
+            "Next: put your own PINGONE_* variables into a file (.env.example shows which), then\n"
+            "  pingone-mcp --env-file my.env check\n"
+            'and add the server to your assistant: README.md, "Set it up".'
+        )
+
+    async def _opening(self) -> None:
         tools = (await self.client.list_tools()).tools
         text = compact([tool.model_dump(by_alias=True, exclude_none=True) for tool in tools])
         self.out.print(
-            f"An assistant starts pingone-mcp over stdio and finds {len(tools)} tools"
-            f" ({', '.join(tool.name for tool in tools)}): about {_tokens(text):,} tokens of definitions.\n"
+            f"[bold]A sample company with {self.sandbox.company.size:,} users[/] lives in a fake PingOne on "
+            f"{self.sandbox.base_url}.\n"
+            "An MCP client, as an assistant has one, starts pingone-mcp over stdio and asks. Nothing leaves this machine.\n"
+            f"It finds {len(tools)} tools, about {_tokens(text):,} tokens of definitions: "
+            f"{', '.join(tool.name for tool in tools)}.\n"
         )
-        await self._people()
-        found = await self._ask("Who are the contractors in the directory?", "list_users", population="Contractors", limit=5)
-        await self._ask("And the next five?", "list_users", cursor=found["next_cursor"], limit=5)
-        await self._ask("Tell me everything about the first one.", "get_user", user=found["result"][0]["username"])
-        await self._deactivated()
-        await self._proxy()
-        await self._mistake()
-        self.out.print(
-            "[bold]That was the whole way:[/] token, paging, rate limits and the unified user were the server's business."
-            "\nNext: [bold]pingone-mcp check[/] with your own PINGONE_* variables, and the client configurations in README.md."
-        )
-        return 0
 
-    async def _people(self) -> None:
-        everybody = await self._ask("Who is in the directory?", "list_users", limit=50)
-        self.out.print(f"  {everybody['total']:,} users in all; the rest follows with the cursor.\n")
-
-    async def _deactivated(self) -> None:
-        answer = await self._ask("Who cannot sign in any more, and why?", "find_deactivated", limit=200)
-        for reason, how in answer["coverage"].items():
-            verdict = "[green]complete[/]" if how["complete"] else "[yellow]not complete[/]"
-            self.out.print(f"  {reason}: {verdict}, by {escape(how['how'])}. {escape(how.get('note', ''))}")
-        self.out.print()
-
-    async def _proxy(self) -> None:
-        path = f"/environments/{self.sandbox.environment_id}/populations"
-        await self._ask("Show me PingOne's own populations.", "proxy_request", path=path)
-
-    async def _mistake(self) -> None:
-        await self._ask("Find everybody whose title starts with Eng.", "list_users", filter='title starts "Eng"')
-
-    async def _ask(self, question: str, tool: str, **arguments: Any) -> dict[str, Any]:
+    async def _ask(self, question: str, tool: str, arguments: Mapping[str, Any], point: str) -> dict[str, Any]:
+        """Ask one question through a tool; show what was called, what came back, what it cost, and what it shows."""
         self.out.print(f"[bold cyan]{escape(question)}[/]")
-        self.out.print(f"  [dim]{tool} {escape(_shortened(arguments))}[/]")
-        before, tokens_before = len(self.sandbox.requests), self.sandbox.token_requests
-        result = await self.client.call_tool(tool, arguments)
-        requests = len(self.sandbox.requests) - before
-        tokens = self.sandbox.token_requests - tokens_before
+        self._say(f"[dim]→ {tool} {escape(_shortened(arguments))}[/]")
+        requests, grants = self._requests(), self.sandbox.token_requests
+        result = await self.client.call_tool(tool, dict(arguments))
+        requests, grants = self._requests() - requests, self.sandbox.token_requests - grants
         text = "".join(block.text for block in result.content if block.type == "text")
-        self._show(result, text)
-        grant = f" and {tokens} for the token" if tokens else ""
-        cost = f"  [dim]{requests} request{'s' * (requests != 1)} to PingOne{grant}, about {_tokens(text):,} tokens of text[/]\n"
-        self.out.print(cost)
-        return result.structured_content or {}
-
-    def _show(self, result: CallToolResult, text: str) -> None:
-        facts = result.structured_content or {}
+        facts: dict[str, Any] = result.structured_content or {}
         if result.is_error:
-            self.out.print(f"  [yellow]refused:[/] {escape(text)}")
+            self._say(f"The answer: {escape(text.removeprefix(f'Error executing tool {tool}: '))}")
         elif "result" in facts:
-            rows = facts["result"]
-            self.out.print(_table(rows[:_ROWS_SHOWN]))
-            if len(rows) > _ROWS_SHOWN:
-                self.out.print(f"  … {len(rows) - _ROWS_SHOWN} more rows in this answer")
+            self._rows(facts)
         else:
-            for name, value in facts.items():
-                self.out.print(f"  [bold]{name}[/]: {escape(_value(value))}")
+            self._members(facts)
+        self._coverage(facts)
+        token = ", and one for the access token" if grants else ""
+        self._say(f"[dim]{_count(requests, 'request')} to PingOne{token}; {_size(result, text)}[/]")
+        self._say(f"[green]{escape(point)}[/]")
+        self.out.print()
+        return facts
 
+    def _requests(self) -> int:
+        return sum(entry.path.startswith("/v1/") for entry in self.sandbox.requests)
 
-def _table(rows: list[dict[str, Any]]) -> Table:
-    names = [name for name in _COLUMNS if any(name in row for row in rows)]
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
-    for name in ("", *names):
-        table.add_column(name, overflow="ellipsis", no_wrap=True, max_width=30)
-    for row in rows:
-        table.add_row("", *(escape(_value(row.get(name, ""))) for name in names))
-    return table
+    def _rows(self, facts: Mapping[str, Any]) -> None:
+        rows = facts["result"]
+        columns = [name for name in _COLUMNS if name != "title" or self.out.width > 100]
+        names = [name for name in columns if any(row.get(name) not in (None, "", []) for row in rows)]
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for name in names:
+            table.add_column(
+                name, overflow="ellipsis", no_wrap=True, max_width=30, min_width=8 if name == "status" else None
+            )
+        for row in rows[:_ROWS_SHOWN]:
+            table.add_row(*(escape(_value(row.get(name))) for name in names))
+        self._say(table)
+        total = "" if facts.get("total") is None else f" of {facts['total']:,}"
+        rest = ", and next_cursor for the rest" if facts["next_cursor"] else ""
+        shown = f"; {_ROWS_SHOWN} are shown here" if len(rows) > _ROWS_SHOWN else ""
+        self._say(f"{_count(len(rows), 'row')}{total}{rest}{shown}.")
+
+    def _members(self, facts: Mapping[str, Any]) -> None:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name in _MEMBERS:
+            if facts.get(name) not in (None, "", []):
+                table.add_row(name, escape(_value(facts[name])))
+        self._say(table)
+        others = [name for name, value in facts.items() if name not in _MEMBERS and value not in (None, "", [])]
+        self._say(f"[dim]and {', '.join(others)}[/]")
+
+    def _coverage(self, facts: Mapping[str, Any]) -> None:
+        for reason, how in facts.get("coverage", {}).items():
+            verdict = "[green]complete[/]" if how["complete"] else "[yellow]not complete[/]"
+            note = f" {how['note']}" if how.get("note") else ""
+            self._say(f"[bold]{escape(reason)}[/]: {verdict}, by {escape(how['how'])}.{escape(note)}")
+
+    def _say(self, what: str | Table) -> None:
+        """Print indented below the question, as far as lines are folded at all."""
+        self.out.print(
+            f"  {what}" if isinstance(what, str) and self.out.soft_wrap else Padding(what, (0, 0, 0, 2), expand=False)
+        )
 
 
 def _value(value: object) -> str:
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return ", ".join(value)
-    text = value if isinstance(value, str) else compact(value)
-    return text if len(text) <= 160 else f"{text[:159]}…"
+    """Write a value for people: names rather than ids where there are some."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(_value(item) for item in value)
+        case {"name": str(name), **rest}:
+            return f"{name} ({kind})" if (kind := rest.get("type")) else name
+        case {"username": str(username)}:
+            return username
+        case dict():
+            return ", ".join(f"{name} {_value(member)}" for name, member in value.items())
+        case _:
+            return str(value)
 
 
 def _shortened(arguments: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={_value(value)[:60]}" for name, value in arguments.items())
+    texts = ((name, _value(value)) for name, value in arguments.items())
+    return " ".join(f"{name}={text if len(text) <= 62 else f'{text[:20]}…'}" for name, text in texts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'s' * (number != 1)}"
+
+
+def _size(result: CallToolResult, text: str) -> str:
+    return f"{'refused in' if result.is_error else 'answered in'} about {_tokens(text):,} tokens of text"
 
 
 def _tokens(text: str) -> int:

@@ -7,6 +7,8 @@ the current folder is never read: a workspace that somebody opens could send the
 from __future__ import annotations
 
 import ipaddress
+import json
+import re
 import urllib.request
 import uuid
 from dataclasses import dataclass, field
@@ -34,6 +36,7 @@ TOP_LEVEL_DOMAINS: dict[Region, str] = {
 }
 ALL = "all"
 _PREFIX = "PINGONE_"
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*(:\d{1,5})?")
 _UUID_EXAMPLE = "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
 
 
@@ -122,7 +125,7 @@ class Settings(BaseSettings):
         description="Folder of the token cache; default: the platform's user cache folder.",
         examples=["~/.cache/pingone-mcp"],
     )
-    attributes: dict[str, str] = Field(
+    attributes: Annotated[dict[str, str], NoDecode] = Field(
         {"department": "department", "manager": "manager"},
         description="JSON: unified field (`department`, `manager`) -> custom attribute that holds it.",
         examples=['{"department":"costCentre"}'],
@@ -140,9 +143,7 @@ class Settings(BaseSettings):
         30.0, ge=0, le=300, description="Longest total wait for retries of one request.", examples=["30"]
     )
     allow_writes: bool = Field(False, description="Offer writes (each confirmed by a person).", examples=["1"])
-    allow_production_writes: bool = Field(
-        False, description="Also in environments of type PRODUCTION.", examples=["1"]
-    )
+    allow_production_writes: bool = Field(False, description="Also in environments of type PRODUCTION.", examples=["1"])
 
     @field_validator("environment_id", "client_id", "client_secret", mode="after")
     @classmethod
@@ -186,17 +187,24 @@ class Settings(BaseSettings):
         if value is None:
             return None
         host = value.strip().rstrip("/")
-        parts = urlsplit(f"https://{host}")
-        if not parts.hostname or parts.netloc != host or "@" in host:
+        if not _HOST.fullmatch(host):
             raise PydanticCustomError("host", "must be a host name without https:// and path")
         return host
+
+    @field_validator("attributes", mode="before")
+    @classmethod
+    def _json(cls, value: Any) -> Any:
+        # Read here: what pydantic-settings fails to decode is no ValidationError, and hides all other errors.
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except (ValueError, RecursionError):
+            raise PydanticCustomError("json", "must be JSON") from None
 
     @field_validator("attributes", mode="after")
     @classmethod
     def _known_targets(cls, value: dict[str, str]) -> dict[str, str]:
-        if unknown := sorted(set(value) - {"department", "manager"}):
-            raise PydanticCustomError("attributes", "maps {names}, but only department and manager can be mapped",
-                                      {"names": ", ".join(unknown)})
+        if not value.keys() <= {"department", "manager"}:
+            raise PydanticCustomError("attributes", "can map department and manager only")
         return value
 
     @classmethod
@@ -209,6 +217,8 @@ class Settings(BaseSettings):
             raise Unconfigured(f"The file {env_file} given with --env-file does not exist.")
         try:
             return cls(_env_file=env_file)
+        except UnicodeDecodeError:
+            raise Unconfigured(f"The file {env_file} given with --env-file is not a text in UTF-8.") from None
         except ValidationError as error:
             raise Unconfigured(*_explain(error)) from None
 
@@ -255,9 +265,14 @@ def _uuid(text: str) -> str:
 
 
 def _base(text: str) -> str:
-    parts = urlsplit(text.strip())
+    wrong = PydanticCustomError("base_url", "must be a URL such as https://api.pingone.eu/v1")
+    try:
+        parts = urlsplit(text.strip())
+        _ = parts.port
+    except ValueError:  # whose text repeats the value
+        raise wrong from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in text:
-        raise PydanticCustomError("base_url", "must be a URL such as https://api.pingone.eu/v1")
+        raise wrong
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
         raise PydanticCustomError("base_url", "must be https (plain http is for this machine only)")
     return text.strip().rstrip("/")
@@ -283,15 +298,17 @@ def _is_loopback(host: str) -> bool:
 
 def _explain(error: ValidationError) -> tuple[str, str]:
     """Turn pydantic's errors into a list a person can act on. Values are never shown: one may be the secret."""
+    wrong = {str(item["loc"][0]): item["msg"] for item in error.errors(include_url=False, include_input=False)}
     lines: list[str] = []
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
-        name = str(item["loc"][0])
+    for name, what in wrong.items():
         info = Settings.model_fields[name]
         example = (info.examples or [""])[0]
-        lines.append(f"  {_PREFIX}{name.upper()}: {item['msg']}. {info.description} Example: {example}")
+        lines.append(f"  {_PREFIX}{name.upper()}: {what}. {info.description} Example: {example}")
     noun = "variable is" if len(lines) == 1 else "variables are"
     return (
         "\n".join([f"pingone-mcp is not configured: {len(lines)} {noun} missing or wrong.", *lines, ""]),
-        "Set them in the MCP client's configuration, or in a file named with --env-file (see .env.example). "
-        "To try it without PingOne, set PINGONE_SANDBOX=1.",
+        (
+            "Set them in the MCP client's configuration, or in a file named with --env-file (see .env.example). "
+            "To try it without PingOne, set PINGONE_SANDBOX=1."
+        ),
     )

@@ -101,17 +101,32 @@ class World:
         async with Client(build_server(open_backend), mode=mode) as client:
             yield client
 
+    async def native(self, path: str) -> dict[str, Any]:
+        """Return PingOne's own answer at a path below the API base, fetched past all our code."""
+        base = self.sandbox.base_url
+        async with httpx.AsyncClient(transport=self.sandbox.transport(), base_url=base) as http:
+            grant = await http.post(
+                f"/{self.sandbox.environment_id}/as/token",
+                data={"grant_type": "client_credentials"},
+                auth=(self.sandbox.client_id, self.sandbox.client_secret),
+            )
+            bearer = {"Authorization": f"Bearer {grant.json()['access_token']}"}
+            answer = await http.get(f"/v1{path}", headers=bearer)
+        body: dict[str, Any] = answer.json()
+        return body
+
     def api_requests(self) -> list[str]:
         """Return path and query of every API request so far, the token endpoint aside."""
-        return [entry.target for entry in self.sandbox.requests if entry.path.startswith("/v1/")]
+        return [f"{entry.path}?{entry.query}" for entry in self.sandbox.requests if entry.path.startswith("/v1/")]
 
 
 def facts(result: CallToolResult) -> dict[str, Any]:
     """Return what a tool answered; fail with its text when it answered with an error."""
     text = error_text(result)
     assert not result.is_error, text
-    assert result.structured_content is not None
-    return result.structured_content
+    content: dict[str, Any] | None = result.structured_content
+    assert content is not None
+    return content
 
 
 def error_text(result: CallToolResult) -> str:
@@ -121,15 +136,9 @@ def error_text(result: CallToolResult) -> str:
 async def walk(client: Client, tool: str = "list_users", **arguments: Any) -> list[dict[str, Any]]:
     """Follow `next_cursor` to the end and return all rows."""
     rows: list[dict[str, Any]] = []
-    cursor: str | None = None
     while True:
-        given = arguments if cursor is None else {"cursor": cursor} | _paging(arguments)
-        page = facts(await client.call_tool(tool, given))
+        page = facts(await client.call_tool(tool, arguments))
         rows += page["result"]
-        cursor = page["next_cursor"]
-        if cursor is None:
+        if page["next_cursor"] is None:
             return rows
-
-
-def _paging(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in arguments.items() if name in ("limit", "fields")}
+        arguments |= {"cursor": page["next_cursor"]}

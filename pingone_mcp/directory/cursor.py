@@ -46,12 +46,14 @@ class LoopGuard:
 class Mark:
     """Where a listing goes on: the provider's `position` (None: the beginning), and how far into that page.
 
-    `after` holds the ids of the last rows taken from that page, newest last: should some of them be gone when the
-    page is read again, the others still tell where to go on. Empty: take the page from its beginning.
+    `taken` rows of that page have been returned, and `after` holds the ids of the last of them, newest last: should
+    some be gone when the page is read again, the others still tell where to go on. Should the page have become
+    shorter than `taken`, the place is on one of the pages behind it.
     """
 
     position: str | None = None
     after: tuple[str, ...] = ()
+    taken: int = 0
     guard: LoopGuard = LoopGuard()
 
 
@@ -64,7 +66,17 @@ class CursorSeal:
     def seal(self, listing: str, question: dict[str, object], mark: Mark) -> str:
         """Return a URL-safe text."""
         guard = mark.guard
-        content = [_VERSION, listing, question, mark.position, mark.after, guard.mark, guard.steps, guard.power]
+        content = [
+            _VERSION,
+            listing,
+            question,
+            mark.position,
+            mark.taken,
+            mark.after,
+            guard.mark,
+            guard.steps,
+            guard.power,
+        ]
         packed = zlib.compress(json.dumps(content, separators=(",", ":"), sort_keys=True).encode(), 9)
         return base64.urlsafe_b64encode(self._mac(packed) + packed).decode().rstrip("=")
 
@@ -76,10 +88,12 @@ class CursorSeal:
             sealed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             raise _not_ours() from None
+        if base64.urlsafe_b64encode(sealed).decode().rstrip("=") != cursor:  # another spelling of the same bytes
+            raise _not_ours()
         mac, packed = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(packed)):
             raise _not_ours()
-        version, of, question, position, after, mark, steps, power = json.loads(zlib.decompress(packed))
+        version, of, question, position, taken, after, mark, steps, power = json.loads(zlib.decompress(packed))
         if version != _VERSION or of != listing:
             raise Refused(
                 "This cursor belongs to another tool.",
@@ -87,7 +101,7 @@ class CursorSeal:
                 code="FOREIGN_CURSOR",
             )
         guard = LoopGuard(mark=mark, steps=steps, power=power)
-        return question, Mark(position=position, after=tuple(after), guard=guard)
+        return question, Mark(position=position, after=tuple(after), taken=taken, guard=guard)
 
     def _mac(self, packed: bytes) -> bytes:
         return hmac.new(self._key, packed, hashlib.sha256).digest()[:_MAC_BYTES]

@@ -78,7 +78,7 @@ async def gather(
     """
     answer = Gathered()
     room = budget.characters
-    seen: set[str] = set()
+    seen = set(mark.after)
     started = now()
     pages = scanned = 0
     while True:
@@ -94,7 +94,7 @@ async def gather(
         await report(Progress(pages=pages, scanned=scanned, about=page.about or page.total))
 
         ids = [listing.identify(item, place) for place, item in enumerate(page.items)]
-        start = _place(ids, mark.after)
+        start = _place(ids, mark)
         for index in range(start, len(ids)):
             if ids[index] in seen:
                 continue
@@ -102,13 +102,17 @@ async def gather(
             size = len(json.dumps(row, ensure_ascii=False, separators=(",", ":"))) + 1
             full = len(answer.rows) >= budget.limit
             if full or (size > room and answer.rows):
-                return _stop(answer, _within(mark, ids[:index]), "limit" if full else "size")
+                return _stop(answer, _within(mark, page.at, ids, index), "limit" if full else "size")
             seen.add(ids[index])
             answer.rows.append(row)
             room -= size
         if page.next is None:
+            if start > len(ids):
+                raise _lost()
             return answer
-        mark = Mark(position=page.next, guard=_step(mark, page.next))
+        ahead = start - len(ids)
+        after, taken = (mark.after, ahead) if ahead > 0 else ((), 0)
+        mark = Mark(position=page.next, after=after, taken=taken, guard=_step(mark, page.at, page.next))
         if len(answer.rows) >= budget.limit or pages == budget.pages:
             return _stop(answer, mark, "limit")
         if room <= 0:
@@ -123,27 +127,39 @@ def _stop(answer: Gathered, mark: Mark, why: Stopped) -> Gathered:
     return answer
 
 
-def _within(mark: Mark, taken: list[str]) -> Mark:
-    return Mark(position=mark.position, after=tuple(taken[-_ANCHORS:]), guard=mark.guard)
+def _within(mark: Mark, at: str, ids: list[str], taken: int) -> Mark:
+    anchors = (*mark.after, *ids[:taken])[-_ANCHORS:] if taken else ()
+    return Mark(position=at, after=anchors, taken=taken, guard=mark.guard)
 
 
-def _place(ids: list[str], after: tuple[str, ...]) -> int:
-    """Return the index to go on at: behind the last of the remembered ids that is still there."""
-    if not after:
+def _place(ids: list[str], mark: Mark) -> int:
+    """Return the index to go on at: behind the last of the remembered ids that is still there.
+
+    An index beyond the page means that the page became shorter, and that so many rows behind it are to be passed.
+    """
+    if not mark.after:
         return 0
     places = {identity: index for index, identity in enumerate(ids)}
-    for identity in reversed(after):
+    for identity in reversed(mark.after):
         if identity in places:
             return places[identity] + 1
-    raise Refused(
+    if len(ids) < mark.taken:
+        return mark.taken
+    raise _lost()
+
+
+def _lost() -> Refused:
+    return Refused(
         "The directory changed so much since this cursor was made that its place cannot be found again.",
         "Start again without `cursor`.",
         code="STALE_CURSOR",
     )
 
 
-def _step(mark: Mark, following: str) -> LoopGuard:
-    guard = None if following == mark.position else mark.guard.after(following)
+def _step(mark: Mark, here: str, following: str) -> LoopGuard:
+    """Return the guard behind this page, the beginning of a listing counted as a place too."""
+    guard = mark.guard if mark.position is not None else LoopGuard().after(here)
+    guard = guard.after(following) if guard is not None and following != here else None
     if guard is None:
         raise UnexpectedAnswer(
             "PingOne's pages run in a circle: a `next` link came twice, so the rest of this list cannot be read.",

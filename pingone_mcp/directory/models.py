@@ -220,12 +220,14 @@ class Event:
 class Page(Generic[T_co]):
     """One page of a listing as a provider answers it.
 
-    `next` is where the following page begins, an opaque text of the provider, or None when this was the last.
+    `at` is where this page begins and `next` where the following one does (None: this was the last); both are opaque
+    texts of the provider, and reading the page at `at` again asks for the same page.
     `scanned` counts what the provider read for this page, matching or not. `total` is the number of matches in
     the whole listing where it can be trusted; `about` is an estimate of all that is to be scanned, for progress.
     """
 
     items: tuple[T_co, ...]
+    at: str
     next: str | None
     scanned: int
     total: int | None = None

@@ -101,4 +101,3 @@ class Directory(Protocol):
     def several_organizations(self) -> bool:
         """Say whether more than one environment is served."""
         ...
-

@@ -6,15 +6,20 @@ import re
 from typing import Any
 
 # What nobody sees but a model reads: Unicode categories Cc, Cf, Cs, Zl and Zp without the format characters that
-# have a glyph (Arabic number signs and the like), fillers that look like nothing, and the variation selectors
-# that carry no glyph choice in running text. One class, so that a clean string costs one scan.
+# have a glyph (Arabic number signs and the like), fillers that look like nothing, variation selectors, and what
+# Unicode reserves for more of the kind. One class, so that a clean string costs one scan.
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\u2800\u3164\ud800-\udfff\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb"
-    "\U00013430-\U00013438\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    "\u2800\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _SPACES = frozenset("\t\n\v\f\r\x85\u2028\u2029")
 _JOINERS = frozenset("\u200c\u200d")
+# Behind a sign these two choose between text and picture; anywhere else they would carry a message bit by bit.
+_CHOICES = frozenset("\ufe0e\ufe0f")
+_SIGNS = re.compile(
+    "[#*0-9\xa9\xae\u203c\u2049\u2100-\u27bf\u2900-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff]"
+)
 # Letters and marks that a joiner shapes: Arabic and its relatives, then the Indic scripts (Unicode 16 §23.2).
 _SHAPED = re.compile("[\u0620-\u06d3\u06fa-\u07b1\u08a0-\u08ff\u0900-\u0dff\ufb50-\ufdff\ufe70-\ufefc]")
 
@@ -23,7 +28,7 @@ def harmless(text: str, *, keep_lines: bool = False) -> str:
     """Return the text without control, bidi, zero-width, tag and other hidden characters.
 
     Line breaks and tabs become spaces unless `keep_lines`. Joiners stay between Arabic or Indic letters, where
-    they belong to the spelling.
+    they belong to the spelling, and one choice of presentation stays behind a sign.
     """
     if not _HIDDEN.search(text):
         return text
@@ -33,6 +38,8 @@ def harmless(text: str, *, keep_lines: bool = False) -> str:
         if character in _SPACES:
             return character if keep_lines and character in "\t\n\r" else " "
         if character in _JOINERS and _shapes(text, match.start()):
+            return character
+        if character in _CHOICES and _SIGNS.match(text[match.start() - 1 : match.start()]):
             return character
         return ""
 

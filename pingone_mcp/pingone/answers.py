@@ -59,7 +59,7 @@ def problem(response: httpx.Response) -> UpstreamProblem:
     """Return what a failed answer means, and what to do about it, in our words."""
     status = response.status_code
     code, details, hints = _stated(response)
-    known = {"code": details[0] if details else code, "correlation_id": correlation_id(response)}
+    known = {"code": details[0] if details else code or f"HTTP_{status}", "correlation_id": correlation_id(response)}
     path = response.request.url.path
     if status == 400 and "INVALID_FILTER" in details:
         return FilterRefused("PingOne does not support this filter.", _filter_advice(hints), **known)
@@ -128,7 +128,7 @@ def _filter_advice(hints: dict[str, list[str]]) -> str:
     if attributes:
         return f"{text} Supported attributes: {', '.join(attributes)}."
     return (
-        f"{text} For users also `ew` on email and name, `ge`/`le` on updatedAt, and memberOfGroups[id eq \"…\"]. "
+        f'{text} For users also `ew` on email and name, `ge`/`le` on updatedAt, and memberOfGroups[id eq "…"]. '
         "Not filterable: createdAt, lastSignOn, account.status, lifecycle.status, mfaEnabled."
     )
 

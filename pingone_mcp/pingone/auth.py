@@ -271,7 +271,10 @@ class ClientCredentials(httpx.Auth):
         if code == "invalid_client" or status == httpx.codes.UNAUTHORIZED:
             return (
                 "PingOne does not accept the client id or the client secret.",
-                "Check PINGONE_CLIENT_ID and PINGONE_CLIENT_SECRET, and that the application is enabled.",
+                (
+                    "Check PINGONE_CLIENT_ID and PINGONE_CLIENT_SECRET, that the application is enabled, and that "
+                    "PINGONE_ENVIRONMENT_ID and PINGONE_REGION are its own."
+                ),
             )
         return (
             f"PingOne refused the token request (HTTP {status}).",

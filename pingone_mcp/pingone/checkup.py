@@ -83,7 +83,9 @@ async def _count(client: Client, step: str, path: str, *, needed: bool) -> Findi
     except Problem as problem:
         return Finding(step=step, ok=False, text=str(problem), needed=needed)
     count = body.get("count")
-    return Finding(step=step, ok=True, text=f"readable{f', {count:,}' if isinstance(count, int) else ''}", needed=needed)
+    return Finding(
+        step=step, ok=True, text=f"readable{f', {count:,}' if isinstance(count, int) else ''}", needed=needed
+    )
 
 
 async def _step(step: str, act: Callable[[], Awaitable[None]], text: str) -> Finding:

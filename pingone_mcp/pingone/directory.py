@@ -38,7 +38,7 @@ from pingone_mcp.directory.provider import (
     Reason,
     UserQuestion,
 )
-from pingone_mcp.errors import NotFound, NotPermitted, Problem, Refused, UnexpectedAnswer
+from pingone_mcp.errors import NotFound, NotPermitted, Problem, Refused, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.answers import correlation_id, problem
 from pingone_mcp.pingone.client import Client, HalPage, collection, path_with
@@ -49,8 +49,9 @@ from pingone_mcp.pingone.transport import Clock
 from pingone_mcp.settings import Connection
 
 AUDIT_WINDOW = timedelta(days=14)  # "Audit activities": older ones are not answered
-# The window ends while we ask; a minute keeps the lower bound inside it.
+# Our clock and PingOne's differ: the lower bound stays inside the window, and the upper one beyond the newest event.
 _AUDIT_MARGIN = timedelta(minutes=1)
+_CLOCK_SKEW = timedelta(minutes=10)
 _POPULATIONS_PER_FILTER = 50  # 50 ids stay well below the 6 KB that PingOne allows for headers
 _INCLUDE_PAGE = 25
 _FAN_OUT = 6
@@ -103,7 +104,8 @@ class PingOneDirectory:
         parts = await self._user_parts(question)
         part, link = _find(parts, at)
         most = _INCLUDE_PAGE if question.include else self._connection.page_size
-        hal = await self._user_page(part, link, self._page_size(part, page_size, most))
+        path = link or self._users_path(part, self._page_size(part, page_size, most))
+        hal = await self._page(path, "users", part, followed=link is not None)
         users = await self._users(part.environment, hal, remote_data=question.remote_data)
         users = tuple(user for user in users if part.keep is None or part.keep(user))
         if question.include:
@@ -111,6 +113,7 @@ class PingOneDirectory:
         whole = len(parts) == 1 and part.keep is None
         return Page(
             items=users,
+            at=_position(part, path),
             next=_following(parts, part, hal.next),
             scanned=len(hal.items),
             total=_trusted_total(part, link, hal) if whole else None,
@@ -158,7 +161,9 @@ class PingOneDirectory:
                 unknown = refused
         if not parts:
             raise unknown or Refused(
-                "The credentials see no environment.", "Give the worker application a role over one.", code="NOTHING_SERVED"
+                "The credentials see no environment.",
+                "Give the worker application a role over one.",
+                code="NOTHING_SERVED",
             )
         return parts
 
@@ -180,16 +185,26 @@ class PingOneDirectory:
         batches = [allowed[i : i + _POPULATIONS_PER_FILTER] for i in range(0, len(allowed), _POPULATIONS_PER_FILTER)]
         return [any_of(eq("population.id", identity) for identity in batch) for batch in batches]
 
+    async def _page(self, path: str, key: str, part: _Part, *, followed: bool) -> HalPage:
+        try:
+            return await self._client.page(path, key, environment=part.environment)
+        except RequestRefused as refused:
+            if not followed:
+                raise
+            raise RequestRefused(
+                "PingOne does not accept this place in the list any more, so the rest was not read.",
+                "Start again without `cursor`.",
+                code=refused.code,
+                correlation_id=refused.correlation_id,
+            ) from None
+
     def _page_size(self, part: _Part, wanted: int | None, most: int) -> int:
         """Ask for no more than is wanted, unless part of what is read will be dropped here."""
         return most if wanted is None or part.keep is not None else min(wanted, most)
 
-    async def _user_page(self, part: _Part, link: str | None, size: int) -> HalPage:
-        path = link or path_with(
-            f"/environments/{part.environment}/users",
-            {"limit": size, "filter": str(part.filter) if part.filter is not None else None},
-        )
-        return await self._client.page(path, "users", environment=part.environment)
+    def _users_path(self, part: _Part, size: int) -> str:
+        wanted = str(part.filter) if part.filter is not None else None
+        return path_with(f"/environments/{part.environment}/users", {"limit": size, "filter": wanted})
 
     async def _users(self, environment: str, hal: HalPage, *, remote_data: bool) -> tuple[User, ...]:
         if not hal.items:
@@ -257,8 +272,8 @@ class PingOneDirectory:
 
     async def _users_by_name(self, environment: str, reference: str) -> list[tuple[str, JsonObject]]:
         called = any_of(eq(attribute, reference) for attribute in ("username", "email", "externalId"))
-        part = _Part(key="", environment=environment, filter=called)
-        return [(environment, raw) for raw in (await self._user_page(part, None, 10)).items]
+        path = self._users_path(_Part(key="", environment=environment, filter=called), 10)
+        return [(environment, raw) for raw in (await self._client.page(path, "users", environment=environment)).items]
 
     def _check_population(self, user: User) -> None:
         allowed = self._connection.populations
@@ -272,7 +287,7 @@ class PingOneDirectory:
     async def _manager(self, environment: str, manager: Manager) -> Manager:
         """Return the manager with id and names where the reference leads to exactly one user."""
         try:
-            place, raw = await self._find_user(manager.reference, (environment,))
+            _, raw = await self._find_user(manager.reference, (environment,))
         except (NotFound, Refused):
             return manager
         user = self._unify(raw, {}, {})
@@ -305,9 +320,7 @@ class PingOneDirectory:
         if "groups" in include:
             try:
                 path = path_with(f"{root}/memberOfGroups", {"limit": self._connection.page_size})
-                groups = tuple(
-                    [wire.membership(raw) async for raw in self._all(path, "groupMemberships", environment)]
-                )
+                groups = tuple([wire.membership(raw) async for raw in self._all(path, "groupMemberships", environment)])
             except NotPermitted:
                 unreadable.append("groups")
         if "roles" in include:
@@ -338,15 +351,18 @@ class PingOneDirectory:
         parts = await self._deactivated_parts(question)
         part, link = _find(parts, at)
         if part.source == "users":
-            hal = await self._user_page(part, link, self._page_size(part, page_size, self._connection.page_size))
+            path = link or self._users_path(part, self._page_size(part, page_size, self._connection.page_size))
+            hal = await self._page(path, "users", part, followed=link is not None)
             found = await self._annotated(part, question, await self._users(part.environment, hal, remote_data=False))
         else:
-            hal = await self._event_page(part, link, question)
+            path = link or self._activities_path(part.environment, _ACTIONS[part.source], question.since)
+            hal = await self._page(path, "activities", part, followed=link is not None)
             read = self._removed if part.source == "removed events" else self._still_locked
             found = await read(part, question, [wire.event(raw) for raw in hal.items])
         whole = len(parts) == 1 and part.source == "users" and part.keep is None
         return Page(
             items=tuple(item for item in found if part.keep is None or part.keep(item.user)),
+            at=_position(part, path),
             next=_following(parts, part, hal.next),
             scanned=len(hal.items),
             total=_trusted_total(part, link, hal) if whole else None,
@@ -376,15 +392,12 @@ class PingOneDirectory:
         parts = await self._in_each(await self._environment_ids(question.environment), parts_of)
         return sorted(parts, key=lambda part: order.index(part.reason or order[0]))
 
-    async def _event_page(self, part: _Part, link: str | None, question: DeactivatedQuestion) -> HalPage:
-        path = link or self._activities_path(part.environment, _ACTIONS[part.source], question.since)
-        return await self._client.page(path, "activities", environment=part.environment)
-
     def _activities_path(self, environment: str, action: str, since: datetime | None) -> str:
-        """Return the path of one kind of events, newest first; a time range is obligatory (PingOne, "Audit activities")."""
+        """Return the path of one kind of events, newest first; a range is obligatory (PingOne, "Audit activities")."""
         now = self._now()
         start = max(since or now - AUDIT_WINDOW, now - AUDIT_WINDOW + _AUDIT_MARGIN)
-        wanted = all_of((filters.ge("recordedAt", start), filters.le("recordedAt", now), eq("action.type", action)))
+        until = now + _CLOCK_SKEW
+        wanted = all_of((filters.ge("recordedAt", start), filters.le("recordedAt", until), eq("action.type", action)))
         return path_with(
             f"/environments/{environment}/activities", {"limit": self._connection.page_size, "filter": str(wanted)}
         )
@@ -395,9 +408,7 @@ class PingOneDirectory:
         wanted = await self._wanted_populations(part.environment, question.population)
         return [
             Deactivated(
-                user=wire.removed_user(
-                    event, part.environment, environments=environments, populations=populations
-                ),
+                user=wire.removed_user(event, part.environment, environments=environments, populations=populations),
                 at=event.at,
                 by=event.actor,
             )
@@ -410,9 +421,7 @@ class PingOneDirectory:
             return frozenset((await self._names.find_population(environment, reference),))
         return frozenset(self._connection.populations) or None
 
-    async def _still_locked(
-        self, part: _Part, question: DeactivatedQuestion, events: list[Event]
-    ) -> list[Deactivated]:
+    async def _still_locked(self, part: _Part, question: DeactivatedQuestion, events: list[Event]) -> list[Deactivated]:
         """Read each user that was locked, and keep who still is: events carry no values."""
         newest: dict[str, Event] = {}
         for event in events:
@@ -441,7 +450,8 @@ class PingOneDirectory:
                 for user in users
             ]
         events = await self._names.keep(
-            f"disabled {part.environment} {question.since}", lambda: self._who_disabled(part.environment, question.since)
+            f"disabled {part.environment} {question.since}",
+            lambda: self._who_disabled(part.environment, question.since),
         )
         return [
             Deactivated(user=user, at=event.at, by=event.actor)
@@ -476,19 +486,17 @@ class PingOneDirectory:
         path, _, written = question.path.partition("?")
         self._client.fence.url(path)
         environment = next(iter(unquote(path).strip("/").split("/")[1:2]), None)
-        if at is None:
-            target = path_with("/" + path.strip("/"), dict(parse_qsl(written)) | question.query)
-        else:
-            target = at
+        parameters = dict(parse_qsl(written)) | question.query
+        target = at or path_with("/" + path.strip("/"), parameters)
         response = await self._client.send(question.method, self._connection.api_base + target)
         if not response.is_success:
             raise problem(response)
         answer = ProxyAnswer(status=response.status_code, correlation_id=correlation_id(response))
         if question.method == "HEAD" or not response.content:
             return answer
-        return dataclasses.replace(answer, **self._proxied(response, environment))
+        return dataclasses.replace(answer, **self._proxied(response, target, environment))
 
-    def _proxied(self, response: httpx.Response, environment: str | None) -> dict[str, Any]:
+    def _proxied(self, response: httpx.Response, target: str, environment: str | None) -> dict[str, Any]:
         kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
         if not (kind.endswith("json") or kind.startswith("text/")):
             raise UnexpectedAnswer(
@@ -507,7 +515,9 @@ class PingOneDirectory:
             return {"body": body}
         hal = self._client.hal_page(body, found[1], environment=environment)
         items = tuple({key: value for key, value in item.items() if key != "_links"} for item in hal.items)
-        return {"page": Page(items=items, next=hal.next, scanned=len(items), total=hal.count, about=hal.count)}
+        return {
+            "page": Page(items=items, at=target, next=hal.next, scanned=len(items), total=hal.count, about=hal.count)
+        }
 
 
 _ACTIONS: dict[Source, str] = {"locked events": "USER.LOCKED", "removed events": "USER.DELETED"}
@@ -528,11 +538,15 @@ def _find(parts: list[_Part], at: str | None) -> tuple[_Part, str | None]:
     )
 
 
+def _position(part: _Part, link: str | None) -> str:
+    return json.dumps([part.key, link], separators=(",", ":"))
+
+
 def _following(parts: list[_Part], part: _Part, link: str | None) -> str | None:
     if link is not None:
-        return json.dumps([part.key, link], separators=(",", ":"))
+        return _position(part, link)
     index = parts.index(part) + 1
-    return json.dumps([parts[index].key, None], separators=(",", ":")) if index < len(parts) else None
+    return _position(parts[index], None) if index < len(parts) else None
 
 
 def _trusted_total(part: _Part, link: str | None, page: HalPage) -> int | None:

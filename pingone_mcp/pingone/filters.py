@@ -260,7 +260,7 @@ def _unquote(text: str) -> str:
     try:
         value = json.loads(text, strict=False)
     except ValueError:
-        raise _refuse("has a string with a wrong escape; only \\\" and \\\\ need one") from None
+        raise _refuse('has a string with a wrong escape; only \\" and \\\\ need one') from None
     assert isinstance(value, str)
     return value
 

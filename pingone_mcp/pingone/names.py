@@ -149,5 +149,6 @@ def _the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]]
             code="AMBIGUOUS_NAME",
         )
     listed = f" Known ids: {', '.join(list(known)[:10])}." if known else ""
-    raise Refused(f"There is no {what} of this name.{listed}", f"Give another name, or an id, as `{what}`.",
-                  code="UNKNOWN_NAME")
+    raise Refused(
+        f"There is no {what} of this name.{listed}", f"Give another name, or an id, as `{what}`.", code="UNKNOWN_NAME"
+    )

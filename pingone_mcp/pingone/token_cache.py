@@ -56,8 +56,8 @@ class Token:
 class TokenCache:
     """The cached token of one connection: one row in a database that other connections use too."""
 
-    # `disk_seconds` is far beyond what a healthy disk needs; diskcache would wait 60 s for a locked database.
-    def __init__(self, folder: Path, connection: Connection, *, disk_seconds: float = 5.0) -> None:
+    # `disk_seconds` is far beyond what a healthy disk needs, imports included; diskcache would wait 60 s for a lock.
+    def __init__(self, folder: Path, connection: Connection, *, disk_seconds: float = 10.0) -> None:
         self.folder = folder.absolute()
         self._key = _row_key(connection)
         self._secret = connection.client_secret

@@ -127,7 +127,7 @@ class PatientTransport(httpx.AsyncBaseTransport):
         number = 0
         while True:
             number += 1
-            if self._pause.remaining() > self._budget - (self._clock.monotonic() - started):
+            if self._pause.remaining() > max(0.0, self._budget - (self._clock.monotonic() - started)):
                 raise RateLimited(
                     f"PingOne asked all requests to pause for {self._pause.remaining():.0f} s more.",
                     "Try again after that.",
@@ -153,9 +153,7 @@ class PatientTransport(httpx.AsyncBaseTransport):
                 return response
             raise _unreachable(request, failure, sent=sent)
 
-    async def _attempt(
-        self, request: httpx.Request
-    ) -> tuple[httpx.Response | None, bool, httpx.TransportError | None]:
+    async def _attempt(self, request: httpx.Request) -> tuple[httpx.Response | None, bool, httpx.TransportError | None]:
         try:
             response = await self._inner.handle_async_request(request)
             return await _whole(response), True, None

@@ -181,7 +181,9 @@ def membership(raw: JsonObject) -> GroupMembership:
     )
 
 
-def role_assignment(raw: JsonObject, *, roles: Mapping[str, str | None], places: Mapping[str, str | None]) -> RoleAssignment:
+def role_assignment(
+    raw: JsonObject, *, roles: Mapping[str, str | None], places: Mapping[str, str | None]
+) -> RoleAssignment:
     """Return a role assignment with the names of its role and of the place that it is scoped to."""
     scope = _object(raw.get("scope"))
     role_id = _id(_object(raw.get("role")), "role assignment")
@@ -258,9 +260,7 @@ def _time(value: Any) -> datetime | None:
     try:
         at = datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        raise UnexpectedAnswer(
-            "PingOne's answer holds a time that is none.", "Try again.", code=_UNREADABLE
-        ) from None
+        raise UnexpectedAnswer("PingOne's answer holds a time that is none.", "Try again.", code=_UNREADABLE) from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 

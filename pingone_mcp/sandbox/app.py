@@ -215,7 +215,9 @@ class Sandbox:
             Route("/sandbox/clock", self._clock, methods=["POST"]),
             Route("/sandbox/revocation", self._revocation, methods=["POST"]),
         ]
-        return Starlette(routes=routes, exception_handlers={HTTPException: self._no_route})
+        app = Starlette(routes=routes, exception_handlers={HTTPException: self._no_route})
+        app.router.redirect_slashes = False
+        return app
 
     async def _no_route(self, request: Request, problem: Exception) -> Response:
         status = problem.status_code if isinstance(problem, HTTPException) else 404

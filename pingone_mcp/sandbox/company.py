@@ -82,7 +82,7 @@ class _Line(NamedTuple):
     """A line of the history to be; `group` is the place of a group in the environment, or -1."""
 
     at: int
-    index: int
+    user: int
     action: str
     result: str
     group: int = -1

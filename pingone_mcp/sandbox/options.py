@@ -49,7 +49,8 @@ class Options:
 
     extra_filters: tuple[tuple[str, str], ...] = ()
     """Further (attribute, operator) pairs that filters of `/users` accept; none is documented. For example
-    `("createdAt", "ge")`, `("lastSignOn.at", "le")`, `("account.status", "eq")`, `("title", "co")`, `("title", "pr")`."""
+    `("createdAt", "ge")`, `("lastSignOn.at", "le")`, `("account.status", "eq")`, `("title", "co")`, `("title", "pr")`.
+    """
 
     filter_not: bool = False
     """`not (…)` in filters. Older documentation says it is not supported."""

@@ -75,7 +75,7 @@ class Story:
 
 @dataclass(frozen=True)
 class Notable:
-    """A user the sample company is known for, at a fixed index: a status, and attributes that replace the computed ones.
+    """A user worth knowing, at a fixed index: a status, and attributes that replace the computed ones.
 
     An attribute that is None is absent. `legacy` marks names that today's rules would refuse at the door (invisible
     characters): they stand for records that were imported before the rules, and for attributes without rules.
@@ -163,7 +163,7 @@ _GIVEN_SLUGS, _FAMILY_SLUGS = [_slug(name) for name in GIVEN], [_slug(name) for 
 _GIVEN_AT = {slug: at for at, slug in enumerate(_GIVEN_SLUGS)}
 _FAMILY_AT = {slug: at for at, slug in enumerate(_FAMILY_SLUGS)}
 _PAIRS = len(GIVEN) * len(FAMILY)
-_STRIDE, _SHIFT = 1987, 977  # the stride shares no factor with the number of pairs (tested)
+_STRIDE, _SHIFT = 1987, 977  # the stride shares no factor with the number of pairs: `pow` below would fail
 _BACK = pow(_STRIDE, -1, _PAIRS)
 _LOCAL = re.compile(r"(?:c-)?([a-z]+)\.([a-z]+?)(\d*)\Z")
 
@@ -314,9 +314,12 @@ class People:
         """Flag the users whose last change lies between two instants, both included."""
         low = 0 if first is None else bisect_left(self._updates, first)
         high = self.size if last is None else bisect_right(self._updates, last)
-        flags = bytearray(self.size)
-        for index in self._by_update[low:high]:
-            flags[index] = 1
+        inside = high - low <= self.size // 2  # mark the fewer: those inside, or those outside
+        flags = bytearray(self.size) if inside else bytearray(b"\1" * self.size)
+        order = self._by_update
+        for part in (order[low:high],) if inside else (order[:low], order[high:]):
+            for index in part:
+                flags[index] = inside
         return bytes(flags)
 
     # -------------------------------------------------------------------------------------------------- one user

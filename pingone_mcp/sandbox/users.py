@@ -47,12 +47,12 @@ _KEPT_BY_PUT = (
 
 
 def is_text(value: str) -> bool:
-    r"""Say whether a string consists of `[\p{L}\p{M}\p{Zs}\p{S}\p{N}\p{P}]`: nothing that controls, nothing invisible."""
+    r"""Say whether a string consists of `[\p{L}\p{M}\p{Zs}\p{S}\p{N}\p{P}]`: nothing invisible."""
     return all((category := unicodedata.category(letter))[0] in "LMSNP" or category == "Zs" for letter in value)
 
 
 def is_strict_name(value: str) -> bool:
-    r"""Say whether a string consists of `[\p{L}\\p{M}\\p{N}' .-]`."""
+    r"""Say whether a string consists of `[\p{L}\p{M}\p{N}' .-]`."""
     return all(letter in "' .-" or unicodedata.category(letter)[0] in "LMN" for letter in value)
 
 

@@ -91,7 +91,7 @@ async def backend_of(ctx: AppContext) -> Backend:
 
 
 class StrictServer(MCPServer[App]):
-    """An MCPServer that says in one line which argument is wrong."""
+    """An MCPServer whose errors are one line: which argument is wrong, or what the Problem says."""
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[App, Any] | None = None
@@ -103,6 +103,8 @@ class StrictServer(MCPServer[App]):
                 tool = self._tool_manager.get_tool(name)
                 known = sorted(tool.parameters["properties"]) if tool else []
                 raise ToolError(f"{name}: {_wrong_arguments(error.__cause__, known)}") from None
+            if isinstance(error.__cause__, ToolError):  # ours, told by `_telling`: without the SDK's prefix
+                raise error.__cause__ from None
             raise
 
 
@@ -220,7 +222,14 @@ def asked(backend: Backend, tool: str, arguments: Mapping[str, Any], cursor: str
 
 
 async def collect(
-    ctx: AppContext, backend: Backend, listing: Listing[T], mark: Mark, *, limit: int, noun: str, pages: int | None = None
+    ctx: AppContext,
+    backend: Backend,
+    listing: Listing[T],
+    mark: Mark,
+    *,
+    limit: int,
+    noun: str,
+    pages: int | None = None,
 ) -> Gathered:
     """Gather one answer within the budgets of the backend, with progress once per page of PingOne."""
 

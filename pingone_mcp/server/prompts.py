@@ -50,7 +50,9 @@ def parse(name: str, text: str) -> PromptText:
 def prompt_texts() -> list[PromptText]:
     """Return all prompts, by name. In a checkout the folder lies beside the package, in a wheel inside it."""
     files = (file for file in _folder().iterdir() if file.name.endswith(".md"))
-    return [parse(file.name.removesuffix(".md"), file.read_text("utf-8")) for file in sorted(files, key=lambda f: f.name)]
+    return [
+        parse(file.name.removesuffix(".md"), file.read_text("utf-8")) for file in sorted(files, key=lambda f: f.name)
+    ]
 
 
 def add_prompts(server: MCPServer[App]) -> None:

@@ -42,21 +42,29 @@ RemoteData = Annotated[bool, Field(description="Add PingOne's own object as `rem
 
 async def list_users(
     ctx: AppContext,
-    query: Annotated[str | None, Field(description="Start of a name, username or email; or given and family name.")] = None,
+    *,
+    query: Annotated[
+        str | None, Field(description="Start of a name, username or email; or given and family name.")
+    ] = None,
     filter: Annotated[  # noqa: A002 - the contract's name for it
         str | None, Field(description='PingOne SCIM filter, e.g. name.family sw "Li" and enabled eq true.')
     ] = None,
     status: Annotated[Status | None, Field(description="Unified status.")] = None,
-    group: Annotated[str | None, Field(description="Only members, direct or indirect, of this group (id or name).")] = None,
+    group: Annotated[
+        str | None, Field(description="Only members, direct or indirect, of this group (id or name).")
+    ] = None,
     population: Population = None,
     environment: Environment = None,
-    fields: Annotated[list[str] | None, Field(description="Fields per row instead of the default ones; * for all.")] = None,
+    fields: Annotated[
+        list[str] | None, Field(description="Fields per row instead of the default ones; * for all.")
+    ] = None,
     include: Annotated[list[Include] | None, Field(description="Add groups or roles per user (slow).")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
     include_remote_data: RemoteData = False,
 ) -> CallToolResult:
     """List or search users as one flat list over the environments and populations served.
+
     Answers {result: [rows], next_cursor, result_count, total, stopped}. Rows carry id, username, name, email, title,
     department, status (active, inactive, invited), status_reasons, workspace (population), last_login_at; absent
     values are left out. next_cursor null means that was all; otherwise call again with it as cursor.
@@ -91,12 +99,15 @@ async def list_users(
 
 async def get_user(
     ctx: AppContext,
+    *,
     user: Annotated[str, Field(min_length=1, description="Id, username, email or external id.")],
     environment: Environment = None,
     include_remote_data: RemoteData = False,
 ) -> CallToolResult:
-    """Get one user whole: names, emails, phones, status with reasons and the raw values behind it, groups (direct and
-    indirect), roles with scope, manager, times, custom attributes. Absent values are left out.
+    """Get one user whole.
+
+    Names, emails, phones, status with reasons and the raw values behind it, groups (direct and indirect), roles with
+    scope, manager, times, custom attributes. Absent values are left out.
     """
     backend = await backend_of(ctx)
     found = await backend.directory.user(user, environment=environment, remote_data=include_remote_data)
@@ -105,6 +116,7 @@ async def get_user(
 
 async def find_deactivated(
     ctx: AppContext,
+    *,
     reasons: Annotated[
         list[Reason] | None,
         Field(description="disabled: switched off; locked: account locked; removed: deleted. Default: all."),
@@ -118,9 +130,11 @@ async def find_deactivated(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> CallToolResult:
-    """Find users who cannot sign in any more and why: status_reasons (disabled, locked, removed), deactivated_at and
-    deactivated_by where the audit says so. Answers like list_users, plus coverage: per reason how it was found,
-    whether it is complete by now, and what may be missing. Only claim what coverage supports.
+    """Find users who cannot sign in any more, and why.
+
+    Rows carry status_reasons (disabled, locked, removed), and deactivated_at and deactivated_by where the audit says
+    so. Answers like list_users, plus coverage: per reason how it was found, whether it is complete by now, and what may
+    be missing. Only claim what coverage supports.
     """
     backend = await backend_of(ctx)
     selected = {
@@ -149,6 +163,7 @@ async def find_deactivated(
 
 async def proxy_request(
     ctx: AppContext,
+    *,
     path: Annotated[str, Field(min_length=1, description="Path below the API base, e.g. /environments/{id}/users.")],
     method: Literal["GET", "HEAD"] = "GET",
     query: Annotated[
@@ -157,6 +172,7 @@ async def proxy_request(
     cursor: Cursor = None,
 ) -> CallToolResult:
     """Send one read request to the PingOne API as it is, for what the other tools do not cover.
+
     Answers {status, correlation_id} with result (a collection's native items without _links, and next_cursor for the
     next page) or body (a single resource verbatim). Secrets are blanked.
     """
@@ -168,7 +184,7 @@ async def proxy_request(
 
     async def read(at: str | None) -> Page[JsonObject]:
         answers.append(await backend.directory.proxy(question, at))
-        return answers[-1].page or Page(items=(), next=None, scanned=0)
+        return answers[-1].page or Page(items=(), at="", next=None, scanned=0)
 
     listing = Listing(read=read, row=lambda item: item, identify=_identity)
     gathered = await collect(ctx, backend, listing, wanted.mark, limit=_MOST_ITEMS, noun="items", pages=1)
@@ -187,7 +203,7 @@ _PROXY_QUESTION = TypeAdapter(ProxyQuestion)
 _MOST_ITEMS = 5_000
 
 
-def _parameter(value: str | int | bool) -> str:
+def _parameter(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

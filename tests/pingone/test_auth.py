@@ -221,9 +221,10 @@ async def test_two_clients_in_one_process_share_one_token(
         endpoint.open.set()  # whoever polls knows that another one holds the lock
         await anyio.lowlevel.checkpoint()
 
-    async with anyio.create_task_group() as group:
-        for _ in range(4):
-            group.start_soon(ask)
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(ask)
     assert (tokens, len(endpoint.requests)) == (["token-1"] * 4, 1)
 
 
@@ -252,6 +253,22 @@ async def test_a_cancelled_caller_takes_nobody_along(
     # The lock among processes is free too: no poll, hence no nap, is needed.
     newcomer = ClientCredentials(replace(connection, client_secret=SecretStr("other")), endpoint, sleep=_no_nap)
     assert await newcomer.token() == "token-2"
+
+
+async def test_the_token_of_a_cancelled_caller_is_not_wasted(connection: Connection, endpoint: TokenEndpoint) -> None:
+    scope = anyio.CancelScope()
+
+    class CancelOnAnswer(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            answer = await endpoint.handle_async_request(request)
+            scope.cancel()
+            return answer
+
+    credentials = ClientCredentials(connection, CancelOnAnswer())
+    with scope:
+        await credentials.token()
+    assert scope.cancelled_caught
+    assert await credentials.token() == "token-1"
 
 
 # --- Renewal

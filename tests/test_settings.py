@@ -1,0 +1,312 @@
+"""Where settings come from, what they must look like, and that the secret stays one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from pingone_mcp.errors import Unconfigured
+from pingone_mcp.settings import TOP_LEVEL_DOMAINS, Connection, Region, Settings
+
+HOME = "11111111-1111-4111-8111-111111111111"
+OTHER = "22222222-2222-4222-8222-222222222222"
+CLIENT = "33333333-3333-4333-8333-333333333333"
+SECRET = "s3cret-of-the-worker-application~"
+COMPLETE = {"ENVIRONMENT_ID": HOME, "CLIENT_ID": CLIENT, "CLIENT_SECRET": SECRET}
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith("PINGONE_") or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, env_file: Path | None = None, **variables: str) -> Settings:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"PINGONE_{name}", value)
+    return Settings.load(env_file)
+
+
+def connection(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Connection:
+    return load(monkeypatch, **{**COMPLETE, **variables}).connection()
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+    with pytest.raises(Unconfigured) as caught:
+        load(monkeypatch, **variables)
+    return str(caught.value)
+
+
+def written(folder: Path, name: str = "worker.env", **variables: str) -> Path:
+    file = folder / name
+    file.write_text("".join(f"PINGONE_{key}={value}\n" for key, value in variables.items()), "utf-8")
+    return file
+
+
+# ----------------------------------------------------------------------------------------------------------- sources
+
+
+def test_a_dotenv_in_the_current_folder_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, ".env", **COMPLETE, API_URL="https://collector.example/v1")
+    monkeypatch.chdir(tmp_path)
+    assert "3 variables are missing" in refusal(monkeypatch)
+    assert connection(monkeypatch).api_base == "https://api.pingone.com/v1"
+
+
+def test_a_file_that_is_named_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, written(tmp_path, **COMPLETE, REGION="EU"))
+    assert settings.client_id == CLIENT
+    assert settings.client_secret.get_secret_value() == SECRET
+    assert settings.region == "EU"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, **COMPLETE, REGION="EU", PAGE_SIZE="10")
+    settings = load(monkeypatch, file, REGION="CA")
+    assert (settings.region, settings.page_size) == ("CA", 10)
+
+
+def test_an_empty_value_counts_as_unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, **COMPLETE, REGION="EU", PAGE_SIZE="", API_URL="")
+    settings = load(monkeypatch, file, REGION="", ATTRIBUTES="", SANDBOX="", CUSTOM_DOMAIN="", ENVIRONMENTS="")
+    assert settings.region == "EU"
+    assert settings.page_size == 200
+    assert settings.attributes == {"department": "department", "manager": "manager"}
+    assert settings.connection().api_base == "https://api.pingone.eu/v1"
+
+
+def test_a_file_that_is_not_there_is_said_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Unconfigured, match=r"absent\.env given with --env-file does not exist"):
+        Settings.load(tmp_path / "absent.env")
+
+
+def test_a_file_that_is_no_text_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "worker.env"
+    file.write_bytes(b"\xff\xfePINGONE_REGION=EU")
+    with pytest.raises(Unconfigured, match="UTF-8"):
+        Settings.load(file)
+
+
+# ------------------------------------------------------------------------------------------------------------ errors
+
+
+def test_one_error_names_every_missing_and_every_wrong_variable_with_an_example(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = refusal(
+        monkeypatch,
+        CLIENT_SECRET=SECRET,
+        ENVIRONMENT_ID="not-an-id",
+        ENVIRONMENTS="all,x",
+        POPULATIONS="y",
+        REGION="MARS",
+        AUTH_METHOD="magic",
+        CUSTOM_DOMAIN="https://login.example.com/x",
+        API_URL="http://api.example.com/v1",
+        AUTH_URL="gopher://x",
+        ATTRIBUTES="{broken",
+        PAGE_SIZE="0",
+        ANSWER_CHARACTERS="many",
+        ANSWER_SECONDS="0",
+        RETRY_SECONDS="-1",
+        ALLOW_WRITES="perhaps",
+    )
+    assert told.startswith("pingone-mcp is not configured: 15 variables are missing or wrong.\n")
+    wrong = {line.strip().partition(":")[0]: line for line in told.splitlines() if line.startswith("  PINGONE_")}
+    assert set(wrong) == {
+        f"PINGONE_{name}"
+        for name in "ENVIRONMENT_ID CLIENT_ID ENVIRONMENTS POPULATIONS REGION AUTH_METHOD CUSTOM_DOMAIN API_URL AUTH_URL "
+        "ATTRIBUTES PAGE_SIZE ANSWER_CHARACTERS ANSWER_SECONDS RETRY_SECONDS ALLOW_WRITES".split()
+    }
+    assert all(line.rpartition("Example: ")[2] for line in wrong.values())
+    assert "--env-file" in told
+    assert "PINGONE_SANDBOX=1" in told
+
+
+def test_a_single_missing_variable_is_told_in_the_singular(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = refusal(monkeypatch, ENVIRONMENT_ID=HOME, CLIENT_ID=CLIENT)
+    assert "1 variable is missing or wrong" in told
+    assert "PINGONE_CLIENT_SECRET: missing." in told
+
+
+@pytest.mark.parametrize("name", sorted(set(Settings.model_fields) - {"client_id", "client_secret", "cache_dir"}))
+@pytest.mark.parametrize(
+    "value", ["s3cret", '{"s3cret": "s3cret"}', "https://s3cret℀.example", "https://s3cret@[::1", "[s3cret"]
+)
+def test_no_value_is_ever_repeated(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        load(monkeypatch, **{**COMPLETE, name.upper(): value})
+    except Unconfigured as told:
+        assert "s3cret" not in str(told) + repr(told)
+        assert told.__cause__ is None
+        assert told.__suppress_context__
+    else:
+        assert name == "custom_domain"
+        assert value == "s3cret"  # a host name like any other
+
+
+def test_the_secret_is_in_no_repr_and_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, **COMPLETE)
+    shown = f"{settings!r} {settings!s} {settings.connection()!r} {settings.connection()!s} {settings.model_dump()!r}"
+    assert SECRET not in shown + settings.model_dump_json()
+
+
+def test_the_secret_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = refusal(monkeypatch, CLIENT_SECRET=SECRET, REGION=SECRET, ENVIRONMENT_ID=SECRET)
+    assert SECRET not in told
+
+
+# ------------------------------------------------------------------------------------------------------------- hosts
+
+
+@pytest.mark.parametrize(
+    ("region", "domain"),
+    [("NA", "com"), ("CA", "ca"), ("EU", "eu"), ("AU", "com.au"), ("SG", "sg"), ("AP", "asia"), (" eu ", "eu")],
+)
+def test_a_region_names_its_hosts(region: str, domain: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = connection(monkeypatch, REGION=region)
+    assert found.api_base == f"https://api.pingone.{domain}/v1"
+    assert found.token_url == f"https://auth.pingone.{domain}/{HOME}/as/token"
+
+
+def test_every_region_has_a_domain() -> None:
+    assert set(TOP_LEVEL_DOMAINS) == set(get_args(Region))
+
+
+def test_a_custom_domain_has_a_token_path_without_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = connection(monkeypatch, CUSTOM_DOMAIN="login.example.com", REGION="EU")
+    assert found.token_url == "https://login.example.com/as/token"
+    assert found.api_base == "https://api.pingone.eu/v1"
+
+
+@pytest.mark.parametrize(
+    "host", ["https://login.example.com", "login.example.com/as", "a@b.example", "b.example?x", "b.example#x", "a b", "@"]
+)
+def test_a_custom_domain_is_a_host_name_and_no_more(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "PINGONE_CUSTOM_DOMAIN: must be a host name" in refusal(monkeypatch, **COMPLETE, CUSTOM_DOMAIN=host)
+
+
+@pytest.mark.parametrize("name", ["API_URL", "AUTH_URL"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.pingone.eu/v1",
+        "http://127.0.0.1.evil.test/v1",
+        "http://localhost.evil.test/v1",
+        "http://127.0.0.1@evil.test/v1",
+        "http://0.0.0.0/v1",
+        "http://10.0.0.1/v1",
+        "https://user:password@api.pingone.eu/v1",
+        "https://api.pingone.eu/v1?x=1",
+        "https://api.pingone.eu/v1#x",
+        "https://api.pingone.eu:99999/v1",
+        "https://",
+        "https:///v1",
+        "https://[::1",
+        "//api.pingone.eu/v1",
+        "api.pingone.eu/v1",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+    ],
+)
+def test_a_base_that_is_not_safe_is_refused(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = refusal(monkeypatch, **{**COMPLETE, name: url})
+    assert f"PINGONE_{name}: must be" in told
+    assert "Value error" not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:8010/v1", "http://localhost:8010/v1/", "http://[::1]:8010/v1", "http://127.9.9.9/v1", "https://b.example/v1"],
+)
+def test_a_base_may_be_this_machine_or_https(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = connection(monkeypatch, API_URL=f" {url} ", AUTH_URL=url.replace("/v1", ""))
+    assert found.api_base == url.rstrip("/")
+    assert found.token_url == f"{url.rpartition('/v1')[0]}/{HOME}/as/token"
+
+
+# ----------------------------------------------------------------------------------------------------- what is served
+
+
+def test_the_own_environment_is_served_unless_others_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = connection(monkeypatch)
+    assert found.environments == (HOME,)
+    assert found.populations == ()
+
+
+def test_all_means_every_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert connection(monkeypatch, ENVIRONMENTS=" all ").environments is None
+
+
+def test_lists_of_ids_are_cleaned_and_hold_each_id_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = connection(
+        monkeypatch, ENVIRONMENTS=f" {OTHER.upper()} ,{HOME},, {OTHER}", POPULATIONS=f"{HOME},{HOME.upper()},"
+    )
+    assert found.environments == (OTHER, HOME)
+    assert found.populations == (HOME,)
+
+
+@pytest.mark.parametrize("listed", ["x", f"{HOME};{OTHER}", f"all,{HOME}", f"{HOME},all", "../users"])
+def test_a_list_of_anything_else_is_refused(listed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "PINGONE_ENVIRONMENTS: must be an id" in refusal(monkeypatch, **COMPLETE, ENVIRONMENTS=listed)
+    assert "PINGONE_POPULATIONS: must be an id" in refusal(monkeypatch, POPULATIONS=listed)
+
+
+def test_all_is_no_population(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "PINGONE_POPULATIONS: must be an id" in refusal(monkeypatch, **COMPLETE, POPULATIONS="all")
+
+
+def test_the_sandbox_needs_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, SANDBOX="1")
+    assert settings.sandbox
+    assert not settings.client_secret.get_secret_value()
+
+
+def test_a_sandbox_switched_off_needs_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "3 variables are missing" in refusal(monkeypatch, SANDBOX="0")
+
+
+def test_attributes_name_the_custom_attributes_to_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert connection(monkeypatch, ATTRIBUTES='{"department":"costCentre"}').attributes == {"department": "costCentre"}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "7", '{"department": 1}', '{"title": "x"}', '"department"', "null"])
+def test_attributes_that_are_no_map_of_known_fields_are_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = refusal(monkeypatch, **COMPLETE, ATTRIBUTES=text)
+    assert told.count("PINGONE_ATTRIBUTES: ") == 1
+    assert 'Example: {"department":"costCentre"}' in told
+
+
+def test_the_cache_folder_is_the_platforms_unless_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert connection(monkeypatch).cache_dir.name == "pingone-mcp"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert connection(monkeypatch, CACHE_DIR="~/tokens").cache_dir == tmp_path / "tokens"
+
+
+# ------------------------------------------------------------------------------------------------------------- proxy
+
+
+def test_pingone_is_reached_through_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    assert connection(monkeypatch).proxy == "http://proxy.example:3128"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8010/v1", "http://localhost:8010/v1", "https://[::1]:8010/v1"])
+def test_this_machine_is_never_reached_through_a_proxy(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    assert connection(monkeypatch, API_URL=url).proxy is None
+
+
+@pytest.mark.parametrize("names", ["api.pingone.com", ".pingone.com", "*", "other.example, pingone.com"])
+def test_no_proxy_is_kept(names: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", names)
+    assert connection(monkeypatch).proxy is None
+    assert connection(monkeypatch, API_URL="https://b.example/v1").proxy == (None if names == "*" else "http://proxy.example:3128")
