@@ -62,7 +62,8 @@ def write() -> None:
     text = README.read_text(encoding="utf-8")
     for name, table in TABLES.items():
         block = "\n".join([f"<!-- {name} -->", *table(), f"<!-- /{name} -->"])
-        text = re.sub(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _, block=block: block, text, flags=re.DOTALL)
+        before, _, rest = text.partition(f"<!-- {name} -->")
+        text = before + block + rest.partition(f"<!-- /{name} -->")[2]
     README.write_text(text, encoding="utf-8")
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import copy
-import random
 import re
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from typing import NoReturn
 from urllib.parse import quote_plus
 
@@ -60,14 +58,11 @@ class ClientCredentials(httpx.Auth):
         connection: Connection,
         transport: httpx.AsyncBaseTransport,
         *,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
-        random: Callable[[], float] = random.random,
+        clock: Clock | None = None,
     ) -> None:
         self._connection = connection
         self._transport = transport
-        # A jump of the wall clock may end a wait early or late; the number of attempts is bounded all the same.
-        self._clock = Clock(wall=clock, monotonic=clock, sleep=sleep, jitter=random)
+        self._clock = clock or Clock()
         self._api_base = httpx.URL(connection.api_base)
         self._cache = TokenCache(connection.cache_dir / _FOLDER, connection)
         self._turn = anyio.Lock()

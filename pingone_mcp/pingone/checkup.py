@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 
 from pingone_mcp.directory.text import harmless
-from pingone_mcp.errors import Problem, Unreachable, UpstreamProblem
+from pingone_mcp.errors import Problem, UpstreamProblem
 from pingone_mcp.pingone.client import Client, path_with
 from pingone_mcp.pingone.filters import all_of, ge, le
 from pingone_mcp.pingone.names import Names
 from pingone_mcp.pingone.transport import Clock
 from pingone_mcp.settings import Connection
+
+PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +36,19 @@ class Finding:
 async def open_checkup(
     connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
 ) -> AsyncIterator[AsyncIterator[Finding]]:
-    """Open a check-up of a connection; it yields findings as they come."""
+    """Open a check-up of a connection; it yields findings as they come.
+
+    It asks for a token of its own, because a cached one says nothing about the credentials of today, and it is less
+    patient than the server, because a person waits for it.
+    """
     clock = clock or Clock()
-    client = Client(connection, transport=transport, clock=clock)
-    try:
-        yield _findings(client, Names(client, clock), clock)
-    finally:
-        await client.aclose()
+    with tempfile.TemporaryDirectory(prefix="pingone-mcp-check-") as cache:
+        fresh = replace(connection, cache_dir=Path(cache), retry_seconds=min(connection.retry_seconds, PATIENCE))
+        client = Client(fresh, transport=transport, clock=clock)
+        try:
+            yield _findings(client, Names(client, clock), clock)
+        finally:
+            await client.aclose()
 
 
 async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator[Finding]:
@@ -91,6 +101,6 @@ async def _count(client: Client, step: str, path: str, *, needed: bool) -> Findi
 async def _step(step: str, act: Callable[[], Awaitable[None]], text: str) -> Finding:
     try:
         await act()
-    except (UpstreamProblem, Unreachable) as problem:
+    except UpstreamProblem as problem:
         return Finding(step=step, ok=False, text=str(problem))
     return Finding(step=step, ok=True, text=text)

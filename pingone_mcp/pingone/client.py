@@ -52,9 +52,7 @@ class Client:
         self.connection = connection
         self.fence = Fence(connection.api_base, connection.environments, connection.populations)
         self._session = str(uuid.uuid4())
-        self._credentials = ClientCredentials(
-            connection, inner, clock=clock.wall, sleep=clock.sleep, random=clock.jitter
-        )
+        self._credentials = ClientCredentials(connection, inner, clock=clock)
         self._http = httpx.AsyncClient(
             transport=PatientTransport(inner, budget=connection.retry_seconds, clock=clock),
             auth=self._credentials,

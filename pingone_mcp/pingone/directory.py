@@ -7,13 +7,14 @@ A position names the part and the link inside it, so that any process of the sam
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 import anyio
@@ -48,6 +49,9 @@ from pingone_mcp.pingone.redaction import redacted
 from pingone_mcp.pingone.transport import Clock
 from pingone_mcp.settings import Connection
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 AUDIT_WINDOW = timedelta(days=14)  # "Audit activities": older ones are not answered
 # Our clock and PingOne's differ: the lower bound stays inside the window, and the upper one beyond the newest event.
 _AUDIT_MARGIN = timedelta(minutes=1)
@@ -70,6 +74,11 @@ class _Part:
     filter: Filter | None = None
     keep: Callable[[User], bool] | None = None
     reason: Reason | None = None
+
+    @property
+    def name(self) -> str:
+        """Name the part in positions, filter included: one made under other settings names no part of today's."""
+        return f"{self.key} {hashlib.blake2s(str(self.filter).encode(), digest_size=6).hexdigest()}"
 
 
 @asynccontextmanager
@@ -275,9 +284,12 @@ class PingOneDirectory:
         path = self._users_path(_Part(key="", environment=environment, filter=called), 10)
         return [(environment, raw) for raw in (await self._client.page(path, "users", environment=environment)).items]
 
-    def _check_population(self, user: User) -> None:
+    def _serves(self, user: User) -> bool:
         allowed = self._connection.populations
-        if allowed and not any(place.id in allowed for place in user.workspaces):
+        return not allowed or any(place.id in allowed for place in user.workspaces)
+
+    def _check_population(self, user: User) -> None:
+        if not self._serves(user):
             raise Refused(
                 "This user's population is outside the configured ones.",
                 "PINGONE_POPULATIONS widens this.",
@@ -291,26 +303,19 @@ class PingOneDirectory:
         except (NotFound, Refused):
             return manager
         user = self._unify(raw, {}, {})
+        if not self._serves(user):
+            return manager
         return Manager(
             reference=manager.reference, id=user.id, username=user.username, email=user.email, name=user.name
         )
 
     async def _with(self, include: Sequence[Include], environment: str, users: tuple[User, ...]) -> tuple[User, ...]:
-        """Return the users with groups and roles, read with a few requests at a time."""
-        limiter = anyio.CapacityLimiter(_FAN_OUT)
-        done: list[User] = list(users)
+        """Return the users with groups and roles."""
 
-        async def complete(index: int) -> None:
-            async with limiter:
-                done[index] = await self._complete(done[index], include, environment)
+        async def complete(user: User) -> User:
+            return await self._complete(user, include, environment)
 
-        try:
-            async with anyio.create_task_group() as tasks:
-                for index in range(len(users)):
-                    tasks.start_soon(complete, index)
-        except* Problem as several:
-            raise _first(several) from None
-        return tuple(done)
+        return tuple(await _each(complete, users))
 
     async def _complete(self, user: User, include: Sequence[Include], environment: str) -> User:
         groups: tuple[GroupMembership, ...] | None = None
@@ -430,15 +435,16 @@ class PingOneDirectory:
         wanted = await self._wanted_populations(part.environment, question.population)
         populations = await self._names.population_names(part.environment)
         environments = await self._names.environment_names() if self.several_organizations() else {}
-        found: list[Deactivated] = []
-        for identity, event in newest.items():
-            raw = await self._user_by_id(part.environment, identity)
+
+        async def still(event: Event) -> Deactivated | None:
+            raw = await self._user_by_id(part.environment, event.subject_id or "")
             if raw is None:
-                continue
+                return None
             user = self._unify(raw, environments, populations)
-            if wanted is None or any(place.id in wanted for place in user.workspaces):
-                found.append(Deactivated(user=user, at=event.at, by=event.actor))
-        return found
+            inside = wanted is None or any(place.id in wanted for place in user.workspaces)
+            return Deactivated(user=user, at=event.at, by=event.actor) if inside else None
+
+        return [found for found in await _each(still, newest.values()) if found is not None]
 
     async def _annotated(
         self, part: _Part, question: DeactivatedQuestion, users: tuple[User, ...]
@@ -527,9 +533,9 @@ def _find(parts: list[_Part], at: str | None) -> tuple[_Part, str | None]:
     """Return the part and the link that a position names; the first part when there is none yet."""
     if at is None:
         return parts[0], None
-    key, link = json.loads(at)
+    name, link = json.loads(at)
     for part in parts:
-        if part.key == key:
+        if part.name == name:
             return part, link
     raise Refused(
         "The environments or populations served have changed since this cursor was made.",
@@ -539,7 +545,7 @@ def _find(parts: list[_Part], at: str | None) -> tuple[_Part, str | None]:
 
 
 def _position(part: _Part, link: str | None) -> str:
-    return json.dumps([part.key, link], separators=(",", ":"))
+    return json.dumps([part.name, link], separators=(",", ":"))
 
 
 def _following(parts: list[_Part], part: _Part, link: str | None) -> str | None:
@@ -657,6 +663,24 @@ def _how(reason: Reason, since: datetime | None, now: datetime) -> Coverage:
         complete=reaches,
         note=None if reaches else "PingOne's audit reaches back 14 days; who was removed earlier cannot be seen here.",
     )
+
+
+async def _each(act: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
+    """Return what `act` makes of each item, in order, a few at a time. Raises the first Problem."""
+    limiter = anyio.CapacityLimiter(_FAN_OUT)
+    done: dict[int, R] = {}
+
+    async def one(index: int, item: T) -> None:
+        async with limiter:
+            done[index] = await act(item)
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            for index, item in enumerate(items):
+                tasks.start_soon(one, index, item)
+    except* Problem as several:
+        raise _first(several) from None
+    return [done[index] for index in sorted(done)]
 
 
 def _first(several: BaseExceptionGroup[Problem]) -> Problem:

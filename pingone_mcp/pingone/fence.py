@@ -41,11 +41,22 @@ class Fence:
                     raise _refuse("Listing all environments needs PINGONE_ENVIRONMENTS=all.", "/environments/{id}")
             case ["environments", environment, *rest]:
                 self.check_environment(environment)
-                if len(rest) > 1 and rest[0] == "populations":
-                    self.check_population(rest[1])
+                self._check_rest(rest)
             case _:
                 raise _refuse("This server reaches paths below /environments and /roles.", "/environments/{id}/users")
         return f"{self.base}/{path.strip().lstrip('/')}"
+
+    def _check_rest(self, rest: list[str]) -> None:
+        """Where populations are configured, let through only what names one of them, or the environment itself."""
+        match rest:
+            case ["populations", population, *_]:
+                self.check_population(population)
+            case [_, *_] if self.populations:
+                raise Refused(
+                    "This connection is limited to populations, and PingOne's own API keeps no such limit on this path.",
+                    "Use the other tools, or a path below /environments/{id}/populations/{id}.",
+                    code="OUTSIDE_CONFIGURATION",
+                )
 
     def link(self, href: object, environment: str | None) -> str:
         """Return a `next` link as path and query below `base`, unchanged in its letters.

@@ -124,8 +124,15 @@ class Names:
                 value: T = kept[1]
                 return value
             value = await read()
+            self._forget_old()
             self._kept[key] = (self._clock.monotonic(), value)
             return value
+
+    def _forget_old(self) -> None:
+        now = self._clock.monotonic()
+        for key in [key for key, (at, _) in self._kept.items() if now - at >= KEPT_SECONDS]:
+            del self._kept[key]
+            self._locks.pop(key, None)
 
 
 def _as_id(reference: str) -> str | None:

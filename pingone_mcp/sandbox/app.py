@@ -14,6 +14,7 @@ What only a sandbox has is at `/sandbox`, takes no token and appears in no log:
 
 from __future__ import annotations
 
+import socket
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -563,34 +564,21 @@ class _Transport(httpx.AsyncBaseTransport):
 # ------------------------------------------------------------------------------------------------------- sockets
 
 
-def _server(sandbox: Sandbox, host: str, port: int) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(
-            sandbox.app,
-            host=host,
-            port=port,
-            log_level="critical",
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-        )
-    )
-
-
-def _address(server: uvicorn.Server, host: str) -> str:
-    port = server.servers[0].sockets[0].getsockname()[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 @asynccontextmanager
 async def running(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve on a socket for as long as the block lasts; gives the address (port 0: a free one is chosen)."""
-    server = _server(sandbox, host, port)
+    """Serve on a socket for as long as the block lasts; gives the address (port 0: a free one is chosen).
+
+    Raises OSError when the port is taken.
+    """
+    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    config = uvicorn.Config(sandbox.app, log_level="critical", access_log=False, lifespan="off", server_header=False)
+    server = uvicorn.Server(config)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(server.serve)
+        tasks.start_soon(server.serve, [listener])
         while not server.started:  # noqa: ASYNC110 - uvicorn has a flag, not an event
             await anyio.sleep(0.005)
-        sandbox.base_url = _address(server, host)
+        bound = listener.getsockname()[1]
+        sandbox.base_url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
         try:
             yield sandbox.base_url
         finally:

@@ -57,9 +57,8 @@ class Cursors:
         anchor, issued, of_path, of_filter = _HEAD.unpack(body[: _HEAD.size])
         inside = body[_HEAD.size :]
         filter_ = zlib.decompress(inside).decode() if inside else asked_filter
-        if of_path != _digest(path) or (bound and asked_filter and of_filter != _digest(asked_filter)):
-            raise InvalidCursor
-        if bound and not inside and of_filter != _digest(asked_filter):
+        same = of_filter == _digest(asked_filter) or (bool(inside) and not asked_filter)
+        if of_path != _digest(path) or (bound and not same):
             raise InvalidCursor
         return Cursor(path, anchor, issued, filter_, bool(inside))
 

@@ -96,7 +96,7 @@ def list_roles(call: Call) -> Reply:
         spoken=spoken,
         limit_in_self=False,
         cap=1_000,
-        value_of=lambda row, path: "PLATFORM" if row else path,
+        value_of=lambda _row, _path: "PLATFORM",
     )
 
 

@@ -52,6 +52,9 @@ class Options:
     `("createdAt", "ge")`, `("lastSignOn.at", "le")`, `("account.status", "eq")`, `("title", "co")`, `("title", "pr")`.
     """
 
+    refused_filters: tuple[str, ...] = ()
+    """Documented attributes of `/users` that this environment does not filter by after all, for example `updatedAt`."""
+
     filter_not: bool = False
     """`not (…)` in filters. Older documentation says it is not supported."""
 

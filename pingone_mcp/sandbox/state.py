@@ -27,7 +27,7 @@ from pingone_mcp.sandbox.roles import BY_NAME
 from pingone_mcp.sandbox.times import Clock, parse_timestamp, timestamp
 
 CUSTOM_ATTRIBUTES = ("department", "manager", "costCenter")
-_MAX_FLAGS = 24
+_MAX_FLAGS = 12
 
 _TEXT = (
     "accountId address.streetAddress address.locality address.region address.postalCode address.countryCode externalId locale "
@@ -52,11 +52,12 @@ _FLAGS = {"mfaEnabled", "emailVerified", "account.canAuthenticate"}
 
 
 def user_language(options: Options, *, members: bool = True) -> scim.Language:
-    """Build the filter language of `/users`, with what the options add."""
+    """Build the filter language of `/users`, with what the options add and take away."""
     table = dict(USER_FILTERS)
     for name, operator in options.extra_filters:
         key = name + ("@" if name in _INSTANTS else "?" if name in _FLAGS | {"enabled"} else "")
         table[key] = f"{table.get(key, '')} {operator}"
+    table = {key: operators for key, operators in table.items() if key.rstrip("?@") not in options.refused_filters}
     return scim.language(table, members=members, quoted_boolean=options.quoted_boolean, negation=options.filter_not)
 
 
@@ -207,14 +208,11 @@ class State:
         return position
 
     def remove_user(self, position: int) -> None:
-        """Remove a user, its memberships and its roles."""
+        """Remove a user; whatever is known of its position is never asked for again."""
         self._write()
         old = self._changed.pop(position, None)
         if old is not None:
             self._usernames.pop(str(old["username"]).lower(), None)
-        for group in self.groups.values():
-            group.joined.discard(position)
-        self._roles.pop(position, None)
         self._removed.add(position)
         self._touched.add(position)
 

@@ -215,10 +215,12 @@ def read_user(call: Call) -> Reply:
 # ------------------------------------------------------------------------------------------------------- writing
 
 
+_MAYBE_BUMPING = {"Locked User", "Unlocked User", "Updated enabled for User"}
+
+
 def _save(call: Call, position: int, user: Json, result: str = "Updated User", action: str = "USER.UPDATED") -> Json:
     """Store a changed user, write the event, and give the user back."""
-    bumps = call.options.writes_bump_updated_at or result == "Updated User"
-    if bumps:
+    if call.options.writes_bump_updated_at or result not in _MAYBE_BUMPING:
         user["updatedAt"] = timestamp(call.world.clock.tick())
     account = user["account"]
     account = account | {"canAuthenticate": bool(user["enabled"]) and account["status"] == "OK"}

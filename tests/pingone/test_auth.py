@@ -37,6 +37,7 @@ from pingone_mcp.errors import (
     Unreachable,
 )
 from pingone_mcp.pingone.auth import ClientCredentials
+from pingone_mcp.pingone.transport import Clock
 from pingone_mcp.settings import Connection
 
 ENVIRONMENT = "11111111-1111-4111-8111-111111111111"
@@ -72,8 +73,11 @@ class Time:
         self.now += seconds
         await anyio.lowlevel.checkpoint()
 
+    def clock(self) -> Clock:
+        return Clock(wall=lambda: self.now, monotonic=lambda: self.now, sleep=self.sleep, jitter=lambda: 0.5)
+
     def credentials(self, connection: Connection, endpoint: httpx.AsyncBaseTransport) -> ClientCredentials:
-        return ClientCredentials(connection, endpoint, clock=lambda: self.now, sleep=self.sleep, random=lambda: 0.5)
+        return ClientCredentials(connection, endpoint, clock=self.clock())
 
 
 @pytest.fixture
@@ -215,7 +219,7 @@ async def test_two_clients_in_one_process_share_one_token(
     tokens: list[str] = []
 
     async def ask() -> None:
-        tokens.append(await ClientCredentials(connection, endpoint, sleep=poll).token())
+        tokens.append(await ClientCredentials(connection, endpoint, clock=Clock(sleep=poll)).token())
 
     async def poll(_: float) -> None:
         endpoint.open.set()  # whoever polls knows that another one holds the lock
@@ -251,7 +255,7 @@ async def test_a_cancelled_caller_takes_nobody_along(
     assert tokens == ["token-1", "token-1"]
     assert len(endpoint.requests) == 2
     # The lock among processes is free too: no poll, hence no nap, is needed.
-    newcomer = ClientCredentials(replace(connection, client_secret=SecretStr("other")), endpoint, sleep=_no_nap)
+    newcomer = ClientCredentials(replace(connection, client_secret=SecretStr("other")), endpoint, clock=Clock(sleep=_no_nap))
     assert await newcomer.token() == "token-2"
 
 

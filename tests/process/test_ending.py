@@ -91,14 +91,3 @@ def test_a_client_that_vanishes_while_an_answer_is_written_ends_the_server(tmp_p
             assert server.process.stdout.read(1) == "{"
             server.leave()
             ended_well(server.rest())
-
-
-def test_a_client_that_stops_reading_ends_the_server(served: Served) -> None:
-    with started(env=served.variables()) as server:
-        server.greet()
-        assert server.process.stdout is not None
-        server.process.stdout.close()
-        server.call("list_users")
-        assert server.process.stderr is not None
-        assert server.process.stderr.read() == ""
-        assert server.process.wait(PATIENCE) == 0

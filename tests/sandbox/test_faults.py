@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from email.utils import parsedate_to_datetime
 
 import anyio
@@ -229,6 +231,27 @@ async def test_everything_works_over_a_socket_too(sandbox: Sandbox) -> None:
             (await client.get(users)).json()
         assert [one["happened"] for one in (await client.get("/sandbox/faults")).json()["faults"]] == [1, 1]
         assert (await client.get(users)).status_code == 200
+
+
+async def test_a_taken_port_is_told(sandbox: Sandbox) -> None:
+    async with running(sandbox) as base:
+        with pytest.raises(OSError, match="in use"):
+            async with running(Sandbox(size=1), port=httpx.URL(base).port or 0):
+                pass
+
+
+def test_it_can_be_served_by_a_process_of_its_own() -> None:
+    program = (
+        "from pingone_mcp.sandbox.app import Sandbox, serve\n"
+        "serve(Sandbox(size=5), port=0, started=lambda address: print(address, flush=True))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            assert httpx.get(f"{address}/sandbox", timeout=30).json()["company"] == "Alder and Finch"
+        finally:
+            process.terminate()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,7 +10,7 @@ import textwrap
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -66,7 +66,7 @@ def matches_pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[Valid
         yield ValidationError(f"{value!r} does not match {pattern}")
 
 
-Checked = validators.extend(Draft4Validator, {"pattern": matches_pattern})
+Checked = cast(Any, validators).extend(Draft4Validator, {"pattern": matches_pattern})
 
 
 def check(name: str, body: dict[str, Any]) -> None:

@@ -209,6 +209,14 @@ async def test_options_open_what_is_unconfirmed() -> None:
         assert (await client.get("/users", params={"filter": 'enabled eq "true"'})).status_code == 400
 
 
+async def test_an_environment_may_refuse_a_documented_filter() -> None:
+    async with enter(Sandbox(size=10, now=NOW, options=Options(refused_filters=("updatedAt",)))) as client:
+        text = 'updatedAt ge "2020-01-01T00:00:00Z"'
+        refused = await client.get("/users", params={"filter": text})
+        assert refused.json()["details"][0]["code"] == "INVALID_FILTER"
+        assert (await client.get("/users", params={"filter": "enabled eq true"})).status_code == 200
+
+
 async def test_the_quoted_boolean_of_a_shipped_client_works(client: httpx.AsyncClient) -> None:
     plain = (await client.get("/users", params={"filter": "enabled eq false"})).json()
     shouted = (await client.get("/users", params={"filter": 'enabled EQ "FALSE"'})).json()

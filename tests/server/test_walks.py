@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +128,25 @@ async def test_the_first_fifty_of_a_hundred_thousand_cost_two_requests(tmp_path:
     assert len(world.api_requests()) <= 2
 
 
+async def test_memory_does_not_grow_with_the_pages_walked(tmp_path: Path) -> None:
+    world = company(tmp_path, size=10_000)
+    arguments: dict[str, Any] = {"limit": 200}
+    held: list[int] = []
+    async with world.client(characters=100_000) as client:
+        tracemalloc.start()
+        try:
+            for _ in range(30):
+                page = facts(await client.call_tool("list_users", arguments))
+                arguments["cursor"] = page.pop("next_cursor")
+                del page
+                world.sandbox.requests.clear()
+                gc.collect()
+                held.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+    assert held[-1] - held[9] < 250_000, held
+
+
 async def test_a_foreign_next_link_gets_no_request_at_all(world: World) -> None:
     world.sandbox.faults.add("foreign_next", path="/users")
     hosts: list[str] = []
@@ -221,6 +242,41 @@ async def test_populations_outside_the_configured_ones_stay_out(world: World) ->
     assert set(ids(rows)) == {user["id"] for user in world.sandbox.users() if user["population"]["id"] == contractors}
     assert "OUTSIDE_CONFIGURATION" in error_text(refused)
     assert "OUTSIDE_CONFIGURATION" in error_text(hidden)
+
+
+async def test_the_proxy_keeps_to_the_configured_populations(world: World) -> None:
+    state = world.sandbox.state()
+    root = f"/environments/{state.id}"
+    async with world.client(populations=(state.contractors(),)) as client:
+        sent = len(world.sandbox.requests)
+        for path in (f"{root}/users", f"{root}/populations/{state.employees()}", f"{root}/activities", f"{root}/groups"):
+            result = await client.call_tool("proxy_request", {"path": path})
+            assert "OUTSIDE_CONFIGURATION" in error_text(result)
+        assert len(world.sandbox.requests) == sent
+        own = facts(await client.call_tool("proxy_request", {"path": f"{root}/populations/{state.contractors()}"}))
+    assert own["body"]["id"] == state.contractors()
+
+
+async def test_a_manager_outside_the_configured_populations_stays_a_reference(world: World) -> None:
+    contractors = world.sandbox.state().contractors()
+    everybody = {user["username"]: user for user in world.sandbox.users()}
+    person = next(
+        user
+        for user in everybody.values()
+        if user["population"]["id"] == contractors
+        and everybody.get(user.get("manager", ""), user)["population"]["id"] != contractors
+    )
+    async with world.client(populations=(contractors,)) as client:
+        found = facts(await client.call_tool("get_user", {"user": person["id"]}))
+    assert found["manager"] == {"reference": person["manager"]}
+
+
+async def test_a_cursor_made_before_populations_were_narrowed_is_refused(world: World) -> None:
+    async with world.client() as client:
+        cursor = facts(await client.call_tool("list_users", {"limit": 10}))["next_cursor"]
+    async with world.client(populations=(world.sandbox.state().contractors(),)) as client:
+        result = await client.call_tool("list_users", {"cursor": cursor})
+    assert "STALE_CURSOR" in error_text(result)
 
 
 async def test_progress_tells_each_page(world: World) -> None:

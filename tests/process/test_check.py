@@ -1,0 +1,127 @@
+"""`pingone-mcp check` says in plain words what works, which part does not, and what to change."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.process.programs import Ended, Served, bare, run
+from tests.process.test_secrets import closed_port
+
+UNKNOWN = "00000000-0000-4000-8000-000000000001"
+
+
+def check(served: Served, *options: str, **changes: str) -> Ended:
+    end = run("check", *options, env=served.variables(**changes))
+    assert "Traceback" not in end.err + end.out
+    assert "\x1b" not in end.out, "colours are for terminals"
+    return end
+
+
+def lines(end: Ended, mark: str) -> list[str]:
+    return [line for line in end.out.splitlines() if line.startswith(mark)]
+
+
+def test_a_good_connection(served: Served) -> None:
+    end = check(served)
+    assert (end.status, end.err) == (0, "")
+    assert [line.split(":")[0].split()[1] for line in lines(end, "ok")] == [
+        "token",
+        "environment",
+        "users",
+        "populations",
+        "groups",
+        "audit",
+    ]
+    assert "readable, 60" in end.out
+    assert "This connection works." in end.out
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"PINGONE_CLIENT_SECRET": "wrong"}, "PINGONE_CLIENT_SECRET"),
+        ({"PINGONE_CLIENT_ID": UNKNOWN}, "PINGONE_CLIENT_ID"),
+        ({"PINGONE_ENVIRONMENT_ID": UNKNOWN}, "PINGONE_ENVIRONMENT_ID"),
+        ({"PINGONE_ENVIRONMENTS": UNKNOWN}, "PINGONE_ENVIRONMENTS"),
+        ({"PINGONE_AUTH_METHOD": "client_secret_post"}, "PINGONE_AUTH_METHOD=client_secret_basic"),
+    ],
+    ids=["secret", "client", "home environment", "served environment", "method"],
+)
+def test_what_is_wrong_is_named_by_the_variable_to_change(served: Served, changes: dict[str, str], names: str) -> None:
+    end = check(served, **changes)
+    failed = lines(end, "failed")
+    assert end.status == 1
+    assert len(failed) == 1, "one sentence"
+    assert names in failed[0]
+    assert "This connection does not work yet." in end.out
+
+
+def test_a_token_from_before_does_not_hide_that_the_credentials_are_no_longer_accepted(served: Served) -> None:
+    run("call", "list_users", "limit=1", env=served.variables()).json()
+    served.sandbox.application.client_secret = "rotated"
+    end = check(served)
+    assert end.status == 1
+    assert "PINGONE_CLIENT_SECRET" in lines(end, "failed")[0]
+
+
+def test_a_token_that_another_region_does_not_accept_names_the_region(served: Served) -> None:
+    served.sandbox.faults.add("token_revoked", times=None)
+    end = check(served)
+    assert end.status == 1
+    assert "PINGONE_REGION" in lines(end, "failed")[0]
+
+
+@pytest.mark.parametrize("variable", ["PINGONE_AUTH_URL", "PINGONE_API_URL"])
+def test_a_host_that_cannot_be_reached(served: Served, variable: str) -> None:
+    nowhere = f"http://127.0.0.1:{closed_port()}" + ("/v1" if variable == "PINGONE_API_URL" else "")
+    end = check(served, **{variable: nowhere})
+    assert end.status == 1
+    assert len(lines(end, "failed")) == 1
+    assert "cannot be reached" in end.out
+    assert variable in end.out
+
+
+def test_without_the_audit_role_it_still_works_and_says_what_is_missing(served: Served) -> None:
+    served.sandbox.withdraw("Configuration Read Only", "Environment Admin")
+    end = check(served)
+    assert end.status == 0
+    assert lines(end, "failed") == []
+    assert any("audit" in line and "Configuration Read Only" in line for line in lines(end, "missing"))
+    assert "This connection works." in end.out
+
+
+def test_without_any_role_that_reads_users_it_does_not_work(served: Served) -> None:
+    served.sandbox.withdraw("Identity Data Admin")
+    end = check(served)
+    assert end.status == 1
+    assert len(lines(end, "failed")) == 1
+    assert "Identity Data Read Only" in lines(end, "failed")[0]
+
+
+def test_without_any_role_it_does_not_work(served: Served) -> None:
+    served.sandbox.withdraw()
+    assert check(served).status == 1
+
+
+def test_with_json_the_whole_output_is_one_document(served: Served) -> None:
+    good = check(served, "--json").json()
+    assert good["ok"] is True
+    assert [finding["step"] for finding in good["findings"]][:2] == ["token", "environment"]
+    end = check(served, "--json", PINGONE_CLIENT_SECRET="wrong")
+    bad = json.loads(end.out)
+    assert (end.status, end.err, bad["ok"]) == (1, "", False)
+    assert [finding["ok"] for finding in bad["findings"]] == [False]
+
+
+def test_without_configuration_it_names_the_variables_and_exits_with_2(served: Served) -> None:
+    end = run("check", env=bare(served.home))
+    assert end.status == 2
+    assert "PINGONE_CLIENT_SECRET" in end.sentence()
+
+
+def test_the_embedded_sandbox_is_a_good_connection_without_network(served: Served) -> None:
+    end = run("check", env=bare(served.home, PINGONE_SANDBOX="1", PINGONE_CACHE_DIR=str(served.cache)))
+    assert end.status == 0
+    assert not served.sandbox.requests

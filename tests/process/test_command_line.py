@@ -1,0 +1,217 @@
+"""The command line: it teaches, keeps data on stdout and sentences on stderr, and its exit status can be relied on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pingone_mcp import __version__
+from tests.process.programs import PROGRAM, Ended, Served, bare, run
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> dict[str, str]:
+    """An environment with nothing but the embedded sandbox, whose company needs no network."""
+    return bare(tmp_path, PINGONE_SANDBOX="1", PINGONE_CACHE_DIR=str(tmp_path / "cache"))
+
+
+# --- Help
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), ["demo", "check", "call", "sandbox", "stdin and stdout", "--env-file", "PINGONE_", ".env.example"]),
+        (("demo",), ["--size", "leaves the machine", "left behind"]),
+        (("check",), ["--json", "exit status", "check --env-file my.env"]),
+        (("call",), ["TOOL", "key=value", "JSON", "exit status", "call list_users query=ann limit=5", "--env-file"]),
+        (("sandbox",), ["--port", "--size", "127.0.0.1", "sandbox --port 0"]),
+    ],
+)
+def test_help_teaches(tmp_path: Path, arguments: tuple[str, ...], words: list[str]) -> None:
+    end = run(*arguments, "--help", env=bare(tmp_path))
+    assert (end.status, end.err) == (0, "")
+    assert [word for word in words if word not in end.out] == []
+    assert max(map(len, end.out.splitlines())) <= 112, "no line runs far over the edge"
+
+
+def test_version(tmp_path: Path) -> None:
+    assert run("--version", env=bare(tmp_path)) == Ended(status=0, out=f"pingone-mcp {__version__}\n", err="")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("frobnicate",), "demo"),
+        (("call",), "TOOL"),
+        (("sandbox", "--port", "99999"), "0 to 65,535"),
+        (("sandbox", "--port", "http"), "0 to 65,535"),
+        (("sandbox", "--size", "0"), "1 to 1,000,000"),
+        (("demo", "--size", "-3"), "100 to 1,000,000"),
+        (("check", "--env-file"), "--env-file"),
+        (("call", "list_users", "--limit", "5"), "--limit"),
+        (("call", "list_users", "ann"), "key=value"),
+        (("call", "list_users", "=ann"), "key=value"),
+        (("call", "list_users", "limit=1", "limit=2"), "twice"),
+        (("call", "list_users", "--env-file", "nowhere.env"), "nowhere.env"),
+        (("call", "list_users"), "PINGONE_CLIENT_SECRET"),
+    ],
+)
+def test_wrong_use_is_explained_and_exits_with_2(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    end = run(*arguments, env=bare(tmp_path), cwd=tmp_path)
+    assert end.status == 2
+    assert said in end.sentence()
+
+
+def test_a_tool_that_does_not_exist_is_wrong_use_and_the_others_are_named(sandbox: dict[str, str]) -> None:
+    end = run("call", "list_usres", env=sandbox)
+    assert end.status == 2
+    assert "list_users, get_user" in end.sentence()
+
+
+def test_a_wrong_configuration_is_one_message_that_names_every_variable_but_no_value(tmp_path: Path) -> None:
+    env = bare(tmp_path, PINGONE_ENVIRONMENT_ID="x-x", PINGONE_CLIENT_SECRET="my-secret", PINGONE_REGION="MARS")
+    end = run("call", "list_users", env=env)
+    assert end.status == 2
+    for name in ("PINGONE_ENVIRONMENT_ID", "PINGONE_CLIENT_ID", "PINGONE_REGION"):
+        assert name in end.sentence()
+    assert "my-secret" not in end.err
+
+
+# --- Calls
+
+
+def test_an_answer_is_json_on_stdout_and_nothing_on_stderr(served: Served) -> None:
+    end = run("call", "list_users", "limit=3", env=served.variables())
+    assert end.json()["result_count"] == 3
+    assert end.err == ""
+
+
+def test_the_embedded_sandbox_answers_without_network_and_credentials(sandbox: dict[str, str]) -> None:
+    blocked = sandbox | {"HTTPS_PROXY": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}
+    assert run("call", "list_users", "limit=1", env=blocked).json()["total"] == 500
+
+
+@pytest.mark.parametrize("fields", ["fields=id,username", "fields=id, username,", 'fields=["id", "username"]'])
+def test_a_list_may_be_written_with_commas_or_as_json(served: Served, fields: str) -> None:
+    end = run("call", "list_users", "limit=1", fields, env=served.variables())
+    assert list(end.json()["result"][0]) == ["id", "username"]
+
+
+def test_numbers_switches_and_objects_arrive_as_what_they_are(served: Served) -> None:
+    end = run("call", "list_users", "limit=2", "include_remote_data=true", "fields=id", env=served.variables())
+    assert [sorted(row) for row in end.json()["result"]] == [["id", "remote_data"]] * 2
+    path = f"path=/environments/{served.sandbox.environment_id}/users"
+    end = run("call", "proxy_request", path, 'query={"limit": 4}', env=served.variables())
+    assert end.json()["result_count"] == 4
+
+
+def test_a_value_may_hold_equals_signs_and_quotes(served: Served) -> None:
+    end = run("call", "list_users", 'filter=username eq "a=b"', env=served.variables())
+    assert end.json()["result"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("limit=0",), "greater than or equal to 1"),
+        (("limit=1001",), "less than or equal to 1000"),
+        (("limit=many",), "`limit`"),
+        (("fields=[id",), "`fields`"),
+        (("colour=red",), "no argument `colour`"),
+        (("filter=title starts",), "INVALID_FILTER"),
+        (("cursor=forged",), "cursor"),
+    ],
+)
+def test_an_error_of_the_tool_is_a_sentence_on_stderr_and_exits_with_1(
+    served: Served, arguments: tuple[str, ...], said: str
+) -> None:
+    end = run("call", "list_users", *arguments, env=served.variables())
+    assert end.status == 1
+    assert said in end.sentence()
+    assert len(end.sentence().splitlines()) == 1
+    assert not end.err.startswith("Error executing tool")
+
+
+def test_pingone_out_of_reach_is_a_sentence_and_exits_with_1(served: Served) -> None:
+    served.sandbox.faults.add("dropped_connection", times=None)
+    end = run("call", "list_users", env=served.variables())
+    assert end.status == 1
+    assert "UNREACHABLE" in end.sentence()
+    assert len(end.sentence().splitlines()) == 1
+
+
+def test_a_reader_that_goes_away_is_no_failure(served: Served) -> None:
+    caller = subprocess.Popen(
+        [*PROGRAM, "call", "list_users", "limit=60"],
+        env=served.variables(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert caller.stdout is not None
+    assert caller.stderr is not None
+    caller.stdout.close()
+    with caller:
+        assert caller.stderr.read() == ""
+    assert caller.returncode == 0
+
+
+def test_a_terminal_that_knows_no_umlauts_gets_the_same_json(served: Served) -> None:
+    ascii_only = served.variables(PYTHONIOENCODING="ascii")
+    plain = run("call", "list_users", "limit=60", env=ascii_only)
+    assert plain.out.isascii()
+    names = [row.get("name") for row in plain.json()["result"]]
+    assert any(name and not name.isascii() for name in names)
+
+
+# --- Files with variables
+
+
+def written(path: Path, served: Served) -> Path:
+    own = {name: value for name, value in served.variables().items() if name.startswith("PINGONE_")}
+    path.write_text("".join(f"{name}={value}\n" for name, value in own.items()))
+    return path
+
+
+def test_an_env_file_that_lies_in_the_current_folder_is_not_read(served: Served) -> None:
+    written(served.home / ".env", served)
+    end = run("call", "list_users", "limit=1", env=bare(served.home), cwd=served.home)
+    assert end.status == 2
+    assert not served.sandbox.requests
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_named_env_file_is_read_wherever_the_option_stands(served: Served, place: int) -> None:
+    words = ["call", "list_users", "limit=1", "fields=id"]
+    written(served.home / "my.env", served)
+    words[place:place] = ["--env-file", "my.env"] if place % 2 else ["--env-file=my.env"]
+    assert run(*words, env=bare(served.home), cwd=served.home).json()["result_count"] == 1
+
+
+def test_the_environment_wins_over_the_named_file(served: Served) -> None:
+    file = written(served.home / "my.env", served)
+    end = run("--env-file", str(file), "call", "list_users", env=bare(served.home, PINGONE_CLIENT_SECRET="wrong"))
+    assert end.status == 1
+    assert "PINGONE_CLIENT_SECRET" in end.sentence()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"PINGONE_CLIENT_SECRET=\xe4\n"], ids=["binary", "latin-1"])
+def test_an_env_file_that_is_no_text_is_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "my.env"
+    file.write_bytes(content)
+    end = run("check", "--env-file", str(file), env=bare(tmp_path))
+    assert end.status == 2
+    assert "my.env" in end.sentence()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_env_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "my.env"
+    file.touch(mode=0)
+    end = run("check", "--env-file", str(file), env=bare(tmp_path))
+    assert end.status == 2
+    assert "my.env" in end.sentence()

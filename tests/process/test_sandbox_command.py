@@ -1,0 +1,39 @@
+"""`pingone-mcp sandbox` serves a small PingOne, says how to connect to it, and ends quietly."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.process.programs import PATIENCE, bare, run, started
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)], ids=["ctrl-c", "terminate"]
+)
+def test_it_serves_what_its_card_says_and_ends_quietly(tmp_path: Path, number: signal.Signals, status: int) -> None:
+    with started("sandbox", "--port", "0", "--size", "20", env=bare(tmp_path)) as sandbox:
+        card = ""
+        while "Ctrl-C" not in card and (line := sandbox.line()):
+            card += line
+        own = dict(re.findall(r"^ +(PINGONE_\w+)=(\S+)$", card, re.MULTILINE))
+        assert "20 users" in card
+        found = run("call", "list_users", "limit=1", env=bare(tmp_path, **own)).json()
+        assert found["total"] == 20
+        sandbox.process.send_signal(number)
+        sandbox.process.wait(PATIENCE)
+        end = sandbox.rest()
+    assert (end.status, end.out, end.err) == (status, "", "")
+
+
+def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        end = run("sandbox", "--port", str(port), env=bare(tmp_path))
+    assert end.status == 2
+    assert f"Port {port}" in end.sentence()
+    assert "--port 0" in end.sentence()
