@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter is no reason to fail
     # --env-file may stand anywhere, also between `call TOOL` and its arguments, where argparse alone would not take it.
     anywhere = _anywhere()
-    given, rest = anywhere.parse_known_args(argv)
+    given, rest = anywhere.parse_known_args(argv, argparse.Namespace(env_file=None))
     arguments = _parser(anywhere).parse_args(rest, given)
     try:
         status: int = arguments.run(arguments)
@@ -85,7 +85,7 @@ def _parser(anywhere: argparse.ArgumentParser) -> argparse.ArgumentParser:
         parents=[anywhere],
     )
     parser.add_argument("--version", action="version", version=f"pingone-mcp {__version__}")
-    parser.set_defaults(run=_serve, env_file=None)
+    parser.set_defaults(run=_serve)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     def command(name: str, run: Callable[[argparse.Namespace], int], help: str, text: str) -> argparse.ArgumentParser:  # noqa: A002 - argparse's word

@@ -44,7 +44,8 @@ class Report:
         """Print the verdict; return whether everything that is needed is there."""
         works = all(line.ok or not line.needed for line in self._lines)
         if self.as_json:
-            print(json.dumps({"ok": works, "findings": [asdict(line) for line in self._lines]}, ensure_ascii=False))
+            document = {"ok": works, "findings": [asdict(line) for line in self._lines]}
+            sys.stdout.write(json.dumps(document) + "\n")
             return works
         missing = sum(not line.ok and not line.needed for line in self._lines)
         verdict = "This connection works." if works else "This connection does not work yet."

@@ -93,11 +93,11 @@ class Settings(BaseSettings):
     )
     environments: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Comma-separated environment ids to serve, or `all`; default: the one above.",
+        description="Comma-separated environment ids to serve, or `all`.",
         examples=["all"],
     )
     populations: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Comma-separated population ids to serve; default: all.", examples=[_UUID_EXAMPLE]
+        (), description="Comma-separated population ids to serve.", examples=[_UUID_EXAMPLE]
     )
     region: Region = Field(
         "NA", description="Region of the organization: `NA` `CA` `EU` `AU` `SG` `AP`.", examples=["EU"]
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     )
     cache_dir: Path | None = Field(
         None,
-        description="Folder of the token cache; default: the platform's user cache folder.",
+        description="Folder of the token cache.",
         examples=["~/.cache/pingone-mcp"],
     )
     attributes: Annotated[dict[str, str], NoDecode] = Field(
@@ -142,8 +142,8 @@ class Settings(BaseSettings):
     retry_seconds: float = Field(
         30.0, ge=0, le=300, description="Longest total wait for retries of one request.", examples=["30"]
     )
-    allow_writes: bool = Field(False, description="Offer writes (each confirmed by a person).", examples=["1"])
-    allow_production_writes: bool = Field(False, description="Also in environments of type PRODUCTION.", examples=["1"])
+    allow_writes: bool = Field(False, description="Reserved for writes; this version only reads.", examples=["1"])
+    allow_production_writes: bool = Field(False, description="Reserved, as the one above, for environments of type PRODUCTION.", examples=["1"])
 
     @field_validator("environment_id", "client_id", "client_secret", mode="after")
     @classmethod

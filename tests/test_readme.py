@@ -20,7 +20,7 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 def settings_table() -> list[str]:
     lines = ["| variable | meaning | default |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = "required" if name in ("environment_id", "client_id", "client_secret") else _default(field.default)
+        default = SAID.get(name) or _default(field.default)
         lines.append(f"| `PINGONE_{name.upper()}` | {field.description} | {default} |")
     return lines
 
@@ -33,16 +33,24 @@ def tools_table() -> list[str]:
     return lines
 
 
+SAID = {
+    "environment_id": "required",
+    "client_id": "required",
+    "client_secret": "required",
+    "environments": "the one above",
+    "populations": "all",
+    "api_url": "by region",
+    "auth_url": "by region",
+    "custom_domain": "none",
+    "cache_dir": "the platform's user cache folder",
+    "attributes": "the attributes of the same names",
+}
+
+
 def _default(value: Any) -> str:
-    match value:
-        case None | ():
-            return "none"
-        case False:
-            return "off"
-        case dict():
-            return "the attributes of the same names"
-        case _:
-            return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+    if value is False:
+        return "off"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
 TABLES = {"settings": settings_table, "tools": tools_table}

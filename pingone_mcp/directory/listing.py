@@ -93,12 +93,15 @@ async def gather(
         answer.total = page.total
         await report(Progress(pages=pages, scanned=scanned, about=page.about or page.total))
 
-        ids = [listing.identify(item, place) for place, item in enumerate(page.items)]
+        items: dict[str, T] = {}  # an id that a page repeats would make the place behind it ambiguous
+        for place, item in enumerate(page.items):
+            items.setdefault(listing.identify(item, place), item)
+        ids = list(items)
         start = _place(ids, mark)
         for index in range(start, len(ids)):
             if ids[index] in seen:
                 continue
-            row = listing.row(page.items[index])
+            row = listing.row(items[ids[index]])
             size = len(json.dumps(row, ensure_ascii=False, separators=(",", ":"))) + 1
             full = len(answer.rows) >= budget.limit
             if full or (size > room and answer.rows):

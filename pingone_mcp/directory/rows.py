@@ -82,25 +82,42 @@ def deactivated_row(found: Deactivated, fields: tuple[str, ...]) -> JsonObject:
 def fitted(row: JsonObject, characters: int) -> JsonObject:
     """Return one object within a size of compact JSON, saying in `truncated` what was left out.
 
-    Long lists are cut to as many items as fit; then whole members go, the largest first, `id` and `status` never.
+    The largest members give way first, `id` and `status` never: of a list as many items are shown as fit, anything
+    else goes whole. Where the names of what is missing would take too much room themselves, they are counted.
     """
-    kept, told = dict(row), dict[str, Any]()
-    while (excess := _size(kept) + _size(told) - characters) > 0:
-        sizes = {name: _size(value) for name, value in kept.items() if name not in ("id", "status", "truncated")}
-        if not sizes:
+    sizes = {name: _size({name: value}) - 1 for name, value in row.items()}
+    size = sum(sizes.values()) + 1
+    if size <= characters:
+        return row
+    kept, told, named = dict(row), dict[str, Any](), 0
+
+    def room() -> int:
+        """Return what is left beside the members that stay and `truncated`."""
+        return characters - size - (15 + named if named <= characters // 4 else 35)
+
+    for name in sorted(row.keys() - {"id", "status"}, key=lambda name: (name != "truncated", -sizes[name], name)):
+        if told and room() >= 0:
             break
-        name = max(sizes, key=lambda key: sizes[key])
-        whole = row[name]
-        items = kept[name]
-        if isinstance(items, list) and len(items) > 1:
-            room = max(0, sizes[name] - excess - 100)
-            kept[name] = items[: min(len(items) - 1, len(items) * room // sizes[name])]
-            told[name] = {"shown": len(kept[name]), "of": len(whole)}
-        else:
-            del kept[name]
-            told[name] = {"characters": _size(whole)}
-        kept["truncated"] = told
-    return kept
+        value = kept.pop(name)
+        size -= sizes[name]
+        told[name] = {"shown": len(value), "of": len(value)} if isinstance(value, list) else {"characters": _size(value)}
+        named += _size({name: told[name]})
+        if isinstance(value, list):
+            first = _first(value, room() - _size(name) - 4)
+            told[name] = {"shown": len(first), "of": len(value)} if first else {"characters": _size(value)}
+            kept |= {name: first} if first else {}
+            size += _size({name: first}) - 1 if first else 0
+    shown = {name: kept[name] for name in row if name in kept}
+    return {**shown, "truncated": told if named <= characters // 4 else {"members": len(told)}}
+
+
+def _first(items: list[Any], characters: int) -> list[Any]:
+    """Return as many of the first items as fit."""
+    for count, item in enumerate(items):
+        characters -= _size(item) + 1
+        if characters < 0:
+            return items[:count]
+    return items
 
 
 def _size(value: Any) -> int:

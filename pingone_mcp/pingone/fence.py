@@ -120,7 +120,9 @@ def _same_place(href: str, root: str) -> bool:
         return False
     if (link.scheme, link.hostname, port) != (base.scheme, base.hostname, base.port) or "@" in link.netloc:
         return False
-    return ".." not in unquote(unquote(link.path)).split("/") and not link.fragment
+    segments = href[len(root) :].partition("?")[0].split("/")
+    plain = all(_SEGMENT.fullmatch(segment) and segment not in (".", "..") for segment in segments if segment)
+    return plain and "#" not in href
 
 
 def _refuse(what: str, example: str) -> Refused:

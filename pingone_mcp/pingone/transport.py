@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import anyio
@@ -86,7 +87,8 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     if text.isascii() and text.isdigit() and len(text) < 10:
         return float(text)
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+        at = parsedate_to_datetime(text)
+        return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now)
     except (ValueError, OverflowError):
         return None
 
@@ -105,8 +107,8 @@ class Pause:
         self._until = max(self._until, self._clock.monotonic() + seconds)
 
     async def wait(self) -> None:
-        while (seconds := self.remaining()) > 0:
-            await self._clock.sleep(seconds)
+        """Wait as long as the pause lasts by now; it may have grown meanwhile."""
+        await self._clock.sleep(self.remaining())
 
 
 class PatientTransport(httpx.AsyncBaseTransport):
@@ -127,13 +129,14 @@ class PatientTransport(httpx.AsyncBaseTransport):
         number = 0
         while True:
             number += 1
-            if self._pause.remaining() > max(0.0, self._budget - (self._clock.monotonic() - started)):
-                raise RateLimited(
-                    f"PingOne asked all requests to pause for {self._pause.remaining():.0f} s more.",
-                    "Try again after that.",
-                    code="REQUEST_LIMITED",
-                )
-            await self._pause.wait()
+            while (pause := self._pause.remaining()) > 0:
+                if pause > self._budget - (self._clock.monotonic() - started):
+                    raise RateLimited(
+                        f"PingOne asked all requests to pause for {pause:.0f} s more.",
+                        "Try again after that.",
+                        code="REQUEST_LIMITED",
+                    )
+                await self._pause.wait()
             response, sent, failure = await self._attempt(request)
             attempt = Attempt(
                 repeatable=request.method in SAFE_METHODS,

@@ -462,7 +462,7 @@ class _Gate:
         logged.status = start["status"]
         if any(fault.kind == "truncated_body" for fault in faults):
             body = body[: len(body) // 2]
-        await _answer(send, start, body, scope[_STATE], head=request.method == "HEAD")
+        await _answer(send, start, body, scope[_STATE])
 
     async def _collected(self, app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
         """Run the application and keep its answer."""
@@ -530,14 +530,14 @@ def _head_size(request: Request) -> int:
     return target + sum(len(name) + len(value) + 4 for name, value in scope["headers"])
 
 
-async def _answer(send: Send, start: Message, body: bytes, correlation_id: str, *, head: bool) -> None:
+async def _answer(send: Send, start: Message, body: bytes, correlation_id: str) -> None:
     id_ = correlation_id.encode()
     extra = {b"correlation-id": id_, b"x-amzn-requestid": id_}
     extra |= {name.encode(): value.encode() for name, value in NO_STORE.items()}
     kept = [(name, value) for name, value in start["headers"] if name != b"content-length"]
     length = [] if start["status"] == 204 else [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": start["status"], "headers": [*kept, *extra.items(), *length]})
-    await send({"type": "http.response.body", "body": b"" if head else body})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _drop(send: Send) -> None:

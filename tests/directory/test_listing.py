@@ -48,7 +48,7 @@ class Shelf:
             following = self.following(number)
         items = tuple(self.pages[number])
         total = self.totals[min(number, len(self.totals) - 1)]
-        return Page(items=items, next=following, scanned=len(items), total=total, about=None)
+        return Page(at=f"at:{number}", items=items, next=following, scanned=len(items), total=total)
 
     def row(self, item: str) -> JsonObject:
         return {"id": item, **({"more": "x" * (self.wide * (1 + len(item) % 3))} if self.wide else {})}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from anyio.from_thread import start_blocking_portal
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pingone_mcp.sandbox.app import Sandbox, running
 
@@ -157,11 +158,24 @@ def in_process(code: str) -> tuple[str, ...]:
     return (sys.executable, "-c", f"{code}\nimport sys\nfrom pingone_mcp.cli import main\nsys.exit(main())")
 
 
+class Ear:
+    """What stands before a sandbox and hears what it keeps to itself: the Authorization headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.heard: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.heard += [value.decode() for name, value in scope.get("headers", ()) if name == b"authorization"]
+        await self._app(scope, receive, send)
+
+
 @dataclass(slots=True, kw_only=True)
 class Served:
     """A sandbox on a port of this machine, and how to connect to it."""
 
     sandbox: Sandbox
+    ear: Ear
     base_url: str
     home: Path
 
@@ -181,12 +195,15 @@ class Served:
         }
         return bare(self.home, **own | changes)
 
-    def api_requests(self) -> list[str]:
-        return [entry.path for entry in self.sandbox.requests if entry.path.startswith("/v1/")]
+    def credentials(self, scheme: str) -> list[str]:
+        """Return the distinct values that came in Authorization headers of one scheme, Bearer or Basic."""
+        values = [value.removeprefix(f"{scheme} ") for value in self.ear.heard if value.startswith(f"{scheme} ")]
+        return list(dict.fromkeys(values))
 
 
 @contextmanager
 def serving(sandbox: Sandbox, home: Path) -> Iterator[Served]:
     """Serve a sandbox from a thread of this process."""
+    sandbox.app = ear = Ear(sandbox.app)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(running(sandbox)) as base_url:
-        yield Served(sandbox=sandbox, base_url=base_url, home=home)
+        yield Served(sandbox=sandbox, ear=ear, base_url=base_url, home=home)

@@ -59,9 +59,10 @@ def test_what_is_wrong_is_named_by_the_variable_to_change(served: Served, change
 
 
 def test_a_token_from_before_does_not_hide_that_the_credentials_are_no_longer_accepted(served: Served) -> None:
+    secret = served.sandbox.client_secret
     run("call", "list_users", "limit=1", env=served.variables()).json()
     served.sandbox.application.client_secret = "rotated"
-    end = check(served)
+    end = check(served, PINGONE_CLIENT_SECRET=secret)
     assert end.status == 1
     assert "PINGONE_CLIENT_SECRET" in lines(end, "failed")[0]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
-from tests.process.programs import PATIENCE, PROGRAM, Ended, bare, run
+from tests.process.programs import PATIENCE, PROGRAM, Ended, bare, run, started
 
 QUESTIONS = 7
 
@@ -84,3 +85,16 @@ def test_it_is_coloured_on_a_terminal_and_fits_into_80_columns(tmp_path: Path) -
     assert "\x1b[1" in text
     lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
     assert max(map(len, lines)) <= 80
+
+
+def test_ctrl_c_ends_it_quietly_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    with started("demo", "--size", "100", env=bare(tmp_path, TMPDIR=str(temporary))) as demo:
+        while "Who is in the directory?" not in demo.line():
+            assert demo.heard[-1], "the demo ended too soon"
+        demo.process.send_signal(signal.SIGINT)
+        demo.process.wait(PATIENCE)
+        end = demo.rest()
+    assert (end.status, end.err) == (130, "")
+    assert list(temporary.iterdir()) == []

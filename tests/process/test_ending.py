@@ -42,9 +42,7 @@ def test_a_signal_ends_an_idle_server(tmp_path: Path, number: signal.Signals) ->
 
 
 @SIGNALS
-def test_a_signal_ends_a_server_whose_request_is_in_flight(
-    served: Served, held: Held, number: signal.Signals
-) -> None:
+def test_a_signal_ends_a_server_whose_request_is_in_flight(served: Served, held: Held, number: signal.Signals) -> None:
     with busy(served, held) as server:
         server.process.send_signal(number)
         server.process.wait(PATIENCE)

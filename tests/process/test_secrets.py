@@ -54,29 +54,13 @@ def watched(served: Served) -> Watched:
     return Watched(served)
 
 
-@pytest.fixture
-def tokens(served: Served, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """List every token that the sandbox issues."""
-    issued: list[str] = []
-    issue = served.sandbox._tokens.issue  # noqa: SLF001 - a sandbox tells nobody its tokens
-
-    def listening(*args: object) -> str:
-        issued.append(issue(*args))  # type: ignore[arg-type] # passed on as they came
-        return issued[-1]
-
-    monkeypatch.setattr(served.sandbox._tokens, "issue", listening)
-    return issued
-
-
 def closed_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as door:
         port: int = door.getsockname()[1]
     return port
 
 
-def test_a_session_of_success_renewal_and_failure_leaves_no_secret_anywhere(
-    served: Served, watched: Watched, tokens: list[str]
-) -> None:
+def test_a_session_of_success_renewal_and_failure_leaves_no_secret_anywhere(served: Served, watched: Watched) -> None:
     sandbox, wrong = served.sandbox, "wrong~secret+of/4711=="
     nowhere = f"http://127.0.0.1:{closed_port()}"
     with started(env=served.variables(), program=TALKATIVE) as server:
@@ -88,7 +72,7 @@ def test_a_session_of_success_renewal_and_failure_leaves_no_secret_anywhere(
         assert not failed("list_users", limit=1)
         sandbox.revoke_tokens()
         assert not failed("list_users", limit=1)
-        assert len(tokens) == 2, "the refused token was renewed"
+        assert len(served.credentials("Bearer")) == 2, "the refused token was renewed"
         for fault in ("dropped_connection", "server_error", "bad_gateway_html", "truncated_body"):
             sandbox.faults.add(fault)
             assert failed("list_users")
@@ -105,7 +89,9 @@ def test_a_session_of_success_renewal_and_failure_leaves_no_secret_anywhere(
     assert watched.run("call", "list_users", PINGONE_AUTH_URL=nowhere, PINGONE_CLIENT_SECRET=wrong).status == 1
     assert watched.run("call", "list_users", PINGONE_REGION="MARS", PINGONE_CLIENT_ID="").status == 2
     assert len(b"".join(watched.seen)) > 10_000, "the logs did talk"
-    assert watched.found(sandbox.client_secret, wrong, *tokens) == []
+    sent = served.credentials("Bearer") + served.credentials("Basic")
+    assert len(sent) >= 4
+    assert watched.found(sandbox.client_secret, wrong, *sent) == []
 
 
 def test_the_search_would_find_a_secret_in_every_form(watched: Watched) -> None:

@@ -54,10 +54,7 @@ def test_starting_and_listing_tools_touches_neither_the_cache_folder_nor_the_net
 
 def test_the_bare_server_loads_no_http_client_no_cache_no_sandbox_and_no_colours(tmp_path: Path) -> None:
     # It looks at itself on its way out: after a whole session in which no tool was called.
-    code = (
-        "import atexit, sys\n"
-        "atexit.register(lambda: print(*sorted(sys.modules), sep='\\n', file=sys.stderr))"
-    )
+    code = "import atexit, sys\natexit.register(lambda: print(*sorted(sys.modules), sep='\\n', file=sys.stderr))"
     with started(env=bare(tmp_path), program=in_process(code)) as server:
         server.greet()
         server.answer(server.ask("tools/list"))

@@ -197,6 +197,12 @@ async def test_media_type_and_headers_are_as_recorded(client: httpx.AsyncClient)
     assert anything.headers["cache-control"] == "no-cache, no-store, max-age=0, must-revalidate"
 
 
+async def test_head_is_get_without_the_body(client: httpx.AsyncClient) -> None:
+    head, get = await client.head("/users?limit=1"), await client.get("/users?limit=1")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == get.headers["content-length"] == str(len(get.content))
+
+
 async def test_bodies_may_be_indented_as_recorded() -> None:
     async with enter(Sandbox(size=3, now=NOW, options=Options(pretty=True))) as client:
         assert '"count" : 3' in (await client.get("/users")).text

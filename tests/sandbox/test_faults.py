@@ -161,6 +161,7 @@ async def test_next_links_that_lead_astray(sandbox: Sandbox, client: httpx.Async
         ({"times": 2}, [0, 1]),
         ({"times": None}, [0, 1, 2, 3, 4, 5]),
         ({"nth": 3}, [2]),
+        ({"nth": 3, "times": None}, [2]),
         ({"every": 2, "times": None}, [1, 3, 5]),
         ({"every": 2, "times": 2}, [1, 3]),
         ({"path": r"/groups", "nth": 2}, [3]),

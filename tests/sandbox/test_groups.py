@@ -84,6 +84,16 @@ async def test_flags_and_single_questions_agree_on_every_membership(
         assert direct == [user["id"] for at, user in enumerate(sandbox.users()) if state.is_direct(at, group)]
 
 
+async def test_nesting_a_group_brings_the_members_it_already_had(client: httpx.AsyncClient) -> None:
+    named = {row["name"]: row["id"] for row in await walk(client, "/groups", "groups")}
+    top = (await make(client, "Top"))["id"]
+    assert await members(client, top) == []
+    await nest(client, named["VPN Users"], top)
+    assert await members(client, top) == await members(client, named["VPN Users"]) != []
+    await client.delete(f"/groups/{named['VPN Users']}")
+    assert await members(client, top) == []
+
+
 async def test_the_sample_nests_four_deep(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     named = {row["name"]: row["id"] for row in await walk(client, "/groups", "groups")}
     above = (await client.get(f"/groups/{named['On Call']}/memberOfGroups")).json()["_embedded"]["groupMemberships"]

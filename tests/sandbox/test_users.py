@@ -77,6 +77,8 @@ async def test_self_reorders_the_parameters(client: httpx.AsyncClient) -> None:
     users = (await client.get("/users?filter=enabled%20eq%20true&limit=1")).json()
     groups = (await client.get("/groups?limit=1&filter=name%20eq%20%22Reviewers%22")).json()
     assert users["_links"]["self"]["href"].endswith("/users?limit=1&filter=enabled%20eq%20true")
+    assert "/users?limit=1&filter=enabled%20eq%20true&cursor=" in users["_links"]["next"]["href"]
+    assert "/groups?filter=name%20eq%20%22Reviewers%22&limit=1&cursor=" in groups["_links"]["next"]["href"]
     assert groups["_links"]["self"]["href"].endswith("/groups?filter=name%20eq%20%22Reviewers%22&limit=1")
 
 
@@ -350,7 +352,9 @@ async def test_wrong_media_types_methods_and_bodies(client: httpx.AsyncClient) -
         answer = await client.request(method, address, headers=headers, content=content)
         assert (answer.status_code, answer.json()["code"]) == (415, "INVALID_REQUEST")
     assert (await client.patch("/users", json={})).status_code == 405
-    assert (await client.get("/nothing/of/the/kind")).json()["code"] == "NOT_FOUND"
+    for address in ("/nothing/of/the/kind", "/users/"):
+        answer = await client.get(address)
+        assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
     for content in ("{", "[]", '"text"'):
         answer = await client.patch(path, content=content, headers={"content-type": "application/json"})
         assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST")

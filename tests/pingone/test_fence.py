@@ -1,0 +1,212 @@
+"""A path or a link leads below PingOne's API base and into the configured directory, or nothing is sent."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pingone_mcp.errors import Refused, UnexpectedAnswer
+from pingone_mcp.pingone.fence import Fence
+
+BASE = "https://api.pingone.com/v1"
+HOME = "11111111-1111-4111-8111-aaaaaaaaaaaa"
+OTHER = "22222222-2222-4222-8222-bbbbbbbbbbbb"
+PEOPLE = "33333333-3333-4333-8333-cccccccccccc"
+FENCE = Fence(BASE, (HOME,), (PEOPLE,))
+OPEN = Fence(BASE, None)
+WHOLE = Fence(BASE, (HOME,))
+USERS = f"{BASE}/environments/{HOME}/users"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/environments/{HOME}",
+        f"environments/{HOME}/users",
+        f" /environments/{HOME}/users/ ",
+        f"/environments/{HOME}/users?limit=5&filter=name.given%20sw%20%22A%22",
+        f'/environments/{HOME}/users?filter=username eq "a;b/../c"',
+        f"/environments/{HOME.upper()}/users",
+        f"/environments/{HOME}/populations",
+        "/roles",
+        f"/roles/{OTHER}",
+    ],
+)
+def test_a_path_into_the_directory_is_below_the_base(path: str) -> None:
+    assert WHOLE.url(path) == f"{BASE}/{path.strip().lstrip('/')}"
+
+
+def test_where_populations_are_configured_only_paths_below_one_of_them_are_open() -> None:
+    inside = f"/environments/{HOME}/populations/{PEOPLE.upper()}"
+    assert FENCE.url(inside) == BASE + inside
+    for outside in ("users", f"users/{OTHER}", "populations", f"populations/{OTHER}", "activities", "groups"):
+        with pytest.raises(Refused):
+            FENCE.url(f"/environments/{HOME}/{outside}")
+
+
+ATTACKS = [
+    "",
+    "/",
+    "//evil.test/environments",
+    "///evil.test",
+    "http://evil.test/",
+    "http:\\\\evil.test",
+    "https:/\\evil.test",
+    "\\\\evil.test",
+    f"{BASE}/environments/{HOME}/users",
+    f"@evil.test/environments/{HOME}",
+    f"/environments/{HOME}/../{OTHER}/users",
+    f"/environments/{HOME}/..",
+    f"/environments/{HOME}/./users",
+    f"/environments/{HOME}/%2e%2e/{OTHER}",
+    f"/environments/{HOME}/%2E./{OTHER}",
+    f"/environments/{HOME}%2f..%2f{OTHER}",
+    f"/environments/{HOME}/%252e%252e/{OTHER}",
+    f"/environments/{HOME}/users%2f{OTHER}",
+    f"/environments/{HOME}//users",
+    f"/environments/{HOME}/..;/{OTHER}",
+    f"/environments/{HOME};x=1/users",
+    f"/environments/{HOME}/users#fragment",
+    f"/environments/{HOME}/users%00",
+    f"/environments/{HOME}/users\x00",
+    f"/environments/{HOME}/users\r\nHost: evil.test",
+    f"/environments/{HOME}/\uff0e\uff0e/{OTHER}",
+    f"/environments/{HOME}/\u2024\u2024/{OTHER}",
+    f"/environments/{HOME}/us\u200bers",
+    f"/environments/{OTHER}/users",
+    "/environments/me/users",
+    "/environments/%2A/users",
+    "/organizations",
+    "/v1/environments",
+    "/../v2/environments",
+    f"/environments/{HOME}/users?q={'x' * 7_000}",
+]
+
+
+@pytest.mark.parametrize("path", ATTACKS)
+@pytest.mark.parametrize("fence", [FENCE, WHOLE])
+def test_a_path_to_anywhere_else_is_refused(path: str, fence: Fence) -> None:
+    with pytest.raises(Refused) as caught:
+        fence.url(path)
+    assert "othing was requested" in str(caught.value)
+    assert "evil" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/environments", f"/environments/{HOME}/populations/{OTHER}", f"/environments/{OTHER}"])
+def test_what_is_not_configured_is_refused_and_configuring_it_opens_it(path: str) -> None:
+    with pytest.raises(Refused):
+        FENCE.url(path)
+    assert OPEN.url(path) == BASE + path
+
+
+PIECES = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [*"/.%\\;?#@:&= ", "..", "%2e", "%2f", "%5c", "//", "environments", "users", "roles", HOME, OTHER, "evil.test", "\uff0e"]
+        ),
+        st.text(max_size=3),
+    ),
+    max_size=9,
+).map("".join)
+
+
+@given(st.one_of(PIECES, PIECES.map(lambda rest: f"/environments/{HOME}/{rest}")), st.booleans())
+def test_a_url_is_below_the_base_in_every_reading(path: str, everything: bool) -> None:
+    try:
+        url = (OPEN if everything else WHOLE).url(path)
+    except Refused:
+        return
+    assert url.startswith(f"{BASE}/")
+    sent = httpx.URL(url)
+    assert (sent.scheme, sent.host, sent.port, sent.userinfo) == ("https", "api.pingone.com", None, b"")
+    assert sent.path.startswith(("/v1/environments", "/v1/roles"))
+    assert ".." not in sent.path.split("/")
+    if not everything and sent.path.startswith("/v1/environments"):
+        assert sent.path.lower().startswith(f"/v1/environments/{HOME}")
+
+
+# -------------------------------------------------------------------------------------------------------------- links
+
+
+@pytest.mark.parametrize("query", ["?cursor=abc", "?limit=5&cursor=A%2F..%2F%3D&filter=a%20eq%20%22%40%22", "", "?x=.././"])
+def test_a_next_link_keeps_its_letters(query: str) -> None:
+    assert FENCE.link(USERS + query, HOME) == f"/environments/{HOME}/users{query}"
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="#\\")))
+def test_any_cursor_is_kept_as_it_came(cursor: str) -> None:
+    assert FENCE.link(f"{USERS}?cursor={cursor}", HOME) == f"/environments/{HOME}/users?cursor={cursor}"
+
+
+FOREIGN: list[object] = [
+    None,
+    7,
+    {"href": USERS},
+    "",
+    f"/environments/{HOME}/users",
+    USERS.replace("https", "http"),
+    USERS.replace("api.pingone.com", "api.pingone.com.evil.test"),
+    USERS.replace("api.pingone.com", "evil.test"),
+    USERS.replace("api.pingone.com", "api.pingone.com@evil.test"),
+    USERS.replace("api.pingone.com", "user:pass@api.pingone.com"),
+    USERS.replace("api.pingone.com", "api.pingone.com:444"),
+    USERS.replace("api.pingone.com", "api.pingone.com:443"),
+    USERS.replace("api.pingone.com", "API.PINGONE.COM"),
+    USERS.replace("/v1/", "/v2/"),
+    USERS.replace(HOME, OTHER),
+    f"{BASE}/environments/{HOME}",
+    f"{BASE}/environments/{HOME}x/users",
+    f"{BASE}/environments/{HOME}/../{OTHER}/users",
+    f"{BASE}/environments/{HOME}/%2e%2e/{OTHER}/users",
+    f"{BASE}/environments/{HOME}/%252e%252e/{OTHER}/users",
+    f"{BASE}/environments/{HOME}/%25252e%25252e/{OTHER}/users",
+    f"{BASE}/environments/{HOME}/%2e%2e%2f{OTHER}/users",
+    f"{BASE}/environments/{HOME}/..;/{OTHER}/users",
+    f"{BASE}/environments/{HOME}/..\\{OTHER}/users",
+    f"{BASE}/environments/{HOME}/..%5c{OTHER}/users",
+    f"{BASE}/environments/{HOME}/\uff0e\uff0e/{OTHER}/users",
+    f"{USERS}#fragment",
+    f"{USERS}?x=1\r\nHost: evil.test",
+    f"{USERS}?x=\x00",
+    f"{USERS}?x={'y' * 30_000}",
+    f" {USERS}",
+]
+
+
+@pytest.mark.parametrize("href", FOREIGN)
+def test_a_next_link_to_anywhere_else_is_not_followed(href: object) -> None:
+    with pytest.raises(UnexpectedAnswer) as caught:
+        FENCE.link(href, HOME)
+    assert caught.value.code == "FOREIGN_LINK"
+    assert "evil" not in str(caught.value)
+
+
+@given(PIECES)
+def test_a_followed_link_stays_in_its_environment_in_every_reading(rest: str) -> None:
+    href = f"{BASE}/environments/{HOME}/{rest}"
+    try:
+        path = FENCE.link(href, HOME)
+    except UnexpectedAnswer:
+        return
+    assert BASE + path == href
+    sent = httpx.URL(BASE + path)
+    assert (sent.scheme, sent.host, sent.port) == ("https", "api.pingone.com", None)
+    assert sent.path.startswith(f"/v1/environments/{HOME}/")
+    assert ".." not in sent.path.split("/")
+    assert urlsplit(href).hostname == "api.pingone.com"
+
+
+def test_a_link_of_no_environment_stays_below_the_base() -> None:
+    assert OPEN.link(f"{BASE}/environments?cursor=1", None) == "/environments?cursor=1"
+    with pytest.raises(UnexpectedAnswer):
+        OPEN.link("https://api.pingone.com/v10/environments", None)
+
+
+@pytest.mark.parametrize("name", ["", "x", HOME[:-1], f"{HOME}/users", f"{HOME}\n", "../users"])
+def test_an_environment_is_named_by_its_id(name: str) -> None:
+    with pytest.raises(Refused):
+        OPEN.check_environment(name)
