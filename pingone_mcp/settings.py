@@ -143,7 +143,9 @@ class Settings(BaseSettings):
         30.0, ge=0, le=300, description="Longest total wait for retries of one request.", examples=["30"]
     )
     allow_writes: bool = Field(False, description="Reserved for writes; this version only reads.", examples=["1"])
-    allow_production_writes: bool = Field(False, description="Reserved, as the one above, for environments of type PRODUCTION.", examples=["1"])
+    allow_production_writes: bool = Field(
+        False, description="Reserved, as the one above, for environments of type PRODUCTION.", examples=["1"]
+    )
 
     @field_validator("environment_id", "client_id", "client_secret", mode="after")
     @classmethod

@@ -25,10 +25,10 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def load(monkeypatch: pytest.MonkeyPatch, env_file: Path | None = None, **variables: str) -> Settings:
+def load(monkeypatch: pytest.MonkeyPatch, *env_file: Path, **variables: str) -> Settings:
     for name, value in variables.items():
         monkeypatch.setenv(f"PINGONE_{name}", value)
-    return Settings.load(env_file)
+    return Settings.load(*env_file)
 
 
 def connection(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Connection:
@@ -138,15 +138,13 @@ def test_a_single_missing_variable_is_told_in_the_singular(monkeypatch: pytest.M
     "value", ["s3cret", '{"s3cret": "s3cret"}', "https://s3cret℀.example", "https://s3cret@[::1", "[s3cret"]
 )
 def test_no_value_is_ever_repeated(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    try:
+    if (name, value) == ("custom_domain", "s3cret"):
+        return  # a host name like any other
+    with pytest.raises(Unconfigured) as caught:
         load(monkeypatch, **{**COMPLETE, name.upper(): value})
-    except Unconfigured as told:
-        assert "s3cret" not in str(told) + repr(told)
-        assert told.__cause__ is None
-        assert told.__suppress_context__
-    else:
-        assert name == "custom_domain"
-        assert value == "s3cret"  # a host name like any other
+    assert "s3cret" not in str(caught.value) + repr(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
 
 
 def test_the_secret_is_in_no_repr_and_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +182,8 @@ def test_a_custom_domain_has_a_token_path_without_the_environment(monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    "host", ["https://login.example.com", "login.example.com/as", "a@b.example", "b.example?x", "b.example#x", "a b", "@"]
+    "host",
+    ["https://login.example.com", "login.example.com/as", "a@b.example", "b.example?x", "b.example#x", "a b", "@"],
 )
 def test_a_custom_domain_is_a_host_name_and_no_more(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "PINGONE_CUSTOM_DOMAIN: must be a host name" in refusal(monkeypatch, **COMPLETE, CUSTOM_DOMAIN=host)
@@ -221,7 +220,13 @@ def test_a_base_that_is_not_safe_is_refused(name: str, url: str, monkeypatch: py
 
 @pytest.mark.parametrize(
     "url",
-    ["http://127.0.0.1:8010/v1", "http://localhost:8010/v1/", "http://[::1]:8010/v1", "http://127.9.9.9/v1", "https://b.example/v1"],
+    [
+        "http://127.0.0.1:8010/v1",
+        "http://localhost:8010/v1/",
+        "http://[::1]:8010/v1",
+        "http://127.9.9.9/v1",
+        "https://b.example/v1",
+    ],
 )
 def test_a_base_may_be_this_machine_or_https(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = connection(monkeypatch, API_URL=f" {url} ", AUTH_URL=url.replace("/v1", ""))
@@ -281,9 +286,7 @@ def test_attributes_that_are_no_map_of_known_fields_are_refused(text: str, monke
     assert 'Example: {"department":"costCentre"}' in told
 
 
-def test_the_cache_folder_is_the_platforms_unless_one_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_cache_folder_is_the_platforms_unless_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert connection(monkeypatch).cache_dir.name == "pingone-mcp"
     monkeypatch.setenv("HOME", str(tmp_path))
     assert connection(monkeypatch, CACHE_DIR="~/tokens").cache_dir == tmp_path / "tokens"
@@ -309,4 +312,6 @@ def test_no_proxy_is_kept(names: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", names)
     assert connection(monkeypatch).proxy is None
-    assert connection(monkeypatch, API_URL="https://b.example/v1").proxy == (None if names == "*" else "http://proxy.example:3128")
+    assert connection(monkeypatch, API_URL="https://b.example/v1").proxy == (
+        None if names == "*" else "http://proxy.example:3128"
+    )

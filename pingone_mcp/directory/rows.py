@@ -100,7 +100,9 @@ def fitted(row: JsonObject, characters: int) -> JsonObject:
             break
         value = kept.pop(name)
         size -= sizes[name]
-        told[name] = {"shown": len(value), "of": len(value)} if isinstance(value, list) else {"characters": _size(value)}
+        told[name] = (
+            {"shown": len(value), "of": len(value)} if isinstance(value, list) else {"characters": _size(value)}
+        )
         named += _size({name: told[name]})
         if isinstance(value, list):
             first = _first(value, room() - _size(name) - 4)

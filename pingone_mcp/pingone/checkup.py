@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from pingone_mcp.directory.text import harmless
-from pingone_mcp.errors import Problem, UpstreamProblem
+from pingone_mcp.errors import NotFound, NotPermitted, Problem, UpstreamProblem
 from pingone_mcp.pingone.client import Client, path_with
 from pingone_mcp.pingone.filters import all_of, ge, le
 from pingone_mcp.pingone.names import Names
@@ -20,6 +20,10 @@ from pingone_mcp.pingone.transport import Clock
 from pingone_mcp.settings import Connection
 
 PATIENCE = 5.0
+_ROLES = (
+    "Give it a role over an environment, such as Identity Data Read Only, and Configuration Read Only to list "
+    "environments; or name the environments in PINGONE_ENVIRONMENTS instead of `all`."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,9 @@ async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator
     except UpstreamProblem as problem:
         yield Finding(step="environments", ok=False, text=str(problem))
         return
+    if not environments:
+        yield Finding(step="environments", ok=False, text=f"The worker application may see none. {_ROLES}")
+    advice: set[str] = set()
     for place in environments:
         label = harmless(place.name) if place.name else place.id
         kind = f", {place.type}" if place.type else ""
@@ -71,7 +78,9 @@ async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator
             text=f"{label} ({place.id}{kind})" if place.name else f"{place.id} (name and type not readable)",
         )
         for step, path, needed in _reads(place.id, clock):
-            yield await _count(client, f"{step} of {label}", path, needed=needed)
+            yield await _count(client, f"{step} of {label}", path, advice, needed=needed)
+    for population in connection.populations:
+        yield await _population(client, population, [place.id for place in environments])
 
 
 def _reads(environment: str, clock: Clock) -> list[tuple[str, str, bool]]:
@@ -87,15 +96,34 @@ def _reads(environment: str, clock: Clock) -> list[tuple[str, str, bool]]:
     ]
 
 
-async def _count(client: Client, step: str, path: str, *, needed: bool) -> Finding:
+async def _count(client: Client, step: str, path: str, advice: set[str], *, needed: bool) -> Finding:
+    """Try one read. `advice` is what was said so far: said twice, it hides what is different."""
     try:
         body = await client.get(path)
     except Problem as problem:
-        return Finding(step=step, ok=False, text=str(problem), needed=needed)
+        known = problem.next_step in advice
+        advice.add(problem.next_step)
+        text = f"{problem.what} What is advised above helps here too." if known else str(problem)
+        return Finding(step=step, ok=False, text=text, needed=needed)
     count = body.get("count")
     return Finding(
         step=step, ok=True, text=f"readable{f', {count:,}' if isinstance(count, int) else ''}", needed=needed
     )
+
+
+async def _population(client: Client, population: str, environments: list[str]) -> Finding:
+    """Find a population that PINGONE_POPULATIONS names: a wrong id would make every answer an empty one."""
+    step = f"population {population}"
+    for environment in environments:
+        try:
+            await client.get(f"/environments/{environment}/populations/{population}")
+        except (NotFound, NotPermitted):
+            continue
+        except Problem as problem:
+            return Finding(step=step, ok=False, text=str(problem))
+        return Finding(step=step, ok=True, text="readable")
+    text = "None of the environments has it, or it may not be read. Check PINGONE_POPULATIONS and the roles."
+    return Finding(step=step, ok=False, text=text)
 
 
 async def _step(step: str, act: Callable[[], Awaitable[None]], text: str) -> Finding:

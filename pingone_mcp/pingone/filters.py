@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -31,7 +32,9 @@ class Compare:
     value: Value
 
     def __str__(self) -> str:
-        return f"{self.attribute} {self.operator} {json.dumps(self.value, ensure_ascii=False)}"
+        value = json.dumps(self.value, ensure_ascii=False)
+        # A lone surrogate cannot be sent as it is; backslashreplace writes the escape that JSON has for it.
+        return f"{self.attribute} {self.operator} {value.encode('utf-8', 'backslashreplace').decode()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +142,14 @@ def people(text: str) -> Filter:
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
-      | (?P<number>-?\d+(?:\.\d+)?(?![\w.:-]))
+      | (?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.:-]))
       | (?P<word>[A-Za-z_$][\w.$:-]*)
       | (?P<mark>[()\[\]])
     )""",
     re.VERBOSE | re.DOTALL,
 )
+_SINGLE = re.compile(r"\\.|\"", re.DOTALL)
+_DOUBLE = {"\\'": "'", '"': '\\"'}
 _EXAMPLE = 'Write it like: name.family sw "Li" and enabled eq true'
 
 
@@ -215,7 +220,7 @@ class _Parser:
         if kind == "string":
             return _unquote(text)
         if kind == "number":
-            return float(text) if "." in text else int(text)
+            return _number(text)
         literals: dict[str, Value] = {"true": True, "false": False, "null": None}
         if kind == "word" and text.lower() in literals:
             return literals[text.lower()]
@@ -254,9 +259,16 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
         position = match.end()
 
 
+def _number(text: str) -> int | float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise _refuse("has a number that is too large")
+    return value if set(text) & set(".eE") else int(text)
+
+
 def _unquote(text: str) -> str:
     if text.startswith("'"):  # as in some of PingOne's examples; written with double quotes from here on
-        text = '"' + text[1:-1].replace("\\'", "'").replace('"', '\\"') + '"'
+        text = '"' + _SINGLE.sub(lambda found: _DOUBLE.get(found[0], found[0]), text[1:-1]) + '"'
     try:
         value = json.loads(text, strict=False)
     except ValueError:

@@ -63,7 +63,7 @@ class Names:
 
     async def find_environment(self, reference: str) -> str:
         """Return the id of the environment that an id or a name means. Raises Refused."""
-        if identity := _as_id(reference):
+        if identity := as_id(reference):
             self._client.fence.check_environment(identity)
             return identity
         places = await self.environments()
@@ -71,7 +71,7 @@ class Names:
 
     async def find_population(self, environment: str, reference: str) -> str:
         """Return the id of the population that an id or a name means. Raises Refused."""
-        identity = _as_id(reference) or _the_one(
+        identity = as_id(reference) or _the_one(
             "population", reference, ((place.id, place.name) for place in await self.populations(environment))
         )
         self._client.fence.check_population(identity)
@@ -79,7 +79,7 @@ class Names:
 
     async def find_group(self, environment: str, reference: str) -> str:
         """Return the id of the group that an id or a name means. Raises Refused."""
-        if identity := _as_id(reference):
+        if identity := as_id(reference):
             return identity
 
         async def read() -> tuple[Group, ...]:
@@ -135,7 +135,7 @@ class Names:
             self._locks.pop(key, None)
 
 
-def _as_id(reference: str) -> str | None:
+def as_id(reference: str) -> str | None:
     try:
         return str(uuid.UUID(reference.strip()))
     except ValueError:

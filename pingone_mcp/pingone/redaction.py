@@ -11,21 +11,29 @@ REDACTED = "[redacted]"
 _SECRET = re.compile(
     r"(?:^|[a-z0-9_-])(?:(?:client|shared|web|app|application|api|user)?secrets?|passwords?|passphrase|"
     r"(?:access|refresh|id|api|auth|bearer)[_-]?tokens?|token|(?:api|private|secret|encryption|signing)[_-]?key|"
-    r"credentials?|otp|recovery[_-]?code)$",
+    r"credentials?|authorization|otp|recovery[_-]?code)$",
     re.IGNORECASE,
 )
 
 
 def redacted(value: Any) -> Any:
-    """Return JSON data in which texts and numbers under a secret-like name are replaced by `[redacted]`."""
+    """Return JSON data in which texts and numbers under a secret-like name are replaced by `[redacted]`.
+
+    So are those in a list under such a name, and the `value` of an object there (`{"password": {"value": …}}`).
+    """
     if isinstance(value, dict):
-        return {
-            key: REDACTED if _SECRET.search(str(key)) and _is_scalar(member) else redacted(member)
-            for key, member in value.items()
-        }
+        return {key: _blank(member) if _SECRET.search(str(key)) else redacted(member) for key, member in value.items()}
     if isinstance(value, list):
         return [redacted(item) for item in value]
     return value
+
+
+def _blank(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_blank(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _blank(member) if key == "value" else redacted(member) for key, member in value.items()}
+    return REDACTED if _is_scalar(value) else value
 
 
 def _is_scalar(value: Any) -> bool:

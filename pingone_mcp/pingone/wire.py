@@ -254,14 +254,14 @@ def _flag(value: Any) -> bool | None:
 
 
 def _time(value: Any) -> datetime | None:
-    """Return an aware time; PingOne writes RFC 3339 with milliseconds and Z."""
+    """Return a time in UTC; PingOne writes RFC 3339 with milliseconds and Z."""
     if value is None:
         return None
     try:
         at = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         raise UnexpectedAnswer("PingOne's answer holds a time that is none.", "Try again.", code=_UNREADABLE) from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _phones(primary: Any, mobile: Any) -> tuple[Phone, ...]:

@@ -38,8 +38,10 @@ def parse(name: str, text: str) -> PromptText:
     """Return the prompt that a file states. Raises ValueError when its front matter is not of the form above."""
     _, front, body = text.split("+++", 2)
     head = tomllib.loads(front)
+    if absent := {"title", "description"} - head.keys():
+        raise ValueError(f"{name}: the front matter has no {' and no '.join(sorted(absent))}")
     arguments = {
-        argument: (str(told["description"]), bool(told.get("required", False)))
+        argument: (str(told.get("description", "")), bool(told.get("required", False)))
         for argument, told in head.get("arguments", {}).items()
     }
     return PromptText(

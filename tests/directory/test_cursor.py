@@ -17,7 +17,9 @@ from pingone_mcp.errors import Refused
 KEY = b"k" * 32
 SEAL = CursorSeal(KEY)
 QUESTION: dict[str, object] = {"query": "Ann", "limit": 5, "fields": ["id", "name"], "status": None}
-MARK = Mark(position="/environments/x/users?cursor=abc", after=("a", "b"), guard=LoopGuard(mark="f" * 16, steps=3, power=8))
+MARK = Mark(
+    position="/environments/x/users?cursor=abc", after=("a", "b"), guard=LoopGuard(mark="f" * 16, steps=3, power=8)
+)
 CURSOR = SEAL.seal("list_users", QUESTION, MARK)
 URL_SAFE = string.ascii_letters + string.digits + "-_"
 

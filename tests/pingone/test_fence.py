@@ -96,7 +96,9 @@ def test_a_path_to_anywhere_else_is_refused(path: str, fence: Fence) -> None:
     assert "evil" not in str(caught.value)
 
 
-@pytest.mark.parametrize("path", ["/environments", f"/environments/{HOME}/populations/{OTHER}", f"/environments/{OTHER}"])
+@pytest.mark.parametrize(
+    "path", ["/environments", f"/environments/{HOME}/populations/{OTHER}", f"/environments/{OTHER}"]
+)
 def test_what_is_not_configured_is_refused_and_configuring_it_opens_it(path: str) -> None:
     with pytest.raises(Refused):
         FENCE.url(path)
@@ -106,7 +108,21 @@ def test_what_is_not_configured_is_refused_and_configuring_it_opens_it(path: str
 PIECES = st.lists(
     st.one_of(
         st.sampled_from(
-            [*"/.%\\;?#@:&= ", "..", "%2e", "%2f", "%5c", "//", "environments", "users", "roles", HOME, OTHER, "evil.test", "\uff0e"]
+            [
+                *"/.%\\;?#@:&= ",
+                "..",
+                "%2e",
+                "%2f",
+                "%5c",
+                "//",
+                "environments",
+                "users",
+                "roles",
+                HOME,
+                OTHER,
+                "evil.test",
+                "\uff0e",
+            ]
         ),
         st.text(max_size=3),
     ),
@@ -132,7 +148,9 @@ def test_a_url_is_below_the_base_in_every_reading(path: str, everything: bool) -
 # -------------------------------------------------------------------------------------------------------------- links
 
 
-@pytest.mark.parametrize("query", ["?cursor=abc", "?limit=5&cursor=A%2F..%2F%3D&filter=a%20eq%20%22%40%22", "", "?x=.././"])
+@pytest.mark.parametrize(
+    "query", ["?cursor=abc", "?limit=5&cursor=A%2F..%2F%3D&filter=a%20eq%20%22%40%22", "", "?x=.././"]
+)
 def test_a_next_link_keeps_its_letters(query: str) -> None:
     assert FENCE.link(USERS + query, HOME) == f"/environments/{HOME}/users{query}"
 

@@ -30,8 +30,10 @@ from pingone_mcp.sandbox import scim
 WORDS = st.from_regex(r"[A-Za-z_$][A-Za-z0-9_.$:-]{0,8}", fullmatch=True).filter(
     lambda word: word.lower() not in ("not", "and", "or")
 )
-TEXTS = st.one_of(st.text(), st.text('"\\\'()[] \n\x00\u2028\ud800andor', max_size=12))
-VALUES = st.one_of(TEXTS, st.booleans(), st.none(), st.integers(-(10**12), 10**12), st.floats(allow_nan=False, allow_infinity=False))
+TEXTS = st.one_of(st.text(), st.text("\"\\'()[] \n\x00\u2028\ud800andor", max_size=12))
+VALUES = st.one_of(
+    TEXTS, st.booleans(), st.none(), st.integers(-(10**12), 10**12), st.floats(allow_nan=False, allow_infinity=False)
+)
 LEAVES = st.one_of(st.builds(Compare, WORDS, st.sampled_from(OPERATORS), VALUES), st.builds(Present, WORDS))
 
 
@@ -42,7 +44,10 @@ def _parts(inner: st.SearchStrategy[Filter]) -> st.SearchStrategy[tuple[Filter, 
 FILTERS: st.SearchStrategy[Filter] = st.recursive(
     LEAVES,
     lambda inner: st.one_of(
-        st.builds(Not, inner), st.builds(Within, WORDS, inner), st.builds(All, _parts(inner)), st.builds(AnyOf, _parts(inner))
+        st.builds(Not, inner),
+        st.builds(Within, WORDS, inner),
+        st.builds(All, _parts(inner)),
+        st.builds(AnyOf, _parts(inner)),
     ),
     max_leaves=8,
 )
@@ -103,7 +108,7 @@ def test_parts_that_are_not_there_are_left_out() -> None:
         ("name.given sw 'O\\'Hara'", sw("name.given", "O'Hara")),
         ("name.given sw 'say \"hi\"'", sw("name.given", 'say "hi"')),
         (r"name.given sw 'say \"hi\"'", sw("name.given", 'say "hi"')),
-        ('((a eq 1))', eq("a", 1)),
+        ("((a eq 1))", eq("a", 1)),
         ("a eq 1 or b eq 2 and c eq 3", AnyOf((eq("a", 1), All((eq("b", 2), eq("c", 3)))))),
         ("(a eq 1 or b eq 2) AND c eq 3", All((AnyOf((eq("a", 1), eq("b", 2))), eq("c", 3)))),
         (
@@ -151,7 +156,30 @@ def test_a_misspelt_operator_is_told_the_nearest_one() -> None:
 
 
 TOKENS = st.lists(
-    st.sampled_from([*OPERATORS, "pr", "and", "or", "not", "(", ")", "[", "]", '"a"', "'b'", '"', "\\", "a.b", "1", "1e9", "true", "\n", "\ud800", "٣"]),
+    st.sampled_from(
+        [
+            *OPERATORS,
+            "pr",
+            "and",
+            "or",
+            "not",
+            "(",
+            ")",
+            "[",
+            "]",
+            '"a"',
+            "'b'",
+            '"',
+            "\\",
+            "a.b",
+            "1",
+            "1e9",
+            "true",
+            "\n",
+            "\ud800",
+            "٣",
+        ]
+    ),
     max_size=14,
 ).map(" ".join)
 
@@ -190,8 +218,10 @@ def test_a_text_cannot_break_out_of_what_it_is_combined_with(text: str) -> None:
         (" Ann ", 'username sw "Ann" or email sw "Ann" or name.given sw "Ann" or name.family sw "Ann"'),
         (
             "Ann  Lee",
-            '(name.given sw "Ann" and name.family sw "Lee") or (name.given sw "Lee" and name.family sw "Ann") '
-            'or name.formatted sw "Ann Lee" or username sw "Ann Lee"',
+            (
+                '(name.given sw "Ann" and name.family sw "Lee") or (name.given sw "Lee" and name.family sw "Ann") '
+                'or name.formatted sw "Ann Lee" or username sw "Ann Lee"'
+            ),
         ),
     ],
 )

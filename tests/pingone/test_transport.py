@@ -306,7 +306,9 @@ async def test_a_nap_that_takes_longer_than_asked_is_no_rate_limit() -> None:
         await time.sleep(seconds + 0.01)
 
     clock = Clock(wall=lambda: time.now, monotonic=lambda: time.now, sleep=oversleep, jitter=lambda: 0.0)
-    async with httpx.AsyncClient(transport=PatientTransport(Script(busy("30"), ok()), budget=30, clock=clock)) as client:
+    async with httpx.AsyncClient(
+        transport=PatientTransport(Script(busy("30"), ok()), budget=30, clock=clock)
+    ) as client:
         assert (await client.get(URL)).status_code == 200
 
 

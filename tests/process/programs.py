@@ -21,7 +21,7 @@ from pingone_mcp.sandbox.app import Sandbox, running
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (sys.executable, "-m", "pingone_mcp")
 # Where nothing hangs nothing takes so long, on a slow machine either.
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 Variables = Mapping[str, str]
 Message = dict[str, Any]

@@ -45,9 +45,10 @@ def test_a_good_connection(served: Served) -> None:
         ({"PINGONE_CLIENT_ID": UNKNOWN}, "PINGONE_CLIENT_ID"),
         ({"PINGONE_ENVIRONMENT_ID": UNKNOWN}, "PINGONE_ENVIRONMENT_ID"),
         ({"PINGONE_ENVIRONMENTS": UNKNOWN}, "PINGONE_ENVIRONMENTS"),
+        ({"PINGONE_POPULATIONS": UNKNOWN}, "PINGONE_POPULATIONS"),
         ({"PINGONE_AUTH_METHOD": "client_secret_post"}, "PINGONE_AUTH_METHOD=client_secret_basic"),
     ],
-    ids=["secret", "client", "home environment", "served environment", "method"],
+    ids=["secret", "client", "home environment", "served environment", "population", "method"],
 )
 def test_what_is_wrong_is_named_by_the_variable_to_change(served: Served, changes: dict[str, str], names: str) -> None:
     end = check(served, **changes)
@@ -101,9 +102,13 @@ def test_without_any_role_that_reads_users_it_does_not_work(served: Served) -> N
     assert "Identity Data Read Only" in lines(end, "failed")[0]
 
 
-def test_without_any_role_it_does_not_work(served: Served) -> None:
+@pytest.mark.parametrize("environments", ["", "all"])
+def test_without_any_role_it_does_not_work(served: Served, environments: str) -> None:
     served.sandbox.withdraw()
-    assert check(served).status == 1
+    end = check(served, PINGONE_ENVIRONMENTS=environments)
+    assert end.status == 1
+    assert "Identity Data Read Only" in lines(end, "failed")[0]
+    assert end.out.count("Identity Data Read Only") == 1, "an advice is given once"
 
 
 def test_with_json_the_whole_output_is_one_document(served: Served) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.process.conftest import Held
-from tests.process.programs import Ended, Served, in_process, run, started
+from tests.process.programs import PATIENCE, Ended, Served, in_process, run, started
 
 # There is no switch for it; so is everything that any library would ever tell.
 TALKATIVE = in_process("import logging\nlogging.basicConfig(level=logging.DEBUG)")
@@ -106,5 +106,5 @@ def test_the_search_would_find_a_secret_in_every_form(watched: Watched) -> None:
 def test_the_secret_is_no_argument_of_any_process(served: Served, held: Held) -> None:
     served.sandbox.faults.add("slow", path="/users")
     with started("call", "list_users", env=served.variables()) as caller:
-        assert held.arrived.wait(30)
+        assert held.arrived.wait(PATIENCE)
         assert served.sandbox.client_secret not in Path(f"/proc/{caller.process.pid}/cmdline").read_text()

@@ -1,0 +1,243 @@
+"""Users who cannot sign in any more: disabled, locked or removed, found as far as PingOne lets one see."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from pingone_mcp.directory.models import Deactivated, Event, Page, User
+from pingone_mcp.directory.provider import Coverage, DeactivatedQuestion, Reason
+from pingone_mcp.errors import NotPermitted
+from pingone_mcp.pingone import filters, wire
+from pingone_mcp.pingone.client import path_with
+from pingone_mcp.pingone.filters import Filter, all_of, eq
+from pingone_mcp.pingone.parts import Part, Source, find, following, position, trusted_total
+from pingone_mcp.pingone.served import Served, each
+
+AUDIT_WINDOW = timedelta(days=14)  # "Audit activities": older ones are not answered
+# Our clock and PingOne's differ: the lower bound stays inside the window, and the upper one beyond the newest event.
+_AUDIT_MARGIN = timedelta(minutes=1)
+_CLOCK_SKEW = timedelta(minutes=10)
+_WHO_DISABLED_PAGES = 3
+
+_ACTIONS: dict[Source, str] = {"locked events": "USER.LOCKED", "removed events": "USER.DELETED"}
+
+
+class DeactivatedUsers:
+    """Answer who cannot sign in any more, one reason after the other, and how far that can be known."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+
+    async def page(
+        self, question: DeactivatedQuestion, at: str | None = None, *, page_size: int | None = None
+    ) -> Page[Deactivated]:
+        parts = await self._parts(question)
+        part, link = find(parts, at)
+        if part.source == "users":
+            path = link or self._served.users_path(part, part.page_size(page_size, self._served.connection.page_size))
+            hal = await self._served.page(path, "users", part, followed=link is not None)
+            found = await self._annotated(
+                part, question, await self._served.users(part.environment, hal, remote_data=False)
+            )
+        else:
+            path = link or self._activities_path(part.environment, _ACTIONS[part.source], question.since)
+            hal = await self._served.page(path, "activities", part, followed=link is not None)
+            read = self._removed if part.source == "removed events" else self._still_locked
+            found = await read(part, question, [wire.event(raw) for raw in hal.items])
+        whole = len(parts) == 1 and part.source == "users" and part.keep is None
+        return Page(
+            items=tuple(item for item in found if part.keep is None or part.keep(item.user)),
+            at=position(part, path),
+            next=following(parts, part, hal.next),
+            scanned=len(hal.items),
+            total=trusted_total(part, link, hal) if whole else None,
+            about=hal.count if len(parts) == 1 else None,
+        )
+
+    def coverage(self, question: DeactivatedQuestion, read_to: str | None) -> dict[Reason, Coverage]:
+        order = _reasons(question)
+        current = json.loads(read_to)[0].split(" ")[0] if read_to is not None else None
+        done = order.index(current) if current in order else len(order)
+        told = {reason: _how(reason, question.since, self._now()) for reason in order}
+        return {
+            reason: dataclasses.replace(how, complete=how.complete and index < done)
+            for index, (reason, how) in enumerate(told.items())
+        }
+
+    async def _parts(self, question: DeactivatedQuestion) -> list[Part]:
+        async def parts_of(environment: str) -> list[Part]:
+            populations = await self._served.population_filters(environment, question.population)
+            return [
+                part
+                for reason in _reasons(question)
+                for part in _reason_parts(reason, environment, populations, question)
+            ]
+
+        order = _reasons(question)
+        parts = await self._served.in_each(await self._served.environment_ids(question.environment), parts_of)
+        return sorted(parts, key=lambda part: order.index(part.reason or order[0]))
+
+    def _activities_path(self, environment: str, action: str, since: datetime | None) -> str:
+        """Return the path of one kind of events, newest first; a range is obligatory (PingOne, "Audit activities")."""
+        now = self._now()
+        start = max(since or now - AUDIT_WINDOW, now - AUDIT_WINDOW + _AUDIT_MARGIN)
+        until = now + _CLOCK_SKEW
+        wanted = all_of((filters.ge("recordedAt", start), filters.le("recordedAt", until), eq("action.type", action)))
+        return path_with(
+            f"/environments/{environment}/activities",
+            {"limit": self._served.connection.page_size, "filter": str(wanted)},
+        )
+
+    async def _removed(self, part: Part, question: DeactivatedQuestion, events: list[Event]) -> list[Deactivated]:
+        environments = await self._served.names.environment_names() if self._served.several_environments() else {}
+        populations = await self._served.names.population_names(part.environment)
+        wanted = await self._served.wanted_populations(part.environment, question.population)
+        return [
+            Deactivated(
+                user=wire.removed_user(event, part.environment, environments=environments, populations=populations),
+                at=event.at,
+                by=event.actor,
+            )
+            for event in events
+            if event.subject_id and (wanted is None or event.subject_workspace_id in wanted)
+        ]
+
+    async def _still_locked(self, part: Part, question: DeactivatedQuestion, events: list[Event]) -> list[Deactivated]:
+        """Read each user that was locked, and keep who still is: events carry no values."""
+        newest: dict[str, Event] = {}
+        for event in events:
+            if event.subject_id:
+                newest.setdefault(event.subject_id, event)
+        wanted = await self._served.wanted_populations(part.environment, question.population)
+        populations = await self._served.names.population_names(part.environment)
+        environments = await self._served.names.environment_names() if self._served.several_environments() else {}
+
+        async def still(event: Event) -> Deactivated | None:
+            raw = await self._served.user_by_id(part.environment, event.subject_id or "")
+            if raw is None:
+                return None
+            user = self._served.unify(raw, environments, populations)
+            inside = wanted is None or any(place.id in wanted for place in user.workspaces)
+            return Deactivated(user=user, at=event.at, by=event.actor) if inside else None
+
+        return [found for found in await each(still, newest.values()) if found is not None]
+
+    async def _annotated(self, part: Part, question: DeactivatedQuestion, users: tuple[User, ...]) -> list[Deactivated]:
+        """Say when and by whom users were disabled, where the newest events since `since` tell."""
+        if part.reason != "disabled" or question.since is None or not users:
+            return [
+                Deactivated(user=user, at=user.locked_at if user.status_reasons == ("locked",) else None)
+                for user in users
+            ]
+        events = await self._served.names.keep(
+            f"disabled {part.environment} {question.since}",
+            lambda: self._who_disabled(part.environment, question.since),
+        )
+        return [
+            Deactivated(user=user, at=event.at, by=event.actor)
+            if (event := events.get(user.id)) is not None
+            else Deactivated(user=user)
+            for user in users
+        ]
+
+    async def _who_disabled(self, environment: str, since: datetime | None) -> dict[str, Event]:
+        """Return the newest event per user that changed `enabled`; PingOne says so only in its text."""
+        newest: dict[str, Event] = {}
+        path: str | None = self._activities_path(environment, "USER.UPDATED", since)
+        try:
+            for _ in range(_WHO_DISABLED_PAGES):
+                if path is None:
+                    break
+                page = await self._served.client.page(path, "activities", environment=environment)
+                for event in map(wire.event, page.items):
+                    if event.subject_id and event.summary.startswith("Updated enabled"):
+                        newest.setdefault(event.subject_id, event)
+                path = page.next
+        except NotPermitted:
+            return {}
+        return newest
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._served.clock.wall(), UTC)
+
+
+def _reasons(question: DeactivatedQuestion) -> list[Reason]:
+    order: tuple[Reason, ...] = ("disabled", "locked", "removed")
+    return [reason for reason in order if reason in question.reasons]
+
+
+def _reason_parts(
+    reason: Reason, environment: str, populations: list[Filter | None], question: DeactivatedQuestion
+) -> list[Part]:
+    since = question.since
+    key = f"{reason} {environment}"
+    if reason == "removed":
+        return [Part(key=key, environment=environment, source="removed events", reason=reason)]
+    if reason == "locked" and since is not None:
+        return [
+            Part(
+                key=key,
+                environment=environment,
+                source="locked events",
+                reason=reason,
+                keep=lambda user: _is_locked(user) and not _is_listed_as_disabled(user, question),
+            )
+        ]
+    changed = filters.ge("updatedAt", since) if since is not None else None
+    enabled: Filter | None = eq("enabled", value=False)
+    keep: Callable[[User], bool] | None = None
+    if reason == "locked":
+        enabled = eq("enabled", value=True) if "disabled" in question.reasons else None
+        keep = _is_locked
+    return [
+        Part(
+            key=f"{key} {batch}",
+            environment=environment,
+            filter=all_of((enabled, changed, population)),
+            keep=keep,
+            reason=reason,
+        )
+        for batch, population in enumerate(populations)
+    ]
+
+
+def _is_locked(user: User) -> bool:
+    return "locked" in user.status_reasons
+
+
+def _is_listed_as_disabled(user: User, question: DeactivatedQuestion) -> bool:
+    """Say whether a locked user is found under `disabled` already, so that nobody comes twice."""
+    if "disabled" not in question.reasons or "disabled" not in user.status_reasons or question.since is None:
+        return False
+    return user.updated_at is not None and user.updated_at >= question.since
+
+
+def _how(reason: Reason, since: datetime | None, now: datetime) -> Coverage:
+    """Say how a reason is found, and whether reading all its pages leaves nobody out."""
+    if reason == "disabled":
+        if since is None:
+            return Coverage(how="PingOne's filter enabled eq false", complete=True)
+        return Coverage(
+            how="PingOne's filter enabled eq false and updatedAt since then; when and by whom from audit events",
+            complete=False,
+            note="Found by last change: includes users disabled earlier and changed since; assumes that disabling "
+            "moves updatedAt. Without `since` the list is complete.",
+        )
+    if reason == "locked":
+        if since is None:
+            return Coverage(how="every user read, those with account status LOCKED kept", complete=True)
+        return Coverage(
+            how="USER.LOCKED audit events since then, each user read again",
+            complete=False,
+            note="Events reach back 14 days, and locks by failed sign-ons may raise none. Without `since` all users "
+            "are read and the list is complete.",
+        )
+    reaches = since is not None and since >= now - AUDIT_WINDOW
+    return Coverage(
+        how="USER.DELETED audit events",
+        complete=reaches,
+        note=None if reaches else "PingOne's audit reaches back 14 days; who was removed earlier cannot be seen here.",
+    )

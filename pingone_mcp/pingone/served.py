@@ -1,0 +1,168 @@
+"""The part of PingOne that a connection serves: its environments and populations, and the users in them, with names."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
+
+import anyio
+
+from pingone_mcp.directory.models import JsonObject, User
+from pingone_mcp.errors import NotFound, Problem, Refused, RequestRefused
+from pingone_mcp.pingone import wire
+from pingone_mcp.pingone.client import Client, HalPage, path_with
+from pingone_mcp.pingone.filters import Filter, any_of, eq
+from pingone_mcp.pingone.names import Names, as_id
+from pingone_mcp.pingone.parts import Part
+from pingone_mcp.pingone.transport import Clock
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_POPULATIONS_PER_FILTER = 50  # 50 ids stay well below the 6 KB that PingOne allows for headers
+_FAN_OUT = 6
+
+
+class Served:
+    """Read what the connection serves, and nothing beside it."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self.client = client
+        self.connection = client.connection
+        self.clock = clock
+        self.names = Names(client, clock)
+
+    def several_environments(self) -> bool:
+        configured = self.connection.environments
+        return configured is None or len(configured) > 1
+
+    async def environment_ids(self, reference: str | None) -> Sequence[str]:
+        """Return the environments to read, in one order for all processes, so that positions stay valid."""
+        if reference is not None:
+            return (await self.names.find_environment(reference),)
+        configured = self.connection.environments
+        if configured is not None:
+            return sorted(configured)
+        return [place.id for place in await self.names.environments()]
+
+    async def in_each(
+        self, environments: Sequence[str], parts_of: Callable[[str], Awaitable[list[Part]]]
+    ) -> list[Part]:
+        """Return the parts of all environments. One without the group or population that was named has none.
+
+        Raises Refused when no environment knows the name.
+        """
+        parts: list[Part] = []
+        unknown: Refused | None = None
+        for environment in environments:
+            try:
+                parts.extend(await parts_of(environment))
+            except Refused as refused:
+                if refused.code != "UNKNOWN_NAME":
+                    raise
+                unknown = refused
+        if not parts:
+            raise unknown or Refused(
+                "The credentials see no environment.",
+                "Give the worker application a role over one.",
+                code="NOTHING_SERVED",
+            )
+        return parts
+
+    async def population_filters(self, environment: str, reference: str | None) -> list[Filter | None]:
+        if reference is not None:
+            return [eq("population.id", await self.names.find_population(environment, reference))]
+        allowed = sorted(self.connection.populations)
+        if not allowed:
+            return [None]
+        batches = [allowed[i : i + _POPULATIONS_PER_FILTER] for i in range(0, len(allowed), _POPULATIONS_PER_FILTER)]
+        return [any_of(eq("population.id", identity) for identity in batch) for batch in batches]
+
+    async def wanted_populations(self, environment: str, reference: str | None) -> frozenset[str] | None:
+        if reference is not None:
+            return frozenset((await self.names.find_population(environment, reference),))
+        return frozenset(self.connection.populations) or None
+
+    def serves(self, user: User) -> bool:
+        allowed = self.connection.populations
+        return not allowed or any(place.id in allowed for place in user.workspaces)
+
+    async def page(self, path: str, key: str, part: Part, *, followed: bool) -> HalPage:
+        try:
+            return await self.client.page(path, key, environment=part.environment)
+        except RequestRefused as refused:
+            if not followed:
+                raise
+            raise RequestRefused(
+                "PingOne does not accept this place in the list any more, so the rest was not read.",
+                "Start again without `cursor`.",
+                code=refused.code,
+                correlation_id=refused.correlation_id,
+            ) from None
+
+    async def all(self, path: str, key: str, environment: str) -> AsyncIterator[JsonObject]:
+        async for page in self.client.pages(path, key, environment=environment):
+            for item in page.items:
+                yield item
+
+    def users_path(self, part: Part, size: int) -> str:
+        wanted = str(part.filter) if part.filter is not None else None
+        return path_with(f"/environments/{part.environment}/users", {"limit": size, "filter": wanted})
+
+    async def users(self, environment: str, hal: HalPage, *, remote_data: bool) -> tuple[User, ...]:
+        if not hal.items:
+            return ()
+        environments = await self.names.environment_names() if self.several_environments() else {}
+        populations = await self.names.population_names(environment)
+        return tuple(self.unify(raw, environments, populations, remote_data=remote_data) for raw in hal.items)
+
+    def unify(
+        self,
+        raw: JsonObject,
+        environments: dict[str, str | None],
+        populations: dict[str, str | None],
+        *,
+        remote_data: bool = False,
+    ) -> User:
+        return wire.user(
+            raw,
+            attributes=self.connection.attributes,
+            environments=environments,
+            populations=populations,
+            remote_data=remote_data,
+        )
+
+    async def user_by_id(self, environment: str, reference: str) -> JsonObject | None:
+        identity = as_id(reference)
+        if identity is None:
+            return None
+        try:
+            return await self.client.get(f"/environments/{environment}/users/{identity}")
+        except NotFound:
+            return None
+
+
+async def each(act: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
+    """Return what `act` makes of each item, in order, a few at a time. Raises the first Problem."""
+    limiter = anyio.CapacityLimiter(_FAN_OUT)
+    done: dict[int, R] = {}
+
+    async def one(index: int, item: T) -> None:
+        async with limiter:
+            done[index] = await act(item)
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            for index, item in enumerate(items):
+                tasks.start_soon(one, index, item)
+    except* Problem as several:
+        raise _first(several) from None
+    return [done[index] for index in sorted(done)]
+
+
+def _first(several: BaseExceptionGroup[Problem]) -> Problem:
+    error: BaseException = several
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, Problem)
+    return error

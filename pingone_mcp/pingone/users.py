@@ -1,0 +1,181 @@
+"""Users of PingOne: lists of them, and one of them whole."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, User
+from pingone_mcp.directory.provider import Include, UserQuestion
+from pingone_mcp.errors import NotFound, NotPermitted, Refused
+from pingone_mcp.pingone import filters, wire
+from pingone_mcp.pingone.client import path_with
+from pingone_mcp.pingone.filters import Filter, all_of, any_of, eq
+from pingone_mcp.pingone.parts import Part, find, following, position, trusted_total
+from pingone_mcp.pingone.served import Served, each
+
+_INCLUDE_PAGE = 25
+
+
+class Users:
+    """Answer questions about users."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+
+    async def page(self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None) -> Page[User]:
+        parts = await self._parts(question)
+        part, link = find(parts, at)
+        most = _INCLUDE_PAGE if question.include else self._served.connection.page_size
+        path = link or self._served.users_path(part, part.page_size(page_size, most))
+        hal = await self._served.page(path, "users", part, followed=link is not None)
+        users = await self._served.users(part.environment, hal, remote_data=question.remote_data)
+        users = tuple(user for user in users if part.keep is None or part.keep(user))
+        if question.include:
+            users = await self._with(question.include, part.environment, users)
+        whole = len(parts) == 1 and part.keep is None
+        return Page(
+            items=users,
+            at=position(part, path),
+            next=following(parts, part, hal.next),
+            scanned=len(hal.items),
+            total=trusted_total(part, link, hal) if whole else None,
+            about=hal.count if len(parts) == 1 else None,
+        )
+
+    async def _parts(self, question: UserQuestion) -> list[Part]:
+        text = filters.people(question.query) if question.query is not None else None
+        raw = filters.parse(question.filter) if question.filter is not None else None
+
+        async def parts_of(environment: str) -> list[Part]:
+            group = None
+            if question.group is not None:
+                group_id = await self._served.names.find_group(environment, question.group)
+                group = filters.Within("memberOfGroups", eq("id", group_id))
+            populations = await self._served.population_filters(environment, question.population)
+            return [
+                Part(
+                    key=f"{environment} {batch}{name}",
+                    environment=environment,
+                    filter=all_of((status, text, raw, group, population)),
+                    keep=keep,
+                )
+                for batch, population in enumerate(populations)
+                for name, status, keep in _status_parts(question)
+            ]
+
+        return await self._served.in_each(await self._served.environment_ids(question.environment), parts_of)
+
+    async def get(self, reference: str, *, environment: str | None = None, remote_data: bool = False) -> User:
+        place, raw = await self._find_user(reference.strip(), await self._served.environment_ids(environment))
+        names = await self._served.names.environment_names()
+        found = self._served.unify(
+            raw, names, await self._served.names.population_names(place), remote_data=remote_data
+        )
+        self._check_population(found)
+        (full,) = await self._with(("groups", "roles"), place, (found,))
+        if full.manager is None:
+            return full
+        return dataclasses.replace(full, manager=await self._manager(place, full.manager))
+
+    async def _find_user(self, reference: str, environments: Sequence[str]) -> tuple[str, JsonObject]:
+        """Return the environment and the object of the one user that a reference means."""
+        found: list[tuple[str, JsonObject]] = []
+        for environment in environments:
+            raw = await self._served.user_by_id(environment, reference)
+            found.extend([(environment, raw)] if raw else await self._users_by_name(environment, reference))
+        exact = [item for item in found if _is_called(item[1], reference)]
+        found = exact if len(exact) == 1 else found
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise NotFound(
+                "There is no such user in the configured environments.",
+                "Give an id, username, email or external id; `list_users` with `query` finds people by parts of a name.",
+                code="NOT_FOUND",
+            )
+        ids = ", ".join(f"{raw.get('id')} (environment {environment})" for environment, raw in found[:10])
+        raise Refused(f"{len(found)} users match: {ids}.", "Give one of these ids as `user`.", code="AMBIGUOUS_USER")
+
+    async def _users_by_name(self, environment: str, reference: str) -> list[tuple[str, JsonObject]]:
+        called = any_of(eq(attribute, reference) for attribute in ("username", "email", "externalId"))
+        path = self._served.users_path(Part(key="", environment=environment, filter=called), 10)
+        return [
+            (environment, raw) for raw in (await self._served.client.page(path, "users", environment=environment)).items
+        ]
+
+    def _check_population(self, user: User) -> None:
+        if not self._served.serves(user):
+            raise Refused(
+                "This user's population is outside the configured ones.",
+                "PINGONE_POPULATIONS widens this.",
+                code="OUTSIDE_CONFIGURATION",
+            )
+
+    async def _manager(self, environment: str, manager: Manager) -> Manager:
+        """Return the manager with id and names where the reference leads to exactly one user."""
+        try:
+            _, raw = await self._find_user(manager.reference, (environment,))
+        except (NotFound, Refused):
+            return manager
+        user = self._served.unify(raw, {}, {})
+        if not self._served.serves(user):
+            return manager
+        return Manager(
+            reference=manager.reference, id=user.id, username=user.username, email=user.email, name=user.name
+        )
+
+    async def _with(self, include: Sequence[Include], environment: str, users: tuple[User, ...]) -> tuple[User, ...]:
+        """Return the users with groups and roles."""
+
+        async def complete(user: User) -> User:
+            return await self._complete(user, include, environment)
+
+        return tuple(await each(complete, users))
+
+    async def _complete(self, user: User, include: Sequence[Include], environment: str) -> User:
+        groups: tuple[GroupMembership, ...] | None = None
+        roles: tuple[RoleAssignment, ...] | None = None
+        unreadable: list[str] = []
+        root = f"/environments/{environment}/users/{user.id}"
+        if "groups" in include:
+            try:
+                path = path_with(f"{root}/memberOfGroups", {"limit": self._served.connection.page_size})
+                groups = tuple(
+                    [wire.membership(raw) async for raw in self._served.all(path, "groupMemberships", environment)]
+                )
+            except NotPermitted:
+                unreadable.append("groups")
+        if "roles" in include:
+            try:
+                roles = await self._role_assignments(f"{root}/roleAssignments", environment)
+            except NotPermitted:
+                unreadable.append("roles")
+        return dataclasses.replace(user, groups=groups, roles=roles, unreadable=tuple(unreadable))
+
+    async def _role_assignments(self, path: str, environment: str) -> tuple[RoleAssignment, ...]:
+        raws = [raw async for raw in self._served.all(path, "roleAssignments", environment)]
+        if not raws:
+            return ()
+        roles = await self._served.names.role_names()
+        places = await self._served.names.environment_names() | await self._served.names.population_names(environment)
+        return tuple(wire.role_assignment(raw, roles=roles, places=places) for raw in raws)
+
+
+def _status_parts(question: UserQuestion) -> list[tuple[str, Filter | None, Callable[[User], bool] | None]]:
+    """Say how users of a status are read: `enabled` can be filtered by PingOne, the rest is decided here."""
+    wanted = question.status
+    if wanted is None:
+        return [("", None, None)]
+    enabled = eq("enabled", value=True)
+    if wanted == "inactive":
+        return [
+            ("d", eq("enabled", value=False), None),
+            ("l", enabled, lambda user: user.status == "inactive"),
+        ]
+    return [("", enabled, lambda user: user.status == wanted)]
+
+
+def _is_called(raw: JsonObject, reference: str) -> bool:
+    """Say whether a reference is the id or username itself, which outweigh an email or external id."""
+    return reference.casefold() in (str(raw.get("id", "")).casefold(), str(raw.get("username", "")).casefold())
