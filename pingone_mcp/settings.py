@@ -221,6 +221,8 @@ class Settings(BaseSettings):
             return cls(_env_file=env_file)
         except UnicodeDecodeError:
             raise Unconfigured(f"The file {env_file} given with --env-file is not a text in UTF-8.") from None
+        except OSError as error:
+            raise Unconfigured(f"The file {env_file} given with --env-file cannot be read: {error.strerror}.") from None
         except ValidationError as error:
             raise Unconfigured(*_explain(error)) from None
 

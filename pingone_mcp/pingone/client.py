@@ -119,7 +119,14 @@ class Client:
         "External transaction IDs").
         """
         tracing = dict(zip(_AUDIT_HEADERS, (self._session, str(uuid.uuid4())), strict=True))
-        return await self._http.request(method, url, headers={"Accept": "application/json", **tracing})
+        try:
+            return await self._http.request(method, url, headers={"Accept": "application/json", **tracing})
+        except httpx.DecodingError:
+            raise UnexpectedAnswer(
+                "PingOne's answer cannot be unpacked.",
+                "Check any proxy in between, then try again.",
+                code="UNREADABLE_ANSWER",
+            ) from None
 
 
 def collection(body: JsonObject) -> tuple[str, list[JsonObject]] | None:

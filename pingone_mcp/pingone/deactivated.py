@@ -235,7 +235,7 @@ def _how(reason: Reason, since: datetime | None, now: datetime) -> Coverage:
             note="Events reach back 14 days, and locks by failed sign-ons may raise none. Without `since` all users "
             "are read and the list is complete.",
         )
-    reaches = since is not None and since >= now - AUDIT_WINDOW
+    reaches = since is not None and since >= now - AUDIT_WINDOW + _AUDIT_MARGIN
     return Coverage(
         how="USER.DELETED audit events",
         complete=reaches,

@@ -110,8 +110,8 @@ def _segments(path: str) -> list[str]:
 
 
 def _same_place(href: str, root: str) -> bool:
-    """Compare as text first, then as a URL: both readings must stay below `root`."""
-    if not href.startswith(root) or len(href) > 4 * _LONGEST or not href.isprintable() or "\\" in href:
+    """Compare as text first (ids in either case), then as a URL: both readings must stay below `root`."""
+    if href[: len(root)].lower() != root.lower() or len(href) > 2 * _LONGEST or not href.isprintable() or "\\" in href:
         return False
     try:
         link, base = urlsplit(href), urlsplit(root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import itertools
 import string
 import zlib
@@ -104,6 +105,11 @@ def test_garbage_that_unpacks_is_refused_for_its_seal(raw: bytes) -> None:
 @pytest.mark.parametrize("size", [16_001, 10_000_000])
 def test_a_huge_text_is_refused_unread(size: int) -> None:
     assert refused("A" * size) == "FOREIGN_CURSOR"
+
+
+def test_even_an_own_cursor_is_refused_beyond_the_longest() -> None:
+    noise = "".join(hashlib.sha256(str(number).encode()).hexdigest() for number in range(400))
+    assert refused(SEAL.seal("list_users", {}, Mark(position=noise))) == "FOREIGN_CURSOR"
 
 
 def test_nothing_is_unpacked_before_the_seal_is_known_to_be_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,6 +188,7 @@ FOREIGN: list[object] = [
     f"{BASE}/environments/{HOME}/..%5c{OTHER}/users",
     f"{BASE}/environments/{HOME}/\uff0e\uff0e/{OTHER}/users",
     f"{USERS}#fragment",
+    f"{USERS}?x=1#fragment",
     f"{USERS}?x=1\r\nHost: evil.test",
     f"{USERS}?x=\x00",
     f"{USERS}?x={'y' * 30_000}",
@@ -228,3 +229,10 @@ def test_a_link_of_no_environment_stays_below_the_base() -> None:
 def test_an_environment_is_named_by_its_id(name: str) -> None:
     with pytest.raises(Refused):
         OPEN.check_environment(name)
+
+
+def test_an_environment_id_may_come_back_in_another_case() -> None:
+    environment = "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
+    fence = Fence("https://api.pingone.eu/v1", (environment,))
+    href = f"https://api.pingone.eu/v1/environments/{environment}/users?cursor=x"
+    assert fence.link(href, environment.upper()) == f"/environments/{environment}/users?cursor=x"

@@ -500,3 +500,18 @@ async def test_hostile_names_leave_harmless(world: World) -> None:
     text = json.dumps(rows, ensure_ascii=False)
     assert not [hidden for hidden in "\u202e\u200b\u2066\ufeff\x00\x1b" if hidden in text]
     assert not [character for character in text if "\U000e0000" <= character <= "\U000e0fff"]
+
+
+async def test_an_answer_that_cannot_be_unpacked_is_one_sentence(world: World) -> None:
+    class Garbled(httpx.AsyncBaseTransport):
+        def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+            self.inner = inner
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if not request.url.path.endswith("/users"):
+                return await self.inner.handle_async_request(request)
+            stream = httpx.ByteStream(b"this is no gzip")
+            return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=stream, request=request)
+
+    async with world.client(wrap=Garbled) as client:
+        assert "UNREADABLE_ANSWER" in error_text(await client.call_tool("list_users", {}))
