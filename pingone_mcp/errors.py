@@ -43,7 +43,7 @@ class Problem(Exception):
             parts.append(f"[{self.code}]")
         if self.correlation_id:
             parts.append(f"(correlation id {self.correlation_id})")
-        return " ".join(part for part in parts if part)
+        return " ".join(part for part in parts if part).replace("\n ", "\n")
 
 
 class Unconfigured(Problem):

@@ -64,8 +64,8 @@ class Fence:
         Raises UnexpectedAnswer when the link leads to another scheme, host, port, API base or environment: the
         bearer token would go with it.
         """
-        root = f"{self.base}/environments/{environment}/" if environment else f"{self.base}/"
-        if not isinstance(href, str) or not _same_place(href, root):
+        place = f"/environments/{environment}/" if environment else "/"
+        if not isinstance(href, str) or not _same_place(href, self.base, place):
             raise UnexpectedAnswer(
                 "PingOne's answer links to a next page outside its own API, so it was not requested.",
                 "Check PINGONE_API_URL and any proxy in between; the list is incomplete.",
@@ -109,9 +109,11 @@ def _segments(path: str) -> list[str]:
     return segments
 
 
-def _same_place(href: str, root: str) -> bool:
-    """Compare as text first (ids in either case), then as a URL: both readings must stay below `root`."""
-    if href[: len(root)].lower() != root.lower() or len(href) > 2 * _LONGEST or not href.isprintable() or "\\" in href:
+def _same_place(href: str, base: str, place: str) -> bool:
+    """Compare as text first, then as a URL: both readings must stay below the place. Ids may be in either case."""
+    root = base + place
+    same = href.startswith(base) and href[len(base) : len(root)].lower() == place.lower()
+    if not same or len(href) > 2 * _LONGEST or not href.isprintable() or "\\" in href:
         return False
     try:
         link, base = urlsplit(href), urlsplit(root)
