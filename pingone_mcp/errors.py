@@ -38,12 +38,12 @@ class Problem(Exception):
         super().__init__(what, next_step)
 
     def __str__(self) -> str:
-        parts = [self.what, self.next_step]
-        if self.code:
-            parts.append(f"[{self.code}]")
-        if self.correlation_id:
-            parts.append(f"(correlation id {self.correlation_id})")
-        return " ".join(part for part in parts if part).replace("\n ", "\n")
+        text = self.what
+        code = f"[{self.code}]" if self.code else ""
+        trace = f"(correlation id {self.correlation_id})" if self.correlation_id else ""
+        for part in filter(None, (self.next_step, code, trace)):
+            text += part if text.endswith("\n") else f" {part}"
+        return text
 
 
 class Unconfigured(Problem):

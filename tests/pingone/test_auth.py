@@ -255,7 +255,9 @@ async def test_a_cancelled_caller_takes_nobody_along(
     assert tokens == ["token-1", "token-1"]
     assert len(endpoint.requests) == 2
     # The lock among processes is free too: no poll, hence no nap, is needed.
-    newcomer = ClientCredentials(replace(connection, client_secret=SecretStr("other")), endpoint, clock=Clock(sleep=_no_nap))
+    newcomer = ClientCredentials(
+        replace(connection, client_secret=SecretStr("other")), endpoint, clock=Clock(sleep=_no_nap)
+    )
     assert await newcomer.token() == "token-2"
 
 

@@ -36,8 +36,11 @@ async def enter(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
 async def walk(client: httpx.AsyncClient, address: str, noun: str = "users") -> list[dict[str, Any]]:
     """Follow `next` to the end and give all rows."""
     rows: list[dict[str, Any]] = []
+    followed: set[str] = set()
     following: str | None = address
     while following:
+        assert following not in followed
+        followed.add(following)
         answer = await client.get(following)
         assert answer.status_code == 200, answer.text
         body = answer.json()

@@ -249,7 +249,12 @@ async def test_the_proxy_keeps_to_the_configured_populations(world: World) -> No
     root = f"/environments/{state.id}"
     async with world.client(populations=(state.contractors(),)) as client:
         sent = len(world.sandbox.requests)
-        for path in (f"{root}/users", f"{root}/populations/{state.employees()}", f"{root}/activities", f"{root}/groups"):
+        for path in (
+            f"{root}/users",
+            f"{root}/populations/{state.employees()}",
+            f"{root}/activities",
+            f"{root}/groups",
+        ):
             result = await client.call_tool("proxy_request", {"path": path})
             assert "OUTSIDE_CONFIGURATION" in error_text(result)
         assert len(world.sandbox.requests) == sent
