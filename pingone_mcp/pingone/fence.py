@@ -116,11 +116,11 @@ def _same_place(href: str, base: str, place: str) -> bool:
     if not same or len(href) > 2 * _LONGEST or not href.isprintable() or "\\" in href:
         return False
     try:
-        link, base = urlsplit(href), urlsplit(root)
+        link, own = urlsplit(href), urlsplit(root)
         port = link.port
     except ValueError:
         return False
-    if (link.scheme, link.hostname, port) != (base.scheme, base.hostname, base.port) or "@" in link.netloc:
+    if (link.scheme, link.hostname, port) != (own.scheme, own.hostname, own.port) or "@" in link.netloc:
         return False
     segments = href[len(root) :].partition("?")[0].split("/")
     plain = all(_SEGMENT.fullmatch(segment) and segment not in (".", "..") for segment in segments if segment)
