@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pingone_mcp.server.reads import tools
+from pingone_mcp.server.build import all_tools
 from pingone_mcp.settings import Settings
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -27,7 +27,7 @@ def settings_table() -> list[str]:
 
 def tools_table() -> list[str]:
     lines = ["| tool | what it does |", "|---|---|"]
-    for tool in tools():
+    for tool in all_tools():
         first = re.split(r"(?<=[a-z])[.:] ", tool.description, maxsplit=1)[0].rstrip(".")
         lines.append(f"| `{tool.name}` | {first}. |")
     return lines

@@ -152,6 +152,8 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
+    """A group. Counts are those of direct members and direct subgroups, unless `total_member_count` says more."""
+
     id: str
     name: str | None = None
     description: str | None = None
@@ -160,6 +162,10 @@ class Group:
     organization: Named
     workspace: Named | None = None
     member_count: int | None = None
+    group_count: int | None = None
+    total_member_count: int | None = None
+    user_filter: str | None = None
+    parents: tuple[GroupMembership, ...] | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
     remote_data: JsonObject | None = None
@@ -200,6 +206,38 @@ class Deactivated:
     user: User
     at: datetime | None = None
     by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A user in a group: `type` says whether directly or through a nested or dynamic group."""
+
+    user: User
+    type: MembershipType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganizationSummary:
+    """What can be told of an environment at a glance; a count is None where it cannot be read."""
+
+    organization: Organization
+    user_count: int | None = None
+    disabled_count: int | None = None
+    group_count: int | None = None
+    workspaces: tuple[Workspace, ...] = ()
+    may_read: dict[str, bool] = field(default_factory=dict[str, bool])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What a connection serves. Look-ups of names are kept for `kept_seconds`."""
+
+    provider: str
+    region: str
+    organizations: tuple[OrganizationSummary, ...]
+    limited_to_workspaces: tuple[str, ...] = ()
+    kept_seconds: int = 0
+    writes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

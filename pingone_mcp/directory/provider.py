@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from pingone_mcp.directory.models import Deactivated, JsonObject, Page, User
+from pingone_mcp.directory.models import Deactivated, Description, Group, JsonObject, Member, Page, User
 
 Status = Literal["active", "inactive", "invited"]
 Include = Literal["groups", "roles"]
@@ -73,6 +73,25 @@ class ProxyAnswer:
     body: Any = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupQuestion:
+    """Which groups: `query` is a part of the name."""
+
+    query: str | None = None
+    population: str | None = None
+    environment: str | None = None
+    remote_data: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberQuestion:
+    """Who is in a group, directly or through nested and dynamic groups."""
+
+    group: str
+    environment: str | None = None
+    direct_only: bool = False
+
+
 class Directory(Protocol):
     """A user directory. Every method raises `Problem` for what a person can mend, and nothing else."""
 
@@ -92,6 +111,26 @@ class Directory(Protocol):
 
     def coverage(self, question: DeactivatedQuestion, read_to: str | None) -> dict[Reason, Coverage]:
         """Say for each reason how it is found, and whether it is complete when all before `read_to` has been read."""
+        ...
+
+    async def groups(
+        self, question: GroupQuestion, at: str | None = None, *, page_size: int | None = None
+    ) -> Page[Group]:
+        """Return one page of the groups asked for."""
+        ...
+
+    async def group(self, reference: str, *, environment: str | None = None) -> Group:
+        """Return one group with its total member count and the groups that it is nested in."""
+        ...
+
+    async def members(
+        self, question: MemberQuestion, at: str | None = None, *, page_size: int | None = None
+    ) -> Page[Member]:
+        """Return one page of the members of a group: the direct ones first."""
+        ...
+
+    async def describe(self) -> Description:
+        """Say what is served, how large it is, and what the credentials may read."""
         ...
 
     async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:

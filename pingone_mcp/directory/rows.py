@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from pingone_mcp.directory.models import Deactivated, JsonObject, Named, User
+from pingone_mcp.directory.models import Deactivated, Group, JsonObject, Member, Named, User
 from pingone_mcp.errors import Refused
 
 EVERY_FIELD = "*"
@@ -67,9 +67,34 @@ def user_row(user: User, fields: tuple[str, ...]) -> JsonObject:
     return row
 
 
+def list_row(user: User, fields: tuple[str, ...]) -> JsonObject:
+    """Return a list row; among the default fields an email that repeats the username is left out."""
+    row = user_row(user, fields)
+    if "email" in DEFAULT_FIELDS and set(fields) <= set(DEFAULT_FIELDS) and row.get("email") == row.get("username"):
+        row.pop("email", None)
+    return row
+
+
+def member_row(member: Member, fields: tuple[str, ...]) -> JsonObject:
+    """Return one member of a group, with `membership` direct or indirect."""
+    return list_row(member.user, fields) | {"membership": member.type}
+
+
+def group_row(group: Group, *, several_organizations: bool) -> JsonObject:
+    """Return one group of a list: names instead of structures, and nothing that is absent."""
+    row = plain(dataclasses.replace(group, created_at=None, updated_at=None))
+    if not several_organizations:
+        row.pop("organization")
+    for place in ("organization", "workspace"):
+        if place in row:
+            row[place] = row[place].get("name") or row[place]["id"]
+    kept: JsonObject = row
+    return kept
+
+
 def deactivated_row(found: Deactivated, fields: tuple[str, ...]) -> JsonObject:
     """Return one deactivated user, with `deactivated_at` and `deactivated_by` where the audit says so."""
-    row = user_row(found.user, fields)
+    row = list_row(found.user, fields)
     if found.user.locked_at is not None:
         row["locked_at"] = timestamp(found.user.locked_at)
     if found.at is not None:

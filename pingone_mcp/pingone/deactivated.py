@@ -78,7 +78,7 @@ class DeactivatedUsers:
 
         order = _reasons(question)
         parts = await self._served.in_each(await self._served.environment_ids(question.environment), parts_of)
-        return sorted(parts, key=lambda part: order.index(part.reason or order[0]))
+        return sorted(parts, key=lambda part: [str(reason) for reason in order].index(part.label))
 
     def _activities_path(self, environment: str, action: str, since: datetime | None) -> str:
         """Return the path of one kind of events, newest first; a range is obligatory (PingOne, "Audit activities")."""
@@ -127,7 +127,7 @@ class DeactivatedUsers:
 
     async def _annotated(self, part: Part, question: DeactivatedQuestion, users: tuple[User, ...]) -> list[Deactivated]:
         """Say when and by whom users were disabled, where the newest events since `since` tell."""
-        if part.reason != "disabled" or question.since is None or not users:
+        if part.label != "disabled" or question.since is None or not users:
             return [
                 Deactivated(user=user, at=user.locked_at if user.status_reasons == ("locked",) else None)
                 for user in users
@@ -175,14 +175,14 @@ def _reason_parts(
     since = question.since
     key = f"{reason} {environment}"
     if reason == "removed":
-        return [Part(key=key, environment=environment, source="removed events", reason=reason)]
+        return [Part(key=key, environment=environment, source="removed events", label=reason)]
     if reason == "locked" and since is not None:
         return [
             Part(
                 key=key,
                 environment=environment,
                 source="locked events",
-                reason=reason,
+                label=reason,
                 keep=lambda user: _is_locked(user) and not _is_listed_as_disabled(user, question),
             )
         ]
@@ -198,7 +198,7 @@ def _reason_parts(
             environment=environment,
             filter=all_of((enabled, changed, population)),
             keep=keep,
-            reason=reason,
+            label=reason,
         )
         for batch, population in enumerate(populations)
     ]

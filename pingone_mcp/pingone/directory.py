@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from pingone_mcp.directory.models import Deactivated, Page, User
+from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Page, User
 from pingone_mcp.directory.provider import (
     Coverage,
     DeactivatedQuestion,
+    GroupQuestion,
+    MemberQuestion,
     ProxyAnswer,
     ProxyQuestion,
     Reason,
@@ -18,6 +20,8 @@ from pingone_mcp.directory.provider import (
 )
 from pingone_mcp.pingone.client import Client
 from pingone_mcp.pingone.deactivated import DeactivatedUsers
+from pingone_mcp.pingone.description import describe
+from pingone_mcp.pingone.groups import Groups
 from pingone_mcp.pingone.proxy import Proxy
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.pingone.transport import Clock
@@ -45,6 +49,7 @@ class PingOneDirectory:
         self._served = Served(client, clock)
         self._users = Users(self._served)
         self._deactivated = DeactivatedUsers(self._served)
+        self._groups = Groups(self._served)
         self._proxy = Proxy(client)
 
     async def users(self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None) -> Page[User]:
@@ -60,6 +65,22 @@ class PingOneDirectory:
 
     def coverage(self, question: DeactivatedQuestion, read_to: str | None) -> dict[Reason, Coverage]:
         return self._deactivated.coverage(question, read_to)
+
+    async def groups(
+        self, question: GroupQuestion, at: str | None = None, *, page_size: int | None = None
+    ) -> Page[Group]:
+        return await self._groups.page(question, at, page_size=page_size)
+
+    async def group(self, reference: str, *, environment: str | None = None) -> Group:
+        return await self._groups.get(reference, environment=environment)
+
+    async def members(
+        self, question: MemberQuestion, at: str | None = None, *, page_size: int | None = None
+    ) -> Page[Member]:
+        return await self._groups.members(question, at, page_size=page_size)
+
+    async def describe(self) -> Description:
+        return await describe(self._served)
 
     async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
         return await self._proxy.send(question, at)

@@ -80,7 +80,7 @@ class Names:
     async def find_group(self, environment: str, reference: str) -> str:
         """Return the id of the group that an id or a name means. Raises Refused."""
         if identity := as_id(reference):
-            return identity
+            return (await self.group(environment, identity)).id
 
         async def read() -> tuple[Group, ...]:
             path = path_with(f"/environments/{environment}/groups", {"filter": str(eq("name", reference))})
@@ -88,6 +88,20 @@ class Names:
 
         groups = await self.keep(f"group {environment} {reference}", read)
         return _the_one("group", reference, ((group.id, group.name) for group in groups))
+
+    async def group(self, environment: str, identity: str) -> Group:
+        """Return a group by id, with its total member count. Raises Refused when there is none."""
+        path = f"/environments/{environment}/groups/{identity}?include=totalMemberCounts"
+
+        async def read() -> Group:
+            return wire.group(await self._client.get(path), populations=await self.population_names(environment))
+
+        try:
+            return await self.keep(path, read)
+        except NotFound:
+            raise Refused(
+                "There is no group of this id.", "`list_groups` shows the groups.", code="UNKNOWN_NAME"
+            ) from None
 
     async def _read_environments(self) -> tuple[Organization, ...]:
         configured = self._client.connection.environments

@@ -10,27 +10,28 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from pingone_mcp.directory.models import User
-from pingone_mcp.directory.provider import Reason
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.client import HalPage
 from pingone_mcp.pingone.filters import Filter
 
-Source = Literal["users", "locked events", "removed events"]
+Source = Literal["users", "groups", "locked events", "removed events"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One stretch of a listing: where it is read, and which of what is read there belongs to it."""
+    """One stretch of a listing: where it is read, and which of what is read there belongs to it.
+
+    `label` says what its items have in common: a reason, a type of membership.
+    """
 
     key: str
     environment: str
     source: Source = "users"
     filter: Filter | None = None
-    keep: Callable[[User], bool] | None = None
-    reason: Reason | None = None
+    keep: Callable[[Any], bool] | None = None
+    label: str = ""
 
     @property
     def name(self) -> str:

@@ -45,29 +45,43 @@ class Served:
             return sorted(configured)
         return [place.id for place in await self.names.environments()]
 
-    async def in_each(
-        self, environments: Sequence[str], parts_of: Callable[[str], Awaitable[list[Part]]]
-    ) -> list[Part]:
-        """Return the parts of all environments. One without the group or population that was named has none.
+    async def in_each(self, environments: Sequence[str], find: Callable[[str], Awaitable[Sequence[T]]]) -> list[T]:
+        """Return what is found in all environments; one that does not know a name that is looked up has nothing.
 
         Raises Refused when no environment knows the name.
         """
-        parts: list[Part] = []
+        found: list[T] = []
         unknown: Refused | None = None
         for environment in environments:
             try:
-                parts.extend(await parts_of(environment))
+                found.extend(await find(environment))
             except Refused as refused:
                 if refused.code != "UNKNOWN_NAME":
                     raise
                 unknown = refused
-        if not parts:
+        if not found:
             raise unknown or Refused(
                 "The credentials see no environment.",
                 "Give the worker application a role over one.",
                 code="NOTHING_SERVED",
             )
-        return parts
+        return found
+
+    async def find_group(self, environment: str | None, reference: str) -> tuple[str, str]:
+        """Return environment and id of the one group that an id or a name means. Raises Refused."""
+
+        async def find(place: str) -> list[tuple[str, str]]:
+            return [(place, await self.names.find_group(place, reference))]
+
+        found = await self.in_each(await self.environment_ids(environment), find)
+        if len(found) > 1:
+            listed = ", ".join(f"{identity} (environment {place})" for place, identity in found[:10])
+            raise Refused(
+                f"{len(found)} environments have a group of this name: {listed}.",
+                "Give the id as `group`, or an `environment`.",
+                code="AMBIGUOUS_NAME",
+            )
+        return found[0]
 
     async def population_filters(self, environment: str, reference: str | None) -> list[Filter | None]:
         if reference is not None:

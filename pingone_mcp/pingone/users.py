@@ -47,11 +47,12 @@ class Users:
         text = filters.people(question.query) if question.query is not None else None
         raw = filters.parse(question.filter) if question.filter is not None else None
 
+        environments, group = await self._served.environment_ids(question.environment), None
+        if question.group is not None:
+            place, identity = await self._served.find_group(question.environment, question.group)
+            environments, group = (place,), filters.Within("memberOfGroups", eq("id", identity))
+
         async def parts_of(environment: str) -> list[Part]:
-            group = None
-            if question.group is not None:
-                group_id = await self._served.names.find_group(environment, question.group)
-                group = filters.Within("memberOfGroups", eq("id", group_id))
             populations = await self._served.population_filters(environment, question.population)
             return [
                 Part(
@@ -64,7 +65,7 @@ class Users:
                 for name, status, keep in _status_parts(question)
             ]
 
-        return await self._served.in_each(await self._served.environment_ids(question.environment), parts_of)
+        return await self._served.in_each(environments, parts_of)
 
     async def get(self, reference: str, *, environment: str | None = None, remote_data: bool = False) -> User:
         place, raw = await self._find_user(reference.strip(), await self._served.environment_ids(environment))

@@ -123,19 +123,25 @@ def status_of(source: StatusSource) -> tuple[str, tuple[StatusReason, ...]]:
 
 
 def group(raw: JsonObject, *, populations: Mapping[str, str | None] | None = None, remote_data: bool = False) -> Group:
-    """Return the unified group; `member_count` counts users, all of them where the answer says so, else direct ones."""
-    counts = _object(raw.get("totalMemberCounts")) or _object(raw.get("directMemberCounts"))
-    users = counts.get("users")
+    """Return the unified group.
+
+    `member_count` is None for a dynamic group: PingOne counts its members in the total only.
+    """
+    direct, total = _object(raw.get("directMemberCounts")), _object(raw.get("totalMemberCounts"))
+    user_filter = _text(raw.get("userFilter"))
     workspaces = _named(raw.get("population"), populations)
     return Group(
         id=_id(raw, "group"),
         name=_text(raw.get("name")),
         description=_text(raw.get("description")),
         external_id=_text(raw.get("externalId")),
-        group_type="external" if raw.get("sourceType") else "dynamic" if raw.get("userFilter") else "custom",
+        group_type="external" if raw.get("sourceType") else "dynamic" if user_filter else "custom",
         organization=Named(id=_text(_object(raw.get("environment")).get("id")) or ""),
         workspace=workspaces[0] if workspaces else None,
-        member_count=users if isinstance(users, int) else None,
+        member_count=None if user_filter else _count(direct.get("users")),
+        group_count=_count(direct.get("groups")),
+        total_member_count=_count(total.get("users")),
+        user_filter=user_filter,
         created_at=_time(raw.get("createdAt")),
         updated_at=_time(raw.get("updatedAt")),
         remote_data=raw if remote_data else None,
@@ -143,11 +149,10 @@ def group(raw: JsonObject, *, populations: Mapping[str, str | None] | None = Non
 
 
 def workspace(raw: JsonObject) -> Workspace:
-    count = raw.get("userCount")
     return Workspace(
         id=_id(raw, "population"),
         name=_text(raw.get("name")),
-        user_count=count if isinstance(count, int) else None,
+        user_count=_count(raw.get("userCount")),
         is_default=_flag(raw.get("default")),
     )
 
@@ -247,6 +252,10 @@ def _object(value: Any) -> JsonObject:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _flag(value: Any) -> bool | None:

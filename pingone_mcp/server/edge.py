@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import anyio
+from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
-from pydantic import ValidationError
+from pydantic import AnyUrl, ValidationError
 
 from pingone_mcp.directory.cursor import CursorSeal, Mark, same_question
 from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, gather
@@ -106,6 +108,26 @@ class StrictServer(MCPServer[App]):
             if isinstance(error.__cause__, ToolError):  # ours, told by `_telling`: without the SDK's prefix
                 raise error.__cause__ from None
             raise
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[App, Any] | None = None
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        """Read a resource; one without parameters gets no context from the SDK, and finds the app here."""
+        if context is None:
+            return await super().read_resource(uri, context)
+        token = _APP.set(context.request_context.lifespan_context)
+        try:
+            return await super().read_resource(uri, context)
+        finally:
+            _APP.reset(token)
+
+
+_APP: ContextVar[App] = ContextVar("app")
+
+
+async def backend_of_read() -> Backend:
+    """Return the backend for a resource that has no parameters."""
+    return await _APP.get().backend()
 
 
 def _wrong_arguments(error: ValidationError, known: list[str]) -> str:

@@ -20,7 +20,7 @@ from pingone_mcp.directory.provider import (
     Status,
     UserQuestion,
 )
-from pingone_mcp.directory.rows import choose_fields, deactivated_row, fitted, plain, timestamp, user_row
+from pingone_mcp.directory.rows import choose_fields, deactivated_row, fitted, list_row, plain, timestamp
 from pingone_mcp.errors import Refused
 from pingone_mcp.server.edge import (
     ENVELOPE_SCHEMA,
@@ -37,6 +37,7 @@ Limit = Annotated[int, Field(ge=1, le=1000, description="Most rows to return.")]
 Cursor = Annotated[str | None, Field(description="`next_cursor` of the answer before; goes on with its question.")]
 Environment = Annotated[str | None, Field(description="Only this environment (id or name).")]
 Population = Annotated[str | None, Field(description="Only this population (id or name).")]
+Fields = Annotated[list[str] | None, Field(description="Fields per row instead of the default ones; * for all.")]
 RemoteData = Annotated[bool, Field(description="Add PingOne's own object as `remote_data` (large).")]
 
 
@@ -55,9 +56,7 @@ async def list_users(
     ] = None,
     population: Population = None,
     environment: Environment = None,
-    fields: Annotated[
-        list[str] | None, Field(description="Fields per row instead of the default ones; * for all.")
-    ] = None,
+    fields: Fields = None,
     include: Annotated[list[Include] | None, Field(description="Add groups or roles per user (slow).")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -67,7 +66,8 @@ async def list_users(
 
     Answers {result: [rows], next_cursor, result_count, total, stopped}. Rows carry id, username, name, email, title,
     department, status (active, inactive, invited), status_reasons, workspace (population), last_login_at; absent
-    values are left out. next_cursor null means that was all; otherwise call again with it as cursor.
+    values are left out, and so is an email that repeats the username. next_cursor null means that was all; otherwise
+    call again with it as cursor.
     """
     backend = await backend_of(ctx)
     selected = {
@@ -92,7 +92,7 @@ async def list_users(
     async def read(at: str | None) -> Page[User]:
         return await backend.directory.users(question, at, page_size=limit)
 
-    listing = Listing(read=read, row=lambda user: user_row(user, columns), identify=lambda user, _: user.id)
+    listing = Listing(read=read, row=lambda user: list_row(user, columns), identify=lambda user, _: user.id)
     gathered = await collect(ctx, backend, listing, wanted.mark, limit=limit, noun="users")
     return answer(envelope(backend, wanted, gathered, partial=True))
 

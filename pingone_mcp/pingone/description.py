@@ -1,0 +1,71 @@
+"""What a connection serves, at a glance: environments, populations, counts, and what the credentials may read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from pingone_mcp.directory.models import Description, Organization, OrganizationSummary, Workspace
+from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted
+from pingone_mcp.pingone.client import path_with
+from pingone_mcp.pingone.filters import all_of, eq, ge, le
+from pingone_mcp.pingone.names import KEPT_SECONDS
+from pingone_mcp.pingone.served import Served, each
+
+_DESCRIBED = 20  # environments whose counts are read; the others are named only
+
+
+async def describe(served: Served) -> Description:
+    """Describe the connection. What may not be read has no count, and `may_read` says so."""
+    environments = await served.names.environments()
+
+    async def summary(place: Organization) -> OrganizationSummary:
+        return await _summary(served, place)
+
+    described = await each(summary, environments[:_DESCRIBED])
+    named = [OrganizationSummary(organization=place) for place in environments[_DESCRIBED:]]
+    return Description(
+        provider="PingOne",
+        region=served.connection.region,
+        organizations=(*described, *named),
+        limited_to_workspaces=served.connection.populations,
+        kept_seconds=int(KEPT_SECONDS),
+    )
+
+
+async def _summary(served: Served, place: Organization) -> OrganizationSummary:
+    root = f"/environments/{place.id}"
+    now = datetime.fromtimestamp(served.clock.wall(), UTC)
+    lately = all_of((ge("recordedAt", now - timedelta(hours=1)), le("recordedAt", now)))
+    (inside, *_) = await served.population_filters(place.id, None)
+    disabled = all_of((eq("enabled", value=False), inside))
+    users = await _count(served, path_with(f"{root}/users", {"limit": 1, "filter": str(inside) if inside else None}))
+    groups = await _count(served, f"{root}/groups?limit=1")
+    audit = await _count(served, path_with(f"{root}/activities", {"limit": 1, "filter": str(lately)}))
+    workspaces = await _workspaces(served, place.id)
+    return OrganizationSummary(
+        organization=place,
+        user_count=users[1],
+        disabled_count=(await _count(served, path_with(f"{root}/users", {"limit": 1, "filter": str(disabled)})))[1],
+        group_count=groups[1],
+        workspaces=workspaces or (),
+        may_read={"users": users[0], "groups": groups[0], "populations": workspaces is not None, "audit": audit[0]},
+    )
+
+
+async def _count(served: Served, path: str) -> tuple[bool, int | None]:
+    """Return whether a list may be read, and the server's count of it."""
+    try:
+        body = await served.client.get(path)
+    except (NotPermitted, NotFound, FilterRefused):
+        return False, None
+    count = body.get("count")
+    return True, count if isinstance(count, int) else None
+
+
+async def _workspaces(served: Served, environment: str) -> tuple[Workspace, ...] | None:
+    allowed = served.connection.populations
+    try:
+        found = await served.names.populations(environment)
+    except NotPermitted:
+        return None
+    return tuple(place for place in found if not allowed or place.id in allowed)
