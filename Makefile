@@ -9,10 +9,10 @@ CODE := $(wildcard pingone_mcp tests benchmarks)
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test check fix bench lock clean
+.PHONY: help demo test check fix bench conformance lock clean
 
 help:  ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY)  ## See the main job done, on a sample company: no PingOne account needed
 	@$(BIN)/pingone-mcp demo
@@ -33,13 +33,16 @@ fix: $(READY)  ## Repair what a machine can: lint and format
 bench: $(READY)  ## Measure
 	@$(BIN)/python -m benchmarks
 
+conformance: $(READY)  ## Put the server before the official referees of MCP (needs npm, and installs what they need)
+	@$(BIN)/python -m tests.conformance
+
 lock: $(READY)  ## Compile requirements-dev.txt anew (newer versions: make lock UPGRADE=--upgrade)
 	@$(BIN)/python -m pip install -qq uv==0.13.9
 	@$(BIN)/uv pip compile pyproject.toml requirements-dev.in --output-file requirements-dev.txt --quiet $(UPGRADE) \
 		--universal --python-version 3.11 --generate-hashes --annotation-style line --custom-compile-command "make lock"
 
 clean:  ## Remove .venv and all that was made
-	@rm -rf $(VENV) dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) dist .conformance .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --compile, so that an environment that says PIP_NO_COMPILE does not make every later start slow.

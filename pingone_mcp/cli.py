@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import httpx
 
     from pingone_mcp.server.edge import Backend, StrictServer
+    from pingone_mcp.server.writes import WriteRules
     from pingone_mcp.settings import Connection, Settings
 
 OK, FAILED, MISCONFIGURED, INTERRUPTED = 0, 1, 2, 130
@@ -190,7 +191,27 @@ async def open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
             cursors=CursorSeal(_cursor_key(connection)),
             answer_characters=settings.answer_characters,
             answer_seconds=settings.answer_seconds,
+            writes=_write_rules(settings),
         )
+
+
+def _write_rules(settings: Settings) -> WriteRules | None:
+    from pingone_mcp.server.journal import Journal
+    from pingone_mcp.server.writes import WriteRules
+
+    if not settings.allow_writes:
+        return None
+    return WriteRules(journal=Journal(settings.audit_path()), allow_production=settings.allow_production_writes)
+
+
+def _allows_writes(env_file: Path | None) -> bool:
+    """Say whether to offer writes; a server that is not configured offers none, and tells what is missing later."""
+    from pingone_mcp.settings import Settings
+
+    try:
+        return Settings.load(env_file).allow_writes
+    except Unconfigured:
+        return False
 
 
 def connect(settings: Settings) -> tuple[Connection, httpx.AsyncBaseTransport | None]:
@@ -229,7 +250,7 @@ def _server(env_file: Path | None) -> StrictServer:
     try:
         from pingone_mcp.server.build import build_server
 
-        return build_server(functools.partial(open_backend, env_file))
+        return build_server(functools.partial(open_backend, env_file), allow_writes=_allows_writes(env_file))
     finally:
         if hidden:
             del sys.modules["rich"]
@@ -242,15 +263,17 @@ def _server(env_file: Path | None) -> StrictServer:
 
 def _serve(arguments: argparse.Namespace) -> int:
     # The SDK reads stdin in a thread that cannot be cancelled, so an interrupt ends the process here and now. Nothing
-    # is lost by it: the token cache is written atomically, and PingOne is only read.
+    # is lost by it: the token cache is written atomically, and a write in flight stands in the audit file as sent.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(OK))
     server = _server(arguments.env_file)
 
     import anyio
 
+    from pingone_mcp.server.stdio import serve_stdio
+
     try:
-        anyio.run(server.run_stdio_async)
+        anyio.run(serve_stdio, server)
     except* (BrokenPipeError, ConnectionError):
         pass  # the client has gone
     finally:

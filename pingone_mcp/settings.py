@@ -62,6 +62,7 @@ class Connection:
     page_size: int = 200
     retry_seconds: float = 30.0
     proxy: str | None = None
+    allow_writes: bool = False
 
 
 class Settings(BaseSettings):
@@ -142,9 +143,14 @@ class Settings(BaseSettings):
     retry_seconds: float = Field(
         30.0, ge=0, le=300, description="Longest total wait for retries of one request.", examples=["30"]
     )
-    allow_writes: bool = Field(False, description="Reserved for writes; this version only reads.", examples=["1"])
+    allow_writes: bool = Field(
+        False, description="Offer writes through `proxy_request`, each confirmed by a person.", examples=["1"]
+    )
     allow_production_writes: bool = Field(
-        False, description="Reserved, as the one above, for environments of type PRODUCTION.", examples=["1"]
+        False, description="Allow them outside environments of type SANDBOX as well.", examples=["1"]
+    )
+    audit_file: Path | None = Field(
+        None, description="File that records every write.", examples=["~/pingone-writes.jsonl"]
     )
 
     @field_validator("environment_id", "client_id", "client_secret", mode="after")
@@ -249,8 +255,13 @@ class Settings(BaseSettings):
             attributes=self.attributes,
             page_size=self.page_size,
             retry_seconds=self.retry_seconds,
+            allow_writes=self.allow_writes,
             proxy=_proxy(self.api_url or f"https://api.pingone.{domain}"),
         )
+
+    def audit_path(self) -> Path:
+        """Name the file that records writes; it need not exist."""
+        return self.audit_file.expanduser() if self.audit_file is not None else _state_folder() / "writes.jsonl"
 
     def cache_folder(self) -> Path:
         """Name the folder of the token cache; it need not exist."""
@@ -259,6 +270,12 @@ class Settings(BaseSettings):
         from platformdirs import user_cache_path  # noqa: PLC0415 - start-up: only needed once something is cached
 
         return user_cache_path("pingone-mcp", appauthor=False)
+
+
+def _state_folder() -> Path:
+    from platformdirs import user_state_path  # noqa: PLC0415 - as above
+
+    return user_state_path("pingone-mcp", appauthor=False)
 
 
 def _uuid(text: str) -> str:

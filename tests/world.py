@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 from mcp import Client
+from mcp.client.session import ElicitationFnT
 from mcp.types import CallToolResult
 from pydantic import SecretStr
 
@@ -21,6 +22,7 @@ from pingone_mcp.pingone.transport import Clock
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.build import build_server
 from pingone_mcp.server.edge import Backend
+from pingone_mcp.server.writes import WriteRules
 from pingone_mcp.settings import Connection
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
@@ -82,23 +84,28 @@ class World:
         characters: int = 20_000,
         seconds: float = 60.0,
         wrap: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] | None = None,
+        writes: WriteRules | None = None,
+        answers: ElicitationFnT | None = None,
         **changes: Any,
     ) -> AsyncIterator[Client]:
-        """Open an MCP client to a server over this world."""
+        """Open an MCP client to a server over this world; `answers` is how its person answers questions."""
         inner = self.sandbox.transport()
         transport = wrap(inner) if wrap else inner
 
         @asynccontextmanager
         async def open_backend() -> AsyncIterator[Backend]:
-            async with self.directory(transport=transport, **changes) as directory:
+            allowed = {"allow_writes": writes is not None}
+            async with self.directory(transport=transport, **allowed | changes) as directory:
                 yield Backend(
                     directory=directory,
                     cursors=CursorSeal(b"k" * 32),
                     answer_characters=characters,
                     answer_seconds=seconds,
+                    writes=writes,
                 )
 
-        async with Client(build_server(open_backend), mode=mode) as client:
+        server = build_server(open_backend, allow_writes=writes is not None)
+        async with Client(server, mode=mode, elicitation_callback=answers) as client:
             yield client
 
     async def native(self, path: str) -> dict[str, Any]:

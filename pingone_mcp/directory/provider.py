@@ -6,11 +6,12 @@ where the next one begins. Positions are opaque to everybody else and stay valid
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from pingone_mcp.directory.models import Deactivated, Description, Group, JsonObject, Member, Page, User
+from pingone_mcp.directory.models import Deactivated, Description, Group, JsonObject, Member, Organization, Page, User
 
 Status = Literal["active", "inactive", "invited"]
 Include = Literal["groups", "roles"]
@@ -56,21 +57,44 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyQuestion:
-    """A request to the provider's own API; `path` is below its base. `query` values are sent percent-encoded."""
+    """A request to the provider's own API; `path` is below its base.
+
+    `query` values are sent percent-encoded, `body` as JSON of the media type `content_type`.
+    """
 
     method: str
     path: str
-    query: dict[str, str] = field(default_factory=dict[str, str])
+    query: Mapping[str, str | list[str]] = field(default_factory=dict[str, str | list[str]])
+    body: Any = None
+    content_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyAnswer:
-    """The provider's answer: `page` for a collection, `body` for anything else (text where it is not JSON)."""
+    """The provider's answer: `page` for a collection, `body` for anything else (text where it is not JSON).
+
+    `content_type` is the media type of what came, None where nothing did. A body beside the items of a page holds
+    what the provider wrote around them; beside a page without items it is the whole, and the page only says where it
+    goes on. `cut` tells that parts were nested too deeply to be passed on.
+    """
 
     status: int
     correlation_id: str | None
     page: Page[JsonObject] | None = None
     body: Any = None
+    content_type: str | None = None
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One operation that the provider's own API is known to have, with the media types that it takes and answers."""
+
+    area: str
+    method: str
+    path: str
+    takes: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +114,14 @@ class MemberQuestion:
     group: str
     environment: str | None = None
     direct_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a write would change: the environment it goes to, and its body with secrets blanked."""
+
+    organization: Organization
+    body: Any = None
 
 
 class Directory(Protocol):
@@ -135,6 +167,26 @@ class Directory(Protocol):
 
     async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
         """Send one request to the provider's own API, inside the fence of the connection."""
+        ...
+
+    def operations(self) -> dict[str, tuple[Operation, ...]]:
+        """Return what the provider's own API is known to offer, by area. Asks nobody."""
+        ...
+
+    def complete_path(self, prefix: str) -> tuple[str, ...]:
+        """Return the known paths of the provider's own API that begin so, parameters in braces. Asks nobody."""
+        ...
+
+    async def preview(self, question: ProxyQuestion) -> Preview:
+        """Refuse a write that leads outside the fence; else say what it would change. Sends no write."""
+        ...
+
+    def filterable(self) -> dict[str, Any]:
+        """Say what a filter of users may hold: attributes with their operators, and what cannot be filtered."""
+        ...
+
+    async def candidates(self, argument: str, typed: str, *, environment: str | None = None) -> tuple[str, ...]:
+        """Return what may complete an argument: names of environments, populations or groups, usernames of users."""
         ...
 
     def several_organizations(self) -> bool:

@@ -50,7 +50,9 @@ class Client:
         clock = clock or Clock()
         inner = transport or httpx.AsyncHTTPTransport(limits=_LIMITS, proxy=connection.proxy)
         self.connection = connection
-        self.fence = Fence(connection.api_base, connection.environments, connection.populations)
+        self.fence = Fence(
+            connection.api_base, connection.environments, connection.populations, connection.allow_writes
+        )
         self._session = str(uuid.uuid4())
         self._credentials = ClientCredentials(connection, inner, clock=clock)
         self._http = httpx.AsyncClient(
@@ -89,7 +91,8 @@ class Client:
 
     def hal_page(self, body: JsonObject, items: list[JsonObject], *, environment: str | None) -> HalPage:
         """Return the page that a body states, its `next` link checked."""
-        following = body.get("_links", {}).get("next")
+        links = body.get("_links")
+        following = links.get("next") if isinstance(links, dict) else None
         href = following.get("href") if isinstance(following, dict) else following
         return HalPage(
             items=tuple(items),
@@ -112,15 +115,19 @@ class Client:
                 )
             seen.add(following or "")
 
-    async def send(self, method: str, url: str) -> httpx.Response:
-        """Send one request and return the answer, whatever its status.
+    async def send(
+        self, method: str, url: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Send one request and return the answer, whatever its status. `headers` are added.
 
         The two audit headers let PingOne's audit be matched with this process and this request (PingOne,
         "External transaction IDs").
         """
         tracing = dict(zip(_AUDIT_HEADERS, (self._session, str(uuid.uuid4())), strict=True))
         try:
-            return await self._http.request(method, url, headers={"Accept": "application/json", **tracing})
+            return await self._http.request(
+                method, url, content=content, headers={"Accept": "application/json", **(headers or {}), **tracing}
+            )
         except httpx.DecodingError:
             raise UnexpectedAnswer(
                 "PingOne's answer cannot be unpacked.",
@@ -140,13 +147,16 @@ def collection(body: JsonObject) -> tuple[str, list[JsonObject]] | None:
     return key, items
 
 
-def path_with(path: str, params: Mapping[str, str | int | None]) -> str:
-    """Return a path with its query, percent-encoded (RFC 3986), without the parameters that are None."""
+def path_with(path: str, params: Mapping[str, str | int | list[str] | None]) -> str:
+    """Return a path with its query, percent-encoded (RFC 3986), without the parameters that are None.
+
+    A list gives its name once per value.
+    """
     return path + _query({name: value for name, value in params.items() if value is not None})
 
 
-def _query(params: Mapping[str, str | int] | None) -> str:
-    return "?" + urlencode(params, quote_via=quote) if params else ""
+def _query(params: Mapping[str, str | int | list[str]] | None) -> str:
+    return "?" + urlencode(params, doseq=True, safe="", quote_via=quote) if params else ""
 
 
 def _whole_number(value: object) -> int | None:

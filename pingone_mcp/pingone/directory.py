@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 
@@ -13,16 +14,21 @@ from pingone_mcp.directory.provider import (
     DeactivatedQuestion,
     GroupQuestion,
     MemberQuestion,
+    Operation,
+    Preview,
     ProxyAnswer,
     ProxyQuestion,
     Reason,
     UserQuestion,
 )
+from pingone_mcp.pingone import catalogue, filters
+from pingone_mcp.pingone.candidates import candidates
 from pingone_mcp.pingone.client import Client
 from pingone_mcp.pingone.deactivated import DeactivatedUsers
 from pingone_mcp.pingone.description import describe
 from pingone_mcp.pingone.groups import Groups
 from pingone_mcp.pingone.proxy import Proxy
+from pingone_mcp.pingone.redaction import redacted, secrets_of
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.pingone.transport import Clock
 from pingone_mcp.pingone.users import Users
@@ -82,8 +88,38 @@ class PingOneDirectory:
     async def describe(self) -> Description:
         return await describe(self._served)
 
+    async def preview(self, question: ProxyQuestion) -> Preview:
+        environment = self._served.client.fence.written(question.path)
+        secrets = secrets_of(question.path.partition("?")[0].strip("/").split("/"))
+        return Preview(
+            organization=await self._served.names.environment(environment), body=redacted(question.body, also=secrets)
+        )
+
     async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
         return await self._proxy.send(question, at)
+
+    def filterable(self) -> dict[str, Any]:
+        custom = dict.fromkeys(self._served.connection.attributes.values(), ("eq", "sw"))
+        return {
+            "attributes": {**filters.USER_ATTRIBUTES, **custom},
+            "custom_attributes": ("eq", "sw"),
+            "combine": ("and", "or", "( )"),
+            "not_filterable": filters.NOT_FILTERABLE,
+            "examples": (
+                'name.family sw "Li" and enabled eq true',
+                'email ew "@example.com" and (title eq "Nurse" or type eq "contractor")',
+                'updatedAt ge "2026-01-01T00:00:00Z"',
+            ),
+        }
+
+    async def candidates(self, argument: str, typed: str, *, environment: str | None = None) -> tuple[str, ...]:
+        return await candidates(self._served, argument, typed, environment)
+
+    def operations(self) -> dict[str, tuple[Operation, ...]]:
+        return catalogue.areas()
+
+    def complete_path(self, prefix: str) -> tuple[str, ...]:
+        return catalogue.complete(prefix)
 
     def several_organizations(self) -> bool:
         return self._served.several_environments()

@@ -1,4 +1,15 @@
-"""Which URLs may be requested with the connection's token: a pure decision on paths, before anything is sent."""
+"""Which URLs may be requested with the connection's token: a pure decision on paths, before anything is sent.
+
+The rules, each with the `code` of its refusal (docs/proxy.md tells them to people):
+
+    path            PATH_REFUSED            a path below the API base, in segments that every server reads alike
+    writes          WRITES_OFF              GET and HEAD only, unless the connection allows writes
+    write place     PATH_REFUSED            a write changes something inside one environment
+    environment     OUTSIDE_CONFIGURATION   an environment that is served; below it everything may be read
+    population      OUTSIDE_CONFIGURATION   where populations are configured: below one, or the environment itself
+    environments    OUTSIDE_CONFIGURATION   what lists environments or organizations needs PINGONE_ENVIRONMENTS=all
+    top level       PATH_REFUSED            outside environments: `TOP_LEVEL` alone
+"""
 
 from __future__ import annotations
 
@@ -7,10 +18,26 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from pingone_mcp.errors import Refused, UnexpectedAnswer
+from pingone_mcp.pingone import catalogue
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # One path segment as PingOne writes them: ids, words, `id:latest`, user names in no case.
 _SEGMENT = re.compile(r"[A-Za-z0-9._~:@$()-]+")
+READS = frozenset({"GET", "HEAD"})
+# What may be read outside environments, as the catalogue writes it: roles that everybody has, and organizations with
+# their licences. None of it names an environment; licences count them (PingOne, "Licenses").
+TOP_LEVEL = frozenset(
+    {
+        "/roles",
+        "/roles/{roleID}",
+        "/organizations",
+        "/organizations/{organizationID}",
+        "/organizations/{organizationID}/capabilities",
+        "/organizations/{organizationID}/licenses",
+        "/organizations/{organizationID}/licenses/{licenseID}",
+        "/organizations/{organizationID}/licenses/{licenseID}/metrics/activeIdentityCounts",
+    }
+)
 _LONGEST = 6_000  # "Platform limits": request headers, the URL among them, at most 6 KB
 
 
@@ -18,14 +45,16 @@ _LONGEST = 6_000  # "Platform limits": request headers, the URL among them, at m
 class Fence:
     """The part of PingOne's API that a connection may reach: below `base`, inside the configured sets.
 
-    `environments` None means every one that the credentials see; empty `populations` means all.
+    `environments` None means every one that the credentials see; empty `populations` means all. `writes` lets other
+    methods than GET and HEAD through, to places that may be read as well.
     """
 
     base: str
     environments: tuple[str, ...] | None
     populations: tuple[str, ...] = ()
+    writes: bool = False
 
-    def url(self, path: str) -> str:
+    def url(self, path: str, method: str = "GET") -> str:
         """Return the URL of a path that came from outside, such as `/environments/{id}/users?limit=5`.
 
         Raises Refused before any request when the path leads anywhere else than into the configured directory.
@@ -33,18 +62,56 @@ class Fence:
         if "://" in path or path.startswith("//") or "\\" in path:
             raise _refuse("`path` is below PingOne's API base: no host, no scheme.", "/environments/{id}/users")
         segments = _segments(path)
+        if method not in READS:
+            self._check_write(segments)
         match segments:
-            case ["roles"] | ["roles", _]:
-                pass
+            case ["environments" | "organizations" as all_of] if self.environments is not None:
+                raise Refused(
+                    f"Listing all {all_of} needs PINGONE_ENVIRONMENTS=all, so nothing was requested.",
+                    "Give a path below one environment, such as /environments/{id}.",
+                    code="OUTSIDE_CONFIGURATION",
+                )
             case ["environments"]:
-                if self.environments is not None:
-                    raise _refuse("Listing all environments needs PINGONE_ENVIRONMENTS=all.", "/environments/{id}")
+                pass
             case ["environments", environment, *rest]:
                 self.check_environment(environment)
                 self._check_rest(rest)
             case _:
-                raise _refuse("This server reaches paths below /environments and /roles.", "/environments/{id}/users")
+                self._check_top_level(segments)
         return f"{self.base}/{path.strip().lstrip('/')}"
+
+    def written(self, path: str) -> str:
+        """Return the environment that a write to a path changes. Raises Refused for what may be read at most.
+
+        A write stays below one environment, and changes something in it, not the environment itself.
+        """
+        self.url(path, "POST")
+        return _segments(path)[1]
+
+    def _check_write(self, segments: list[str]) -> None:
+        if not self.writes:
+            raise Refused(
+                "This connection only reads (GET and HEAD), so nothing was requested.",
+                "The person who runs this server can allow writes with PINGONE_ALLOW_WRITES.",
+                code="WRITES_OFF",
+            )
+        if len(segments) < 3 or segments[0] != "environments":
+            raise _refuse("Writes stay inside one environment.", "/environments/{id}/users/{id}")
+
+    def _check_top_level(self, segments: list[str]) -> None:
+        """Let through what is known, written down above, and says nothing beyond the configured populations."""
+        known = catalogue.match("GET", segments)
+        if known is None or known.path not in TOP_LEVEL:
+            raise _refuse(
+                "Outside environments this server reaches /roles and /organizations/{id} only.",
+                "/environments/{id}/users",
+            )
+        if self.populations and segments[0] != "roles":
+            raise Refused(
+                "This connection is limited to populations, and what an organization says goes beyond them.",
+                "Use the other tools, or a path below /environments/{id}/populations/{id}. Nothing was requested.",
+                code="OUTSIDE_CONFIGURATION",
+            )
 
     def _check_rest(self, rest: list[str]) -> None:
         """Where populations are configured, let through only what names one of them, or the environment itself."""

@@ -280,3 +280,55 @@ def _unquote(text: str) -> str:
 def _refuse(what: str, *near: str) -> Refused:
     hint = f"Did you mean {near[0]}? " if near else ""
     return Refused(f"`filter` {what}.", f"{hint}{_EXAMPLE}.", code="INVALID_FILTER")
+
+
+# What PingOne documents for filters of /users (PingOne, "Read All Users" and "SCIM operators"). Custom attributes of
+# type STRING work too; they are not listed.
+_TEXT_OPERATORS = ("eq", "sw")
+USER_ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        "id accountId address.streetAddress address.locality address.region address.postalCode address.countryCode "
+        "externalId locale mobilePhone name.formatted name.middle name.honorificPrefix name.honorificSuffix nickname "
+        "photo.href preferredLanguage primaryPhone timezone title type username".split(),
+        _TEXT_OPERATORS,
+    ),
+    **dict.fromkeys(("email", "name.given", "name.family"), (*_TEXT_OPERATORS, "ew")),
+    "enabled": ("eq",),
+    "population.id": ("eq",),
+    "updatedAt": ("ge", "le"),
+    "memberOfGroups": ("[id eq]", '[id eq and type eq "DIRECT"]'),
+}
+# Attributes of a user that PingOne's documentation leaves out: decided from the rows instead.
+NOT_FILTERABLE = ("createdAt", "lastSignOn.at", "account.status", "lifecycle.status", "mfaEnabled", "verifyStatus")
+
+
+def advice(refused: Filter, custom: Iterable[str] = ()) -> str:
+    """Say which parts of a refused filter are not documented, and the nearest that are; empty if all of them are."""
+    known = {name.casefold(): name for name in (*USER_ATTRIBUTES, *custom)}
+    told: list[str] = []
+    for attribute, operator in dict.fromkeys(_conditions(refused)):
+        name = known.get(attribute.casefold())
+        if name is None:
+            near = difflib.get_close_matches(attribute, list(known.values()), n=2)
+            hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+            told.append(f"the attribute {attribute[:64]} is not documented{hint}")
+        elif name in USER_ATTRIBUTES and operator not in USER_ATTRIBUTES[name] and operator != "[]":
+            told.append(f"{name} takes {', '.join(USER_ATTRIBUTES[name])}, not {operator}")
+        elif name not in USER_ATTRIBUTES and operator not in _TEXT_OPERATORS:
+            told.append(f"custom attributes take {', '.join(_TEXT_OPERATORS)}, not {operator}")
+    return f"In it {'; '.join(told)}." if told else ""
+
+
+def _conditions(node: Filter) -> Iterator[tuple[str, str]]:
+    match node:
+        case Compare(attribute, operator, _):
+            yield attribute, operator
+        case Present(attribute):
+            yield attribute, "pr"
+        case Within(attribute, _):
+            yield attribute, "[]"
+        case Not(inner):
+            yield from _conditions(inner)
+        case All(parts) | AnyOf(parts):
+            for part in parts:
+                yield from _conditions(part)

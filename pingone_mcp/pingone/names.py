@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import anyio
 
 from pingone_mcp.directory.models import Group, Organization, Role, Workspace
+from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Refused
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import Client, path_with
@@ -36,6 +37,11 @@ class Names:
 
     async def environment_names(self) -> dict[str, str | None]:
         return {place.id: place.name for place in await self.environments()}
+
+    async def environment(self, identity: str) -> Organization:
+        """Return one environment; without name and type where they cannot be read."""
+        places = {place.id: place for place in await self.environments()}
+        return places.get(identity.lower()) or Organization(id=identity)
 
     async def populations(self, environment: str) -> tuple[Workspace, ...]:
         return await self.keep(
@@ -158,9 +164,9 @@ def as_id(reference: str) -> str | None:
 
 def _the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]]) -> str:
     """Return the only id under a name. Candidates are listed by id alone: names are data, not text of ours."""
-    wanted = reference.strip().casefold()
+    wanted = _as_shown(reference)
     known: Mapping[str, str | None] = dict(places)
-    found = [identity for identity, name in known.items() if name is not None and name.casefold() == wanted]
+    found = [identity for identity, name in known.items() if name is not None and _as_shown(name) == wanted]
     if len(found) == 1:
         return found[0]
     if found:
@@ -173,3 +179,8 @@ def _the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]]
     raise Refused(
         f"There is no {what} of this name.{listed}", f"Give another name, or an id, as `{what}`.", code="UNKNOWN_NAME"
     )
+
+
+def _as_shown(name: str) -> str:
+    """Return a name as answers show it, so that what was read there can be asked for."""
+    return harmless(name).strip().casefold()

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import httpx
 
-from pingone_mcp.directory.models import Page
+from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.provider import ProxyAnswer, ProxyQuestion
-from pingone_mcp.errors import UnexpectedAnswer
+from pingone_mcp.errors import Refused, UnexpectedAnswer
 from pingone_mcp.pingone.answers import correlation_id, problem
 from pingone_mcp.pingone.client import Client, collection, path_with
-from pingone_mcp.pingone.redaction import redacted
+from pingone_mcp.pingone.redaction import redacted, redacted_text, secrets_of
+
+# JSON where it can be had; the few paths that have nothing else answer as they can (PEM, CSV).
+_ACCEPT = "application/json, */*;q=0.1"
+_JSON = "application/json"
+_TEXTS = frozenset({"application/xml", "application/yaml", "application/x-ndjson", "application/x-pem-file"})
+_ENVELOPE = frozenset({"_links", "_embedded", "count", "size"})
+_LEVELS = 64  # what PingOne nests deepest, flows of DaVinci, stays below half of it
 
 
 class Proxy:
@@ -23,38 +32,165 @@ class Proxy:
         self._client = client
 
     async def send(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
-        path, _, written = question.path.partition("?")
-        self._client.fence.url(path)
-        environment = next(iter(unquote(path).strip("/").split("/")[1:2]), None)
-        parameters = dict(parse_qsl(written)) | question.query
-        target = at or path_with("/" + path.strip("/"), parameters)
-        response = await self._client.send(question.method, self._client.connection.api_base + target)
+        """Send one request. Raises Refused before that for what the fence does not let through."""
+        fence = self._client.fence
+        fence.url(question.path.partition("?")[0], question.method)
+        target = at or _target(question)
+        url = fence.url(target.partition("?")[0], question.method) + target[len(target.partition("?")[0]) :]
+        response = await self._client.send(question.method, url, **_content(question))
+        answer = ProxyAnswer(status=response.status_code, correlation_id=correlation_id(response))
+        if response.status_code == httpx.codes.NOT_MODIFIED:
+            return answer
         if not response.is_success:
             raise problem(response)
-        answer = ProxyAnswer(status=response.status_code, correlation_id=correlation_id(response))
         if question.method == "HEAD" or not response.content:
             return answer
-        return dataclasses.replace(answer, **self._proxied(response, target, environment))
+        return dataclasses.replace(answer, **self._read(response, target))
 
-    def _proxied(self, response: httpx.Response, target: str, environment: str | None) -> dict[str, Any]:
+    def _read(self, response: httpx.Response, target: str) -> dict[str, Any]:
         kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
-        if not (kind.endswith("json") or kind.startswith("text/")):
+        if kind.endswith(("/json", "+json")):
+            return {"content_type": kind, **self._read_json(response, target)}
+        if not (kind.startswith("text/") or kind.endswith("+xml") or kind in _TEXTS):
             raise UnexpectedAnswer(
-                "The answer is neither JSON nor text, so it is not shown.", "Ask for another path.", code="BINARY_BODY"
+                "The answer is neither JSON nor text, so it is not shown.",
+                "Ask for another path, or fetch it outside this server.",
+                code="BINARY_BODY",
+                correlation_id=correlation_id(response),
             )
-        if not kind.endswith("json"):
-            return {"body": response.text}
-        try:
-            body = redacted(response.json())
-        except (ValueError, RecursionError):
-            raise UnexpectedAnswer(
-                "PingOne's answer is not the JSON that it says it is.", "Try again.", code="UNREADABLE_ANSWER"
-            ) from None
-        found = collection(body) if isinstance(body, dict) else None
+        return {"content_type": kind, "body": redacted_text(response.text)}
+
+    def _read_json(self, response: httpx.Response, target: str) -> dict[str, Any]:
+        body = _parsed(response)
+        cut = _is_deeper(body, _LEVELS)
+        if cut:
+            body = _shallow(body, _LEVELS)
+        segments = target.partition("?")[0].strip("/").split("/")
+        body = redacted(body, also=secrets_of(segments))
+        found = _listed(body)
         if found is None:
-            return {"body": body}
-        hal = self._client.hal_page(body, found[1], environment=environment)
-        items = tuple({key: value for key, value in item.items() if key != "_links"} for item in hal.items)
-        return {
-            "page": Page(items=items, at=target, next=hal.next, scanned=len(items), total=hal.count, about=hal.count)
-        }
+            return {"body": body, "cut": cut}
+        items, rest = found
+        hal = self._client.hal_page(body, items, environment=_environment(segments)) if isinstance(body, dict) else None
+        following = hal.next if hal is not None else None
+        if following is not None:  # the place of a link was checked; what may be read there is the fence's to say
+            self._client.fence.url(following.partition("?")[0])
+        native = tuple({key: value for key, value in item.items() if key != "_links"} for item in items)
+        count = hal.count if hal is not None else None
+        page = Page(items=native, at=target, next=following, scanned=len(native), total=count, about=count)
+        return {"page": page, "body": rest, "cut": cut}
+
+
+def _target(question: ProxyQuestion) -> str:
+    """Return path and query, percent-encoded. Raises Refused for a query that cannot be written as one."""
+    path, _, written = question.path.partition("?")
+    if "#" in written:
+        raise _bad_query("`path` holds a fragment (#).")
+    parameters: dict[str, list[str]] = {}
+    try:
+        for name, value in parse_qsl(written, keep_blank_values=True, errors="strict"):
+            parameters.setdefault(name, []).append(value)
+        for name, given in question.query.items():
+            parameters[name] = [given] if isinstance(given, str) else given
+        target = path_with("/" + path.strip().strip("/"), parameters)
+    except ValueError:  # half a percent-encoded letter, or half a surrogate pair
+        raise _bad_query("The query holds what is no text.") from None
+    if len(target) > _LONGEST:
+        raise _bad_query(f"Path and query have {len(target):,} characters; PingOne takes {_LONGEST:,}.")
+    return target
+
+
+_LONGEST = 6_000  # "Platform limits": request headers, the URL among them, at most 6 KB
+
+
+def _bad_query(what: str) -> Refused:
+    return Refused(what, "Give parameters as `query`. Nothing was requested.", code="QUERY_REFUSED")
+
+
+def _content(question: ProxyQuestion) -> dict[str, Any]:
+    """Return what a request carries besides its URL: the body as JSON, under the media type asked for."""
+    headers = {"Accept": _ACCEPT}
+    if question.body is None and question.content_type is None:
+        return {"headers": headers}
+    kind = question.content_type or _JSON
+    if not kind.isascii() or not kind.isprintable():
+        raise Refused(
+            "`content_type` is no media type.",
+            "Give one such as application/json. Nothing was requested.",
+            code="MEDIA_TYPE_REFUSED",
+        )
+    try:
+        body = b"" if question.body is None else json.dumps(question.body, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise Refused("`body` is no JSON.", "Nothing was requested.", code="BODY_REFUSED") from None
+    return {"content": body, "headers": headers | {"Content-Type": kind}}
+
+
+def _parsed(response: httpx.Response) -> Any:
+    """Return JSON data. Raises UnexpectedAnswer for what is not JSON, or nested beyond what Python reads."""
+    try:
+        return json.loads(response.content, parse_constant=_refuse_constant, parse_float=_number)
+    except RecursionError:
+        what, step = "PingOne's answer is nested too deeply to be read.", "Ask for a part of it."
+    except ValueError:
+        what, step = "PingOne's answer is not the JSON that it says it is.", "Try again."
+    raise UnexpectedAnswer(what, step, code="UNREADABLE_ANSWER", correlation_id=correlation_id(response))
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)  # NaN and Infinity are Python's, not JSON's (RFC 8259 §6)
+
+
+def _number(text: str) -> float | str:
+    value = float(text)
+    return value if math.isfinite(value) else text
+
+
+def _listed(body: Any) -> tuple[list[JsonObject], Any] | None:
+    """Return the items of a list and what stands around them (None: nothing), or None for a single resource.
+
+    Lists are HAL collections and bare arrays of objects. A page that embeds several lists has no items of its own:
+    what stands around them is all of it.
+    """
+    if isinstance(body, list):
+        return (body, None) if body and all(isinstance(item, dict) for item in body) else None
+    if not isinstance(body, dict) or "id" in body:
+        return None
+    rest = {key: value for key, value in body.items() if key not in _ENVELOPE}
+    if found := collection(body):
+        return found[1], rest or None
+    embedded = body.get("_embedded")
+    counted = embedded is None and (body.get("count") == 0 or body.get("size") == 0)
+    if embedded == {} or counted:
+        return [], rest or None
+    links = body.get("_links")
+    return ([], body) if isinstance(embedded, dict) and isinstance(links, dict) and "next" in links else None
+
+
+def _environment(segments: list[str]) -> str | None:
+    return unquote(segments[1]) if segments[0] == "environments" and len(segments) > 1 else None
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Say whether JSON data is nested more than so many levels; without recursion, which has its own limit."""
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [
+            inner
+            for outer in layer
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not layer:
+            return False
+    return True
+
+
+def _shallow(value: Any, levels: int) -> Any:
+    if not isinstance(value, dict | list):
+        return value
+    if levels == 0:
+        return f"[nested deeper than {_LEVELS} levels]"
+    if isinstance(value, dict):
+        return {key: _shallow(member, levels - 1) for key, member in value.items()}
+    return [_shallow(item, levels - 1) for item in value]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, User
 from pingone_mcp.directory.provider import Include, UserQuestion
-from pingone_mcp.errors import NotFound, NotPermitted, Refused
+from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused
 from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.filters import Filter, all_of, any_of, eq
@@ -28,7 +28,10 @@ class Users:
         part, link = find(parts, at)
         most = _INCLUDE_PAGE if question.include else self._served.connection.page_size
         path = link or self._served.users_path(part, part.page_size(page_size, most))
-        hal = await self._served.page(path, "users", part, followed=link is not None)
+        try:
+            hal = await self._served.page(path, "users", part, followed=link is not None)
+        except FilterRefused as refused:
+            raise self._advised(refused, question) from None
         users = await self._served.users(part.environment, hal, remote_data=question.remote_data)
         users = tuple(user for user in users if part.keep is None or part.keep(user))
         if question.include:
@@ -41,6 +44,17 @@ class Users:
             scanned=len(hal.items),
             total=trusted_total(part, link, hal) if whole else None,
             about=hal.count if len(parts) == 1 else None,
+        )
+
+    def _advised(self, refused: FilterRefused, question: UserQuestion) -> FilterRefused:
+        """Return the refusal with what is wrong in the caller's own filter put first."""
+        custom = self._served.connection.attributes.values()
+        told = filters.advice(filters.parse(question.filter), custom) if question.filter is not None else ""
+        return FilterRefused(
+            refused.what,
+            f"{told} {refused.next_step}".strip(),
+            code=refused.code,
+            correlation_id=refused.correlation_id,
         )
 
     async def _parts(self, question: UserQuestion) -> list[Part]:

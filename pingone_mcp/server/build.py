@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.mcpserver.tools import Tool
 
 from pingone_mcp import __version__
-from pingone_mcp.server import groups, reads
+from pingone_mcp.server import groups, reads, writes
+from pingone_mcp.server.completions import add_completions
 from pingone_mcp.server.edge import OpenBackend, StrictServer, lifespan
 from pingone_mcp.server.prompts import add_prompts
 from pingone_mcp.server.resources import add_resources
@@ -34,12 +36,27 @@ _ORDER = (
 )
 
 
-def all_tools() -> list[Tool]:
-    """Return every tool, in the order in which clients list them."""
-    return sorted([*reads.tools(), *groups.tools()], key=lambda tool: _ORDER.index(tool.name))
+# What the server offers is the same for everybody and changes with its version only. What is read through it is
+# neither: `resources/read` keeps the SDK's own hint, to keep nothing and to share it with nobody.
+_SURFACE = CacheHint(ttl_ms=300_000, scope="public")
+_CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
+    "server/discover": _SURFACE,
+    "tools/list": _SURFACE,
+    "prompts/list": _SURFACE,
+    "resources/list": _SURFACE,
+    "resources/templates/list": _SURFACE,
+}
 
 
-def build_server(open_backend: OpenBackend) -> StrictServer:
+def all_tools(*, allow_writes: bool = False) -> list[Tool]:
+    """Return every tool, in the order in which clients list them; with writes, `proxy_request` offers them."""
+    tools = {tool.name: tool for tool in (*reads.tools(), *groups.tools())}
+    if allow_writes:
+        tools["proxy_request"] = writes.tool()
+    return sorted(tools.values(), key=lambda tool: _ORDER.index(tool.name))
+
+
+def build_server(open_backend: OpenBackend, *, allow_writes: bool = False) -> StrictServer:
     """Return the server. `open_backend` is called by the first question that needs the directory, not before."""
     server = StrictServer(
         "pingone-mcp",
@@ -47,9 +64,12 @@ def build_server(open_backend: OpenBackend) -> StrictServer:
         version=__version__,
         instructions=INSTRUCTIONS,
         lifespan=lifespan(open_backend),
-        tools=all_tools(),
+        tools=all_tools(allow_writes=allow_writes),
+        cache_hints=_CACHE_HINTS,
+        subscriptions=False,  # no list of ours changes, and PingOne tells nobody that a user has
         log_level="WARNING",
     )
     add_resources(server)
     add_prompts(server)
+    add_completions(server)
     return server

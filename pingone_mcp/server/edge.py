@@ -19,18 +19,28 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    GetPromptResult,
+    InputRequiredResult,
+    TextContent,
+    ToolAnnotations,
+)
 from pydantic import AnyUrl, ValidationError
 
 from pingone_mcp.directory.cursor import CursorSeal, Mark, same_question
 from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, gather
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.provider import Directory
-from pingone_mcp.directory.text import clean
-from pingone_mcp.errors import NotFound, Problem
+from pingone_mcp.directory.text import clean, harmless
+from pingone_mcp.errors import NotFound, Problem, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from pingone_mcp.server.writes import WriteRules
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,12 +53,16 @@ READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """A directory and what answers about it need: the seal of its cursors and the budget of one answer."""
+    """A directory and what answers about it need: the seal of its cursors, the budget of one answer, rules for writes.
+
+    `writes` is None where there are to be none.
+    """
 
     directory: Directory
     cursors: CursorSeal
     answer_characters: int
     answer_seconds: float
+    writes: WriteRules | None = None
 
 
 OpenBackend = Callable[[], AbstractAsyncContextManager[Backend]]
@@ -93,7 +107,7 @@ async def backend_of(ctx: AppContext) -> Backend:
 
 
 class StrictServer(MCPServer[App]):
-    """An MCPServer whose errors are one line: which argument is wrong, or what the Problem says."""
+    """An MCPServer whose errors are one line: which name or argument is wrong, or what the Problem says."""
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[App, Any] | None = None
@@ -121,6 +135,19 @@ class StrictServer(MCPServer[App]):
         finally:
             _APP.reset(token)
 
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[App, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Fill in a prompt; say what is wrong with the request, where the SDK counts it as a failure of its own."""
+        prompt = self._prompt_manager.get_prompt(name)
+        if prompt is None:
+            known = ", ".join(prompt.name for prompt in self._prompt_manager.list_prompts())
+            raise MCPError(INVALID_PARAMS, f"There is no prompt of this name. The prompts are: {known}.")
+        required = [argument.name for argument in prompt.arguments or [] if argument.required]
+        if missing := [argument for argument in required if argument not in (arguments or {})]:
+            raise MCPError(INVALID_PARAMS, f"The prompt {name} needs the argument {' and '.join(missing)}.")
+        return await super().get_prompt(name, arguments, context)
+
 
 _APP: ContextVar[App] = ContextVar("app")
 
@@ -134,7 +161,7 @@ def _wrong_arguments(error: ValidationError, known: list[str]) -> str:
     """Name each wrong argument and what it should be; the values stay out of it."""
     lines: list[str] = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
-        where = ".".join(str(part) for part in item["loc"])
+        where = harmless(".".join(str(part) for part in item["loc"]))
         if item["type"] == "extra_forbidden":
             lines.append(f"there is no argument `{where[:64]}`; the arguments are {', '.join(known)}.")
         else:
@@ -208,13 +235,13 @@ def compact(facts: Any) -> str:
 
 
 def told_by_resource(fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-    """Let a Problem reach the reader of a resource."""
+    """Let a Problem reach the reader of a resource: a URI that leads nowhere as -32602, a failure as -32603."""
 
     @functools.wraps(fn)
     async def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return await fn(*args, **kwargs)
-        except NotFound as problem:
+        except (NotFound, Refused) as problem:
             raise ResourceNotFoundError(str(problem)) from problem
         except Problem as problem:
             raise ResourceError(str(problem)) from problem

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
@@ -22,6 +23,7 @@ from pingone_mcp.directory.provider import (
 )
 from pingone_mcp.directory.rows import choose_fields, deactivated_row, fitted, list_row, plain, timestamp
 from pingone_mcp.errors import Refused
+from pingone_mcp.server.bodies import TOO_DEEP, bounded
 from pingone_mcp.server.edge import (
     ENVELOPE_SCHEMA,
     AppContext,
@@ -29,6 +31,7 @@ from pingone_mcp.server.edge import (
     asked,
     backend_of,
     collect,
+    compact,
     envelope,
     strict_tool,
 )
@@ -39,6 +42,13 @@ Environment = Annotated[str | None, Field(description="Only this environment (id
 Population = Annotated[str | None, Field(description="Only this population (id or name).")]
 Fields = Annotated[list[str] | None, Field(description="Fields per row instead of the default ones; * for all.")]
 RemoteData = Annotated[bool, Field(description="Add PingOne's own object as `remote_data` (large).")]
+
+
+Parameter = str | int | bool
+Query = Annotated[
+    Mapping[str, Parameter | list[Parameter]] | None,
+    Field(description='Query parameters, e.g. {"limit":10,"filter":"…"}.'),
+]
 
 
 async def list_users(
@@ -166,66 +176,71 @@ async def proxy_request(
     *,
     path: Annotated[str, Field(min_length=1, description="Path below the API base, e.g. /environments/{id}/users.")],
     method: Literal["GET", "HEAD"] = "GET",
-    query: Annotated[
-        dict[str, str | int | bool] | None, Field(description='Query parameters, e.g. {"limit":10,"filter":"…"}.')
-    ] = None,
+    query: Query = None,
     cursor: Cursor = None,
 ) -> CallToolResult:
     """Send one read request to the PingOne API as it is, for what the other tools do not cover.
 
     Answers {status, correlation_id} with result (a collection's native items without _links, and next_cursor for the
-    next page) or body (a single resource verbatim). Secrets are blanked.
+    next page) or body (a single resource verbatim). Secrets are blanked. The resource pingone://api lists all paths.
     """
     backend = await backend_of(ctx)
-    texts = {name: _parameter(value) for name, value in (query or {}).items()}
-    wanted = asked(backend, "proxy_request", {"method": method, "path": path, "query": texts}, cursor)
+    wanted = asked(backend, "proxy_request", {"method": method, "path": path, "query": parameters(query)}, cursor)
     question = _PROXY_QUESTION.validate_python(wanted.question)
+    room = backend.answer_characters - _AROUND
     answers: list[ProxyAnswer] = []
 
     async def read(at: str | None) -> Page[JsonObject]:
         answers.append(await backend.directory.proxy(question, at))
         return answers[-1].page or Page(items=(), at="", next=None, scanned=0)
 
-    listing = Listing(read=read, row=lambda item: item, identify=_identity)
+    listing = Listing(read=read, row=lambda item: fitted(item, room), identify=_identity)
     gathered = await collect(ctx, backend, listing, wanted.mark, limit=_MOST_ITEMS, noun="items", pages=1)
-    sent = answers[0]
+    return answer(_proxied(answers[0], envelope(backend, wanted, gathered, partial=False), room))
+
+
+def _proxied(sent: ProxyAnswer, listed: JsonObject, room: int) -> JsonObject:
+    """Return the facts of a proxied answer: `listed` where it is a list, its body where it is not, or both."""
     facts: JsonObject = {"status": sent.status, "correlation_id": sent.correlation_id}
-    if sent.page is not None:
-        return answer(envelope(backend, wanted, gathered, partial=False) | facts)
-    if sent.body is not None:
-        facts["body"] = _bounded(sent.body, backend.answer_characters)
-    return answer(facts)
+    if sent.page is not None and (sent.page.items or sent.body is None):
+        facts = listed | facts
+        room -= len(compact(listed["result"]))
+    elif sent.page is not None:
+        facts["next_cursor"] = listed["next_cursor"]
+    if sent.content_type is not None and (sent.page is None or sent.body is not None):
+        facts["body"], left_out = bounded(sent.body, max(room, _LEAST))
+        if left_out is not None:
+            facts["truncated"] = left_out
+    if sent.cut:
+        facts["truncated"] = " ".join(filter(None, (facts.get("truncated"), TOO_DEEP)))
+    if isinstance(sent.body, str) and sent.content_type is not None and not sent.content_type.endswith("json"):
+        facts["content_type"] = sent.content_type
+    return facts
 
 
 _USER_QUESTION = TypeAdapter(UserQuestion)
 _DEACTIVATED_QUESTION = TypeAdapter(DeactivatedQuestion)
 _PROXY_QUESTION = TypeAdapter(ProxyQuestion)
 _MOST_ITEMS = 5_000
+_AROUND = 1_600  # the cursor, the counts, and what is said about a cut
+_LEAST = 200
 
 
-def _parameter(value: object) -> str:
+def parameters(query: Mapping[str, Parameter | list[Parameter]] | None) -> dict[str, str | list[str]]:
+    """Return query parameters as the texts that are sent: true and false in small letters, a list as several."""
+    return {
+        name: [_text(item) for item in value] if isinstance(value, list) else _text(value)
+        for name, value in (query or {}).items()
+    }
+
+
+def _text(value: Parameter) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _identity(item: JsonObject, place: int) -> str:
     identity = item.get("id")
     return identity if isinstance(identity, str) else f"#{place}"
-
-
-def _bounded(body: Any, characters: int) -> Any:
-    if isinstance(body, str):
-        if len(body) > characters:
-            raise _too_large(len(body), characters)
-        return body
-    return fitted(body, characters) if isinstance(body, dict) else body
-
-
-def _too_large(size: int, characters: int) -> Refused:
-    return Refused(
-        f"The body has {size:,} characters, more than the {characters:,} of one answer.",
-        "Ask for a narrower path, or raise PINGONE_ANSWER_CHARACTERS.",
-        code="TOO_LARGE",
-    )
 
 
 _COVERAGE_SCHEMA: JsonObject = {
@@ -246,13 +261,15 @@ _USER_SCHEMA: JsonObject = {
     "properties": {"id": {"type": "string"}, "status": {"type": "string"}},
     "required": ["id", "status"],
 }
-_PROXY_SCHEMA: JsonObject = {
+PROXY_SCHEMA: JsonObject = {
     "type": "object",
     "properties": {
         "status": {"type": "integer"},
         "correlation_id": {"type": ["string", "null"]},
         "result": {"type": "array", "items": {"type": "object"}},
         "next_cursor": {"type": ["string", "null"]},
+        "content_type": {"type": "string"},
+        "truncated": {"type": "string"},
     },
     "required": ["status", "correlation_id"],
 }
@@ -264,5 +281,5 @@ def tools() -> list[Tool]:
         strict_tool(list_users, title="List and search users", output_schema=ENVELOPE_SCHEMA),
         strict_tool(get_user, title="Get one user", output_schema=_USER_SCHEMA),
         strict_tool(find_deactivated, title="Find deactivated users", output_schema=_DEACTIVATED_SCHEMA),
-        strict_tool(proxy_request, title="Read from the PingOne API", output_schema=_PROXY_SCHEMA),
+        strict_tool(proxy_request, title="Read from the PingOne API", output_schema=PROXY_SCHEMA),
     ]

@@ -8,10 +8,17 @@ from pydantic import TypeAdapter
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.rows import DEFAULT_FIELDS, fitted, plain
 from pingone_mcp.directory.text import clean
+from pingone_mcp.errors import NotFound
 from pingone_mcp.server.edge import App, AppContext, backend_of, backend_of_read, compact, lean, told_by_resource
 from pingone_mcp.server.groups import description
 
 _JSON = "application/json"
+_USE_OF_API = (
+    "Read pingone://api/{area} for the operations of an area. Call one with proxy_request: put ids in the place of the "
+    "parameters in braces, give filter, limit and the like as query, and go on with next_cursor. What is not listed may "
+    "exist as well. Refused: what lies outside the configured environments and populations, and writes unless the "
+    "person who runs this server allows them."
+)
 
 
 def add_resources(server: MCPServer[App]) -> None:
@@ -37,6 +44,45 @@ def add_resources(server: MCPServer[App]) -> None:
     async def directory() -> str:
         backend = await backend_of_read()
         return compact(clean(fitted(await description(backend), backend.answer_characters)))
+
+    @server.resource(
+        "pingone://filters",
+        name="filters",
+        title="What can be filtered",
+        description="Attributes and operators that `filter` of list_users takes, what it does not take, and examples.",
+        mime_type=_JSON,
+    )
+    @told_by_resource
+    async def filters() -> str:
+        return compact(clean((await backend_of_read()).directory.filterable()))
+
+    @server.resource(
+        "pingone://api",
+        name="api",
+        title="The PingOne API",
+        description="Areas of PingOne's own API with their number of operations, and how proxy_request calls them.",
+        mime_type=_JSON,
+    )
+    @told_by_resource
+    async def api() -> str:
+        areas = (await backend_of_read()).directory.operations()
+        return compact({"use": _USE_OF_API, "areas": {name: len(area) for name, area in areas.items()}})
+
+    @server.resource(
+        "pingone://api/{area}",
+        name="api_area",
+        title="One area of the PingOne API",
+        description="Every known operation of an area: method, path, media types that it takes and answers.",
+        mime_type=_JSON,
+    )
+    @told_by_resource
+    async def api_area(area: str, ctx: AppContext) -> str:
+        areas = (await backend_of(ctx)).directory.operations()
+        found = areas.get(area)
+        if found is None:
+            raise NotFound("There is no such area of the PingOne API.", "pingone://api lists them.", code="NOT_FOUND")
+        operations = [{name: value for name, value in plain(one).items() if name != "area"} for one in found]
+        return compact({"area": area, "operations": operations})
 
     @server.resource(
         "pingone://environments/{environment}/groups/{group}",

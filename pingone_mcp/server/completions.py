@@ -1,0 +1,51 @@
+"""Completion of the arguments of resource templates and prompts: what a client offers while a person types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mcp.server.context import ServerRequestContext
+from mcp.server.mcpserver import MCPServer
+from mcp.types import CompleteRequestParams, CompleteResult, Completion
+
+from pingone_mcp.directory.text import harmless
+from pingone_mcp.errors import Problem
+from pingone_mcp.server.edge import App, Backend
+
+# Arguments of prompts that name a thing by another word.
+_MEANT = {"person": "user"}
+_AT_MOST = 100  # MCP 2025-06-18, "Completion": values
+
+
+def add_completions(server: MCPServer[App]) -> None:
+    """Answer completion requests. Where there is nothing to offer, or nothing is configured yet, nothing is offered."""
+
+    async def complete(ctx: ServerRequestContext[App, Any], params: CompleteRequestParams) -> CompleteResult:
+        given = params.context.arguments if params.context is not None else None
+        typed = params.argument.value
+        try:
+            backend = await ctx.lifespan_context.backend()
+            found = await _candidates(backend, params.argument.name, typed, (given or {}).get("environment"))
+        except Problem:
+            found = ()
+        return CompleteResult(completion=completion(map(harmless, found), typed))
+
+    # The decorator `MCPServer.completion` gives a handler no context, and so no way to the directory.
+    server._lowlevel_server.add_request_handler("completion/complete", CompleteRequestParams, complete)  # noqa: SLF001
+
+
+async def _candidates(backend: Backend, argument: str, typed: str, environment: str | None) -> Iterable[str]:
+    """Return candidates for an argument; those of templates and prompts of one name mean the same."""
+    if argument == "area":
+        return backend.directory.operations()
+    wanted = _MEANT.get(argument, argument)
+    return await backend.directory.candidates(wanted, typed, environment=environment)
+
+
+def completion(candidates: Iterable[str], typed: str) -> Completion:
+    """Return the candidates that hold what was typed, those that begin with it first, in either case of letters."""
+    part = typed.casefold()
+    fitting = [candidate for candidate in candidates if part in candidate.casefold()]
+    fitting.sort(key=lambda candidate: not candidate.casefold().startswith(part))
+    return Completion(values=fitting[:_AT_MOST], total=len(fitting), has_more=len(fitting) > _AT_MOST)

@@ -1,0 +1,82 @@
+"""The server on stdin and stdout, for clients of both protocol eras and for those that try one before the other.
+
+The first request of a connection decides its era: `initialize` opens the sessions of 2024 and 2025, a request with the
+envelope of 2026-07-28 the stateless era. The SDK counts `server/discover` as such a request, but Claude Code and
+Copilot CLI only look around with it and then send `initialize` on the same pipe, which the SDK would refuse
+(anthropics/claude-code#96183, github/copilot-cli#4525). So each discover that leads is answered on a connection of its
+own, and the first other request decides.
+
+What Python can read of a line that the SDK cannot is served too: a byte order mark before it, half an emoji in it. The
+SDK would say nothing, and the client would wait.
+
+One non-public piece of the SDK, which is pinned to 2.3: `MCPServer._lowlevel_server`, whose public `run` serves one
+connection. There is no public way from an MCPServer to it. Without it the SDK serves stdio as it always does.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeAlias
+
+import anyio
+from anyio.abc import TaskGroup
+from mcp.server.lowlevel import Server
+from mcp.server.mcpserver import MCPServer
+from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
+from mcp.types import JSONRPCRequest, jsonrpc_message_adapter
+from pydantic import ValidationError
+
+_Frame: TypeAlias = SessionMessage | Exception
+"""A message, or what the SDK made of a line that is none."""
+
+
+async def serve_stdio(server: MCPServer[Any]) -> None:
+    """Serve one client until it closes stdin."""
+    connections: Server[Any] | None = getattr(server, "_lowlevel_server", None)
+    if connections is None:
+        await server.run_stdio_async()
+        return
+    send, receive = anyio.create_memory_object_stream[_Frame]()
+    async with stdio_server() as (stdin, stdout), anyio.create_task_group() as tasks:
+        tasks.start_soon(connections.run, receive, stdout, connections.create_initialization_options())
+        undecided = True
+        async with send:
+            async for line in stdin:
+                frame = _mended(line) if isinstance(line, ValidationError) else line
+                request = _request(frame)
+                if undecided and request == "server/discover":
+                    await stdout.send(await _answered_alone(connections, frame, tasks))
+                    continue
+                undecided = undecided and request is None
+                await send.send(frame)
+
+
+def _request(frame: _Frame) -> str | None:
+    """Return the method that a frame asks for; None when it is a notification, an answer or no message at all."""
+    if isinstance(frame, SessionMessage) and isinstance(frame.message, JSONRPCRequest):
+        return frame.message.method
+    return None
+
+
+def _mended(refusal: ValidationError) -> _Frame:
+    """Return the message in the line that was refused; the refusal when there is none."""
+    first = refusal.errors(include_url=False)[0]
+    if first["type"] != "json_invalid":
+        return refusal  # JSON, but no JSON-RPC
+    line = str(first["input"]).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+    try:
+        text = json.dumps(json.loads(line), ensure_ascii=False).encode(errors="replace")
+        return SessionMessage(jsonrpc_message_adapter.validate_json(text, by_name=False))
+    except (ValueError, RecursionError):
+        return refusal
+
+
+async def _answered_alone(connections: Server[Any], request: _Frame, tasks: TaskGroup) -> SessionMessage:
+    """Return the answer of a connection that serves this one request and ends."""
+    ask, asked = anyio.create_memory_object_stream[_Frame]()
+    tell, told = anyio.create_memory_object_stream[SessionMessage]()
+    tasks.start_soon(connections.run, asked, tell, connections.create_initialization_options())
+    async with ask, told:
+        await ask.send(request)
+        return await told.receive()

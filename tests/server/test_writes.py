@@ -1,0 +1,317 @@
+"""Writes fail closed: nothing leaves the process unless settings allow it and a person has confirmed it, once."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+import httpx
+import pytest
+from mcp import Client
+from mcp.client.session import ClientRequestContext
+from mcp.types import ElicitRequestParams, ElicitResult, ErrorData
+
+from pingone_mcp.server.journal import Journal
+from pingone_mcp.server.writes import WriteRules
+from tests.world import World, error_text, facts
+
+Answer = Literal["yes", "no", "decline", "cancel"]
+MODES = ("legacy", "auto")
+
+
+class Person:
+    """Who is asked, and what was asked."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+
+    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+        self.asked.append(params.message)
+        if self.answer in ("yes", "no"):
+            return ElicitResult(action="accept", content={"confirm": self.answer == "yes"})
+        return ElicitResult(action="decline" if self.answer == "decline" else "cancel")
+
+
+class Watching(httpx.AsyncBaseTransport):
+    """Note every request that is not a read, the token's aside."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self.inner = inner
+        self.writes: list[httpx.Request] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method not in ("GET", "HEAD") and not request.url.path.endswith("/as/token"):
+            self.writes.append(request)
+        return await self.inner.handle_async_request(request)
+
+
+class Scene:
+    """A user of the sandbox, and rules for changing it."""
+
+    def __init__(self, world: World, tmp_path: Path) -> None:
+        self.world = world
+        self.journal = tmp_path / "state" / "writes.jsonl"
+        self.watch: Watching | None = None
+        self.user = next(user for user in world.sandbox.users() if user["enabled"])
+        self.path = f"/environments/{world.sandbox.environment_id}/users/{self.user['id']}"
+
+    def rules(self, *, allow_production: bool = False) -> WriteRules:
+        return WriteRules(journal=Journal(self.journal), allow_production=allow_production)
+
+    def watching(self, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        self.watch = Watching(inner)
+        return self.watch
+
+    @property
+    def sent(self) -> list[httpx.Request]:
+        return self.watch.writes if self.watch else []
+
+    def recorded(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.journal.read_text().splitlines()] if self.journal.exists() else []
+
+    async def disable(self, client: Client) -> Any:
+        return await client.call_tool(
+            "proxy_request", {"method": "PUT", "path": f"{self.path}/enabled", "body": {"enabled": False}}
+        )
+
+    def is_enabled(self) -> bool:
+        user = self.world.sandbox.user(None, self.user["id"])
+        assert user is not None
+        return bool(user["enabled"])
+
+
+@pytest.fixture
+def scene(world: World, tmp_path: Path) -> Scene:
+    return Scene(world, tmp_path)
+
+
+async def test_without_the_setting_only_reads_are_offered(scene: Scene) -> None:
+    async with scene.world.client(wrap=scene.watching, answers=Person("yes")) as client:
+        tool = next(tool for tool in (await client.list_tools()).tools if tool.name == "proxy_request")
+        result = await scene.disable(client)
+    assert tool.input_schema["properties"]["method"]["enum"] == ["GET", "HEAD"]
+    assert tool.annotations is not None
+    assert tool.annotations.read_only_hint is True
+    assert result.is_error
+    assert scene.sent == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_confirmed_write_is_sent_once_and_recorded(scene: Scene, mode: str) -> None:
+    person = Person("yes")
+    async with scene.world.client(mode=mode, wrap=scene.watching, answers=person, writes=scene.rules()) as client:
+        tool = next(tool for tool in (await client.list_tools()).tools if tool.name == "proxy_request")
+        answer = facts(await scene.disable(client))
+    assert (answer["status"], answer["body"]["enabled"]) == (200, False)
+    assert not scene.is_enabled()
+    assert [request.method for request in scene.sent] == ["PUT"]
+    assert tool.annotations is not None
+    assert (tool.annotations.read_only_hint, tool.annotations.destructive_hint) == (False, True)
+    assert "confirmation" not in tool.input_schema["properties"]
+    (question,) = person.asked
+    for part in ("PUT", scene.path, "`Workforce` (SANDBOX)", '{"enabled":false}'):
+        assert part in question
+    sending, answered = scene.recorded()
+    assert (sending["event"], answered["event"], answered["status"]) == ("sending", "answered", 200)
+    assert sending["id"] == answered["id"]
+    assert sending["client"]["name"]
+    assert answered["correlation_id"] == answer["correlation_id"]
+    assert sending["body_members"] == ["enabled"]
+    assert stat.S_IMODE(scene.journal.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("answer", ["no", "decline", "cancel"])
+async def test_what_the_person_does_not_confirm_is_not_sent(scene: Scene, mode: str, answer: Answer) -> None:
+    async with scene.world.client(
+        mode=mode, wrap=scene.watching, answers=Person(answer), writes=scene.rules()
+    ) as client:
+        result = await scene.disable(client)
+    assert "nothing was sent" in error_text(result)
+    assert scene.sent == []
+    assert [event["event"] for event in scene.recorded()] == ["cancelled" if answer == "cancel" else "declined"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_client_that_cannot_ask_is_refused(scene: Scene, mode: str) -> None:
+    async with scene.world.client(mode=mode, wrap=scene.watching, writes=scene.rules()) as client:
+        result = await scene.disable(client)
+    assert "CANNOT_ASK" in error_text(result)
+    assert scene.sent == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_question_that_is_never_answered_sends_nothing(scene: Scene, mode: str) -> None:
+    asked = anyio.Event()
+
+    async def never(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+        asked.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with (
+        scene.world.client(mode=mode, wrap=scene.watching, answers=never, writes=scene.rules()) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(scene.disable, client)
+        with anyio.fail_after(10):
+            await asked.wait()
+        tasks.cancel_scope.cancel()
+    assert scene.sent == []
+    assert scene.is_enabled()
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_production_needs_its_own_setting(scene: Scene, mode: str) -> None:
+    production = next(e for e in scene.world.sandbox.company.environments if e.type == "PRODUCTION")
+    user = next(scene.world.sandbox.users(production.id))
+    arguments = {
+        "method": "PUT",
+        "path": f"/environments/{production.id}/users/{user['id']}/enabled",
+        "body": {"enabled": False},
+    }
+    person = Person("yes")
+    for allow in (False, True):
+        async with scene.world.client(
+            mode=mode,
+            wrap=scene.watching,
+            answers=person,
+            writes=scene.rules(allow_production=allow),
+            environments=(production.id,),
+        ) as client:
+            result = await client.call_tool("proxy_request", arguments)
+            assert result.is_error is not allow
+            assert len(scene.sent) == int(allow)
+            assert len(person.asked) == int(allow)
+
+
+async def test_an_environment_of_unknown_type_counts_as_production(scene: Scene) -> None:
+    class Unreadable(Watching):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith(f"/environments/{scene.world.sandbox.environment_id}"):
+                return httpx.Response(403, json={"code": "ACCESS_FAILED"}, request=request)
+            return await super().handle_async_request(request)
+
+    def wrap(inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        scene.watch = Unreadable(inner)
+        return scene.watch
+
+    async with scene.world.client(wrap=wrap, answers=Person("yes"), writes=scene.rules()) as client:
+        assert "PRODUCTION_WRITES_OFF" in error_text(await scene.disable(client))
+    assert scene.sent == []
+
+
+async def test_a_write_that_cannot_be_recorded_is_not_sent(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where the folder should be")
+    async with scene.world.client(wrap=scene.watching, answers=Person("yes"), writes=scene.rules()) as client:
+        assert "NO_AUDIT" in error_text(await scene.disable(client))
+    assert scene.sent == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/environments/{env}",
+        "/environments",
+        "/roles/x",
+        "/organizations/x",
+        "/environments/3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10/users/x",
+        "https://evil.example.net/v1/environments/{env}/users/x",
+        "/environments/{env}/../{env}/users/x",
+    ],
+)
+async def test_writes_that_lead_elsewhere_are_not_even_asked_about(scene: Scene, path: str) -> None:
+    person = Person("yes")
+    async with scene.world.client(wrap=scene.watching, answers=person, writes=scene.rules()) as client:
+        path = path.replace("{env}", scene.world.sandbox.environment_id)
+        result = await client.call_tool("proxy_request", {"method": "DELETE", "path": path})
+    assert result.is_error
+    assert person.asked == []
+    assert scene.sent == []
+
+
+@pytest.mark.parametrize("kind", ["dropped_connection", "server_error", "bad_gateway_html"])
+async def test_a_write_that_may_have_happened_is_not_repeated(scene: Scene, kind: Any) -> None:
+    scene.world.sandbox.faults.add(kind, method="PUT", times=None)
+    async with scene.world.client(wrap=scene.watching, answers=Person("yes"), writes=scene.rules()) as client:
+        result = await scene.disable(client)
+    assert result.is_error
+    assert len(scene.sent) == 1
+    assert [event["event"] for event in scene.recorded()] == ["sending", "failed"]
+
+
+async def test_a_write_that_was_refused_unprocessed_is_repeated(scene: Scene) -> None:
+    scene.world.sandbox.faults.add("rate_limited_seconds", method="PUT")
+    async with scene.world.client(wrap=scene.watching, answers=Person("yes"), writes=scene.rules()) as client:
+        facts(await scene.disable(client))
+    assert len(scene.sent) == 2
+    assert not scene.is_enabled()
+
+
+async def test_a_lock_is_sent_with_its_media_type(scene: Scene) -> None:
+    async with scene.world.client(wrap=scene.watching, answers=Person("yes"), writes=scene.rules()) as client:
+        locked = facts(
+            await client.call_tool(
+                "proxy_request",
+                {
+                    "method": "POST",
+                    "path": scene.path,
+                    "content_type": "application/vnd.pingidentity.account.lock+json",
+                    "body": {},
+                },
+            )
+        )
+        seen = facts(await client.call_tool("get_user", {"user": scene.user["id"]}))
+    assert locked["body"]["account"]["status"] == "LOCKED"
+    assert seen["status_reasons"] == ["locked"]
+    (request,) = scene.sent
+    assert request.headers["content-type"] == "application/vnd.pingidentity.account.lock+json"
+    assert request.headers["x-ping-external-transaction-id"]
+    assert request.headers["x-ping-external-session-id"]
+
+
+async def test_secrets_in_a_body_are_neither_shown_nor_recorded(scene: Scene) -> None:
+    person = Person("decline")
+    body = {"value": "hunter2hunter2", "password": {"value": "hunter2hunter2"}, "newPassword": "hunter2hunter2"}
+    async with scene.world.client(answers=person, writes=scene.rules()) as client:
+        await client.call_tool(
+            "proxy_request",
+            {
+                "method": "PUT",
+                "path": f"{scene.path}/password",
+                "content_type": "application/vnd.pingidentity.password.set+json",
+                "body": body,
+            },
+        )
+    assert "hunter2" not in person.asked[0]
+    assert "hunter2" not in scene.journal.read_text()
+
+
+async def test_reads_need_no_confirmation_where_writes_are_allowed(scene: Scene) -> None:
+    person = Person("yes")
+    async with scene.world.client(answers=person, writes=scene.rules()) as client:
+        answer = facts(await client.call_tool("proxy_request", {"path": scene.path}))
+        page = facts(
+            await client.call_tool("proxy_request", {"path": scene.path.rpartition("/")[0], "query": {"limit": 5}})
+        )
+    assert answer["body"]["id"] == scene.user["id"]
+    assert len(page["result"]) == 5
+    assert person.asked == []
+
+
+async def test_a_confirmation_is_good_for_one_request(scene: Scene) -> None:
+    """A client of the modern era that sends its answer twice has one write done."""
+    rules = scene.rules()
+    async with scene.world.client(wrap=scene.watching, answers=Person("yes"), writes=rules) as client:
+        facts(await scene.disable(client))
+        rules.pending.clear()
+        rules.ask("another question")
+        again = await scene.disable(client)
+    assert not again.is_error, "a request made anew is asked about anew"
+    assert len(scene.sent) == 2
+    assert rules.use("another question")
+    assert not rules.use("another question")
