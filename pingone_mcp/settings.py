@@ -170,7 +170,10 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        parts = tuple(part.strip() for part in value.split(",") if part.strip())
+        if not parts:  # a fence that was meant to be there must not be open
+            raise PydanticCustomError("ids", "holds no id")
+        return parts
 
     @field_validator("environments", "populations", mode="after")
     @classmethod
@@ -261,15 +264,22 @@ class Settings(BaseSettings):
 
     def audit_path(self) -> Path:
         """Name the file that records writes; it need not exist."""
-        return self.audit_file.expanduser() if self.audit_file is not None else _state_folder() / "writes.jsonl"
+        return _expanded(self.audit_file) if self.audit_file is not None else _state_folder() / "writes.jsonl"
 
     def cache_folder(self) -> Path:
         """Name the folder of the token cache; it need not exist."""
         if self.cache_dir is not None:
-            return self.cache_dir.expanduser()
+            return _expanded(self.cache_dir)
         from platformdirs import user_cache_path  # noqa: PLC0415 - start-up: only needed once something is cached
 
         return user_cache_path("pingone-mcp", appauthor=False)
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise Unconfigured(f"{path} begins with the home folder of a user who does not exist.") from None
 
 
 def _state_folder() -> Path:
@@ -300,12 +310,30 @@ def _base(text: str) -> str:
 
 
 def _proxy(url: str) -> str | None:
-    """Return the HTTP proxy that the environment (HTTPS_PROXY, NO_PROXY …) names for a URL."""
+    """Return the HTTP proxy that the environment (HTTPS_PROXY, NO_PROXY …) names for a URL.
+
+    Raises Unconfigured for one of another kind, without showing it: it may hold a password.
+    """
     parts = urlsplit(url)
     host = parts.hostname or ""
     if _is_loopback(host) or urllib.request.proxy_bypass(host):
         return None
-    return urllib.request.getproxies().get(parts.scheme)
+    found = urllib.request.getproxies().get(parts.scheme)
+    if not found:
+        return None
+    proxy = found if "://" in found else f"http://{found}"
+    try:
+        known = (
+            urlsplit(proxy).scheme in ("http", "https") and bool(urlsplit(proxy).hostname) and urlsplit(proxy).port != 0
+        )
+    except ValueError:
+        known = False
+    if not known:
+        raise Unconfigured(
+            f"The proxy that {parts.scheme.upper()}_PROXY names is not an http:// or https:// URL.",
+            "Write it like http://proxy.example.com:3128, or except PingOne's hosts with NO_PROXY.",
+        )
+    return proxy
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,17 +11,19 @@ import anyio
 
 from pingone_mcp.directory.cursor import LoopGuard, Mark
 from pingone_mcp.directory.models import JsonObject, Page
-from pingone_mcp.errors import Refused, UnexpectedAnswer
+from pingone_mcp.directory.rows import fitted
+from pingone_mcp.errors import Refused, UnexpectedAnswer, Unreachable, UpstreamProblem
 
 T = TypeVar("T")
 
-Stopped = Literal["limit", "size", "time"]
+Stopped = Literal["limit", "size", "time", "error"]
 _ANCHORS = 4
+_LEAST_ROOM = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How long an answer may get: rows, characters of compact JSON for the rows, seconds, pages of the provider.
+    """How long an answer may get: rows, characters of compact JSON in all, seconds, pages of the provider.
 
     At least one page is read and at least one row returned, so that every call gets further.
     """
@@ -43,27 +45,34 @@ class Progress:
 
 @dataclass(slots=True, kw_only=True)
 class Gathered:
-    """Rows, and the mark to go on from (None: that was all) with the reason why it stopped there."""
+    """Rows, and the mark to go on from (None: that was all) with the reason why it stopped there.
+
+    `problem` is set when it stopped for one; `gaps` are those that the provider told of the pages read.
+    """
 
     rows: list[JsonObject] = field(default_factory=list[JsonObject])
     next: Mark | None = None
     total: int | None = None
     stopped: Stopped | None = None
+    problem: UpstreamProblem | None = None
+    gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing(Generic[T]):
     """What a listing is made of: how to read a page at a position, and how its items become rows.
 
+    `around` is what an answer that goes on from a position needs beside its rows, in characters.
     `identify` tells items apart; it is given the item's place in its page too, for those that have no id.
     """
 
     read: Callable[[str | None], Awaitable[Page[T]]]
     row: Callable[[T], JsonObject]
     identify: Callable[[T, int], str]
+    around: Callable[[str], int] = lambda _: 0
 
 
-async def gather(
+async def gather(  # noqa: PLR0912 - one loop, which reads best in one piece
     listing: Listing[T],
     mark: Mark,
     budget: Budget,
@@ -73,26 +82,34 @@ async def gather(
 ) -> Gathered:
     """Read pages from `mark` on until they end or the budget does. `now` is monotonic, in seconds.
 
-    An id that comes twice is returned once. Raises UnexpectedAnswer when the pages run in a circle, and Refused
+    An id that comes twice is returned once. A page that fails behind others ends the answer, and its problem is told
+    with it; the next call begins there. Raises what the first page raises, Unreachable when that takes longer than the
+    budget, UnexpectedAnswer when the pages run in a circle, and Refused
     when a page has changed so much since `mark` was made that the place in it cannot be found again.
     """
     answer = Gathered()
-    room = budget.characters
     seen = set(mark.after)
     started = now()
-    pages = scanned = 0
+    used = pages = scanned = 0
     while True:
-        # The first page may take as long as its request does; each further one only what is left of the time.
-        patience = budget.seconds - (now() - started) if pages else None
-        with anyio.move_on_after(patience) as scope:
-            page = await listing.read(mark.position)
-        if scope.cancelled_caught:
+        try:
+            page = await _in_time(listing.read(mark.position), budget.seconds - (now() - started))
+        except UpstreamProblem as problem:
+            if not pages:
+                raise
+            answer.problem = problem
+            return _stop(answer, mark, "error")
+        if page is None:
+            if not pages:
+                raise too_slow(budget.seconds)
             return _stop(answer, mark, "time")
         pages += 1
         scanned += page.scanned
-        answer.total = page.total
+        answer.total, answer.gaps = page.total, page.gaps
         await report(Progress(pages=pages, scanned=scanned, about=page.about or page.total))
 
+        around = max(listing.around(page.at), listing.around(page.next or ""))
+        room = budget.characters - around - used
         items: dict[str, T] = {}  # an id that a page repeats would make the place behind it ambiguous
         for place, item in enumerate(page.items):
             items.setdefault(listing.identify(item, place), item)
@@ -101,14 +118,14 @@ async def gather(
         for index in range(start, len(ids)):
             if ids[index] in seen:
                 continue
-            row = listing.row(items[ids[index]])
-            size = len(json.dumps(row, ensure_ascii=False, separators=(",", ":"))) + 1
-            full = len(answer.rows) >= budget.limit
-            if full or (size > room and answer.rows):
-                return _stop(answer, _within(mark, page.at, ids, index), "limit" if full else "size")
+            if len(answer.rows) >= budget.limit:
+                return _stop(answer, _within(mark, page.at, ids, index), "limit")
+            row, size = _fitting(listing.row(items[ids[index]]), room, alone=not answer.rows)
+            if size > room and answer.rows:
+                return _stop(answer, _within(mark, page.at, ids, index), "size")
             seen.add(ids[index])
             answer.rows.append(row)
-            room -= size
+            room, used = room - size, used + size
         if page.next is None:
             if start > len(ids):
                 raise _lost()
@@ -116,12 +133,45 @@ async def gather(
         ahead = start - len(ids)
         after, taken = (mark.after, ahead) if ahead > 0 else ((), 0)
         mark = Mark(position=page.next, after=after, taken=taken, guard=_step(mark, page.at, page.next))
-        if len(answer.rows) >= budget.limit or pages == budget.pages:
-            return _stop(answer, mark, "limit")
-        if room <= 0:
-            return _stop(answer, mark, "size")
-        if now() - started >= budget.seconds:
-            return _stop(answer, mark, "time")
+        if why := _spent(budget, rows=len(answer.rows), pages=pages, room=room, seconds=now() - started):
+            return _stop(answer, mark, why)
+
+
+async def _in_time(reading: Awaitable[Page[T]], seconds: float) -> Page[T] | None:
+    """Return the page, or None when it takes longer."""
+    with anyio.move_on_after(seconds):
+        return await reading
+    return None
+
+
+def _fitting(row: JsonObject, room: int, *, alone: bool) -> tuple[JsonObject, int]:
+    """Return a row and its size; the only row of an answer is cut to what there is room for."""
+    size = _size(row)
+    if size <= room or not alone:
+        return row, size
+    cut = fitted(row, max(room, _LEAST_ROOM) - 1)
+    return cut, _size(cut)
+
+
+def _spent(budget: Budget, *, rows: int, pages: int, room: int, seconds: float) -> Stopped | None:
+    """Say which part of the budget is used up, if any is."""
+    if rows >= budget.limit or pages == budget.pages:
+        return "limit"
+    if room <= 0:
+        return "size"
+    return "time" if seconds >= budget.seconds else None
+
+
+def too_slow(seconds: float) -> Unreachable:
+    return Unreachable(
+        f"PingOne did not answer within the {seconds:g} s of one answer.",
+        "Try again; it may be limiting requests for a moment. PINGONE_ANSWER_SECONDS allows more time.",
+        code="TOO_SLOW",
+    )
+
+
+def _size(row: JsonObject) -> int:
+    return len(json.dumps(row, ensure_ascii=False, separators=(",", ":"))) + 1
 
 
 def _stop(answer: Gathered, mark: Mark, why: Stopped) -> Gathered:

@@ -262,6 +262,7 @@ class Page(Generic[T_co]):
     texts of the provider, and reading the page at `at` again asks for the same page.
     `scanned` counts what the provider read for this page, matching or not. `total` is the number of matches in
     the whole listing where it can be trusted; `about` is an estimate of all that is to be scanned, for progress.
+    `gaps` name what could not be read in the listing so far, in the provider's own words.
     """
 
     items: tuple[T_co, ...]
@@ -270,3 +271,4 @@ class Page(Generic[T_co]):
     scanned: int
     total: int | None = None
     about: int | None = None
+    gaps: tuple[str, ...] = ()

@@ -141,8 +141,13 @@ class Directory(Protocol):
         """Return one page of the users who cannot sign in any more, one reason after the other."""
         ...
 
-    def coverage(self, question: DeactivatedQuestion, read_to: str | None) -> dict[Reason, Coverage]:
-        """Say for each reason how it is found, and whether it is complete when all before `read_to` has been read."""
+    def coverage(
+        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[str, ...] = ()
+    ) -> dict[Reason, Coverage]:
+        """Say for each reason how it is found, and whether it is complete when all before `read_to` has been read.
+
+        `gaps` are those of the last page.
+        """
         ...
 
     async def groups(

@@ -68,16 +68,18 @@ def user_row(user: User, fields: tuple[str, ...]) -> JsonObject:
 
 
 def list_row(user: User, fields: tuple[str, ...]) -> JsonObject:
-    """Return a list row; among the default fields an email that repeats the username is left out."""
+    """Return a row of the default fields: an email that repeats the username is left out, no email at all is null."""
     row = user_row(user, fields)
-    if "email" in DEFAULT_FIELDS and set(fields) <= set(DEFAULT_FIELDS) and row.get("email") == row.get("username"):
+    if user.email is None and user.status != "deleted":
+        row["email"] = None
+    elif user.email == user.username:
         row.pop("email", None)
     return row
 
 
-def member_row(member: Member, fields: tuple[str, ...]) -> JsonObject:
-    """Return one member of a group, with `membership` direct or indirect."""
-    return list_row(member.user, fields) | {"membership": member.type}
+def member_row(member: Member, row: JsonObject) -> JsonObject:
+    """Return the row of one member of a group, with `membership` direct or indirect."""
+    return row | {"membership": member.type}
 
 
 def group_row(group: Group, *, several_organizations: bool) -> JsonObject:
@@ -131,9 +133,13 @@ def fitted(row: JsonObject, characters: int) -> JsonObject:
         named += _size({name: told[name]})
         if isinstance(value, list):
             first = _first(value, room() - _size(name) - 4)
-            told[name] = {"shown": len(first), "of": len(value)} if first else {"characters": _size(value)}
-            kept |= {name: first} if first else {}
-            size += _size({name: first}) - 1 if first else 0
+            if first:
+                kept[name] = first
+                size += _size({name: first}) - 1
+                named -= _size({name: told.pop(name)})
+            if 0 < len(first) < len(value):
+                told[name] = {"shown": len(first), "of": len(value)}
+                named += _size({name: told[name]})
     shown = {name: kept[name] for name in row if name in kept}
     return {**shown, "truncated": told if named <= characters // 4 else {"members": len(told)}}
 

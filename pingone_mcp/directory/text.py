@@ -13,6 +13,7 @@ _HIDDEN = re.compile(
     "\u2800\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+_DEEPEST = 80
 _SPACES = frozenset("\t\n\v\f\r\x85\u2028\u2029")
 _JOINERS = frozenset("\u200c\u200d")
 # Behind a sign these two choose between text and picture; anywhere else they would carry a message bit by bit.
@@ -46,15 +47,26 @@ def harmless(text: str, *, keep_lines: bool = False) -> str:
     return _HIDDEN.sub(replace, text)
 
 
-def clean(value: Any, *, keep_lines: bool = False) -> Any:
-    """Return JSON-like data with every string in it, names of members included, made harmless."""
+def clean(value: Any, *, levels: int = _DEEPEST) -> Any:
+    """Return JSON-like data with every string in it, names of members included, made harmless.
+
+    What lies deeper than `levels` is left out, and says so: clients and parsers give up on such depths.
+    """
     if isinstance(value, str):
-        return harmless(value, keep_lines=keep_lines)
+        return harmless(value)
+    if not isinstance(value, dict | list | tuple):
+        return value
+    if levels == 0:
+        return "[nested too deeply]"
     if isinstance(value, dict):
-        return {harmless(str(key)): clean(member, keep_lines=keep_lines) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [clean(item, keep_lines=keep_lines) for item in value]
-    return value
+        cleaned: dict[str, Any] = {}
+        for key, member in value.items():
+            name = harmless(str(key))
+            while name in cleaned:  # two names that differ in hidden characters alone stay two
+                name += "_"
+            cleaned[name] = clean(member, levels=levels - 1)
+        return cleaned
+    return [clean(item, levels=levels - 1) for item in value]
 
 
 def _shapes(text: str, index: int) -> bool:

@@ -47,7 +47,7 @@ def json_object(response: httpx.Response) -> JsonObject:
     if not response.is_success:
         raise problem(response)
     try:
-        body = json.loads(response.content)
+        body = json.loads(response.content, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise _unreadable(response) from None
     if not isinstance(body, dict):
@@ -70,7 +70,9 @@ def problem(response: httpx.Response) -> UpstreamProblem:
             **known,
         )
     if status == 403:
-        return NotPermitted("PingOne refused this (403).", _role_advice(path, details), **known)
+        place = re.search(r"/environments/([0-9a-fA-F-]{36})", path)
+        where = f" in environment {place.group(1)}" if place else ""
+        return NotPermitted(f"PingOne refused this (403){where}.", _role_advice(path, details), **known)
     if status == 404:
         return NotFound("PingOne has no such resource (404).", "Check the id and the environment.", **known)
     if status == 429:
@@ -146,6 +148,11 @@ def _role_advice(path: str, details: list[str]) -> str:
         "some minutes to work. PingOne also answers so when the environment does not exist: check "
         "PINGONE_ENVIRONMENT_ID, PINGONE_ENVIRONMENTS and PINGONE_REGION."
     )
+
+
+def _no_constant(name: str) -> None:
+    """NaN and Infinity are no JSON (RFC 8259 §6), whatever Python's parser thinks of them."""
+    raise ValueError(name)
 
 
 def _unreadable(response: httpx.Response) -> UnexpectedAnswer:

@@ -13,7 +13,7 @@ import httpx
 from pingone_mcp import __version__
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import UnexpectedAnswer
-from pingone_mcp.pingone.answers import correlation_id, json_object, problem
+from pingone_mcp.pingone.answers import json_object
 from pingone_mcp.pingone.auth import ClientCredentials
 from pingone_mcp.pingone.fence import Fence
 from pingone_mcp.pingone.transport import Clock, PatientTransport
@@ -70,9 +70,9 @@ class Client:
         """Make sure that there is a token. Raises UpstreamProblem when the credentials are not accepted."""
         await self._credentials.token()
 
-    async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> JsonObject:
+    async def get(self, path: str) -> JsonObject:
         """Return the JSON object at a path below the API base. Raises UpstreamProblem."""
-        return json_object(await self.send("GET", self.connection.api_base + path + _query(params)))
+        return json_object(await self.send("GET", self.connection.api_base + path))
 
     async def page(self, path: str, key: str, *, environment: str | None) -> HalPage:
         """Return the page at a path (or followed link) below the API base, its items under `_embedded.{key}`.
@@ -80,20 +80,22 @@ class Client:
         Raises UnexpectedAnswer for a body that is no such page, and for a `next` link that leads elsewhere.
         """
         body = await self.get(path)
-        found = collection(body)
-        if found is None or found[0] != key:
+        embedded = body.get("_embedded")
+        items = embedded.get(key) if isinstance(embedded, dict) else None
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise UnexpectedAnswer(
                 f"PingOne's answer is not the list of {key} that it should be.",
                 "Check PINGONE_API_URL and any proxy in between, then try again.",
                 code="UNREADABLE_ANSWER",
             )
-        return self.hal_page(body, found[1], environment=environment)
+        return self.hal_page(body, items, environment=environment)
 
     def hal_page(self, body: JsonObject, items: list[JsonObject], *, environment: str | None) -> HalPage:
         """Return the page that a body states, its `next` link checked."""
         links = body.get("_links")
         following = links.get("next") if isinstance(links, dict) else None
-        href = following.get("href") if isinstance(following, dict) else following
+        # A `next` of another shape goes to the fence as it is, and is refused there: an end must not be made up.
+        href = following.get("href", following) if isinstance(following, dict) else following
         return HalPage(
             items=tuple(items),
             next=None if href is None else self.fence.link(href, environment),
@@ -160,7 +162,4 @@ def _query(params: Mapping[str, str | int | list[str]] | None) -> str:
 
 
 def _whole_number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-__all__ = ["Client", "HalPage", "collection", "correlation_id", "path_with", "problem"]
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12 else None

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from pingone_mcp.directory.models import Deactivated, Event, Page, User
 from pingone_mcp.directory.provider import Coverage, DeactivatedQuestion, Reason
-from pingone_mcp.errors import NotPermitted
+from pingone_mcp.errors import NotPermitted, Refused
 from pingone_mcp.pingone import filters, wire
-from pingone_mcp.pingone.client import path_with
+from pingone_mcp.pingone.client import HalPage, path_with
 from pingone_mcp.pingone.filters import Filter, all_of, eq
-from pingone_mcp.pingone.parts import Part, Source, find, following, position, trusted_total
+from pingone_mcp.pingone.parts import Part, Source, find, following, gaps_at, position, trusted_total
 from pingone_mcp.pingone.served import Served, each
 
 AUDIT_WINDOW = timedelta(days=14)  # "Audit activities": older ones are not answered
@@ -21,6 +20,13 @@ AUDIT_WINDOW = timedelta(days=14)  # "Audit activities": older ones are not answ
 _AUDIT_MARGIN = timedelta(minutes=1)
 _CLOCK_SKEW = timedelta(minutes=10)
 _WHO_DISABLED_PAGES = 3
+_LOCKED_PAGE = 25
+_NO_AUDIT, _UNATTRIBUTED = "audit", "unattributed"
+_GAPS = {
+    _NO_AUDIT: "The audit events could not be read (403): give the worker application a role with the permission "
+    "audit_reporting:read:activity, such as Configuration Read Only.",
+    _UNATTRIBUTED: "Some events do not say which user or population they are about, so they were left out.",
+}
 
 _ACTIONS: dict[Source, str] = {"locked events": "USER.LOCKED", "removed events": "USER.DELETED"}
 
@@ -34,38 +40,61 @@ class DeactivatedUsers:
     async def page(
         self, question: DeactivatedQuestion, at: str | None = None, *, page_size: int | None = None
     ) -> Page[Deactivated]:
+        if question.since is not None and question.since > self._now():
+            raise Refused("`since` lies in the future.", "Give a time that has passed.", code="FUTURE_TIME")
         parts = await self._parts(question)
         part, link = find(parts, at)
+        gaps = gaps_at(at)
         if part.source == "users":
             path = link or self._served.users_path(part, part.page_size(page_size, self._served.connection.page_size))
             hal = await self._served.page(path, "users", part, followed=link is not None)
-            found = await self._annotated(
-                part, question, await self._served.users(part.environment, hal, remote_data=False)
-            )
+            users = await self._served.users(part.environment, hal, remote_data=False)
+            found = await self._annotated(part, question, users)
         else:
-            path = link or self._activities_path(part.environment, _ACTIONS[part.source], question.since)
-            hal = await self._served.page(path, "activities", part, followed=link is not None)
+            # Each user who was locked is read again: small pages keep an answer within its time.
+            size = _LOCKED_PAGE if part.source == "locked events" else self._served.connection.page_size
+            path = link or self._activities_path(part.environment, _ACTIONS[part.source], question.since, size)
+            try:
+                hal = await self._served.page(path, "activities", part, followed=link is not None)
+            except NotPermitted:
+                if len(question.reasons) == 1:
+                    raise
+                hal = HalPage(items=(), next=None, count=None, size=0)
+                gaps = (*gaps, f"{part.label} {_NO_AUDIT}")
+            events = [wire.event(raw) for raw in hal.items]
             read = self._removed if part.source == "removed events" else self._still_locked
-            found = await read(part, question, [wire.event(raw) for raw in hal.items])
+            found = await read(part, question, events)
+            limited = question.population is not None or bool(self._served.connection.populations)
+            if any(not event.subject_id or (limited and not event.subject_workspace_id) for event in events):
+                gaps = (*gaps, f"{part.label} {_UNATTRIBUTED}")
+        gaps = tuple(dict.fromkeys(gaps))
         whole = len(parts) == 1 and part.source == "users" and part.keep is None
         return Page(
             items=tuple(item for item in found if part.keep is None or part.keep(item.user)),
-            at=position(part, path),
-            next=following(parts, part, hal.next),
+            at=position(part, path, gaps_at(at)),
+            next=following(parts, part, hal.next, gaps),
             scanned=len(hal.items),
             total=trusted_total(part, link, hal) if whole else None,
             about=hal.count if len(parts) == 1 else None,
+            gaps=gaps,
         )
 
-    def coverage(self, question: DeactivatedQuestion, read_to: str | None) -> dict[Reason, Coverage]:
+    def coverage(
+        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[str, ...] = ()
+    ) -> dict[Reason, Coverage]:
         order = _reasons(question)
         current = json.loads(read_to)[0].split(" ")[0] if read_to is not None else None
         done = order.index(current) if current in order else len(order)
-        told = {reason: _how(reason, question.since, self._now()) for reason in order}
-        return {
-            reason: dataclasses.replace(how, complete=how.complete and index < done)
-            for index, (reason, how) in enumerate(told.items())
-        }
+        told: dict[Reason, Coverage] = {}
+        for index, reason in enumerate(order):
+            how = _how(reason, question.since, self._now())
+            missing = [note for gap, note in _GAPS.items() if f"{reason} {gap}" in gaps]
+            told[reason] = Coverage(
+                how=how.how,
+                complete=how.complete and index < done and not missing,
+                note=" ".join(filter(None, (*missing, how.note))) or None,
+            )
+        return told
 
     async def _parts(self, question: DeactivatedQuestion) -> list[Part]:
         async def parts_of(environment: str) -> list[Part]:
@@ -80,16 +109,14 @@ class DeactivatedUsers:
         parts = await self._served.in_each(await self._served.environment_ids(question.environment), parts_of)
         return sorted(parts, key=lambda part: [str(reason) for reason in order].index(part.label))
 
-    def _activities_path(self, environment: str, action: str, since: datetime | None) -> str:
+    def _activities_path(self, environment: str, action: str, since: datetime | None, size: int) -> str:
         """Return the path of one kind of events, newest first; a range is obligatory (PingOne, "Audit activities")."""
         now = self._now()
         start = max(since or now - AUDIT_WINDOW, now - AUDIT_WINDOW + _AUDIT_MARGIN)
         until = now + _CLOCK_SKEW
-        wanted = all_of((filters.ge("recordedAt", start), filters.le("recordedAt", until), eq("action.type", action)))
-        return path_with(
-            f"/environments/{environment}/activities",
-            {"limit": self._served.connection.page_size, "filter": str(wanted)},
-        )
+        kind = eq("action.type", action)
+        wanted = all_of((filters.ge("recordedAt", start), filters.le("recordedAt", until), kind))
+        return path_with(f"/environments/{environment}/activities", {"limit": size, "filter": str(wanted)})
 
     async def _removed(self, part: Part, question: DeactivatedQuestion, events: list[Event]) -> list[Deactivated]:
         environments = await self._served.names.environment_names() if self._served.several_environments() else {}
@@ -121,7 +148,9 @@ class DeactivatedUsers:
                 return None
             user = self._served.unify(raw, environments, populations)
             inside = wanted is None or any(place.id in wanted for place in user.workspaces)
-            return Deactivated(user=user, at=event.at, by=event.actor) if inside else None
+            # An older lock than the one in force is no news, and would bring the user twice.
+            newest = user.locked_at is None or event.at >= user.locked_at - _CLOCK_SKEW
+            return Deactivated(user=user, at=event.at, by=event.actor) if inside and newest else None
 
         return [found for found in await each(still, newest.values()) if found is not None]
 
@@ -146,7 +175,7 @@ class DeactivatedUsers:
     async def _who_disabled(self, environment: str, since: datetime | None) -> dict[str, Event]:
         """Return the newest event per user that changed `enabled`; PingOne says so only in its text."""
         newest: dict[str, Event] = {}
-        path: str | None = self._activities_path(environment, "USER.UPDATED", since)
+        path: str | None = self._activities_path(environment, "USER.UPDATED", since, self._served.connection.page_size)
         try:
             for _ in range(_WHO_DISABLED_PAGES):
                 if path is None:
@@ -239,5 +268,7 @@ def _how(reason: Reason, since: datetime | None, now: datetime) -> Coverage:
     return Coverage(
         how="USER.DELETED audit events",
         complete=reaches,
-        note=None if reaches else "PingOne's audit reaches back 14 days; who was removed earlier cannot be seen here.",
+        note="Events of the last minutes may not have arrived yet."
+        if reaches
+        else "PingOne's audit reaches back 14 days; who was removed earlier cannot be seen here.",
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from pingone_mcp.directory.models import Description, Organization, OrganizationSummary, Workspace
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted
 from pingone_mcp.pingone.client import path_with
-from pingone_mcp.pingone.filters import all_of, eq, ge, le
+from pingone_mcp.pingone.filters import Filter, all_of, eq, ge, le
 from pingone_mcp.pingone.names import KEPT_SECONDS
 from pingone_mcp.pingone.served import Served, each
 
@@ -36,20 +37,30 @@ async def _summary(served: Served, place: Organization) -> OrganizationSummary:
     root = f"/environments/{place.id}"
     now = datetime.fromtimestamp(served.clock.wall(), UTC)
     lately = all_of((ge("recordedAt", now - timedelta(hours=1)), le("recordedAt", now)))
-    (inside, *_) = await served.population_filters(place.id, None)
-    disabled = all_of((eq("enabled", value=False), inside))
-    users = await _count(served, path_with(f"{root}/users", {"limit": 1, "filter": str(inside) if inside else None}))
+    inside = await served.population_filters(place.id, None)
+    users = await _users(served, root, inside)
+    disabled = await _users(served, root, [all_of((eq("enabled", value=False), one)) for one in inside])
     groups = await _count(served, f"{root}/groups?limit=1")
     audit = await _count(served, path_with(f"{root}/activities", {"limit": 1, "filter": str(lately)}))
     workspaces = await _workspaces(served, place.id)
     return OrganizationSummary(
         organization=place,
         user_count=users[1],
-        disabled_count=(await _count(served, path_with(f"{root}/users", {"limit": 1, "filter": str(disabled)})))[1],
-        group_count=groups[1],
+        disabled_count=disabled[1],
+        group_count=None if served.connection.populations else groups[1],
         workspaces=workspaces or (),
         may_read={"users": users[0], "groups": groups[0], "populations": workspaces is not None, "audit": audit[0]},
     )
+
+
+async def _users(served: Served, root: str, filters: Sequence[Filter | None]) -> tuple[bool, int | None]:
+    """Return whether users may be read, and how many there are under all of the filters."""
+    found = [
+        await _count(served, path_with(f"{root}/users", {"limit": 1, "filter": str(one) if one else None}))
+        for one in filters
+    ]
+    counts = [count for _, count in found if count is not None]
+    return all(readable for readable, _ in found), sum(counts) if len(counts) == len(found) else None
 
 
 async def _count(served: Served, path: str) -> tuple[bool, int | None]:

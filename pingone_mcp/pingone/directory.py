@@ -69,8 +69,10 @@ class PingOneDirectory:
     ) -> Page[Deactivated]:
         return await self._deactivated.page(question, at, page_size=page_size)
 
-    def coverage(self, question: DeactivatedQuestion, read_to: str | None) -> dict[Reason, Coverage]:
-        return self._deactivated.coverage(question, read_to)
+    def coverage(
+        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[str, ...] = ()
+    ) -> dict[Reason, Coverage]:
+        return self._deactivated.coverage(question, read_to, gaps)
 
     async def groups(
         self, question: GroupQuestion, at: str | None = None, *, page_size: int | None = None

@@ -35,6 +35,7 @@ TOP_LEVEL = frozenset(
         "/organizations/{organizationID}/capabilities",
         "/organizations/{organizationID}/licenses",
         "/organizations/{organizationID}/licenses/{licenseID}",
+        "/organizations/{organizationID}/licenses/{licenseID}/name",
         "/organizations/{organizationID}/licenses/{licenseID}/metrics/activeIdentityCounts",
     }
 )
@@ -101,7 +102,7 @@ class Fence:
     def _check_top_level(self, segments: list[str]) -> None:
         """Let through what is known, written down above, and says nothing beyond the configured populations."""
         known = catalogue.match("GET", segments)
-        if known is None or known.path not in TOP_LEVEL:
+        if known is None or known.path not in TOP_LEVEL or not _names_ids(known.path, segments):
             raise _refuse(
                 "Outside environments this server reaches /roles and /organizations/{id} only.",
                 "/environments/{id}/users",
@@ -159,6 +160,11 @@ class Fence:
                 "Configured: " + ", ".join(self.populations) + ". PINGONE_POPULATIONS widens this.",
                 code="OUTSIDE_CONFIGURATION",
             )
+
+
+def _names_ids(template: str, segments: list[str]) -> bool:
+    parts = template.strip("/").split("/")
+    return all(_ID.fullmatch(segment) for part, segment in zip(parts, segments, strict=True) if part.startswith("{"))
 
 
 def _segments(path: str) -> list[str]:

@@ -46,6 +46,7 @@ class Groups:
     async def _parts(self, question: GroupQuestion) -> list[Part]:
         """PingOne filters groups by whole names only; a part of a name is looked for here."""
         words = (question.query or "").casefold().split()
+        allowed = self._served.connection.populations
 
         async def parts_of(environment: str) -> list[Part]:
             names = self._served.names
@@ -57,13 +58,20 @@ class Groups:
                     environment=environment,
                     source="groups",
                     filter=inside,
-                    keep=(lambda group: _is_named(group, words)) if words else None,
+                    keep=(lambda group: _is_named(group, words) and self._serves(group)) if words or allowed else None,
                 )
             ]
 
         return await self._served.in_each(await self._served.environment_ids(question.environment), parts_of)
 
+    def _serves(self, group: Group) -> bool:
+        """Say whether a group may be shown: one of the environment as a whole may, though its members may not."""
+        allowed = self._served.connection.populations
+        return not allowed or group.workspace is None or group.workspace.id in allowed
+
     async def _placed(self, group: Group) -> Group:
+        if self._served.connection.populations and group.workspace is None:
+            group = dataclasses.replace(group, member_count=None, group_count=None)
         if not self._served.several_environments():
             return group
         names = await self._served.names.environment_names()
@@ -79,6 +87,8 @@ class Groups:
             parents = tuple([wire.membership(raw) async for raw in self._served.all(path, "groupMemberships", place)])
         except NotPermitted:
             parents = None
+        if self._served.connection.populations and group.workspace is None:  # the counts would go beyond them
+            group = dataclasses.replace(group, member_count=None, group_count=None, total_member_count=None)
         return dataclasses.replace(group, organization=Named(id=place, name=names.get(place)), parents=parents)
 
     # Members

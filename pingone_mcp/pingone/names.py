@@ -10,7 +10,7 @@ import anyio
 
 from pingone_mcp.directory.models import Group, Organization, Role, Workspace
 from pingone_mcp.directory.text import harmless
-from pingone_mcp.errors import NotFound, NotPermitted, Refused
+from pingone_mcp.errors import NotFound, NotPermitted, Refused, UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import Client, path_with
 from pingone_mcp.pingone.filters import eq
@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 KEPT_SECONDS = 300.0
 _LOOKUP_PAGE = 1000
+_LABEL_SECONDS = 3.0
+_WITHOUT_LABELS_SECONDS = 30.0
 
 
 class Names:
@@ -52,20 +54,32 @@ class Names:
         )
 
     async def population_names(self, environment: str) -> dict[str, str | None]:
-        """Return names by id; empty where the credentials may not read populations."""
-        try:
-            return {place.id: place.name for place in await self.populations(environment)}
-        except NotPermitted:
-            return {}
+        """Return names by id; empty where they cannot be read."""
+        return await self._labels(f"population names {environment}", lambda: self.populations(environment))
 
     async def role_names(self) -> dict[str, str | None]:
         async def read() -> tuple[Role, ...]:
             return await self._read_all("/roles", "roles", None, wire.role)
 
-        try:
-            return {role.id: role.name for role in await self.keep("roles", read)}
-        except NotPermitted:
+        return await self._labels("role names", lambda: self.keep("roles", read))
+
+    async def _labels(
+        self, key: str, read: Callable[[], Awaitable[tuple[Role, ...] | tuple[Workspace, ...]]]
+    ) -> dict[str, str | None]:
+        """Return names by id. Names are labels: an answer does without them when they cannot be had soon."""
+
+        async def attempt() -> dict[str, str | None]:
+            with anyio.move_on_after(_LABEL_SECONDS):
+                try:
+                    return {thing.id: thing.name for thing in await read()}
+                except UpstreamProblem:
+                    pass
             return {}
+
+        found = await self.keep(key, attempt)
+        if not found:
+            self._expire(key, after=_WITHOUT_LABELS_SECONDS)
+        return found
 
     async def find_environment(self, reference: str) -> str:
         """Return the id of the environment that an id or a name means. Raises Refused."""
@@ -103,11 +117,14 @@ class Names:
             return wire.group(await self._client.get(path), populations=await self.population_names(environment))
 
         try:
-            return await self.keep(path, read)
+            group = await self.keep(path, read)
         except NotFound:
             raise Refused(
                 "There is no group of this id.", "`list_groups` shows the groups.", code="UNKNOWN_NAME"
             ) from None
+        if group.workspace is not None:
+            self._client.fence.check_population(group.workspace.id)
+        return group
 
     async def _read_environments(self) -> tuple[Organization, ...]:
         configured = self._client.connection.environments
@@ -147,6 +164,10 @@ class Names:
             self._forget_old()
             self._kept[key] = (self._clock.monotonic(), value)
             return value
+
+    def _expire(self, key: str, *, after: float) -> None:
+        at, value = self._kept[key]
+        self._kept[key] = (min(at, self._clock.monotonic() - KEPT_SECONDS + after), value)
 
     def _forget_old(self) -> None:
         now = self._clock.monotonic()

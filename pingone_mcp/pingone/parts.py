@@ -47,7 +47,7 @@ def find(parts: list[Part], at: str | None) -> tuple[Part, str | None]:
     """Return the part and the link that a position names; the first part when there is none yet."""
     if at is None:
         return parts[0], None
-    name, link = json.loads(at)
+    name, link, *_ = json.loads(at)
     for part in parts:
         if part.name == name:
             return part, link
@@ -58,15 +58,20 @@ def find(parts: list[Part], at: str | None) -> tuple[Part, str | None]:
     )
 
 
-def position(part: Part, link: str | None) -> str:
-    return json.dumps([part.name, link], separators=(",", ":"))
+def gaps_at(at: str | None) -> tuple[str, ...]:
+    """Return the gaps that a position carries: what could not be read before it."""
+    return tuple(json.loads(at)[2:]) if at is not None else ()
 
 
-def following(parts: list[Part], part: Part, link: str | None) -> str | None:
+def position(part: Part, link: str | None, gaps: tuple[str, ...] = ()) -> str:
+    return json.dumps([part.name, link, *gaps], separators=(",", ":"))
+
+
+def following(parts: list[Part], part: Part, link: str | None, gaps: tuple[str, ...] = ()) -> str | None:
     if link is not None:
-        return position(part, link)
+        return position(part, link, gaps)
     index = parts.index(part) + 1
-    return position(parts[index], None) if index < len(parts) else None
+    return position(parts[index], None, gaps) if index < len(parts) else None
 
 
 def trusted_total(part: Part, link: str | None, page: HalPage) -> int | None:

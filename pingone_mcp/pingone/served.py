@@ -97,9 +97,10 @@ class Served:
             return frozenset((await self.names.find_population(environment, reference),))
         return frozenset(self.connection.populations) or None
 
-    def serves(self, user: User) -> bool:
+    def serves_raw(self, raw: JsonObject) -> bool:
+        """Say whether a user as PingOne tells it is in a population that is served."""
         allowed = self.connection.populations
-        return not allowed or any(place.id in allowed for place in user.workspaces)
+        return not allowed or any(place.id in allowed for place in self.unify(raw, {}, {}).workspaces)
 
     async def page(self, path: str, key: str, part: Part, *, followed: bool) -> HalPage:
         try:

@@ -22,6 +22,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 ATTEMPTS = 8
 FIRST_WAIT = 0.5
 LONGEST_BACKOFF = 20.0
+LONGEST_PAUSE = 120.0
 # Answered before anything was done, so that even a write may be sent again (RFC 6585 §4, RFC 9110 §15.6.4).
 NOT_PROCESSED = frozenset({429, 503})
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
@@ -104,7 +105,8 @@ class Pause:
         return max(0.0, self._until - self._clock.monotonic())
 
     def hold(self, seconds: float) -> None:
-        self._until = max(self._until, self._clock.monotonic() + seconds)
+        """Pause for so long, but not longer than `LONGEST_PAUSE`: one wrong header must not silence the process."""
+        self._until = max(self._until, self._clock.monotonic() + min(seconds, LONGEST_PAUSE))
 
     async def wait(self) -> None:
         """Wait as long as the pause lasts by now; it may have grown meanwhile."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, User
 from pingone_mcp.directory.provider import Include, UserQuestion
-from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused
+from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused, RequestRefused
 from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.filters import Filter, all_of, any_of, eq
@@ -15,6 +15,7 @@ from pingone_mcp.pingone.parts import Part, find, following, position, trusted_t
 from pingone_mcp.pingone.served import Served, each
 
 _INCLUDE_PAGE = 25
+_LONGEST_REFERENCE = 256
 
 
 class Users:
@@ -87,7 +88,6 @@ class Users:
         found = self._served.unify(
             raw, names, await self._served.names.population_names(place), remote_data=remote_data
         )
-        self._check_population(found)
         (full,) = await self._with(("groups", "roles"), place, (found,))
         if full.manager is None:
             return full
@@ -99,6 +99,7 @@ class Users:
         for environment in environments:
             raw = await self._served.user_by_id(environment, reference)
             found.extend([(environment, raw)] if raw else await self._users_by_name(environment, reference))
+        found = [item for item in found if self._served.serves_raw(item[1])]
         exact = [item for item in found if _is_called(item[1], reference)]
         found = exact if len(exact) == 1 else found
         if len(found) == 1:
@@ -119,23 +120,15 @@ class Users:
             (environment, raw) for raw in (await self._served.client.page(path, "users", environment=environment)).items
         ]
 
-    def _check_population(self, user: User) -> None:
-        if not self._served.serves(user):
-            raise Refused(
-                "This user's population is outside the configured ones.",
-                "PINGONE_POPULATIONS widens this.",
-                code="OUTSIDE_CONFIGURATION",
-            )
-
     async def _manager(self, environment: str, manager: Manager) -> Manager:
         """Return the manager with id and names where the reference leads to exactly one user."""
+        if len(manager.reference) > _LONGEST_REFERENCE:
+            return manager
         try:
             _, raw = await self._find_user(manager.reference, (environment,))
-        except (NotFound, Refused):
+        except (NotFound, RequestRefused, FilterRefused, Refused):
             return manager
         user = self._served.unify(raw, {}, {})
-        if not self._served.serves(user):
-            return manager
         return Manager(
             reference=manager.reference, id=user.id, username=user.username, email=user.email, name=user.name
         )
@@ -159,12 +152,12 @@ class Users:
                 groups = tuple(
                     [wire.membership(raw) async for raw in self._served.all(path, "groupMemberships", environment)]
                 )
-            except NotPermitted:
+            except (NotPermitted, NotFound):  # not found: the user went while we looked
                 unreadable.append("groups")
         if "roles" in include:
             try:
                 roles = await self._role_assignments(f"{root}/roleAssignments", environment)
-            except NotPermitted:
+            except (NotPermitted, NotFound):
                 unreadable.append("roles")
         return dataclasses.replace(user, groups=groups, roles=roles, unreadable=tuple(unreadable))
 

@@ -82,8 +82,8 @@ def user(
         emails=() if email is None else (Email(email=email, type="work", is_primary=True),),
         phones=_phones(get("primaryPhone"), get("mobilePhone")),
         title=_text(get("title")),
-        department=_text(custom.get(attributes.get("department", ""))),
-        manager=_manager(custom.get(attributes.get("manager", ""))),
+        department=_text(get(attributes.get("department", ""))),
+        manager=_manager(get(attributes.get("manager", ""))),
         type=_text(get("type")),
         status=status,
         status_reasons=reasons,
@@ -118,8 +118,8 @@ def status_of(source: StatusSource) -> tuple[str, tuple[StatusReason, ...]]:
             return "active", ()
         if lifecycle == "VERIFICATION_REQUIRED":
             return "invited", ("verification_required",)
-        return lifecycle, ()
-    return account or "unknown", ()
+        return lifecycle or "unknown", ()
+    return account or lifecycle or "unknown", ()
 
 
 def group(raw: JsonObject, *, populations: Mapping[str, str | None] | None = None, remote_data: bool = False) -> Group:
@@ -203,9 +203,10 @@ def role_assignment(
 
 
 def event(raw: JsonObject) -> Event:
-    """Return an audit event about its first resource."""
+    """Return an audit event about its first user; one that names no user has no subject."""
     resources = raw.get("resources")
-    subject = _object(resources[0]) if isinstance(resources, list) and resources else _EMPTY
+    named = [_object(one) for one in resources] if isinstance(resources, list) else []
+    subject = next((one for one in named if one.get("type") == "USER"), _EMPTY)
     actors = _object(raw.get("actors"))
     actor = _object(actors.get("user")) or _object(actors.get("client"))
     at = _time(raw.get("recordedAt")) or _time(raw.get("createdAt"))

@@ -6,10 +6,12 @@ of the directory made harmless, budgets, cursors and progress.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -19,6 +21,7 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     INVALID_PARAMS,
@@ -31,7 +34,7 @@ from mcp.types import (
 from pydantic import AnyUrl, ValidationError
 
 from pingone_mcp.directory.cursor import CursorSeal, Mark, same_question
-from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, gather
+from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, gather, too_slow
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.directory.text import clean, harmless
@@ -46,8 +49,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-# The envelope around the rows: the cursor (with PingOne's own inside) and the counts.
-_ENVELOPE_CHARACTERS = 1_600
+# The envelope without rows and cursor: names, counts, and a problem that ended the answer.
+_ENVELOPE_CHARACTERS = 700
+_PLACES = tuple(str(uuid.UUID(int=number << 96 | 0x1B2D3F4A5C6E)) for number in (11, 222, 3333, 44444))
 READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
 
@@ -183,8 +187,32 @@ def strict_tool(
     model.model_rebuild(force=True)
     tool.parameters = lean(model.model_json_schema(by_alias=True))
     tool.description = " ".join((fn.__doc__ or "").split())
-    tool.fn_metadata.output_schema = output_schema
+    kinds = {name: schema.get("type") for name, schema in tool.parameters["properties"].items()}
+    tool.fn_metadata = _Arguments(arg_model=model, output_schema=output_schema, kinds=kinds)
     return tool
+
+
+class _Arguments(FuncMetadata):
+    """Arguments read as their schema says: a text stays a text, even one that looks like JSON or says null.
+
+    Some clients write lists and objects as JSON in a string, and null for what they leave out: both are understood.
+    """
+
+    kinds: dict[str, str | None]
+
+    def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments to validate (the SDK's own version turns the text "null" into no argument at all)."""
+        known = self.arg_model.model_fields
+        return {name: self._read(name, value) for name, value in data.items() if value is not None or name not in known}
+
+    def _read(self, name: str, value: Any) -> Any:
+        if not isinstance(value, str) or self.kinds.get(name, "string") not in ("array", "object", None):
+            return value
+        try:
+            parsed = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        return parsed if isinstance(parsed, list | dict) else value
 
 
 def _telling(fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
@@ -221,10 +249,12 @@ def lean(schema: Any) -> Any:
 def answer(facts: JsonObject) -> CallToolResult:
     """Return both result forms with the same facts: clients show their model either the one or the other.
 
-    Every string that leaves is made harmless here.
+    Every string that leaves is made harmless here; a text body (CSV, PEM) keeps its lines.
     """
-    harmless: JsonObject = clean(facts)
-    return CallToolResult(content=[TextContent(type="text", text=compact(harmless))], structured_content=harmless)
+    told: JsonObject = clean(facts)
+    if isinstance(body := facts.get("body"), str):
+        told["body"] = harmless(body, keep_lines=True)
+    return CallToolResult(content=[TextContent(type="text", text=compact(told))], structured_content=told)
 
 
 def compact(facts: Any) -> str:
@@ -261,44 +291,71 @@ class Asked:
     mark: Mark
 
 
-def asked(backend: Backend, tool: str, arguments: Mapping[str, Any], cursor: str | None) -> Asked:
-    """Return the question and the place in it. Beside a cursor, arguments may be left out but not changed."""
-    given: JsonObject = {name: value for name, value in arguments.items() if value not in (None, [], {}, False)}
+def asked(
+    backend: Backend,
+    tool: str,
+    arguments: Mapping[str, Any],
+    cursor: str | None,
+    *,
+    changeable: Mapping[str, Any] | None = None,
+) -> Asked:
+    """Return the question and the place in it.
+
+    Beside a cursor, arguments may be left out but not changed. Those in `changeable` may be changed as well; left out,
+    they too are what they were.
+    """
+    given: JsonObject = {name: value for name, value in arguments.items() if value is not None and value != []}
+    free: JsonObject = {name: value for name, value in (changeable or {}).items() if value is not None}
     if cursor is None:
-        return Asked(tool=tool, question=given, mark=Mark())
+        return Asked(tool=tool, question=given | free, mark=Mark())
     question, mark = backend.cursors.open(tool, cursor)
-    return Asked(tool=tool, question=same_question(given, question), mark=mark)
+    return Asked(tool=tool, question=same_question(given, question) | free, mark=mark)
+
+
+@contextmanager
+def in_time(backend: Backend) -> Iterator[None]:
+    """Bound what one answer waits for by its budget of time. Raises Unreachable when that ends."""
+    with anyio.move_on_after(backend.answer_seconds) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise too_slow(backend.answer_seconds)
 
 
 async def collect(
     ctx: AppContext,
     backend: Backend,
     listing: Listing[T],
-    mark: Mark,
+    wanted: Asked,
     *,
     limit: int,
     noun: str,
     pages: int | None = None,
+    beside: int = 0,
 ) -> Gathered:
-    """Gather one answer within the budgets of the backend, with progress once per page of PingOne."""
+    """Gather one answer within the budgets of the backend, with progress once per page of PingOne.
+
+    `beside` is what the answer needs besides rows and envelope, in characters.
+    """
 
     async def report(progress: Progress) -> None:
         about = f" of about {progress.about:,}" if progress.about is not None else ""
         message = f"page {progress.pages}: {progress.scanned:,}{about} {noun}"
         await ctx.report_progress(progress.scanned, progress.about, message)
 
-    budget = Budget(
-        limit=limit,
-        characters=backend.answer_characters - _ENVELOPE_CHARACTERS,
-        seconds=backend.answer_seconds,
-        pages=pages,
-    )
-    return await gather(listing, mark, budget, now=anyio.current_time, report=report)
+    def around(position: str) -> int:
+        """Measure the envelope with a cursor that goes on from a position; places in a page take some more."""
+        cursor = backend.cursors.seal(wanted.tool, wanted.question, Mark(position=position, after=_PLACES, taken=9_999))
+        return _ENVELOPE_CHARACTERS + len(cursor) + beside
+
+    budget = Budget(limit=limit, characters=backend.answer_characters, seconds=backend.answer_seconds, pages=pages)
+    listing = dataclasses.replace(listing, around=around)
+    return await gather(listing, wanted.mark, budget, now=anyio.current_time, report=report)
 
 
 def envelope(backend: Backend, asked_for: Asked, gathered: Gathered, *, partial: bool) -> JsonObject:
     """Return the envelope that every list answers with."""
     cursor = backend.cursors.seal(asked_for.tool, asked_for.question, gathered.next) if gathered.next else None
+    problem = {"error": str(gathered.problem)} if gathered.problem is not None else {}
     return {
         "result": gathered.rows,
         "next_cursor": cursor,
@@ -307,6 +364,7 @@ def envelope(backend: Backend, asked_for: Asked, gathered: Gathered, *, partial:
         "total": gathered.total,
         "is_partial_response": partial,
         "stopped": gathered.stopped,
+        **problem,
     }
 
 
@@ -320,7 +378,8 @@ ENVELOPE_SCHEMA: JsonObject = {
         "result_count": {"type": "integer"},
         "total": {"type": ["integer", "null"]},
         "is_partial_response": {"type": "boolean"},
-        "stopped": {"enum": ["limit", "size", "time", None]},
+        "stopped": {"enum": ["limit", "size", "time", "error", None]},
+        "error": {"type": "string"},
     },
     "required": ["result", "next_cursor", "result_count", "total", "is_partial_response", "stopped"],
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 from mcp.server.mcpserver.tools import Tool
@@ -21,7 +21,7 @@ from pingone_mcp.directory.provider import (
     Status,
     UserQuestion,
 )
-from pingone_mcp.directory.rows import choose_fields, deactivated_row, fitted, list_row, plain, timestamp
+from pingone_mcp.directory.rows import choose_fields, deactivated_row, fitted, list_row, plain, timestamp, user_row
 from pingone_mcp.errors import Refused
 from pingone_mcp.server.bodies import TOO_DEEP, bounded
 from pingone_mcp.server.edge import (
@@ -33,6 +33,7 @@ from pingone_mcp.server.edge import (
     collect,
     compact,
     envelope,
+    in_time,
     strict_tool,
 )
 
@@ -41,7 +42,7 @@ Cursor = Annotated[str | None, Field(description="`next_cursor` of the answer be
 Environment = Annotated[str | None, Field(description="Only this environment (id or name).")]
 Population = Annotated[str | None, Field(description="Only this population (id or name).")]
 Fields = Annotated[list[str] | None, Field(description="Fields per row instead of the default ones; * for all.")]
-RemoteData = Annotated[bool, Field(description="Add PingOne's own object as `remote_data` (large).")]
+RemoteData = Annotated[bool | None, Field(description="Add PingOne's own object as `remote_data` (large).")]
 
 
 Parameter = str | int | bool
@@ -55,7 +56,7 @@ async def list_users(
     ctx: AppContext,
     *,
     query: Annotated[
-        str | None, Field(description="Start of a name, username or email; or given and family name.")
+        str | None, Field(max_length=256, description="Start of a name, username or email; or given and family name.")
     ] = None,
     filter: Annotated[  # noqa: A002 - the contract's name for it
         str | None, Field(description='PingOne SCIM filter, e.g. name.family sw "Li" and enabled eq true.')
@@ -70,7 +71,7 @@ async def list_users(
     include: Annotated[list[Include] | None, Field(description="Add groups or roles per user (slow).")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-    include_remote_data: RemoteData = False,
+    include_remote_data: RemoteData = None,
 ) -> CallToolResult:
     """List or search users as one flat list over the environments and populations served.
 
@@ -80,6 +81,7 @@ async def list_users(
     call again with it as cursor.
     """
     backend = await backend_of(ctx)
+    implied = [name for name in ("groups", "roles") if name in (fields or ())]
     selected = {
         "query": query,
         "filter": filter,
@@ -87,32 +89,34 @@ async def list_users(
         "group": group,
         "population": population,
         "environment": environment,
-        "include": include,
-        "remote_data": include_remote_data,
+        "include": sorted({*(include or ()), *implied}),
+        "remote_data": include_remote_data or ("remote_data" in (fields or ()) or None),
     }
-    wanted = asked(backend, "list_users", selected, cursor)
+    wanted = asked(backend, "list_users", selected, cursor, changeable={"fields": fields})
     question = _USER_QUESTION.validate_python(wanted.question)
-    columns = choose_fields(fields, several_organizations=backend.directory.several_organizations())
+    chosen = wanted.question.get("fields")
+    columns = choose_fields(chosen, several_organizations=backend.directory.several_organizations())
     columns += tuple(name for name in question.include if name not in columns)
-    if question.remote_data:
+    if question.remote_data and "remote_data" not in columns:
         columns += ("remote_data",)
     if question.include:
         columns += ("unreadable",)
+    to_row = user_row if chosen else list_row
 
     async def read(at: str | None) -> Page[User]:
         return await backend.directory.users(question, at, page_size=limit)
 
-    listing = Listing(read=read, row=lambda user: list_row(user, columns), identify=lambda user, _: user.id)
-    gathered = await collect(ctx, backend, listing, wanted.mark, limit=limit, noun="users")
+    listing = Listing(read=read, row=lambda user: to_row(user, columns), identify=lambda user, _: user.id)
+    gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="users")
     return answer(envelope(backend, wanted, gathered, partial=True))
 
 
 async def get_user(
     ctx: AppContext,
     *,
-    user: Annotated[str, Field(min_length=1, description="Id, username, email or external id.")],
+    user: Annotated[str, Field(min_length=1, max_length=1024, description="Id, username, email or external id.")],
     environment: Environment = None,
-    include_remote_data: RemoteData = False,
+    include_remote_data: RemoteData = None,
 ) -> CallToolResult:
     """Get one user whole.
 
@@ -120,7 +124,8 @@ async def get_user(
     scope, manager, times, custom attributes. Absent values are left out.
     """
     backend = await backend_of(ctx)
-    found = await backend.directory.user(user, environment=environment, remote_data=include_remote_data)
+    with in_time(backend):
+        found = await backend.directory.user(user, environment=environment, remote_data=bool(include_remote_data))
     return answer(fitted(plain(found), backend.answer_characters))
 
 
@@ -149,14 +154,12 @@ async def find_deactivated(
     backend = await backend_of(ctx)
     selected = {
         "reasons": sorted(reasons) if reasons else None,
-        "since": timestamp(since) if since is not None else None,
+        "since": _told(since) if since is not None else None,
         "population": population,
         "environment": environment,
     }
     wanted = asked(backend, "find_deactivated", selected, cursor)
     question = _DEACTIVATED_QUESTION.validate_python(wanted.question)
-    if question.since is not None and question.since > datetime.now(UTC):
-        raise Refused("`since` lies in the future.", "Give a time that has passed.", code="FUTURE_TIME")
     columns = choose_fields(None, several_organizations=backend.directory.several_organizations())
 
     async def read(at: str | None) -> Page[Deactivated]:
@@ -165,8 +168,11 @@ async def find_deactivated(
     listing = Listing(
         read=read, row=lambda found: deactivated_row(found, columns), identify=lambda found, _: found.user.id
     )
-    gathered = await collect(ctx, backend, listing, wanted.mark, limit=limit, noun="users and events")
-    coverage = backend.directory.coverage(question, gathered.next.position if gathered.next else None)
+    gathered = await collect(
+        ctx, backend, listing, wanted, limit=limit, noun="users and events", beside=_COVERAGE_CHARACTERS
+    )
+    read_to = gathered.next.position if gathered.next else None
+    coverage = backend.directory.coverage(question, read_to, gathered.gaps)
     facts = envelope(backend, wanted, gathered, partial=True)
     return answer(facts | {"coverage": {reason: plain(how) for reason, how in coverage.items()}})
 
@@ -195,7 +201,7 @@ async def proxy_request(
         return answers[-1].page or Page(items=(), at="", next=None, scanned=0)
 
     listing = Listing(read=read, row=lambda item: fitted(item, room), identify=_identity)
-    gathered = await collect(ctx, backend, listing, wanted.mark, limit=_MOST_ITEMS, noun="items", pages=1)
+    gathered = await collect(ctx, backend, listing, wanted, limit=_MOST_ITEMS, noun="items", pages=1)
     return answer(_proxied(answers[0], envelope(backend, wanted, gathered, partial=False), room))
 
 
@@ -218,6 +224,14 @@ def _proxied(sent: ProxyAnswer, listed: JsonObject, room: int) -> JsonObject:
     return facts
 
 
+def _told(at: datetime) -> str:
+    try:
+        return timestamp(at)
+    except OverflowError:
+        raise Refused("`since` is no time that can be told in UTC.", "Give another time.", code="WRONG_TIME") from None
+
+
+_COVERAGE_CHARACTERS = 1_800
 _USER_QUESTION = TypeAdapter(UserQuestion)
 _DEACTIVATED_QUESTION = TypeAdapter(DeactivatedQuestion)
 _PROXY_QUESTION = TypeAdapter(ProxyQuestion)

@@ -9,7 +9,16 @@ from pingone_mcp.directory.models import User
 from pingone_mcp.directory.rows import DEFAULT_FIELDS, fitted, plain
 from pingone_mcp.directory.text import clean
 from pingone_mcp.errors import NotFound
-from pingone_mcp.server.edge import App, AppContext, backend_of, backend_of_read, compact, lean, told_by_resource
+from pingone_mcp.server.edge import (
+    App,
+    AppContext,
+    backend_of,
+    backend_of_read,
+    compact,
+    in_time,
+    lean,
+    told_by_resource,
+)
 from pingone_mcp.server.groups import description
 
 _JSON = "application/json"
@@ -94,7 +103,8 @@ def add_resources(server: MCPServer[App]) -> None:
     @told_by_resource
     async def group(environment: str, group: str, ctx: AppContext) -> str:
         backend = await backend_of(ctx)
-        found = await backend.directory.group(group, environment=environment)
+        with in_time(backend):
+            found = await backend.directory.group(group, environment=environment)
         return compact(clean(fitted(plain(found), backend.answer_characters)))
 
     @server.resource(
@@ -107,5 +117,6 @@ def add_resources(server: MCPServer[App]) -> None:
     @told_by_resource
     async def user(environment: str, user: str, ctx: AppContext) -> str:
         backend = await backend_of(ctx)
-        found = await backend.directory.user(user, environment=environment)
+        with in_time(backend):
+            found = await backend.directory.user(user, environment=environment)
         return compact(clean(fitted(plain(found), backend.answer_characters)))

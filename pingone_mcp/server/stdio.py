@@ -16,6 +16,7 @@ connection. There is no public way from an MCPServer to it. Without it the SDK s
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import anyio
@@ -41,15 +42,16 @@ async def serve_stdio(server: MCPServer[Any]) -> None:
     async with stdio_server() as (stdin, stdout), anyio.create_task_group() as tasks:
         tasks.start_soon(connections.run, receive, stdout, connections.create_initialization_options())
         undecided = True
-        async with send:
-            async for line in stdin:
-                frame = _mended(line) if isinstance(line, ValidationError) else line
-                request = _request(frame)
-                if undecided and request == "server/discover":
-                    await stdout.send(await _answered_alone(connections, frame, tasks))
-                    continue
-                undecided = undecided and request is None
-                await send.send(frame)
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # the client has gone
+            async with send:
+                async for line in stdin:
+                    frame = _mended(line) if isinstance(line, ValidationError) else line
+                    request = _request(frame)
+                    if undecided and request == "server/discover":
+                        await stdout.send(await _answered_alone(connections, frame, tasks))
+                    else:
+                        undecided = undecided and request is None
+                        await send.send(frame)
 
 
 def _request(frame: _Frame) -> str | None:

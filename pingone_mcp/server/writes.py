@@ -171,8 +171,8 @@ async def proxy_request(
     """Send one request to the PingOne API as it is, for what the other tools do not cover.
 
     Reads answer {status, correlation_id} with result (a collection's native items without _links, and next_cursor for
-    the next page) or body (a single resource verbatim). A write (POST, PUT, PATCH, DELETE) is sent only after the person
-    has confirmed it. Secrets are blanked.
+    the next page) or body (a single resource verbatim). A write (POST, PUT, PATCH, DELETE) is sent only after the
+    person has confirmed it. Secrets are blanked.
     """
     if method in ("GET", "HEAD"):
         return await reads.proxy_request(ctx, path=path, method=method, query=query, cursor=cursor)

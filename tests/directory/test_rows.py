@@ -161,7 +161,7 @@ def test_a_deactivated_row_says_when_and_by_whom_where_that_is_known() -> None:
         "deactivated_at": "2026-02-01T00:00:00.000Z",
         "deactivated_by": "admin",
     }
-    assert deactivated_row(Deactivated(user=BARE), ("id",)) == {"id": "u1"}
+    assert deactivated_row(Deactivated(user=BARE), ("id",)) == {"id": "u1", "email": None}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import unicodedata
 from typing import Any
@@ -161,7 +162,17 @@ def test_what_comes_out_can_be_written_as_utf8(text: str) -> None:
 def test_names_of_members_and_values_at_any_depth_are_cleaned() -> None:
     hostile = {"na\u200bme": ["\u202eAnn", {"x\x00": ("a\u00adb", 1, None, True, 1.5)}], "plain": {"a\nb": "c\nd"}}
     assert clean(hostile) == {"name": ["Ann", {"x": ["ab", 1, None, True, 1.5]}], "plain": {"a b": "c d"}}
-    assert clean(hostile, keep_lines=True)["plain"] == {"a b": "c\nd"}
+
+
+def test_names_that_differ_in_hidden_characters_alone_stay_two() -> None:
+    assert clean({"dept": 1, "de\u200bpt": 2}) == {"dept": 1, "dept_": 2}
+
+
+def test_what_is_nested_too_deeply_is_left_out_and_says_so() -> None:
+    deep: Any = "x"
+    for _ in range(5_000):
+        deep = [deep]
+    assert "[nested too deeply]" in json.dumps(clean(deep))
 
 
 JSON = st.recursive(

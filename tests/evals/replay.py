@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import functools
+import io
 import json
+import os
 import re
 import sys
 import tomllib
@@ -161,12 +163,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.evals.replay", description=__doc__)
     parser.add_argument("--env-file", type=Path, metavar="FILE", help="read PINGONE_* variables from this file")
     env_file = parser.parse_args().env_file
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names are in all the world's letters
     try:
         Settings.load(env_file)
     except Unconfigured as problem:
         sys.stderr.write(f"{problem}\n")
         return 2
-    anyio.run(replay, env_file)
+    try:
+        anyio.run(replay, env_file)
+    except* BrokenPipeError:  # whoever read the output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

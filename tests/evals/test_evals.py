@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.roles import BY_ID, ROLES
 from pingone_mcp.sandbox.state import State
 from tests.evals.replay import NothingThere, Question, asked, at, filled, questions
+from tests.process.programs import ROOT, bare, run
 from tests.world import NOW, World
 
 ALL = questions()
@@ -72,12 +72,12 @@ def test_paths_lead_into_answers() -> None:
 @pytest.mark.slow
 def test_a_person_can_replay_the_set_against_a_directory_of_their_own(tmp_path: Path) -> None:
     settings = tmp_path / "my.env"
-    settings.write_text("PINGONE_SANDBOX=1\n", encoding="utf-8")
-    command = [sys.executable, "-m", "tests.evals.replay", "--env-file", str(settings)]
-    root = Path(__file__).resolve().parents[2]
-    ended = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True, encoding="utf-8")
-    assert all(question.ask in ended.stdout for question in ALL)
-    assert ended.stdout.count("\n   = ") >= len(ALL)
+    settings.write_text(f"PINGONE_SANDBOX=1\nPINGONE_CACHE_DIR={tmp_path}\n", encoding="utf-8")
+    program = (sys.executable, "-m", "tests.evals.replay")
+    ended = run("--env-file", str(settings), program=program, env=bare(tmp_path), cwd=ROOT)
+    assert ended.status == 0, ended.err
+    assert all(question.ask in ended.out for question in ALL)
+    assert ended.out.count("\n   = ") >= len(ALL)
 
 
 # The truth, computed from what the sandbox holds rather than from what it answers

@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pingone_mcp.directory.provider import Operation, ProxyQuestion
 from pingone_mcp.errors import Refused, UnexpectedAnswer
-from pingone_mcp.pingone.fence import Fence
+from pingone_mcp.pingone import catalogue
+from pingone_mcp.pingone.fence import READS, TOP_LEVEL, Fence
+from tests.pingone.recorder import Recorder
+from tests.world import World
 
 BASE = "https://api.pingone.com/v1"
 HOME = "11111111-1111-4111-8111-aaaaaaaaaaaa"
@@ -46,6 +50,85 @@ def test_where_populations_are_configured_only_paths_below_one_of_them_are_open(
     for outside in ("users", f"users/{OTHER}", "populations", f"populations/{OTHER}", "activities", "groups"):
         with pytest.raises(Refused):
             FENCE.url(f"/environments/{HOME}/{outside}")
+
+
+@pytest.mark.parametrize("path", sorted(TOP_LEVEL - {"/organizations"}))
+def test_outside_environments_only_what_is_written_down_is_open(path: str) -> None:
+    filled = path.replace("{organizationID}", OTHER).replace("{licenseID}", PEOPLE).replace("{roleID}", PEOPLE)
+    assert WHOLE.url(filled) == BASE + filled
+    for more in ("/environments", "/users", "/x"):
+        with pytest.raises(Refused):
+            WHOLE.url(filled + more)
+
+
+def test_what_an_organization_says_goes_beyond_configured_populations() -> None:
+    assert FENCE.url("/roles") == f"{BASE}/roles"
+    for path in (f"/organizations/{OTHER}", f"/organizations/{OTHER}/licenses"):
+        with pytest.raises(Refused) as caught:
+            FENCE.url(path)
+        assert caught.value.code == "OUTSIDE_CONFIGURATION"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get", ""])
+def test_anything_but_a_read_is_refused_unless_the_connection_allows_writes(method: str) -> None:
+    path = f"/environments/{HOME}/users/{OTHER}"
+    with pytest.raises(Refused) as caught:
+        WHOLE.url(path, method)
+    assert caught.value.code == "WRITES_OFF"
+    assert Fence(BASE, (HOME,), writes=True).url(path, method) == BASE + path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/environments/{OTHER}/users",
+        f"/environments/{HOME}",
+        "/environments",
+        f"/organizations/{OTHER}/licenses/{PEOPLE}/name",
+        "/roles",
+        f"/environments/{HOME}/populations/{OTHER}",
+        f"/environments/{HOME}/users/{OTHER}",
+    ],
+)
+def test_a_write_goes_nowhere_that_could_not_be_read_and_changes_no_environment(path: str) -> None:
+    with pytest.raises(Refused):
+        Fence(BASE, (HOME,), (PEOPLE,), writes=True).url(path, "PUT")
+
+
+def outcome(operation: Operation, *, writes: bool) -> str:
+    """Say what becomes of an operation inside one configured environment, as docs/proxy.md tells it."""
+    inside = operation.path.startswith("/environments/{environmentID}/")
+    if operation.method not in READS:
+        return ("sent" if inside else "PATH_REFUSED") if writes else "WRITES_OFF"
+    if operation.path in ("/environments", "/organizations"):
+        return "OUTSIDE_CONFIGURATION"
+    return "sent" if inside or operation.path == "/environments/{environmentID}" or operation.path in TOP_LEVEL else "?"
+
+
+@pytest.mark.parametrize("writes", [False, True])
+async def test_every_operation_there_is_is_sent_as_written_or_refused_by_a_named_rule(
+    world: World, writes: bool
+) -> None:
+    recorder = Recorder(world)
+    home = world.sandbox.environment_id
+    told: dict[tuple[str, str], str] = {}
+    async with world.directory(transport=recorder, allow_writes=writes) as directory:
+        for operation in catalogue.operations():
+            parts = [OTHER if part.startswith("{") else part for part in operation.path.split("/")]
+            path = "/".join(parts).replace(f"/environments/{OTHER}", f"/environments/{home}")
+            recorder.requests.clear()
+            try:
+                await directory.proxy(ProxyQuestion(method=operation.method, path=path))
+            except Refused as refusal:
+                assert recorder.requests == []
+                told[operation.method, operation.path] = str(refusal.code)
+            else:
+                (sent,) = recorder.requests
+                assert (sent.method, sent.url.raw_path.decode()) == (operation.method, f"/v1{path}")
+                told[operation.method, operation.path] = "sent"
+    expected = {(one.method, one.path): outcome(one, writes=writes) for one in catalogue.operations()}
+    assert told == expected
+    assert list(told.values()).count("sent") == (441 if writes else 202)
 
 
 ATTACKS = [
@@ -116,6 +199,7 @@ PIECES = st.lists(
                 "%5c",
                 "//",
                 "environments",
+                "organizations",
                 "users",
                 "roles",
                 HOME,
@@ -139,7 +223,7 @@ def test_a_url_is_below_the_base_in_every_reading(path: str, everything: bool) -
     assert url.startswith(f"{BASE}/")
     sent = httpx.URL(url)
     assert (sent.scheme, sent.host, sent.port, sent.userinfo) == ("https", "api.pingone.com", None, b"")
-    assert sent.path.startswith(("/v1/environments", "/v1/roles"))
+    assert sent.path.startswith(("/v1/environments", "/v1/roles", "/v1/organizations"))
     assert ".." not in sent.path.split("/")
     if not everything and sent.path.startswith("/v1/environments"):
         assert sent.path.lower().startswith(f"/v1/environments/{HOME}")

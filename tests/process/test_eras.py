@@ -202,6 +202,17 @@ def test_a_client_that_only_looks_around_leaves_a_server_that_ends_well(tmp_path
     assert (end.status, end.out, end.err) == (0, "", "")
 
 
+@pytest.mark.parametrize("looks", [1, 2, 3, 8])
+def test_a_client_that_vanishes_while_it_looks_around_ends_the_server(tmp_path: Path, looks: int) -> None:
+    with started(env=bare(tmp_path)) as server:
+        look_around(server)
+        for _ in range(looks):
+            server.ask("server/discover", _meta=envelope())
+        server.leave()
+        end = server.rest()
+    assert (end.status, end.err) == (0, "")
+
+
 # --- Wrong requests
 
 

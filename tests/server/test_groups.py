@@ -293,6 +293,22 @@ async def test_members_outside_the_configured_populations_stay_out(world: World)
     assert answer["total"] in (None, len(expected)), "a total of the group would count people who are not served"
 
 
+async def test_groups_outside_the_configured_populations_stay_out(world: World) -> None:
+    state = world.sandbox.state()
+    places = {group.id: group.record.get("population", {}).get("id") for group in state.groups.values()}
+    outside = next(identity for identity, place in places.items() if place == state.employees())
+    async with world.client(populations=(state.contractors(),)) as client:
+        rows = {row["id"]: row for row in await walk(client, "list_groups", limit=5)}
+        refused = error_text(await client.call_tool("list_members", {"group": outside}))
+        with pytest.raises(MCPError, match="OUTSIDE_CONFIGURATION"):
+            await client.read_resource(f"pingone://environments/{state.id}/groups/{outside}")
+        wide = await read(client, f"pingone://environments/{state.id}/groups/All%20Staff")
+    assert rows.keys() == {identity for identity, place in places.items() if place in (None, state.contractors())}
+    assert all(("member_count" in row) == ("workspace" in row) for row in rows.values()), "counts of all populations"
+    assert "total_member_count" not in wide
+    assert "OUTSIDE_CONFIGURATION" in refused
+
+
 # The directory at a glance
 
 

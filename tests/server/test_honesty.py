@@ -1,0 +1,276 @@
+"""Answers that stop, leave something out or cannot know it say so; and nothing else makes them fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from tests.world import NOW, World, error_text, facts, walk
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+class Rewriting(httpx.AsyncBaseTransport):
+    """Pass requests on, and change the JSON of answers to paths that end in `path`."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, path: str, change: Change) -> None:
+        self.inner, self.path, self.change = inner, path, change
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self.inner.handle_async_request(request)
+        if not request.url.path.endswith(self.path):
+            return response
+        body = json.loads(await response.aread())
+        changed = self.change(body)
+        return httpx.Response(response.status_code, json=body if changed is None else changed, request=request)
+
+
+def rewriting(path: str, change: Change) -> Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport]:
+    return lambda inner: Rewriting(inner, path, change)
+
+
+def ids(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["id"] for row in rows]
+
+
+async def test_a_page_that_fails_behind_others_ends_the_answer_and_is_told(world: World) -> None:
+    world.sandbox.faults.add("server_error", path="/users.*cursor", times=None)
+    async with world.client(characters=400_000) as client:
+        first = facts(await client.call_tool("list_users", {"limit": 1000}))
+        again = await client.call_tool("list_users", {"limit": 1000, "cursor": first["next_cursor"]})
+        world.sandbox.faults.clear()
+        rest = await walk(client, cursor=first["next_cursor"], limit=1000)
+    assert (first["stopped"], first["result_count"]) == ("error", 200)
+    assert "500" in first["error"]
+    assert again.is_error
+    assert ids(first["result"] + rest) == [user["id"] for user in world.sandbox.users()]
+
+
+async def test_without_the_audit_role_the_rest_is_found_and_the_gap_is_told(world: World) -> None:
+    world.sandbox.withdraw("Configuration Read Only", "Environment Admin")
+    async with world.client() as client:
+        answers = [facts(await client.call_tool("find_deactivated", {"limit": 10}))]
+        while answers[-1]["next_cursor"]:
+            arguments = {"cursor": answers[-1]["next_cursor"], "limit": 10}
+            answers.append(facts(await client.call_tool("find_deactivated", arguments)))
+    found = {row["id"] for answer in answers for row in answer["result"]}
+    out = {u["id"] for u in world.sandbox.users() if not u["enabled"] or u["account"]["status"] == "LOCKED"}
+    coverage = answers[-1]["coverage"]
+    assert found == out
+    assert [coverage[reason]["complete"] for reason in ("disabled", "locked", "removed")] == [True, True, False]
+    assert "audit_reporting:read:activity" in coverage["removed"]["note"]
+
+
+@pytest.mark.parametrize(
+    "resources", [[], [{"type": "APPLICATION", "id": "app", "name": "App"}], [{"type": "USER", "name": "x"}]]
+)
+async def test_removals_that_name_no_user_make_the_coverage_incomplete(world: World, resources: list[Any]) -> None:
+    def strip(body: dict[str, Any]) -> None:
+        body["_embedded"]["activities"][0]["resources"] = resources
+
+    arguments = {"reasons": ["removed"], "since": (NOW - timedelta(days=13)).isoformat(), "limit": 100}
+    async with world.client(wrap=rewriting("/activities", strip)) as client:
+        answer = facts(await client.call_tool("find_deactivated", arguments))
+    assert answer["coverage"]["removed"]["complete"] is False
+    assert "app" not in ids(answer["result"])
+
+
+async def test_removals_without_a_population_are_told_where_only_some_are_served(world: World) -> None:
+    def strip(body: dict[str, Any]) -> None:
+        for event in body["_embedded"]["activities"]:
+            event["resources"][0].pop("population", None)
+
+    arguments = {"reasons": ["removed"], "since": (NOW - timedelta(days=13)).isoformat()}
+    populations = (world.sandbox.state().contractors(),)
+    async with world.client(wrap=rewriting("/activities", strip), populations=populations) as client:
+        answer = facts(await client.call_tool("find_deactivated", arguments))
+    assert answer["result"] == []
+    assert answer["coverage"]["removed"]["complete"] is False
+
+
+async def test_a_user_locked_twice_comes_once(world: World) -> None:
+    seen: list[str] = []
+
+    def repeat(body: dict[str, Any]) -> None:
+        events = body["_embedded"]["activities"]
+        if events and "LOCKED" in events[0]["action"]["type"]:
+            older = json.loads(json.dumps(events[0]))
+            older["id"] = "older"
+            older["recordedAt"] = (NOW - timedelta(days=12, hours=20)).isoformat()
+            events.append(older)
+
+    since = (NOW - timedelta(days=13)).isoformat()
+    async with world.client(wrap=rewriting("/activities", repeat)) as client:
+        for limit in (1, 100):
+            rows = await walk(client, "find_deactivated", reasons=["locked"], since=since, limit=limit)
+            seen = ids(rows)
+            assert len(seen) == len(set(seen))
+    assert seen
+
+
+@pytest.mark.parametrize("characters", [2_000, 20_000])
+async def test_no_answer_is_larger_than_its_budget(world: World, characters: int) -> None:
+    def fatten(body: dict[str, Any]) -> None:
+        for user in body["_embedded"]["users"]:
+            user["notes"] = 'a "quoted" note\n' * 1_500
+
+    long_filter = " or ".join(f'username eq "nobody{number}@example.com"' for number in range(60))
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("list_users", {"fields": ["*"]}),
+        ("list_users", {"fields": ["*"], "include_remote_data": True}),
+        ("list_users", {"filter": f"enabled eq true or {long_filter}", "limit": 200}),
+        ("find_deactivated", {"limit": 200}),
+        ("list_groups", {}),
+        ("proxy_request", {"path": f"/environments/{world.sandbox.environment_id}/users"}),
+    ]
+    async with world.client(characters=characters, wrap=rewriting("/users", fatten)) as client:
+        for tool, arguments in calls:
+            if characters < 5_000 and "filter" in arguments:
+                continue  # the question alone, which the cursor carries, is larger than that
+            result = await client.call_tool(tool, arguments)
+            assert len(error_text(result)) <= characters, (tool, arguments)
+            assert facts(result)["result"], (tool, arguments)
+
+
+async def test_a_slow_first_page_is_an_error_within_the_time_of_an_answer(world: World) -> None:
+    class Stuck(httpx.AsyncBaseTransport):
+        def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+            self.inner = inner
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path.startswith("/v1/"):
+                await anyio.sleep_forever()
+            return await self.inner.handle_async_request(request)
+
+    user = next(world.sandbox.users())["id"]
+    async with world.client(seconds=0.3, wrap=Stuck) as client:
+        with anyio.fail_after(20):
+            for tool, arguments in (
+                ("list_users", {}),
+                ("get_user", {"user": user}),
+                ("describe_directory", {}),
+                ("find_deactivated", {}),
+            ):
+                assert "TOO_SLOW" in error_text(await client.call_tool(tool, arguments))
+
+
+async def test_the_text_null_is_a_text(world: World) -> None:
+    async with world.client() as client:
+        for argument in ("query", "group", "population"):
+            result = await client.call_tool("list_users", {argument: "null"})
+            assert result.is_error or facts(result)["total"] != 500
+        assert (await client.call_tool("list_users", {"filter": "null"})).is_error
+        everybody = facts(await client.call_tool("list_users", {"query": None, "limit": None, "status": None}))
+        listed = facts(await client.call_tool("list_users", {"fields": '["username"]', "limit": "3"}))
+    assert everybody["total"] == 500
+    assert [set(row) for row in listed["result"]] == [{"id", "username"}] * 3
+
+
+async def test_an_email_is_left_out_only_where_it_repeats_the_username(world: World) -> None:
+    def without(body: dict[str, Any]) -> None:
+        users = body["_embedded"]["users"]
+        del users[0]["email"]
+        users[1]["email"] = users[1]["username"]
+        users[2]["email"] = "another@example.com"
+
+    async with world.client(wrap=rewriting("/users", without)) as client:
+        lean = facts(await client.call_tool("list_users", {"limit": 3}))["result"]
+        asked = facts(await client.call_tool("list_users", {"limit": 3, "fields": ["username", "email"]}))["result"]
+    assert lean[0]["email"] is None
+    assert "email" not in lean[1]
+    assert lean[2]["email"] == "another@example.com"
+    assert asked[1]["email"] == asked[1]["username"]
+
+
+async def test_fields_stay_chosen_behind_a_cursor(world: World) -> None:
+    async with world.client() as client:
+        first = facts(await client.call_tool("list_users", {"fields": ["created_at"], "limit": 2}))
+        second = facts(await client.call_tool("list_users", {"cursor": first["next_cursor"], "limit": 2}))
+        other = facts(
+            await client.call_tool("list_users", {"cursor": first["next_cursor"], "fields": ["title"], "limit": 2})
+        )
+    assert [set(row) for row in second["result"]] == [{"id", "created_at"}] * 2
+    assert [set(row) for row in other["result"]] == [{"id", "title"}] * 2
+
+
+async def test_fields_that_need_more_reading_are_read(world: World) -> None:
+    async with world.client() as client:
+        rows = facts(await client.call_tool("list_users", {"fields": ["groups", "remote_data"], "limit": 2}))["result"]
+    assert all({"groups", "remote_data"} <= set(row) for row in rows)
+
+
+async def test_groups_outside_the_configured_populations_stay_out(world: World) -> None:
+    state = world.sandbox.state()
+    foreign = next(
+        group
+        for group in state.groups.values()
+        if (group.record.get("population") or {}).get("id") == state.contractors()
+    )
+    async with world.client(populations=(state.employees(),)) as client:
+        listed = ids(await walk(client, "list_groups", limit=100))
+        members = await client.call_tool("list_members", {"group": foreign.id})
+        told = facts(await client.call_tool("describe_directory", {}))["organizations"][0]
+    assert foreign.id not in listed
+    assert "OUTSIDE_CONFIGURATION" in error_text(members)
+    assert "group_count" not in told
+    assert told["user_count"] == sum(u["population"]["id"] == state.employees() for u in world.sandbox.users())
+
+
+@pytest.mark.parametrize("odd", [{"title": "no href"}, "", 7, ["x"], {"href": None}])
+async def test_a_next_link_of_another_shape_is_no_end(world: World, odd: Any) -> None:
+    def spoil(body: dict[str, Any]) -> None:
+        body["_links"]["next"] = odd
+
+    async with world.client(wrap=rewriting("/users", spoil)) as client:
+        result = await client.call_tool("list_users", {"limit": 5})
+    if odd == {"href": None}:
+        assert facts(result)["next_cursor"] is None
+    else:
+        assert "FOREIGN_LINK" in error_text(result)
+
+
+@pytest.mark.parametrize("links", [None, [], "x"])
+async def test_odd_links_are_no_crash(world: World, links: Any) -> None:
+    def spoil(body: dict[str, Any]) -> None:
+        body["_links"] = links
+        body["_embedded"]["password"] = []
+
+    async with world.client(wrap=rewriting("/users", spoil)) as client:
+        assert facts(await client.call_tool("list_users", {"limit": 5}))["result_count"] == 5
+
+
+async def test_names_that_cannot_be_read_hold_no_list_up(world: World) -> None:
+    world.sandbox.faults.add("server_error", path="/populations", times=None)
+    async with world.client() as client, anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(client.call_tool, "list_users", {"limit": 1})
+    assert sum("/populations" in request for request in world.api_requests()) <= 10
+    async with world.client() as client:
+        row = facts(await client.call_tool("list_users", {"limit": 1}))["result"][0]
+    assert row["workspace"] in set(world.sandbox.state().populations), "the id where the name is not known"
+
+
+async def test_one_retry_after_does_not_silence_the_process(world: World) -> None:
+    world.sandbox.faults.add("unavailable_503", path="/users", seconds=864_000)
+    async with world.client() as client:
+        assert (await client.call_tool("list_users", {"limit": 1})).is_error
+        world.time.passed += 300
+        assert facts(await client.call_tool("list_users", {"limit": 1}))["result_count"] == 1
+
+
+async def test_a_user_who_goes_while_groups_are_read_is_told_apart(world: World) -> None:
+    def gone(body: dict[str, Any]) -> None:
+        world.sandbox.faults.clear()
+
+    victim = list(world.sandbox.users())[1]["id"]
+    world.sandbox.faults.add("user_deleted", path="/users", user_id=victim)
+    async with world.client(wrap=rewriting("/users", gone)) as client:
+        rows = facts(await client.call_tool("list_users", {"include": ["groups"], "limit": 3}))["result"]
+    lost = next(row for row in rows if row["id"] == victim)
+    assert lost["unreadable"] == ["groups"]
