@@ -133,12 +133,12 @@ def fitted(row: JsonObject, characters: int) -> JsonObject:
         named += _size({name: told[name]})
         if isinstance(value, list):
             first = _first(value, room() - _size(name) - 4)
+            named -= _size({name: told.pop(name)})
             if first:
                 kept[name] = first
                 size += _size({name: first}) - 1
-                named -= _size({name: told.pop(name)})
-            if 0 < len(first) < len(value):
-                told[name] = {"shown": len(first), "of": len(value)}
+            if first != value or not value:
+                told[name] = {"shown": len(first), "of": len(value)} if first else {"characters": _size(value)}
                 named += _size({name: told[name]})
     shown = {name: kept[name] for name in row if name in kept}
     return {**shown, "truncated": told if named <= characters // 4 else {"members": len(told)}}

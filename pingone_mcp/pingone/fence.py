@@ -39,7 +39,7 @@ TOP_LEVEL = frozenset(
         "/organizations/{organizationID}/licenses/{licenseID}/metrics/activeIdentityCounts",
     }
 )
-_LONGEST = 6_000  # "Platform limits": request headers, the URL among them, at most 6 KB
+LONGEST = 6_000  # "Platform limits": request headers, the URL among them, at most 6 KB
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def _names_ids(template: str, segments: list[str]) -> bool:
 def _segments(path: str) -> list[str]:
     """Return the decoded segments of a path; refuse what a server may read in another way than we do."""
     text = path.strip()
-    if len(text) > _LONGEST or not text.isprintable() or not text.isascii():
+    if len(text) > LONGEST or not text.isprintable() or not text.isascii():
         raise _refuse("`path` is too long or holds characters that a URL cannot hold.", "/environments/{id}/users")
     bare, _, _ = text.partition("?")
     if "#" in text:
@@ -186,7 +186,7 @@ def _same_place(href: str, base: str, place: str) -> bool:
     """Compare as text first, then as a URL: both readings must stay below the place. Ids may be in either case."""
     root = base + place
     same = href.startswith(base) and href[len(base) : len(root)].lower() == place.lower()
-    if not same or len(href) > 2 * _LONGEST or not href.isprintable() or "\\" in href:
+    if not same or len(href) > 2 * LONGEST or not href.isprintable() or "\\" in href:
         return False
     try:
         link, own = urlsplit(href), urlsplit(root)

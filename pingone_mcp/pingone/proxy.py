@@ -15,6 +15,7 @@ from pingone_mcp.directory.provider import ProxyAnswer, ProxyQuestion
 from pingone_mcp.errors import Refused, UnexpectedAnswer
 from pingone_mcp.pingone.answers import correlation_id, problem
 from pingone_mcp.pingone.client import Client, collection, path_with
+from pingone_mcp.pingone.fence import LONGEST
 from pingone_mcp.pingone.redaction import redacted, redacted_text, secrets_of
 
 # JSON where it can be had; the few paths that have nothing else answer as they can (PEM, CSV).
@@ -95,12 +96,9 @@ def _target(question: ProxyQuestion) -> str:
         target = path_with("/" + path.strip().strip("/"), parameters)
     except ValueError:  # half a percent-encoded letter, or half a surrogate pair
         raise _bad_query("The query holds what is no text.") from None
-    if len(target) > _LONGEST:
-        raise _bad_query(f"Path and query have {len(target):,} characters; PingOne takes {_LONGEST:,}.")
+    if len(target) > LONGEST:
+        raise _bad_query(f"Path and query have {len(target):,} characters; PingOne takes {LONGEST:,}.")
     return target
-
-
-_LONGEST = 6_000  # "Platform limits": request headers, the URL among them, at most 6 KB
 
 
 def _bad_query(what: str) -> Refused:

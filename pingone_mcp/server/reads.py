@@ -200,7 +200,7 @@ async def proxy_request(
         answers.append(await backend.directory.proxy(question, at))
         return answers[-1].page or Page(items=(), at="", next=None, scanned=0)
 
-    listing = Listing(read=read, row=lambda item: fitted(item, room), identify=_identity)
+    listing = Listing(read=read, row=lambda item: item, identify=_identity)
     gathered = await collect(ctx, backend, listing, wanted, limit=_MOST_ITEMS, noun="items", pages=1)
     return answer(_proxied(answers[0], envelope(backend, wanted, gathered, partial=False), room))
 
