@@ -132,14 +132,11 @@ def fitted(row: JsonObject, characters: int) -> JsonObject:
         )
         named += _size({name: told[name]})
         if isinstance(value, list):
-            first = _first(value, room() - _size(name) - 4)
-            named -= _size({name: told.pop(name)})
-            if first:
-                kept[name] = first
-                size += _size({name: first}) - 1
-            if first != value or not value:
-                told[name] = {"shown": len(first), "of": len(value)} if first else {"characters": _size(value)}
-                named += _size({name: told[name]})
+            # Never the whole list: what is not told of takes no room in `truncated`, and the sums above count on it.
+            first = _first(value, room() - _size(name) - 4)[: max(0, len(value) - 1)]
+            told[name] = {"shown": len(first), "of": len(value)} if first else {"characters": _size(value)}
+            kept |= {name: first} if first else {}
+            size += _size({name: first}) - 1 if first else 0
     shown = {name: kept[name] for name in row if name in kept}
     return {**shown, "truncated": told if named <= characters // 4 else {"members": len(told)}}
 
