@@ -285,12 +285,15 @@ def test_a_group() -> None:
         organization=Named(id="e1"),
         workspace=Named(id="p1", name="People"),
         member_count=3,
+        group_count=1,
         created_at=datetime(2022, 4, 26, 16, 42, 5, 51_000, tzinfo=UTC),
     )
     assert wire.group(raw, populations={"p1": "People"}) == group
     assert wire.group(raw, remote_data=True).remote_data == raw
-    assert wire.group({**raw, "totalMemberCounts": {"users": 9}}).member_count == 9
-    assert wire.group({**raw, "userFilter": 'type eq "x"'}).group_type == "dynamic"
+    total = wire.group({**raw, "totalMemberCounts": {"users": 9}})
+    assert (total.member_count, total.total_member_count) == (3, 9)
+    dynamic = wire.group({**raw, "userFilter": 'type eq "x"'})
+    assert (dynamic.group_type, dynamic.member_count) == ("dynamic", None)
     assert wire.group({**raw, "sourceType": "LDAP", "userFilter": "x"}).group_type == "external"
     assert wire.group({"id": "g"}).member_count is None
 
