@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pingone_mcp.directory.provider import UserQuestion
-from pingone_mcp.directory.rows import choose_fields, plain, user_row
+from pingone_mcp.directory.rows import choose_fields, list_row, plain
 from pingone_mcp.sandbox.app import Sandbox
 from tests.world import NOW, World
 
@@ -32,7 +32,7 @@ async def measure() -> Sizes:
         fields = choose_fields(None, several_organizations=False)
         native = await world.native(f"/environments/{world.sandbox.environment_id}/users?limit={ROWS}")
         return Sizes(
-            rows=_characters([user_row(user, fields) for user in page.items]),
+            rows=_characters([list_row(user, fields) for user in page.items]),
             whole=_characters([plain(user) for user in page.items]),
             native=_characters(native),
         )

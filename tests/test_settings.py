@@ -133,7 +133,9 @@ def test_a_single_missing_variable_is_told_in_the_singular(monkeypatch: pytest.M
     assert "PINGONE_CLIENT_SECRET: missing." in told
 
 
-@pytest.mark.parametrize("name", sorted(set(Settings.model_fields) - {"client_id", "client_secret", "cache_dir", "audit_file"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(Settings.model_fields) - {"client_id", "client_secret", "cache_dir", "audit_file"})
+)
 @pytest.mark.parametrize(
     "value", ["s3cret", '{"s3cret": "s3cret"}', "https://s3cret℀.example", "https://s3cret@[::1", "[s3cret"]
 )

@@ -66,7 +66,8 @@ def problem(response: httpx.Response) -> UpstreamProblem:
     if status == 401:
         return NotAuthenticated(
             "PingOne did not accept the access token (401), not even a new one.",
-            "The token must come from the region of the API: check PINGONE_REGION, and PINGONE_API_URL if it is set.",
+            "A token is good for the API of its own region (its audience): check PINGONE_REGION, and PINGONE_API_URL and "
+            "PINGONE_AUTH_URL if they are set.",
             **known,
         )
     if status == 403:

@@ -287,13 +287,13 @@ def _refuse(what: str, *near: str) -> Refused:
 _TEXT_OPERATORS = ("eq", "sw")
 USER_ATTRIBUTES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
-        "id accountId address.streetAddress address.locality address.region address.postalCode address.countryCode "
+        "accountId address.streetAddress address.locality address.region address.postalCode address.countryCode "
         "externalId locale mobilePhone name.formatted name.middle name.honorificPrefix name.honorificSuffix nickname "
         "photo.href preferredLanguage primaryPhone timezone title type username".split(),
         _TEXT_OPERATORS,
     ),
     **dict.fromkeys(("email", "name.given", "name.family"), (*_TEXT_OPERATORS, "ew")),
-    "enabled": ("eq",),
+    **dict.fromkeys(("id", "enabled", "startDate", "endDate"), ("eq",)),
     "population.id": ("eq",),
     "updatedAt": ("ge", "le"),
     "memberOfGroups": ("[id eq]", '[id eq and type eq "DIRECT"]'),

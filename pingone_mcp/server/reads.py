@@ -39,8 +39,8 @@ from pingone_mcp.server.edge import (
 
 Limit = Annotated[int, Field(ge=1, le=1000, description="Most rows to return.")]
 Cursor = Annotated[str | None, Field(description="`next_cursor` of the answer before; goes on with its question.")]
-Environment = Annotated[str | None, Field(description="Only this environment (id or name).")]
-Population = Annotated[str | None, Field(description="Only this population (id or name).")]
+Environment = Annotated[str | None, Field(max_length=256, description="Only this environment (id or name).")]
+Population = Annotated[str | None, Field(max_length=256, description="Only this population (id or name).")]
 Fields = Annotated[list[str] | None, Field(description="Fields per row instead of the default ones; * for all.")]
 RemoteData = Annotated[bool | None, Field(description="Add PingOne's own object as `remote_data` (large).")]
 
@@ -63,7 +63,7 @@ async def list_users(
     ] = None,
     status: Annotated[Status | None, Field(description="Unified status.")] = None,
     group: Annotated[
-        str | None, Field(description="Only members, direct or indirect, of this group (id or name).")
+        str | None, Field(max_length=256, description="Only members, direct or indirect, of this group (id or name).")
     ] = None,
     population: Population = None,
     environment: Environment = None,

@@ -29,7 +29,7 @@ from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.server import reads
 from pingone_mcp.server.edge import App, AppContext, Backend, answer, backend_of, compact, strict_tool
 from pingone_mcp.server.journal import Journal
-from pingone_mcp.server.reads import Cursor
+from pingone_mcp.server.reads import Cursor, Query
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ async def confirmed(
     *,
     path: str,
     method: str,
-    query: dict[str, str | int | bool] | None,
+    query: Query,
     body: Any,
     content_type: str | None,
 ) -> Elicit[Confirmation] | Confirmation:
@@ -97,13 +97,8 @@ async def confirmed(
     return Elicit(_message(question, preview), Confirmation)
 
 
-def write_question(
-    path: str, method: str, query: dict[str, str | int | bool] | None, body: Any, content_type: str | None
-) -> ProxyQuestion:
-    texts = {
-        name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in (query or {}).items()
-    }
-    return ProxyQuestion(method=method, path=path, query=texts, body=body, content_type=content_type)
+def write_question(path: str, method: str, query: Query, body: Any, content_type: str | None) -> ProxyQuestion:
+    return ProxyQuestion(method=method, path=path, query=reads.parameters(query), body=body, content_type=content_type)
 
 
 async def send(
@@ -160,9 +155,7 @@ async def proxy_request(
     *,
     path: Annotated[str, Field(min_length=1, description="Path below the API base, e.g. /environments/{id}/users.")],
     method: Method = "GET",
-    query: Annotated[
-        dict[str, str | int | bool] | None, Field(description='Query parameters, e.g. {"limit":10,"filter":"…"}.')
-    ] = None,
+    query: Query = None,
     body: Body = None,
     content_type: ContentType = None,
     cursor: Cursor = None,

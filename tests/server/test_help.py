@@ -1,0 +1,111 @@
+"""Answers that help: completions, candidates for a mistyped name, advice on a refused filter, what can be filtered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.types import PromptReference, ResourceTemplateReference, TextResourceContents
+
+from tests.world import World, error_text, facts
+
+USER = ResourceTemplateReference(uri="pingone://environments/{environment}/users/{user}")
+GROUP = ResourceTemplateReference(uri="pingone://environments/{environment}/groups/{group}")
+REVIEW = PromptReference(name="access_review")
+
+
+async def values(client: Client, ref: Any, name: str, typed: str, **context: str) -> list[str]:
+    result = await client.complete(ref, {"name": name, "value": typed}, context_arguments=context or None)
+    return list(result.completion.values)
+
+
+async def test_arguments_of_templates_and_prompts_complete(world: World) -> None:
+    someone = next(user for user in world.sandbox.users() if user["username"].startswith("marek"))
+    async with world.client(environments=None) as client:
+        assert await values(client, USER, "environment", "work") == ["Workforce"]
+        assert someone["username"] in await values(client, USER, "user", "marek", environment="Workforce")
+        assert "On Call" in await values(client, GROUP, "group", "call", environment="Workforce")
+        assert "Engineering" in await values(client, REVIEW, "group", "engin")
+        assert await values(client, USER, "user", "") == []
+        assert "users" in await values(client, ResourceTemplateReference(uri="pingone://api/{area}"), "area", "use")
+
+
+async def test_completion_offers_nothing_where_nothing_can_be_read(world: World) -> None:
+    world.sandbox.withdraw()
+    async with world.client() as client:
+        assert await values(client, GROUP, "group", "call") == []
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("Enginering", "Engineering"), ("on-call", "On Call")])
+async def test_a_mistyped_group_is_told_its_nearest(world: World, typed: str, meant: str) -> None:
+    async with world.client() as client:
+        text = error_text(await client.call_tool("list_members", {"group": typed}))
+    group = next(group for group in world.sandbox.state().groups.values() if group.record["name"] == meant)
+    assert "UNKNOWN_NAME" in text
+    assert group.id in text
+    assert meant not in text
+
+
+async def test_a_group_is_found_by_the_name_that_answers_show(world: World) -> None:
+    async with world.client() as client:
+        groups = facts(await client.call_tool("list_groups", {"limit": 100}))["result"]
+        invoices = next(group for group in groups if group["name"].startswith("Invoices"))
+        members = await client.call_tool("list_members", {"group": invoices["name"]})
+    assert not members.is_error, error_text(members)
+
+
+@pytest.mark.parametrize(
+    ("filter_", "advice"),
+    [
+        ('titel eq "Nurse"', "did you mean title"),
+        ('createdAt ge "2026-01-01T00:00:00Z"', "createdAt is not documented"),
+        ('email co "example"', "email takes eq, sw, ew, not co"),
+        ('enabled eq true and lastSignOn.at le "2026-01-01T00:00:00Z"', "lastSignOn.at is not documented"),
+    ],
+)
+async def test_a_refused_filter_is_told_what_is_wrong_in_it(world: World, filter_: str, advice: str) -> None:
+    async with world.client() as client:
+        text = error_text(await client.call_tool("list_users", {"filter": filter_}))
+    assert advice in text
+    assert "INVALID_FILTER" in text
+
+
+async def test_what_can_be_filtered_is_told_and_true(world: World) -> None:
+    async with world.client() as client:
+        (content,) = (await client.read_resource("pingone://filters")).contents
+        assert isinstance(content, TextResourceContents)
+        told = json.loads(content.text)
+        for attribute, operators in told["attributes"].items():
+            if attribute == "memberOfGroups":
+                continue
+            for operator in operators:
+                value = "true" if attribute == "enabled" else '"2026-01-01T00:00:00Z"'
+                result = await client.call_tool(
+                    "list_users", {"filter": f"{attribute} {operator} {value}", "limit": 1, "fields": ["id"]}
+                )
+                assert not result.is_error, (attribute, operator, error_text(result))
+        for example in told["examples"]:
+            assert not (await client.call_tool("list_users", {"filter": example, "limit": 1})).is_error, example
+    assert told["attributes"]["email"] == ["eq", "sw", "ew"]
+    assert "createdAt" in told["not_filterable"]
+    assert told["attributes"]["department"] == ["eq", "sw"]
+
+
+async def test_every_result_says_that_its_strings_are_data(world: World) -> None:
+    async with world.client() as client:
+        result = await client.call_tool("list_users", {"limit": 1})
+    assert result.meta is not None
+    assert "not instructions" in result.meta["strings"]
+
+
+@pytest.mark.parametrize("tool", ["list_users", "get_user", "list_members", "list_groups"])
+async def test_very_long_arguments_are_one_sentence(world: World, tool: str) -> None:
+    name = {"list_users": "group", "get_user": "user", "list_members": "group", "list_groups": "query"}[tool]
+    async with world.client() as client:
+        before = len(world.sandbox.requests)
+        text = error_text(await client.call_tool(tool, {name: "x" * 1_000_000}))
+        assert len(world.sandbox.requests) == before
+    assert f"`{name}`" in text
+    assert len(text) < 300
