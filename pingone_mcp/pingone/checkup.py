@@ -13,8 +13,8 @@ import httpx
 
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Problem, UpstreamProblem
-from pingone_mcp.pingone.client import Client, path_with
-from pingone_mcp.pingone.filters import all_of, ge, le
+from pingone_mcp.pingone import audit
+from pingone_mcp.pingone.client import Client
 from pingone_mcp.pingone.names import Names
 from pingone_mcp.pingone.transport import Clock
 from pingone_mcp.settings import Connection
@@ -87,12 +87,11 @@ def _reads(environment: str, clock: Clock) -> list[tuple[str, str, bool]]:
     """Return what is tried in one environment: step, path, and whether the server needs it."""
     root = f"/environments/{environment}"
     now = datetime.fromtimestamp(clock.wall(), UTC)
-    lately = all_of((ge("recordedAt", now - timedelta(hours=1)), le("recordedAt", now)))
     return [
         ("users", f"{root}/users?limit=1", True),
         ("populations", f"{root}/populations?limit=1", False),
         ("groups", f"{root}/groups?limit=1", False),
-        ("audit", path_with(f"{root}/activities", {"limit": 1, "filter": str(lately)}), False),
+        ("audit", audit.path(environment, now, limit=1, since=now - timedelta(hours=1)), False),
     ]
 
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from pingone_mcp.directory.models import Deactivated, Event, Page, User
 from pingone_mcp.directory.provider import Coverage, DeactivatedQuestion, Reason
 from pingone_mcp.errors import NotPermitted, Refused
-from pingone_mcp.pingone import filters, wire
-from pingone_mcp.pingone.client import HalPage, path_with
+from pingone_mcp.pingone import audit, filters, wire
+from pingone_mcp.pingone.client import HalPage
 from pingone_mcp.pingone.filters import Filter, all_of, eq
 from pingone_mcp.pingone.parts import Part, Source, find, following, gaps_at, position, trusted_total
 from pingone_mcp.pingone.served import Served, each
 
-AUDIT_WINDOW = timedelta(days=14)  # "Audit activities": older ones are not answered
-# Our clock and PingOne's differ: the lower bound stays inside the window, and the upper one beyond the newest event.
-_AUDIT_MARGIN = timedelta(minutes=1)
-_CLOCK_SKEW = timedelta(minutes=10)
 _WHO_DISABLED_PAGES = 3
 _LOCKED_PAGE = 25
 _NO_AUDIT, _UNATTRIBUTED = "audit", "unattributed"
@@ -53,7 +49,8 @@ class DeactivatedUsers:
         else:
             # Each user who was locked is read again: small pages keep an answer within its time.
             size = _LOCKED_PAGE if part.source == "locked events" else self._served.connection.page_size
-            path = link or self._activities_path(part.environment, _ACTIONS[part.source], question.since, size)
+            action = _ACTIONS[part.source]
+            path = link or audit.path(part.environment, self._now(), limit=size, since=question.since, action=action)
             try:
                 hal = await self._served.page(path, "activities", part, followed=link is not None)
             except NotPermitted:
@@ -109,15 +106,6 @@ class DeactivatedUsers:
         parts = await self._served.in_each(await self._served.environment_ids(question.environment), parts_of)
         return sorted(parts, key=lambda part: [str(reason) for reason in order].index(part.label))
 
-    def _activities_path(self, environment: str, action: str, since: datetime | None, size: int) -> str:
-        """Return the path of one kind of events, newest first; a range is obligatory (PingOne, "Audit activities")."""
-        now = self._now()
-        start = max(since or now - AUDIT_WINDOW, now - AUDIT_WINDOW + _AUDIT_MARGIN)
-        until = now + _CLOCK_SKEW
-        kind = eq("action.type", action)
-        wanted = all_of((filters.ge("recordedAt", start), filters.le("recordedAt", until), kind))
-        return path_with(f"/environments/{environment}/activities", {"limit": size, "filter": str(wanted)})
-
     async def _removed(self, part: Part, question: DeactivatedQuestion, events: list[Event]) -> list[Deactivated]:
         environments = await self._served.names.environment_names() if self._served.several_environments() else {}
         populations = await self._served.names.population_names(part.environment)
@@ -149,7 +137,7 @@ class DeactivatedUsers:
             user = self._served.unify(raw, environments, populations)
             inside = wanted is None or any(place.id in wanted for place in user.workspaces)
             # An older lock than the one in force is no news, and would bring the user twice.
-            newest = user.locked_at is None or event.at >= user.locked_at - _CLOCK_SKEW
+            newest = user.locked_at is None or event.at >= user.locked_at - audit.CLOCK_SKEW
             return Deactivated(user=user, at=event.at, by=event.actor) if inside and newest else None
 
         return [found for found in await each(still, newest.values()) if found is not None]
@@ -175,7 +163,9 @@ class DeactivatedUsers:
     async def _who_disabled(self, environment: str, since: datetime | None) -> dict[str, Event]:
         """Return the newest event per user that changed `enabled`; PingOne says so only in its text."""
         newest: dict[str, Event] = {}
-        path: str | None = self._activities_path(environment, "USER.UPDATED", since, self._served.connection.page_size)
+        path: str | None = audit.path(
+            environment, self._now(), limit=self._served.connection.page_size, since=since, action="USER.UPDATED"
+        )
         try:
             for _ in range(_WHO_DISABLED_PAGES):
                 if path is None:
@@ -264,7 +254,7 @@ def _how(reason: Reason, since: datetime | None, now: datetime) -> Coverage:
             note="Events reach back 14 days, and locks by failed sign-ons may raise none. Without `since` all users "
             "are read and the list is complete.",
         )
-    reaches = since is not None and since >= now - AUDIT_WINDOW + _AUDIT_MARGIN
+    reaches = since is not None and since >= now - audit.WINDOW + audit.MARGIN
     return Coverage(
         how="USER.DELETED audit events",
         complete=reaches,

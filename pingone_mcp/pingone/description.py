@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from pingone_mcp.directory.models import Description, Organization, OrganizationSummary, Workspace
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted
+from pingone_mcp.pingone import audit
 from pingone_mcp.pingone.client import path_with
-from pingone_mcp.pingone.filters import Filter, all_of, eq, ge, le
+from pingone_mcp.pingone.filters import Filter, all_of, eq
 from pingone_mcp.pingone.names import KEPT_SECONDS
 from pingone_mcp.pingone.served import Served, each
 
@@ -36,12 +37,11 @@ async def describe(served: Served) -> Description:
 async def _summary(served: Served, place: Organization) -> OrganizationSummary:
     root = f"/environments/{place.id}"
     now = datetime.fromtimestamp(served.clock.wall(), UTC)
-    lately = all_of((ge("recordedAt", now - timedelta(hours=1)), le("recordedAt", now)))
     inside = await served.population_filters(place.id, None)
     users = await _users(served, root, inside)
     disabled = await _users(served, root, [all_of((eq("enabled", value=False), one)) for one in inside])
     groups = await _count(served, f"{root}/groups?limit=1")
-    audit = await _count(served, path_with(f"{root}/activities", {"limit": 1, "filter": str(lately)}))
+    events = await _count(served, audit.path(place.id, now, limit=1, since=now - timedelta(hours=1)))
     workspaces = await _workspaces(served, place.id)
     return OrganizationSummary(
         organization=place,
@@ -49,7 +49,7 @@ async def _summary(served: Served, place: Organization) -> OrganizationSummary:
         disabled_count=disabled[1],
         group_count=None if served.connection.populations else groups[1],
         workspaces=workspaces or (),
-        may_read={"users": users[0], "groups": groups[0], "populations": workspaces is not None, "audit": audit[0]},
+        may_read={"users": users[0], "groups": groups[0], "populations": workspaces is not None, "audit": events[0]},
     )
 
 
