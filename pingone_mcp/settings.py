@@ -279,7 +279,9 @@ def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        raise Unconfigured(f"{path} begins with the home folder of a user who does not exist.") from None
+        raise Unconfigured(
+            f"{path}, in PINGONE_CACHE_DIR or PINGONE_AUDIT_FILE, begins with the home folder of a user who does not exist."
+        ) from None
 
 
 def _state_folder() -> Path:

@@ -237,7 +237,6 @@ class Description:
     organizations: tuple[OrganizationSummary, ...]
     limited_to_workspaces: tuple[str, ...] = ()
     kept_seconds: int = 0
-    writes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,8 @@ class ProxyAnswer:
 
     `content_type` is the media type of what came, None where nothing did. A body beside the items of a page holds
     what the provider wrote around them; beside a page without items it is the whole, and the page only says where it
-    goes on. `cut` tells that parts were nested too deeply to be passed on.
+    goes on. `cut` tells that parts were nested too deeply to be passed on. `unread` says why the body of a write that
+    was answered is not there.
     """
 
     status: int
@@ -84,6 +85,7 @@ class ProxyAnswer:
     body: Any = None
     content_type: str | None = None
     cut: bool = False
+    unread: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +120,11 @@ class MemberQuestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What a write would change: the environment it goes to, and its body with secrets blanked."""
+    """What a write would send: to which environment and path, with which query and body; secrets are blanked."""
 
     organization: Organization
+    path: str
+    query: JsonObject = field(default_factory=dict[str, Any])
     body: Any = None
 
 

@@ -47,6 +47,11 @@ def harmless(text: str, *, keep_lines: bool = False) -> str:
     return _HIDDEN.sub(replace, text)
 
 
+def revealed(text: str) -> str:
+    """Return the text with every hidden character written as its code, for who must see all that is there."""
+    return _HIDDEN.sub(lambda match: match.group().encode("unicode_escape", "surrogatepass").decode(), text)
+
+
 def clean(value: Any, *, levels: int = _DEEPEST) -> Any:
     """Return JSON-like data with every string in it, names of members included, made harmless.
 

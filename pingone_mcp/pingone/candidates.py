@@ -19,7 +19,9 @@ async def candidates(served: Served, argument: str, typed: str, environment: str
             return _called((place.id, place.name) for place in await served.names.environments())
         case "population":
             (first, *_) = await served.environment_ids(environment)
-            return _called((place.id, place.name) for place in await served.names.populations(first))
+            allowed = served.connection.populations
+            places = await served.names.populations(first)
+            return _called((place.id, place.name) for place in places if not allowed or place.id in allowed)
         case "group":
             question = GroupQuestion(query=typed or None, environment=environment)
             groups = await Groups(served).page(question, page_size=_PAGE)

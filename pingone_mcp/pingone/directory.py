@@ -26,9 +26,9 @@ from pingone_mcp.pingone.candidates import candidates
 from pingone_mcp.pingone.client import Client
 from pingone_mcp.pingone.deactivated import DeactivatedUsers
 from pingone_mcp.pingone.description import describe
+from pingone_mcp.pingone.fence import READS
 from pingone_mcp.pingone.groups import Groups
 from pingone_mcp.pingone.proxy import Proxy
-from pingone_mcp.pingone.redaction import redacted, secrets_of
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.pingone.transport import Clock
 from pingone_mcp.pingone.users import Users
@@ -92,13 +92,15 @@ class PingOneDirectory:
 
     async def preview(self, question: ProxyQuestion) -> Preview:
         environment = self._served.client.fence.written(question.path)
-        secrets = secrets_of(question.path.partition("?")[0].strip("/").split("/"))
-        return Preview(
-            organization=await self._served.names.environment(environment), body=redacted(question.body, also=secrets)
-        )
+        path, query, body = self._proxy.preview(question)
+        organization = await self._served.names.environment_now(environment)
+        return Preview(organization=organization, path=path, query=query, body=body)
 
     async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
-        return await self._proxy.send(question, at)
+        answer = await self._proxy.send(question, at)
+        if question.method not in READS:
+            self._served.names.forget()
+        return answer
 
     def filterable(self) -> dict[str, Any]:
         custom = dict.fromkeys(self._served.connection.attributes.values(), ("eq", "sw"))

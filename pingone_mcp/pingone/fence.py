@@ -23,6 +23,8 @@ from pingone_mcp.pingone import catalogue
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # One path segment as PingOne writes them: ids, words, `id:latest`, user names in no case.
 _SEGMENT = re.compile(r"[A-Za-z0-9._~:@$()-]+")
+# What lies below an environment but changes the environment itself: its end, its kind, its services.
+_OF_ENVIRONMENT = frozenset({"status", "type", "billOfMaterials"})
 READS = frozenset({"GET", "HEAD"})
 # What may be read outside environments, as the catalogue writes it: roles that everybody has, and organizations with
 # their licences. None of it names an environment; licences count them (PingOne, "Licenses").
@@ -96,7 +98,8 @@ class Fence:
                 "The person who runs this server can allow writes with PINGONE_ALLOW_WRITES.",
                 code="WRITES_OFF",
             )
-        if len(segments) < 3 or segments[0] != "environments":
+        itself = len(segments) < 3 or (len(segments) == 3 and segments[2] in _OF_ENVIRONMENT)
+        if itself or segments[0] != "environments":
             raise _refuse("Writes stay inside one environment.", "/environments/{id}/users/{id}")
 
     def _check_top_level(self, segments: list[str]) -> None:

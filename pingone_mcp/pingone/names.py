@@ -42,10 +42,13 @@ class Names:
     async def environment_names(self) -> dict[str, str | None]:
         return {place.id: place.name for place in await self.environments()}
 
-    async def environment(self, identity: str) -> Organization:
-        """Return one environment; without name and type where they cannot be read."""
-        places = {place.id: place for place in await self.environments()}
-        return places.get(identity.lower()) or Organization(id=identity)
+    async def environment_now(self, identity: str) -> Organization:
+        """Return one environment as it is now, not as it was minutes ago; without a type where it cannot be read."""
+        return await self._read_environment(identity.lower())
+
+    def forget(self) -> None:
+        """Forget what was looked up: something was changed."""
+        self._kept.clear()
 
     async def populations(self, environment: str) -> tuple[Workspace, ...]:
         return await self.keep(
@@ -79,7 +82,7 @@ class Names:
             return {}
 
         found = await self.keep(key, attempt)
-        if not found:
+        if not found and key in self._kept:
             self._expire(key, after=_WITHOUT_LABELS_SECONDS)
         return found
 
@@ -94,7 +97,9 @@ class Names:
     async def find_population(self, environment: str, reference: str) -> str:
         """Return the id of the population that an id or a name means. Raises Refused."""
         identity = as_id(reference) or _the_one(
-            "population", reference, ((place.id, place.name) for place in await self.populations(environment))
+            "population",
+            reference,
+            ((place.id, place.name) for place in await self.populations(environment) if self._serves(place.id)),
         )
         self._client.fence.check_population(identity)
         return identity
@@ -113,7 +118,12 @@ class Names:
             # PingOne compares the stored name; answers show it without hidden characters. And who mistypes a name is
             # helped by the nearest ones. One page is looked through for both.
             groups = await self.keep(f"groups {environment}", lambda: self._some_groups(environment))
-        return _the_one("group", reference, ((group.id, group.name) for group in groups))
+        served = [group for group in groups if group.workspace is None or self._serves(group.workspace.id)]
+        return _the_one("group", reference, ((group.id, group.name) for group in served))
+
+    def _serves(self, population: str) -> bool:
+        allowed = self._client.connection.populations
+        return not allowed or population in allowed
 
     async def _some_groups(self, environment: str) -> tuple[Group, ...]:
         path = f"/environments/{environment}/groups?limit={_LOOKUP_PAGE}"
@@ -173,7 +183,8 @@ class Names:
                 return value
             value = await read()
             self._forget_old()
-            self._kept[key] = (self._clock.monotonic(), value)
+            if value != ():  # what was not there may be made any moment
+                self._kept[key] = (self._clock.monotonic(), value)
             return value
 
     def _expire(self, key: str, *, after: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -15,7 +16,7 @@ from pingone_mcp.directory.provider import ProxyAnswer, ProxyQuestion
 from pingone_mcp.errors import Refused, UnexpectedAnswer
 from pingone_mcp.pingone.answers import correlation_id, problem
 from pingone_mcp.pingone.client import Client, collection, path_with
-from pingone_mcp.pingone.fence import LONGEST
+from pingone_mcp.pingone.fence import LONGEST, READS
 from pingone_mcp.pingone.redaction import redacted, redacted_text, secrets_of
 
 # JSON where it can be had; the few paths that have nothing else answer as they can (PEM, CSV).
@@ -23,6 +24,7 @@ _ACCEPT = "application/json, */*;q=0.1"
 _JSON = "application/json"
 _TEXTS = frozenset({"application/xml", "application/yaml", "application/x-ndjson", "application/x-pem-file"})
 _ENVELOPE = frozenset({"_links", "_embedded", "count", "size"})
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}(; ?charset=[\w-]{1,20})?", re.ASCII)
 _LEVELS = 64  # what PingOne nests deepest, flows of DaVinci, stays below half of it
 
 
@@ -46,12 +48,31 @@ class Proxy:
             raise problem(response)
         if question.method == "HEAD" or not response.content:
             return answer
-        return dataclasses.replace(answer, **self._read(response, target))
+        try:
+            return dataclasses.replace(answer, **self._read(response, target, listed=question.method in READS))
+        except UnexpectedAnswer as unread:
+            if question.method in READS:
+                raise
+            return dataclasses.replace(answer, unread=unread.what)  # it is done, whatever its answer looks like
 
-    def _read(self, response: httpx.Response, target: str) -> dict[str, Any]:
+    def preview(self, question: ProxyQuestion) -> tuple[str, JsonObject, Any]:
+        """Return path, query and body of a request as a person may see them, and refuse what would be refused later."""
+        target = _target(question)
+        _content(question)
+        path, _, written = target.partition("?")
+        secrets = secrets_of(path.strip("/").split("/"))
+        given: dict[str, list[str]] = {}
+        for name, value in parse_qsl(written, keep_blank_values=True):
+            given.setdefault(name, []).append(value)
+        query = redacted(
+            {name: values[0] if len(values) == 1 else values for name, values in given.items()}, also=secrets
+        )
+        return path, query, _counted(question.body, redacted(question.body, also=secrets))
+
+    def _read(self, response: httpx.Response, target: str, *, listed: bool) -> dict[str, Any]:
         kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind.endswith(("/json", "+json")):
-            return {"content_type": kind, **self._read_json(response, target)}
+            return {"content_type": kind, **self._read_json(response, target, listed=listed)}
         if not (kind.startswith("text/") or kind.endswith("+xml") or kind in _TEXTS):
             raise UnexpectedAnswer(
                 "The answer is neither JSON nor text, so it is not shown.",
@@ -61,14 +82,14 @@ class Proxy:
             )
         return {"content_type": kind, "body": redacted_text(response.text)}
 
-    def _read_json(self, response: httpx.Response, target: str) -> dict[str, Any]:
+    def _read_json(self, response: httpx.Response, target: str, *, listed: bool) -> dict[str, Any]:
         body = _parsed(response)
         cut = _is_deeper(body, _LEVELS)
         if cut:
             body = _shallow(body, _LEVELS)
         segments = target.partition("?")[0].strip("/").split("/")
         body = redacted(body, also=secrets_of(segments))
-        found = _listed(body)
+        found = _listed(body) if listed else None
         if found is None:
             return {"body": body, "cut": cut}
         items, rest = found
@@ -101,6 +122,17 @@ def _target(question: ProxyQuestion) -> str:
     return target
 
 
+def _counted(given: Any, blanked: Any) -> Any:
+    """Return a blanked body in which each blank says how many characters it stands for: nothing can hide in one."""
+    if isinstance(blanked, dict) and isinstance(given, dict):
+        return {name: _counted(given[name], value) for name, value in blanked.items()}
+    if isinstance(blanked, list) and isinstance(given, list):
+        return [_counted(one, other) for one, other in zip(given, blanked, strict=True)]
+    if given == blanked:
+        return blanked
+    return f"[redacted, {len(given if isinstance(given, str) else json.dumps(given)):,} characters]"
+
+
 def _bad_query(what: str) -> Refused:
     return Refused(what, "Give parameters as `query`. Nothing was requested.", code="QUERY_REFUSED")
 
@@ -111,7 +143,7 @@ def _content(question: ProxyQuestion) -> dict[str, Any]:
     if question.body is None and question.content_type is None:
         return {"headers": headers}
     kind = question.content_type or _JSON
-    if not kind.isascii() or not kind.isprintable():
+    if not _MEDIA_TYPE.fullmatch(kind):
         raise Refused(
             "`content_type` is no media type.",
             "Give one such as application/json. Nothing was requested.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 REDACTED = "[redacted]"
 # Names of members whose values are secrets: application secrets, passwords, keys, tokens, codes. Matched on the last
@@ -60,7 +61,7 @@ def redacted_text(text: str) -> str:
 
 def secrets_of(segments: Sequence[str]) -> frozenset[str]:
     """Return the further names that hold secrets in what a path answers."""
-    return frozenset[str]().union(*(_BY_PLACE.get(segment, ()) for segment in segments))
+    return frozenset[str]().union(*(_BY_PLACE.get(unquote(segment), ()) for segment in segments))
 
 
 def _member(name: str, value: Any, also: Collection[str], *, told: bool) -> Any:

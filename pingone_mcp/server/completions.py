@@ -11,10 +11,11 @@ from mcp.types import CompleteRequestParams, CompleteResult, Completion
 
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Problem
-from pingone_mcp.server.edge import App, Backend
+from pingone_mcp.server.edge import App, Backend, in_time
 
 # Arguments of prompts that name a thing by another word.
-_MEANT = {"person": "user"}
+_MEANT = {"person": "user", "subject": "group"}
+_LONGEST = 100
 _AT_MOST = 100  # MCP 2025-06-18, "Completion": values
 
 
@@ -26,7 +27,9 @@ def add_completions(server: MCPServer[App]) -> None:
         typed = params.argument.value
         try:
             backend = await ctx.lifespan_context.backend()
-            found = await _candidates(backend, params.argument.name, typed, (given or {}).get("environment"))
+            with in_time(backend):
+                place = (given or {}).get("environment")
+                found = await _candidates(backend, params.argument.name, typed[:_LONGEST], place)
         except Problem:
             found = ()
         return CompleteResult(completion=completion(map(harmless, found), typed))

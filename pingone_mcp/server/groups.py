@@ -121,7 +121,7 @@ async def description(backend: Backend) -> JsonObject:
     """Return what describe_directory and its resource tell."""
     with in_time(backend):
         told = plain(await backend.directory.describe())
-    facts: JsonObject = told | {"replica": None, "strings_are": STRINGS}
+    facts: JsonObject = told | {"writes": backend.writes is not None, "replica": None, "strings_are": STRINGS}
     return facts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from pathlib import Path
 
 from pingone_mcp.directory.models import JsonObject
@@ -11,7 +12,7 @@ from pingone_mcp.errors import Refused
 
 
 class Journal:
-    """Append events to a file that only its owner reads (0600 in a folder of 0700)."""
+    """Append events to a file that only its owner reads (0600; a folder that is made for it has 0700)."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -21,16 +22,29 @@ class Journal:
         line = json.dumps(event, ensure_ascii=True, separators=(",", ":")) + "\n"
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            # Non-blocking, so that a pipe in the file's place is an error and not a server that hangs.
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
             descriptor = os.open(self._path, flags, 0o600)
             try:
-                os.write(descriptor, line.encode())
-                os.fsync(descriptor)
+                _append(descriptor, line.encode())
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise Refused(
-                f"The audit file {self._path} cannot be written ({error.strerror}), so nothing was sent.",
+                f"The audit file {self._path} cannot be written ({error.strerror or error}), so nothing was sent.",
                 "Make it writable, or name another one with PINGONE_AUDIT_FILE.",
                 code="NO_AUDIT",
             ) from None
+
+
+def _append(descriptor: int, line: bytes) -> None:
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError("it is no file")
+    if hasattr(os, "fchmod") and stat.S_IMODE(about.st_mode) != 0o600:
+        os.fchmod(descriptor, 0o600)
+    if about.st_size and os.pread(descriptor, 1, about.st_size - 1) != b"\n":
+        line = b"\n" + line  # behind a line that was cut short by a full disk
+    while line:
+        line = line[os.write(descriptor, line) :]
+    os.fsync(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
@@ -81,7 +82,8 @@ async def list_users(
     call again with it as cursor.
     """
     backend = await backend_of(ctx)
-    implied = [name for name in ("groups", "roles") if name in (fields or ())]
+    wants = set(fields or ()) if cursor is None else set[str]()
+    implied = wants & {"groups", "roles"}
     selected = {
         "query": query,
         "filter": filter,
@@ -90,7 +92,7 @@ async def list_users(
         "population": population,
         "environment": environment,
         "include": sorted({*(include or ()), *implied}),
-        "remote_data": include_remote_data or ("remote_data" in (fields or ()) or None),
+        "remote_data": include_remote_data or ("remote_data" in wants or None),
     }
     wanted = asked(backend, "list_users", selected, cursor, changeable={"fields": fields})
     question = _USER_QUESTION.validate_python(wanted.question)
@@ -196,16 +198,26 @@ async def proxy_request(
     room = backend.answer_characters - _AROUND
     answers: list[ProxyAnswer] = []
 
+    repeated: set[str] = set()
+
     async def read(at: str | None) -> Page[JsonObject]:
         answers.append(await backend.directory.proxy(question, at))
-        return answers[-1].page or Page(items=(), at="", next=None, scanned=0)
+        page = answers[-1].page or Page(items=(), at="", next=None, scanned=0)
+        found = Counter(str(item.get("id")) for item in page.items)
+        repeated.update(identity for identity, times in found.items() if times > 1)
+        return page
 
-    listing = Listing(read=read, row=lambda item: item, identify=_identity)
+    def identify(item: JsonObject, place: int) -> str:
+        """Tell items apart by id; by their place too where a page repeats an id, or has none."""
+        identity = str(item.get("id"))
+        return f"{identity}#{place}" if identity in repeated or "id" not in item else identity
+
+    listing = Listing(read=read, row=lambda item: item, identify=identify)
     gathered = await collect(ctx, backend, listing, wanted, limit=_MOST_ITEMS, noun="items", pages=1)
-    return answer(_proxied(answers[0], envelope(backend, wanted, gathered, partial=False), room))
+    return answer(proxied(answers[0], envelope(backend, wanted, gathered, partial=False), room))
 
 
-def _proxied(sent: ProxyAnswer, listed: JsonObject, room: int) -> JsonObject:
+def proxied(sent: ProxyAnswer, listed: JsonObject, room: int) -> JsonObject:
     """Return the facts of a proxied answer: `listed` where it is a list, its body where it is not, or both."""
     facts: JsonObject = {"status": sent.status, "correlation_id": sent.correlation_id}
     if sent.page is not None and (sent.page.items or sent.body is None):
@@ -250,11 +262,6 @@ def parameters(query: Mapping[str, Parameter | list[Parameter]] | None) -> dict[
 
 def _text(value: Parameter) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _identity(item: JsonObject, place: int) -> str:
-    identity = item.get("id")
-    return identity if isinstance(identity, str) else f"#{place}"
 
 
 _COVERAGE_SCHEMA: JsonObject = {

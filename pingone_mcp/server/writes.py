@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,13 +20,13 @@ from mcp.server.mcpserver import AcceptedElicitation, Context, DeclinedElicitati
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ToolAnnotations
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.provider import Preview, ProxyQuestion
-from pingone_mcp.directory.rows import fitted, timestamp
-from pingone_mcp.directory.text import harmless
-from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.directory.text import revealed
+from pingone_mcp.errors import Problem, Refused, ServerFailed, UnexpectedAnswer, Unreachable
 from pingone_mcp.server import reads
 from pingone_mcp.server.edge import App, AppContext, Backend, answer, backend_of, compact, strict_tool
 from pingone_mcp.server.journal import Journal
@@ -34,7 +35,9 @@ from pingone_mcp.server.reads import Cursor, Query
 logger = logging.getLogger(__name__)
 
 READS = ("GET", "HEAD")
-_SHOWN = 1_500
+_SHOWN = 6_000
+_AROUND = 600
+_LOOK = "It may have happened all the same: read the resource before you repeat the request."
 _PENDING_AT_MOST = 1_000
 _WRITING = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False)
 
@@ -45,23 +48,28 @@ class WriteRules:
 
     journal: Journal
     allow_production: bool = False
-    pending: dict[str, None] = field(default_factory=dict[str, None])
+    pending: dict[str, str] = field(default_factory=dict[str, str])
 
-    def ask(self, question: str) -> None:
-        """Remember that a confirmation was asked for; the oldest ones are forgotten."""
-        self.pending[question] = None
+    def reference(self, request: str) -> str:
+        """Return the reference of the question about a request; a new one each time a confirmation was used up.
+
+        It stands in the question, so that an answer to an earlier question is none to this one. The oldest questions
+        are forgotten.
+        """
+        found = self.pending.setdefault(request, secrets.token_hex(4))
         while len(self.pending) > _PENDING_AT_MOST:
             del self.pending[next(iter(self.pending))]
+        return found
 
-    def use(self, question: str) -> bool:
-        """Use up a confirmation; say whether there was one."""
-        return self.pending.pop(question, "unknown") is None
+    def use(self, request: str) -> bool:
+        """Use up the confirmation of a request; say whether there was one."""
+        return self.pending.pop(request, None) is not None
 
 
 class Confirmation(BaseModel):
     """What the person is asked."""
 
-    confirm: bool = Field(description="Send this request to PingOne")
+    confirm: StrictBool = Field(description="Send this request to PingOne")
 
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -89,12 +97,12 @@ async def confirmed(
         rules = _rules(backend)
         question = write_question(path, method, query, body, content_type)
         preview = await backend.directory.preview(question)
-        _check(ctx, rules, preview)
+        _check(rules, preview)
+        _check_client(ctx)
+        message = _message(question, preview, rules.reference(_digest(question)))
     except Problem as problem:
         raise ToolError(str(problem)) from problem
-    if ctx.input_responses is None:
-        rules.ask(_digest(question))
-    return Elicit(_message(question, preview), Confirmation)
+    return Elicit(message, Confirmation)
 
 
 def write_question(path: str, method: str, query: Query, body: Any, content_type: str | None) -> ProxyQuestion:
@@ -119,25 +127,29 @@ async def send(
     if not was_asked:
         record("refused", {"code": "CONFIRMATION_USED"})
         raise Refused(
-            "This confirmation was used already, so nothing was sent.",
+            "This confirmation was used up, by this request or one just like it, so nothing was sent.",
             "Make the request anew to ask the person again.",
             code="CONFIRMATION_USED",
         )
+    _check(rules, preview)  # the person may have taken their time
     record("sending", {})  # what cannot be recorded is not sent
     try:
         sent = await backend.directory.proxy(question)
+    except (Unreachable, ServerFailed, UnexpectedAnswer) as problem:
+        _record_result(record, "unknown", {"code": problem.code, "correlation_id": problem.correlation_id})
+        raise type(problem)(problem.what, _LOOK, code=problem.code, correlation_id=problem.correlation_id) from problem
     except Problem as problem:
         _record_result(record, "failed", {"code": problem.code, "correlation_id": problem.correlation_id})
         raise
     except BaseException:
-        _record_result(record, "unknown", {"note": "ended before the answer; it may have happened"})
+        _record_result(record, "unknown", {"code": "ENDED"})
         raise
-    facts: JsonObject = {"status": sent.status, "correlation_id": sent.correlation_id}
-    recorded = _record_result(record, "answered", facts)
-    if not recorded:
-        facts = facts | {"audit": "sent, but its result could not be recorded"}
-    body = {} if sent.body is None else {"body": sent.body}
-    return answer(fitted(facts | body, backend.answer_characters))
+    told: JsonObject = {"status": sent.status, "correlation_id": sent.correlation_id}
+    notes = [] if _record_result(record, "answered", told) else ["It was sent, but its result could not be recorded."]
+    if sent.unread is not None:
+        notes.append(f"It was done, but its answer cannot be shown: {sent.unread}")
+    facts = reads.proxied(sent, {}, backend.answer_characters - _AROUND)
+    return answer(facts | ({"note": " ".join(notes)} if notes else {}))
 
 
 def _record_result(record: Callable[[str, JsonObject], None], event: str, more: JsonObject) -> bool:
@@ -169,6 +181,8 @@ async def proxy_request(
     """
     if method in ("GET", "HEAD"):
         return await reads.proxy_request(ctx, path=path, method=method, query=query, cursor=cursor)
+    if cursor is not None:
+        raise Refused("A write takes no `cursor`.", "Leave it out. Nothing was sent.", code="CURSOR_REFUSED")
     return await send(ctx, write_question(path, method, query, body, content_type), confirmation)
 
 
@@ -189,14 +203,18 @@ def _rules(backend: Backend) -> WriteRules:
     return backend.writes
 
 
-def _check(ctx: Context[App, Any], rules: WriteRules, preview: Preview) -> None:
-    """Raise Refused for a write that may not even be asked about."""
+def _check(rules: WriteRules, preview: Preview) -> None:
+    """Raise Refused for an environment that may not be changed."""
     if preview.organization.type != "SANDBOX" and not rules.allow_production:
         raise Refused(
             f"This environment is of type {_kind(preview)}, so nothing was sent.",
             "The person who runs this server can allow it with PINGONE_ALLOW_PRODUCTION_WRITES.",
             code="PRODUCTION_WRITES_OFF",
         )
+
+
+def _check_client(ctx: Context[App, Any]) -> None:
+    """Raise Refused for a client that cannot show a question with a form."""
     capabilities = ctx.client_capabilities
     elicitation = capabilities.elicitation if capabilities is not None else None
     if elicitation is None or (elicitation.form is None and elicitation.url is not None):
@@ -211,21 +229,33 @@ def _kind(preview: Preview) -> str:
     return preview.organization.type if preview.organization.type in ("PRODUCTION", "SANDBOX") else "unknown"
 
 
-def _message(question: ProxyQuestion, preview: Preview) -> str:
-    """Say what would be sent, where, and what it changes; secrets in the body are blanked."""
-    name = harmless(preview.organization.name or "unnamed").replace("`", "'")[:100]
+def _message(question: ProxyQuestion, preview: Preview, reference: str) -> str:
+    """Say what would be sent, where, and what it changes: all of it, each part on one line of its own.
+
+    Secrets are blanked, and characters that nobody would see are written as their codes. Raises Refused for what is
+    too large to be looked at.
+    """
+    name = revealed(preview.organization.name or "unnamed").replace("`", "'")[:100]
     lines = [
-        f"{question.method} {question.path}" + (f" with {compact(question.query)}" if question.query else ""),
+        f"{question.method} {preview.path}",
         f"Environment: `{name}` ({_kind(preview)}), {preview.organization.id}",
     ]
+    if preview.query:
+        lines.append(f"Query: {revealed(compact(preview.query))}")
     if question.content_type:
-        lines.append(f"Media type: {harmless(question.content_type)[:200]}")
+        lines.append(f"Media type: {question.content_type}")
     if question.body is not None:
-        text = harmless(compact(preview.body))
-        lines.append(f"Body: {text[:_SHOWN]}{'…' if len(text) > _SHOWN else ''}")
+        lines.append(f"Body: {revealed(compact(preview.body))}")
     if question.method == "DELETE":
         lines.append("This deletes what the path names.")
-    return "Send this to PingOne?\n" + "\n".join(lines)
+    text = "\n".join(lines)
+    if len(text) > _SHOWN:
+        raise Refused(
+            f"This request has {len(text):,} characters, more than a person can look through, so nothing was sent.",
+            f"Send it in parts of less than {_SHOWN:,} characters.",
+            code="TOO_LARGE_TO_CONFIRM",
+        )
+    return f"Send this to PingOne? ({reference})\n{text}"
 
 
 def _digest(question: ProxyQuestion) -> str:
@@ -249,8 +279,8 @@ def _recorder(
                 "event": event,
                 "client": {"name": client.name, "version": client.version} if client is not None else None,
                 "method": question.method,
-                "path": question.path,
-                "query": sorted(question.query),
+                "path": preview.path,
+                "query": sorted(preview.query),
                 "environment": {"id": preview.organization.id, "type": preview.organization.type},
                 "content_type": question.content_type,
                 "body_members": members,

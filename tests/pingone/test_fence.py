@@ -99,7 +99,9 @@ def outcome(operation: Operation, *, writes: bool) -> str:
     """Say what becomes of an operation inside one configured environment, as docs/proxy.md tells it."""
     inside = operation.path.startswith("/environments/{environmentID}/")
     if operation.method not in READS:
-        return ("sent" if inside else "PATH_REFUSED") if writes else "WRITES_OFF"
+        of_environment = operation.path.rpartition("/")[2] in ("status", "type", "billOfMaterials")
+        changes = inside and not (of_environment and operation.path.count("/") == 3)
+        return ("sent" if changes else "PATH_REFUSED") if writes else "WRITES_OFF"
     if operation.path in ("/environments", "/organizations"):
         return "OUTSIDE_CONFIGURATION"
     return "sent" if inside or operation.path == "/environments/{environmentID}" or operation.path in TOP_LEVEL else "?"

@@ -166,3 +166,7 @@ def test_blanking_twice_changes_nothing_and_keeps_the_argument(value: Any) -> No
     before = repr(value)
     assert redacted(redacted(value)) == redacted(value)
     assert repr(value) == before
+
+
+def test_a_place_is_known_however_it_is_written() -> None:
+    assert secrets_of(["users", "%70airingKeys", "x"]) == secrets_of(["pairingKeys"]) != frozenset()

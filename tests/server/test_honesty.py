@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from mcp.types import ResourceTemplateReference
 
 from tests.world import NOW, World, error_text, facts, walk
 
@@ -274,3 +275,28 @@ async def test_a_user_who_goes_while_groups_are_read_is_told_apart(world: World)
         rows = facts(await client.call_tool("list_users", {"include": ["groups"], "limit": 3}))["result"]
     lost = next(row for row in rows if row["id"] == victim)
     assert lost["unreadable"] == ["groups"]
+
+
+async def test_a_name_means_what_is_served(world: World) -> None:
+    """Reviewers are two groups, one per population; with one population served there is one."""
+    state = world.sandbox.state()
+    async with world.client(populations=(state.contractors(),)) as client:
+        members = facts(await client.call_tool("list_members", {"group": "Reviewers"}))
+        unknown = error_text(await client.call_tool("list_users", {"population": "Employees"}))
+        area = ResourceTemplateReference(uri="pingone://environments/{environment}/users/{user}")
+        offered = await client.complete(area, {"name": "population", "value": ""})
+    assert members["total"] is None
+    assert "UNKNOWN_NAME" in unknown
+    assert state.employees() not in unknown
+    assert offered.completion.values == ["Contractors"]
+
+
+async def test_items_that_share_an_id_are_all_passed_on(world: World) -> None:
+    def repeat(body: dict[str, Any]) -> None:
+        groups = body["_embedded"]["groups"]
+        groups.append(groups[0] | {"name": "twin"})
+
+    path = f"/environments/{world.sandbox.environment_id}/groups"
+    async with world.client(wrap=rewriting("/groups", repeat)) as client:
+        answer = facts(await client.call_tool("proxy_request", {"path": path}))
+    assert answer["result_count"] == len(world.sandbox.state().groups) + 1

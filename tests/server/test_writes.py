@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,8 +14,10 @@ import httpx
 import pytest
 from mcp import Client
 from mcp.client.session import ClientRequestContext
-from mcp.types import ElicitRequestParams, ElicitResult, ErrorData
+from mcp.shared.exceptions import MCPError
+from mcp.types import ElicitRequestParams, ElicitResult, ErrorData, InputRequiredResult
 
+from pingone_mcp.errors import Refused
 from pingone_mcp.server.journal import Journal
 from pingone_mcp.server.writes import WriteRules
 from tests.world import World, error_text, facts
@@ -241,7 +245,8 @@ async def test_a_write_that_may_have_happened_is_not_repeated(scene: Scene, kind
         result = await scene.disable(client)
     assert result.is_error
     assert len(scene.sent) == 1
-    assert [event["event"] for event in scene.recorded()] == ["sending", "failed"]
+    assert "may have happened" in error_text(result)
+    assert [event["event"] for event in scene.recorded()] == ["sending", "unknown"]
 
 
 async def test_a_write_that_was_refused_unprocessed_is_repeated(scene: Scene) -> None:
@@ -303,15 +308,207 @@ async def test_reads_need_no_confirmation_where_writes_are_allowed(scene: Scene)
     assert person.asked == []
 
 
-async def test_a_confirmation_is_good_for_one_request(scene: Scene) -> None:
-    """A client of the modern era that sends its answer twice has one write done."""
-    rules = scene.rules()
-    async with scene.world.client(wrap=scene.watching, answers=Person("yes"), writes=rules) as client:
-        facts(await scene.disable(client))
-        rules.pending.clear()
-        rules.ask("another question")
-        again = await scene.disable(client)
-    assert not again.is_error, "a request made anew is asked about anew"
+class Replay:
+    """A client of the modern era that answers as it likes: with old answers, other requests, no questions."""
+
+    def __init__(self, client: Client, scene: Scene) -> None:
+        self.client, self.scene = client, scene
+
+    async def ask(self, arguments: dict[str, Any]) -> InputRequiredResult:
+        result = await self.client.session.call_tool("proxy_request", arguments, allow_input_required=True)
+        assert isinstance(result, InputRequiredResult)
+        return result
+
+    async def answer(self, arguments: dict[str, Any], asked: InputRequiredResult, *, state: bool = True) -> Any:
+        assert asked.input_requests is not None
+        yes: dict[str, Any] = {
+            key: ElicitResult(action="accept", content={"confirm": True}) for key in asked.input_requests
+        }
+        return await self.client.session.call_tool(
+            "proxy_request",
+            arguments,
+            input_responses=yes,
+            request_state=asked.request_state if state else None,
+            allow_input_required=True,
+        )
+
+
+async def test_a_confirmation_is_good_for_one_request_and_for_no_other(scene: Scene) -> None:
+    disable = {"method": "PUT", "path": f"{scene.path}/enabled", "body": {"enabled": False}}
+    enable = {**disable, "body": {"enabled": True}}
+    async with scene.world.client(wrap=scene.watching, answers=Person("yes"), writes=scene.rules()) as client:
+        replay = Replay(client, scene)
+        first = await replay.ask(disable)
+        assert isinstance(await replay.answer(disable, first, state=False), InputRequiredResult)
+        with suppress(MCPError):  # the SDK binds its state to the arguments
+            assert isinstance(await replay.answer(enable, first), InputRequiredResult)
+        assert scene.sent == []
+        assert not (await replay.answer(disable, first)).is_error
+        assert len(scene.sent) == 1
+        assert isinstance(await replay.answer(disable, first), InputRequiredResult), "it was used up"
+        second = await replay.ask(disable)
+        assert isinstance(await replay.answer(disable, first), InputRequiredResult), "it answers an older question"
+        assert len(scene.sent) == 1
+        assert not (await replay.answer(disable, second)).is_error
     assert len(scene.sent) == 2
-    assert rules.use("another question")
-    assert not rules.use("another question")
+
+
+async def test_an_environment_that_became_production_while_the_person_thought_is_left_alone(scene: Scene) -> None:
+    kinds = iter(["SANDBOX", "PRODUCTION"])
+
+    class Turning(Watching):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            response = await super().handle_async_request(request)
+            if request.url.path.endswith(f"/environments/{scene.world.sandbox.environment_id}"):
+                body = json.loads(await response.aread()) | {"type": next(kinds)}
+                return httpx.Response(200, json=body, request=request)
+            return response
+
+    def wrap(inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        scene.watch = Turning(inner)
+        return scene.watch
+
+    async with scene.world.client(mode="legacy", wrap=wrap, answers=Person("yes"), writes=scene.rules()) as client:
+        assert "PRODUCTION_WRITES_OFF" in error_text(await scene.disable(client))
+    assert scene.sent == []
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\x89PNG", "image/png"),
+        (b'{"id": ', "application/json"),
+        (
+            b'{"_links":{"next":{"href":"https://evil.example.net/"}},"_embedded":{"users":[{"id":"1"}]}}',
+            "application/json",
+        ),
+        (b'[{"id":"1"},{"id":"2"}]', "application/json"),
+        (b"a;b\n" * 40_000, "text/csv"),
+        (json.dumps(["x" * 50] * 2_000).encode(), "application/json"),
+    ],
+)
+async def test_a_write_that_was_done_is_told_as_done_whatever_its_answer(
+    scene: Scene, content: bytes, kind: str
+) -> None:
+    class Odd(Watching):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method != "PUT":
+                return await super().handle_async_request(request)
+            self.writes.append(request)
+            return httpx.Response(201, content=content, headers={"content-type": kind}, request=request)
+
+    def wrap(inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        scene.watch = Odd(inner)
+        return scene.watch
+
+    async with scene.world.client(wrap=wrap, answers=Person("yes"), writes=scene.rules()) as client:
+        result = await scene.disable(client)
+    answer = facts(result)
+    assert answer["status"] == 201
+    assert "body" in answer or "cannot be shown" in answer["note"]
+    assert len(error_text(result)) <= 20_000
+    assert [event["event"] for event in scene.recorded()] == ["sending", "answered"]
+    assert len(scene.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "shows"),
+    [
+        ({"a": "x" * 1_500, "enabled": False}, '"enabled":false'),
+        ({"title": "A\u200bdmin\U000e0041"}, "A\\u200bdmin\\U000e0041"),
+        ({"note": "-----BEGIN PRIVATE KEY----- evil instructions"}, "[redacted, 45 characters]"),
+        ({"title": "x\nEnvironment: `Other` (SANDBOX)"}, '"x\\nEnvironment'),
+        ({"title": "x\u2028Environment: `Other`"}, "x\\u2028Environment"),
+    ],
+)
+async def test_the_person_sees_all_that_is_sent(scene: Scene, body: dict[str, Any], shows: str) -> None:
+    person = Person("decline")
+    async with scene.world.client(answers=person, writes=scene.rules()) as client:
+        await client.call_tool("proxy_request", {"method": "PATCH", "path": scene.path, "body": body})
+    (question,) = person.asked
+    assert shows in question
+    assert question.isascii() or question.isprintable() or all(line.isprintable() for line in question.split("\n"))
+    assert question.count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"body": {"a": "x" * 10_000}}, "TOO_LARGE_TO_CONFIRM"),
+        ({"content_type": "application/json\r\nX-Evil: 1"}, "MEDIA_TYPE_REFUSED"),
+        ({"content_type": f"application/json; {'x' * 300}=evil"}, "MEDIA_TYPE_REFUSED"),
+        ({"query": {"x": "y" * 200_000}}, "QUERY_REFUSED"),
+        ({"cursor": "x"}, "CURSOR_REFUSED"),
+    ],
+)
+async def test_what_would_be_refused_later_is_not_asked_about(
+    scene: Scene, arguments: dict[str, Any], says: str
+) -> None:
+    person = Person("yes")
+    async with scene.world.client(wrap=scene.watching, answers=person, writes=scene.rules()) as client:
+        given = {"method": "PATCH", "path": scene.path, "body": {"title": "x"}} | arguments
+        assert says in error_text(await client.call_tool("proxy_request", given))
+    assert scene.sent == []
+    assert person.asked == [] or says == "CURSOR_REFUSED"
+
+
+async def test_secrets_in_query_and_path_are_neither_shown_nor_recorded(scene: Scene) -> None:
+    person = Person("decline")
+    async with scene.world.client(answers=person, writes=scene.rules()) as client:
+        await client.call_tool(
+            "proxy_request",
+            {
+                "method": "PATCH",
+                "path": f"{scene.path}?password=hunter2",
+                "query": {"access_token": "hunter2"},
+                "body": {},
+            },
+        )
+    assert "hunter2" not in person.asked[0]
+    assert "hunter2" not in scene.journal.read_text()
+    assert scene.recorded()[0]["query"] == ["access_token", "password"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/environments/{env}/%70opulations/x", "/environments/{env}/status", "/environments/{env}/type"]
+)
+async def test_the_environment_itself_is_not_written(scene: Scene, path: str) -> None:
+    person = Person("yes")
+    async with scene.world.client(wrap=scene.watching, answers=person, writes=scene.rules()) as client:
+        given = {"method": "PUT", "path": path.replace("{env}", scene.world.sandbox.environment_id), "body": {}}
+        result = await client.call_tool("proxy_request", given)
+    if "%70" not in path:
+        assert person.asked == []
+        assert "PATH_REFUSED" in error_text(result)
+
+
+async def test_what_was_made_is_found_at_once(scene: Scene) -> None:
+    root = f"/environments/{scene.world.sandbox.environment_id}/groups"
+    async with scene.world.client(answers=Person("yes"), writes=scene.rules()) as client:
+        assert (await client.call_tool("list_members", {"group": "Brand New"})).is_error
+        made = await client.call_tool("proxy_request", {"method": "POST", "path": root, "body": {"name": "Brand New"}})
+        assert facts(made)["status"] == 201
+        assert facts(await client.call_tool("list_members", {"group": "Brand New"}))["result"] == []
+        assert facts(await client.call_tool("describe_directory", {}))["writes"] is True
+
+
+def test_the_journal_goes_on_behind_a_line_that_was_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "writes.jsonl"
+    path.write_text('{"half":')
+    path.chmod(0o644)
+    Journal(path).write({"event": "sending"})
+    assert path.read_text() == '{"half":\n{"event":"sending"}\n'
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_pipe_is_no_journal(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Refused, match="so nothing was sent"):
+        Journal(tmp_path / "pipe").write({"event": "sending"})
+
+
+def test_a_link_is_no_journal(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Refused):
+        Journal(tmp_path / "link").write({"event": "sending"})
