@@ -10,10 +10,9 @@ from pingone_mcp.directory.models import Deactivated, Event, Page, User
 from pingone_mcp.directory.provider import Coverage, DeactivatedQuestion, Reason
 from pingone_mcp.errors import NotPermitted, Refused
 from pingone_mcp.pingone import audit, filters, wire
-from pingone_mcp.pingone.client import HalPage
 from pingone_mcp.pingone.filters import Filter, all_of, eq
 from pingone_mcp.pingone.parts import Part, Source, find, following, gaps_at, position, trusted_total
-from pingone_mcp.pingone.served import Served, each
+from pingone_mcp.pingone.served import NOTHING, UNREADABLE_ENVIRONMENT, Served, each
 
 _WHO_DISABLED_PAGES = 3
 _LOCKED_PAGE = 25
@@ -43,7 +42,8 @@ class DeactivatedUsers:
         gaps = gaps_at(at)
         if part.source == "users":
             path = link or self._served.users_path(part, part.page_size(page_size, self._served.connection.page_size))
-            hal = await self._served.page(path, "users", part, followed=link is not None)
+            hal, gap = await self._served.page_or_gap(path, "users", part, parts, followed=link is not None)
+            gaps = (*gaps, *gap)
             users = await self._served.users(part.environment, hal, remote_data=False)
             found = await self._annotated(part, question, users)
         else:
@@ -56,7 +56,7 @@ class DeactivatedUsers:
             except NotPermitted:
                 if len(question.reasons) == 1:
                     raise
-                hal = HalPage(items=(), next=None, count=None, size=0)
+                hal = NOTHING
                 gaps = (*gaps, f"{part.label} {_NO_AUDIT}")
             events = [wire.event(raw) for raw in hal.items]
             read = self._removed if part.source == "removed events" else self._still_locked
@@ -86,6 +86,7 @@ class DeactivatedUsers:
         for index, reason in enumerate(order):
             how = _how(reason, question.since, self._now())
             missing = [note for gap, note in _GAPS.items() if f"{reason} {gap}" in gaps]
+            missing += [f"{gap}." for gap in gaps if gap.startswith(UNREADABLE_ENVIRONMENT)]
             told[reason] = Coverage(
                 how=how.how,
                 complete=how.complete and index < done and not missing,

@@ -10,7 +10,7 @@ from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.filters import All, Within, all_of, eq
-from pingone_mcp.pingone.parts import Part, find, following, position, trusted_total
+from pingone_mcp.pingone.parts import Part, find, following, gaps_at, position, trusted_total
 from pingone_mcp.pingone.served import Served
 
 
@@ -28,7 +28,8 @@ class Groups:
         wanted = str(part.filter) if part.filter is not None else None
         size = part.page_size(page_size, self._served.connection.page_size)
         path = link or path_with(f"/environments/{part.environment}/groups", {"limit": size, "filter": wanted})
-        hal = await self._served.page(path, "groups", part, followed=link is not None)
+        hal, gap = await self._served.page_or_gap(path, "groups", part, parts, followed=link is not None)
+        gaps = tuple(dict.fromkeys((*gaps_at(at), *gap)))
         populations = await self._served.names.population_names(part.environment) if hal.items else {}
         groups = [
             await self._placed(wire.group(raw, populations=populations, remote_data=question.remote_data))
@@ -36,11 +37,12 @@ class Groups:
         ]
         return Page(
             items=tuple(group for group in groups if part.keep is None or part.keep(group)),
-            at=position(part, path),
-            next=following(parts, part, hal.next),
+            at=position(part, path, gaps_at(at)),
+            next=following(parts, part, hal.next, gaps),
             scanned=len(hal.items),
             total=trusted_total(part, link, hal) if len(parts) == 1 and part.keep is None else None,
             about=hal.count if len(parts) == 1 else None,
+            gaps=gaps,
         )
 
     async def _parts(self, question: GroupQuestion) -> list[Part]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import anyio
 
 from pingone_mcp.directory.models import JsonObject, User
-from pingone_mcp.errors import NotFound, Problem, Refused, RequestRefused
+from pingone_mcp.errors import NotFound, NotPermitted, Problem, Refused, RequestRefused
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import Client, HalPage, path_with
 from pingone_mcp.pingone.filters import Filter, any_of, eq
@@ -21,6 +21,8 @@ R = TypeVar("R")
 
 _POPULATIONS_PER_FILTER = 50  # 50 ids stay well below the 6 KB that PingOne allows for headers
 _FAN_OUT = 6
+NOTHING = HalPage(items=(), next=None, count=None, size=0)
+UNREADABLE_ENVIRONMENT = "not permitted (403): environment"
 
 
 class Served:
@@ -114,6 +116,20 @@ class Served:
                 code=refused.code,
                 correlation_id=refused.correlation_id,
             ) from None
+
+    async def page_or_gap(
+        self, path: str, key: str, part: Part, parts: Sequence[Part], *, followed: bool
+    ) -> tuple[HalPage, tuple[str, ...]]:
+        """Return a page, and no gap; or no rows and a gap for one of several environments that may not be read.
+
+        Raises NotPermitted when it is the only environment.
+        """
+        try:
+            return await self.page(path, key, part, followed=followed), ()
+        except NotPermitted:
+            if len({other.environment for other in parts}) == 1:
+                raise
+            return NOTHING, (f"{UNREADABLE_ENVIRONMENT} {part.environment}",)
 
     async def all(self, path: str, key: str, environment: str) -> AsyncIterator[JsonObject]:
         async for page in self.client.pages(path, key, environment=environment):

@@ -11,7 +11,7 @@ from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused, R
 from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.filters import Filter, all_of, any_of, eq
-from pingone_mcp.pingone.parts import Part, find, following, position, trusted_total
+from pingone_mcp.pingone.parts import Part, find, following, gaps_at, position, trusted_total
 from pingone_mcp.pingone.served import Served, each
 
 _INCLUDE_PAGE = 25
@@ -30,21 +30,23 @@ class Users:
         most = _INCLUDE_PAGE if question.include else self._served.connection.page_size
         path = link or self._served.users_path(part, part.page_size(page_size, most))
         try:
-            hal = await self._served.page(path, "users", part, followed=link is not None)
+            hal, gap = await self._served.page_or_gap(path, "users", part, parts, followed=link is not None)
         except FilterRefused as refused:
             raise self._advised(refused, question) from None
         users = await self._served.users(part.environment, hal, remote_data=question.remote_data)
         users = tuple(user for user in users if part.keep is None or part.keep(user))
         if question.include:
             users = await self._with(question.include, part.environment, users)
+        gaps = tuple(dict.fromkeys((*gaps_at(at), *gap)))
         whole = len(parts) == 1 and part.keep is None
         return Page(
             items=users,
-            at=position(part, path),
-            next=following(parts, part, hal.next),
+            at=position(part, path, gaps_at(at)),
+            next=following(parts, part, hal.next, gaps),
             scanned=len(hal.items),
             total=trusted_total(part, link, hal) if whole else None,
             about=hal.count if len(parts) == 1 else None,
+            gaps=gaps,
         )
 
     def _advised(self, refused: FilterRefused, question: UserQuestion) -> FilterRefused:

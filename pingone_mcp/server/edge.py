@@ -360,7 +360,9 @@ async def collect(
 def envelope(backend: Backend, asked_for: Asked, gathered: Gathered, *, partial: bool) -> JsonObject:
     """Return the envelope that every list answers with."""
     cursor = backend.cursors.seal(asked_for.tool, asked_for.question, gathered.next) if gathered.next else None
-    problem = {"error": str(gathered.problem)} if gathered.problem is not None else {}
+    told: JsonObject = {"error": str(gathered.problem)} if gathered.problem is not None else {}
+    if gathered.gaps:
+        told["gaps"] = list(gathered.gaps)
     return {
         "result": gathered.rows,
         "next_cursor": cursor,
@@ -369,7 +371,7 @@ def envelope(backend: Backend, asked_for: Asked, gathered: Gathered, *, partial:
         "total": gathered.total,
         "is_partial_response": partial,
         "stopped": gathered.stopped,
-        **problem,
+        **told,
     }
 
 
@@ -385,6 +387,7 @@ ENVELOPE_SCHEMA: JsonObject = {
         "is_partial_response": {"type": "boolean"},
         "stopped": {"enum": ["limit", "size", "time", "error", None]},
         "error": {"type": "string"},
+        "gaps": {"type": "array", "items": {"type": "string"}},
     },
     "required": ["result", "next_cursor", "result_count", "total", "is_partial_response", "stopped"],
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
@@ -175,7 +176,7 @@ async def find_deactivated(
     )
     read_to = gathered.next.position if gathered.next else None
     coverage = backend.directory.coverage(question, read_to, gathered.gaps)
-    facts = envelope(backend, wanted, gathered, partial=True)
+    facts = envelope(backend, wanted, dataclasses.replace(gathered, gaps=()), partial=True)  # told by the coverage
     return answer(facts | {"coverage": {reason: plain(how) for reason, how in coverage.items()}})
 
 

@@ -300,3 +300,29 @@ async def test_items_that_share_an_id_are_all_passed_on(world: World) -> None:
     async with world.client(wrap=rewriting("/groups", repeat)) as client:
         answer = facts(await client.call_tool("proxy_request", {"path": path}))
     assert answer["result_count"] == len(world.sandbox.state().groups) + 1
+
+
+@pytest.mark.parametrize("tool", ["list_users", "list_groups", "find_deactivated"])
+async def test_one_environment_that_may_not_be_read_is_a_gap_and_no_end(world: World, tool: str) -> None:
+    places = sorted(environment.id for environment in world.sandbox.company.environments)
+
+    class OneForbidden(httpx.AsyncBaseTransport):
+        def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+            self.inner = inner
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if f"/environments/{places[0]}/" in request.url.path and request.url.path.endswith(("/users", "/groups")):
+                return httpx.Response(403, json={"code": "ACCESS_FAILED"}, request=request)
+            return await self.inner.handle_async_request(request)
+
+    async with world.client(environments=tuple(places), wrap=OneForbidden) as client:
+        answers = [facts(await client.call_tool(tool, {"limit": 30}))]
+        while answers[-1]["next_cursor"]:
+            answers.append(facts(await client.call_tool(tool, {"limit": 30, "cursor": answers[-1]["next_cursor"]})))
+    assert sum(answer["result_count"] for answer in answers) > 0
+    last = answers[-1]
+    if tool == "find_deactivated":
+        assert not last["coverage"]["disabled"]["complete"]
+        assert places[0] in last["coverage"]["disabled"]["note"]
+    else:
+        assert places[0] in last["gaps"][0]
