@@ -96,23 +96,35 @@ async def test_removals_without_a_population_are_told_where_only_some_are_served
 
 
 async def test_a_user_locked_twice_comes_once(world: World) -> None:
-    seen: list[str] = []
+    """The older lock stands on a page of its own, and comes in an answer of its own."""
+    pages: list[dict[str, Any]] = []
 
-    def repeat(body: dict[str, Any]) -> None:
-        events = body["_embedded"]["activities"]
-        if events and "LOCKED" in events[0]["action"]["type"]:
-            older = json.loads(json.dumps(events[0]))
-            older["id"] = "older"
-            older["recordedAt"] = (NOW - timedelta(days=12, hours=20)).isoformat()
-            events.append(older)
+    class TwoPages(httpx.AsyncBaseTransport):
+        def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+            self.inner = inner
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if b"older" in request.url.query:
+                return httpx.Response(200, json=pages[-1], request=request)
+            response = await self.inner.handle_async_request(request)
+            if not request.url.path.endswith("/activities"):
+                return response
+            body = json.loads(await response.aread())
+            users = {user["id"]: user for user in world.sandbox.users()}
+            event = next(
+                e for e in body["_embedded"]["activities"] if users[e["resources"][0]["id"]]["account"].get("lockedAt")
+            )
+            older = json.loads(json.dumps(event))
+            older |= {"id": "older", "recordedAt": (NOW - timedelta(days=12, hours=23)).isoformat()}
+            pages.append({"_embedded": {"activities": [older]}})
+            href = f"{world.sandbox.base_url}{request.url.path}?cursor=older"
+            first = {"_links": {"next": {"href": href}}, "_embedded": {"activities": [event]}}
+            return httpx.Response(200, json=first, request=request)
 
     since = (NOW - timedelta(days=13)).isoformat()
-    async with world.client(wrap=rewriting("/activities", repeat)) as client:
-        for limit in (1, 100):
-            rows = await walk(client, "find_deactivated", reasons=["locked"], since=since, limit=limit)
-            seen = ids(rows)
-            assert len(seen) == len(set(seen))
-    assert seen
+    async with world.client(wrap=TwoPages) as client:
+        rows = await walk(client, "find_deactivated", reasons=["locked"], since=since, limit=1)
+    assert len(ids(rows)) == 1
 
 
 @pytest.mark.parametrize("characters", [2_000, 20_000])
@@ -167,6 +179,8 @@ async def test_the_text_null_is_a_text(world: World) -> None:
             result = await client.call_tool("list_users", {argument: "null"})
             assert result.is_error or facts(result)["total"] != 500
         assert (await client.call_tool("list_users", {"filter": "null"})).is_error
+        for text in ('{"a": 1}', '["x"]', "7", "true"):
+            assert facts(await client.call_tool("list_users", {"query": text}))["result"] == []
         everybody = facts(await client.call_tool("list_users", {"query": None, "limit": None, "status": None}))
         listed = facts(await client.call_tool("list_users", {"fields": '["username"]', "limit": "3"}))
     assert everybody["total"] == 500

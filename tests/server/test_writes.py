@@ -353,6 +353,33 @@ async def test_a_confirmation_is_good_for_one_request_and_for_no_other(scene: Sc
     assert len(scene.sent) == 2
 
 
+async def test_two_questions_about_one_request_confirm_one_write(scene: Scene) -> None:
+    both = anyio.Event()
+    person = Person("yes")
+
+    async def together(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+        answer = await person(context, params)
+        if len(person.asked) == 2:
+            both.set()
+        with anyio.fail_after(10):
+            await both.wait()
+        return answer
+
+    results: list[Any] = []
+
+    async with scene.world.client(mode="legacy", wrap=scene.watching, answers=together, writes=scene.rules()) as client:
+
+        async def disable() -> None:
+            results.append(await scene.disable(client))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(disable)
+            tasks.start_soon(disable)
+    assert sorted(result.is_error for result in results) == [False, True]
+    assert "CONFIRMATION_USED" in "".join(error_text(result) for result in results)
+    assert len(scene.sent) == 1
+
+
 async def test_an_environment_that_became_production_while_the_person_thought_is_left_alone(scene: Scene) -> None:
     kinds = iter(["SANDBOX", "PRODUCTION"])
 
