@@ -28,14 +28,13 @@ _AUDIT_HEADERS = ("X-Ping-External-Session-ID", "X-Ping-External-Transaction-ID"
 class HalPage:
     """One page of a HAL collection (PingOne, "Paging, ordering, and filtering collections").
 
-    `next` is path and query below the API base. `size` is what the server says it sent, `count` what it says
-    there is in all; both are optional in PingOne's contract.
+    `next` is path and query below the API base. `count` is what the server says there is in all; it is optional in
+    PingOne's contract.
     """
 
     items: tuple[JsonObject, ...]
     next: str | None
     count: int | None
-    size: int
 
 
 class Client:
@@ -100,7 +99,6 @@ class Client:
             items=tuple(items),
             next=None if href is None else self.fence.link(href, environment),
             count=_whole_number(body.get("count")),
-            size=_whole_number(body.get("size")) or len(items),
         )
 
     async def pages(self, path: str, key: str, *, environment: str | None) -> AsyncIterator[HalPage]:

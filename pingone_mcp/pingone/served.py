@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 _POPULATIONS_PER_FILTER = 50  # 50 ids stay well below the 6 KB that PingOne allows for headers
 _FAN_OUT = 6
-NOTHING = HalPage(items=(), next=None, count=None, size=0)
+NOTHING = HalPage(items=(), next=None, count=None)
 UNREADABLE_ENVIRONMENT = "not permitted (403): environment"
 
 

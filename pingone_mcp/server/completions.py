@@ -15,7 +15,7 @@ from pingone_mcp.server.edge import App, Backend, in_time
 
 # Arguments of prompts that name a thing by another word.
 _MEANT = {"person": "user", "subject": "group"}
-_LONGEST = 100
+_LONGEST = 300
 _AT_MOST = 100  # MCP 2025-06-18, "Completion": values
 
 
@@ -42,6 +42,9 @@ async def _candidates(backend: Backend, argument: str, typed: str, environment: 
     """Return candidates for an argument; those of templates and prompts of one name mean the same."""
     if argument == "area":
         return backend.directory.operations()
+    if argument == "path":
+        # Without the leading slash: the SDK refuses what looks like a path on disk in a template.
+        return [path.lstrip("/") for path in backend.directory.complete_path(typed)]
     wanted = _MEANT.get(argument, argument)
     return await backend.directory.candidates(wanted, typed, environment=environment)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from mcp.server.mcpserver import MCPServer
 from pydantic import TypeAdapter
 
@@ -12,6 +14,7 @@ from pingone_mcp.errors import NotFound
 from pingone_mcp.server.edge import (
     App,
     AppContext,
+    Backend,
     backend_of,
     backend_of_read,
     compact,
@@ -94,6 +97,19 @@ def add_resources(server: MCPServer[App]) -> None:
         return compact({"area": area, "operations": operations})
 
     @server.resource(
+        "pingone://paths{?path}",
+        name="api_paths",
+        title="Paths of the PingOne API",
+        description="Known paths for proxy_request that begin with `path` (without its leading slash).",
+        mime_type=_JSON,
+    )
+    @told_by_resource
+    async def api_paths(ctx: AppContext, path: str = "") -> str:
+        backend = await backend_of(ctx)
+        found = list(backend.directory.complete_path(path))
+        return compact(clean(fitted({"path": path, "paths": found}, backend.answer_characters)))
+
+    @server.resource(
         "pingone://environments/{environment}/groups/{group}",
         name="group",
         title="One group",
@@ -103,9 +119,7 @@ def add_resources(server: MCPServer[App]) -> None:
     @told_by_resource
     async def group(environment: str, group: str, ctx: AppContext) -> str:
         backend = await backend_of(ctx)
-        with in_time(backend):
-            found = await backend.directory.group(group, environment=environment)
-        return compact(clean(fitted(plain(found), backend.answer_characters)))
+        return await _told(backend, backend.directory.group(group, environment=environment))
 
     @server.resource(
         "pingone://environments/{environment}/users/{user}",
@@ -117,6 +131,11 @@ def add_resources(server: MCPServer[App]) -> None:
     @told_by_resource
     async def user(environment: str, user: str, ctx: AppContext) -> str:
         backend = await backend_of(ctx)
-        with in_time(backend):
-            found = await backend.directory.user(user, environment=environment)
-        return compact(clean(fitted(plain(found), backend.answer_characters)))
+        return await _told(backend, backend.directory.user(user, environment=environment))
+
+
+async def _told(backend: Backend, reading: Awaitable[object]) -> str:
+    """Return what is read, in the time and the size of one answer."""
+    with in_time(backend):
+        found = await reading
+    return compact(clean(fitted(plain(found), backend.answer_characters)))

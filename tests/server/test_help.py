@@ -109,3 +109,14 @@ async def test_very_long_arguments_are_one_sentence(world: World, tool: str) -> 
         assert len(world.sandbox.requests) == before
     assert f"`{name}`" in text
     assert len(text) < 300
+
+
+async def test_paths_of_the_api_complete(world: World) -> None:
+    place = world.sandbox.environment_id
+    paths = ResourceTemplateReference(uri="pingone://paths{?path}")
+    async with world.client() as client:
+        offered = await values(client, paths, "path", f"environments/{place}/pop")
+        (content,) = (await client.read_resource(f"pingone://paths?path=environments/{place}/pop")).contents
+    assert isinstance(content, TextResourceContents)
+    assert f"environments/{place}/populations" in offered
+    assert json.loads(content.text)["paths"] == [f"/{path}" for path in offered]
