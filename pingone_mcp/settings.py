@@ -61,6 +61,8 @@ class Connection:
     attributes: dict[str, str] = field(default_factory=dict[str, str])
     page_size: int = 200
     retry_seconds: float = 30.0
+    concurrency: int = 16
+    requests_per_second: float | None = None
     proxy: str | None = None
     allow_writes: bool = False
 
@@ -142,6 +144,16 @@ class Settings(BaseSettings):
     )
     retry_seconds: float = Field(
         30.0, ge=0, le=300, description="Longest total wait for retries of one request.", examples=["30"]
+    )
+    concurrency: int = Field(
+        16, ge=1, le=64, description="Most requests to PingOne at the same time (1 to 64).", examples=["4"]
+    )
+    requests_per_second: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="Most requests per second to users and groups. Without it the server feels for PingOne's limit.",
+        examples=["20"],
     )
     allow_writes: bool = Field(
         False, description="Offer writes through `proxy_request`, each confirmed by a person.", examples=["1"]
@@ -258,6 +270,8 @@ class Settings(BaseSettings):
             attributes=self.attributes,
             page_size=self.page_size,
             retry_seconds=self.retry_seconds,
+            concurrency=self.concurrency,
+            requests_per_second=self.requests_per_second,
             allow_writes=self.allow_writes,
             proxy=_proxy(self.api_url or f"https://api.pingone.{domain}"),
         )

@@ -42,6 +42,7 @@ SAID = {
     "api_url": "by region",
     "auth_url": "by region",
     "custom_domain": "none",
+    "requests_per_second": "none",
     "audit_file": "`writes.jsonl` in the platform's user state folder",
     "cache_dir": "the platform's user cache folder",
     "attributes": "the attributes of the same names",

@@ -17,8 +17,8 @@ from mcp.types import CallToolResult
 from pydantic import SecretStr
 
 from pingone_mcp.directory.cursor import CursorSeal
+from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
-from pingone_mcp.pingone.transport import Clock
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.build import build_server
 from pingone_mcp.server.edge import Backend

@@ -23,8 +23,9 @@ from pingone_mcp.errors import (
     Unreachable,
     UpstreamProblem,
 )
+from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.token_cache import Token, TokenCache
-from pingone_mcp.pingone.transport import Attempt, Clock, parse_retry_after, retry_wait
+from pingone_mcp.pingone.transport import Attempt, parse_retry_after, retry_wait
 from pingone_mcp.settings import Connection
 
 RENEW_BEFORE = 60.0

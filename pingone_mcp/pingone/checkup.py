@@ -15,8 +15,8 @@ from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Problem, UpstreamProblem
 from pingone_mcp.pingone import audit
 from pingone_mcp.pingone.client import Client
+from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.names import Names
-from pingone_mcp.pingone.transport import Clock
 from pingone_mcp.settings import Connection
 
 PATIENCE = 5.0

@@ -15,12 +15,13 @@ from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import UnexpectedAnswer
 from pingone_mcp.pingone.answers import json_object
 from pingone_mcp.pingone.auth import ClientCredentials
+from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.fence import Fence
-from pingone_mcp.pingone.transport import Clock, PatientTransport
+from pingone_mcp.pingone.pacing import Lanes
+from pingone_mcp.pingone.transport import PatientTransport, parse_http_date
 from pingone_mcp.settings import Connection
 
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-_LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=10)
 _AUDIT_HEADERS = ("X-Ping-External-Session-ID", "X-Ping-External-Transaction-ID")
 
 
@@ -47,15 +48,22 @@ class Client:
         self, connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
     ) -> None:
         clock = clock or Clock()
-        inner = transport or httpx.AsyncHTTPTransport(limits=_LIMITS, proxy=connection.proxy)
+        # As many connections as requests may be under way, all kept open; the token endpoint and the groups share them.
+        limits = httpx.Limits(
+            max_connections=3 * connection.concurrency, max_keepalive_connections=connection.concurrency
+        )
+        inner = transport or httpx.AsyncHTTPTransport(limits=limits, proxy=connection.proxy)
+        lanes = Lanes(clock, most=connection.concurrency, most_per_second=connection.requests_per_second)
         self.connection = connection
         self.fence = Fence(
             connection.api_base, connection.environments, connection.populations, connection.allow_writes
         )
+        self._clock = clock
         self._session = str(uuid.uuid4())
+        self._server_date: tuple[str | None, float] = (None, 0.0)
         self._credentials = ClientCredentials(connection, inner, clock=clock)
         self._http = httpx.AsyncClient(
-            transport=PatientTransport(inner, budget=connection.retry_seconds, clock=clock),
+            transport=PatientTransport(inner, budget=connection.retry_seconds, lanes=lanes, clock=clock),
             auth=self._credentials,
             timeout=_TIMEOUT,
             follow_redirects=False,
@@ -69,16 +77,23 @@ class Client:
         """Make sure that there is a token. Raises UpstreamProblem when the credentials are not accepted."""
         await self._credentials.token()
 
-    async def get(self, path: str) -> JsonObject:
-        """Return the JSON object at a path below the API base. Raises UpstreamProblem."""
-        return json_object(await self.send("GET", self.connection.api_base + path))
+    def server_now(self) -> float | None:
+        """Return PingOne's wall-clock seconds by the Date of its last answer (RFC 9110 §6.6.1), if it had one."""
+        date, received = self._server_date
+        told = parse_http_date(date)
+        return None if told is None else told + self._clock.monotonic() - received
 
-    async def page(self, path: str, key: str, *, environment: str | None) -> HalPage:
+    async def get(self, path: str, *, background: bool = False) -> JsonObject:
+        """Return the JSON object at a path below the API base. Raises UpstreamProblem."""
+        return json_object(await self.send("GET", self.connection.api_base + path, background=background))
+
+    async def page(self, path: str, key: str, *, environment: str | None, background: bool = False) -> HalPage:
         """Return the page at a path (or followed link) below the API base, its items under `_embedded.{key}`.
 
+        `background` lets other requests go first.
         Raises UnexpectedAnswer for a body that is no such page, and for a `next` link that leads elsewhere.
         """
-        body = await self.get(path)
+        body = await self.get(path, background=background)
         embedded = body.get("_embedded")
         items = embedded.get(key) if isinstance(embedded, dict) else None
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
@@ -116,7 +131,13 @@ class Client:
             seen.add(following or "")
 
     async def send(
-        self, method: str, url: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        background: bool = False,
     ) -> httpx.Response:
         """Send one request and return the answer, whatever its status. `headers` are added.
 
@@ -125,8 +146,12 @@ class Client:
         """
         tracing = dict(zip(_AUDIT_HEADERS, (self._session, str(uuid.uuid4())), strict=True))
         try:
-            return await self._http.request(
-                method, url, content=content, headers={"Accept": "application/json", **(headers or {}), **tracing}
+            response = await self._http.request(
+                method,
+                url,
+                content=content,
+                headers={"Accept": "application/json", **(headers or {}), **tracing},
+                extensions={"background": True} if background else {},
             )
         except httpx.DecodingError:
             raise UnexpectedAnswer(
@@ -134,6 +159,8 @@ class Client:
                 "Check any proxy in between, then try again.",
                 code="UNREADABLE_ANSWER",
             ) from None
+        self._server_date = (response.headers.get("date"), self._clock.monotonic())
+        return response
 
 
 def collection(body: JsonObject) -> tuple[str, list[JsonObject]] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,17 +22,19 @@ from pingone_mcp.directory.provider import (
     Reason,
     UserQuestion,
 )
+from pingone_mcp.errors import Refused
 from pingone_mcp.pingone import catalogue, filters
 from pingone_mcp.pingone.candidates import candidates
 from pingone_mcp.pingone.client import Client
+from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.deactivated import DeactivatedUsers
 from pingone_mcp.pingone.description import describe
 from pingone_mcp.pingone.fence import READS
 from pingone_mcp.pingone.groups import Groups
 from pingone_mcp.pingone.proxy import Proxy
 from pingone_mcp.pingone.served import Served
-from pingone_mcp.pingone.transport import Clock
 from pingone_mcp.pingone.users import Users
+from pingone_mcp.pingone.walk import Walk, walking
 from pingone_mcp.settings import Connection
 
 
@@ -101,6 +104,21 @@ class PingOneDirectory:
         if question.method not in READS:
             self._served.names.forget()
         return answer
+
+    @asynccontextmanager
+    async def walk(
+        self, environment: str | None = None, *, ledger: Path | None = None, remote_data: bool = False
+    ) -> AsyncIterator[Walk]:
+        """Walk over all users of one environment (the only one served, if none is named); see `walking`."""
+        places = await self._served.environment_ids(environment)
+        if len(places) != 1:
+            raise Refused(
+                f"{len(places)} environments are served, and a walk goes over one.",
+                "Give an `environment`.",
+                code="AMBIGUOUS_NAME",
+            )
+        async with walking(self._served, places[0], ledger=ledger, remote_data=remote_data) as walk:
+            yield walk
 
     def filterable(self) -> dict[str, Any]:
         custom = dict.fromkeys(self._served.connection.attributes.values(), ("eq", "sw"))

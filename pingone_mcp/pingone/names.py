@@ -14,8 +14,8 @@ from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Refused, UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import Client, path_with
+from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.filters import eq
-from pingone_mcp.pingone.transport import Clock
 
 T = TypeVar("T")
 

@@ -11,10 +11,10 @@ from pingone_mcp.directory.models import JsonObject, User
 from pingone_mcp.errors import NotFound, NotPermitted, Problem, Refused, RequestRefused
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import Client, HalPage, path_with
+from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.filters import Filter, any_of, eq
 from pingone_mcp.pingone.names import Names, as_id
 from pingone_mcp.pingone.parts import Part
-from pingone_mcp.pingone.transport import Clock
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -1,4 +1,4 @@
-"""How a request is sent: repeated where that is safe, and paused when PingOne asks for a pause.
+"""How a request is sent: in its turn, repeated where that is safe, and paused when PingOne asks for a pause.
 
 The decision to repeat is a pure function of one `Attempt`. The pause is shared by every request of a
 connection, because PingOne's limits belong to the licence and not to the request (PingOne, "Rate limiting").
@@ -6,17 +6,15 @@ connection, because PingOne's limits belong to the licence and not to the reques
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-import anyio
 import httpx
 
 from pingone_mcp.errors import RateLimited, Unreachable
+from pingone_mcp.pingone.clock import Clock
+from pingone_mcp.pingone.pacing import Lanes, Outcome
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 ATTEMPTS = 8
@@ -26,16 +24,6 @@ LONGEST_PAUSE = 120.0
 # Answered before anything was done, so that even a write may be sent again (RFC 6585 §4, RFC 9110 §15.6.4).
 NOT_PROCESSED = frozenset({429, 503})
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
-    """Time and chance as parameters: `wall` and `monotonic` in seconds, `jitter` in 0..1."""
-
-    wall: Callable[[], float] = time.time
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
-    jitter: Callable[[], float] = random.random
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +75,17 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     text = value.strip()
     if text.isascii() and text.isdigit() and len(text) < 10:
         return float(text)
+    at = parse_http_date(text)
+    return None if at is None else max(0.0, at - now)
+
+
+def parse_http_date(text: str | None) -> float | None:
+    """Return an HTTP date (RFC 9110 §5.6.7) as wall-clock seconds, or None if it is none."""
+    if text is None:
+        return None
     try:
         at = parsedate_to_datetime(text)
-        return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 
@@ -114,36 +110,39 @@ class Pause:
 
 
 class PatientTransport(httpx.AsyncBaseTransport):
-    """Send requests through `inner`, whole bodies included, as often as `retry_wait` allows.
+    """Send requests through `inner`, whole bodies included, at the pace of `lanes`, as often as `retry_wait` allows.
 
-    Returns the last answer when patience ends on an answer. Raises RateLimited when the shared pause is longer
-    than `budget` seconds, and Unreachable when no attempt brought an answer.
+    A request with the extension `background` belongs to a walk, and lets others go first. Returns the last answer when
+    patience ends on an answer. Raises RateLimited when the shared pause is longer than `budget` seconds, and
+    Unreachable when no attempt brought an answer.
     """
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, *, budget: float, clock: Clock | None = None) -> None:
+    def __init__(
+        self, inner: httpx.AsyncBaseTransport, *, budget: float, lanes: Lanes | None = None, clock: Clock | None = None
+    ) -> None:
         self._inner = inner
         self._budget = budget
         self._clock = clock or Clock()
+        self._lanes = lanes or Lanes(self._clock)
         self._pause = Pause(self._clock)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        started = self._clock.monotonic()
+        spent = 0.0  # of the budget: what passes in line, behind other requests of ours, is not the server's fault
         number = 0
         while True:
-            number += 1
-            while (pause := self._pause.remaining()) > 0:
-                if pause > self._budget - (self._clock.monotonic() - started):
-                    raise RateLimited(
-                        f"PingOne asked all requests to pause for {pause:.0f} s more.",
-                        "Try again after that.",
-                        code="REQUEST_LIMITED",
-                    )
-                await self._pause.wait()
-            response, sent, failure = await self._attempt(request)
+            spent += await self._keep_pause(self._budget - spent)
+            async with self._lanes.turn(request.url.path, background="background" in request.extensions) as turn:
+                if self._pause.remaining() > 0:  # it began while we stood in line
+                    continue
+                number += 1
+                began = self._clock.monotonic()
+                response, sent, failure = await self._attempt(request)
+                turn.outcome = _outcome(response)
+            spent += self._clock.monotonic() - began
             attempt = Attempt(
                 repeatable=request.method in SAFE_METHODS,
                 number=number,
-                elapsed=self._clock.monotonic() - started,
+                elapsed=spent,
                 status=response.status_code if response else None,
                 retry_after=self._retry_after(response),
                 sent=sent,
@@ -152,11 +151,25 @@ class PatientTransport(httpx.AsyncBaseTransport):
                 self._pause.hold(attempt.retry_after)
             wait = retry_wait(attempt, budget=self._budget, jitter=self._clock.jitter())
             if wait is not None:
+                spent += wait
                 await self._clock.sleep(wait)
                 continue
             if response is not None:
                 return response
             raise _unreachable(request, failure, sent=sent)
+
+    async def _keep_pause(self, patience: float) -> float:
+        """Wait as long as all requests are to pause; return the seconds. Raises RateLimited beyond `patience`."""
+        began = self._clock.monotonic()
+        while (pause := self._pause.remaining()) > 0:
+            if pause > patience - (self._clock.monotonic() - began):
+                raise RateLimited(
+                    f"PingOne asked all requests to pause for {pause:.0f} s more.",
+                    "Try again after that.",
+                    code="REQUEST_LIMITED",
+                )
+            await self._pause.wait()
+        return self._clock.monotonic() - began
 
     async def _attempt(self, request: httpx.Request) -> tuple[httpx.Response | None, bool, httpx.TransportError | None]:
         try:
@@ -174,6 +187,13 @@ class PatientTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _outcome(response: httpx.Response | None) -> Outcome:
+    """Say what an attempt means for the pace; what the server could not do says nothing about its limits."""
+    if response is None or response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return "failed"
+    return "limited" if response.status_code == httpx.codes.TOO_MANY_REQUESTS else "answered"
 
 
 async def _whole(response: httpx.Response) -> httpx.Response:

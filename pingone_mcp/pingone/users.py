@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, User
 from pingone_mcp.directory.provider import Include, UserQuestion
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused, RequestRefused
 from pingone_mcp.pingone import filters, wire
+from pingone_mcp.pingone.ahead import ahead
 from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.filters import Filter, all_of, any_of, eq
+from pingone_mcp.pingone.names import as_id
 from pingone_mcp.pingone.parts import Part, find, following, gaps_at, position, trusted_total
 from pingone_mcp.pingone.served import Served, each
 
 _INCLUDE_PAGE = 25
 _LONGEST_REFERENCE = 256
+_BOTH: tuple[Include, ...] = ("groups", "roles")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beside:
+    """What PingOne tells of a user at addresses of its own."""
+
+    groups: tuple[GroupMembership, ...] | None
+    roles: tuple[RoleAssignment, ...] | None
+    unreadable: tuple[Include, ...]
+
+    def of(self, user: User) -> User:
+        return dataclasses.replace(user, groups=self.groups, roles=self.roles, unreadable=self.unreadable)
 
 
 class Users:
@@ -85,23 +102,33 @@ class Users:
         return await self._served.in_each(environments, parts_of)
 
     async def get(self, reference: str, *, environment: str | None = None, remote_data: bool = False) -> User:
-        place, raw = await self._find_user(reference.strip(), await self._served.environment_ids(environment))
-        names = await self._served.names.environment_names()
-        found = self._served.unify(
-            raw, names, await self._served.names.population_names(place), remote_data=remote_data
-        )
-        (full,) = await self._with(("groups", "roles"), place, (found,))
-        if full.manager is None:
-            return full
-        return dataclasses.replace(full, manager=await self._manager(place, full.manager))
+        """Return one user with groups, roles and manager; what does not wait for another answer is read at once."""
+        reference, names = reference.strip(), self._served.names
+        environments = await self._served.environment_ids(environment)
+        async with ahead() as early:
+            organizations = early.ask(names.environment_names)
+            beside, likely = None, None
+            if len(environments) == 1:
+                early.ask(partial(names.population_names, environments[0]))
+                # Of a user who may be outside the configured populations nothing more is read before that is known.
+                likely = as_id(reference) if not self._served.connection.populations else None
+            if likely is not None:
+                beside = early.ask(partial(self._beside, _BOTH, environments[0], likely))
+            place, raw = await self._find_user(reference, environments)
+            nameless = self._served.unify(raw, {}, {})
+            if beside is None or nameless.id != likely:
+                beside = early.ask(partial(self._beside, _BOTH, place, nameless.id))
+            manager = early.ask(partial(self._manager, place, nameless.manager))
+            found = self._served.unify(
+                raw, await organizations.taken(), await names.population_names(place), remote_data=remote_data
+            )
+            return dataclasses.replace((await beside.taken()).of(found), manager=await manager.taken())
 
     async def _find_user(self, reference: str, environments: Sequence[str]) -> tuple[str, JsonObject]:
         """Return the environment and the object of the one user that a reference means."""
-        found: list[tuple[str, JsonObject]] = []
-        for environment in environments:
-            raw = await self._served.user_by_id(environment, reference)
-            found.extend([(environment, raw)] if raw else await self._users_by_name(environment, reference))
-        found = [item for item in found if self._served.serves_raw(item[1])]
+        async with ahead() as early:
+            asked = [early.ask(partial(self._users_called, environment, reference)) for environment in environments]
+            found = [item for answer in asked for item in await answer.taken() if self._served.serves_raw(item[1])]
         exact = [item for item in found if _is_called(item[1], reference)]
         found = exact if len(exact) == 1 else found
         if len(found) == 1:
@@ -115,6 +142,10 @@ class Users:
         ids = ", ".join(f"{raw.get('id')} (environment {environment})" for environment, raw in found[:10])
         raise Refused(f"{len(found)} users match: {ids}.", "Give one of these ids as `user`.", code="AMBIGUOUS_USER")
 
+    async def _users_called(self, environment: str, reference: str) -> list[tuple[str, JsonObject]]:
+        raw = await self._served.user_by_id(environment, reference)
+        return [(environment, raw)] if raw else await self._users_by_name(environment, reference)
+
     async def _users_by_name(self, environment: str, reference: str) -> list[tuple[str, JsonObject]]:
         called = any_of(eq(attribute, reference) for attribute in ("username", "email", "externalId"))
         path = self._served.users_path(Part(key="", environment=environment, filter=called), 10)
@@ -122,49 +153,55 @@ class Users:
             (environment, raw) for raw in (await self._served.client.page(path, "users", environment=environment)).items
         ]
 
-    async def _manager(self, environment: str, manager: Manager) -> Manager:
+    async def _manager(self, environment: str, manager: Manager | None) -> Manager | None:
         """Return the manager with id and names where the reference leads to exactly one user."""
-        if len(manager.reference) > _LONGEST_REFERENCE:
+        if manager is None or len(manager.reference) > _LONGEST_REFERENCE:
             return manager
-        try:
-            _, raw = await self._find_user(manager.reference, (environment,))
-        except (NotFound, RequestRefused, FilterRefused, Refused):
-            return manager
-        user = self._served.unify(raw, {}, {})
-        return Manager(
-            reference=manager.reference, id=user.id, username=user.username, email=user.email, name=user.name
-        )
+        reference = manager.reference
+
+        async def read() -> tuple[Manager, ...]:
+            try:
+                _, raw = await self._find_user(reference, (environment,))
+            except (NotFound, RequestRefused, FilterRefused, Refused):
+                return ()
+            user = self._served.unify(raw, {}, {})
+            return (Manager(reference=reference, id=user.id, username=user.username, email=user.email, name=user.name),)
+
+        found = await self._served.names.keep(f"manager {environment} {reference}", read)
+        return found[0] if found else manager
 
     async def _with(self, include: Sequence[Include], environment: str, users: tuple[User, ...]) -> tuple[User, ...]:
         """Return the users with groups and roles."""
 
         async def complete(user: User) -> User:
-            return await self._complete(user, include, environment)
+            return (await self._beside(include, environment, user.id)).of(user)
 
         return tuple(await each(complete, users))
 
-    async def _complete(self, user: User, include: Sequence[Include], environment: str) -> User:
+    async def _beside(self, include: Sequence[Include], environment: str, identity: str) -> _Beside:
         groups: tuple[GroupMembership, ...] | None = None
         roles: tuple[RoleAssignment, ...] | None = None
-        unreadable: list[str] = []
-        root = f"/environments/{environment}/users/{user.id}"
-        if "groups" in include:
+        unreadable: list[Include] = []
+        root = f"/environments/{environment}/users/{identity}"
+        async with ahead() as early:
+            memberships = early.ask(partial(self._memberships, root, environment)) if "groups" in include else None
+            assignments = early.ask(partial(self._role_assignments, root, environment)) if "roles" in include else None
             try:
-                path = path_with(f"{root}/memberOfGroups", {"limit": self._served.connection.page_size})
-                groups = tuple(
-                    [wire.membership(raw) async for raw in self._served.all(path, "groupMemberships", environment)]
-                )
+                groups = await memberships.taken() if memberships else None
             except (NotPermitted, NotFound):  # not found: the user went while we looked
                 unreadable.append("groups")
-        if "roles" in include:
             try:
-                roles = await self._role_assignments(f"{root}/roleAssignments", environment)
+                roles = await assignments.taken() if assignments else None
             except (NotPermitted, NotFound):
                 unreadable.append("roles")
-        return dataclasses.replace(user, groups=groups, roles=roles, unreadable=tuple(unreadable))
+        return _Beside(groups=groups, roles=roles, unreadable=tuple(unreadable))
 
-    async def _role_assignments(self, path: str, environment: str) -> tuple[RoleAssignment, ...]:
-        raws = [raw async for raw in self._served.all(path, "roleAssignments", environment)]
+    async def _memberships(self, root: str, environment: str) -> tuple[GroupMembership, ...]:
+        path = path_with(f"{root}/memberOfGroups", {"limit": self._served.connection.page_size})
+        return tuple([wire.membership(raw) async for raw in self._served.all(path, "groupMemberships", environment)])
+
+    async def _role_assignments(self, root: str, environment: str) -> tuple[RoleAssignment, ...]:
+        raws = [raw async for raw in self._served.all(f"{root}/roleAssignments", "roleAssignments", environment)]
         if not raws:
             return ()
         roles = await self._served.names.role_names()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from pingone_mcp.directory.models import (
@@ -42,6 +43,9 @@ CORE_ATTRIBUTES = frozenset(
 )
 _EMPTY: JsonObject = {}
 _UNREADABLE = "UNREADABLE_ANSWER"
+# Many users share a status and a place, and values that never change need not be made again for each.
+_status_source = lru_cache(maxsize=1024)(StatusSource)
+_place = lru_cache(maxsize=1024)(Named)
 
 
 def user(
@@ -58,13 +62,11 @@ def user(
     """
     get = raw.get
     account = _object(get("account"))
-    lifecycle = _object(get("lifecycle"))
     name = _object(get("name"))
-    custom = {key: value for key, value in raw.items() if key not in CORE_ATTRIBUTES}
-    source = StatusSource(
+    source = _status_source(
         enabled=_flag(get("enabled")),
         account_status=_text(account.get("status")),
-        lifecycle_status=_text(lifecycle.get("status")),
+        lifecycle_status=_text(_object(get("lifecycle")).get("status")),
     )
     status, reasons = status_of(source)
     given, family = _text(name.get("given")), _text(name.get("family"))
@@ -76,11 +78,11 @@ def user(
         username=_text(get("username")),
         external_id=_text(get("externalId")),
         identifiers={"account_id": account_id} if account_id is not None else None,
-        name=_text(name.get("formatted")) or " ".join(part for part in (given, family) if part) or None,
+        name=_text(name.get("formatted")) or " ".join(filter(None, (given, family))) or None,
         first_name=given,
         last_name=family,
         emails=() if email is None else (Email(email=email, type="work", is_primary=True),),
-        phones=_phones(get("primaryPhone"), get("mobilePhone")),
+        phones=_phone(get("primaryPhone"), "primary") + _phone(get("mobilePhone"), "mobile"),
         title=_text(get("title")),
         department=_text(get(attributes.get("department", ""))),
         manager=_manager(get(attributes.get("manager", ""))),
@@ -101,7 +103,7 @@ def user(
         locked_at=_time(account.get("lockedAt")),
         created_at=_time(get("createdAt")),
         updated_at=_time(get("updatedAt")),
-        custom_attributes=custom,
+        custom_attributes={key: value for key, value in raw.items() if key not in CORE_ATTRIBUTES},
         remote_data=raw if remote_data else None,
     )
 
@@ -269,19 +271,20 @@ def _time(value: Any) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(value)
+        if at.tzinfo is UTC:
+            return at
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
         raise UnexpectedAnswer("PingOne's answer holds a time that is none.", "Try again.", code=_UNREADABLE) from None
 
 
-def _phones(primary: Any, mobile: Any) -> tuple[Phone, ...]:
-    found = ((primary, "primary"), (mobile, "mobile"))
-    return tuple(Phone(number=number, type=kind) for number, kind in found if isinstance(number, str))
+def _phone(number: Any, kind: str) -> tuple[Phone, ...]:
+    return (Phone(number=number, type=kind),) if isinstance(number, str) else ()
 
 
 def _named(value: Any, names: Mapping[str, str | None] | None) -> tuple[Named, ...]:
     identity = _object(value).get("id")
-    return (Named(id=identity, name=names.get(identity) if names else None),) if isinstance(identity, str) else ()
+    return (_place(id=identity, name=names.get(identity) if names else None),) if isinstance(identity, str) else ()
 
 
 def _address(raw: JsonObject) -> Address:

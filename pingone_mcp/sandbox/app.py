@@ -14,6 +14,7 @@ What only a sandbox has is at `/sandbox`, takes no token and appears in no log:
 
 from __future__ import annotations
 
+import json
 import socket
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -456,13 +457,15 @@ class _Gate:
                 for fault in faults:
                     if fault.kind in MUTATIONS:
                         sandbox.befall(fault, page)
+                if any(fault.kind == "missing_count" for fault in faults):
+                    body = _uncounted(body)
         except ConnectionDropped:
             await _drop(send)
             raise
         logged.status = start["status"]
         if any(fault.kind == "truncated_body" for fault in faults):
             body = body[: len(body) // 2]
-        await _answer(send, start, body, scope[_STATE])
+        await _answer(send, start, body, scope[_STATE], sandbox.clock.now())
 
     async def _collected(self, app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
         """Run the application and keep its answer."""
@@ -498,7 +501,7 @@ class _Gate:
             case "rate_limited_seconds":
                 return sandbox.refuse(request, self._too_many(seconds, f"{seconds:.0f}"))
             case "rate_limited_date":
-                at = formatdate(sandbox.clock.now() / SECOND + seconds, usegmt=True)
+                at = _http_date(sandbox.clock.now() + round(seconds * SECOND))
                 return sandbox.refuse(request, self._too_many(seconds, at))
             case "unavailable_503":
                 error = ApiError(
@@ -510,6 +513,10 @@ class _Gate:
                 return Response(page, 502, media_type="text/html")
             case "server_error":
                 return sandbox.refuse(request, ApiError(500, "UNEXPECTED_ERROR", "An unexpected error occurred."))
+            case "filter_refused":
+                return sandbox.refuse(request, invalid("INVALID_FILTER", "The filter is not valid.", "filter"))
+            case "cursor_refused":
+                return sandbox.refuse(request, invalid("INVALID_PARAMETER", "the cursor has expired", "cursor"))
         raise ConnectionDropped
 
 
@@ -524,15 +531,28 @@ def _bend(page: PageFaults, faults: list[Fault]) -> None:
                 page.next = fault.kind
 
 
+def _uncounted(body: bytes) -> bytes:
+    """Leave `count` out of a list, as PingOne's contract allows."""
+    content = json.loads(body) if body else None
+    if not isinstance(content, dict) or "count" not in content:
+        return body
+    return written({key: value for key, value in content.items() if key != "count"}, pretty=False)
+
+
 def _head_size(request: Request) -> int:
     scope = request.scope
     target = len(scope.get("raw_path") or scope["path"].encode()) + len(scope["query_string"])
     return target + sum(len(name) + len(value) + 4 for name, value in scope["headers"])
 
 
-async def _answer(send: Send, start: Message, body: bytes, correlation_id: str) -> None:
+def _http_date(at: int) -> str:
+    """Write an instant as HTTP does, in whole seconds (RFC 9110 §5.6.7)."""
+    return formatdate(at // SECOND, usegmt=True)
+
+
+async def _answer(send: Send, start: Message, body: bytes, correlation_id: str, now: int) -> None:
     id_ = correlation_id.encode()
-    extra = {b"correlation-id": id_, b"x-amzn-requestid": id_}
+    extra = {b"correlation-id": id_, b"x-amzn-requestid": id_, b"date": _http_date(now).encode()}
     extra |= {name.encode(): value.encode() for name, value in NO_STORE.items()}
     kept = [(name, value) for name, value in start["headers"] if name != b"content-length"]
     length = [] if start["status"] == 204 else [(b"content-length", str(len(body)).encode())]
@@ -571,7 +591,17 @@ async def running(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> A
     Raises OSError when the port is taken.
     """
     listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    config = uvicorn.Config(sandbox.app, log_level="critical", access_log=False, lifespan="off", server_header=False)
+    # Head and body of an answer are sent one after the other; without this the second waits for the other end's
+    # delayed acknowledgement. asyncio sets it only for sockets that name their protocol.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    config = uvicorn.Config(
+        sandbox.app,
+        log_level="critical",
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        date_header=False,  # the sandbox tells its own time
+    )
     server = uvicorn.Server(config)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve, [listener])

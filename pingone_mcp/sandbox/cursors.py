@@ -28,6 +28,29 @@ class Cursor:
     filter_inside: bool
 
 
+_BITS = 33
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a walk has come, and with which version of the directory it began.
+
+    What a `Cursor` calls its anchor where users may change their place during the walk.
+    """
+
+    reached: int
+    begun: int
+
+    @classmethod
+    def read(cls, anchor: int) -> Place:
+        """Read the place out of an anchor."""
+        return cls(anchor % 2**_BITS, anchor >> _BITS)
+
+    def anchor(self) -> int:
+        """Write the place as an anchor."""
+        return self.begun << _BITS | self.reached
+
+
 class InvalidCursor(ValueError):
     """The cursor is not ours, was edited, or belongs to another list."""
 

@@ -15,9 +15,12 @@ FaultKind: TypeAlias = Literal[
     "truncated_body",
     "slow",
     "dropped_connection",
+    "filter_refused",
+    "cursor_refused",
     "token_revoked",
     "short_page",
     "wrong_count",
+    "missing_count",
     "user_deleted",
     "user_moved",
     "user_created",
@@ -35,12 +38,18 @@ ANSWERED: frozenset[FaultKind] = frozenset(
         "bad_gateway_html",
         "server_error",
         "dropped_connection",
+        "filter_refused",
+        "cursor_refused",
     }
 )
 """The request is not carried out: the fault is the answer."""
 
 MUTATIONS: frozenset[FaultKind] = frozenset({"user_deleted", "user_moved", "user_created"})
 """Somebody else changes the directory just after the page was made."""
+
+
+CARRIED: dict[FaultKind, str] = {"filter_refused": "filter=", "cursor_refused": "cursor="}
+"""What a request must carry so that there is something to refuse."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,8 @@ class Fault:
     def concerns(self, method: str, target: str) -> bool:
         """Say whether a request is one of those this fault counts."""
         if self.method is not None and self.method.upper() != method:
+            return False
+        if CARRIED.get(self.kind, "") not in target:
             return False
         return target.startswith("/v1/") if self.path is None else re.search(self.path, target) is not None
 

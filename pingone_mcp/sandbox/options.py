@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Options:
 
     deleted_anchor_refuses_cursor: bool = False
     """A cursor whose user has been deleted is refused with 400. False: the walk goes on behind the place it held."""
+
+    moved_users_change_place: Literal["never", "skipped", "repeated"] = "never"
+    """What becomes of a user who is moved to another population while `/users` is walked. A recorded cursor names the
+    population of its place, so a walk begun before the move may pass by that user from then on ("skipped"), or meet
+    the user again at its end ("repeated"). "never": the place stays, and who moves comes once."""
 
     order_refused: bool = True
     """`order` on `/users` is refused with 400. False: it is ignored, as unknown parameters are."""

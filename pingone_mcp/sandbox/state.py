@@ -113,6 +113,7 @@ class State:
         self._changed: dict[int, Json] = {}
         self._removed: set[int] = set(range(self.people.size, self._next))
         self._touched: set[int] = set()
+        self._moved: dict[int, int] = {}
         self._usernames: dict[str, int] = {}
         self._base: OrderedDict[object, bytes] = OrderedDict()
         self._live: OrderedDict[object, bytes] = OrderedDict()
@@ -197,9 +198,20 @@ class State:
         old = self._changed.get(position)
         if old is not None:
             self._usernames.pop(str(old["username"]).lower(), None)
+        if self._population_of(position) not in {None, value_at(record, "population.id")}:
+            self._moved[position] = self.version
         self._changed[position] = in_order(record)
         self._usernames[str(record["username"]).lower()] = position
         self._touched.add(position)
+
+    def _population_of(self, position: int) -> object:
+        if position in self._changed:
+            return value_at(self._changed[position], "population.id")
+        return self.people.value(position, "population.id") if position < self.people.size else None
+
+    def moved_since(self, version: int) -> set[int]:
+        """Give the positions of those who changed their population after a version of this environment."""
+        return {position for position, moved in self._moved.items() if moved > version}
 
     def add_user(self, record: Json) -> int:
         """Add a user at the end of the order of creation; gives it id and environment."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from pingone_mcp.sandbox import scim
 from pingone_mcp.sandbox.calls import Call, Endpoint
+from pingone_mcp.sandbox.cursors import Place
 from pingone_mcp.sandbox.errors import (
     Json,
     invalid,
@@ -164,26 +167,43 @@ def _visible(call: Call, node: scim.Node | None) -> scim.Node | None:
     return scope if node is None else scim.All((scope, node))
 
 
+_AGAIN = 2**32
+"""Added to the position of a user who is met again at the end of a walk."""
+
+
+def _places(call: Call, flags: bytes, reached: int, begun: int) -> Iterator[int]:
+    """Give the places behind the one reached, in a walk that began with a version of the environment."""
+    option = call.options.moved_users_change_place
+    moved = set[int]() if option == "never" else call.state.moved_since(begun)
+    at = flags.find(1, reached + 1)
+    while at >= 0:
+        if option != "skipped" or at not in moved:
+            yield at
+        at = flags.find(1, at + 1)
+    if option == "repeated":
+        again = (_AGAIN + position for position in sorted(moved) if flags[position])
+        yield from (at for at in again if at > reached)
+
+
 def list_users(call: Call) -> Reply:
     """Give a page: `count` tells how many match in all, `size` how many are here."""
     if call.asked("order") is not None and call.options.order_refused:
         raise invalid("INVALID_PARAMETER", "is not supported", "order")
     state = call.state
     anchor, filter_ = call.place()
-    if anchor is not None and call.options.deleted_anchor_refuses_cursor and not state.exists(anchor):
+    place = None if anchor is None else Place.read(anchor)
+    if place and call.options.deleted_anchor_refuses_cursor and not state.exists(place.reached % _AGAIN):
         raise invalid("INVALID_PARAMETER", "the cursor is not valid", "cursor")
     node = call.filter(state.language, filter_)
     flags = state.matching(_visible(call, node))
     size = min(call.limit(call.options.max_page), call.page.rows or 2**31)
-    shown: list[int] = []
-    at = flags.find(1, 0 if anchor is None else anchor + 1)
-    while at >= 0 and len(shown) < size:
-        shown.append(at)
-        at = flags.find(1, at + 1)
+    begun = state.version if place is None else place.begun
+    reached = list(islice(_places(call, flags, -1 if place is None else place.reached, begun), size + 1))
+    shown = [at % _AGAIN for at in reached[:size]]
     expand = "population" in (call.asked("expand") or "").split(",")
     links: Json = {"self": href(call.here + query(("limit", call.asked("limit")), ("filter", filter_ or None)))}
-    if at >= 0:
-        links = {"next": href(call.next_href(shown[-1], filter_))} | links
+    if len(reached) > size:
+        links = {"next": href(call.next_href(Place(reached[size - 1], begun).anchor(), filter_))} | links
     count = flags.count(1)
     if (
         call.options.inaccurate_updated_at_count

@@ -37,7 +37,7 @@ from pingone_mcp.errors import (
     Unreachable,
 )
 from pingone_mcp.pingone.auth import ClientCredentials
-from pingone_mcp.pingone.transport import Clock
+from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.settings import Connection
 
 ENVIRONMENT = "11111111-1111-4111-8111-111111111111"

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pingone_mcp.errors import RateLimited, Unreachable
+from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.transport import (
     ATTEMPTS,
     Attempt,
-    Clock,
     PatientTransport,
     parse_retry_after,
     retry_wait,

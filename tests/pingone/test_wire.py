@@ -262,6 +262,59 @@ def test_a_time_that_is_none_is_unexpected(member: str, time: object) -> None:
         user({member: time})
 
 
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2026-01-01T10:00:00Z",
+        "2026-01-01T10:00:00.000+00:00",
+        "2026-01-01T15:30:00.000+05:30",
+        "2026-01-01T05:00:00-05:00",
+        "2025-12-31T22:00:00.000000-12:00",
+        "2026-01-01T10:00:00.000",  # without an offset: PingOne's times are UTC
+        "2026-01-01T10:00",
+    ],
+)
+@pytest.mark.parametrize("member", ["createdAt", "updatedAt"])
+def test_a_time_of_any_offset_is_told_in_utc(member: str, time: str) -> None:
+    found = user({member: time})
+    at = found.created_at if member == "createdAt" else found.updated_at
+    assert at is not None
+    assert (at, at.tzinfo) == (datetime(2026, 1, 1, 10, tzinfo=UTC), UTC)
+
+
+@given(st.datetimes(timezones=st.just(UTC)).filter(lambda at: at.year >= 1000))  # `strftime` pads no years
+def test_a_time_as_pingone_writes_it_is_read_to_the_millisecond(at: datetime) -> None:
+    at = at.replace(microsecond=at.microsecond // 1000 * 1000)
+    written = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
+    assert user({"createdAt": written, "account": {"lockedAt": written}, "lastSignOn": {"at": written}}) == User(
+        id="u1", status="unknown", status_source=StatusSource(), created_at=at, locked_at=at, last_login_at=at
+    )
+
+
+@pytest.mark.parametrize("raw", [{"account": {"lockedAt": "noon"}}, {"lastSignOn": {"at": "noon"}}])
+def test_a_time_inside_an_object_is_read_as_strictly(raw: dict[str, Any]) -> None:
+    with pytest.raises(UnexpectedAnswer, match="a time that is none"):
+        user(raw)
+
+
+def test_users_alike_in_status_and_place_differ_where_they_differ() -> None:
+    raw = {"enabled": True, "account": {"status": "OK"}, "population": {"id": "p1"}, "environment": {"id": "p1"}}
+    one = user(raw, populations={"p1": "People"}, environments={"p1": "Acme"})
+    two = user({**raw, "enabled": False}, populations={"p1": "Renamed"})
+    assert (one.status, two.status) == ("active", "inactive")
+    assert one.workspaces == (Named(id="p1", name="People"),)
+    assert one.organizations == (Named(id="p1", name="Acme"),)
+    assert two.workspaces == (Named(id="p1", name="Renamed"),)
+    assert two.organizations == (Named(id="p1"),)
+
+
+def test_a_user_cannot_be_changed() -> None:
+    found = user({"enabled": True, "population": {"id": "p1"}})
+    for value, name in ((found, "status"), (found.status_source, "enabled"), (found.workspaces[0], "name")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(value, name, None)
+
+
 # ----------------------------------------------------------------------------------------------------- other resources
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from email.utils import parsedate_to_datetime
+from typing import Literal
 
 import anyio
 import httpx
@@ -110,6 +111,55 @@ async def test_a_wrong_count(sandbox: Sandbox, client: httpx.AsyncClient) -> Non
     assert (await client.get("/groups")).json()["count"] == len(sandbox.state().groups) + 5
 
 
+async def test_a_count_left_out(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    sandbox.faults.add("missing_count", times=2)
+    page = (await client.get("/users?limit=5")).json()
+    assert ("count" in page, page["size"]) == (False, 5)
+    assert "id" in (await client.get(f"/users/{page['_embedded']['users'][0]['id']}")).json()
+    sandbox.faults.add("missing_count")
+    sandbox.faults.add("bad_gateway_html")
+    assert (await client.get("/users")).status_code == 502
+
+
+async def test_a_filter_or_a_cursor_is_refused_where_there_is_one(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    sandbox.faults.add("filter_refused", nth=2)
+    sandbox.faults.add("cursor_refused")
+    page = await client.get("/users?limit=5&filter=enabled eq true")
+    assert (await client.get("/users?limit=5")).status_code == 200
+    codes = []
+    for address in ("/users?filter=enabled eq true", page.json()["_links"]["next"]["href"]):
+        answer = await client.get(address)
+        codes.append((answer.status_code, answer.json()["code"], answer.json()["details"][0]["code"]))
+    assert codes == [(400, "INVALID_DATA", "INVALID_FILTER"), (400, "INVALID_DATA", "INVALID_PARAMETER")]
+    assert (await client.get(page.json()["_links"]["next"]["href"])).status_code == 200
+
+
+@pytest.mark.parametrize(("option", "served"), [("never", (1, 1)), ("skipped", (1, 0)), ("repeated", (2, 2))])
+async def test_who_is_moved_during_a_walk_comes_once_never_or_twice(
+    option: Literal["never", "skipped", "repeated"], served: tuple[int, int]
+) -> None:
+    sandbox = Sandbox(size=120, now=NOW, options=Options(moved_users_change_place=option))
+    everybody = [user["id"] for user in sandbox.users()]
+    behind, ahead = everybody[3], everybody[77]
+    for moved in (behind, ahead):
+        sandbox.faults.add("user_moved", path="/users", nth=2, user_id=moved)
+    async with enter(sandbox) as client:
+        rows = [row["id"] for row in await walk(client, "/users?limit=25")]
+        assert (rows.count(behind), rows.count(ahead)) == served
+        assert [row for row in dict.fromkeys(rows) if row != ahead] == [row for row in everybody if row != ahead]
+        sandbox.faults.clear()
+        again = [row["id"] for row in await walk(client, "/users?limit=25")]
+        assert again == everybody, "a walk that begins behind the move meets everybody once"
+
+
+async def test_a_walk_in_which_everybody_moves_comes_to_an_end() -> None:
+    sandbox = Sandbox(size=60, now=NOW, options=Options(moved_users_change_place="repeated"))
+    sandbox.faults.add("user_moved", path="/users", times=None)
+    async with enter(sandbox) as client:
+        rows = [row["id"] for row in await walk(client, "/users?limit=1")]
+    assert rows == [user["id"] for user in sandbox.users()] * 2
+
+
 async def test_somebody_is_deleted_just_after_the_page_was_made(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     sandbox.faults.add("user_deleted", nth=1)
     page = (await client.get("/users?limit=5")).json()
@@ -207,6 +257,14 @@ def test_an_unknown_fault_is_refused_with_the_list() -> None:
         Fault("coffee_spilled")  # type: ignore[arg-type]
 
 
+async def test_every_answer_tells_the_time_of_the_sandbox(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    sandbox.faults.add("server_error", path="/groups")
+    sandbox.clock.advance(90.9)
+    for address in ("/users", "/groups", "/nothing", f"https://api.example.net/{sandbox.environment_id}/as/token"):
+        answer = await client.get(address)
+        assert (parsedate_to_datetime(answer.headers["date"]) - NOW).total_seconds() == 90, address
+
+
 # --------------------------------------------------------------------------------------------------- over a socket
 
 
@@ -221,6 +279,7 @@ async def test_everything_works_over_a_socket_too(sandbox: Sandbox) -> None:
         assert len(await walk(client, f"{users}?limit=50")) == 120
         head = await client.head(f"{users}?limit=50")
         assert (head.status_code, head.content) == (200, b"")
+        assert head.headers.get_list("date") == ["Mon, 15 Jun 2026 12:00:00 GMT"]
         assert int(head.headers["content-length"]) > 1_000
 
         faults = [{"kind": "dropped_connection"}, {"kind": "truncated_body", "nth": 2}]

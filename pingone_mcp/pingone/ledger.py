@@ -1,0 +1,186 @@
+"""What a walk has done so far: whose users it has handed over, and which parts are still to be read.
+
+It lies in SQLite, so that memory stays small however large the directory is; in a file, it outlives its process, and a
+walk that was killed goes on where it was. A page is noted in one transaction, when whoever walks asks for the next one:
+what was handed over before a kill is either noted whole, or comes again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pingone_mcp.errors import Refused, UpstreamProblem
+
+_SCHEMA = """
+    CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS parts (name TEXT PRIMARY KEY, link TEXT);
+    CREATE TABLE IF NOT EXISTS seen (id BLOB PRIMARY KEY) WITHOUT ROWID;
+"""
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class NotKept(UpstreamProblem):
+    """The notes of a walk cannot be written: the disk is full, or not to be written to."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPart:
+    """A part that is still to be read, from the page at `link` on (None: from its first)."""
+
+    name: str
+    link: str | None
+
+
+class Ledger:
+    """The notes of one walk of one `purpose`; those that were made for another are thrown away.
+
+    Without `path` they lie in a temporary file that has no name and goes with the process. Close with `close`.
+    Raises Refused when another process uses the file, and NotKept when it cannot be written.
+    """
+
+    def __init__(self, path: Path | None, purpose: str) -> None:
+        self._path = path
+        self._purpose = purpose
+        with self._kept():
+            try:
+                self._database = self._open()
+            except sqlite3.DatabaseError as error:
+                if path is None or not _is_damage(error):
+                    raise
+                _remove(path)
+                self._database = self._open()
+            if self.fact("purpose") != purpose:
+                self.start_over()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._path is not None:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        database = sqlite3.connect(self._path or "", isolation_level=None, timeout=0.0)
+        try:
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("PRAGMA journal_mode = " + ("WAL" if self._path else "OFF"))
+            database.execute("PRAGMA synchronous = " + ("NORMAL" if self._path else "OFF"))
+            database.executescript(_SCHEMA)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def close(self) -> None:
+        """Forget what was not noted, and let go of the file."""
+        self._database.close()
+
+    def remove(self) -> None:
+        """Close, and remove the file: the walk is over."""
+        self.close()
+        if self._path is not None:
+            with suppress(OSError):
+                _remove(self._path)
+
+    def start_over(self) -> None:
+        with self._kept():
+            self._database.executescript("BEGIN; DELETE FROM facts; DELETE FROM parts; DELETE FROM seen; COMMIT")
+            self.note("purpose", self._purpose)
+
+    def fact(self, name: str) -> Any:
+        """Return what was noted under a name; None when nothing was."""
+        row = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def note(self, name: str, value: Any) -> None:
+        with self._kept():
+            self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
+
+    def delivered(self) -> int:
+        """Return how many users were handed over."""
+        (number,) = self._database.execute("SELECT count(*) FROM seen").fetchone()
+        return int(number)
+
+    def open_parts(self) -> list[OpenPart]:
+        rows = self._database.execute("SELECT name, link FROM parts ORDER BY rowid").fetchall()
+        return [OpenPart(name, link) for name, link in rows]
+
+    def plan(self, parts: Iterable[str]) -> None:
+        """Put the parts of these names in the place of all that are open."""
+        with self._kept(), self._transaction():
+            self._database.execute("DELETE FROM parts")
+            self._database.executemany("INSERT INTO parts VALUES (?, NULL)", [(name,) for name in parts])
+
+    def begin_page(self, ids: Iterable[str]) -> set[str]:
+        """Return which of these ids are new. They count as handed over once `end_page` has been called."""
+        with self._kept():
+            self._database.execute("BEGIN")
+            return {identity for identity in ids if self._add(identity)}
+
+    def _add(self, identity: str) -> bool:
+        return self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (_blob(identity),)).rowcount > 0
+
+    def end_page(self, part: str, link: str | None, children: Iterable[str] = ()) -> None:
+        """Note that a page was handed over: its part goes on at `link`, or has ended, or was split into `children`."""
+        with self._kept():
+            if link is not None:
+                self._database.execute("UPDATE parts SET link = ? WHERE name = ?", (link, part))
+            else:
+                self._database.execute("DELETE FROM parts WHERE name = ?", (part,))
+                rows = [(name,) for name in children]
+                self._database.executemany("INSERT OR IGNORE INTO parts VALUES (?, NULL)", rows)
+            self._database.execute("COMMIT")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise Refused(
+                    "Another process is walking this directory with the same notes.",
+                    "Wait for its end, then try again.",
+                    code="WALK_IN_PROGRESS",
+                ) from None
+            raise _not_kept() from error
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise _not_kept() from error
+
+
+def _not_kept() -> NotKept:
+    return NotKept(
+        "The notes of this walk cannot be written, so it was not finished.",
+        "Make room on the disk of PINGONE_CACHE_DIR and of the folder for temporary files, and see that both may be written to.",
+        code="NOTES_NOT_KEPT",
+    )
+
+
+def _blob(identity: str) -> bytes:
+    """Return an id in 16 bytes where it is a UUID as PingOne writes them."""
+    if _UUID.fullmatch(identity):
+        return bytes.fromhex(identity.replace("-", ""))
+    return identity.encode(errors="surrogatepass")
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)

@@ -1,0 +1,248 @@
+"""How fast PingOne is asked: as fast as its answers come, a question before a walk in the background.
+
+PingOne's limits belong to the licence, and most of their numbers are not public (PingOne, "Rate limiting"). So they are
+felt for. The number of requests under way grows with every round of answers as long as no queue builds up at the other
+end, and is halved by a 429: additive increase and multiplicative decrease (RFC 5681 §3.1), with TCP Vegas's look at the
+queue. And what was let through between two 429s tells the rate that the licence allows, by which requests are spaced
+from then on.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import anyio
+
+from pingone_mcp.pingone.clock import Clock
+
+Group = Literal["directory", "audit", "configuration"]
+Outcome = Literal["answered", "limited", "failed"]
+
+FIRST_WINDOW = 8
+# Requests per second before anything has been learned. Older documentation allows one address 100.
+FIRST_RATE = 80.0
+# So many may start at once after a silence.
+BURST = 8
+# Requests that stand in line at the other end: below the first number the window grows, above the second it shrinks.
+SHORT_QUEUE, LONG_QUEUE = 2.0, 5.0
+# What one round of answers adds to the window.
+STEP = 0.5
+# Seconds for which a walk stays aside after a question's last answer: the question may have more to ask.
+COURTESY = 0.05
+# The share of a learned rate that is used, and by how much of it the use grows in a second, to notice when there is
+# more (and before anything has been learned). The rest is for others who live on the same licence.
+CAUTION, GROWTH, FIRST_GROWTH = 0.95, 0.03, 0.10
+_LEAST_SECONDS = 0.25
+_INSTANT = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """At most so many requests in any stretch of so many seconds."""
+
+    requests: int
+    seconds: float
+
+
+# PingOne, "Base rate limits". The numbers of the directory groups are not public.
+KNOWN: Mapping[Group, Rate | None] = {
+    "directory": None,
+    "audit": Rate(requests=10, seconds=1.0),
+    "configuration": Rate(requests=600, seconds=60.0),
+}
+_AREA = re.compile(r"/environments/[^/]+/([^/?]+)")
+
+
+def group_of(path: str) -> Group:
+    """Return the rate group of a path, by its nature: which paths PingOne counts in which group is not public."""
+    found = _AREA.search(path)
+    match found and found[1]:
+        case "users" | "groups":
+            return "directory"
+        case "activities":
+            return "audit"
+        case _:
+            return "configuration"
+
+
+class Pace:
+    """The pace of one rate group: told what happens, it says when the next request may start.
+
+    `most` bounds the requests under way, `most_per_second` their rate, `known` those in a stretch of time. Times are
+    monotonic seconds; `background` marks requests of a walk, all others are questions.
+    """
+
+    def __init__(self, *, most: int, most_per_second: float | None = None, known: Rate | None = None) -> None:
+        self._most = most
+        self._most_per_second = most_per_second or math.inf
+        self._known = known
+        self._starts = deque[float](maxlen=known.requests if known else 0)
+        self._window = float(min(FIRST_WINDOW, most))
+        self._questions = self._walks = 0
+        self._last_question = -math.inf
+        # The rate that is thought to be allowed, since when, and the instant at which all starts so far are paid for.
+        self._rate, self._rate_at, self._paid = FIRST_RATE, 0.0, -math.inf
+        self._growth = FIRST_GROWTH
+        # Since the last 429: answers, its instant, seconds with nothing under way.
+        self._answers, self._cut, self._idle = 0, -math.inf, 0.0
+        self._idle_since: float | None = None
+        self._fastest, self._usual = math.inf, 0.0
+
+    def wait(self, now: float, *, background: bool) -> float | None:
+        """Return the seconds until a request may start, 0 for at once; None when one under way must end first."""
+        room = int(self._window)
+        if background:
+            courtesy = self._last_question + COURTESY - now
+            # One request goes on even then: questions slow a walk, and never stop it.
+            if self._walks and self._questions:
+                return None
+            if self._walks and courtesy > 0:
+                return courtesy
+            if self._questions + self._walks >= room:
+                return None
+        elif self._questions >= room:
+            return None
+        seconds = self._earliest(now) - now
+        return seconds if seconds > _INSTANT else 0.0
+
+    def start(self, now: float, *, background: bool) -> None:
+        if self._idle_since is not None:
+            self._idle += now - self._idle_since
+            self._idle_since = None
+        if self._cut == -math.inf:
+            self._cut = self._rate_at = now
+        if background:
+            self._walks += 1
+        else:
+            self._questions += 1
+        self._starts.append(now)
+        self._paid = max(self._paid, now) + 1 / self._allowed(now)
+
+    def end(self, now: float, outcome: Outcome, *, started: float, background: bool) -> None:
+        """Note what became of a request that started at `started`."""
+        in_use = self._questions + self._walks >= int(self._window)
+        if background:
+            self._walks -= 1
+        else:
+            self._questions -= 1
+            self._last_question = now
+        if not self._questions + self._walks:
+            self._idle_since = now
+        if outcome == "answered":
+            self._answers += 1
+            if background:  # the pages of a walk are alike, so that their times can be compared
+                self._compare(now - started, in_use=in_use)
+        elif outcome == "limited" and started >= self._cut:  # one that left before the last cut tells nothing new
+            self._cut_down(now)
+
+    def _allowed(self, now: float) -> float:
+        return min(self._rate * (1 + self._growth * (now - self._rate_at)), self._most_per_second)
+
+    def _earliest(self, now: float) -> float:
+        """Return the instant from which on the rates allow a start (generic cell rate algorithm, ITU-T I.371)."""
+        earliest = self._paid - (BURST - 1) / self._allowed(now)
+        if self._known and len(self._starts) == self._known.requests:
+            earliest = max(earliest, self._starts[0] + self._known.seconds)
+        return earliest
+
+    def _cut_down(self, now: float) -> None:
+        """Learn from a 429.
+
+        Between two of them the other end let through just what it allows: over the whole time if it saves up what is
+        not used in a pause, over the busy time if it does not. The truth lies between.
+        """
+        whole = now - self._cut
+        busy = whole - self._idle
+        if self._answers and busy >= _LEAST_SECONDS:
+            self._rate = CAUTION * self._answers * (1 / whole + 1 / busy) / 2
+            self._growth = GROWTH
+        self._rate_at = self._cut = now
+        self._answers, self._idle = 0, 0.0
+        self._paid = now + BURST / self._allowed(now)
+        self._window = max(1.0, self._window / 2)
+
+    def _compare(self, seconds: float, *, in_use: bool) -> None:
+        self._fastest = min(seconds, self._fastest * 1.0005)  # a faster past is forgotten in time
+        self._usual = self._usual + (seconds - self._usual) / 8 if self._usual else seconds
+        queue = self._window * max(0.0, 1 - self._fastest / self._usual) if self._usual else 0.0
+        if queue > LONG_QUEUE:
+            self._window = max(1.0, self._window - STEP / self._window)
+        elif in_use and queue < SHORT_QUEUE:
+            self._window = min(float(self._most), self._window + STEP / self._window)
+
+
+@dataclass(slots=True)
+class Turn:
+    """One request under way; `outcome` is set when it is known."""
+
+    outcome: Outcome = "failed"
+
+
+class Lane:
+    """The way of one rate group: requests pass one by one at its pace, questions before walks, each in its turn."""
+
+    def __init__(self, pace: Pace, clock: Clock) -> None:
+        self._pace = pace
+        self._clock = clock
+        self._lines: tuple[deque[object], deque[object]] = (deque(), deque())
+        self._moved = anyio.Event()
+
+    @asynccontextmanager
+    async def turn(self, *, background: bool) -> AsyncIterator[Turn]:
+        """Wait for the turn of a request, and keep it under way until the block ends."""
+        await self._wait(background=background)
+        turn = Turn()
+        started = self._clock.monotonic()
+        self._pace.start(started, background=background)
+        try:
+            yield turn
+        finally:
+            self._pace.end(self._clock.monotonic(), turn.outcome, started=started, background=background)
+            self._move()
+
+    async def _wait(self, *, background: bool) -> None:
+        questions, walks = self._lines
+        line = walks if background else questions
+        me = object()
+        line.append(me)
+        try:
+            while True:
+                first = line[0] is me and not (background and questions)
+                wait = self._pace.wait(self._clock.monotonic(), background=background) if first else None
+                if wait is None:
+                    await self._moved.wait()
+                elif wait > 0:
+                    await self._clock.sleep(wait)
+                else:
+                    return
+        finally:
+            line.remove(me)
+            self._move()
+
+    def _move(self) -> None:
+        moved, self._moved = self._moved, anyio.Event()
+        moved.set()
+
+
+class Lanes:
+    """The lanes of one connection, one per rate group.
+
+    `most` bounds the requests under way in a group, `most_per_second` the rate of those to the directory.
+    """
+
+    def __init__(self, clock: Clock, *, most: int = 16, most_per_second: float | None = None) -> None:
+        self._lanes: dict[Group, Lane] = {
+            group: Lane(
+                Pace(most=most, most_per_second=most_per_second if group == "directory" else None, known=known), clock
+            )
+            for group, known in KNOWN.items()
+        }
+
+    def turn(self, path: str, *, background: bool) -> AbstractAsyncContextManager[Turn]:
+        return self._lanes[group_of(path)].turn(background=background)

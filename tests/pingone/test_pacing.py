@@ -1,0 +1,244 @@
+"""PingOne is asked as fast as it answers, never faster than it allows for long, and questions go before walks."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import count
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pingone_mcp.pingone.pacing import BURST, COURTESY, FIRST_RATE, FIRST_WINDOW, Group, Lane, Pace, Rate, group_of
+from tests.world import Time
+
+ENVIRONMENT = "/v1/environments/3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
+
+
+@pytest.mark.parametrize(
+    ("path", "group"),
+    [
+        (f"{ENVIRONMENT}/users", "directory"),
+        (f"{ENVIRONMENT}/users/1/memberOfGroups", "directory"),
+        (f"{ENVIRONMENT}/groups", "directory"),
+        (f"{ENVIRONMENT}/activities", "audit"),
+        (f"{ENVIRONMENT}/populations", "configuration"),
+        (ENVIRONMENT, "configuration"),
+        ("/v1/environments", "configuration"),
+        ("/v1/roles", "configuration"),
+    ],
+)
+def test_every_path_has_its_rate_group(path: str, group: Group) -> None:
+    assert group_of(path) == group
+
+
+# ------------------------------------------------------------------------------------------------ against a server
+
+
+@dataclass
+class Server:
+    """A server that lets `rate` requests a second through (None: any number), as many as `saved` at once.
+
+    An answer takes `latency` seconds, and `service` more of the server's only processor.
+    """
+
+    rate: float | None
+    saved: float = 50.0
+    latency: float = 0.1
+    service: float = 0.01
+    statuses: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
+    most_under_way: int = 0
+
+    def walk(self, pace: Pace, requests: int) -> float:
+        """Send requests at a pace until so many have been answered with 200; return the seconds that took.
+
+        After a 429 nothing is sent for a second, as its Retry-After says.
+        """
+        now, pause, free, tokens, at = 0.0, 0.0, 0.0, self.saved, 0.0
+        answers: list[tuple[float, int, int, float]] = []
+        numbers, done, waiting = count(), 0, requests
+        while done < requests:
+            while waiting and now >= pause and pace.wait(now, background=True) == 0:
+                pace.start(now, background=True)
+                waiting -= 1
+                tokens, at = min(self.saved, tokens + (now - at) * (self.rate or 0)), now
+                if self.rate is not None and tokens < 1:
+                    heapq.heappush(answers, (now + self.latency, next(numbers), 429, now))
+                else:
+                    tokens -= 1
+                    free = max(free, now + self.latency) + self.service
+                    heapq.heappush(answers, (free, next(numbers), 200, now))
+                self.most_under_way = max(self.most_under_way, len(answers))
+            soon = [answers[0][0]] if answers else []
+            if waiting:
+                wait = pace.wait(max(now, pause), background=True)
+                soon += [] if wait is None else [max(now, pause) + wait]
+            now = max(now, min(soon))
+            while answers and answers[0][0] <= now:
+                ended, _, status, started = heapq.heappop(answers)
+                self.statuses.append((ended, status))
+                pace.end(ended, "limited" if status == 429 else "answered", started=started, background=True)
+                if status == 429:
+                    pause, waiting = max(pause, ended + 1), waiting + 1
+                else:
+                    done += 1
+        return now
+
+    def limited(self) -> float:
+        """Return the share of requests that were answered 429."""
+        return sum(status == 429 for _, status in self.statuses) / len(self.statuses)
+
+
+@pytest.mark.parametrize(("rate", "requests"), [(20.0, 600), (50.0, 115), (50.0, 600), (50.0, 3000), (150.0, 9000)])
+def test_nine_tenths_of_a_limit_are_used_and_it_is_rarely_overstepped(rate: float, requests: int) -> None:
+    server = Server(rate=rate, saved=rate, service=0.2 / rate)
+    seconds = server.walk(Pace(most=32), requests)
+    assert requests / seconds >= 0.9 * rate
+    assert server.limited() <= 0.03
+
+
+@pytest.mark.parametrize("saved", [5.0, 10.0])
+def test_a_limit_that_saves_nothing_up_is_used_well_too(saved: float) -> None:
+    server = Server(rate=50.0, saved=saved)
+    assert 3000 / server.walk(Pace(most=16), 3000) >= 0.75 * 50
+    assert server.limited() <= 0.03
+
+
+def test_without_a_limit_the_server_is_kept_busy() -> None:
+    server = Server(rate=None, service=0.01)
+    assert server.walk(Pace(most=32), 1000) <= 1.15 * 1000 * 0.01
+
+
+def test_no_queue_is_piled_up_at_a_slow_server() -> None:
+    server = Server(rate=None, latency=0.02, service=0.03)
+    server.walk(Pace(most=64), 1000)
+    assert server.most_under_way <= 12
+
+
+def test_the_upper_bounds_hold() -> None:
+    server = Server(rate=None)
+    seconds = server.walk(Pace(most=3, most_per_second=20), 200)
+    assert server.most_under_way == 3
+    assert (200 - BURST) / seconds <= 20
+
+
+# --------------------------------------------------------------------------------------------------------- one by one
+
+
+def fill(pace: Pace, *, background: bool, now: float = 0.0) -> int:
+    started = 0
+    while pace.wait(now, background=background) == 0 and started < 100:
+        pace.start(now, background=background)
+        started += 1
+    return started
+
+
+def test_a_429_halves_what_may_be_under_way_and_those_sent_before_say_nothing_new() -> None:
+    pace = Pace(most=16)
+    assert fill(pace, background=True) == FIRST_WINDOW
+    for _ in range(FIRST_WINDOW):
+        pace.end(1.0, "limited", started=0.0, background=True)
+    assert fill(pace, background=True, now=9.0) == FIRST_WINDOW // 2
+
+
+def test_what_failed_neither_grows_nor_shrinks_the_window() -> None:
+    pace = Pace(most=16)
+    for now in range(50):
+        assert fill(pace, background=True, now=now) == FIRST_WINDOW
+        for _ in range(FIRST_WINDOW):
+            pace.end(now + 0.5, "failed", started=now, background=True)
+
+
+def test_answers_grow_the_window_only_while_it_is_in_use() -> None:
+    idle, busy = Pace(most=16), Pace(most=16)
+    for now in range(100):
+        idle.start(now, background=True)
+        idle.end(now + 0.1, "answered", started=now, background=True)
+        started = fill(busy, background=True, now=now)
+        for _ in range(started):
+            busy.end(now + 0.1, "answered", started=now, background=True)
+    assert fill(idle, background=True, now=200) == FIRST_WINDOW
+    assert fill(busy, background=True, now=200) > FIRST_WINDOW - 1
+    assert busy._window > idle._window  # noqa: SLF001 - the burst hides the rest of the window
+
+
+def test_a_question_starts_beside_a_walk_that_fills_the_window() -> None:
+    pace = Pace(most=4)
+    assert fill(pace, background=True) == 4
+    assert pace.wait(0.2, background=False) == 0
+
+
+def test_a_walk_stays_aside_for_a_question_and_a_little_longer_but_never_stops() -> None:
+    pace = Pace(most=4)
+    pace.start(0.0, background=False)
+    assert pace.wait(0.0, background=True) == 0
+    pace.start(0.0, background=True)
+    assert pace.wait(0.1, background=True) is None
+    pace.end(1.0, "answered", started=0.0, background=False)
+    assert pace.wait(1.0, background=True) == pytest.approx(COURTESY)
+    assert pace.wait(1.0 + COURTESY, background=True) == 0
+
+
+@given(st.lists(st.floats(0, 0.4), min_size=30, max_size=60))
+def test_no_stretch_of_a_second_holds_more_than_a_known_rate(gaps: list[float]) -> None:
+    pace = Pace(most=16, known=Rate(requests=10, seconds=1.0))
+    starts = deque[float](maxlen=11)
+    now = 0.0
+    for gap in gaps:
+        now += gap
+        while wait := pace.wait(now, background=False):
+            now += wait
+        pace.start(now, background=False)
+        pace.end(now, "answered", started=now, background=False)
+        starts.append(now)
+        assert len(starts) < 11 or starts[-1] - starts[0] >= 1.0 - 1e-5
+
+
+def test_after_a_silence_only_a_burst_starts_at_once() -> None:
+    pace = Pace(most=64)
+    for now in (0.0, 100.0):
+        started = 0
+        while (wait := pace.wait(now, background=False)) == 0:
+            pace.start(now, background=False)
+            pace.end(now, "answered", started=now, background=False)
+            started += 1
+        assert started == BURST
+        assert wait == pytest.approx(1 / FIRST_RATE, rel=0.02 if not now else 1)
+
+
+# ------------------------------------------------------------------------------------------------------------ in line
+
+
+async def test_questions_go_first_and_all_others_in_their_turn() -> None:
+    lane, order = Lane(Pace(most=1), Time().clock()), list[str]()
+
+    async def ask(name: str) -> None:
+        async with lane.turn(background=name.startswith("walk")):
+            order.append(name)
+
+    async with anyio.create_task_group() as tasks, lane.turn(background=False):
+        for name in ("walk 1", "walk 2", "question 1", "walk 3", "question 2"):
+            tasks.start_soon(ask, name)
+        await anyio.wait_all_tasks_blocked()
+    assert order == ["question 1", "question 2", "walk 1", "walk 2", "walk 3"]
+
+
+async def test_who_gives_up_in_line_holds_nobody_up() -> None:
+    lane, entered = Lane(Pace(most=1), Time().clock()), anyio.Event()
+
+    async def wait_in_line() -> None:
+        async with lane.turn(background=False):
+            entered.set()
+
+    async with lane.turn(background=False):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait_in_line)
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+        assert not entered.is_set()
+    with anyio.fail_after(5):
+        async with lane.turn(background=True):
+            pass
