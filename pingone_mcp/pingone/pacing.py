@@ -92,7 +92,8 @@ class Pace:
         # Since the last 429: answers, its instant, seconds with nothing under way.
         self._answers, self._cut, self._idle = 0, -math.inf, 0.0
         self._idle_since: float | None = None
-        self._fastest, self._usual = math.inf, 0.0
+        # Of a walk's pages: seconds of the fastest, seconds as they usually are, bytes of the largest.
+        self._fastest, self._usual, self._largest = math.inf, 0.0, 0
 
     def wait(self, now: float, *, background: bool) -> float | None:
         """Return the seconds until a request may start, 0 for at once; None when one under way must end first."""
@@ -124,8 +125,8 @@ class Pace:
         self._starts.append(now)
         self._paid = max(self._paid, now) + 1 / self._allowed(now)
 
-    def end(self, now: float, outcome: Outcome, *, started: float, background: bool) -> None:
-        """Note what became of a request that started at `started`."""
+    def end(self, now: float, outcome: Outcome, *, started: float, background: bool, size: int = 0) -> None:
+        """Note what became of a request that started at `started`; its answer has `size` bytes."""
         in_use = self._questions + self._walks >= int(self._window)
         if background:
             self._walks -= 1
@@ -136,7 +137,10 @@ class Pace:
             self._idle_since = now
         if outcome == "answered":
             self._answers += 1
-            if background:  # the pages of a walk are alike, so that their times can be compared
+            if size > 2 * self._largest:  # what came before were no full pages
+                self._fastest, self._usual = math.inf, 0.0
+            self._largest = max(self._largest, size)
+            if background and 2 * size >= self._largest:  # full pages of a walk are alike: their times can be compared
                 self._compare(now - started, in_use=in_use)
         elif outcome == "limited" and started >= self._cut:  # one that left before the last cut tells nothing new
             self._cut_down(now)
@@ -168,7 +172,7 @@ class Pace:
         self._window = max(1.0, self._window / 2)
 
     def _compare(self, seconds: float, *, in_use: bool) -> None:
-        self._fastest = min(seconds, self._fastest * 1.0005)  # a faster past is forgotten in time
+        self._fastest = min(seconds, self._fastest)
         self._usual = self._usual + (seconds - self._usual) / 8 if self._usual else seconds
         queue = self._window * max(0.0, 1 - self._fastest / self._usual) if self._usual else 0.0
         if queue > LONG_QUEUE:
@@ -179,9 +183,10 @@ class Pace:
 
 @dataclass(slots=True)
 class Turn:
-    """One request under way; `outcome` is set when it is known."""
+    """One request under way; `outcome` and the `size` of its answer in bytes are set when they are known."""
 
     outcome: Outcome = "failed"
+    size: int = 0
 
 
 class Lane:
@@ -203,7 +208,8 @@ class Lane:
         try:
             yield turn
         finally:
-            self._pace.end(self._clock.monotonic(), turn.outcome, started=started, background=background)
+            ended = self._clock.monotonic()
+            self._pace.end(ended, turn.outcome, started=started, background=background, size=turn.size)
             self._move()
 
     async def _wait(self, *, background: bool) -> None:

@@ -23,6 +23,7 @@ LONGEST_BACKOFF = 20.0
 LONGEST_PAUSE = 120.0
 # Answered before anything was done, so that even a write may be sent again (RFC 6585 §4, RFC 9110 §15.6.4).
 NOT_PROCESSED = frozenset({429, 503})
+_SIZE = "bytes"  # of the body as it was sent
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -138,6 +139,7 @@ class PatientTransport(httpx.AsyncBaseTransport):
                 began = self._clock.monotonic()
                 response, sent, failure = await self._attempt(request)
                 turn.outcome = _outcome(response)
+                turn.size = response.extensions[_SIZE] if response else 0
             spent += self._clock.monotonic() - began
             attempt = Attempt(
                 repeatable=request.method in SAFE_METHODS,
@@ -207,7 +209,7 @@ async def _whole(response: httpx.Response) -> httpx.Response:
         response.status_code,
         headers=response.headers,
         stream=httpx.ByteStream(body),
-        extensions=response.extensions,
+        extensions={**response.extensions, _SIZE: len(body)},
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,9 +114,18 @@ def test_without_a_limit_the_server_is_kept_busy() -> None:
 
 
 def test_no_queue_is_piled_up_at_a_slow_server() -> None:
-    server = Server(rate=None, latency=0.02, service=0.03)
-    server.walk(Pace(most=64), 1000)
-    assert server.most_under_way <= 12
+    server = Server(rate=None, latency=0.1, service=0.02)
+    server.walk(Pace(most=64), 1500)
+    assert server.most_under_way <= 9  # six are enough to keep it busy
+
+
+def test_a_server_that_has_become_slow_is_asked_less_at_once() -> None:
+    pace = Pace(most=64)
+    Server(rate=None, service=0.002).walk(pace, 3000)
+    Server(rate=None, service=0.05).walk(pace, 600)
+    slow = Server(rate=None, service=0.05)
+    slow.walk(pace, 100)
+    assert slow.most_under_way <= 9
 
 
 def test_the_upper_bounds_hold() -> None:
@@ -136,12 +146,29 @@ def fill(pace: Pace, *, background: bool, now: float = 0.0) -> int:
     return started
 
 
+def test_short_answers_are_not_compared_with_full_pages() -> None:
+    pace = Pace(most=16)
+    for now in range(200):
+        assert fill(pace, background=True, now=now) >= FIRST_WINDOW - 1
+        for number in range(pace._walks):  # noqa: SLF001 - all that are under way
+            seconds, size = (0.01, 100) if number == 0 else (0.3, 400_000)
+            pace.end(now + seconds, "answered", started=now, background=True, size=size)
+    assert fill(pace, background=True, now=500) >= FIRST_WINDOW
+
+
 def test_a_429_halves_what_may_be_under_way_and_those_sent_before_say_nothing_new() -> None:
     pace = Pace(most=16)
     assert fill(pace, background=True) == FIRST_WINDOW
     for _ in range(FIRST_WINDOW):
         pace.end(1.0, "limited", started=0.0, background=True)
     assert fill(pace, background=True, now=9.0) == FIRST_WINDOW // 2
+
+
+def test_after_a_429_nothing_starts_in_a_burst() -> None:
+    pace = Pace(most=16)
+    pace.start(0.0, background=True)
+    pace.end(5.0, "limited", started=0.0, background=True)
+    assert pace.wait(5.0, background=True) == pytest.approx(1 / FIRST_RATE)
 
 
 def test_what_failed_neither_grows_nor_shrinks_the_window() -> None:
@@ -224,6 +251,31 @@ async def test_questions_go_first_and_all_others_in_their_turn() -> None:
             tasks.start_soon(ask, name)
         await anyio.wait_all_tasks_blocked()
     assert order == ["question 1", "question 2", "walk 1", "walk 2", "walk 3"]
+
+
+async def test_who_starts_makes_way_for_the_next_at_once() -> None:
+    time, under_way, all_are = Time(), list[int](), anyio.Event()
+
+    async def nap(seconds: float) -> None:
+        await anyio.lowlevel.checkpoint()
+        await time.nap(seconds)
+
+    lane = Lane(Pace(most=16), replace(time.clock(), sleep=nap))
+    for _ in range(BURST - 1):
+        async with lane.turn(background=False):
+            pass
+
+    async def ask(number: int) -> None:
+        async with lane.turn(background=False):
+            under_way.append(number)
+            if len(under_way) == 3:
+                all_are.set()
+            await all_are.wait()
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            for number in range(3):  # the burst is used up: two stand in line for a moment, one behind the other
+                tasks.start_soon(ask, number)
 
 
 async def test_who_gives_up_in_line_holds_nobody_up() -> None:

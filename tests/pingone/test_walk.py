@@ -163,6 +163,47 @@ async def test_the_passes_go_by_the_clock_of_pingone(tmp_path: Path) -> None:
     assert "2026-06-15T11%3A59%3A00.000Z" in last
 
 
+class HeldUp(httpx.AsyncBaseTransport):
+    """Let no request through that asks for a certain filter, until it is released."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, held: str) -> None:
+        self._inner, self._held = inner, held
+        self.released = anyio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._held in str(request.url):
+            await self.released.wait()
+        return await self._inner.handle_async_request(request)
+
+
+async def test_who_slips_through_a_pass_is_found_by_the_next(tmp_path: Path) -> None:
+    world = a_world(tmp_path, 600, Options(moved_users_change_place="skipped"))
+    state = world.sandbox.state()
+    longest_unchanged = sorted(range(20, 600), key=lambda position: str(state.user(position)["updatedAt"]))[:30]
+    slippery = state.user(max(longest_unchanged))["id"]
+    a_pass = "ge%20%222026-06-15T11"
+    world.sandbox.faults.add("user_moved", path=a_pass, nth=1, user_id=slippery)
+    transport = HeldUp(world.sandbox.transport(), "ge%20%221970")
+    got: list[User] = []
+    reading = anyio.Event()
+
+    async def change_some_once_all_others_are_read() -> None:
+        await reading.wait()  # before it, a thread that looks for a token is what all wait for
+        await anyio.wait_all_tasks_blocked()
+        for position in longest_unchanged:
+            state.put_user(position, state.user(position) | {"updatedAt": "2026-06-15T12:00:00.000Z"})
+        transport.released.set()
+
+    async with world.directory(transport=transport, page_size=20) as directory, anyio.create_task_group() as tasks:
+        tasks.start_soon(change_some_once_all_others_are_read)
+        async with directory.walk() as walk:
+            async for page in walk:
+                got += page.users
+                reading.set()
+    assert (ids(got), walk.verdict) == (truth(world), COMPLETE)
+    assert sum(a_pass in request and "cursor" not in request for request in world.api_requests()) > 1
+
+
 # ------------------------------------------------------------------------------------------------- awkward directories
 
 
@@ -207,6 +248,25 @@ async def test_only_the_populations_that_are_served_are_walked(tmp_path: Path) -
     wanted = sorted(user["id"] for user in world.sandbox.users() if user["population"]["id"] in populations)
     assert 0 < len(wanted) < 3_000
     assert (ids(users), verdict) == (wanted, COMPLETE)
+
+
+class Deaf(httpx.AsyncBaseTransport):
+    """A server that does not hear filters."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.url = request.url.copy_remove_param("filter")
+        return await self._inner.handle_async_request(request)
+
+
+async def test_what_lies_outside_the_populations_that_are_served_is_not_handed_over(world: World) -> None:
+    population = world.sandbox.company.main.populations[1].id
+    deaf = Deaf(world.sandbox.transport())
+    async with world.directory(transport=deaf, populations=(population,)) as directory, directory.walk() as walk:
+        users = [user async for page in walk for user in page.users]
+    assert {user.workspaces[0].id for user in users} == {population}
 
 
 async def test_several_environments_want_a_choice(world: World) -> None:
