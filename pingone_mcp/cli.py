@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pingone_mcp import __version__
 from pingone_mcp.errors import Problem, Unconfigured
+from pingone_mcp.handshake import Handover, frozen, greet, may_offer_writes
 
 if TYPE_CHECKING:
     import httpx
@@ -206,6 +208,9 @@ def _write_rules(settings: Settings) -> WriteRules | None:
 
 def _allows_writes(env_file: Path | None) -> bool:
     """Say whether to offer writes; a server that is not configured offers none, and tells what is missing later."""
+    if env_file is None and not may_offer_writes(os.environ):
+        return False  # which is the default; reading all the settings takes a while
+
     from pingone_mcp.settings import Settings
 
     try:
@@ -258,6 +263,31 @@ def _server(env_file: Path | None) -> StrictServer:
         gc.enable()
 
 
+def _greeted(env_file: Path | None) -> tuple[StrictServer, Handover | None]:
+    """Return the server, and from where it goes on when its first answers were known before it was loaded."""
+    answers = None if env_file else frozen()
+    if answers is None:
+        return _server(env_file), None
+    servers: list[StrictServer] = []
+
+    def load() -> None:
+        servers.append(_server(None))
+        # What the first other message needs is loaded as well: anyio finds its event loop when it first runs.
+        import anyio
+
+        import pingone_mcp.server.stdio
+        import pingone_mcp.settings  # noqa: F401
+
+        anyio.run(anyio.sleep, 0)
+
+    loading = threading.Thread(target=load)
+    loading.start()
+    handover = greet(answers)
+    loading.join()
+    # What cannot be loaded fails once more, here where it is told as ever.
+    return servers.pop() if servers else _server(None), handover
+
+
 # Commands
 
 
@@ -269,14 +299,14 @@ def _serve(arguments: argparse.Namespace) -> int:
     # A client that has gone leaves an answer half written; Python 3.13 complains about that on its way out.
     complain = sys.unraisablehook
     sys.unraisablehook = lambda told: None if told.exc_type is BrokenPipeError else complain(told)
-    server = _server(arguments.env_file)
-
-    import anyio
-
-    from pingone_mcp.server.stdio import serve_stdio
-
     try:
-        anyio.run(serve_stdio, server)
+        server, handover = _greeted(arguments.env_file)
+
+        import anyio
+
+        from pingone_mcp.server.stdio import serve_stdio
+
+        anyio.run(serve_stdio, server, handover)
     except* (BrokenPipeError, ConnectionError):
         pass  # the client has gone
     finally:

@@ -17,29 +17,37 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Any, TypeAlias
+from io import TextIOWrapper
+from typing import Any, Self, TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
 from mcp.server.stdio import stdio_server
+from mcp.shared._stream_protocols import WriteStream
 from mcp.shared.message import SessionMessage
-from mcp.types import JSONRPCRequest, jsonrpc_message_adapter
+from mcp.types import JSONRPCError, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
 from pydantic import ValidationError
+
+from pingone_mcp.handshake import REPLAYED, Handover
 
 _Frame: TypeAlias = SessionMessage | Exception
 """A message, or what the SDK made of a line that is none."""
 
 
-async def serve_stdio(server: MCPServer[Any]) -> None:
-    """Serve one client until it closes stdin."""
+async def serve_stdio(server: MCPServer[Any], handover: Handover | None = None) -> None:
+    """Serve one client until it closes stdin; one that has been greeted from where the greeting ended."""
     connections: Server[Any] | None = getattr(server, "_lowlevel_server", None)
     if connections is None:
         await server.run_stdio_async()
         return
     send, receive = anyio.create_memory_object_stream[_Frame]()
-    async with stdio_server() as (stdin, stdout), anyio.create_task_group() as tasks:
+    rest = None
+    if handover is not None:
+        rest = anyio.wrap_file(TextIOWrapper(handover.stdin, encoding="utf-8", errors="replace"))
+    async with stdio_server(rest) as (stdin, wire), anyio.create_task_group() as tasks:
+        stdout = _WithoutReplayed(wire) if handover is not None and handover.replayed else wire
         tasks.start_soon(connections.run, receive, stdout, connections.create_initialization_options())
         undecided = True
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # the client has gone
@@ -52,6 +60,26 @@ async def serve_stdio(server: MCPServer[Any]) -> None:
                     else:
                         undecided = undecided and request is None
                         await send.send(frame)
+
+
+class _WithoutReplayed:
+    """Stdout, but for the answer that the client already has."""
+
+    def __init__(self, stdout: WriteStream[SessionMessage]) -> None:
+        self._stdout = stdout
+
+    async def send(self, item: SessionMessage, /) -> None:
+        if not isinstance(item.message, JSONRPCResponse | JSONRPCError) or item.message.id != REPLAYED:
+            await self._stdout.send(item)
+
+    async def aclose(self) -> None:
+        await self._stdout.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
 
 def _request(frame: _Frame) -> str | None:

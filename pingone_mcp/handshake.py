@@ -1,0 +1,187 @@
+"""The first answers on stdio, given from a file while the SDK, which takes half a second, is still being loaded.
+
+What a client asks first is the same every time: `initialize` or `server/discover`, then `tools/list`. `handshake.json`
+holds what the SDK answers, byte for byte (`python -m tests.process.test_handshake` writes it, a test compares). The
+first line that is anything else, or looks in any way unusual, goes to the SDK with all that follows. Before it, the SDK
+reads what opened the session once more, under an id by which its answer is known, and kept from the client.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from pingone_mcp import __version__
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+REPLAYED = "pingone-mcp: the client has this answer"
+_STATELESS = "2026-07-28"
+_ENVELOPE = ("protocolVersion", "clientCapabilities", "clientInfo")
+_INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+_LONGEST = 65_536
+# Printable ASCII without escapes, not nested deeply: such a line, and such an id, are the same to Python and the SDK.
+_DEEPEST = 100
+_PLAIN_LINE = re.compile(rb"[ -\[\]-~]+\r?\n")
+_PLAIN_ID = re.compile(r'\d{1,15}|"[^"]*"')
+
+
+class Frozen(NamedTuple):
+    """The text of each result by protocol version and method; the version offered to who asks for an unknown one."""
+
+    results: Mapping[str, Mapping[str, str]]
+    otherwise: str
+
+
+class Handover(NamedTuple):
+    """What the SDK reads from here on, and whether that begins with a request whose answer the client has."""
+
+    stdin: BinaryIO
+    replayed: bool
+
+
+def may_offer_writes(variables: Mapping[str, str]) -> bool:
+    """Say whether PINGONE_ALLOW_WRITES has a value, in capitals or not, as pydantic-settings looks for it."""
+    return any(value and name.upper() == "PINGONE_ALLOW_WRITES" for name, value in variables.items())
+
+
+def frozen() -> Frozen | None:
+    """Return the answers that hold for this process; None when the SDK might say anything else."""
+    # On Windows a standard handle and its descriptor are two things, and the SDK alone moves both.
+    if sys.platform == "win32" or sys.flags.optimize > 1 or may_offer_writes(os.environ):
+        return None  # without docstrings (-OO), and with writes, tools are described otherwise
+    try:
+        told = json.loads(Path(__file__).with_suffix(".json").read_bytes())
+        pipes = (sys.stdin.buffer.fileno(), sys.stdout.buffer.fileno())
+        if pipes != (0, 1) or not all(map(os.get_blocking, pipes)) or told["pingone_mcp"] != __version__:
+            return None
+        known = all(map(_is_installed, told["made_with"].items()))
+        return Frozen(told["results"], told["otherwise"]) if known else None
+    except (AttributeError, KeyError, OSError, TypeError, ValueError):
+        return None
+
+
+def _is_installed(package: tuple[str, str]) -> bool:
+    """Look for the folder that installers leave beside a package; importlib.metadata alone takes 30 ms to load."""
+    name, version = package
+    home = next((path for path in map(Path, sys.path) if (path / name / "__init__.py").is_file()), None)
+    return home is not None and (home / f"{name}-{version}.dist-info").is_dir()
+
+
+def greet(frozen: Frozen) -> Handover:
+    """Answer on stdout what comes on stdin, as long as the answer is known. Raises OSError when the client has gone."""
+    session = Session(frozen)
+    unread, ended = b"", False
+    while not ended and len(unread) < _LONGEST:
+        line, newline, rest = unread.partition(b"\n")
+        if not newline:
+            read = os.read(0, _LONGEST)
+            unread, ended = unread + read, not read
+            continue
+        answer = session.answer(line + newline)
+        if answer is None:
+            break
+        unread = rest
+        while answer:
+            answer = answer[os.write(1, answer) :]
+    # As while the SDK serves, whoever else reads from stdin finds nothing there.
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    pipe = nothing if ended else os.dup(0)
+    os.dup2(nothing, 0)
+    return Handover(io.BufferedReader(_Again(session.replay + unread, pipe)), replayed=bool(session.replay))
+
+
+class Session:
+    """What the client and the file have said to each other so far; `replay` is what the SDK must know of it."""
+
+    def __init__(self, frozen: Frozen) -> None:
+        self.replay = b""
+        self._frozen = frozen
+        self._version: str | None = None
+
+    def answer(self, line: bytes) -> bytes | None:
+        """Return the answer to a line, nothing for a notification, and None for what the SDK shall answer."""
+        if not _PLAIN_LINE.fullmatch(line) or line.count(b"{") + line.count(b"[") > _DEEPEST:
+            return None
+        try:
+            message: object = json.loads(line)
+        except ValueError:
+            return None
+        if message == _INITIALIZED and self._version not in (None, _STATELESS) and self.replay.count(b"\n") == 1:
+            self.replay += line
+            return b""
+        match message:
+            case {"jsonrpc": "2.0", "id": number, "method": str() as method, **more}:
+                params, text = more.pop("params", {}), json.dumps(number)
+                version = self._version_of(method, params)
+            case _:
+                return None
+        if version is None or more or not _PLAIN_ID.fullmatch(text):
+            return None
+        if self._version is None and method != "server/discover":  # which only looks around
+            self._version = version
+            again = {"jsonrpc": "2.0", "id": REPLAYED, "method": method, "params": params}
+            self.replay = json.dumps(again).encode() + b"\n"
+        return f'{{"jsonrpc":"2.0","id":{text},"result":{self._frozen.results[version][method]}}}\n'.encode()
+
+    def _version_of(self, method: str, params: object) -> str | None:
+        """Return the protocol version in which a request is answered; None when anything about it is unusual."""
+        match method, params:
+            case "initialize", {"protocolVersion": str() as asked, "capabilities": able, "clientInfo": who, **more}:
+                if self._version is None and not more and _is_known_client(who, able):
+                    return asked if "initialize" in self._frozen.results.get(asked, {}) else self._frozen.otherwise
+            case "server/discover" | "tools/list", {"_meta": {**envelope}, **more}:
+                version, able, who = (envelope.pop(f"io.modelcontextprotocol/{name}", None) for name in _ENVELOPE)
+                if self._version in (None, version) and version == _STATELESS and not more and not envelope:
+                    return _STATELESS if _is_known_client(who, able) else None
+            case "tools/list", {}:
+                return None if params or self._version == _STATELESS else self._version
+        return None
+
+
+def _is_known_client(who: object, able: object) -> bool:
+    """Say whether the SDK is sure to accept a clientInfo and capabilities: it refuses values of a wrong type."""
+    return (
+        isinstance(who, dict)
+        and {"name", "version"} <= who.keys() <= {"name", "version", "title", "description", "websiteUrl"}
+        and all(isinstance(text, str) for text in who.values())
+        and isinstance(able, dict)
+        and all(_is_known_capability(name, value) for name, value in able.items())
+    )
+
+
+def _is_known_capability(name: str, value: object) -> bool:
+    if name == "roots":
+        return value in ({}, {"listChanged": True}, {"listChanged": False})
+    if name in ("experimental", "extensions"):
+        return isinstance(value, dict) and all(isinstance(settings, dict) for settings in value.values())
+    return _are_objects(value)
+
+
+def _are_objects(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_are_objects, value.values()))
+
+
+class _Again(io.RawIOBase):
+    """A pipe that begins with what has been read from it before."""
+
+    def __init__(self, before: bytes, pipe: int) -> None:
+        self._before = before
+        self._pipe = pipe
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, room: WriteableBuffer, /) -> int:
+        into = memoryview(room)
+        read = self._before[: len(into)] or os.read(self._pipe, len(into))
+        self._before = self._before[len(into) :]
+        into[: len(read)] = read
+        return len(read)
