@@ -8,10 +8,23 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-BARE = Path(__file__).with_name("bare_server.py")
-OURS = ("-m", "pingone_mcp")
+
+class Server(NamedTuple):
+    """How to start a server: the arguments of `python`, and variables of ours."""
+
+    arguments: tuple[str, ...]
+    variables: Mapping[str, str] = {}
+
+
+OURS = Server(("-m", "pingone_mcp"))
+# A value for this switch, even one that says no, turns off the answers that come before the SDK is loaded (and has the
+# settings read at the start, some 20 ms).
+OURS_PLAIN = Server(OURS.arguments, {"PINGONE_ALLOW_WRITES": "0"})
+BARE = Server((str(Path(__file__).with_name("bare_server.py")),))
 
 _HELLO = {
     "jsonrpc": "2.0",
@@ -23,33 +36,35 @@ _READY = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 _LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
 
 
-def seconds_to_tools(arguments: tuple[str, ...]) -> float:
-    """Return the seconds from spawning `python *arguments` until it has answered `tools/list`."""
+def seconds_to_tools(server: Server) -> float:
+    """Return the seconds from spawning a server until it has answered `tools/list`."""
     started = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_env()
-    ) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
+        [sys.executable, *server.arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=_env() | dict(server.variables),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
         for message in (_HELLO, _READY, _LIST):
-            server.stdin.write(json.dumps(message).encode() + b"\n")
-            server.stdin.flush()
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+            process.stdin.flush()
             if "id" in message:
-                answer = json.loads(server.stdout.readline())
+                answer = json.loads(process.stdout.readline())
                 assert "result" in answer, answer
         taken = time.perf_counter() - started
-        server.stdin.close()
-        server.wait(timeout=20)
+        process.stdin.close()
+        process.wait(timeout=20)
     return taken
 
 
-def measure(runs: int = 11) -> tuple[float, float]:
-    """Return the median seconds of our server and of the bare one, measured in turn."""
-    ours, bare = (OURS, (str(BARE),))
-    for arguments in (ours, bare):  # the first start of each may compile, and fills the disk cache
-        seconds_to_tools(arguments)
-    pairs = [(seconds_to_tools(ours), seconds_to_tools(bare)) for _ in range(runs)]
-    return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
+def measure(runs: int = 11, servers: Sequence[Server] = (OURS, BARE)) -> list[float]:
+    """Return the median seconds of each server, measured in turn."""
+    for server in servers:  # the first start of each may compile, and fills the disk cache
+        seconds_to_tools(server)
+    rounds = [[seconds_to_tools(server) for server in servers] for _ in range(runs)]
+    return [statistics.median(taken) for taken in zip(*rounds, strict=True)]
 
 
 def _env() -> dict[str, str]:

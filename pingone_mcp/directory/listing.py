@@ -130,9 +130,12 @@ async def gather(  # noqa: PLR0912 - one loop, which reads best in one piece
             if start > len(ids):
                 raise _lost()
             return answer
-        ahead = start - len(ids)
-        after, taken = (mark.after, ahead) if ahead > 0 else ((), 0)
-        mark = Mark(position=page.next, after=after, taken=taken, guard=_step(mark, page.at, page.next))
+        mark = Mark(
+            position=page.next,
+            after=_still_ahead(ids, mark),
+            taken=max(0, start - len(ids)),
+            guard=_step(mark, page.at, page.next),
+        )
         if why := _spent(budget, rows=len(answer.rows), pages=pages, room=room, seconds=now() - started):
             return _stop(answer, mark, why)
 
@@ -181,7 +184,7 @@ def _stop(answer: Gathered, mark: Mark, why: Stopped) -> Gathered:
 
 
 def _within(mark: Mark, at: str, ids: list[str], taken: int) -> Mark:
-    anchors = (*mark.after, *ids[:taken])[-_ANCHORS:] if taken else ()
+    anchors = (*mark.after, *ids[:taken])[-_ANCHORS:]
     return Mark(position=at, after=anchors, taken=taken, guard=mark.guard)
 
 
@@ -190,15 +193,20 @@ def _place(ids: list[str], mark: Mark) -> int:
 
     An index beyond the page means that the page became shorter, and that so many rows behind it are to be passed.
     """
-    if not mark.after:
-        return 0
     places = {identity: index for index, identity in enumerate(ids)}
     for identity in reversed(mark.after):
         if identity in places:
             return places[identity] + 1
-    if len(ids) < mark.taken:
+    if not mark.taken or len(ids) < mark.taken:
         return mark.taken
     raise _lost()
+
+
+def _still_ahead(ids: list[str], mark: Mark) -> tuple[str, ...]:
+    """Return the remembered ids behind the last one on this page: a page that became shorter puts them on the next."""
+    known = set(ids)
+    last = max((place for place, identity in enumerate(mark.after) if identity in known), default=-1)
+    return mark.after[last + 1 :]
 
 
 def _lost() -> Refused:

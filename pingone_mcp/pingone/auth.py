@@ -25,7 +25,7 @@ from pingone_mcp.errors import (
 )
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.token_cache import Token, TokenCache
-from pingone_mcp.pingone.transport import Attempt, parse_retry_after, retry_wait
+from pingone_mcp.pingone.transport import Attempt, retry_after, retry_wait
 from pingone_mcp.settings import Connection
 
 RENEW_BEFORE = 60.0
@@ -206,7 +206,7 @@ class ClientCredentials(httpx.Auth):
         return httpx.Request("POST", connection.token_url, headers=headers, data=form, extensions=extensions)
 
     def _retry_after(self, answer: httpx.Response | None) -> float | None:
-        return None if answer is None else parse_retry_after(answer.headers.get("retry-after"), self._clock.wall())
+        return None if answer is None else retry_after(answer.headers, self._clock.wall())
 
     def _read(self, answer: httpx.Response, asked_at: float) -> Token:
         body = _json(answer)

@@ -66,18 +66,17 @@ def _may_repeat(attempt: Attempt) -> bool:
     return attempt.repeatable and attempt.status in TRANSIENT
 
 
-def parse_retry_after(value: str | None, now: float) -> float | None:
+def retry_after(headers: httpx.Headers, now: float) -> float | None:
     """Return the seconds that a Retry-After header asks to wait (RFC 9110 §10.2.3), or None if it says nothing.
 
-    `now` is wall-clock time in seconds; a date in the past is 0.
+    A date counts from that of the answer, so that a clock of ours that is wrong does not matter; from `now`, wall-clock
+    seconds, where the answer has none. A date in the past is 0.
     """
-    if value is None:
-        return None
-    text = value.strip()
+    text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit() and len(text) < 10:
         return float(text)
-    at = parse_http_date(text)
-    return None if at is None else max(0.0, at - now)
+    at, sent = parse_http_date(text), parse_http_date(headers.get("date"))
+    return None if at is None else max(0.0, at - (now if sent is None else sent))
 
 
 def parse_http_date(text: str | None) -> float | None:
@@ -185,7 +184,7 @@ class PatientTransport(httpx.AsyncBaseTransport):
     def _retry_after(self, response: httpx.Response | None) -> float | None:
         if response is None or response.status_code not in NOT_PROCESSED:
             return None
-        return parse_retry_after(response.headers.get("retry-after"), self._clock.wall())
+        return retry_after(response.headers, self._clock.wall())
 
     async def aclose(self) -> None:
         await self._inner.aclose()

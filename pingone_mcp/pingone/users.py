@@ -149,9 +149,7 @@ class Users:
     async def _users_by_name(self, environment: str, reference: str) -> list[tuple[str, JsonObject]]:
         called = any_of(eq(attribute, reference) for attribute in ("username", "email", "externalId"))
         path = self._served.users_path(Part(key="", environment=environment, filter=called), 10)
-        return [
-            (environment, raw) for raw in (await self._served.client.page(path, "users", environment=environment)).items
-        ]
+        return [(environment, raw) async for raw in self._served.all(path, "users", environment)]
 
     async def _manager(self, environment: str, manager: Manager | None) -> Manager | None:
         """Return the manager with id and names where the reference leads to exactly one user."""

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -302,12 +303,13 @@ class Walk:
             self._ledger.note("pass", number)
             self._missed = self._pages = 0
             way: Way = self._ledger.fact("way")
-            if way == "times":
-                self._plan([replace(root, first=self._since, last=LAST) for root in self._roots()])
-                await self._read_parts("plain")  # in one part: whoever is changed now must not change parts
-            else:
-                self._begin(way)
-                await self._read_parts(way)
+            try:
+                await self._pass(way)
+            except (FilterRefused, RequestRefused):
+                if way == "plain":
+                    raise
+                self._ledger.note("way", _FEWER[way])
+                continue
             if not plainly and await self._too_few():
                 # Users without `updatedAt`, or in no population, or a wrong count: a plain walk knows.
                 plainly = True
@@ -320,6 +322,14 @@ class Walk:
             reason="So many users were changed during the walk that some may have been missed. "
             "Walk again at a quieter time.",
         )
+
+    async def _pass(self, way: Way) -> None:
+        if way == "times":
+            self._plan([replace(root, first=self._since, last=LAST) for root in self._roots()])
+            await self._read_parts("plain")  # in one part: whoever is changed now must not change parts
+        else:
+            self._begin(way)
+            await self._read_parts(way)
 
     async def _too_few(self) -> bool:
         if self.about is None or self._delivered >= self.about:
@@ -370,7 +380,8 @@ class Walk:
             except RequestRefused:
                 if link is None or again:
                     raise
-                link, again = None, True  # the cursor is not accepted any more: once more from the first page
+                # The cursor is not accepted any more: once more from the first page.
+                link, again, guard = None, True, LoopGuard()
                 continue
             users = await self._users(page)
             children = await self._split(stretch, page, users, way) if link is None and not again else ()
@@ -423,7 +434,13 @@ class Walk:
         ahead = self._ahead.pop(path, None)
         if ahead is not None:
             return ahead
-        return await self._served.client.page(path, "users", environment=self.environment, background=True)
+        read = partial(self._served.client.page, path, "users", environment=self.environment, background=True)
+        try:
+            return await read()
+        except UnexpectedAnswer as unexpected:
+            if unexpected.code != "UNREADABLE_ANSWER":
+                raise
+            return await read()  # one page that was cut off on its way is no reason to end a walk
 
     async def _users(self, page: HalPage) -> tuple[User, ...]:
         users = await self._served.users(self.environment, page, remote_data=self._remote_data)

@@ -22,7 +22,7 @@ from pingone_mcp.pingone.transport import (
     ATTEMPTS,
     Attempt,
     PatientTransport,
-    parse_retry_after,
+    retry_after,
     retry_wait,
 )
 
@@ -94,6 +94,11 @@ def test_a_write_is_repeated_only_if_it_surely_was_not_done(attempt: Attempt, ji
 # -------------------------------------------------------------------------------------------------------- Retry-After
 
 
+def said(text: str | None, **others: str) -> httpx.Headers:
+    told = {} if text is None else {"retry-after": text}
+    return httpx.Headers([(name.encode(), value.encode()) for name, value in (told | others).items()])
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
@@ -119,15 +124,21 @@ def test_what_retry_after_says(
     with monkeypatch.context() as patch:
         patch.setenv("TZ", zone)
         tzset()
-        found = parse_retry_after(text, NOW.timestamp())
+        found = retry_after(said(text), NOW.timestamp())
     tzset()
     assert found == seconds
 
 
 @given(st.one_of(st.text(), st.text("0123456789 :,-+GMTJanSunZ", max_size=40)), st.floats(0, 2e9))
 def test_garbage_in_retry_after_says_nothing(text: str, now: float) -> None:
-    seconds = parse_retry_after(text, now)
+    seconds = retry_after(said(text), now)
     assert seconds is None or seconds >= 0
+
+
+def test_a_date_in_retry_after_counts_from_that_of_the_answer() -> None:
+    answered, again = (format_datetime(NOW.replace(second=second), usegmt=True) for second in (3, 10))
+    assert retry_after(said(again, date=answered), now=0.0) == 7.0
+    assert retry_after(said(answered, date=again), now=0.0) == 0.0
 
 
 # ------------------------------------------------------------------------------------------------------------ sending
