@@ -9,7 +9,7 @@ CODE := $(wildcard pingone_mcp tests benchmarks)
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test check fix bench conformance lock clean
+.PHONY: help demo test soak check fix bench conformance lock clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ demo: $(READY)  ## See the main job done, on a sample company: no PingOne accoun
 
 test: $(READY)  ## Run all tests on all cores (one file: .venv/bin/pytest tests/test_x.py)
 	@$(BIN)/python -m pytest -n auto
+
+soak: $(READY)  ## Try faults, kills and combinations of them for much longer than `make test` does
+	@PINGONE_SOAK=10 $(BIN)/python -m pytest tests/faults -n auto -q
 
 check: $(READY)  ## Look for mistakes: lint, format, types, import floors
 	@$(BIN)/ruff check

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import anyio
 import httpx
 
 from pingone_mcp import __version__
@@ -61,6 +63,7 @@ class Client:
         self._clock = clock
         self._session = str(uuid.uuid4())
         self._server_date: tuple[str | None, float] = (None, 0.0)
+        self._background_turn = anyio.Lock()
         self._credentials = ClientCredentials(connection, inner, clock=clock)
         self._http = httpx.AsyncClient(
             transport=PatientTransport(inner, budget=connection.retry_seconds, lanes=lanes, clock=clock),
@@ -83,9 +86,17 @@ class Client:
         told = parse_http_date(date)
         return None if told is None else told + self._clock.monotonic() - received
 
+    def in_background(self) -> AbstractAsyncContextManager[None]:
+        """Give the event loop to all others first: for what a walk does with its pages, one after the other."""
+        return self._background_turn
+
     async def get(self, path: str, *, background: bool = False) -> JsonObject:
         """Return the JSON object at a path below the API base. Raises UpstreamProblem."""
-        return json_object(await self.send("GET", self.connection.api_base + path, background=background))
+        response = await self.send("GET", self.connection.api_base + path, background=background)
+        if not background:
+            return json_object(response)
+        async with self.in_background():
+            return json_object(response)
 
     async def page(self, path: str, key: str, *, environment: str | None, background: bool = False) -> HalPage:
         """Return the page at a path (or followed link) below the API base, its items under `_embedded.{key}`.

@@ -24,20 +24,20 @@ from pingone_mcp.pingone.clock import Clock
 Group = Literal["directory", "audit", "configuration"]
 Outcome = Literal["answered", "limited", "failed"]
 
-FIRST_WINDOW = 8
-# Requests per second before anything has been learned. Older documentation allows one address 100.
-FIRST_RATE = 80.0
-# So many may start at once after a silence.
-BURST = 8
+# Before anything has been learned: requests under way, requests per second (older documentation allows one address
+# 100), and how many of them may start at once.
+FIRST_WINDOW, FIRST_RATE, BURST = 12, 78.0, 12
 # Requests that stand in line at the other end: below the first number the window grows, above the second it shrinks.
 SHORT_QUEUE, LONG_QUEUE = 2.0, 5.0
 # What one round of answers adds to the window.
 STEP = 0.5
 # Seconds for which a walk stays aside after a question's last answer: the question may have more to ask.
 COURTESY = 0.05
-# The share of a learned rate that is used, and by how much of it the use grows in a second, to notice when there is
-# more (and before anything has been learned). The rest is for others who live on the same licence.
-CAUTION, GROWTH, FIRST_GROWTH = 0.95, 0.03, 0.10
+# The share of a learned rate that is used, and by how much of a rate its use grows in a second, to notice when there is
+# more. The rest is for others who live on the same licence.
+CAUTION, GROWTH = 0.95, 0.03
+# Seconds' worth of a learned rate that may start at once.
+LEARNED_BURST = 0.1
 _LEAST_SECONDS = 0.25
 _INSTANT = 1e-6
 
@@ -88,7 +88,7 @@ class Pace:
         self._last_question = -math.inf
         # The rate that is thought to be allowed, since when, and the instant at which all starts so far are paid for.
         self._rate, self._rate_at, self._paid = FIRST_RATE, 0.0, -math.inf
-        self._growth = FIRST_GROWTH
+        self._burst = float(BURST)
         # Since the last 429: answers, its instant, seconds with nothing under way.
         self._answers, self._cut, self._idle = 0, -math.inf, 0.0
         self._idle_since: float | None = None
@@ -146,11 +146,11 @@ class Pace:
             self._cut_down(now)
 
     def _allowed(self, now: float) -> float:
-        return min(self._rate * (1 + self._growth * (now - self._rate_at)), self._most_per_second)
+        return min(self._rate * (1 + GROWTH * (now - self._rate_at)), self._most_per_second)
 
     def _earliest(self, now: float) -> float:
         """Return the instant from which on the rates allow a start (generic cell rate algorithm, ITU-T I.371)."""
-        earliest = self._paid - (BURST - 1) / self._allowed(now)
+        earliest = self._paid - (self._burst - 1) / self._allowed(now)
         if self._known and len(self._starts) == self._known.requests:
             earliest = max(earliest, self._starts[0] + self._known.seconds)
         return earliest
@@ -165,10 +165,10 @@ class Pace:
         busy = whole - self._idle
         if self._answers and busy >= _LEAST_SECONDS:
             self._rate = CAUTION * self._answers * (1 / whole + 1 / busy) / 2
-            self._growth = GROWTH
+            self._burst = max(1.0, LEARNED_BURST * self._rate)
         self._rate_at = self._cut = now
         self._answers, self._idle = 0, 0.0
-        self._paid = now + BURST / self._allowed(now)
+        self._paid = now + self._burst / self._allowed(now)
         self._window = max(1.0, self._window / 2)
 
     def _compare(self, seconds: float, *, in_use: bool) -> None:

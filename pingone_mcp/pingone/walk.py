@@ -33,6 +33,7 @@ from pingone_mcp.directory.models import User
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone import filters, wire
+from pingone_mcp.pingone.ahead import ahead
 from pingone_mcp.pingone.client import HalPage, path_with
 from pingone_mcp.pingone.filters import Filter, all_of, eq
 from pingone_mcp.pingone.ledger import Ledger
@@ -269,9 +270,11 @@ class Walk:
 
     async def _begin_walk(self) -> bool:
         """Read the first page of the plain walk and note when that was; say whether it was all there is."""
-        root = self._roots()[0]
-        path = self._path(root)
-        page = self._ahead[path] = await self._page(path)
+        path = self._path(self._roots()[0])
+        async with ahead() as early:
+            names = early.ask(partial(self._served.names.population_names, self.environment))
+            page = self._ahead[path] = await self._page(path)
+            await names.taken()  # users are told with them
         told = self._served.client.server_now()
         now = told if told is not None else self._served.clock.wall()
         self._since = datetime.fromtimestamp(now, UTC) - (OVERLAP if told is not None else CLOCK_SKEW)
@@ -443,7 +446,8 @@ class Walk:
             return await read()  # one page that was cut off on its way is no reason to end a walk
 
     async def _users(self, page: HalPage) -> tuple[User, ...]:
-        users = await self._served.users(self.environment, page, remote_data=self._remote_data)
+        async with self._served.client.in_background():
+            users = await self._served.users(self.environment, page, remote_data=self._remote_data)
         allowed = self._served.connection.populations
         return tuple(user for user in users if not allowed or any(place.id in allowed for place in user.workspaces))
 

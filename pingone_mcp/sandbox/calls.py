@@ -92,7 +92,7 @@ class Call:
         """The address of what was asked for, without the query."""
         return f"{self.request.url.scheme}://{self.request.url.netloc}{self.request.url.path}"
 
-    @property
+    @cached_property
     def home(self) -> str:
         """The address of the environment."""
         return f"{self.address}/environments/{self.state.id}"

@@ -40,7 +40,7 @@ class IndexIds:
 
     def _hide(self, seal: bytes, index: bytes) -> bytes:
         pad = blake2b(seal, key=self._key, digest_size=_INDEX_BYTES, person=b"pad").digest()
-        return bytes(a ^ b for a, b in zip(index, pad, strict=True))
+        return (int.from_bytes(index) ^ int.from_bytes(pad)).to_bytes(_INDEX_BYTES)
 
     def of(self, index: int) -> str:
         """Give the id of an index."""

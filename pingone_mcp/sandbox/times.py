@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 SECOND = 1_000
 DAY = 86_400 * SECOND
@@ -16,11 +17,15 @@ def milliseconds(moment: datetime) -> int:
 
 def timestamp(at: int) -> str:
     """Write an instant as PingOne does: UTC, milliseconds, `Z`."""
-    when = time.gmtime(at // 1_000)
-    return (
-        f"{when.tm_year:04}-{when.tm_mon:02}-{when.tm_mday:02}"
-        f"T{when.tm_hour:02}:{when.tm_min:02}:{when.tm_sec:02}.{at % 1_000:03}Z"
-    )
+    seconds, rest = divmod(at, 1_000)
+    day, second = divmod(seconds, 86_400)
+    return f"{_date(day)}T{second // 3_600:02}:{second // 60 % 60:02}:{second % 60:02}.{rest:03}Z"
+
+
+@lru_cache(maxsize=10_000)
+def _date(day: int) -> str:
+    when = time.gmtime(day * 86_400)
+    return f"{when.tm_year:04}-{when.tm_mon:02}-{when.tm_mday:02}"
 
 
 def parse_timestamp(text: str) -> int:
