@@ -27,6 +27,8 @@ from pingone_mcp.handshake import Handover, frozen, greet, may_offer_writes
 if TYPE_CHECKING:
     import httpx
 
+    from pingone_mcp.pingone.directory import PingOneDirectory
+    from pingone_mcp.replica.replica import Replica
     from pingone_mcp.server.edge import Backend, StrictServer
     from pingone_mcp.server.writes import WriteRules
     from pingone_mcp.settings import Connection, Settings
@@ -185,16 +187,42 @@ async def open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
     from pingone_mcp.directory.cursor import CursorSeal
     from pingone_mcp.pingone.directory import open_directory
     from pingone_mcp.server.edge import Backend
+    from pingone_mcp.server.exports import Exports
+    from pingone_mcp.server.rosters import Rosters
 
     connection, transport = connect(settings)
     async with open_directory(connection, transport=transport) as directory:
+        replica = replica_of(settings, directory)
         yield Backend(
             directory=directory,
+            replica=replica,
+            copy=replica.directory(directory),
+            exports=Exports(folder=connection.cache_dir / "exports"),
+            rosters=Rosters(folder=settings.rosters_folder(), memory=connection.cache_dir / "drift"),
+            roles_file=settings.roles_path(),
+            sync_seconds=settings.sync_minutes * 60 if settings.sync_minutes is not None else None,
             cursors=CursorSeal(_cursor_key(connection)),
             answer_characters=settings.answer_characters,
             answer_seconds=settings.answer_seconds,
             writes=_write_rules(settings),
         )
+
+
+def replica_of(settings: Settings, directory: PingOneDirectory) -> Replica:
+    """Return the local copy of a directory; nothing is opened before it is asked."""
+    from datetime import timedelta
+
+    from pingone_mcp.replica.replica import Replica
+    from pingone_mcp.replica.store import Store, replica_path
+
+    return Replica(
+        store=Store(replica_path(directory.served.connection)),
+        served=directory.served,
+        roles=settings.replica_roles,
+        remote_data=settings.replica_remote_data,
+        full_after=timedelta(hours=settings.full_sync_hours),
+        max_age=timedelta(minutes=settings.replica_minutes),
+    )
 
 
 def _write_rules(settings: Settings) -> WriteRules | None:
@@ -260,7 +288,17 @@ def _server(env_file: Path | None) -> StrictServer:
         if hidden:
             del sys.modules["rich"]
         gc.freeze()
+        calm_collector()
         gc.enable()
+
+
+def calm_collector() -> None:
+    """Look for garbage less often than Python does.
+
+    A page of users is thousands of objects that go by themselves; to look for circles among them takes a fifth of the
+    time of a walk.
+    """
+    gc.set_threshold(20_000, 50, 100)
 
 
 def _greeted(env_file: Path | None) -> tuple[StrictServer, Handover | None]:

@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     )
     cache_dir: Path | None = Field(
         None,
-        description="Folder of the token cache.",
+        description="Folder of the token cache and the local copy.",
         examples=["~/.cache/pingone-mcp"],
     )
     attributes: Annotated[dict[str, str], NoDecode] = Field(
@@ -163,6 +163,39 @@ class Settings(BaseSettings):
     )
     audit_file: Path | None = Field(
         None, description="File that records every write.", examples=["~/pingone-writes.jsonl"]
+    )
+    sync_minutes: float | None = Field(
+        None,
+        ge=1,
+        le=10_080,
+        description="Minutes between two syncs of the local copy in the background of a running server.",
+        examples=["15"],
+    )
+    full_sync_hours: float = Field(
+        24, gt=0, le=336, description="Hours after which a sync reads the whole directory again.", examples=["24"]
+    )
+    replica_minutes: float = Field(
+        60,
+        gt=0,
+        le=20_160,
+        description="How old the local copy may be, in minutes, to answer in the place of PingOne.",
+        examples=["60"],
+    )
+    replica_roles: bool = Field(
+        False,
+        description="Copy the administrator roles of every user too: one more request per user in a full sync.",
+        examples=["1"],
+    )
+    replica_remote_data: bool = Field(
+        False, description="Keep PingOne's own objects in the local copy too.", examples=["1"]
+    )
+    rosters: Path | None = Field(
+        None,
+        description="Folder with the user lists of applications (CSV or JSON) that `check_drift` may read by name.",
+        examples=["~/rosters"],
+    )
+    roles_file: Path | None = Field(
+        None, description="TOML file with the rules of `map_roles`.", examples=["~/roles.toml"]
     )
 
     @field_validator("environment_id", "client_id", "client_secret", mode="after")
@@ -280,8 +313,14 @@ class Settings(BaseSettings):
         """Name the file that records writes; it need not exist."""
         return _expanded(self.audit_file) if self.audit_file is not None else _state_folder() / "writes.jsonl"
 
+    def rosters_folder(self) -> Path | None:
+        return _expanded(self.rosters) if self.rosters is not None else None
+
+    def roles_path(self) -> Path | None:
+        return _expanded(self.roles_file) if self.roles_file is not None else None
+
     def cache_folder(self) -> Path:
-        """Name the folder of the token cache; it need not exist."""
+        """Name the folder of the token cache and the local copy; it need not exist."""
         if self.cache_dir is not None:
             return _expanded(self.cache_dir)
         from platformdirs import user_cache_path  # noqa: PLC0415 - start-up: only needed once something is cached
@@ -294,7 +333,7 @@ def _expanded(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError:
         raise Unconfigured(
-            f"{path}, in PINGONE_CACHE_DIR or PINGONE_AUDIT_FILE, begins with the home folder of a user who does not exist."
+            f"{path}, in PINGONE_CACHE_DIR or another setting of a path, begins with the home folder of a user who does not exist."
         ) from None
 
 

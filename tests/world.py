@@ -12,16 +12,20 @@ from typing import Any
 
 import httpx
 from mcp import Client
-from mcp.client.session import ElicitationFnT
+from mcp.client.session import ElicitationFnT, MessageHandlerFnT
 from mcp.types import CallToolResult
 from pydantic import SecretStr
 
 from pingone_mcp.directory.cursor import CursorSeal
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
+from pingone_mcp.replica.replica import Replica
+from pingone_mcp.replica.store import Store, replica_path
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.build import build_server
 from pingone_mcp.server.edge import Backend
+from pingone_mcp.server.exports import Exports
+from pingone_mcp.server.rosters import Rosters
 from pingone_mcp.server.writes import WriteRules
 from pingone_mcp.settings import Connection
 
@@ -54,6 +58,8 @@ class World:
     sandbox: Sandbox
     cache: Path
     time: Time = field(default_factory=Time)
+    rosters: Path | None = None
+    roles_file: Path | None = None
 
     def connection(self, **changes: Any) -> Connection:
         base = Connection(
@@ -86,6 +92,9 @@ class World:
         wrap: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] | None = None,
         writes: WriteRules | None = None,
         answers: ElicitationFnT | None = None,
+        message_handler: MessageHandlerFnT | None = None,
+        sync_seconds: float | None = None,
+        replica_roles: bool = False,
         **changes: Any,
     ) -> AsyncIterator[Client]:
         """Open an MCP client to a server over this world; `answers` is how its person answers questions."""
@@ -96,16 +105,24 @@ class World:
         async def open_backend() -> AsyncIterator[Backend]:
             allowed = {"allow_writes": writes is not None}
             async with self.directory(transport=transport, **allowed | changes) as directory:
+                store = Store(replica_path(directory.served.connection))
+                replica = Replica(store=store, served=directory.served, roles=replica_roles)
                 yield Backend(
                     directory=directory,
+                    replica=replica,
+                    copy=replica.directory(directory),
+                    exports=Exports(folder=self.cache / "exports"),
+                    rosters=Rosters(folder=self.rosters, memory=self.cache / "drift"),
+                    roles_file=self.roles_file,
                     cursors=CursorSeal(b"k" * 32),
                     answer_characters=characters,
                     answer_seconds=seconds,
+                    sync_seconds=sync_seconds,
                     writes=writes,
                 )
 
         server = build_server(open_backend, allow_writes=writes is not None)
-        async with Client(server, mode=mode, elicitation_callback=answers) as client:
+        async with Client(server, mode=mode, elicitation_callback=answers, message_handler=message_handler) as client:
             yield client
 
     async def native(self, path: str) -> dict[str, Any]:

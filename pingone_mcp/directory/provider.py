@@ -128,8 +128,26 @@ class Preview:
     body: Any = None
 
 
+Question = UserQuestion | DeactivatedQuestion | GroupQuestion | MemberQuestion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where answers come from: asked live, or read from a local copy; `age_seconds` is how old they are."""
+
+    kind: Literal["live", "replica"] = "live"
+    age_seconds: int = 0
+
+
 class Directory(Protocol):
     """A user directory. Every method raises `Problem` for what a person can mend, and nothing else."""
+
+    async def source(self, question: Question | None = None, at: str | None = None) -> Source:
+        """Say where the answer to a question comes from (None: answers in general), and how old it is.
+
+        `at` is the position that it is read at, where it is not the beginning.
+        """
+        ...
 
     async def users(self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None) -> Page[User]:
         """Return one page of the users asked for. `page_size` is how many are wanted at most; pages may be shorter."""

@@ -19,7 +19,9 @@ from pingone_mcp.directory.provider import (
     Preview,
     ProxyAnswer,
     ProxyQuestion,
+    Question,
     Reason,
+    Source,
     UserQuestion,
 )
 from pingone_mcp.errors import Refused
@@ -60,6 +62,14 @@ class PingOneDirectory:
         self._deactivated = DeactivatedUsers(self._served)
         self._groups = Groups(self._served)
         self._proxy = Proxy(client)
+
+    @property
+    def served(self) -> Served:
+        """What is read from PingOne, below the questions: for the sync of the local copy."""
+        return self._served
+
+    async def source(self, question: Question | None = None, at: str | None = None) -> Source:  # noqa: ARG002 - always live
+        return Source()
 
     async def users(self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None) -> Page[User]:
         return await self._users.page(question, at, page_size=page_size)

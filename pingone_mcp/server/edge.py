@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import anyio
@@ -37,12 +38,20 @@ from pingone_mcp.directory.cursor import CursorSeal, Mark, same_question
 from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, gather, too_slow
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.provider import Directory
+from pingone_mcp.directory.roles import Rules, parse_rules
 from pingone_mcp.directory.text import clean, harmless
 from pingone_mcp.errors import NotFound, Problem, Refused
+from pingone_mcp.server.syncing import Syncing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from anyio.abc import TaskGroup
+
+    from pingone_mcp.replica.directory import ReplicaDirectory
+    from pingone_mcp.replica.replica import Replica
+    from pingone_mcp.server.exports import Exports
+    from pingone_mcp.server.rosters import Rosters
     from pingone_mcp.server.writes import WriteRules
 
 P = ParamSpec("P")
@@ -57,54 +66,106 @@ READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """A directory and what answers about it need: the seal of its cursors, the budget of one answer, rules for writes.
+    """A directory, its local copy, and what answers about them need: the seal of cursors, the budget of one answer.
 
-    `writes` is None where there are to be none.
+    `copy` is the local copy as a directory, `roles_file` the rules of map_roles. `sync_seconds` lie between two syncs
+    in the background (None: there are none). `writes` is None where there are to be none.
     """
 
     directory: Directory
+    replica: Replica
+    copy: ReplicaDirectory
     cursors: CursorSeal
+    exports: Exports
+    rosters: Rosters
+    roles_file: Path | None
     answer_characters: int
     answer_seconds: float
+    sync_seconds: float | None = None
     writes: WriteRules | None = None
+
+    async def exact_directory(self, *, goes_on: bool) -> Directory:
+        """Return the local copy while it is fresh, which knows more than PingOne tells live, else PingOne.
+
+        What goes on from a cursor goes on where it began: the copy finds that out.
+        """
+        fresh = goes_on or await self.copy.fresh(self.replica.max_age.total_seconds())
+        return self.copy if fresh else self.directory
+
+    def rules(self) -> Rules:
+        """Return the rules of map_roles as they are now. Raises Refused where there are none, or wrong ones."""
+        if self.roles_file is None:
+            raise Refused(
+                "No rules for roles are configured.",
+                "The person who runs this server sets PINGONE_ROLES_FILE (docs/roles.md tells how to write it).",
+                code="NO_RULES",
+            )
+        try:
+            return parse_rules(self.roles_file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            raise Refused(
+                "The file that PINGONE_ROLES_FILE names cannot be read as a text in UTF-8.", code="NO_RULES"
+            ) from None
 
 
 OpenBackend = Callable[[], AbstractAsyncContextManager[Backend]]
 
 
 class App:
-    """What lives as long as the server: the backend, opened by the first question that needs it.
+    """What lives as long as the server: the backend, opened by the first question that needs it, and its syncs.
 
     Opening raises Unconfigured for missing settings; the server has started and listed its tools all the same.
     """
 
-    def __init__(self, open_backend: OpenBackend, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, open_backend: OpenBackend, stack: AsyncExitStack, tasks: TaskGroup, tell: Callable[[], Awaitable[None]]
+    ) -> None:
         self._open = open_backend
         self._stack = stack
+        self._tasks = tasks
+        self._tell = tell
         self._backend: Backend | None = None
+        self._syncing: Syncing | None = None
         self._turn = anyio.Lock()
 
     async def backend(self) -> Backend:
         async with self._turn:
             if self._backend is None:
                 self._backend = await self._stack.enter_async_context(self._open())
+                if self._backend.sync_seconds is not None:
+                    self._tasks.start_soon(self.syncing(self._backend).every, self._backend.sync_seconds)
             return self._backend
+
+    def syncing(self, backend: Backend) -> Syncing:
+        """Return the syncs of this server: one at a time."""
+        if self._syncing is None:
+            self._syncing = Syncing(backend.replica, self._tasks, self._tell)
+        return self._syncing
 
 
 AppContext = Context[App, Any]
 
 
-def lifespan(open_backend: OpenBackend) -> Callable[[MCPServer[App]], AbstractAsyncContextManager[App]]:
+def lifespan(
+    open_backend: OpenBackend, tell: Callable[[], Awaitable[None]]
+) -> Callable[[MCPServer[App]], AbstractAsyncContextManager[App]]:
+    """Return what opens and closes an App; `tell` is called when a sync has found changes."""
+
     @asynccontextmanager
     async def run(_: MCPServer[App]) -> AsyncIterator[App]:
-        async with AsyncExitStack() as stack:
-            yield App(open_backend, stack)
+        async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
+            yield App(open_backend, stack, tasks, tell)
+            tasks.cancel_scope.cancel()
 
     return run
 
 
+def app_of(ctx: AppContext) -> App:
+    return ctx.request_context.lifespan_context
+
+
 async def backend_of(ctx: AppContext) -> Backend:
-    return await ctx.request_context.lifespan_context.backend()
+    return await app_of(ctx).backend()
 
 
 # Tools

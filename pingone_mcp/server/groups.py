@@ -111,7 +111,7 @@ async def list_members(
 async def describe_directory(ctx: AppContext) -> CallToolResult:
     """Describe what is served: environments, populations with counts, and what the credentials may read.
 
-    Also how long names are kept, whether writes are allowed, and whether there is a local replica.
+    Also how long names are kept, whether writes are allowed, how old the local copy (replica) is, and the rosters.
     """
     backend = await backend_of(ctx)
     return answer(fitted(await description(backend), backend.answer_characters))
@@ -121,7 +121,13 @@ async def description(backend: Backend) -> JsonObject:
     """Return what describe_directory and its resource tell."""
     with in_time(backend):
         told = plain(await backend.directory.describe())
-    facts: JsonObject = told | {"writes": backend.writes is not None, "replica": None, "strings_are": STRINGS}
+    state = await backend.replica.state()
+    facts: JsonObject = told | {
+        "writes": backend.writes is not None,
+        "replica": plain(state) if state is not None else None,
+        "rosters": list(backend.rosters.names()),
+        "strings_are": STRINGS,
+    }
     return facts
 
 

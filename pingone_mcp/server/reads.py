@@ -152,7 +152,7 @@ async def find_deactivated(
 
     Rows carry status_reasons (disabled, locked, removed), and deactivated_at and deactivated_by where the audit says
     so. Answers like list_users, plus coverage: per reason how it was found, whether it is complete by now, and what may
-    be missing. Only claim what coverage supports.
+    be missing. Only claim what coverage supports. source says whether PingOne or the local copy answered, and its age.
     """
     backend = await backend_of(ctx)
     selected = {
@@ -164,9 +164,11 @@ async def find_deactivated(
     wanted = asked(backend, "find_deactivated", selected, cursor)
     question = _DEACTIVATED_QUESTION.validate_python(wanted.question)
     columns = choose_fields(None, several_organizations=backend.directory.several_organizations())
+    directory = await backend.exact_directory(goes_on=cursor is not None)
+    source = await directory.source(question, wanted.mark.position)
 
     async def read(at: str | None) -> Page[Deactivated]:
-        return await backend.directory.deactivated(question, at, page_size=limit)
+        return await directory.deactivated(question, at, page_size=limit)
 
     listing = Listing(
         read=read, row=lambda found: deactivated_row(found, columns), identify=lambda found, _: found.user.id
@@ -175,9 +177,10 @@ async def find_deactivated(
         ctx, backend, listing, wanted, limit=limit, noun="users and events", beside=_COVERAGE_CHARACTERS
     )
     read_to = gathered.next.position if gathered.next else None
-    coverage = backend.directory.coverage(question, read_to, gathered.gaps)
+    coverage = directory.coverage(question, read_to, gathered.gaps)
     facts = envelope(backend, wanted, dataclasses.replace(gathered, gaps=()), partial=True)  # told by the coverage
-    return answer(facts | {"coverage": {reason: plain(how) for reason, how in coverage.items()}})
+    told = {"coverage": {reason: plain(how) for reason, how in coverage.items()}, "source": plain(source)}
+    return answer(facts | told)
 
 
 async def proxy_request(

@@ -1,0 +1,125 @@
+"""What changed: one change, and the changes between two versions of a user.
+
+Versions are plain records (`directory.rows.plain` of a `User`). Both sides of a change name the same fields, null where
+there was nothing, so that laying `after` over an older record gives the newer one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pingone_mcp.directory.models import JsonObject, Named
+
+ChangeKind = Literal[
+    "user.created",
+    "user.updated",
+    "user.deactivated",
+    "user.reactivated",
+    "user.locked",
+    "user.unlocked",
+    "user.removed",
+    "membership.added",
+    "membership.removed",
+]
+Evidence = Literal["walk", "event", "read"]
+"""How a change is known: by a walk over everybody, by an audit event, or by reading the one it is about."""
+
+# A sign-on is no change of the directory; the others are not always asked for, so that their absence says nothing.
+UNCOMPARED = frozenset({"last_login_at", "groups", "roles", "remote_data", "unreadable"})
+_STATUS = ("status", "status_reasons", "status_source")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedUser:
+    """Whom a change is about, as the user was called then."""
+
+    id: str
+    username: str | None = None
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change of the directory: when, of whom, from what to what, and how it is known.
+
+    `before` and `after` hold the unified fields that changed; None where there was nothing, or is nothing any more. A
+    membership has a `group`, and its `type` in them.
+    """
+
+    id: int
+    at: datetime
+    kind: ChangeKind
+    user: ChangedUser
+    before: JsonObject | None = None
+    after: JsonObject | None = None
+    evidence: Evidence
+    group: Named | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What one observation of a user says: one kind of change, with the fields that it concerns."""
+
+    kind: ChangeKind
+    before: JsonObject | None
+    after: JsonObject | None
+
+
+def changes_between(before: JsonObject | None, after: JsonObject | None) -> tuple[Difference, ...]:
+    """Return the changes that lead from one plain record of a user to another; None means that there is no user.
+
+    One observation may give several: who was disabled and renamed since the last look was deactivated and updated.
+    """
+    if before is None and after is None:
+        return ()
+    if before is None:
+        return (Difference("user.created", None, after),)
+    if after is None:
+        return (Difference("user.removed", before, None),)
+    changed = [name for name in sorted({*before, *after} - UNCOMPARED) if _differ(name, before, after)]
+    found: list[Difference] = []
+    told: set[str] = {"updated_at"}  # every change carries it, and by itself it is one only if there is no other
+    for reason, gained, lost, fields in _TURNS:
+        was, now = reason in before.get("status_reasons", ()), reason in after.get("status_reasons", ())
+        if was != now:
+            names = [name for name in changed if name in fields or name == "updated_at"]
+            found.append(_difference(gained if now else lost, names, before, after))
+            told.update(names)
+    if set(changed) - told or (changed and not found):
+        names = [name for name in changed if name not in told or name == "updated_at"]
+        found.append(_difference("user.updated", names, before, after))
+    return tuple(found)
+
+
+_TURNS: tuple[tuple[str, ChangeKind, ChangeKind, frozenset[str]], ...] = (
+    ("disabled", "user.deactivated", "user.reactivated", frozenset(_STATUS)),
+    ("locked", "user.locked", "user.unlocked", frozenset((*_STATUS, "locked_at"))),
+)
+
+
+def replayed(record: JsonObject | None, change: Difference | Change) -> JsonObject | None:
+    """Return a plain record after a change of its user, memberships aside."""
+    if change.after is None:
+        return None
+    laid = change.after if change.before is None else {**(record or {}), **change.after}
+    return {name: value for name, value in laid.items() if value is not None}
+
+
+def _difference(kind: ChangeKind, names: list[str], before: JsonObject, after: JsonObject) -> Difference:
+    return Difference(kind, {name: before.get(name) for name in names}, {name: after.get(name) for name in names})
+
+
+def _differ(name: str, before: JsonObject, after: JsonObject) -> bool:
+    return bool(_compared(name, before.get(name)) != _compared(name, after.get(name)))
+
+
+def _compared(name: str, value: Any) -> Any:
+    """Return what counts of a field: of a place its id, whatever it is called; of a manager the raw reference."""
+    if name in ("organizations", "workspaces") and value is not None:
+        return [place["id"] for place in value]
+    if name == "manager" and value is not None:
+        return value["reference"]
+    return value

@@ -1,0 +1,585 @@
+"""What an application's roster says that the directory does not, and the other way round.
+
+An entry and a user belong together when they share an identity (email, username, external id). Where that leads to
+several users or several entries, it is told and not guessed; where identities of one entry lead to different users,
+too. Users are seen once, in any order; what is kept is proportional to the roster, not to the directory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+from pingone_mcp.directory.attributes import attribute_of, squeezed
+from pingone_mcp.directory.identity import IdentityKind, address_key, folded, identity_key
+from pingone_mcp.directory.models import JsonObject, User
+from pingone_mcp.directory.roster import Roster, RosterEntry
+from pingone_mcp.directory.rows import plain
+from pingone_mcp.directory.text import harmless
+from pingone_mcp.errors import Refused
+
+Kind = Literal["missing", "status_mismatches", "ambiguous", "attribute_mismatches", "unexpected", "unidentified"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MATCH_ON: tuple[IdentityKind, ...] = get_args(IdentityKind)
+KEPT_UNEXPECTED = 1_000
+_CANDIDATES = 20
+_VERSION = 1
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Who a roster entry is about. `line` is its line or place in the roster."""
+
+    line: int
+    email: str | None = None
+    username: str | None = None
+    external_id: str | None = None
+    name: str | None = None
+    active: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who a finding is about on the side of the directory; `matched_on` says by which identities it was found."""
+
+    id: str
+    username: str | None = None
+    email: str | None = None
+    name: str | None = None
+    status: str
+    status_reasons: tuple[str, ...] = ()
+    matched_on: tuple[IdentityKind, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """An attribute that both sides carry, with what the application and the directory say."""
+
+    attribute: str
+    app: str
+    directory: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing to look at.
+
+    missing: the account's user is gone; `person` where the directory still knows who it was.
+    status_mismatches: active in the application, not active in the directory.
+    ambiguous: `candidates` fit (at most 20 are shown of `candidate_count`), or the entries at `also` fit the same user.
+    attribute_mismatches: `differences`. unexpected: a user whom no entry names. unidentified: no identity to look for.
+    """
+
+    kind: Kind
+    account: Account | None = None
+    person: Person | None = None
+    differences: tuple[Difference, ...] = ()
+    candidates: tuple[Person, ...] = ()
+    candidate_count: int | None = None
+    also: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """The outcome of one check. `counts` are exact; of the unexpected users the first ones by username are kept.
+
+    The order of findings is that of `KINDS`, then of the roster (missing: active accounts first). `gaps` name what of
+    the directory could not be read: with any, an account that is `missing` may have its user there.
+    """
+
+    checked_at: datetime
+    match_on: tuple[IdentityKind, ...]
+    fold_plus: bool
+    compare: tuple[str, ...] | None = None
+    counts: Mapping[str, int]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
+
+    def of(self, kind: Kind) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.kind == kind)
+
+    def to_json(self, rows: int | None = None) -> JsonObject:
+        """Return JSON-ready data, counts first, with at most `rows` findings of each kind."""
+        about = {
+            "version": _VERSION,
+            "checked_at": plain(self.checked_at),
+            "match_on": list(self.match_on),
+            "fold_plus": self.fold_plus,
+            "compare": None if self.compare is None else list(self.compare),
+            "counts": dict(self.counts),
+            "notes": list(self.notes),
+            "gaps": list(self.gaps),
+        }
+        return about | _grouped(self.findings, rows)
+
+    @classmethod
+    def from_json(cls, told: Any) -> Drift:
+        """Read what `to_json` wrote. Raises Refused for anything else."""
+        try:
+            if told["version"] != _VERSION:
+                raise _not_comparable("was written by another version")
+            findings = [{**row, "kind": kind} for kind in KINDS for row in told.get(kind, ())]
+            members = {
+                name: told[name]
+                for name in ("checked_at", "match_on", "fold_plus", "compare", "counts", "notes", "gaps")
+            }
+            return _DRIFT.validate_python({**members, "findings": findings})
+        except (ValidationError, KeyError, TypeError, AttributeError) as error:
+            raise _not_comparable("is damaged") from error
+
+
+_DRIFT = TypeAdapter(Drift)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What is new since the check of `since`, and what is resolved; attributes one by one.
+
+    `unsure` counts findings on either side of which it cannot be said, because unexpected users were cut.
+    """
+
+    since: datetime
+    counts: Mapping[str, int]
+    new: tuple[Finding, ...] = ()
+    resolved: tuple[Finding, ...] = ()
+    unsure: int = 0
+
+    def to_json(self, rows: int | None = None) -> JsonObject:
+        """Return JSON-ready data, counts first, with at most `rows` findings of each kind on each side."""
+        return {
+            "since": plain(self.since),
+            "counts": dict(self.counts),
+            "unsure": self.unsure,
+            "new": _grouped(self.new, rows),
+            "resolved": _grouped(self.resolved, rows),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ambiguity:
+    """An entry that fits several users, or that shares its user with the entries at `also`."""
+
+    entry: RosterEntry
+    candidates: tuple[tuple[User, tuple[IdentityKind, ...]], ...]
+    candidate_count: int
+    also: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """Who belongs to whom: every entry is in one of these, in the order of the roster.
+
+    `missing` carries the removed user where the directory still knows it.
+    """
+
+    pairs: tuple[tuple[RosterEntry, User, tuple[IdentityKind, ...]], ...]
+    missing: tuple[tuple[RosterEntry, User | None], ...]
+    ambiguous: tuple[Ambiguity, ...]
+    unidentified: tuple[RosterEntry, ...]
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was seen for one entry: users that exist (the first ones, and how many), one that is gone."""
+
+    users: dict[str, tuple[User, tuple[IdentityKind, ...]]] = field(
+        default_factory=dict[str, tuple[User, tuple[IdentityKind, ...]]]
+    )
+    count: int = 0
+    gone: User | None = None
+    also: tuple[int, ...] = ()
+
+
+class Matching:
+    """Finds the users of a roster while they pass by, each of them once.
+
+    A removed user fits an entry only when no other user does. `fold_plus` as in `address_key`.
+    """
+
+    def __init__(self, roster: Roster, *, match_on: Sequence[IdentityKind] = MATCH_ON, fold_plus: bool = False) -> None:
+        self._entries = roster.entries
+        self._match_on = tuple(dict.fromkeys(match_on))
+        self._fold_plus = fold_plus
+        self._index: dict[tuple[IdentityKind, str], list[int]] = {}
+        self._found: dict[int, _Found] = {}
+        self._nameless: set[int] = set()
+        for number, entry in enumerate(self._entries):
+            keys = self._entry_keys(entry)
+            for key in keys:
+                self._index.setdefault(key, []).append(number)
+            if not keys:
+                self._nameless.add(number)
+
+    def see(self, user: User) -> bool:
+        """Take note of a user, and say whether an entry names it."""
+        hits: dict[int, tuple[IdentityKind, ...]] = {}
+        for key in self._user_keys(user):
+            for number in self._index.get(key, ()):
+                kinds = hits.get(number, ())
+                hits[number] = kinds if key[0] in kinds else (*kinds, key[0])
+        # A short list of lines, shared by all its entries: a thousand equal entries do not make a million lines.
+        also = tuple(self._entries[number].line for number in sorted(hits)[: _CANDIDATES + 1])
+        for number, kinds in hits.items():
+            found = self._found.setdefault(number, _Found())
+            if user.status == "deleted":
+                if found.gone is None or (user.id < found.gone.id):
+                    found.gone = user
+            elif user.id not in found.users:
+                found.count += 1
+                if len(found.users) < _CANDIDATES:
+                    found.users[user.id] = (user, kinds)
+                if len(hits) > 1:
+                    found.also = tuple(sorted({*found.also, *also}))[: _CANDIDATES + 1]
+        return bool(hits)
+
+    def matched(self) -> Matched:
+        """Return who belongs to whom by what has been seen so far."""
+        pairs: list[tuple[RosterEntry, User, tuple[IdentityKind, ...]]] = []
+        missing: list[tuple[RosterEntry, User | None]] = []
+        ambiguous: list[Ambiguity] = []
+        for number, entry in enumerate(self._entries):
+            found = self._found.get(number, _Found())
+            if number in self._nameless:
+                continue
+            if not found.users:
+                missing.append((entry, found.gone))
+            elif found.count == 1 and not found.also:
+                pairs.append((entry, *next(iter(found.users.values()))))
+            else:
+                ambiguous.append(
+                    Ambiguity(
+                        entry=entry,
+                        candidates=tuple(found.users[id_] for id_ in sorted(found.users)),
+                        candidate_count=found.count,
+                        also=tuple(line for line in found.also if line != entry.line)[:_CANDIDATES],
+                    )
+                )
+        return Matched(
+            pairs=tuple(pairs),
+            missing=tuple(missing),
+            ambiguous=tuple(ambiguous),
+            unidentified=tuple(self._entries[number] for number in sorted(self._nameless)),
+        )
+
+    def _entry_keys(self, entry: RosterEntry) -> list[tuple[IdentityKind, str]]:
+        said: Mapping[IdentityKind, str | None] = {
+            "email": entry.email or _address(entry.username),
+            "username": entry.username,
+            "external_id": entry.external_id,
+        }
+        return self._keys((kind, said[kind]) for kind in self._match_on)
+
+    def _user_keys(self, user: User) -> list[tuple[IdentityKind, str]]:
+        said: Mapping[IdentityKind, tuple[str | None, ...]] = {
+            "email": tuple(email.email for email in user.emails) or (_address(user.username),),
+            "username": (user.username,),
+            "external_id": (user.external_id,),
+        }
+        return self._keys((kind, value) for kind in self._match_on for value in said[kind])
+
+    def _keys(self, said: Iterable[tuple[IdentityKind, str | None]]) -> list[tuple[IdentityKind, str]]:
+        keys = [(kind, identity_key(kind, value, fold_plus=self._fold_plus)) for kind, value in said if value]
+        return [(kind, key) for kind, key in dict.fromkeys(keys) if key]
+
+
+class FirstPeople:
+    """Counts people who pass by and keeps the first ones by username, however many there are."""
+
+    def __init__(self, keep: int) -> None:
+        self.count = 0
+        self._keep = keep
+        self._kept: list[tuple[tuple[str, str], Person]] = []
+
+    def add(self, person: Person) -> None:
+        self.count += 1
+        self._kept.append((_order(person), person))
+        if len(self._kept) > 2 * self._keep:
+            self._shorten()
+
+    def people(self) -> tuple[Person, ...]:
+        self._shorten()
+        return tuple(person for _, person in self._kept)
+
+    def _shorten(self) -> None:
+        self._kept.sort(key=lambda item: item[0])
+        del self._kept[self._keep :]
+
+
+class Comparison:
+    """One check of a roster while the users of the directory pass by, each of them once.
+
+    `expected` says who ought to have an account: active users by default. `compare` names the attributes to compare
+    (default: all that both sides carry; none: an empty list). `keep` bounds the unexpected users that are kept.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        *,
+        match_on: Sequence[IdentityKind] = MATCH_ON,
+        fold_plus: bool = False,
+        expected: Callable[[User], bool] = lambda user: user.status == "active",
+        compare: Iterable[str] | None = None,
+        keep: int = KEPT_UNEXPECTED,
+    ) -> None:
+        self._roster = roster
+        self._match_on = tuple(dict.fromkeys(match_on))
+        self._fold_plus = fold_plus
+        self._matching = Matching(roster, match_on=self._match_on, fold_plus=fold_plus)
+        self._expected = expected
+        self._compare = None if compare is None else tuple(sorted(set(map(squeezed, compare))))
+        self._unexpected = FirstPeople(keep)
+        self._users = 0
+
+    def see(self, user: User) -> None:
+        """Take note of a user of the directory."""
+        self._users += user.status != "deleted"
+        if self._matching.see(user) or user.status == "deleted" or not self._expected(user):
+            return
+        self._unexpected.add(person_of(user))
+
+    def drift(self, now: datetime, gaps: Iterable[str] = ()) -> Drift:
+        """Return the outcome for the users seen so far; `gaps` name what of the directory was not."""
+        matched = self._matching.matched()
+        findings: dict[Kind, list[Finding]] = {kind: [] for kind in KINDS}
+        for entry, gone in sorted(matched.missing, key=lambda item: item[0].active is False):
+            person = person_of(gone) if gone else None
+            findings["missing"].append(Finding(kind="missing", account=account_of(entry), person=person))
+        inactive_in_app = 0
+        for entry, user, kinds in matched.pairs:
+            account, person = account_of(entry), person_of(user, kinds)
+            if entry.active is False:
+                inactive_in_app += user.status == "active"
+            elif user.status != "active":
+                findings["status_mismatches"].append(Finding(kind="status_mismatches", account=account, person=person))
+            if told := self._differences(entry, user):
+                findings["attribute_mismatches"].append(
+                    Finding(kind="attribute_mismatches", account=account, person=person, differences=told)
+                )
+        findings["ambiguous"] = [_ambiguous(ambiguity) for ambiguity in matched.ambiguous]
+        findings["unexpected"] = [Finding(kind="unexpected", person=person) for person in self._unexpected.people()]
+        findings["unidentified"] = [
+            Finding(kind="unidentified", account=account_of(entry)) for entry in matched.unidentified
+        ]
+        counts: dict[str, int] = {
+            "entries": len(self._roster.entries),
+            "users": self._users,
+            "matched": len(matched.pairs),
+            **{kind: len(findings[kind]) for kind in KINDS},
+            "unexpected": self._unexpected.count,
+            "missing_active": sum(entry.active is not False for entry, _ in matched.missing),
+            "inactive_in_app_only": inactive_in_app,
+        }
+        differing = Counter(d.attribute for f in findings["attribute_mismatches"] for d in f.differences)
+        counts |= {f"attribute_mismatches.{name}": count for name, count in sorted(differing.items())}
+        return Drift(
+            checked_at=now.replace(microsecond=now.microsecond // 1_000 * 1_000),
+            match_on=self._match_on,
+            fold_plus=self._fold_plus,
+            compare=self._compare,
+            counts=counts,
+            findings=tuple(finding for kind in KINDS for finding in findings[kind]),
+            notes=self._roster.notes,
+            gaps=tuple(gaps),
+        )
+
+    def _differences(self, entry: RosterEntry, user: User) -> tuple[Difference, ...]:
+        if self._compare is not None and not self._compare:
+            return ()
+        said = {
+            "username": entry.username,
+            "email": entry.email,
+            "external_id": entry.external_id,
+            "name": entry.name,
+            **entry.attributes,
+        }
+        found: list[Difference] = []
+        for attribute, app in said.items():
+            if not app or (self._compare is not None and squeezed(attribute) not in self._compare):
+                continue
+            spellings = attribute_of(user, attribute)
+            if attribute == "manager":
+                spellings = tuple(spelling for spelling in spellings if _shape(spelling) == _shape(app))
+            if spellings and not self._same(attribute, app, spellings):
+                found.append(Difference(attribute=attribute, app=app, directory=harmless(spellings[0])))
+        return tuple(sorted(found, key=lambda difference: difference.attribute))
+
+    def _same(self, attribute: str, app: str, spellings: Sequence[str]) -> bool:
+        def key(value: str) -> str:
+            if attribute == "email" or (attribute == "manager" and "@" in value):
+                return address_key(value, fold_plus=self._fold_plus)
+            if attribute in ("name", "manager"):  # Lee, Ann is Ann Lee
+                return " ".join(sorted(folded(value).replace(",", " ").split()))
+            return folded(value)
+
+        return key(app) in map(key, spellings)
+
+
+def check(
+    roster: Roster,
+    users: Iterable[User],
+    *,
+    now: datetime,
+    match_on: Sequence[IdentityKind] = MATCH_ON,
+    fold_plus: bool = False,
+    expected: Callable[[User], bool] = lambda user: user.status == "active",
+    compare: Iterable[str] | None = None,
+    keep: int = KEPT_UNEXPECTED,
+    gaps: Iterable[str] = (),
+) -> Drift:
+    """Compare a roster with users of the directory, each of whom comes once; arguments as in `Comparison`."""
+    comparison = Comparison(
+        roster, match_on=match_on, fold_plus=fold_plus, expected=expected, compare=compare, keep=keep
+    )
+    for user in users:
+        comparison.see(user)
+    return comparison.drift(now, gaps)
+
+
+def since(previous: Any, now: Drift) -> Changes:
+    """Return what is new and what is resolved since a check; `previous` is the JSON of its `to_json()`.
+
+    An account is known by its identities, so that a roster in another order changes nothing. Raises Refused when the
+    two cannot be compared: another way of matching, other attributes, other gaps, or rows that were cut. That both
+    asked for the same `expected` users is up to the caller.
+    """
+    before = Drift.from_json(previous)
+    if (set(before.match_on), before.fold_plus) != (set(now.match_on), now.fold_plus):
+        raise _not_comparable("matched people in another way")
+    if before.compare != now.compare:
+        raise _not_comparable("compared other attributes")
+    if set(before.gaps) != set(now.gaps):
+        raise _not_comparable("could read another part of the directory")
+    for kind in KINDS:
+        if kind != "unexpected" and len(before.of(kind)) < before.counts.get(kind, 0):
+            raise _not_comparable("was shortened")
+    then, today = _by_key(before), _by_key(now)
+    new = [finding for key, finding in today.items() if key not in then]
+    resolved = [finding for key, finding in then.items() if key not in today]
+    known_then, known_now = _horizon(before), _horizon(now)
+    sure_new = tuple(finding for finding in new if _within(finding, known_then))
+    sure_resolved = tuple(finding for finding in resolved if _within(finding, known_now))
+    counts = {f"new_{kind}": sum(f.kind == kind for f in sure_new) for kind in KINDS}
+    counts |= {f"resolved_{kind}": sum(f.kind == kind for f in sure_resolved) for kind in KINDS}
+    return Changes(
+        since=before.checked_at,
+        counts={"new": len(sure_new), "resolved": len(sure_resolved), **counts},
+        new=sure_new,
+        resolved=sure_resolved,
+        unsure=len(new) + len(resolved) - len(sure_new) - len(sure_resolved),
+    )
+
+
+def _by_key(drift: Drift) -> dict[tuple[str, ...], Finding]:
+    """Return the findings under what makes them the same one in two checks, each attribute on its own."""
+    keyed: dict[tuple[str, ...], Finding] = {}
+    for finding in drift.findings:
+        account = finding.account or Account(line=0)
+        # A missing user is the account alone; who cannot be told by an identity is told by name.
+        person = finding.person.id if finding.person and finding.kind != "missing" else ""
+        named = account.name if finding.kind == "unidentified" else account.external_id
+        who = (address_key(account.email or ""), folded(account.username or ""), folded(named or ""), person)
+        if not finding.differences:
+            keyed[finding.kind, *who] = finding
+        for difference in finding.differences:
+            values = (difference.attribute, folded(difference.app), folded(difference.directory))
+            keyed[finding.kind, *who, *values] = dataclasses.replace(finding, differences=(difference,))
+    return keyed
+
+
+def _horizon(drift: Drift) -> tuple[str, str] | None:
+    """Return how far the unexpected users of a check are known, in the order of `_order`; None: to the end."""
+    kept = [finding.person for finding in drift.of("unexpected") if finding.person]
+    if len(kept) >= drift.counts.get("unexpected", 0):
+        return None
+    return _order(kept[-1]) if kept else ("", "")
+
+
+def _within(finding: Finding, horizon: tuple[str, str] | None) -> bool:
+    """Say whether a check that knows unexpected users so far would show this finding if it had made it."""
+    if horizon is None or finding.kind != "unexpected" or finding.person is None:
+        return True
+    return _order(finding.person) <= horizon
+
+
+def _order(person: Person) -> tuple[str, str]:
+    return folded(person.username or person.email or ""), person.id
+
+
+def _grouped(findings: Sequence[Finding], rows: int | None) -> JsonObject:
+    grouped: dict[str, list[JsonObject]] = {kind: [] for kind in KINDS}
+    for finding in findings:
+        if rows is None or len(grouped[finding.kind]) < rows:
+            row: JsonObject = plain(finding)
+            del row["kind"]
+            grouped[finding.kind].append(row)
+    return dict(grouped)
+
+
+def account_of(entry: RosterEntry) -> Account:
+    return Account(
+        line=entry.line,
+        email=entry.email,
+        username=entry.username,
+        external_id=entry.external_id,
+        name=entry.name,
+        active=entry.active,
+    )
+
+
+def person_of(user: User, matched_on: tuple[IdentityKind, ...] = ()) -> Person:
+    return Person(
+        id=user.id,
+        username=_shown(user.username),
+        email=_shown(user.email),
+        name=_shown(user.name),
+        status=harmless(user.status),
+        status_reasons=user.status_reasons,
+        matched_on=matched_on,
+    )
+
+
+def _ambiguous(found: Ambiguity) -> Finding:
+    people = tuple(person_of(user, kinds) for user, kinds in found.candidates)
+    return Finding(
+        kind="ambiguous",
+        account=account_of(found.entry),
+        candidates=people,
+        candidate_count=found.candidate_count,
+        also=found.also,
+    )
+
+
+def _shown(text: str | None) -> str | None:
+    return None if text is None else harmless(text)
+
+
+def _address(username: str | None) -> str | None:
+    """Return the username as an address, for who has no other."""
+    return username if username and "@" in username else None
+
+
+def _shape(reference: str) -> str:
+    """Tell addresses, names and the rest apart: two ways of naming one manager are no difference."""
+    if "@" in reference:
+        return "address"
+    if " " in reference.strip():
+        return "name"
+    return "id" if _UUID.fullmatch(reference.strip()) else "login"
+
+
+def _not_comparable(why: str) -> Refused:
+    return Refused(
+        f"The earlier check cannot be compared with this one: it {why}.",
+        "Check again without it, and keep the new one to compare with.",
+        code="NOT_COMPARABLE",
+    )

@@ -1,0 +1,115 @@
+"""Conditions of SQL on users of the local copy; texts are compared in any case, as PingOne does."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+class NotHeld(Exception):
+    """The local copy does not hold what was asked for, so that only the provider can answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition on `u`, a row of users_, with the values of its marks; the text is always of our own making."""
+
+    sql: str
+    values: tuple[Any, ...] = ()
+
+
+EVERYBODY = Condition("1")
+
+
+def both(*parts: Condition) -> Condition:
+    kept = [part for part in parts if part is not EVERYBODY]
+    return _joined(kept, "AND") if kept else EVERYBODY
+
+
+def either(parts: Iterable[Condition]) -> Condition:
+    """Return that one of the parts holds (at least one must be given)."""
+    return _joined(list(parts), "OR")
+
+
+def negated(part: Condition) -> Condition:
+    """Return what holds where a condition does not; a condition that cannot be decided does not hold."""
+    return Condition(f"NOT coalesce({part.sql}, 0)", part.values)
+
+
+def one_of(column: str, values: Sequence[str]) -> Condition:
+    """Return that a column has one of some values; they travel as one JSON list, however many they are."""
+    if len(values) == 1:
+        return Condition(f"{column} = ?", tuple(values))
+    return Condition(f"{column} IN (SELECT value FROM json_each(?))", (json.dumps(list(values)),))  # noqa: S608 - our own text
+
+
+def _joined(parts: Sequence[Condition], word: str) -> Condition:
+    if len(parts) == 1:
+        return parts[0]
+    sql = f" {word} ".join(part.sql for part in parts)
+    return Condition(f"({sql})", tuple(value for part in parts for value in part.values))
+
+
+def teach(connection: sqlite3.Connection) -> None:
+    """Teach a connection to compare letters beyond ASCII in any case: SQLite alone does not."""
+    connection.create_function("lowered", 1, _lowered, deterministic=True)
+    connection.create_function("folded", 1, _folded, deterministic=True)
+
+
+def _lowered(text: object) -> str | None:
+    return text.lower() if isinstance(text, str) else None
+
+
+def _folded(text: object) -> str | None:
+    return text.casefold() if isinstance(text, str) else None
+
+
+def equals(column: str, value: str) -> Condition:
+    """Return that a text is this one, in any case. An index of the column (COLLATE NOCASE) serves plain ASCII."""
+    if _is_plain(value):
+        return Condition(f"{column} = ? COLLATE NOCASE", (value,))
+    return Condition(f"lowered({column}) = ?", (bindable(value).lower(),))
+
+
+def starts(column: str, value: str) -> Condition:
+    """Return that a text starts so, in any case."""
+    if not value:
+        return Condition(f"{column} IS NOT NULL")
+    if _is_plain(value):
+        begin = value.lower()
+        beyond = begin[:-1] + chr(ord(begin[-1]) + 1)
+        return Condition(
+            f"({column} >= ? COLLATE NOCASE AND {column} < ? COLLATE NOCASE)",
+            (begin, beyond),
+        )
+    wanted = bindable(value).lower()
+    return Condition(f"substr(lowered({column}), 1, ?) = ?", (len(wanted), wanted))
+
+
+def ends(column: str, value: str) -> Condition:
+    """Return that a text ends so, in any case."""
+    if not value:
+        return Condition(f"{column} IS NOT NULL")
+    if _is_plain(value):
+        return Condition(f"substr({column}, ?) = ? COLLATE NOCASE", (-len(value), value))
+    wanted = bindable(value).lower()
+    return Condition(f"substr(lowered({column}), ?) = ?", (-len(wanted), wanted))
+
+
+def bindable(text: str) -> str:
+    """Return a text as the copy keeps it: what is no Unicode (a lone surrogate) is replaced."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _is_plain(text: str) -> bool:
+    """Say whether SQLite's own comparison will do: it knows ASCII, and takes NUL for an end."""
+    return text.isascii() and "\0" not in text
+
+
+def member(group: str, kind: str = "") -> Condition:
+    """Return that a user is in a group: in any way, or `direct` or `indirect` only."""
+    same, values = (" AND type = ?", (group, kind)) if kind else ("", (group,))
+    return Condition(f"u.id IN (SELECT user_id FROM memberships_ WHERE group_id = ?{same})", values)  # noqa: S608 - our own text

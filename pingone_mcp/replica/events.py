@@ -1,0 +1,160 @@
+"""Audit events as a sync understands them: what is to be read again, and what is known without reading.
+
+Events carry no values (PingOne, "Audit activities"): who is named is read again. Only that a user was deleted, and when
+and by whom something was done, is taken from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from pingone_mcp.directory.changes import ChangeKind
+from pingone_mcp.directory.models import JsonObject
+
+# What is asked for by type where there are too many events of all kinds to read them all.
+TYPES = (
+    "USER.CREATED",
+    "USER.UPDATED",
+    "USER.DELETED",
+    "USER.LOCKED",
+    "USER.UNLOCKED",
+    "MEMBER_OF_GROUP.CREATED",
+    "MEMBER_OF_GROUP.DELETED",
+    "GROUP.UPDATED",
+    "ROLE_ASSIGNMENT.CREATED",
+    "ROLE_ASSIGNMENT.DELETED",
+)
+ROLE_TYPES = TYPES[-2:]
+_USER_CHANGES = frozenset(TYPES[:5])
+ACTIONS: Mapping[ChangeKind, tuple[str, ...]] = MappingProxyType(
+    {
+        "user.created": ("USER.CREATED",),
+        "user.updated": ("USER.UPDATED",),
+        "user.deactivated": ("USER.UPDATED",),
+        "user.reactivated": ("USER.UPDATED",),
+        "user.locked": ("USER.LOCKED",),
+        "user.unlocked": ("USER.UNLOCKED", "PASSWORD.UNLOCKED"),
+        "user.removed": ("USER.DELETED",),
+        "membership.added": ("MEMBER_OF_GROUP.CREATED",),
+        "membership.removed": ("MEMBER_OF_GROUP.DELETED",),
+    }
+)
+"""The events that tell of a kind of change."""
+
+_IN_USER = re.compile(r"/users/([^/?#]+)(?:/memberOfGroups/([^/?#]+))?")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """When something was done and by whom, as an event says."""
+
+    at: str
+    actor: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Wanted:
+    """What some events ask for.
+
+    `users` are to be read again, `removed` are known to be gone, of `memberships` (user, group) it is to be verified
+    whether they hold, `groups` were made, changed or deleted, and the role assignments of `roles` are to be read.
+    """
+
+    users: set[str] = field(default_factory=set[str])
+    removed: dict[str, Trace] = field(default_factory=dict[str, Trace])
+    memberships: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    groups: set[str] = field(default_factory=set[str])
+    roles: set[str] = field(default_factory=set[str])
+    populations: bool = False
+    traces: dict[tuple[str, str, str], Trace] = field(default_factory=dict[tuple[str, str, str], Trace])
+    """The latest by (user, group or '', action)."""
+    seen: dict[str, str] = field(default_factory=dict[str, str])
+    """When each event was, by its id."""
+
+    def trace(self, kind: ChangeKind, user: str, group: str = "") -> Trace | None:
+        """Return when and by whom a change was made, where an event says so."""
+        found = (self.traces.get((user, group, action)) for action in ACTIONS[kind])
+        return next((trace for trace in found if trace is not None), None)
+
+
+def changes_from(activities: Iterable[JsonObject]) -> Wanted:
+    """Return what activities ask for, as the audit API or a webhook gives them, in any order, some of them twice.
+
+    What is no activity, or about other things, asks for nothing.
+    """
+    wanted = Wanted()
+    for activity in activities:
+        identity, at = activity.get("id"), activity.get("recordedAt") or activity.get("createdAt")
+        action = _object(activity.get("action")).get("type")
+        if (
+            isinstance(identity, str)
+            and isinstance(at, str)
+            and isinstance(action, str)
+            and identity not in wanted.seen
+        ):
+            wanted.seen[identity] = at
+            _note(wanted, activity, action.upper(), Trace(at, _actor(activity)))
+    return wanted
+
+
+def _note(wanted: Wanted, activity: JsonObject, action: str, trace: Trace) -> None:
+    area = action.partition(".")[0]
+    resources = activity.get("resources")
+    for resource in [_object(one) for one in resources] if isinstance(resources, list) else []:
+        about, href = _id(resource.get("id")), resource.get("href")
+        inside = _IN_USER.search(href) if isinstance(href, str) else None
+        user, group = (_id(inside[1]), _id(inside[2])) if inside else (None, None)
+        match area:
+            case "USER" if about and resource.get("type") in ("USER", None):
+                _note_user(wanted, activity, about, action, trace)
+            case "PASSWORD" if about and action == "PASSWORD.UNLOCKED":
+                _note_user(wanted, activity, user or about, action, trace)
+            case "MEMBER_OF_GROUP" if user and group:
+                wanted.memberships.add((user, group))
+                _keep_latest(wanted, (user, group, action), trace)
+            case "ROLE_ASSIGNMENT" if user:
+                wanted.roles.add(user)
+            case "GROUP" if about:
+                wanted.groups.add(about)
+            case "POPULATION":
+                wanted.populations = True
+            case _:
+                pass
+
+
+def _note_user(wanted: Wanted, activity: JsonObject, user: str, action: str, trace: Trace) -> None:
+    if action not in _USER_CHANGES and action != "PASSWORD.UNLOCKED":
+        return  # sign-ons and such: there may be millions
+    _keep_latest(wanted, (user, "", action), trace)
+    # An attempt that failed deleted nobody; how PingOne spells that is not public, and success it spells so.
+    if action == "USER.DELETED" and _object(activity.get("result")).get("status") in ("SUCCESS", None):
+        wanted.removed[user] = trace
+    else:
+        wanted.users.add(user)
+
+
+def _keep_latest(wanted: Wanted, key: tuple[str, str, str], trace: Trace) -> None:
+    known = wanted.traces.get(key)
+    if known is None or known.at < trace.at:
+        wanted.traces[key] = trace
+
+
+def _actor(activity: JsonObject) -> str | None:
+    actors = _object(activity.get("actors"))
+    actor = _object(actors.get("user")) or _object(actors.get("client"))
+    name = actor.get("name") or actor.get("id")
+    return name if isinstance(name, str) else None
+
+
+def _id(value: Any) -> str | None:
+    """Return an id that may go into a path or a filter: PingOne's are UUIDs."""
+    return value if isinstance(value, str) and _UUID.fullmatch(value) else None
+
+
+def _object(value: Any) -> JsonObject:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,163 @@
+"""What the local copy says is served: environments, populations and groups, by id or by name.
+
+Names are found, and wrong ones refused, as `pingone.names` and `pingone.served` do it live.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pingone_mcp.directory.models import Organization
+from pingone_mcp.errors import Refused
+from pingone_mcp.pingone.fence import Fence
+from pingone_mcp.pingone.names import _the_one, as_id
+from pingone_mcp.replica.conditions import EVERYBODY, Condition, NotHeld, both, equals, one_of
+from pingone_mcp.settings import Connection
+
+T = TypeVar("T")
+
+_LOOKED_THROUGH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    id: str
+    environment_id: str
+    name: str | None
+    is_default: bool | None
+
+
+class Places:
+    """The places of one state of the copy, for the length of one transaction."""
+
+    def __init__(self, database: sqlite3.Connection, connection: Connection) -> None:
+        self._database = database
+        self.connection = connection
+        self._fence = Fence(connection.api_base, connection.environments, connection.populations)
+        self.organizations = {
+            row[0]: Organization(id=row[0], name=row[1], type=row[2], region=row[3])
+            for row in database.execute("SELECT id, name, type, region FROM environments_ ORDER BY id")
+        }
+        self._populations = [
+            Population(row[0], row[1], row[2], None if row[3] is None else bool(row[3]))
+            for row in database.execute("SELECT id, environment_id, name, is_default FROM populations_ ORDER BY id")
+        ]
+        self.population_names = {place.id: place.name for place in self._populations}
+        self.environment_names = {place.id: place.name for place in self.organizations.values()}
+
+    def several_environments(self) -> bool:
+        configured = self.connection.environments
+        return configured is None or len(configured) > 1
+
+    def shown_environment_names(self) -> dict[str, str | None]:
+        """Return the names that rows of lists carry: none where there is only one environment to name."""
+        return self.environment_names if self.several_environments() else {}
+
+    def environments(self, reference: str | None) -> Sequence[str]:
+        """Return the environments to read, in one order. Raises Refused, and NotHeld where none is in the copy."""
+        if reference is not None:
+            wanted: Sequence[str] = (self._environment(reference),)
+        elif self.connection.environments is not None:
+            wanted = sorted(self.connection.environments)
+        else:
+            wanted = list(self.organizations)
+        found = [place for place in wanted if place in self.organizations]
+        if not found:
+            raise NotHeld
+        return found
+
+    def _environment(self, reference: str) -> str:
+        if identity := as_id(reference):
+            self._fence.check_environment(identity)
+            return identity
+        return _the_one("environment", reference, self.environment_names.items())
+
+    def in_each(self, environments: Sequence[str], find: Callable[[str], Sequence[T]]) -> list[T]:
+        """Return what is found in all environments; one that does not know a name that is looked up has nothing.
+
+        Raises Refused when no environment knows the name.
+        """
+        found: list[T] = []
+        unknown: Refused | None = None
+        for environment in environments:
+            try:
+                found.extend(find(environment))
+            except Refused as refused:
+                if refused.code != "UNKNOWN_NAME":
+                    raise
+                unknown = refused
+        if not found:
+            raise unknown or Refused(
+                "The credentials see no environment.",
+                "Give the worker application a role over one.",
+                code="NOTHING_SERVED",
+            )
+        return found
+
+    def populations(self, environment: str) -> list[Population]:
+        """Return the populations of an environment that are served."""
+        return [place for place in self._populations if place.environment_id == environment and self._serves(place.id)]
+
+    def _serves(self, population: str) -> bool:
+        allowed = self.connection.populations
+        return not allowed or population in allowed
+
+    def population(self, environment: str, reference: str) -> str:
+        """Return the id of the population that an id or a name means. Raises Refused."""
+        identity = as_id(reference) or _the_one(
+            "population", reference, ((place.id, place.name) for place in self.populations(environment))
+        )
+        self._fence.check_population(identity)
+        return identity
+
+    def inside(self, environment: str, reference: str | None = None) -> Condition:
+        """Return that a user is in an environment, in the population meant or one of those served."""
+        here = Condition("u.environment_id = ?", (environment,))
+        if reference is not None:
+            return both(here, one_of("u.population_id", (self.population(environment, reference),)))
+        return both(here, self._fenced())
+
+    def served(self, environments: Sequence[str]) -> Condition:
+        """Return that a user is in one of some environments, and in a population that is served."""
+        return both(one_of("u.environment_id", environments), self._fenced())
+
+    def _fenced(self) -> Condition:
+        allowed = sorted(self.connection.populations)
+        return one_of("u.population_id", allowed) if allowed else EVERYBODY
+
+    # Groups
+
+    def find_group(self, environment: str | None, reference: str) -> tuple[str, str]:
+        """Return environment and id of the one group that an id or a name means. Raises Refused."""
+        found = self.in_each(self.environments(environment), lambda place: [(place, self._group(place, reference))])
+        if len(found) > 1:
+            listed = ", ".join(f"{identity} (environment {place})" for place, identity in found[:10])
+            raise Refused(
+                f"{len(found)} environments have a group of this name: {listed}.",
+                "Give the id as `group`, or an `environment`.",
+                code="AMBIGUOUS_NAME",
+            )
+        return found[0]
+
+    def _group(self, environment: str, reference: str) -> str:
+        if identity := as_id(reference):
+            found = self._groups(environment, Condition("id = ?", (identity,)))
+            if not found:
+                raise Refused("There is no group of this id.", "`list_groups` shows the groups.", code="UNKNOWN_NAME")
+            if found[0][2] is not None:
+                self._fence.check_population(found[0][2])
+            return identity
+        groups = self._groups(environment, equals("name", reference)) or self._groups(environment, EVERYBODY)
+        served = [group for group in groups if group[2] is None or self._serves(group[2])]
+        return _the_one("group", reference, ((identity, name) for identity, name, _ in served))
+
+    def _groups(self, environment: str, which: Condition) -> list[tuple[str, str | None, str | None]]:
+        """Return id, name and population of some groups of an environment, oldest first."""
+        return self._database.execute(
+            "SELECT id, name, population_id FROM groups_ "  # noqa: S608 - our own text
+            f"WHERE environment_id = ? AND {which.sql} ORDER BY created_at, id LIMIT {_LOOKED_THROUGH}",
+            (environment, *which.values),
+        ).fetchall()

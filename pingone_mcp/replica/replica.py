@@ -1,0 +1,112 @@
+"""The local copy of a connection as everybody above uses it: questions in worker threads, and the sync behind it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeVar
+
+from pingone_mcp.directory.provider import Directory
+from pingone_mcp.pingone.served import Served
+from pingone_mcp.replica.conditions import NotHeld
+from pingone_mcp.replica.directory import ReplicaDirectory
+from pingone_mcp.replica.feed import ChangePage, ChangeQuestion, changes_page, newest_changes
+from pingone_mcp.replica.merge import Mode
+from pingone_mcp.replica.query import Answer, query
+from pingone_mcp.replica.standing import Standing
+from pingone_mcp.replica.state import State, state_of
+from pingone_mcp.replica.store import NoReplica, Store, no_replica
+from pingone_mcp.replica.sync import Report, Sync, SyncReport
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """One local copy, filled from what is `served`. Every question raises NoReplica until a first sync was taken over.
+
+    `roles`, `remote_data` and `full_after` are told in `Sync`; `max_age` says for how long the copy may answer in the
+    place of PingOne.
+    """
+
+    store: Store
+    served: Served
+    roles: bool = False
+    remote_data: bool = False
+    full_after: timedelta = timedelta(hours=24)
+    max_age: timedelta = timedelta(hours=1)
+
+    async def sync(self, mode: Literal["auto"] | Mode, *, report: Report) -> SyncReport:
+        """Bring the copy up to date; see `Sync.run`."""
+        run = Sync(
+            self.served,
+            self.store,
+            roles=self.roles,
+            remote_data=self.remote_data,
+            full_after=self.full_after,
+            report=report,
+        )
+        return await run.run(mode)
+
+    async def state(self) -> State | None:
+        """Return how the copy stands; None when there is none yet."""
+        now = datetime.fromtimestamp(self.served.clock.wall(), UTC)
+        try:
+            return await self.store.read(lambda connection: state_of(connection, now))
+        except NoReplica:
+            return None
+
+    def directory(self, live: Directory) -> ReplicaDirectory:
+        """Return the copy as a directory; what it does not hold is asked of the live one."""
+        return ReplicaDirectory(self.store, live, self.served.connection, self.served.clock)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> tuple[T, State]:
+        """Return what `work` makes of the copy, and how the copy stood."""
+        now = datetime.fromtimestamp(self.served.clock.wall(), UTC)
+
+        def both(connection: sqlite3.Connection) -> tuple[T, State]:
+            connection.execute("BEGIN")
+            try:
+                state = state_of(connection, now)
+                if state is None:
+                    raise no_replica()
+                return work(connection), state
+            finally:
+                connection.execute("COMMIT")
+
+        return await self.store.read(both)
+
+    async def reading(self, work: Callable[[Standing], T]) -> tuple[T, State]:
+        """Return what `work` makes of one state of the copy, and how the copy stood.
+
+        Raises NoReplica for what no sync has read yet.
+        """
+
+        def ask(connection: sqlite3.Connection) -> T:
+            try:
+                return work(Standing(connection, self.served.connection))
+            except NotHeld:
+                raise NoReplica(
+                    "The local copy does not hold what this needs: PingOne did not let a sync read it.",
+                    "`pingone-mcp check` says which role the worker application lacks.",
+                    code="NOT_IN_REPLICA",
+                ) from None
+
+        return await self.read(ask)
+
+    async def changes(self, question: ChangeQuestion, at: str | None, *, page_size: int | None = None) -> ChangePage:
+        page, _ = await self.read(lambda connection: changes_page(connection, question, at, page_size))
+        return page
+
+    async def newest_changes(self, question: ChangeQuestion, limit: int) -> ChangePage:
+        page, _ = await self.read(lambda connection: newest_changes(connection, question, limit))
+        return page
+
+    async def query(self, sql: str, *, limit: int, characters: int, seconds: float) -> tuple[Answer, State]:
+        """Answer one SELECT over the views; see `run_query`. Who is cancelled meanwhile stops it."""
+        state = await self.state()
+        if state is None:
+            raise no_replica()
+        return await query(self.store, sql, limit=limit, characters=characters, seconds=seconds), state

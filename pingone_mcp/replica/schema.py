@@ -1,0 +1,293 @@
+"""What the local copy looks like: tables that only a sync writes, and the views that everybody else reads.
+
+Names of base tables end with an underscore. The views, and `people` for searching words, are the whole surface for
+agents; `VIEWS` tells what their columns mean. Times are RFC 3339 in UTC with milliseconds and Z, booleans 0, 1 or NULL
+(the provider does not say), lists and objects JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+VERSION = 1
+"""The schema version, kept as the file's `user_version`."""
+
+USER_COLUMNS: tuple[str, ...] = (
+    "id",
+    "environment_id",
+    "population_id",
+    "username",
+    "external_id",
+    "name",
+    "first_name",
+    "last_name",
+    "email",
+    "phone",
+    "mobile_phone",
+    "title",
+    "department",
+    "manager",
+    "type",
+    "status",
+    "status_reasons",
+    "enabled",
+    "account_status",
+    "lifecycle_status",
+    "is_email_verified",
+    "is_2fa_enabled",
+    "locale",
+    "timezone",
+    "preferred_language",
+    "city",
+    "country",
+    "last_login_at",
+    "locked_at",
+    "created_at",
+    "updated_at",
+    "custom_attributes",
+    "record",
+    "digest",
+)
+"""The columns of a user that come from one answer of the provider, in the order of `rows.user_row`."""
+
+GROUP_COLUMNS: tuple[str, ...] = (
+    "id",
+    "environment_id",
+    "name",
+    "description",
+    "external_id",
+    "group_type",
+    "population_id",
+    "user_filter",
+    "member_count",
+    "total_member_count",
+    "created_at",
+    "updated_at",
+)
+"""The columns of a group, in the order of `rows.group_row`."""
+
+# `number` is the rowid under a name of its own, so that it survives a VACUUM: `people` points at it.
+USERS_TABLE = f"""(
+    number INTEGER PRIMARY KEY,
+    {", ".join("id TEXT NOT NULL UNIQUE" if name == "id" else name for name in USER_COLUMNS)},
+    manager_id TEXT,
+    removed_at TEXT,
+    removed_evidence TEXT
+)"""
+
+TABLES = f"""
+CREATE TABLE environments_ (id TEXT PRIMARY KEY, name, type, region) WITHOUT ROWID;
+CREATE TABLE populations_ (id TEXT PRIMARY KEY, environment_id, name, is_default) WITHOUT ROWID;
+CREATE TABLE users_ {USERS_TABLE};
+CREATE INDEX users_by_username_ ON users_ (username COLLATE NOCASE);
+CREATE INDEX users_by_email_ ON users_ (email COLLATE NOCASE);
+CREATE INDEX users_by_population_ ON users_ (population_id, removed_at);
+CREATE INDEX users_by_manager_ ON users_ (manager_id) WHERE manager_id IS NOT NULL;
+CREATE INDEX users_by_status_ ON users_ (status);
+CREATE TABLE groups_ (id TEXT PRIMARY KEY, {", ".join(GROUP_COLUMNS[1:])}) WITHOUT ROWID;
+CREATE TABLE nestings_ (group_id TEXT, parent_id TEXT, PRIMARY KEY (group_id, parent_id)) WITHOUT ROWID;
+CREATE INDEX nestings_by_parent_ ON nestings_ (parent_id);
+CREATE TABLE memberships_ (
+    user_id TEXT, group_id TEXT, type TEXT, PRIMARY KEY (group_id, user_id)
+) WITHOUT ROWID;
+CREATE INDEX memberships_by_user_ ON memberships_ (user_id);
+CREATE TABLE role_assignments_ (user_id TEXT, role_id, role_name, scope_type, scope_id, scope_name);
+CREATE INDEX role_assignments_by_user_ ON role_assignments_ (user_id);
+CREATE TABLE changes_ (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at, seen_at, kind, user_id, username, email, environment_id, group_id, group_name,
+    before, after, evidence, actor
+);
+CREATE INDEX changes_by_time_ ON changes_ (at);
+CREATE INDEX changes_by_user_ ON changes_ (user_id);
+CREATE TABLE sync_runs_ (id INTEGER PRIMARY KEY AUTOINCREMENT, mode, started_at, ended_at, outcome, reason, counts);
+CREATE TABLE facts_ (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE VIRTUAL TABLE people USING fts5(
+    id UNINDEXED, username, name, email, title, department, tokenize = "unicode61 remove_diacritics 2"
+);
+"""
+
+_SHOWN_USER = """
+    u.id, u.username, u.name, u.first_name, u.last_name, u.email, u.phone, u.mobile_phone, u.title, u.department, u.manager,
+    u.manager_id, u.type, u.status, u.status_reasons, u.enabled, u.account_status, u.lifecycle_status, u.is_email_verified,
+    u.is_2fa_enabled, u.locale, u.timezone, u.preferred_language, u.city, u.country, u.external_id, u.last_login_at,
+    u.locked_at, u.created_at, u.updated_at, u.population_id, p.name AS population, u.environment_id,
+    e.name AS environment, u.custom_attributes"""
+_PLACED_USER = """
+    FROM users_ u LEFT JOIN populations_ p ON p.id = u.population_id LEFT JOIN environments_ e ON e.id = u.environment_id"""
+
+VIEW_STATEMENTS = f"""
+CREATE VIEW users AS SELECT {_SHOWN_USER} {_PLACED_USER} WHERE u.removed_at IS NULL;
+CREATE VIEW removed_users AS SELECT {_SHOWN_USER}, u.removed_at {_PLACED_USER} WHERE u.removed_at IS NOT NULL;
+CREATE VIEW groups AS SELECT
+    g.id, g.name, g.description, g.group_type, g.user_filter,
+    (SELECT count(*) FROM memberships_ m WHERE m.group_id = g.id) AS member_count,
+    g.population_id, p.name AS population, g.environment_id, e.name AS environment, g.created_at, g.updated_at, g.external_id
+    FROM groups_ g LEFT JOIN populations_ p ON p.id = g.population_id LEFT JOIN environments_ e ON e.id = g.environment_id;
+CREATE VIEW memberships AS SELECT m.user_id, u.username, m.group_id, g.name AS group_name, m.type
+    FROM memberships_ m LEFT JOIN users_ u ON u.id = m.user_id LEFT JOIN groups_ g ON g.id = m.group_id;
+CREATE VIEW populations AS SELECT
+    p.id, p.name, p.is_default,
+    (SELECT count(*) FROM users_ u WHERE u.population_id = p.id AND u.removed_at IS NULL) AS user_count,
+    p.environment_id, e.name AS environment
+    FROM populations_ p LEFT JOIN environments_ e ON e.id = p.environment_id;
+CREATE VIEW environments AS SELECT id, name, type, region FROM environments_;
+CREATE VIEW role_assignments AS SELECT
+    r.user_id, u.username, r.role_id, r.role_name AS role, r.scope_type, r.scope_id, r.scope_name AS scope
+    FROM role_assignments_ r LEFT JOIN users_ u ON u.id = r.user_id;
+CREATE VIEW changes AS SELECT
+    id, at, kind, user_id, username, email, group_id, group_name, before, after, evidence, actor, environment_id
+    FROM changes_;
+"""  # noqa: S608 - nothing from outside is in it
+
+MIGRATIONS: Mapping[int, str] = MappingProxyType({})
+"""By schema version: the statements that lead from it to the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A view (or the table of words) as it is told to an agent."""
+
+    about: str
+    columns: Mapping[str, str]
+
+
+_USER_MEANINGS: Mapping[str, str] = {
+    "id": "PingOne's user id (UUID)",
+    "username": "unique within an environment, compared without case",
+    "name": "whole name, as formatted",
+    "first_name": "given name",
+    "last_name": "family name",
+    "email": "primary address",
+    "phone": "primary phone",
+    "mobile_phone": "mobile phone",
+    "title": "job title",
+    "department": "department, from the custom attribute that is configured",
+    "manager": "who manages the user, as PingOne holds it: an id, a username or an address",
+    "manager_id": "users.id of the manager where it was found in the same environment, else NULL",
+    "type": "kind of user, as PingOne holds it (for example contractor)",
+    "status": "active, inactive, invited, deleted; any other value is PingOne's own",
+    "status_reasons": "why the status is not active, comma-joined: disabled, locked, verification_required, removed; '' if none",
+    "enabled": "0 when an administrator disabled the account",
+    "account_status": "PingOne's account status: OK or LOCKED",
+    "lifecycle_status": "PingOne's lifecycle status: ACCOUNT_OK or VERIFICATION_REQUIRED",
+    "is_email_verified": "1 when the address was verified",
+    "is_2fa_enabled": "1 when a second factor is on; NULL is not 0",
+    "locale": "locale",
+    "timezone": "IANA time zone",
+    "preferred_language": "preferred language",
+    "city": "city of the address",
+    "country": "country code of the address",
+    "external_id": "id in the system that the user came from",
+    "last_login_at": "last sign-on; NULL when none is known",
+    "locked_at": "since when the account is locked",
+    "created_at": "when the user was created",
+    "updated_at": "when the user was changed last",
+    "population_id": "populations.id",
+    "population": "name of the population",
+    "environment_id": "environments.id",
+    "environment": "name of the environment",
+    "custom_attributes": "JSON object of all attributes outside PingOne's core schema; use json_extract",
+}
+
+VIEWS: Mapping[str, View] = MappingProxyType(
+    {
+        "users": View(about="Every user that exists now.", columns=_USER_MEANINGS),
+        "removed_users": View(
+            about="Users that are gone, as they were last known; status is deleted.",
+            columns={**_USER_MEANINGS, "removed_at": "when the user was removed, or was first seen to be gone"},
+        ),
+        "groups": View(
+            about="Every group.",
+            columns={
+                "id": "PingOne's group id (UUID)",
+                "name": "name; may repeat across populations",
+                "description": "description",
+                "group_type": "custom, dynamic (by user_filter) or external",
+                "user_filter": "SCIM filter that makes the members of a dynamic group",
+                "member_count": "members, direct and indirect",
+                "population_id": "populations.id; NULL for a group of the whole environment",
+                "population": "name of the population",
+                "environment_id": "environments.id",
+                "environment": "name of the environment",
+                "created_at": "when the group was created",
+                "updated_at": "when the group was changed last",
+                "external_id": "id in the system that the group came from",
+            },
+        ),
+        "memberships": View(
+            about="Who is in which group, effective: one row per user and group.",
+            columns={
+                "user_id": "users.id",
+                "username": "username",
+                "group_id": "groups.id",
+                "group_name": "name of the group",
+                "type": "direct, or indirect: through a nested or a dynamic group",
+            },
+        ),
+        "populations": View(
+            about="Every population (workspace).",
+            columns={
+                "id": "PingOne's population id (UUID)",
+                "name": "name",
+                "is_default": "1 for the default population",
+                "user_count": "users that exist now",
+                "environment_id": "environments.id",
+                "environment": "name of the environment",
+            },
+        ),
+        "environments": View(
+            about="Every environment (organization) that is served.",
+            columns={
+                "id": "PingOne's environment id (UUID)",
+                "name": "name",
+                "type": "PRODUCTION or SANDBOX",
+                "region": "PingOne's region",
+            },
+        ),
+        "role_assignments": View(
+            about="Administrator roles, of the users for whom they were read (not of all, unless the sync says so).",
+            columns={
+                "user_id": "users.id",
+                "username": "username",
+                "role_id": "PingOne's role id (UUID)",
+                "role": "name of the role",
+                "scope_type": "organization, environment, population or application",
+                "scope_id": "id of what the role is over",
+                "scope": "its name",
+            },
+        ),
+        "changes": View(
+            about="What changed, as the syncs found it, oldest first by id; nothing is told of the time before the first.",
+            columns={
+                "id": "grows with every change",
+                "at": "when it happened, as exactly as PingOne tells",
+                "kind": "user.created, user.updated, user.deactivated, user.reactivated, user.locked, user.unlocked, "
+                "user.removed, membership.added or membership.removed",
+                "user_id": "users.id or removed_users.id",
+                "username": "username at that time",
+                "email": "address at that time",
+                "group_id": "of a membership: groups.id",
+                "group_name": "of a membership: name of the group at that time",
+                "before": "JSON object of the fields that changed, as they were; NULL when there was nothing",
+                "after": "JSON object of the fields that changed, as they are since; NULL when there is nothing",
+                "evidence": "how it is known: walk, event or read",
+                "actor": "who did it, where an audit event says so",
+                "environment_id": "environments.id",
+            },
+        ),
+        "people": View(
+            about="Words of existing users, for full-text search: SELECT u.* FROM people JOIN users u ON u.id = people.id "
+            "WHERE people MATCH 'ann*' ORDER BY rank. Put addresses in double quotes inside: '\"ann@example.com\"'.",
+            columns={
+                "id": "users.id",
+                "username": "username",
+                "name": "whole name",
+                "email": "primary address",
+                "title": "job title",
+                "department": "department",
+            },
+        ),
+    }
+)

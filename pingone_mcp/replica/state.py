@@ -1,0 +1,67 @@
+"""How the local copy stands: how old it is, how much it holds, and how the last sync ended."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What is in the copy, and since when.
+
+    `synced_at` is when the last sync that was taken over began: nothing later is surely in it. `age_seconds` counts
+    from there. `problem` says why a later one came to nothing.
+    """
+
+    synced_at: datetime
+    age_seconds: int
+    full_at: datetime | None
+    users: int
+    groups: int
+    memberships: int
+    changes: int
+    problem: str | None = None
+
+
+def state_of(connection: sqlite3.Connection, now: datetime) -> State | None:
+    """Return the state of the copy at a time; None before the first sync has been taken over."""
+    last = _run(connection, "outcome = 'complete'")
+    if last is None:
+        return None
+    full = _run(connection, "outcome = 'complete' AND mode = 'full'")
+    newest = _run(connection, "1")
+    failed = newest is not None and newest["outcome"] != "complete"
+    synced_at = datetime.fromisoformat(last["started_at"])
+    return State(
+        synced_at=synced_at,
+        age_seconds=max(0, round((now - synced_at).total_seconds())),
+        full_at=datetime.fromisoformat(full["started_at"]) if full is not None else None,
+        users=_count(connection, "users_ WHERE removed_at IS NULL"),
+        groups=_count(connection, "groups_"),
+        memberships=_count(connection, "memberships_"),
+        changes=_count(connection, "changes_"),
+        problem=str(newest["reason"] or "It failed.") if failed and newest is not None else None,
+    )
+
+
+def fact(connection: sqlite3.Connection, name: str) -> Any:
+    """Return what a sync noted under a name; None when it noted nothing."""
+    row = connection.execute("SELECT value FROM facts_ WHERE name = ?", (name,)).fetchone()
+    return None if row is None else json.loads(row[0])
+
+
+def _run(connection: sqlite3.Connection, which: str) -> dict[str, Any] | None:
+    columns = ("mode", "started_at", "outcome", "reason")
+    row = connection.execute(
+        f"SELECT {', '.join(columns)} FROM sync_runs_ WHERE {which} ORDER BY id DESC LIMIT 1"  # noqa: S608 - our own text
+    ).fetchone()
+    return None if row is None else dict(zip(columns, row, strict=True))
+
+
+def _count(connection: sqlite3.Connection, what: str) -> int:
+    (number,) = connection.execute(f"SELECT count(*) FROM {what}").fetchone()  # noqa: S608 - our own text
+    return int(number)

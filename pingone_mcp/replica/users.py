@@ -1,0 +1,224 @@
+"""Users out of the local copy: lists of them, and one of them whole, as `pingone.users` answers live."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, Scope, User
+from pingone_mcp.directory.provider import Include, UserQuestion
+from pingone_mcp.errors import FilterRefused, NotFound, Refused
+from pingone_mcp.pingone import filters
+from pingone_mcp.pingone.names import as_id
+from pingone_mcp.replica.conditions import EVERYBODY, Condition, NotHeld, both, either, equals, member, one_of
+from pingone_mcp.replica.filters import Language, custom_attributes, json_path, refused, speaks_of_groups
+from pingone_mcp.replica.pages import Stretch, read_page
+from pingone_mcp.replica.rows import user_of
+from pingone_mcp.replica.standing import Standing
+
+EXISTS = Condition("u.removed_at IS NULL")
+_BOTH: tuple[Include, ...] = ("groups", "roles")
+_SAME_NAME = 10
+
+
+def users_page(copy: Standing, question: UserQuestion, at: str | None, page_size: int | None) -> Page[User]:
+    """Return a page of users. Raises Refused, FilterRefused, and NotHeld for what only PingOne can answer."""
+
+    def rows(_: Stretch, found: list[tuple[Any, ...]]) -> Sequence[User]:
+        users = [listed(copy, record, remote_data=question.remote_data) for _, record in found]
+        return completed(copy, users, question.include) if question.include else users
+
+    return read_page(
+        copy.database,
+        user_stretches(copy, question),
+        "u.record",
+        at,
+        version=copy.version,
+        page_size=page_size,
+        rows=rows,
+        gaps=copy.gaps(question.environment),
+    )
+
+
+def user_stretches(copy: Standing, question: UserQuestion) -> list[Stretch]:
+    """Return where the users asked for are found. Raises Refused, FilterRefused and NotHeld."""
+    places = copy.places
+    text = _people(question.query) if question.query is not None else EVERYBODY
+    raw = filters.parse(question.filter) if question.filter is not None else None
+
+    environments, group = places.environments(question.environment), EVERYBODY
+    if question.group is not None:
+        place, identity = places.find_group(question.environment, question.group)
+        environments, group = (place,), member(identity)
+        copy.need_memberships()
+    status = Condition("u.status = ?", (question.status,)) if question.status is not None else EVERYBODY
+
+    def stretches_of(environment: str) -> list[Stretch]:
+        inside = places.inside(environment, question.population)
+        return [Stretch(key=environment, where=both(inside, EXISTS, status, text, group))]
+
+    found = places.in_each(environments, stretches_of)
+    if question.remote_data and not copy.has_remote_data:
+        raise NotHeld
+    if raw is None:
+        return found
+    wanted = _filtered(copy, question.filter or "", raw)
+    return [dataclasses.replace(stretch, where=both(stretch.where, wanted)) for stretch in found]
+
+
+def _people(query: str) -> Condition:
+    return Language(shown_names=True).condition(filters.people(query))
+
+
+def _filtered(copy: Standing, text: str, wanted: filters.Filter) -> Condition:
+    configured = copy.places.connection.attributes
+    known = {attribute for attribute in custom_attributes(wanted) if _is_custom(copy, attribute)}
+    language = Language(
+        custom={*configured.values(), *known},
+        department=configured.get("department"),
+        remote_data=copy.has_remote_data,
+    )
+    if speaks_of_groups(wanted):
+        copy.need_memberships()
+    try:
+        return language.condition(wanted)
+    except FilterRefused as refusal:
+        raise refused(text, refusal, configured.values()) from None
+
+
+def _is_custom(copy: Standing, attribute: str) -> bool:
+    """Say whether somebody has a custom attribute: which ones exist beside that, only PingOne knows."""
+    query = "SELECT 1 FROM users_ u WHERE json_type(u.custom_attributes, ?) IS NOT NULL LIMIT 1"
+    return copy.database.execute(query, (json_path(attribute),)).fetchone() is not None
+
+
+def listed(copy: Standing, record: str, *, remote_data: bool = False, removed: bool = False) -> User:
+    """Return a user as a row of a list tells it."""
+    user = user_of(
+        record,
+        environments=copy.places.shown_environment_names(),
+        populations=copy.places.population_names,
+        removed=removed,
+    )
+    return user if remote_data or user.remote_data is None else dataclasses.replace(user, remote_data=None)
+
+
+def completed(copy: Standing, users: Sequence[User], include: Sequence[Include]) -> list[User]:
+    """Return the users with groups and roles, as far as they are in the copy."""
+    ids = [user.id for user in users]
+    groups = memberships_of(copy, ids) if "groups" in include and copy.has_memberships else None
+    roles = roles_of(copy, ids) if "roles" in include and copy.has_roles else None
+    unreadable = tuple(
+        name for name, held in (("groups", groups), ("roles", roles)) if name in include and held is None
+    )
+    return [
+        dataclasses.replace(
+            user,
+            groups=tuple(groups[user.id]) if groups is not None else None,
+            roles=tuple(roles[user.id]) if roles is not None else None,
+            unreadable=unreadable,
+        )
+        for user in users
+    ]
+
+
+def memberships_of(copy: Standing, ids: Sequence[str]) -> dict[str, list[GroupMembership]]:
+    who = one_of("m.user_id", ids)
+    found = defaultdict[str, list[GroupMembership]](list)
+    for user, group, name, kind in copy.database.execute(
+        "SELECT m.user_id, g.id, g.name, m.type FROM memberships_ m JOIN groups_ g ON g.id = m.group_id "  # noqa: S608 - our own text
+        f"WHERE {who.sql} ORDER BY g.created_at, g.id",
+        who.values,
+    ):
+        found[user].append(GroupMembership(id=group, name=name, type=kind))
+    return found
+
+
+def roles_of(copy: Standing, ids: Sequence[str]) -> dict[str, list[RoleAssignment]]:
+    who = one_of("user_id", ids)
+    found = defaultdict[str, list[RoleAssignment]](list)
+    for user, role, name, kind, scope, scope_name in copy.database.execute(
+        "SELECT user_id, role_id, role_name, scope_type, scope_id, scope_name FROM role_assignments_ "  # noqa: S608 - our own text
+        f"WHERE {who.sql} ORDER BY role_name, scope_name",
+        who.values,
+    ):
+        over = Scope(id=scope, type=kind, name=scope_name) if scope and kind else None
+        found[user].append(RoleAssignment(id=role, name=name, scope=over))
+    return found
+
+
+# One user
+
+
+def one_user(copy: Standing, reference: str, environment: str | None, *, remote_data: bool) -> User:
+    """Return one user with groups, roles and manager. Raises Refused, NotFound, and NotHeld."""
+    reference = reference.strip()
+    record, manager_id = _find_user(copy, reference, copy.places.environments(environment))
+    raw: JsonObject = json.loads(record)
+    if not remote_data:
+        raw.pop("remote_data", None)
+    elif "remote_data" not in raw:
+        raise NotHeld
+    user = user_of(
+        raw,
+        environments=copy.places.environment_names,
+        populations=copy.places.population_names,
+        manager=_manager(copy, raw, manager_id),
+    )
+    return completed(copy, [user], _BOTH)[0]
+
+
+def _find_user(copy: Standing, reference: str, environments: Sequence[str]) -> tuple[str, str | None]:
+    """Return record and manager of the one user that a reference means."""
+    found = [row for environment in environments for row in _users_called(copy, environment, reference)]
+    exact = [row for row in found if reference.casefold() in (row[0].casefold(), (row[2] or "").casefold())]
+    found = exact if len(exact) == 1 else found
+    if len(found) == 1:
+        return found[0][3], found[0][4]
+    if not found:
+        raise NotFound(
+            "There is no such user in the configured environments.",
+            "Give an id, username, email or external id; `list_users` with `query` finds people by parts of a name.",
+            code="NOT_FOUND",
+        )
+    ids = ", ".join(f"{row[0]} (environment {row[1]})" for row in found[:10])
+    raise Refused(f"{len(found)} users match: {ids}.", "Give one of these ids as `user`.", code="AMBIGUOUS_USER")
+
+
+def _users_called(
+    copy: Standing, environment: str, reference: str
+) -> list[tuple[str, str, str | None, str, str | None]]:
+    """Return id, environment, username, record and manager of who has this id, else of who is called so."""
+    inside = both(copy.places.inside(environment), EXISTS)
+    if identity := as_id(reference):
+        found = _users(copy.database, both(inside, Condition("u.id = ?", (identity,))))
+        if found:
+            return found
+    called = either(equals(column, reference) for column in ("u.username", "u.email", "u.external_id"))
+    return _users(copy.database, both(inside, called))
+
+
+def _users(database: sqlite3.Connection, which: Condition) -> list[tuple[str, str, str | None, str, str | None]]:
+    return database.execute(
+        "SELECT u.id, u.environment_id, u.username, u.record, u.manager_id FROM users_ u "  # noqa: S608 - our own text
+        f"WHERE {which.sql} ORDER BY u.created_at, u.id LIMIT {_SAME_NAME}",
+        which.values,
+    ).fetchall()
+
+
+def _manager(copy: Standing, record: JsonObject, identity: str | None) -> Manager | None:
+    """Return the manager with id and names where the sync found who is meant, and that user may be shown."""
+    if "manager" not in record or identity is None:
+        return None
+    reference = record["manager"]["reference"]
+    environments = [place["id"] for place in record.get("organizations", ())]
+    which = both(copy.places.served(environments), EXISTS, Condition("u.id = ?", (identity,)))
+    row = copy.database.execute(
+        f"SELECT u.id, u.username, u.email, u.name FROM users_ u WHERE {which.sql}",  # noqa: S608 - our own text
+        which.values,
+    ).fetchone()
+    return Manager(reference=reference, id=row[0], username=row[1], email=row[2], name=row[3]) if row else None

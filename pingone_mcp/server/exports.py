@@ -1,0 +1,84 @@
+"""Files that an answer is too small for: written into a folder of ours, named by us, and read back in pieces."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+from pingone_mcp.directory.export import Format
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.errors import NotFound, Problem
+
+KEPT = 20
+MOST_LINES = 1_000
+_NAME = re.compile(r"[a-z-]+-\d{8}-\d{6}-[0-9a-f]{6}\.(csv|jsonl)")
+
+
+class NotWritten(Problem):
+    """An export could not be written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exports:
+    """The newest exports, in `folder`; older ones make way."""
+
+    folder: Path
+
+    def name(self, subject: str, format_: Format, now: datetime) -> str:
+        return f"{subject}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}.{format_}"
+
+    def write(self, name: str, chunks: Iterable[str]) -> None:
+        """Write a file that nobody else may read. Raises NotWritten."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(self.folder / name, chunks)
+            self._make_room()
+        except OSError as error:
+            raise NotWritten(
+                f"The export cannot be written: {error.strerror}.",
+                "See that PINGONE_CACHE_DIR may be written to, and that its disk has room.",
+                code="EXPORT_NOT_WRITTEN",
+            ) from None
+
+    def describe(self, name: str, manifest: JsonObject) -> None:
+        """Put the manifest of a file beside it."""
+        self.write(f"{name}.manifest.json", [json.dumps(manifest, ensure_ascii=False, indent=1)])
+
+    def read(self, name: str, offset: int, limit: int) -> tuple[str, int | None]:
+        """Return some lines of an export, and the offset of those behind them, None at the end. Raises NotFound."""
+        path = self.folder / name
+        if not _NAME.fullmatch(name) or not path.is_file():
+            raise NotFound(
+                "There is no such export any more.", f"The last {KEPT} are kept; make it again.", code="NOT_FOUND"
+            )
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = list(islice(file, offset, offset + limit + 1))
+        return "".join(lines[:limit]), offset + limit if len(lines) > limit else None
+
+    def _make_room(self) -> None:
+        found = sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
+        found.sort(key=lambda path: path.stat().st_mtime)
+        for path in found[:-KEPT]:
+            for old in (path, path.with_name(f"{path.name}.manifest.json")):
+                with suppress(OSError):
+                    old.unlink()
+
+
+def write_private(path: Path, chunks: Iterable[str]) -> None:
+    """Write a text with its line ends as they are, whole or not at all, readable by its owner only."""
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(3)}")
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.writelines(chunks)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -1,0 +1,144 @@
+"""The tools of the local copy: bring it up to date, ask it what changed, and ask it anything else in SQL."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult, ToolAnnotations
+from pydantic import AwareDatetime, Field, TypeAdapter
+
+from pingone_mcp.directory.changes import Change, ChangeKind
+from pingone_mcp.directory.cursor import Mark
+from pingone_mcp.directory.listing import Listing
+from pingone_mcp.directory.models import JsonObject, Page
+from pingone_mcp.directory.rows import fitted, plain
+from pingone_mcp.replica.feed import ChangeQuestion
+from pingone_mcp.server.edge import (
+    ENVELOPE_SCHEMA,
+    AppContext,
+    Backend,
+    answer,
+    app_of,
+    asked,
+    backend_of,
+    collect,
+    envelope,
+    strict_tool,
+)
+from pingone_mcp.server.reads import Cursor, Limit
+from pingone_mcp.server.syncing import Running
+
+_OUR_OWN = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+
+
+async def sync_directory(
+    ctx: AppContext,
+    *,
+    mode: Annotated[
+        Literal["auto", "full", "incremental"], Field(description="auto: incremental where that is enough.")
+    ] = "auto",
+) -> CallToolResult:
+    """Bring the local copy of the directory up to date; PingOne itself is only read.
+
+    Answers {state: done, counts, changes, …}; or {state: running, stage, done, about} when it takes longer than one
+    answer may: it goes on by itself, and another call tells how far it is.
+    """
+    backend, app = await backend_of(ctx), app_of(ctx)
+
+    async def report(running: Running) -> None:
+        about = f" of about {running.about:,}" if running.about is not None else ""
+        await ctx.report_progress(running.done, running.about, f"{running.stage}: {running.done:,}{about}")
+
+    ended = await app.syncing(backend).wait(mode, backend.answer_seconds, report)
+    state = "running" if isinstance(ended, Running) else "done"
+    return answer(fitted({"state": state, **plain(ended)}, backend.answer_characters))
+
+
+async def list_changes(
+    ctx: AppContext,
+    *,
+    since: Annotated[AwareDatetime | None, Field(description="Only changes from this time on (RFC 3339).")] = None,
+    kinds: Annotated[list[ChangeKind] | None, Field(description="Only these kinds. Default: all.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> CallToolResult:
+    """List what changed, oldest first, as the syncs of the local copy found it.
+
+    Rows carry at, kind, user, before and after of the fields that changed, group, actor where known, and evidence.
+    Answers like list_users; later_cursor, at the end, goes on with what is found from now on. Nothing is known of the
+    time before the first sync.
+    """
+    backend = await backend_of(ctx)
+    selected = {"since": since.isoformat() if since is not None else None, "kinds": kinds}
+    wanted = asked(backend, "list_changes", selected, cursor)
+    question = _CHANGE_QUESTION.validate_python(wanted.question)
+    newest: list[str] = []
+
+    async def read(at: str | None) -> Page[Change]:
+        page = await backend.replica.changes(question, at, page_size=limit)
+        newest[:] = [page.newest]
+        return page
+
+    listing = Listing(read=read, row=plain, identify=lambda change, _: str(change.id))
+    gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="changes")
+    told = envelope(backend, wanted, gathered, partial=False) | await freshness(backend)
+    if gathered.next is None:
+        told["later_cursor"] = backend.cursors.seal("list_changes", wanted.question, Mark(position=newest[0]))
+    return answer(told)
+
+
+async def query_directory(
+    ctx: AppContext,
+    *,
+    sql: Annotated[
+        str, Field(min_length=1, max_length=20_000, description="One SELECT (SQLite) over the views; read-only.")
+    ],
+    limit: Annotated[int, Field(ge=1, le=1000, description="Most rows to return.")] = 100,
+) -> CallToolResult:
+    """Answer a question about the whole directory by SQL over its local copy.
+
+    Views: users, removed_users, groups, memberships, populations, environments, role_assignments, changes; people for
+    full-text search (people MATCH 'ann*', join users on id). pingone://schema/views tells the columns. Prefer counts
+    and GROUP BY. replica_age_s says how old the copy is: sync_directory renews it.
+    """
+    backend = await backend_of(ctx)
+    found, state = await backend.replica.query(
+        sql, limit=limit, characters=backend.answer_characters, seconds=min(2.0, backend.answer_seconds)
+    )
+    return answer(plain(found) | {"replica_age_s": state.age_seconds})
+
+
+async def freshness(backend: Backend) -> JsonObject:
+    state = await backend.replica.state()
+    return {} if state is None else {"replica_age_s": state.age_seconds}
+
+
+_CHANGE_QUESTION = TypeAdapter(ChangeQuestion)
+_SYNC_SCHEMA: JsonObject = {
+    "type": "object",
+    "properties": {"state": {"enum": ["done", "running"]}},
+    "required": ["state"],
+}
+_QUERY_SCHEMA: JsonObject = {
+    "type": "object",
+    "properties": {
+        "columns": {"type": "array", "items": {"type": "string"}},
+        "rows": {"type": "array", "items": {"type": "array"}},
+        "row_count": {"type": "integer"},
+        "truncated": {"type": "boolean"},
+        "replica_age_s": {"type": "integer"},
+    },
+    "required": ["columns", "rows", "row_count", "truncated", "replica_age_s"],
+}
+
+
+def tools() -> list[Tool]:
+    """Return the tools of this file in the order in which clients list them."""
+    return [
+        strict_tool(
+            sync_directory, title="Bring the local copy up to date", output_schema=_SYNC_SCHEMA, annotations=_OUR_OWN
+        ),
+        strict_tool(list_changes, title="List what changed", output_schema=ENVELOPE_SCHEMA),
+        strict_tool(query_directory, title="Ask the whole directory in SQL", output_schema=_QUERY_SCHEMA),
+    ]

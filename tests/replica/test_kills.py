@@ -1,0 +1,139 @@
+"""A sync that is killed at any moment leaves the old state or the new one, and the next sync ends at the truth."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import textwrap
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import pytest
+
+from pingone_mcp.replica.store import NoReplica, Store, replica_path
+from pingone_mcp.sandbox.app import Sandbox
+from tests.faults.plans import SOAK
+from tests.process.programs import Served, serving, started
+from tests.replica.happenings import KINDS, Happening, happen
+from tests.replica.truth import State, copied, truth
+from tests.world import World
+
+PEOPLE = 400
+# Prints a line whenever something was done, so that it can be killed at any of them. In the midst of the merge it kills
+# itself, after so many hundred steps of SQLite.
+SYNCER = (
+    sys.executable,
+    "-c",
+    textwrap.dedent("""
+        import os
+        import signal
+        import sys
+        from contextlib import contextmanager
+
+        import anyio
+
+        from pingone_mcp.pingone.client import Client
+        from pingone_mcp.pingone.clock import Clock
+        from pingone_mcp.pingone.served import Served
+        from pingone_mcp.replica.store import NoReplica, Store, replica_path
+        from pingone_mcp.replica.sync import Sync
+        from pingone_mcp.settings import Settings
+
+        left = int(sys.argv[2])
+        merging = False
+
+        def step():
+            global left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        class MortalStore(Store):
+            @contextmanager
+            def writer(self):
+                with super().writer() as connection:
+                    if merging:
+                        connection.set_progress_handler(step, 100)
+                    yield connection
+
+        def report(stage, done, about):
+            global merging
+            merging = stage == "merge"
+            print(stage, done, flush=True)
+
+        async def main():
+            connection = Settings().connection()
+            client = Client(connection)
+            store = MortalStore(replica_path(connection))
+            result = await Sync(Served(client, Clock()), store, report=report).run(sys.argv[1])
+            print("ended", result.complete, flush=True)
+            await client.aclose()
+
+        anyio.run(main)
+    """),
+)
+
+
+def held(path: Path) -> State | None:
+    """Return what the copy holds, None when there is none yet; fail where it cannot be read."""
+
+    async def read() -> State | None:
+        with suppress(NoReplica):
+            return await Store(path).read(copied)
+        return None
+
+    return anyio.run(read)
+
+
+def sync(served: Served, mode: str, *, lines: int | None = None, steps: int = 0) -> bool:
+    """Sync in a process of its own, killed after so many lines or steps of its merge; say whether it ended."""
+    variables = served.variables(PINGONE_PAGE_SIZE="20", PINGONE_RETRY_SECONDS="30")
+    with started(mode, str(steps), env=variables, program=SYNCER) as process:
+        heard = 0
+        while lines is None or heard < lines:
+            line = process.line()
+            heard += 1
+            if line.startswith("ended"):
+                ended = process.rest()
+                assert ended.status == 0, ended
+                return line.split()[1] == "True"
+            if not line:
+                ended = process.rest()
+                assert ended.status == -signal.SIGKILL, ended
+                return False
+        process.process.send_signal(signal.SIGKILL)
+        process.process.wait()
+    return False
+
+
+def kill_and_look(served: Served, dice: random.Random, mode: str, kills: int) -> None:
+    """Change something, be killed so often, and come to the end."""
+    path = replica_path(World(sandbox=served.sandbox, cache=served.cache).connection(api_base=f"{served.base_url}/v1"))
+    before = held(path)
+    for _ in range(kills):
+        script = [Happening(dice.choice(KINDS), *(dice.randrange(1000) for _ in range(3))) for _ in range(4)]
+        anyio.run(happen, served.sandbox, script)
+        now = truth(served.sandbox)
+        if dice.random() < 0.5:
+            sync(served, mode, steps=dice.randint(1, 1_200 if mode == "full" else 300))
+        else:
+            sync(served, mode, lines=dice.randint(1, 60 if mode == "full" else 8))
+        after = held(path)
+        assert after in (before, now) or (before is None and after == State())
+        before = after
+    assert sync(served, mode)
+    assert held(path) == truth(served.sandbox)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(SOAK))
+@pytest.mark.parametrize(("mode", "kills"), [("full", 4), ("incremental", 3)])
+def test_a_sync_that_is_killed_harms_nothing(tmp_path: Path, mode: str, kills: int, seed: int) -> None:
+    """A soak of seven and more kills fifty times (PINGONE_SOAK)."""
+    dice = random.Random(f"{seed} {mode}")
+    with serving(Sandbox(size=PEOPLE, customers=5), tmp_path) as served:
+        if mode == "incremental":
+            assert sync(served, "full")
+        kill_and_look(served, dice, mode, kills)

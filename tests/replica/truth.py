@@ -1,0 +1,124 @@
+"""A sandbox, the copy of it, and what is true of both: the doors through which these tests act."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.pingone import wire
+from pingone_mcp.pingone.client import Client
+from pingone_mcp.pingone.served import Served
+from pingone_mcp.replica.rows import record_of
+from pingone_mcp.replica.store import Store, replica_path
+from pingone_mcp.replica.sync import Sync
+from pingone_mcp.sandbox.app import Sandbox
+from tests.world import World
+
+ATTRIBUTES = {"department": "department", "manager": "manager"}
+
+
+@dataclass
+class State:
+    """The users by id (without the last sign-on), memberships and groups, as one knows them."""
+
+    users: dict[str, JsonObject] = field(default_factory=dict[str, JsonObject])
+    memberships: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    groups: dict[str, tuple[str | None, ...]] = field(default_factory=dict[str, tuple[str | None, ...]])
+    nestings: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+
+
+def truth(sandbox: Sandbox, environment: str | None = None) -> State:
+    """Return what the sandbox holds."""
+    state = sandbox.state(environment)
+    found = State()
+    for raw in sandbox.users(environment):
+        user = wire.user(raw, attributes=ATTRIBUTES)
+        record = record_of(user)
+        record.pop("last_login_at", None)
+        found.users[user.id] = json.loads(json.dumps(record))
+        position = state.position(user.id)
+        assert position is not None
+        for group, kind in state.memberships(position):
+            found.memberships[user.id, group.id] = kind.lower()
+    for group in state.groups.values():
+        told = group.record
+        found.groups[group.id] = (told["name"], told.get("description"), told.get("userFilter"))
+        found.nestings |= {(group.id, parent) for parent in group.parents}
+    return found
+
+
+def copied(connection: sqlite3.Connection) -> State:
+    """Return what the local copy holds, and fail where its parts do not agree."""
+    found = State()
+    for identity, record, status in connection.execute(
+        "SELECT id, record, status FROM users_ WHERE removed_at IS NULL"
+    ):
+        told = json.loads(record)
+        told.pop("last_login_at", None)
+        assert told["status"] == status
+        found.users[identity] = told
+    for user, group, kind in connection.execute("SELECT user_id, group_id, type FROM memberships_"):
+        found.memberships[user, group] = kind
+    for identity, *told in connection.execute("SELECT id, name, description, user_filter FROM groups_"):
+        found.groups[identity] = tuple(told)
+    found.nestings = set(connection.execute("SELECT group_id, parent_id FROM nestings_"))
+    words = dict(connection.execute("SELECT rowid, id FROM people"))
+    assert words == dict(connection.execute("SELECT number, id FROM users_ WHERE removed_at IS NULL"))
+    return found
+
+
+@dataclass
+class Copy:
+    """The local copy of a world."""
+
+    world: World
+    page_size: int = 200
+
+    @property
+    def sandbox(self) -> Sandbox:
+        return self.world.sandbox
+
+    @property
+    def path(self) -> Path:
+        return replica_path(self.world.connection())
+
+    @property
+    def store(self) -> Store:
+        return Store(self.path)
+
+    @asynccontextmanager
+    async def syncing(
+        self,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        connection: dict[str, Any] | None = None,
+        **given: Any,
+    ) -> AsyncIterator[Sync]:
+        clock = self.world.time.clock()
+        changed = self.world.connection(page_size=self.page_size, **(connection or {}))
+        client = Client(changed, transport=transport or self.sandbox.transport(), clock=clock)
+        try:
+            yield Sync(
+                Served(client, clock), Store(replica_path(changed)), **{"full_after": timedelta(days=3650)} | given
+            )
+        finally:
+            await client.aclose()
+
+    async def sync(self, mode: Any = "auto", **given: Any) -> Any:
+        async with self.syncing(**given) as sync:
+            return await sync.run(mode)
+
+    async def state(self) -> State:
+        return await self.store.read(copied)
+
+    async def rows(self, query: str) -> list[tuple[Any, ...]]:
+        return await self.store.read(lambda connection: connection.execute(query).fetchall())

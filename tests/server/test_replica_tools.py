@@ -1,0 +1,327 @@
+"""The tools of the local copy: sync, changes, SQL; and what others answer from it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.client.subscriptions import ResourceUpdated
+from mcp.shared.exceptions import MCPDeprecationWarning
+from mcp.types import ResourceUpdatedNotification
+
+from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.sandbox.options import Options
+from pingone_mcp.server.subscriptions import CHANGES
+from tests.world import NOW, Time, World, error_text, facts, walk
+
+
+@pytest.fixture
+def living(tmp_path: Path) -> World:
+    """A company of 300 whose clock is the client's."""
+    return World(sandbox=Sandbox(size=300, now=NOW), cache=tmp_path / "cache")
+
+
+async def synced(client: Client, **arguments: Any) -> dict[str, Any]:
+    """Sync, however many calls that takes."""
+    while True:
+        told = facts(await client.call_tool("sync_directory", arguments))
+        if told["state"] == "done":
+            return told
+
+
+def pass_time(world: World, minutes: float) -> None:
+    world.time.passed += minutes * 60
+    world.sandbox.clock.advance(minutes * 60)
+
+
+def change(world: World, position: int, **attributes: Any) -> str:
+    """Change a user as somebody else would, now; return the id."""
+    state = world.sandbox.state()
+    user = state.user(position)
+    at = world.sandbox.clock.now()
+    from pingone_mcp.sandbox.times import timestamp
+
+    state.put_user(position, {**user, **attributes, "updatedAt": timestamp(at)})
+    return str(user["id"])
+
+
+# ---------------------------------------------------------------------------------------------------------------- sync
+
+
+async def test_a_sync_says_what_it_copied(living: World) -> None:
+    async with living.client() as client:
+        told = await synced(client)
+    assert (told["mode"], told["complete"], told["counts"]["users"], told["counts"]["groups"]) == (
+        "full",
+        True,
+        300,
+        21,
+    )
+    assert "changes" not in told  # nothing was there before
+
+
+async def test_a_sync_that_takes_longer_than_an_answer_goes_on_by_itself(tmp_path: Path) -> None:
+    world = World(sandbox=Sandbox(size=3_000, now=NOW), cache=tmp_path / "cache")
+    async with world.client(seconds=0.01) as client:
+        first = facts(await client.call_tool("sync_directory", {}))
+        assert first["state"] == "running"
+        told = await synced(client)
+    assert told["counts"]["users"] == 3_000
+
+
+async def test_a_second_question_joins_the_sync_that_runs(living: World) -> None:
+    told: list[dict[str, Any]] = []
+
+    async def ask() -> None:
+        told.append(await synced(client))
+
+    async with living.client() as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        tasks.start_soon(ask)
+    assert told[0] == told[1]
+    assert sum("populations" in request for request in living.api_requests()) <= 3
+
+
+async def test_a_sync_reports_how_far_it_is(living: World) -> None:
+    seen: list[str] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        seen.append(message or "")
+
+    async with living.client() as client:
+        await client.call_tool("sync_directory", {}, progress_callback=note)
+    assert seen
+
+
+async def test_a_sync_that_fails_says_why(living: World) -> None:
+    living.sandbox.faults.add("server_error", path="/users", times=None)
+    async with living.client() as client:
+        told = await synced(client)
+    assert not told["complete"]
+    assert "500" in told["reason"]
+
+
+async def test_without_a_copy_every_question_says_how_to_get_one(living: World) -> None:
+    async with living.client() as client:
+        for tool, arguments in (
+            ("list_changes", {}),
+            ("query_directory", {"sql": "SELECT 1"}),
+            ("access_review", {}),
+            ("check_drift", {"entries": [{"email": "a@example.com"}]}),
+        ):
+            result = await client.call_tool(tool, arguments)
+            assert result.is_error
+            assert "Call sync_directory" in error_text(result), tool
+
+
+# ------------------------------------------------------------------------------------------------------------- changes
+
+
+async def test_changes_come_in_order_with_what_was_before_and_is_after(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        pass_time(living, 10)
+        changed = change(living, 20, title="Astronaut", enabled=False)
+        living.sandbox.faults.add("user_created", path="/environments/[^/]+$")
+        await client.call_tool("describe_directory", {})
+        pass_time(living, 10)
+        told = await synced(client)
+        rows = await walk(client, "list_changes", limit=1)
+    kinds = [row["kind"] for row in rows]
+    assert sorted(kinds) == ["user.created", "user.deactivated", "user.updated"]
+    assert told["changes"] == dict.fromkeys(sorted(kinds), 1)
+    (title,) = [row for row in rows if row["kind"] == "user.updated"]
+    assert (title["user"]["id"], title["after"]["title"]) == (changed, "Astronaut")
+    assert [row["id"] for row in rows] == sorted(row["id"] for row in rows)
+
+
+async def test_a_later_cursor_goes_on_with_what_is_new_and_misses_nothing(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        told: list[str] = []
+        cursor = facts(await client.call_tool("list_changes", {}))["later_cursor"]
+        for position in (30, 31, 32):
+            pass_time(living, 10)
+            changed = change(living, position, nickname=f"number {position}")
+            await synced(client)
+            page = facts(await client.call_tool("list_changes", {"cursor": cursor}))
+            assert [row["user"]["id"] for row in page["result"]] == [changed]
+            told += [changed]
+            cursor = page["later_cursor"]
+        assert facts(await client.call_tool("list_changes", {"cursor": cursor}))["result"] == []
+
+
+async def test_changes_can_be_asked_for_by_time_and_kind(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        for position, enabled in ((40, False), (41, True)):
+            pass_time(living, 60)
+            change(living, position, enabled=enabled, title="Diver")
+            await synced(client)
+        since = (NOW + timedelta(minutes=90)).isoformat()
+        late = facts(await client.call_tool("list_changes", {"since": since}))
+        off = facts(await client.call_tool("list_changes", {"kinds": ["user.deactivated"]}))
+    assert {row["kind"] for row in late["result"]} == {"user.updated"}
+    assert [row["kind"] for row in off["result"]] == ["user.deactivated"]
+
+
+async def test_the_newest_changes_are_a_resource(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        pass_time(living, 5)
+        change(living, 50, title="Cook")
+        await synced(client)
+        (told,) = (await client.read_resource(CHANGES)).contents
+        (since,) = (await client.read_resource(f"{CHANGES}?since={NOW:%Y-%m-%dT%H:%M:%SZ}")).contents
+    assert '"total":1' in getattr(told, "text", "")
+    assert "Cook" in getattr(since, "text", "")
+
+
+async def subscribe(client: Client, uri: str) -> None:
+    with pytest.warns(MCPDeprecationWarning):  # the newer era has another way
+        await client.subscribe_resource(uri)  # type: ignore[deprecated] # it is the older era that is tested
+
+
+async def test_who_subscribed_is_told_of_changes_in_the_older_era(living: World) -> None:
+    told: list[str] = []
+
+    async def hear(message: object) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            told.append(str(message.params.uri))
+
+    async with living.client(mode="legacy", message_handler=hear) as client:
+        await subscribe(client, CHANGES)
+        await synced(client)
+        assert told == []
+        pass_time(living, 5)
+        change(living, 60, title="Smith")
+        await synced(client)
+        await anyio.wait_all_tasks_blocked()
+        assert told == [CHANGES]
+        with pytest.warns(MCPDeprecationWarning):
+            await client.unsubscribe_resource(CHANGES)  # type: ignore[deprecated] # as above
+        pass_time(living, 5)
+        change(living, 61, title="Smith")
+        await synced(client)
+        await anyio.wait_all_tasks_blocked()
+    assert told == [CHANGES]
+
+
+async def test_who_listens_is_told_of_changes_in_the_newer_era(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        async with client.listen(resource_subscriptions=[CHANGES]) as events:
+            pass_time(living, 5)
+            change(living, 60, title="Smith")
+            await synced(client)
+            with anyio.fail_after(5):
+                event = await anext(aiter(events))
+    assert event == ResourceUpdated(uri=CHANGES)
+
+
+async def test_only_changes_can_be_subscribed_to(living: World) -> None:
+    async with living.client(mode="legacy") as client:
+        with pytest.raises(Exception, match="Only pingone://changes"):
+            await subscribe(client, "pingone://directory")
+
+
+# ---------------------------------------------------------------------------------------------------------------- SQL
+
+
+async def test_sql_answers_about_the_whole_directory(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        living.time.passed += 90
+        told = facts(await client.call_tool("query_directory", {"sql": "SELECT count(*) AS n FROM users"}))
+    assert (told["columns"], told["rows"], told["truncated"]) == (["n"], [[300]], False)
+    assert told["replica_age_s"] >= 90
+
+
+async def test_rows_beyond_the_limit_are_told(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        told = facts(await client.call_tool("query_directory", {"sql": "SELECT id FROM users", "limit": 7}))
+    assert (told["row_count"], told["truncated"]) == (7, True)
+
+
+async def test_wrong_sql_is_told_how_to_be_written(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        result = await client.call_tool("query_directory", {"sql": "SELECT mail FROM users"})
+    assert result.is_error
+    assert "email" in error_text(result)
+
+
+async def test_strings_of_the_directory_are_made_harmless_on_their_way_out(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        told = facts(
+            await client.call_tool("query_directory", {"sql": "SELECT name FROM groups WHERE name LIKE 'Inv%'"})
+        )
+    assert "\u202e" not in told["rows"][0][0]
+
+
+async def test_the_views_are_described(living: World) -> None:
+    async with living.client() as client:
+        (views,) = (await client.read_resource("pingone://schema/views")).contents
+    assert "removed_users" in getattr(views, "text", "")
+
+
+# ------------------------------------------------------------------------------------------------- in PingOne's place
+
+
+async def test_a_fresh_copy_says_who_is_deactivated_and_when_it_was_seen(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        pass_time(living, 10)
+        off = change(living, 70, enabled=False)
+        await synced(client)
+        living.sandbox.requests.clear()
+        rows = await walk(client, "find_deactivated", reasons=["disabled"], limit=100)
+        told = facts(await client.call_tool("find_deactivated", {"reasons": ["disabled"], "limit": 1}))
+    assert living.api_requests() == []
+    (row,) = [row for row in rows if row["id"] == off]
+    assert row["deactivated_at"].startswith("2026-06-15T12:10")
+    assert len(rows) == sum(not user["enabled"] for user in living.sandbox.users())
+    assert told["source"]["kind"] == "replica"
+
+
+async def test_a_stale_copy_is_not_asked(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        pass_time(living, 61)
+        told = facts(await client.call_tool("find_deactivated", {"reasons": ["disabled"], "limit": 1}))
+    assert told["source"]["kind"] == "live"
+
+
+async def test_what_began_in_the_copy_goes_on_there(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        first = facts(await client.call_tool("find_deactivated", {"reasons": ["disabled"], "limit": 5}))
+        pass_time(living, 61)
+        second = facts(await client.call_tool("find_deactivated", {"cursor": first["next_cursor"], "limit": 5}))
+    assert second["source"]["kind"] == "replica"
+    assert not {row["id"] for row in first["result"]} & {row["id"] for row in second["result"]}
+
+
+async def test_the_description_tells_how_the_copy_stands(living: World) -> None:
+    async with living.client() as client:
+        assert facts(await client.call_tool("describe_directory", {}))["replica"] is None
+        await synced(client)
+        living.time.passed += 30
+        replica = facts(await client.call_tool("describe_directory", {}))["replica"]
+    assert (replica["users"], replica["groups"]) == (300, 21)
+    assert replica["age_seconds"] >= 30
+
+
+async def test_a_server_may_sync_by_itself(tmp_path: Path) -> None:
+    world = World(sandbox=Sandbox(size=100, now=NOW, options=Options()), cache=tmp_path / "cache", time=Time())
+    async with world.client(sync_seconds=3_600.0) as client:
+        await client.call_tool("list_users", {"limit": 1})
+        with anyio.fail_after(30):
+            while facts(await client.call_tool("describe_directory", {}))["replica"] is None:
+                await anyio.wait_all_tasks_blocked()
