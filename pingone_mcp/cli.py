@@ -314,7 +314,7 @@ def _greeted(env_file: Path | None) -> tuple[StrictServer, Handover | None]:
         import anyio
 
         import pingone_mcp.server.stdio
-        import pingone_mcp.settings  # noqa: F401
+        import pingone_mcp.settings  # noqa: F401 - loaded here, and needed soon
 
         anyio.run(anyio.sleep, 0)
 

@@ -43,7 +43,7 @@ def changes_page(
     behind, size = int(at or 0), min(page_size or _PAGE, _PAGE)
     (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM changes_").fetchone()
     where, values = _where(question)
-    (total,) = connection.execute(f"SELECT count(*) FROM changes_ WHERE {where}", values).fetchone()  # noqa: S608
+    (total,) = connection.execute(f"SELECT count(*) FROM changes_ WHERE {where}", values).fetchone()  # noqa: S608 - our own text
     rows = connection.execute(
         f"SELECT {', '.join(_COLUMNS)} FROM changes_ WHERE {where} AND id > ? ORDER BY id LIMIT ?",  # noqa: S608
         (*values, behind, size + 1),
@@ -62,7 +62,7 @@ def changes_page(
 def newest_changes(connection: sqlite3.Connection, question: ChangeQuestion, limit: int) -> ChangePage:
     """Return the newest changes, newest first, with how many there are in all."""
     where, values = _where(question)
-    (total,) = connection.execute(f"SELECT count(*) FROM changes_ WHERE {where}", values).fetchone()  # noqa: S608
+    (total,) = connection.execute(f"SELECT count(*) FROM changes_ WHERE {where}", values).fetchone()  # noqa: S608 - our own text
     rows = connection.execute(
         f"SELECT {', '.join(_COLUMNS)} FROM changes_ WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608
         (*values, limit),

@@ -80,7 +80,6 @@ class Staging:
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
-            database.execute("PRAGMA cache_size = -8000")  # KiB: ids come in no order
         except BaseException:
             database.close()
             raise

@@ -143,7 +143,6 @@ class Store:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA cache_size = -16000")  # KiB: indexes of ids and names are written out of order
             _migrate(connection)
         except BaseException:
             connection.close()

@@ -168,7 +168,7 @@ async def called(client: Client, tool: str, /, **arguments: Any) -> dict[str, An
         text_body = facts.get("body") if isinstance(facts.get("body"), str) else None
         assert_harmless(facts if text_body is None else facts | {"body": re.split(r"[\n\r\t]", text_body)})
         for message in told:
-            assert re.fullmatch(r"page \d+: [\d,]+( of about [\d,]+)? [a-z ]+", message)
+            assert re.fullmatch(r"(page \d+|[a-z ]+): [\d,]+( of about [\d,]+)?( [a-z ]+)?", message)
         assert_ours(json.dumps(facts.get("coverage"), ensure_ascii=False))
         if first is None:
             first = facts
@@ -265,10 +265,51 @@ async def test_groups_and_members_leave_harmless(world: World) -> None:
             await called(client, "list_members", group=group["id"], fields=["*"], limit=100)
 
 
+async def test_the_local_copy_leaves_harmless(world: World, tmp_path: Path) -> None:
+    world.roles_file = tmp_path / "roles.toml"
+    world.roles_file.write_text('[[rule]]\nrole = "caller"\ngroup = "VPN*"\n', encoding="utf-8")
+    async with hostile(world, replica_roles=True) as client:
+        await called(client, "sync_directory")
+        world.sandbox.clock.advance(600)
+        world.time.passed += 600
+        state = world.sandbox.state()
+        state.put_user(20, state.user(20) | {"title": f"Cook {SENDABLE}", "updatedAt": "2026-06-15T12:05:00.000Z"})
+        world.sandbox.faults.add("user_deleted", path=f"{state.id}/", user_id=state.user(21)["id"])
+        await called(client, "describe_directory")
+        await called(client, "sync_directory")
+        views = json.loads(await text_of(client, "pingone://schema/views"))["views"]
+        for view in views:
+            answer = await called(client, "query_directory", sql=f"SELECT * FROM {view} LIMIT 200")  # noqa: S608 - our own views
+            assert answer["rows"], view
+        changes = await called(client, "list_changes", limit=2)
+        assert MARKER in json.dumps(changes["result"])
+        (group,) = [one.id for one in state.groups.values() if one.record["name"] == "VPN Users"]
+        roles = await called(client, "query_directory", sql="SELECT role_id FROM role_assignments")
+        for arguments in ({}, {"group": group}, {"role": roles["rows"][0][0]}):
+            await called(client, "access_review", **arguments)
+        await called(client, "check_drift", entries=[{"email": f"{SENDABLE}@example.com", "name": SENDABLE}])
+        await called(client, "map_roles")
+        await called(client, "map_roles", group=group, limit=10)
+        await called(client, "map_roles", user=state.user(22)["id"])
+        rows = await called(client, "find_deactivated", limit=500)
+        assert rows["source"]["kind"] == "replica"
+
+
+async def text_of(client: Client, uri: str) -> str:
+    (content,) = (await client.read_resource(uri)).contents
+    assert isinstance(content, TextResourceContents)
+    return content.text
+
+
 async def test_the_directory_and_every_resource_leave_harmless(world: World) -> None:
     state = world.sandbox.state()
     async with hostile(world) as client:
         await called(client, "describe_directory")
+        await called(client, "sync_directory")
+        export = (await called(client, "access_review", format="jsonl"))["resource"]
+        lines = (await text_of(client, export)).splitlines()
+        assert lines
+        assert_harmless(*lines, *map(json.loads, lines))
         root = f"pingone://environments/{state.id}"
         listed = (await client.list_resources()).resources
         templates = (await client.list_resource_templates()).resource_templates
@@ -277,6 +318,8 @@ async def test_the_directory_and_every_resource_leave_harmless(world: World) -> 
         uris += [f"{root}/groups/{group}" for group in state.groups]
         uris += ["pingone://api/users", "pingone://api/groups", "pingone://paths", "pingone://paths?path=environments"]
         for template in templates:
+            if "/exports/" in template.uri_template:
+                continue  # it is no JSON: above
             pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template.uri_template.partition("{?")[0]))
             assert any(re.fullmatch(pattern, uri) for uri in uris), f"{template.uri_template} is not walked"
         for uri in uris:
@@ -396,7 +439,7 @@ async def test_what_pingone_refuses_is_told_in_our_words(world: World, codes: bo
             world.sandbox.faults.clear()
         world.sandbox.withdraw()
         for tool, arguments in CALLS.items():
-            if tool != "describe_directory":  # it says so in may_read
+            if tool not in ("describe_directory", "sync_directory"):  # they say so in their answer
                 await refused(client, tool, **{k: v.replace("{root}", root) for k, v in arguments.items()})
 
 
@@ -408,6 +451,12 @@ CALLS: dict[str, dict[str, str]] = {
     "list_members": {"group": "VPN Users"},
     "describe_directory": {},
     "proxy_request": {"path": "{root}/users"},
+    "query_directory": {"sql": f"SELECT '{SENDABLE}'"},
+    "list_changes": {"since": "2026-06-02T00:00:00Z"},
+    "access_review": {"group": f"Nobody{SENDABLE}"},
+    "check_drift": {"roster": f"none{SENDABLE}"},
+    "map_roles": {"group": f"Nobody{SENDABLE}"},
+    "sync_directory": {},
 }
 
 
