@@ -26,13 +26,15 @@ Outcome = Literal["answered", "limited", "failed"]
 
 # Before anything has been learned: requests under way, requests per second (older documentation allows one address
 # 100), and how many of them may start at once.
-FIRST_WINDOW, FIRST_RATE, BURST = 12, 78.0, 12
+FIRST_WINDOW, FIRST_RATE, BURST = 12, 80.0, 12
 # Requests that stand in line at the other end: below the first number the window grows, above the second it shrinks.
 SHORT_QUEUE, LONG_QUEUE = 2.0, 5.0
 # What one round of answers adds to the window.
 STEP = 0.5
-# Seconds for which a walk stays aside after a question's last answer: the question may have more to ask.
-COURTESY = 0.05
+# Seconds for which a walk stays aside after a question's last answer: the question may have more to ask. And for how
+# long it takes but a part of the window after that: where somebody has asked, somebody will ask again, and what is
+# under way then stands before the question at the other end.
+COURTESY, CONVERSATION, PART_OF_WINDOW = 0.05, 10.0, 6
 # The share of a learned rate that is used, and by how much of a rate its use grows in a second, to notice when there is
 # more. The rest is for others who live on the same licence.
 CAUTION, GROWTH = 0.95, 0.03
@@ -105,6 +107,8 @@ class Pace:
                 return None
             if self._walks and courtesy > 0:
                 return courtesy
+            if now - self._last_question < CONVERSATION:
+                room = max(1, room // PART_OF_WINDOW)
             if self._questions + self._walks >= room:
                 return None
         elif self._questions >= room:

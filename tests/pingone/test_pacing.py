@@ -207,7 +207,17 @@ def test_a_walk_stays_aside_for_a_question_and_a_little_longer_but_never_stops()
     assert pace.wait(0.1, background=True) is None
     pace.end(1.0, "answered", started=0.0, background=False)
     assert pace.wait(1.0, background=True) == pytest.approx(COURTESY)
+    pace.end(1.0 + COURTESY, "answered", started=0.0, background=True)
     assert pace.wait(1.0 + COURTESY, background=True) == 0
+
+
+def test_a_walk_makes_itself_small_while_somebody_keeps_asking() -> None:
+    pace = Pace(most=16)
+    pace.start(0.0, background=False)
+    pace.end(0.1, "answered", started=0.0, background=False)
+    assert fill(pace, background=True, now=1.0) == 2
+    assert pace.wait(9.0, background=True) is None
+    assert fill(pace, background=True, now=11.0) == FIRST_WINDOW - 2
 
 
 @given(st.lists(st.floats(0, 0.4), min_size=30, max_size=60))
