@@ -21,7 +21,7 @@ test: $(READY)  ## Run all tests on all cores (one file: .venv/bin/pytest tests/
 	@$(BIN)/python -m pytest -n auto
 
 soak: $(READY)  ## Try faults, kills and combinations of them for much longer than `make test` does
-	@PINGONE_SOAK=10 $(BIN)/python -m pytest tests/faults -n auto -q
+	@PINGONE_SOAK=10 $(BIN)/python -m pytest tests/faults tests/replica -n auto -q
 
 check: $(READY)  ## Look for mistakes: lint, format, types, import floors
 	@$(BIN)/ruff check

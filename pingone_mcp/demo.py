@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,15 @@ _MEMBERS = (
     "groups",
     "workspaces",
     "last_login_at",
+    "state",
+    "counts",
+    "seconds",
+)
+
+
+_NEVER_SIGNED_IN = (
+    "SELECT department, count(*) AS never_signed_in FROM users "
+    "WHERE last_login_at IS NULL AND status = 'active' GROUP BY department ORDER BY 2 DESC"
 )
 
 
@@ -101,6 +111,18 @@ class _Story:
             "`coverage` says for each reason how it was looked for and what may be missing.",
         )
         await self._ask(
+            "Keep a copy of all that on this machine.",
+            "sync_directory",
+            {},
+            "One private file. The next sync reads only what has changed, and says what that was.",
+        )
+        await self._ask(
+            "Who has never signed in, by department?",
+            "query_directory",
+            {"sql": _NEVER_SIGNED_IN},
+            "A question about everybody, answered in a few hundred characters: the directory stays on this machine.",
+        )
+        await self._ask(
             "Show me PingOne's own populations.",
             "proxy_request",
             {"path": f"/environments/{self.sandbox.environment_id}/populations"},
@@ -126,8 +148,8 @@ class _Story:
             f"[bold]A sample company with {self.sandbox.company.size:,} users[/] lives in a fake PingOne on "
             f"{self.sandbox.base_url}.\n"
             "An MCP client, as an assistant has one, starts pingone-mcp over stdio and asks. Nothing leaves this machine.\n"
-            f"It finds {len(tools)} tools, about {_tokens(text):,} tokens of definitions: "
-            f"{', '.join(tool.name for tool in tools)}.\n"
+            f"It finds {len(tools)} tools, about {_tokens(text):,} tokens of definitions:\n"
+            f"{textwrap.fill(', '.join(tool.name for tool in tools), 100)}.\n"
         )
 
     async def _ask(self, question: str, tool: str, arguments: Mapping[str, Any], point: str) -> dict[str, Any]:
@@ -143,6 +165,8 @@ class _Story:
             self._say(f"The answer: {escape(text.removeprefix(f'Error executing tool {tool}: '))}")
         elif "result" in facts:
             self._rows(facts)
+        elif "columns" in facts:
+            self._table(facts["columns"], facts["rows"])
         else:
             self._members(facts)
         self._coverage(facts)
@@ -171,6 +195,16 @@ class _Story:
         rest = ", and next_cursor for the rest" if facts["next_cursor"] else ""
         shown = f"; {_ROWS_SHOWN} are shown here" if len(rows) > _ROWS_SHOWN else ""
         self._say(f"{_count(len(rows), 'row')}{total}{rest}{shown}.")
+
+    def _table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for name in columns:
+            table.add_column(escape(name), no_wrap=True)
+        for row in rows[:_ROWS_SHOWN]:
+            table.add_row(*(escape(_value(value)) for value in row))
+        self._say(table)
+        shown = f"; {_ROWS_SHOWN} are shown here" if len(rows) > _ROWS_SHOWN else ""
+        self._say(f"{_count(len(rows), 'row')}{shown}.")
 
     def _members(self, facts: Mapping[str, Any]) -> None:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)

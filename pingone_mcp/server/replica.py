@@ -51,8 +51,11 @@ async def sync_directory(
         await ctx.report_progress(running.done, running.about, f"{running.stage}: {running.done:,}{about}")
 
     ended = await app.syncing(backend).wait(mode, backend.answer_seconds, report)
-    state = "running" if isinstance(ended, Running) else "done"
-    return answer(fitted({"state": state, **plain(ended)}, backend.answer_characters))
+    if isinstance(ended, Running):
+        return answer({"state": "running", **plain(ended)})
+    return answer(
+        fitted({"state": "done", **plain(ended), "seconds": round(ended.seconds, 2)}, backend.answer_characters)
+    )
 
 
 async def list_changes(

@@ -14,7 +14,7 @@ import pytest
 
 from tests.process.programs import PATIENCE, PROGRAM, Ended, bare, run, started
 
-QUESTIONS = 7
+QUESTIONS = 9
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_it_ends_well_and_leaves_nothing_behind(told: Ended, home: Path) -> None
 
 
 def test_it_tells_what_was_asked_what_came_back_and_what_it_cost(told: Ended) -> None:
-    for tool in ("list_users", "get_user", "find_deactivated", "proxy_request"):
+    for tool in ("list_users", "get_user", "find_deactivated", "sync_directory", "query_directory", "proxy_request"):
         assert f"→ {tool} " in told.out
     assert "A sample company with 200 users" in told.out
     assert "50 rows of 200" in told.out
