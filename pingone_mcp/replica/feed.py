@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pingone_mcp.directory.changes import Change, ChangedUser, ChangeKind
 from pingone_mcp.directory.models import Named, Page
 from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.errors import Refused
+from pingone_mcp.replica.retention import KEPT_CHANGES, change_ids
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,10 +22,11 @@ _PAGE = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeQuestion:
-    """Which changes: those since a time, of some kinds (empty: all)."""
+    """Which changes: those since a time, of some kinds (empty: all), of one user (id, username or email of then)."""
 
     since: datetime | None = None
     kinds: tuple[ChangeKind, ...] = ()
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +42,16 @@ def changes_page(
     """Return the changes behind a position, oldest first, as one transaction that the caller has begun sees them.
 
     Numbers are given inside the transaction of a sync, so that behind a position there is never one that was not seen.
+    Raises Refused for a position behind which some have been forgotten.
     """
-    behind, size = int(at or 0), min(page_size or _PAGE, _PAGE)
-    (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM changes_").fetchone()
+    oldest, newest = change_ids(connection)
+    behind, size = int(at) if at is not None else oldest - 1, min(page_size or _PAGE, _PAGE)
+    if behind < oldest - 1:
+        raise Refused(
+            f"Changes behind this cursor have been forgotten: the local copy keeps them for {KEPT_CHANGES.days} days.",
+            "Start again without `cursor` for those that are kept; list_users tells who is there now.",
+            code="CHANGES_FORGOTTEN",
+        )
     where, values = _where(question)
     (total,) = connection.execute(f"SELECT count(*) FROM changes_ WHERE {where}", values).fetchone()  # noqa: S608 - our own text
     rows = connection.execute(
@@ -81,6 +91,9 @@ def _where(question: ChangeQuestion) -> tuple[str, Sequence[Any]]:
     if question.kinds:
         terms.append(f"kind IN ({', '.join('?' * len(question.kinds))})")
         values += question.kinds
+    if question.user is not None:
+        terms.append("(user_id = ? OR username = ? COLLATE NOCASE OR email = ? COLLATE NOCASE)")
+        values += [question.user.strip()] * 3
     return " AND ".join(terms), values
 
 

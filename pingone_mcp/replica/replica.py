@@ -50,9 +50,12 @@ class Replica:
         )
         return await run.run(mode)
 
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.served.clock.wall(), UTC)
+
     async def state(self) -> State | None:
         """Return how the copy stands; None when there is none yet."""
-        now = datetime.fromtimestamp(self.served.clock.wall(), UTC)
+        now = self.now()
         try:
             return await self.store.read(lambda connection: state_of(connection, now))
         except NoReplica:
@@ -64,7 +67,7 @@ class Replica:
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> tuple[T, State]:
         """Return what `work` makes of the copy, and how the copy stood."""
-        now = datetime.fromtimestamp(self.served.clock.wall(), UTC)
+        now = self.now()
 
         def both(connection: sqlite3.Connection) -> tuple[T, State]:
             connection.execute("BEGIN")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ToolAnnotations
@@ -28,6 +28,9 @@ from pingone_mcp.server.edge import (
 )
 from pingone_mcp.server.reads import Cursor, Limit
 from pingone_mcp.server.syncing import Running
+
+if TYPE_CHECKING:
+    from pingone_mcp.replica.standing import Standing
 
 _OUR_OWN = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
@@ -63,6 +66,7 @@ async def list_changes(
     *,
     since: Annotated[AwareDatetime | None, Field(description="Only changes from this time on (RFC 3339).")] = None,
     kinds: Annotated[list[ChangeKind] | None, Field(description="Only these kinds. Default: all.")] = None,
+    user: Annotated[str | None, Field(max_length=256, description="Only of this user (id, username or email).")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> CallToolResult:
@@ -73,7 +77,7 @@ async def list_changes(
     time before the first sync.
     """
     backend = await backend_of(ctx)
-    selected = {"since": since.isoformat() if since is not None else None, "kinds": kinds}
+    selected = {"since": since.isoformat() if since is not None else None, "kinds": kinds, "user": user}
     wanted = asked(backend, "list_changes", selected, cursor)
     question = _CHANGE_QUESTION.validate_python(wanted.question)
     newest: list[str] = []
@@ -83,7 +87,7 @@ async def list_changes(
         newest[:] = [page.newest]
         return page
 
-    listing = Listing(read=read, row=plain, identify=lambda change, _: str(change.id))
+    listing = Listing(read=read, row=change_row, identify=lambda change, _: str(change.id))
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="changes")
     told = envelope(backend, wanted, gathered, partial=False) | await freshness(backend)
     if gathered.next is None:
@@ -109,7 +113,41 @@ async def query_directory(
     found, state = await backend.replica.query(
         sql, limit=limit, characters=backend.answer_characters, seconds=min(2.0, backend.answer_seconds)
     )
-    return answer(plain(found) | {"replica_age_s": state.age_seconds})
+    return answer(plain(found) | {"replica_age_s": state.age_seconds} | await _gaps(backend, sql))
+
+
+# What a person asks of a new or a removed user; get_user and removed_users tell the rest.
+_OF_A_USER = ("name", "title", "department", "type", "status", "status_reasons", "manager", "workspaces")
+_BESIDE_THE_POINT = ("status_source", "updated_at")
+
+
+def change_row(change: Change) -> JsonObject:
+    """Return one change as an assistant reads it: of a whole user the main fields, of others what changed."""
+    row: JsonObject = plain(change)
+    if row["user"].get("email") == row["user"].get("username"):
+        row["user"].pop("email", None)
+    whole = change.kind in ("user.created", "user.removed")
+    for side in ("before", "after"):
+        told = row.pop(side, None) or {}
+        names = [name for name in (_OF_A_USER if whole else told) if name in told and name not in _BESIDE_THE_POINT]
+        if names:
+            row[side] = {name: told[name] for name in names}
+    return row
+
+
+async def _gaps(backend: Backend, sql: str) -> JsonObject:
+    """Return what the copy does not hold of what a query is about."""
+
+    def look(copy: Standing) -> list[str]:
+        gaps = list(copy.gaps(None))
+        if not copy.has_memberships:
+            gaps.append("groups and memberships are not, or not all, in the copy")
+        if "role_assignments" in sql.lower() and not copy.has_roles:
+            gaps.append("role_assignments holds users named by audit events only; PINGONE_REPLICA_ROLES=1 reads all")
+        return gaps
+
+    gaps, _ = await backend.replica.reading(look)
+    return {"gaps": gaps} if gaps else {}
 
 
 async def freshness(backend: Backend) -> JsonObject:

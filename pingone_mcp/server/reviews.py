@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mcp.server.mcpserver.tools import Tool
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from pingone_mcp.replica.standing import Standing
 
 _SHOWN = 20
+# Of whom a list of some accounts does not name, and of who deserves a look in a review; the counts say the rest.
+_SHOWN_BESIDE, _SHOWN_PEOPLE = 3, 10
 
 
 async def check_drift(
@@ -61,7 +63,7 @@ async def check_drift(
     """
     backend = await backend_of(ctx)
     accounts = _roster(backend, roster, entries)
-    now = datetime.now(UTC)
+    now = backend.replica.now()
     drift, _ = await backend.replica.reading(
         lambda copy: check(
             accounts,
@@ -71,7 +73,10 @@ async def check_drift(
             gaps=copy.gaps(None),
         )
     )
-    told = drift.to_json(_SHOWN) | await freshness(backend)
+    told = {name: value for name, value in drift.to_json(_SHOWN).items() if value not in (None, [], False)}
+    if roster is None and "unexpected" in told:
+        told["unexpected"] = told["unexpected"][:_SHOWN_BESIDE]
+    told |= await freshness(backend)
     if roster is not None:
         changes = backend.rosters.compared(roster, drift)
         told["since_last"] = changes.to_json(_SHOWN // 2) if changes is not None else None
@@ -112,12 +117,14 @@ async def access_review(
     from pingone_mcp.replica.accesses import Accesses, AccessQuestion  # noqa: PLC0415 - start-up, as above
 
     question = AccessQuestion(group=group, role=role, population=population)
-    now = datetime.now(UTC)
+    now = backend.replica.now()
 
     def review(copy: Standing) -> JsonObject:
         accesses, reviewing = Accesses(copy, question), Reviewing(now)
         if format == "summary":
-            worst = heapq.nsmallest(_SHOWN, (reviewing.row(access) for access in accesses.people()), key=_least_wanted)
+            worst = heapq.nsmallest(
+                _SHOWN_PEOPLE, (reviewing.row(access) for access in accesses.people()), key=_least_wanted
+            )
             return {
                 "counts": reviewing.counts(),
                 "gaps": list(accesses.gaps()),
@@ -166,7 +173,7 @@ async def map_roles(
     For neither: a review of the rules: groups that no rule maps, rules without a group, rules that give nobody a role.
     """
     backend = await backend_of(ctx)
-    rules, now = backend.rules(), datetime.now(UTC)
+    rules, now = backend.rules(), backend.replica.now()
     if user is not None:
         found = await backend.copy.user(user)
         mapped = mapped_roles(rules, found, found.groups or (), now)

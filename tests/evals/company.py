@@ -1,20 +1,25 @@
-"""The sample company of 20,000 people, and a week in it: what happens between two syncs, by way of the sandbox's API."""
+"""The sample company of 20,000 people, and a week in it: what happens there between two syncs, through the API."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.roles import BY_NAME
 from tests.replica.happenings import LOCK, UNLOCK, Doors
+from tests.world import NOW, World, facts
 
+ROLES_FILE = Path(__file__).with_name("roles.toml")
 SIZE = 20_000
 DAYS, DAY = 7, 86_400
 HR, DESK, SECURITY = "HR feed", "Help desk", "Security desk"
 
-Deed = Literal["hire", "delete", "disable", "enable", "lock", "unlock", "edit", "move", "form", "join", "leave", "grant"]
+Deed = Literal[
+    "hire", "delete", "disable", "enable", "lock", "unlock", "edit", "move", "form", "join", "leave", "grant"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,22 @@ WEEK: tuple[Done, ...] = (
     *_each(6, DESK, "enable", "milan.hansen ivan.walsh"),
     *_each(6, HR, "delete", "femi.vogel4"),
 )
+
+
+def company(cache: Path) -> World:
+    return World(sandbox=Sandbox(size=SIZE, now=NOW), cache=cache, roles_file=ROLES_FILE)
+
+
+async def synced(world: World, mode: Literal["full", "incremental"]) -> None:
+    """Bring the local copy up to date through the tool that does it."""
+    async with world.client() as client:
+        told = facts(await client.call_tool("sync_directory", {"mode": mode}))
+    assert (told["state"], told.get("complete")) == ("done", True), told
+
+
+async def a_week_passes(world: World) -> None:
+    await live_through(world.sandbox)
+    world.time.passed += DAYS * DAY
 
 
 async def live_through(sandbox: Sandbox) -> None:

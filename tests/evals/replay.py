@@ -1,7 +1,9 @@
-"""The questions of questions.toml, asked through an MCP client.
+"""The questions of questions.toml and whole_directory.toml, asked through an MCP client.
 
-`python -m tests.evals.replay --env-file my.env` asks them of your own directory and prints question, calls and answers;
-nothing is compared then. People and groups of the sample company do not exist there: change the file to your own.
+`python -m tests.evals.replay --env-file my.env` asks the first of your own directory and prints question, calls and
+answers; nothing is compared then. People and groups of the sample company do not exist there: change the file to your
+own. `--whole-directory` asks the second of its local copy, which is brought up to date first; `--sample` asks them of
+the sample company with 20,000 people, which needs no settings.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ import json
 import os
 import re
 import sys
+import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from pingone_mcp.server.build import build_server
 from pingone_mcp.settings import Settings
 
 QUESTIONS = Path(__file__).with_name("questions.toml")
+WHOLE = Path(__file__).with_name("whole_directory.toml")
 TO_THE_END = "to the end"
 _SHOWN = 1_500  # characters of one answer that are printed
 
@@ -63,11 +67,12 @@ async def asked(client: Client, question: Question) -> list[Any]:
     """Return what each call answers, the text of its error where it is refused."""
     answers: list[Any] = []
     for tool, arguments, *rest in question.calls:
-        answers.append(await _called(client, tool, filled(arguments, answers), whole=TO_THE_END in rest))
+        answers.append(await called(client, tool, filled(arguments, answers), whole=TO_THE_END in rest))
     return answers
 
 
-async def _called(client: Client, tool: str, arguments: dict[str, Any], *, whole: bool) -> Any:
+async def called(client: Client, tool: str, arguments: dict[str, Any], *, whole: bool = False) -> Any:
+    """Return what a tool answers (with `whole`: all its pages as one), the text of its error where it is refused."""
     rows: list[Any] = []
     while True:
         result = await client.call_tool(tool, arguments)
@@ -83,6 +88,7 @@ async def _called(client: Client, tool: str, arguments: dict[str, Any], *, whole
 # Paths: $1.result[0].id is a value of the first answer, $1.result.id that of every row, [name] keeps the rows that
 # have it, [!name] those without, [name=text] those where it is (or holds) the text.
 _STEP = re.compile(r"\.(?P<name>\w+)|\[(?P<index>\d+)\]|\[(?P<absent>!)?(?P<has>\w+)(?:=(?P<text>[^\]]*))?\]")
+_WORDS: dict[str, Callable[[Any], Any]] = {"count": len, "sorted": sorted}
 _REFERENCE = re.compile(r"\$(\d+)((?:\.\w+|\[[^\]]*\])*)")
 
 
@@ -102,9 +108,10 @@ def filled(value: Any, answers: Sequence[Any]) -> Any:
 
 
 def at(path: str, answers: Sequence[Any]) -> Any:
-    """Return what a path leads to; `count $1.result` counts it. Raises NothingThere."""
-    counted = path.startswith("count ")
-    reference = _REFERENCE.fullmatch(path.removeprefix("count "))
+    """Return what a path leads to; `count $1.result` counts it, `sorted` orders it. Raises NothingThere."""
+    first, _, rest = path.partition(" ")
+    word = first if first in _WORDS else None
+    reference = _REFERENCE.fullmatch(rest if word else path)
     if reference is None:
         raise ValueError(f"{path} is no path")
     try:
@@ -113,7 +120,7 @@ def at(path: str, answers: Sequence[Any]) -> Any:
             value = _further(value, step)
     except (KeyError, IndexError, TypeError):
         raise NothingThere(path) from None
-    return len(value) if counted else value
+    return _WORDS[word](value) if word else value
 
 
 def _further(value: Any, step: re.Match[str]) -> Any:
@@ -134,20 +141,43 @@ def _keeps(row: dict[str, Any], step: re.Match[str]) -> bool:
 # For people
 
 
-async def replay(env_file: Path | None) -> None:
-    """Ask everything of the configured directory. The server is built without writes, whatever the settings allow."""
+async def replay(client: Client, asking: Sequence[Question]) -> None:
+    """Ask, and print what is asked and answered."""
+    for number, question in enumerate(asking, 1):
+        _say(f"\n{number}. {question.ask} ({question.asked_by})")
+        answers: list[Any] = []
+        try:
+            for tool, arguments, *rest in question.calls:
+                given = filled(arguments, answers)
+                _say(f"   {tool} {json.dumps(given, ensure_ascii=False)} {' '.join(rest)}".rstrip())
+                answers.append(await called(client, tool, given, whole=TO_THE_END in rest))
+                _say(f"   = {_shortened(answers[-1])}")
+        except NothingThere as nothing:
+            _say(f"   not asked: there is nothing at {nothing}")
+
+
+async def ask_your_own(env_file: Path | None, path: Path) -> None:
+    """Ask the configured directory. The server is built without writes, whatever the settings allow."""
     async with Client(build_server(functools.partial(open_backend, env_file))) as client:
-        for number, question in enumerate(questions(), 1):
-            _say(f"\n{number}. {question.ask} ({question.asked_by})")
-            answers: list[Any] = []
-            try:
-                for tool, arguments, *rest in question.calls:
-                    given = filled(arguments, answers)
-                    _say(f"   {tool} {json.dumps(given, ensure_ascii=False)} {' '.join(rest)}".rstrip())
-                    answers.append(await _called(client, tool, given, whole=TO_THE_END in rest))
-                    _say(f"   = {_shortened(answers[-1])}")
-            except NothingThere as nothing:
-                _say(f"   not asked: there is nothing at {nothing}")
+        while path == WHOLE:
+            told = await called(client, "sync_directory", {})
+            _say(f"sync_directory = {_shortened(told)}")
+            if isinstance(told, str) or told["state"] == "done":
+                break
+        await replay(client, questions(path))
+
+
+async def ask_the_sample() -> None:
+    """Ask the sample company, after two syncs with a week between them."""
+    from tests.evals.company import a_week_passes, company, synced
+
+    with tempfile.TemporaryDirectory() as cache:
+        world = company(Path(cache))
+        await synced(world, "full")
+        await a_week_passes(world)
+        await synced(world, "incremental")
+        async with world.client() as client:
+            await replay(client, questions(WHOLE))
 
 
 def _say(line: str) -> None:
@@ -162,16 +192,20 @@ def _shortened(answer: Any) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.evals.replay", description=__doc__)
     parser.add_argument("--env-file", type=Path, metavar="FILE", help="read PINGONE_* variables from this file")
-    env_file = parser.parse_args().env_file
+    parser.add_argument("--whole-directory", action="store_true", help="ask the local copy, after a sync")
+    parser.add_argument("--sample", action="store_true", help="ask the local copy of the sample company")
+    given = parser.parse_args()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names are in all the world's letters
+    asking = functools.partial(ask_your_own, given.env_file, WHOLE if given.whole_directory else QUESTIONS)
+    if not given.sample:
+        try:
+            Settings.load(given.env_file)
+        except Unconfigured as problem:
+            sys.stderr.write(f"{problem}\n")
+            return 2
     try:
-        Settings.load(env_file)
-    except Unconfigured as problem:
-        sys.stderr.write(f"{problem}\n")
-        return 2
-    try:
-        anyio.run(replay, env_file)
+        anyio.run(ask_the_sample if given.sample else asking)
     except* BrokenPipeError:  # whoever read the output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

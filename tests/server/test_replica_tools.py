@@ -169,6 +169,28 @@ async def test_changes_can_be_asked_for_by_time_and_kind(living: World) -> None:
     assert [row["kind"] for row in off["result"]] == ["user.deactivated"]
 
 
+async def test_changes_of_one_user_can_be_asked_for(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        pass_time(living, 5)
+        changed = change(living, 42, title="Diver")
+        change(living, 43, title="Baker")
+        await synced(client)
+        username = living.sandbox.state().user(42)["username"]
+        for reference in (changed, username.upper()):
+            told = facts(await client.call_tool("list_changes", {"user": reference}))
+            assert [row["user"]["id"] for row in told["result"]] == [changed]
+
+
+async def test_a_query_says_what_the_copy_does_not_hold(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        roles = facts(await client.call_tool("query_directory", {"sql": "SELECT count(*) FROM role_assignments"}))
+        users = facts(await client.call_tool("query_directory", {"sql": "SELECT count(*) FROM users"}))
+    assert "PINGONE_REPLICA_ROLES" in roles["gaps"][0]
+    assert "gaps" not in users
+
+
 async def test_the_newest_changes_are_a_resource(living: World) -> None:
     async with living.client() as client:
         await synced(client)
