@@ -16,11 +16,12 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pingone_mcp import __version__
+from pingone_mcp.commands.ending import FAILED, INTERRUPTED, MISCONFIGURED, OK, UNCHECKED, WrongUse
 from pingone_mcp.errors import Problem, Unconfigured
 from pingone_mcp.handshake import Handover, frozen, greet, may_offer_writes
 
@@ -33,15 +34,12 @@ if TYPE_CHECKING:
     from pingone_mcp.server.writes import WriteRules
     from pingone_mcp.settings import Connection, Settings
 
-OK, FAILED, MISCONFIGURED, INTERRUPTED = 0, 1, 2, 130
-
-
-class WrongUse(Problem):
-    """The command line asks for something that does not exist, or does not say it as it should."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0 done, 1 failed, 2 wrong use or configuration."""
+    """Run the command line and return its exit status: 0 done, 1 failed, 2 wrong use or configuration.
+
+    Where 1 says that a comparison has found something, 3 says that it could not be made.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter is no reason to fail
@@ -57,13 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return MISCONFIGURED
     except Problem as problem:
         print(problem, file=sys.stderr)
-        return FAILED
+        failed: int = arguments.failed
+        return failed
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone; keep the interpreter from complaining about it on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        return UNCHECKED if arguments.failed == UNCHECKED else OK  # that nothing was found has not been told
     return status
 
 
@@ -90,7 +89,7 @@ def _parser(anywhere: argparse.ArgumentParser) -> argparse.ArgumentParser:
         parents=[anywhere],
     )
     parser.add_argument("--version", action="version", version=f"pingone-mcp {__version__}")
-    parser.set_defaults(run=_serve)
+    parser.set_defaults(run=_serve, failed=FAILED)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     def command(name: str, run: Callable[[argparse.Namespace], int], help: str, text: str) -> argparse.ArgumentParser:  # noqa: A002 - argparse's word
@@ -116,12 +115,65 @@ def _parser(anywhere: argparse.ArgumentParser) -> argparse.ArgumentParser:
     call.add_argument("tool", metavar="TOOL", help="name of the tool, e.g. list_users")
     call.add_argument("arguments", nargs="*", metavar="key=value", help="arguments; lists as a,b or JSON")
 
+    _copy_commands(command)
+
     sandbox = command("sandbox", _sandbox, "serve a small fake PingOne with a sample company over HTTP", _SANDBOX)
     sandbox.add_argument(
         "--port", type=_whole(0, 65_535), default=8010, metavar="N", help="port on 127.0.0.1 (default 8010, 0: any)"
     )
     _size(sandbox, least=1)
     return parser
+
+
+def _copy_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands that work with the local copy."""
+    as_json = ("--json", "store_true", "print JSON instead of lines")
+
+    def option(parser: argparse.ArgumentParser, name: str, action: str, text: str, **more: Any) -> None:
+        parser.add_argument(name, action=action, help=text, **more)
+
+    sync = command("sync", _sync, "bring the local copy of the directory up to date", _SYNC)
+    option(sync, "--full", "store_true", "read the whole directory, not only what has changed")
+    option(sync, "--every", "store", "sync again so long after each end: 30s, 15m, 2h", metavar="SPAN")
+    option(sync, *as_json)
+
+    changes = command("changes", _changes, "print what changed in the directory, oldest first", _CHANGES)
+    option(changes, "--since", "store", "only from then on: 2026-11-01, 2026-11-01T08:00:00Z, 12h, 7d", metavar="WHEN")
+    option(changes, "--kinds", "store", "only these kinds: user.created,membership.removed,…", metavar="A,B")
+    option(changes, *as_json)
+
+    drift = command("drift", _drift, "compare an application's user list with the directory", _DRIFT)
+    drift.add_argument("roster", metavar="ROSTER", help="a .csv or .json file, or the name of one in PINGONE_ROSTERS")
+    option(drift, "--match-on", "store", "who is who, by: email,username,external_id (default: all)", metavar="A,B")
+    option(drift, "--kinds", "store", "what counts as drift: missing,status_mismatches,… (default: all)", metavar="A,B")
+    option(drift, *as_json)
+    drift.set_defaults(failed=UNCHECKED)
+
+    review = command("review", _review, "write who has access into a file, or verify such a file", _REVIEW)
+    option(review, "--group", "store", "who is in this group (id or name)", metavar="G")
+    option(review, "--role", "store", "who has this administrator role (id or name)", metavar="R")
+    option(review, "--population", "store", "who is in this population (id or name)", metavar="P")
+    option(
+        review, "--format", "store", "what to write, where the ending of FILE does not tell", choices=("csv", "jsonl")
+    )
+    option(review, "--force", "store_true", "replace FILE and its manifest")
+    option(review, *as_json)
+    either = review.add_mutually_exclusive_group(required=True)
+    either.add_argument("--out", type=Path, metavar="FILE", help="the file to write")
+    either.add_argument("--verify", type=Path, metavar="FILE", help="compare a file with the manifest beside it")
+
+    roles = command("roles", _roles, "say which roles follow from groups by your rules", _ROLES)
+    roles.add_argument("user", nargs="?", metavar="USER", help="id, username, email or external id")
+    option(
+        roles,
+        "--diff",
+        "store",
+        "compare with the roles in this roster (a file, or a name as in drift)",
+        metavar="ROSTER",
+    )
+    option(roles, "--kinds", "store", "what counts as found (default: all; the names are in the output)", metavar="A,B")
+    option(roles, *as_json)
+    roles.set_defaults(failed=UNCHECKED)
 
 
 # Description and examples of each command, as `COMMAND --help` shows them.
@@ -146,6 +198,59 @@ examples:
   pingone-mcp call list_users fields=id,username,status 'filter=enabled eq false'
   pingone-mcp call get_user user=ann.li@example.com
   PINGONE_SANDBOX=1 pingone-mcp call find_deactivated 'reasons=["locked"]'"""
+_SYNC = """\
+Bring the local copy of the directory up to date; PingOne itself is only read. Assistants ask the
+copy about changes, drift, access and everything in SQL. What changed is written down from the first
+sync on. The exit status is 0 when it is up to date, 1 when it could not be read whole (nothing is
+taken over then) or at all, 2 when it is not configured. With --every it goes on until Ctrl-C, also
+after a sync that failed; with --json each sync is one line.
+
+examples:
+  pingone-mcp sync
+  pingone-mcp sync --full --json
+  pingone-mcp sync --every 15m --env-file my.env"""
+_CHANGES = """\
+Print what changed, oldest first, as the syncs found it; with --json one object in a line. Nothing
+is known of the time before the first sync: without one the exit status is 1, for wrong use 2.
+
+examples:
+  pingone-mcp changes --since 7d
+  pingone-mcp changes --since 2026-11-01 --kinds user.created,user.removed
+  pingone-mcp changes --json | jq .user.username"""
+_DRIFT = """\
+Compare the user list of an application with the local copy of the directory, which is brought up to
+date first when it is missing or older than PINGONE_REPLICA_MINUTES; and say what is new since the
+last check of this list. The exit status is 0 when there is no drift, 1 when there is, 2 for wrong
+use or configuration, 3 when it could not be checked. --kinds says what counts: missing,
+status_mismatches, ambiguous, attribute_mismatches, unexpected (active in the directory, without
+account) and unidentified. docs/rosters.md tells more.
+
+examples:
+  pingone-mcp drift ledger-users.csv
+  pingone-mcp drift ledger --match-on email --kinds missing,status_mismatches
+  pingone-mcp drift ledger --json | jq .counts"""
+_REVIEW = """\
+Write who has access, and by which way, into FILE, and what that file is into FILE.manifest.json; or
+compare such a file with its manifest. Without --group, --role and --population it holds everybody
+who has any access. Both are readable by you only. A file is written whole or not at all, and none
+is replaced without --force. The exit status is 0 when it is done (--verify: the file is as it was
+written), 1 when not, 2 for wrong use or configuration.
+
+examples:
+  pingone-mcp review --out review.csv
+  pingone-mcp review --group Finance --out finance.jsonl
+  pingone-mcp review --verify review.csv"""
+_ROLES = """\
+Say which roles of an application follow from groups and attributes, by the rules in
+PINGONE_ROLES_FILE (docs/roles.md tells how to write them). With USER: its roles, and the rule that
+gave each. With --diff: who has other roles in the application. With neither: what is odd about the
+rules in the light of the directory. The exit status is 0 when there is nothing to look at, 1 when
+there is, 2 for wrong use or configuration, 3 when the directory could not be read.
+
+examples:
+  pingone-mcp roles
+  pingone-mcp roles ann.li@example.com
+  pingone-mcp roles --diff ledger --kinds mismatches,unmatched"""
 _SANDBOX = """\
 Serve a small fake PingOne with a sample company on 127.0.0.1, and print the variables that connect to it.
 It is for tests and for trying things out: whoever can reach the port can read and change the sample company.
@@ -198,7 +303,10 @@ async def open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
             replica=replica,
             copy=replica.directory(directory),
             exports=Exports(folder=connection.cache_dir / "exports"),
-            rosters=Rosters(folder=settings.rosters_folder(), memory=connection.cache_dir / "drift"),
+            # What was found belongs to the directory that was compared, as its copy does.
+            rosters=Rosters(
+                folder=settings.rosters_folder(), memory=connection.cache_dir / "drift" / replica.store.path.stem
+            ),
             roles_file=settings.roles_path(),
             sync_seconds=settings.sync_minutes * 60 if settings.sync_minutes is not None else None,
             cursors=CursorSeal(_cursor_key(connection)),
@@ -432,6 +540,55 @@ def _demo(arguments: argparse.Namespace) -> int:
     from pingone_mcp.demo import tell
 
     return _run(functools.partial(tell, arguments.size))
+
+
+def _opening(arguments: argparse.Namespace) -> Callable[[], AbstractAsyncContextManager[Backend]]:
+    from pingone_mcp.settings import Settings
+
+    Settings.load(arguments.env_file)
+    return functools.partial(open_backend, arguments.env_file)
+
+
+def _sync(arguments: argparse.Namespace) -> int:
+    from pingone_mcp.commands.sync import sync
+    from pingone_mcp.commands.words import span
+
+    every = span(arguments.every) if arguments.every is not None else None
+    return _run(functools.partial(sync, _opening(arguments), full=arguments.full, every=every, as_json=arguments.json))
+
+
+def _changes(arguments: argparse.Namespace) -> int:
+    from pingone_mcp.commands.changes import changes
+
+    options = {"since": arguments.since, "kinds": arguments.kinds, "as_json": arguments.json}
+    return _run(functools.partial(changes, _opening(arguments), **options))
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    from pingone_mcp.commands.drift import drift
+
+    options = {"match_on": arguments.match_on, "kinds": arguments.kinds, "as_json": arguments.json}
+    return _run(functools.partial(drift, _opening(arguments), roster=arguments.roster, **options))
+
+
+def _review(arguments: argparse.Namespace) -> int:
+    from pingone_mcp.commands.review import review, verified
+    from pingone_mcp.replica.accesses import AccessQuestion
+
+    question = AccessQuestion(group=arguments.group, role=arguments.role, population=arguments.population)
+    if arguments.verify is not None:
+        if question != AccessQuestion() or arguments.format or arguments.force:
+            raise WrongUse("--verify stands alone.", "Example: pingone-mcp review --verify review.csv")
+        return verified(arguments.verify, as_json=arguments.json)
+    options = {"format_": arguments.format, "force": arguments.force, "as_json": arguments.json}
+    return _run(functools.partial(review, _opening(arguments), question=question, path=arguments.out, **options))
+
+
+def _roles(arguments: argparse.Namespace) -> int:
+    from pingone_mcp.commands.roles import roles
+
+    options = {"diff": arguments.diff, "kinds": arguments.kinds, "as_json": arguments.json}
+    return _run(functools.partial(roles, _opening(arguments), user=arguments.user, **options))
 
 
 def _sandbox(arguments: argparse.Namespace) -> int:

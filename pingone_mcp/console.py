@@ -4,16 +4,121 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
+from rich import progress as bars
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pingone_mcp.directory.text import harmless
 
 
-def console() -> Console:
-    """Return a console for stdout; off a terminal it neither colours nor folds lines."""
-    piped = not sys.stdout.isatty()
-    return Console(highlight=False, soft_wrap=piped, width=160 if piped else None)
+def console(*, stderr: bool = False) -> Console:
+    """Return a console for stdout or stderr; off a terminal it neither colours nor folds lines."""
+    piped = not (sys.stderr if stderr else sys.stdout).isatty()
+    # :bomb: in somebody's name stays what it is.
+    return _Console(highlight=False, emoji=False, soft_wrap=piped, width=160 if piped else None, stderr=stderr)
+
+
+class _Console(Console):
+    """A console that leaves it to the command line what to do when its reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def shown(text: str) -> str:
+    """Return a text that somebody else has written as it may be shown in a terminal."""
+    return harmless(text)
+
+
+def print_rows(out: Console, rows: Sequence[Sequence[str]], *, style: str = "") -> None:
+    """Print rows in columns, folded into the width of a terminal; where it is none, every row is one line."""
+    if not rows:
+        return
+    if out.is_terminal:
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        for _ in max(rows, key=len):
+            grid.add_column(style=style, overflow="fold")
+        for row in rows:
+            grid.add_row(*map(Text, row))
+        out.print(Padding(grid, (0, 0, 0, 2)))
+        return
+    widths = [max(cell_len(row[column]) for row in rows if column < len(row)) for column in range(max(map(len, rows)))]
+    for row in rows:
+        cells = (cell + " " * (widths[column] - cell_len(cell)) for column, cell in enumerate(row))
+        out.print(Text(f"  {'  '.join(cells)}".rstrip()))
+
+
+def print_warnings(out: Console, warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        out.print(Text(f"Note: {shown(warning)}", style="yellow"))
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document as one line; between programs it is UTF-8 (RFC 8259), elsewhere it is escaped."""
+    escaped = sys.stdout.encoding.lower() != "utf-8"
+    sys.stdout.write(json.dumps(document, ensure_ascii=escaped) + "\n")
+    sys.stdout.flush()
+
+
+class Progress:
+    """How far a job is, told on stderr: in a terminal a bar for each stage, `kept` at the end or removed.
+
+    Where it is none, a line for each stage with `lines`, else nothing.
+    """
+
+    def __init__(self, *, kept: bool = False, lines: bool = False) -> None:
+        out = console(stderr=True)
+        self._out = out
+        self._lines = lines and not out.is_terminal
+        self._bars = bars.Progress(
+            bars.TextColumn("{task.description:<12}"),
+            bars.BarColumn(),
+            bars.TextColumn("{task.fields[told]}"),
+            console=out,
+            transient=not kept,
+            disable=not out.is_terminal,
+        )
+        self._stage: str | None = None
+        self._told = ""
+        self._task: bars.TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._end(done=kind is None)
+        self._bars.stop()
+
+    def report(self, stage: str, done: int, about: int | None) -> None:
+        """Take note of the stage, how much of it is done, and how much it is about in all."""
+        if stage != self._stage:
+            self._end(done=True)
+            self._stage, self._told = stage, ""
+            self._task = self._bars.add_task(stage, total=None, told="")
+        self._told = f"{done:,}" if done else self._told
+        if about and done < about:
+            self._told = f"{done:,} of about {about:,}"
+        assert self._task is not None
+        self._bars.update(self._task, completed=min(done, about) if about else done, total=about, told=self._told)
+
+    def _end(self, *, done: bool) -> None:
+        """Close a stage; one that was broken off stays as it is."""
+        if self._stage is None or self._task is None:
+            return
+        if done:
+            self._bars.update(self._task, completed=1, total=1, told=self._told)
+        if self._lines and done:
+            self._out.print(Text(f"{self._stage}: {self._told or 'done'}"))
+        self._stage = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""What `pingone-mcp` does for people and schedulers, beside serving MCP: one module for each command."""

@@ -1,0 +1,81 @@
+"""`pingone-mcp changes`: what the syncs of the local copy found to have changed, oldest first."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+from rich.text import Text
+
+from pingone_mcp.commands.current import standing
+from pingone_mcp.commands.ending import OK
+from pingone_mcp.commands.words import chosen, counted, moment
+from pingone_mcp.console import console, print_json, shown
+from pingone_mcp.directory.changes import Change, ChangeKind
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.rows import plain
+from pingone_mcp.replica.feed import ChangeQuestion
+from pingone_mcp.replica.store import no_replica
+from pingone_mcp.server.edge import OpenBackend
+
+_KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
+_STYLES = {"created": "green", "added": "green", "removed": "red", "deactivated": "red", "locked": "yellow"}
+_LONGEST = 60
+# Told in plain words by another field, or by nobody's wish.
+_UNTOLD = frozenset({"status_source", "updated_at"})
+
+
+async def changes(open_backend: OpenBackend, *, since: str | None, kinds: str | None, as_json: bool) -> int:
+    """Print changes, one in a line. Raises NoReplica, and WrongUse for what cannot be read as a time or a kind."""
+    wanted = chosen(kinds, _KINDS, "The kinds") if kinds is not None else ()
+    out = console()
+    async with open_backend() as backend:
+        now = datetime.fromtimestamp(backend.replica.served.clock.wall(), UTC)
+        question = ChangeQuestion(since=moment(since, now) if since is not None else None, kinds=wanted)
+        state = await backend.replica.state()
+        if state is None:
+            raise no_replica()
+        at: str | None = None
+        while True:
+            page = await backend.replica.changes(question, at)
+            for change in page.items:
+                if as_json:
+                    print_json(plain(change))
+                else:
+                    out.print(_line(change))
+            at = page.next
+            if at is None:
+                break
+    if not as_json:
+        console(stderr=True).print(Text(f"{counted(page.total or 0, 'change')}, in {standing(state)}.", style="bold"))
+    return OK
+
+
+def _line(change: Change) -> Text:
+    user = change.user.username or change.user.email or change.user.id
+    line = Text(f"{change.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z  ", style="dim")
+    line.append(f"{change.kind:<18}  ", style=_STYLES.get(change.kind.rpartition(".")[2], "not dim"))
+    line.append(shown(user), style="not dim bold")
+    if change.group is not None:
+        line.append(f"  {shown(change.group.name or change.group.id)}", style="not dim")
+    elif change.kind.startswith("user.") and change.before is not None and change.after is not None:
+        line.append(f"  {_differences(change.before, change.after)}", style="not dim")
+    if change.actor is not None:
+        line.append(f"  by {shown(change.actor)}")
+    return line
+
+
+def _differences(before: JsonObject, after: JsonObject) -> str:
+    return "; ".join(
+        f"{shown(name)}: {_value(before.get(name))} → {_value(after.get(name))}"
+        for name in after
+        if name not in _UNTOLD
+    )
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    text = shown(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

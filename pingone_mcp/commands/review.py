@@ -1,0 +1,166 @@
+"""`pingone-mcp review`: who has access, as a file with a manifest, and whether such a file is still the same."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from pingone_mcp import __version__
+from pingone_mcp.commands.current import bring_up_to_date
+from pingone_mcp.commands.ending import FAILED, OK, WrongUse, asking
+from pingone_mcp.commands.words import at_minute, counted
+from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
+from pingone_mcp.directory.export import Export, Format, Manifest, verify
+from pingone_mcp.directory.review import COLUMNS, Reviewing
+from pingone_mcp.replica.accesses import Accesses, AccessQuestion
+from pingone_mcp.replica.standing import Standing
+from pingone_mcp.server.edge import OpenBackend
+from pingone_mcp.server.exports import NotWritten, write_private
+
+_FORMATS: Mapping[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}
+
+
+async def review(
+    open_backend: OpenBackend,
+    *,
+    question: AccessQuestion,
+    path: Path,
+    format_: Format | None,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Write the review and its manifest. Raises WrongUse, NotWritten, and Problem where the directory is not read."""
+    chosen = format_ or _FORMATS.get(path.suffix.lower())
+    if chosen is None:
+        raise WrongUse("The ending of the file does not tell its format.", "Name it ….csv or ….jsonl, or add --format.")
+    beside = manifest_path(path)
+    _free(path, beside, force=force)
+    async with open_backend() as backend:
+        await bring_up_to_date(backend.replica)
+        now = datetime.fromtimestamp(backend.replica.served.clock.wall(), UTC)
+
+        def write(copy: Standing) -> Manifest:
+            accesses, reviewing, export = Accesses(copy, question), Reviewing(now), Export(chosen, COLUMNS)
+            with _writing():
+                if force:
+                    beside.unlink(missing_ok=True)  # that of another file must not stand beside this one
+                write_private(path, export.chunks(reviewing.rows(accesses.people())))
+            manifest = export.manifest(
+                program=f"pingone-mcp {__version__}",
+                created_at=now,
+                source="local copy",
+                data_as_of=copy.since.synced,
+                filters={"group": question.group, "role": question.role, "population": question.population},
+                counts=reviewing.counts(),
+                gaps=accesses.gaps(),
+            )
+            _write_beside(path, beside, manifest)
+            return manifest
+
+        with asking():
+            manifest, _ = await backend.replica.reading(write)
+    if as_json:
+        print_json(manifest.to_json())
+    else:
+        _tell(console(), path, manifest)
+    return OK
+
+
+def verified(path: Path, *, as_json: bool) -> int:
+    """Say whether a file is what its manifest says; return 1 where it is not. Raises WrongUse where one is missing."""
+    beside = manifest_path(path)
+    try:
+        written = beside.read_bytes()
+        content = path.read_bytes()
+    except OSError as error:
+        missing = Path(str(error.filename)).name
+        raise WrongUse(f"{shown(missing)} cannot be read: {error.strerror}.") from None
+    with asking():
+        manifest = Manifest.from_json(_parsed(written))
+    same = verify(manifest, content)
+    if as_json:
+        print_json({"same": same, "manifest": manifest.to_json()})
+        return OK if same else FAILED
+    out = console()
+    if same:
+        out.print(Text(f"{shown(path.name)} is as it was written.", style="bold green"))
+    else:
+        out.print(Text(f"{shown(path.name)} is not as it was written.", style="bold red"))
+        if len(content) != manifest.bytes:
+            out.print(Text(f"It has {len(content):,} bytes; it had {manifest.bytes:,}."))
+    _tell_manifest(out, manifest)
+    return OK if same else FAILED
+
+
+def manifest_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.manifest.json")
+
+
+def _parsed(written: bytes) -> object:
+    try:
+        told: object = json.loads(written)
+    except (ValueError, RecursionError):
+        return None
+    return told
+
+
+def _free(path: Path, beside: Path, *, force: bool) -> None:
+    """Refuse to take the place of a file that nobody offered."""
+    if path.is_dir():
+        raise WrongUse("--out names a folder.", "Name a file in it.")
+    taken = [one.name for one in (path, beside) if os.path.lexists(one)]
+    if taken and not force:
+        raise WrongUse(f"{shown(taken[0])} is there already.", "Name another file, or add --force to replace it.")
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NotWritten(
+            f"The review cannot be written: {error.strerror}.",
+            "See that its folder is there and may be written to, and that the disk has room.",
+            code="EXPORT_NOT_WRITTEN",
+        ) from None
+
+
+def _write_beside(path: Path, beside: Path, manifest: Manifest) -> None:
+    """Write the manifest; a file without one is not left behind."""
+    try:
+        with _writing():
+            write_private(beside, [json.dumps(manifest.to_json(), ensure_ascii=False, indent=1), "\n"])
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+
+
+def _tell(out: Console, path: Path, manifest: Manifest) -> None:
+    heading = f"{counted(manifest.rows, 'person', 'people')} with access: {shown(str(path))}"
+    out.print(Text(heading, style="bold green"))
+    print_rows(out, list(_counts(manifest.counts.items())))
+    _tell_manifest(out, manifest)
+
+
+def _counts(counts: Iterable[tuple[str, int]]) -> Iterator[tuple[str, str]]:
+    for name, count in counts:
+        if count and name != "people":
+            yield shown(name.replace(".", ": ", 1).replace("_", " ")), f"{count:,}"
+
+
+def _tell_manifest(out: Console, manifest: Manifest) -> None:
+    out.print(
+        Text(
+            f"{counted(manifest.rows, 'row')}, written {at_minute(manifest.created_at)}, "
+            f"from data of {at_minute(manifest.data_as_of)}."
+        )
+    )
+    print_warnings(out, manifest.gaps)

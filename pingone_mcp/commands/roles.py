@@ -1,0 +1,215 @@
+"""`pingone-mcp roles`: what follows from the written rules for one user, for all, and against an application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from pingone_mcp.commands.current import bring_up_to_date, standing
+from pingone_mcp.commands.drift import SHOWN, account_name, find_roster, person_name, print_heading, tell_rest
+from pingone_mcp.commands.ending import FOUND, OK, WrongUse, asking, verdict
+from pingone_mcp.commands.words import at_minute, chosen, counted
+from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
+from pingone_mcp.directory.identity import folded
+from pingone_mcp.directory.models import User
+from pingone_mcp.directory.roles import (
+    Conflict,
+    Granted,
+    Mapped,
+    RoleDrift,
+    RoleMismatch,
+    RuleAt,
+    Rules,
+    RulesReview,
+    compare,
+    map_roles,
+    review_rules,
+)
+from pingone_mcp.directory.roster import Roster
+from pingone_mcp.directory.rows import user_row
+from pingone_mcp.replica.accesses import groups_of, users_with_groups
+from pingone_mcp.replica.standing import Standing
+from pingone_mcp.server.edge import Backend, OpenBackend
+
+_Row = tuple[str, ...]
+REVIEWED: Mapping[str, str] = {
+    "unknown_groups": "rules whose group is not in the directory",
+    "ambiguous_groups": "rules that name a group by a name that several have",
+    "idle": "rules in force that give nobody anything",
+    "expired": "rules that give nothing any more",
+    "offenders": "users with roles that exclude each other",
+    "unmapped_groups": "groups that no rule in force names",
+}
+COMPARED: Mapping[str, str] = {
+    "mismatches": "accounts with other roles than by the rules",
+    "unmatched": "accounts with roles, without a user in the directory",
+    "ambiguous": "accounts that fit several users, or share one, and were not compared",
+    "without_account": "users with roles by the rules, without an account",
+    "unruled_roles": "roles of the application that no rule gives",
+}
+
+
+async def roles(
+    open_backend: OpenBackend, *, user: str | None, diff: str | None, kinds: str | None, as_json: bool
+) -> int:
+    """Review the rules, or tell the roles of one user, or compare with a roster; return 1 where something was found.
+
+    Raises WrongUse for what the command line or the rules say wrongly, and Problem where the directory cannot be read.
+    """
+    if user is not None and (diff is not None or kinds is not None):
+        raise WrongUse("USER stands alone.", "Leave out --diff and --kinds, or USER.")
+    wanted = chosen(kinds, tuple(REVIEWED if diff is None else COMPARED), "Kinds of finding")
+    async with open_backend() as backend:
+        with asking():
+            rules = backend.rules()
+        accounts = find_roster(backend.rosters, diff)[2] if diff is not None else None
+        await bring_up_to_date(backend.replica)
+        if user is not None:
+            return await _one(backend, rules, user, as_json=as_json)
+        if accounts is not None:
+            return await _compared(backend, rules, accounts, wanted, as_json=as_json)
+        return await _reviewed(backend, rules, wanted, as_json=as_json)
+
+
+def _now(backend: Backend) -> datetime:
+    return datetime.fromtimestamp(backend.replica.served.clock.wall(), UTC)
+
+
+async def _one(backend: Backend, rules: Rules, reference: str, *, as_json: bool) -> int:
+    with asking():
+        user = await backend.copy.user(reference)
+    mapped = map_roles(rules, user, user.groups or (), _now(backend))
+    if as_json:
+        print_json({"user": user_row(user, ("id", "username", "name", "status")), **mapped.to_json()})
+    else:
+        _tell_one(console(), user, mapped)
+    return FOUND if mapped.conflicts else OK
+
+
+def _tell_one(out: Console, user: User, mapped: Mapped) -> None:
+    number = counted(len(mapped.roles), "role")
+    name = f" ({shown(user.name)})" if user.name else ""
+    out.print(Text(shown(user.username or user.id), style="bold").append(f"{name}: {number}.", style="not bold"))
+    print_rows(out, [(shown(one.role), f"rule {one.rule} on line {one.line}", _why(one)) for one in mapped.granted])
+    for one in mapped.expired:
+        ended = f" on {at_minute(one.expires)}" if one.expires else ""
+        out.print(Text(f"No more: {shown(one.role)}, by rule {one.rule} on line {one.line}, which ended{ended}."))
+    for conflict in mapped.conflicts:
+        out.print(Text(f"Conflict: {_conflict(conflict)}.", style="bold red"))
+
+
+def _why(granted: Granted) -> str:
+    reasons = [f"in group {shown(one.name or one.id)}{_indirectly(one.type)}" for one in granted.groups]
+    reasons += [f"in population {shown(granted.population)}"] if granted.population else []
+    reasons += [f"by {', '.join(map(shown, granted.attributes))}"] if granted.attributes else []
+    reasons += [f"until {at_minute(granted.expires)}"] if granted.expires else []
+    return ", ".join(reasons)
+
+
+def _indirectly(type_: str | None) -> str:
+    return " (through another group)" if type_ == "indirect" else ""
+
+
+def _conflict(conflict: Conflict) -> str:
+    note = f", {shown(conflict.note)}" if conflict.note else ""
+    return f"{' and '.join(map(shown, conflict.roles))} exclude each other (line {conflict.line}{note})"
+
+
+async def _reviewed(backend: Backend, rules: Rules, wanted: Sequence[str], *, as_json: bool) -> int:
+    now = _now(backend)
+
+    def review(copy: Standing) -> tuple[RulesReview, tuple[str, ...]]:
+        return review_rules(rules, groups_of(copy.database), users_with_groups(copy), now), copy.gaps(None)
+
+    (found, gaps), state = await backend.replica.reading(review)
+    if as_json:
+        print_json({**found.to_json(), "gaps": list(gaps), "replica_age_s": state.age_seconds})
+    else:
+        counts = found.counts
+        subject = f"{counted(counts['rules'], 'rule')}, {counted(counts['users_with_roles'], 'user')} with a role"
+        rows = {
+            "unknown_groups": map(_rule, found.unknown_groups),
+            "ambiguous_groups": map(_rule, found.ambiguous_groups),
+            "idle": map(_rule, found.idle),
+            "expired": map(_rule, found.expired),
+            "offenders": (
+                (person_name(one.person), "; ".join(map(_conflict, one.conflicts))) for one in found.offenders
+            ),
+            "unmapped_groups": ((shown(one.name or one.id),) for one in found.unmapped_groups),
+        }
+        _tell(
+            console(),
+            f"{subject}, by {standing(state)}",
+            meanings=REVIEWED,
+            rows=rows,
+            counts=counts,
+            wanted=wanted,
+            warnings=gaps,
+        )
+    return verdict(any(found.counts[kind] for kind in wanted), gaps)
+
+
+def _rule(one: RuleAt) -> _Row:
+    group = f"group {shown(one.group)}" if one.group else ""
+    return f"line {one.line}", shown(one.role), group
+
+
+async def _compared(backend: Backend, rules: Rules, accounts: Roster, wanted: Sequence[str], *, as_json: bool) -> int:
+    now = _now(backend)
+
+    def work(copy: Standing) -> tuple[RoleDrift, tuple[str, ...]]:
+        return compare(rules, accounts, users_with_groups(copy), now), copy.gaps(None)
+
+    (found, gaps), state = await backend.replica.reading(work)
+    if as_json:
+        print_json({**found.to_json(), "gaps": list(gaps), "replica_age_s": state.age_seconds})
+    else:
+        subject = f"{counted(found.counts['compared'], 'account')} compared, by {standing(state)}"
+        rows = {
+            "mismatches": map(_mismatch, found.mismatches),
+            "unmatched": map(_mismatch, found.unmatched),
+            "ambiguous": ((f"line {one.line}", account_name(one)) for one in found.ambiguous),
+            "without_account": ((person_name(one), shown(one.name or "")) for one in found.without_account),
+            "unruled_roles": ((shown(role),) for role in found.unruled_roles),
+        }
+        warnings = [*found.notes, *gaps]
+        _tell(console(), subject, meanings=COMPARED, rows=rows, counts=found.counts, wanted=wanted, warnings=warnings)
+    return verdict(any(found.counts[kind] for kind in wanted), gaps)
+
+
+def _mismatch(one: RoleMismatch) -> _Row:
+    said = [f"has {shown(role)}{_rules(role, one.why, 'ended')}" for role in one.extra]
+    said += [f"lacks {shown(role)}{_rules(role, one.why, 'given')}" for role in one.lacking]
+    return f"line {one.account.line}", account_name(one.account), "; ".join(said)
+
+
+def _rules(role: str, why: Sequence[Granted], word: str) -> str:
+    """Name the rules behind a role: those that give what is lacking, those that gave what is too much."""
+    rules = [f"rule {one.rule} on line {one.line}" for one in why if folded(one.role) == folded(role)]
+    return f" ({word}: {', '.join(rules)})" if rules else ""
+
+
+def _tell(
+    out: Console,
+    subject: str,
+    *,
+    meanings: Mapping[str, str],
+    rows: Mapping[str, Iterable[_Row]],
+    counts: Mapping[str, int],
+    wanted: Sequence[str],
+    warnings: Sequence[str],
+) -> None:
+    total = sum(counts[kind] for kind in wanted)
+    heading = Text(
+        counted(total, "finding") if total else "Nothing to look at", style="bold red" if total else "bold green"
+    )
+    out.print(heading.append(f": {subject}.", style="not bold default"))
+    print_warnings(out, warnings)
+    for kind in wanted:
+        if counts[kind]:
+            print_heading(out, kind, counts[kind], meanings[kind])
+            print_rows(out, list(rows[kind])[:SHOWN])
+            tell_rest(out, counts[kind])

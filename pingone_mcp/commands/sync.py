@@ -1,0 +1,69 @@
+"""`pingone-mcp sync`: bring the local copy up to date, once or again and again."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from pingone_mcp.commands.ending import FAILED, OK
+from pingone_mcp.commands.words import counted, spelt
+from pingone_mcp.console import Progress, console, print_json, print_rows
+from pingone_mcp.directory.rows import plain
+from pingone_mcp.errors import Problem
+from pingone_mcp.replica.merge import Mode
+from pingone_mcp.replica.sync import SyncReport
+from pingone_mcp.server.edge import Backend, OpenBackend
+
+
+async def sync(open_backend: OpenBackend, *, full: bool, every: float | None, as_json: bool) -> int:
+    """Sync, and with `every` again so many seconds after each end; a round that fails does not end it."""
+    async with open_backend() as backend:
+        mode: Mode | None = "full" if full else None
+        status = await _round(backend, mode, every, as_json=as_json)
+        while every is not None:
+            await backend.replica.served.clock.sleep(every)
+            status = await _round(backend, None, every, as_json=as_json)
+    return status
+
+
+async def _round(backend: Backend, mode: Mode | None, every: float | None, *, as_json: bool) -> int:
+    first = await backend.replica.state() is None
+    try:
+        with Progress(kept=True, lines=not as_json) as progress:
+            report = await backend.replica.sync(mode or "auto", report=progress.report)
+    except Problem as problem:
+        if as_json:
+            print_json({"complete": False, "reason": str(problem), "code": problem.code})
+        elif every is None:
+            raise
+        else:
+            out = console(stderr=True)
+            out.print(Text(f"This sync failed: {problem}", style="red"))
+            out.print(Text(f"The next one begins in {spelt(every)}."))
+        return FAILED
+    if as_json:
+        print_json({"changes": {}, "reason": None} | plain(report))
+    else:
+        _tell(console(), report, first=first)
+        if every is not None:
+            console(stderr=True).print(Text(f"The next one begins in {spelt(every)}.", style="dim"))
+    return OK if report.complete else FAILED
+
+
+def _tell(out: Console, report: SyncReport, *, first: bool) -> None:
+    if not report.complete:
+        out.print(Text("Not complete, so that nothing was taken over.", style="bold red"))
+        out.print(Text(report.reason or ""))
+        return
+    out.print(Text(f"The local copy is up to date ({report.mode} sync, {report.seconds:.1f} s).", style="bold green"))
+    print_rows(out, [(name.replace("_", " "), f"{count:,}") for name, count in report.counts.items() if count])
+    total = sum(report.changes.values())
+    if first:
+        out.print(Text("This is the first copy: what changes from now on is written down by the next syncs."))
+    else:
+        out.print(Text(f"{counted(total, 'change')} since the last sync." if total else "No changes were found."))
+    print_rows(out, [(kind, f"{count:,}") for kind, count in sorted(report.changes.items())])
+    if report.watermark is not None:
+        out.print(Text(f"It holds all that PingOne knew at {report.watermark}."))
+    if report.reason is not None:
+        out.print(Text(report.reason, style="yellow"))

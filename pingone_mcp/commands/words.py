@@ -1,0 +1,69 @@
+"""What a person types and reads on the command line: spans of time, times, lists of words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from pingone_mcp.commands.ending import WrongUse
+
+_W = TypeVar("_W", bound=str)
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_NAMES = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
+_LONGEST = 36_500 * 86_400
+
+
+def span(text: str) -> int:
+    """Read 30s, 15m, 2h or 7d as seconds. Raises WrongUse."""
+    match = re.fullmatch(r"([0-9]{1,9})\s*([smhd])", text.strip().lower())
+    seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
+    if not 0 < seconds <= _LONGEST:
+        raise WrongUse("A span of time is a number with its unit.", "Write for example 30s, 15m, 2h or 7d.")
+    return seconds
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """Read a date, a time with its offset, or how long ago as a time. Raises WrongUse."""
+    try:
+        return now - timedelta(seconds=span(text))
+    except WrongUse:
+        pass
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        at = None
+    if at is not None and re.fullmatch(r"[0-9-]{8,10}", text.strip()):
+        return at.replace(tzinfo=UTC)
+    if at is None or at.tzinfo is None:
+        raise WrongUse(
+            "This is no time.", "Write a date (2026-11-01), a time (2026-11-01T08:00:00Z), or how long ago (12h, 7d)."
+        )
+    return at
+
+
+def chosen(text: str | None, known: Sequence[_W], what: str) -> tuple[_W, ...]:
+    """Read a list a,b of known words; none at all means all of them. Raises WrongUse, with those that are known."""
+    if text is None:
+        return tuple(known)
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    found = tuple(word for word in known if word in words)
+    if not words or not set(words) <= set(known):
+        raise WrongUse(f"{what} are written as a list: a,b.", f"Known are: {', '.join(known)}.")
+    return found
+
+
+def spelt(seconds: float) -> str:
+    """Return a span of time as people say it, in its largest unit that is whole enough."""
+    unit = next((unit for unit in "dhms" if seconds >= 2 * _SECONDS[unit]), "s")
+    number = round(seconds / _SECONDS[unit])
+    return f"{number} {_NAMES[unit]}{'s' * (number != 1)}"
+
+
+def at_minute(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -1,0 +1,156 @@
+"""`pingone-mcp sync` and `changes`: the copy and what happened to it, for people and for schedulers."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+
+import anyio
+import pytest
+
+from pingone_mcp.cli import main
+from tests.process.inside import inside
+from tests.process.programs import Served, bare, run, started
+from tests.process.terminal import in_terminal
+from tests.replica.happenings import Happening, happen
+
+
+def test_a_sync_says_what_it_read_and_changes_what_happened_since(served: Served) -> None:
+    env = served.variables()
+    none = inside("changes", env=env)
+    assert (none.status, none.out) == (1, "")
+    assert "pingone-mcp sync" in none.sentence()
+
+    first = inside("sync", env=env)
+    assert first.status == 0
+    assert re.search(r"^  users +60$", first.out, re.MULTILINE)
+    assert "full sync" in first.out
+    assert "This is the first copy" in first.out
+    assert {"users: 60", "merge: done"} <= set(first.err.splitlines())
+
+    anyio.run(happen, served.sandbox, [Happening("create", 0, 0, 0), Happening("disable", 3, 0, 0)])
+    told = inside("sync", "--json", env=env)
+    assert told.err == ""
+    assert (told.json()["complete"], told.json()["mode"]) == (True, "incremental")
+    assert told.json()["changes"] == {"user.created": 1, "user.deactivated": 1, "membership.added": 1}
+    assert inside("sync", "--json", env=env).json()["changes"] == {}
+
+    lines = inside("changes", "--json", env=env).out.splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["user.created", "user.deactivated", "membership.added"]
+    shown = inside("changes", "--since", "1d", "--kinds", "user.deactivated", env=env)
+    assert len(shown.out.splitlines()) == 1
+    assert "status: active → inactive" in shown.out
+    assert "1 change, in the local copy of" in shown.err
+    assert inside("changes", "--since", "2999-01-01", env=env).out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("sync", "--every", "soon"), "30s, 15m, 2h or 7d"),
+        (("sync", "--every", "0s"), "30s, 15m, 2h or 7d"),
+        (("changes", "--since", "yesterday"), "2026-11-01"),
+        (("changes", "--since", "2026-11-01T08:00:00"), "2026-11-01T08:00:00Z"),
+        (("changes", "--kinds", "user.born"), "user.created"),
+        (("drift", "no-such-roster"), "PINGONE_ROSTERS"),
+        (("drift", "no-such-roster", "--match-on", "shoe"), "email, username, external_id"),
+        (("drift", "no-such-roster", "--kinds", ","), "missing, status_mismatches"),
+        (("roles",), "PINGONE_ROLES_FILE"),
+        (("roles", "ann", "--diff", "ledger"), "USER stands alone"),
+        (("review", "--out", "review.xls"), "csv"),
+        (("review", "--verify", "a.csv", "--force"), "stands alone"),
+    ],
+)
+def test_wrong_use_is_a_sentence_and_ends_with_2(
+    served: Served,
+    arguments: tuple[str, ...],
+    said: str,
+) -> None:
+    end = inside(*arguments, env=served.variables())
+    assert end.status == 2
+    assert said in end.sentence()
+    assert not served.sandbox.requests
+
+
+@pytest.mark.parametrize(("command", "status"), [("sync", 1), ("drift", 3), ("roles", 3), ("review", 1)])
+def test_pingone_out_of_reach_is_never_taken_for_an_answer(
+    served: Served,
+    command: str,
+    status: int,
+) -> None:
+    served.sandbox.faults.add("dropped_connection", times=None)
+    (served.home / "app.csv").write_text("email\nann@example.com\n")
+    (served.home / "roles.toml").write_text('[[rule]]\nrole = "a"\ngroup = "b"\n')
+    words = {"drift": (str(served.home / "app.csv"),), "review": ("--out", str(served.home / "r.csv"))}
+    env = served.variables(PINGONE_ROLES_FILE=str(served.home / "roles.toml"))
+    end = inside(command, *words.get(command, ()), env=env)
+    assert end.status == status
+    assert "UNREACHABLE" in end.err
+    assert not (served.home / "r.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("sync", ["--full", "--every", "--json", "exit status", "sync --every 15m"]),
+        ("changes", ["--since", "7d", "--kinds", "exit status"]),
+        ("drift", ["ROSTER", "PINGONE_ROSTERS", "--match-on", "3 when it could", "docs/rosters.md"]),
+        ("review", ["--out", "--verify", "--force", "manifest", "exit status", "review --verify review.csv"]),
+        ("roles", ["USER", "--diff", "PINGONE_ROLES_FILE", "docs/roles.md", "exit status"]),
+    ],
+)
+def test_help_teaches(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, words: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "110")
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    told = capsys.readouterr().out
+    assert [word for word in words if word not in " ".join(told.split())] == []
+    assert max(map(len, told.splitlines())) <= 112, "no line runs far over the edge"
+
+
+def test_every_goes_on_after_a_sync_that_failed_until_it_is_interrupted(served: Served) -> None:
+    served.sandbox.faults.add("dropped_connection", times=None)
+    with started("sync", "--every", "1s", "--json", env=served.variables()) as syncing:
+        failed = json.loads(syncing.line())
+        served.sandbox.faults.clear()
+        assert (failed["complete"], failed["code"]) == (False, "UNREACHABLE")
+        while not json.loads(syncing.line())["complete"]:
+            assert len(syncing.heard) < 5
+        syncing.process.send_signal(signal.SIGINT)
+        end = syncing.rest()
+    assert (end.status, end.err) == (130, "")
+
+
+def test_every_tells_a_person_that_a_sync_has_failed_and_when_the_next_begins(served: Served) -> None:
+    served.sandbox.withdraw()
+    with started("sync", "--every", "2h", env=served.variables()) as syncing:
+        assert syncing.process.stderr is not None
+        while not (said := syncing.process.stderr.readline()).startswith("The next one begins in 2 hours."):
+            syncing.heard.append(said)
+            assert said, syncing.heard
+    assert any(line.startswith("This sync failed: ") for line in syncing.heard)
+
+
+def test_in_a_terminal_each_stage_has_a_bar(served: Served) -> None:
+    end = in_terminal("sync", env=served.variables())
+    assert end.status == 0
+    assert "\x1b[" in end.out
+    assert "━━━" in end.out
+    assert re.search(r"users +\S*━", end.out)
+
+
+def test_the_embedded_sandbox_can_be_synced_in_a_process_of_its_own(served: Served) -> None:
+    env = bare(served.home, PINGONE_SANDBOX="1", PINGONE_CACHE_DIR=str(served.cache))
+    end = run("sync", "--full", env=env)
+    assert end.status == 0
+    assert "\x1b" not in end.out + end.err
+    assert not served.sandbox.requests
+
+
+def test_without_configuration_the_variables_are_named(served: Served) -> None:
+    end = run("changes", env=bare(served.home))
+    assert end.status == 2
+    assert "PINGONE_CLIENT_SECRET" in end.sentence()
