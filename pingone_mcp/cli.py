@@ -302,7 +302,7 @@ async def open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
             directory=directory,
             replica=replica,
             copy=replica.directory(directory),
-            exports=Exports(folder=connection.cache_dir / "exports"),
+            exports=Exports(folder=connection.cache_dir / "exports" / replica.store.path.stem),
             # What was found belongs to the directory that was compared, as its copy does.
             rosters=Rosters(
                 folder=settings.rosters_folder(), memory=connection.cache_dir / "drift" / replica.store.path.stem

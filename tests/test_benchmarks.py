@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import results
+from benchmarks import replica, results
 from benchmarks.__main__ import GROUPS, main
 from benchmarks.figures import Bound, Comparison, Figure, at_least, at_most, summary, table
 from benchmarks.growth import Point
@@ -150,3 +150,15 @@ def test_three_clients_walk_over_the_same_users_each_in_its_own_process() -> Non
         assert 10 < trip.peak < 1_000
     assert {request.status for request in log} == {200}
     assert len(log) >= 9  # three pages for each
+
+
+def test_a_copy_is_made_renewed_and_asked_the_same_as_live() -> None:
+    found = replica.measure(users=450, runs=1)
+    assert found.full.users == 450
+    assert found.full_requests >= 9
+    assert found.incremental.changes >= 60
+    assert 1 <= found.incremental_requests <= 21
+    assert 0 < found.floor_processor < 10 * found.full.processor_seconds
+    for asked in (found.counted, found.searched, found.deactivated):
+        assert asked.copy_seconds > 0
+        assert asked.live_seconds > 0

@@ -89,7 +89,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """The outcome of one check. `counts` are exact; of the unexpected users the first ones by username are kept.
+    """The outcome of one check. `counts` are exact; of the unexpected users the first ones by id are kept.
 
     The order of findings is that of `KINDS`, then of the roster (missing: active accounts first). `gaps` name what of
     the directory could not be read: with any, an account that is `missing` may have its user there.
@@ -292,12 +292,12 @@ class Matching:
 
 
 class FirstPeople:
-    """Counts people who pass by and keeps the first ones by username, however many there are."""
+    """Counts people who pass by and keeps the first ones by id, however many there are."""
 
     def __init__(self, keep: int) -> None:
         self.count = 0
         self._keep = keep
-        self._kept: list[tuple[tuple[str, str], Person]] = []
+        self._kept: list[tuple[str, Person]] = []
 
     def add(self, person: Person) -> None:
         self.count += 1
@@ -496,23 +496,24 @@ def _by_key(drift: Drift) -> dict[tuple[str, ...], Finding]:
     return keyed
 
 
-def _horizon(drift: Drift) -> tuple[str, str] | None:
+def _horizon(drift: Drift) -> str | None:
     """Return how far the unexpected users of a check are known, in the order of `_order`; None: to the end."""
     kept = [finding.person for finding in drift.of("unexpected") if finding.person]
     if len(kept) >= drift.counts.get("unexpected", 0):
         return None
-    return _order(kept[-1]) if kept else ("", "")
+    return _order(kept[-1]) if kept else ""
 
 
-def _within(finding: Finding, horizon: tuple[str, str] | None) -> bool:
+def _within(finding: Finding, horizon: str | None) -> bool:
     """Say whether a check that knows unexpected users so far would show this finding if it had made it."""
     if horizon is None or finding.kind != "unexpected" or finding.person is None:
         return True
     return _order(finding.person) <= horizon
 
 
-def _order(person: Person) -> tuple[str, str]:
-    return folded(person.username or person.email or ""), person.id
+def _order(person: Person) -> str:
+    """Return what stays when everything else about somebody changes, so that cut lists can be compared."""
+    return person.id
 
 
 def _grouped(findings: Sequence[Finding], rows: int | None) -> JsonObject:

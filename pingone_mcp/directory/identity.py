@@ -31,7 +31,8 @@ def address_key(email: str, *, fold_plus: bool = False) -> str:
 
     `fold_plus` makes ann+news@example.com the same as ann@example.com: true of some mail systems only.
     """
-    local, at, domain = "".join(harmless(email).split()).rpartition("@")
+    # Composed first: some signs are a space and an accent in another form.
+    local, at, domain = "".join(unicodedata.normalize("NFKC", harmless(email)).split()).rpartition("@")
     if not at:
         return folded(email)
     mailbox = folded(local)

@@ -335,7 +335,9 @@ class Walk:
             await self._read_parts(way)
 
     async def _too_few(self) -> bool:
-        if self.about is None or self._delivered >= self.about:
+        if self.about is None:
+            return True  # nothing else says that everybody has an `updatedAt`
+        if self._delivered >= self.about:
             return False
         there = await self._count()  # some may have been deleted
         return there is not None and self._delivered < there

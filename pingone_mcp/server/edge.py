@@ -89,7 +89,10 @@ class Backend:
 
         What goes on from a cursor goes on where it began: the copy finds that out.
         """
-        fresh = goes_on or await self.copy.fresh(self.replica.max_age.total_seconds())
+        try:
+            fresh = goes_on or await self.copy.fresh(self.replica.max_age.total_seconds())
+        except Problem:  # a copy that cannot be read is none
+            fresh = False
         return self.copy if fresh else self.directory
 
     def rules(self) -> Rules:

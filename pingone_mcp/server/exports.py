@@ -19,6 +19,7 @@ from pingone_mcp.errors import NotFound, Problem
 
 KEPT = 20
 MOST_LINES = 1_000
+_MOST_ROWS = 10**9
 _NAME = re.compile(r"[a-z-]+-\d{8}-\d{6}-[0-9a-f]{6}\.(csv|jsonl)")
 
 
@@ -52,21 +53,25 @@ class Exports:
         """Put the manifest of a file beside it."""
         self.write(f"{name}.manifest.json", [json.dumps(manifest, ensure_ascii=False, indent=1)])
 
-    def read(self, name: str, offset: int, limit: int) -> tuple[str, int | None]:
-        """Return some lines of an export, and the offset of those behind them, None at the end. Raises NotFound."""
+    def read(self, name: str, *, offset: int, limit: int, characters: int) -> str:
+        """Return whole lines of an export, at least one where there is one, "" behind its end. Raises NotFound."""
         path = self.folder / name
         if not _NAME.fullmatch(name) or not path.is_file():
             raise NotFound(
                 "There is no such export any more.", f"The last {KEPT} are kept; make it again.", code="NOT_FOUND"
             )
+        found: list[str] = []
         with path.open(encoding="utf-8", newline="") as file:
-            lines = list(islice(file, offset, offset + limit + 1))
-        return "".join(lines[:limit]), offset + limit if len(lines) > limit else None
+            for line in islice(file, min(offset, _MOST_ROWS), min(offset, _MOST_ROWS) + limit):
+                characters -= len(line)
+                if found and characters < 0:
+                    break
+                found.append(line)
+        return "".join(found)
 
     def _make_room(self) -> None:
         found = sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
-        found.sort(key=lambda path: path.stat().st_mtime)
-        for path in found[:-KEPT]:
+        for path in found[:-KEPT]:  # their names begin with the time
             for old in (path, path.with_name(f"{path.name}.manifest.json")):
                 with suppress(OSError):
                     old.unlink()

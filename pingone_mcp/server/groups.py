@@ -12,7 +12,7 @@ from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import Group, JsonObject, Member, Page
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
 from pingone_mcp.directory.rows import choose_fields, fitted, group_row, list_row, member_row, plain, user_row
-from pingone_mcp.errors import Refused
+from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.server.edge import (
     ENVELOPE_SCHEMA,
     STRINGS,
@@ -121,10 +121,13 @@ async def description(backend: Backend) -> JsonObject:
     """Return what describe_directory and its resource tell."""
     with in_time(backend):
         told = plain(await backend.directory.describe())
-    state = await backend.replica.state()
+    try:
+        state = plain(await backend.replica.state())
+    except Problem as problem:  # what is wrong with the copy must not hide the directory
+        state = {"problem": str(problem)}
     facts: JsonObject = told | {
         "writes": backend.writes is not None,
-        "replica": plain(state) if state is not None else None,
+        "replica": state,
         "rosters": list(backend.rosters.names()),
         "strings_are": STRINGS,
     }

@@ -157,7 +157,7 @@ async def find_deactivated(
     backend = await backend_of(ctx)
     selected = {
         "reasons": sorted(reasons) if reasons else None,
-        "since": _told(since) if since is not None else None,
+        "since": told_time(since) if since is not None else None,
         "population": population,
         "environment": environment,
     }
@@ -240,7 +240,8 @@ def proxied(sent: ProxyAnswer, listed: JsonObject, room: int) -> JsonObject:
     return facts
 
 
-def _told(at: datetime) -> str:
+def told_time(at: datetime) -> str:
+    """Return a time as RFC 3339. Raises Refused for one that UTC has no date for."""
     try:
         return timestamp(at)
     except OverflowError:

@@ -26,7 +26,7 @@ from pingone_mcp.server.edge import (
     envelope,
     strict_tool,
 )
-from pingone_mcp.server.reads import Cursor, Limit
+from pingone_mcp.server.reads import Cursor, Limit, told_time
 from pingone_mcp.server.syncing import Running
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def list_changes(
     time before the first sync.
     """
     backend = await backend_of(ctx)
-    selected = {"since": since.isoformat() if since is not None else None, "kinds": kinds, "user": user}
+    selected = {"since": told_time(since) if since is not None else None, "kinds": kinds, "user": user}
     wanted = asked(backend, "list_changes", selected, cursor)
     question = _CHANGE_QUESTION.validate_python(wanted.question)
     newest: list[str] = []

@@ -70,7 +70,7 @@ async def check_drift(
             _everybody(copy),
             now=now,
             match_on=tuple(match_on or MATCH_ON),
-            gaps=copy.gaps(None),
+            gaps=(*copy.gaps(None), *_beyond(copy)),
         )
     )
     told = {name: value for name, value in drift.to_json(_SHOWN).items() if value not in (None, [], False)}
@@ -82,6 +82,11 @@ async def check_drift(
         told["since_last"] = changes.to_json(_SHOWN // 2) if changes is not None else None
         backend.rosters.remember(roster, drift)
     return answer(fitted(told, backend.answer_characters))
+
+
+def _beyond(copy: Standing) -> list[str]:
+    """Say that whoever is missing may be where this connection does not look."""
+    return ["only the populations that are served were looked at"] if copy.places.connection.populations else []
 
 
 def _roster(backend: Backend, name: str | None, entries: Sequence[Any] | None) -> Roster:

@@ -54,19 +54,26 @@ class Syncing:
 
         `report` is told from time to time. Raises the Problem that ended it.
         """
-        if self.running is None:
-            self._begin(mode)
         deadline = anyio.current_time() + seconds
-        while self.running is not None and anyio.current_time() < deadline:
+        begun = self.running is None
+        if begun:
+            self._begin(mode)
+        while self.running is not None:
+            if anyio.current_time() >= deadline:
+                return self.running
             await report(self.running)
             with anyio.move_on_after(min(1.0, max(0.0, deadline - anyio.current_time()))):
                 await self._ended.wait()
-        if self.running is not None:
-            return self.running
+            if mode == "full" and not begun and self._ended.is_set() and not self._was_full():
+                begun = True  # what was joined was less than what is asked for
+                self._begin(mode)
         if isinstance(self._outcome, Problem):
             raise self._outcome
         assert self._outcome is not None
         return self._outcome
+
+    def _was_full(self) -> bool:
+        return not isinstance(self._outcome, Problem) and self._outcome is not None and self._outcome.mode == "full"
 
     async def every(self, seconds: float) -> None:
         """Sync again and again, with so much time between the end of one and the beginning of the next."""
@@ -86,13 +93,17 @@ class Syncing:
 
         try:
             found = await self._copy.sync(running.mode, report=report)
-        except Problem as problem:
-            _logger.warning("The local copy was not brought up to date: %s", problem)
-            self._outcome = problem
-        else:
             self._outcome = found
             if found.changes:
                 await self._tell()
+        except Problem as problem:
+            _logger.warning("The local copy was not brought up to date: %s", problem)
+            self._outcome = problem
+        except Exception:  # whatever it is, it must not end the server in the middle of a conversation
+            _logger.exception("The sync of the local copy failed")
+            self._outcome = Problem(
+                "The sync failed for a reason of its own, which was logged.", "Try again.", code="SYNC_FAILED"
+            )
         finally:
             self.running = None
             self._ended.set()

@@ -382,14 +382,14 @@ def test_only_the_attributes_asked_for_are_compared() -> None:
 # --- Size
 
 
-def test_unexpected_users_are_counted_and_the_first_by_username_kept() -> None:
+def test_unexpected_users_are_counted_and_the_first_by_id_kept() -> None:
     seen = 0
 
     def company() -> Any:
         nonlocal seen
         for number in range(5_000):
             seen += 1
-            yield user(f"u{number}", f"user{(number * 7919) % 5_000:04}")
+            yield user(f"u{(number * 7919) % 5_000:04}", f"user{(number * 7919) % 5_000:04}")
 
     found = check(roster(entry(2, username="user0002")), company(), now=NOW, keep=3)
     assert (seen, found.counts["unexpected"], found.counts["users"]) == (5_000, 4_999, 5_000)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from mcp import Client
 from mcp.client.subscriptions import ResourceUpdated
@@ -103,6 +104,48 @@ async def test_a_sync_that_fails_says_why(living: World) -> None:
         told = await synced(client)
     assert not told["complete"]
     assert "500" in told["reason"]
+
+
+class Broken(httpx.AsyncBaseTransport):
+    """A transport with a mistake of its own."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        raise RuntimeError("a mistake nobody thought of")
+
+
+async def test_a_mistake_of_ours_in_a_sync_ends_the_sync_and_not_the_server(
+    living: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with living.client(wrap=lambda _: Broken()) as client:
+        result = await client.call_tool("sync_directory", {})
+        assert "SYNC_FAILED" in error_text(result)
+        assert "a mistake nobody" not in error_text(result)
+        assert (await client.list_tools()).tools
+    assert "a mistake nobody" in caplog.text
+
+
+async def test_a_full_sync_that_joins_a_smaller_one_is_full_all_the_same(living: World) -> None:
+    told: list[dict[str, Any]] = []
+
+    async def ask(mode: str) -> None:
+        told.append(await synced(client, mode=mode))
+
+    async with living.client() as client:
+        await synced(client)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, "incremental")
+            tasks.start_soon(ask, "full")
+    assert sorted(one["mode"] for one in told) == ["full", "incremental"]
+
+
+async def test_a_damaged_copy_hides_nothing_that_is_asked_live(living: World) -> None:
+    async with living.client() as client:
+        await synced(client)
+        (copy,) = (living.cache / "replica").glob("*.db")
+        copy.write_bytes(b"nothing like a database" * 1_000)
+        told = facts(await client.call_tool("describe_directory", {}))
+        assert "damaged" in told["replica"]["problem"]
+        assert facts(await client.call_tool("find_deactivated", {}))["source"]["kind"] == "live"
 
 
 async def test_without_a_copy_every_question_says_how_to_get_one(living: World) -> None:

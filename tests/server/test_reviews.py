@@ -84,12 +84,12 @@ async def test_an_export_is_read_in_pieces_and_proved_by_its_manifest(company: W
     async with company.client() as client:
         await client.call_tool("sync_directory", {})
         told = await ask(client, "access_review", population="Contractors", format="csv")
-        text, offset = "", 0
+        text = ""
         while True:
-            (piece,) = (await client.read_resource(f"{told['resource']}?offset={offset}&limit=20")).contents
-            lines = getattr(piece, "text", "")
-            text, offset = text + lines, offset + 20
-            if len(lines.splitlines()) < 20:
+            uri = f"{told['resource']}?offset={text.count(chr(10))}&limit=20"
+            (piece,) = (await client.read_resource(uri)).contents
+            text += getattr(piece, "text", "")
+            if not getattr(piece, "text", ""):
                 break
     place = company.sandbox.state().contractors()
     contractors = [user for user in company.sandbox.users() if user["population"]["id"] == place]
@@ -110,6 +110,14 @@ async def test_a_role_is_reviewed_with_its_scope_and_says_what_is_not_known(comp
     (person,) = told["people"]
     assert person["how"] == ["role Environment Admin on environment Workforce"]
     assert (told["gaps"], told["counts"]["flag.privileged"]) == ([], 1)
+
+
+async def test_a_piece_of_an_export_keeps_the_size_of_an_answer(company: World) -> None:
+    async with company.client(characters=3_000) as client:
+        await client.call_tool("sync_directory", {})
+        told = await ask(client, "access_review", format="jsonl")
+        (piece,) = (await client.read_resource(f"{told['resource']}?limit=1000")).contents
+    assert 1_000 < len(getattr(piece, "text", "")) <= 3_000
 
 
 async def test_an_export_that_is_not_there_any_more_says_so(company: World) -> None:
@@ -152,6 +160,16 @@ async def test_a_roster_is_named_and_never_a_path(company: World, tmp_path: Path
             assert "There is no roster of this name" in error_text(result)
         result = await client.call_tool("check_drift", {})
         assert "either `roster` or `entries`" in error_text(result)
+
+
+async def test_whoever_is_missing_may_be_where_nobody_looked(company: World) -> None:
+    place = company.sandbox.state().contractors()
+    elsewhere = next(user for user in company.sandbox.users() if user["population"]["id"] != place)
+    async with company.client(populations=(place,)) as client:
+        await client.call_tool("sync_directory", {})
+        told = await ask(client, "check_drift", entries=[{"email": elsewhere["email"]}])
+    assert told["counts"]["missing"] == 1
+    assert told["gaps"] == ["only the populations that are served were looked at"]
 
 
 async def test_accounts_may_be_given_instead(company: World) -> None:
