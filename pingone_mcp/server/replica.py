@@ -73,8 +73,8 @@ async def list_changes(
     """List what changed, oldest first, as the syncs of the local copy found it.
 
     Rows carry at, kind, user, before and after of the fields that changed, group, actor where known, and evidence.
-    Answers like list_users; later_cursor, at the end, goes on with what is found from now on. Nothing is known of the
-    time before the first sync.
+    Answers like list_users; later_cursor, at the end, goes on with what is found from now on. Of what happens between
+    two syncs the outcome is told; of the time before the first one nothing.
     """
     backend = await backend_of(ctx)
     selected = {"since": told_time(since) if since is not None else None, "kinds": kinds, "user": user}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from itertools import count
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
+import anyio
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
@@ -23,7 +25,7 @@ from pingone_mcp.directory.roles import Rules, review_rules
 from pingone_mcp.directory.roles import map_roles as mapped_roles
 from pingone_mcp.directory.roster import Roster, roster_of
 from pingone_mcp.directory.rows import fitted, plain, user_row
-from pingone_mcp.errors import Refused
+from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.server.edge import (
     AppContext,
     Backend,
@@ -39,6 +41,8 @@ from pingone_mcp.server.replica import freshness
 
 if TYPE_CHECKING:
     from pingone_mcp.replica.standing import Standing
+
+T = TypeVar("T")
 
 _SHOWN = 20
 # Of whom a list of some accounts does not name, and of who deserves a look in a review; the counts say the rest.
@@ -64,14 +68,16 @@ async def check_drift(
     backend = await backend_of(ctx)
     accounts = _roster(backend, roster, entries)
     now = backend.replica.now()
-    drift, _ = await backend.replica.reading(
+    drift = await _patiently(
+        ctx,
+        backend,
         lambda copy: check(
             accounts,
             _everybody(copy),
             now=now,
             match_on=tuple(match_on or MATCH_ON),
             gaps=(*copy.gaps(None), *_beyond(copy)),
-        )
+        ),
     )
     told = {name: value for name, value in drift.to_json(_SHOWN).items() if value not in (None, [], False)}
     if roster is None and "unexpected" in told:
@@ -150,7 +156,7 @@ async def access_review(
         backend.exports.describe(name, manifest)
         return {"resource": f"pingone://exports/{name}", "manifest": manifest}
 
-    told, _ = await backend.replica.reading(review)
+    told = await _patiently(ctx, backend, review)
     return answer(fitted(told | await freshness(backend), backend.answer_characters))
 
 
@@ -186,7 +192,7 @@ async def map_roles(
         return answer(fitted(told | await freshness(backend), backend.answer_characters))
     wanted = asked(backend, "map_roles", {"group": group}, cursor)
     if "group" not in wanted.question:
-        told = await _reviewed(backend, rules, now)
+        told = await _reviewed(ctx, backend, rules, now)
         return answer(fitted(told | await freshness(backend), backend.answer_characters))
     question = UserQuestion(group=wanted.question["group"], include=("groups",))
 
@@ -207,13 +213,35 @@ async def map_roles(
     return answer(envelope(backend, wanted, gathered, partial=True) | await freshness(backend))
 
 
-async def _reviewed(backend: Backend, rules: Rules, now: datetime) -> JsonObject:
+async def _reviewed(ctx: AppContext, backend: Backend, rules: Rules, now: datetime) -> JsonObject:
     from pingone_mcp.replica.accesses import groups_of, users_with_groups  # noqa: PLC0415 - start-up, as above
 
-    reviewed, _ = await backend.replica.reading(
-        lambda copy: review_rules(rules, groups_of(copy.database), users_with_groups(copy), now)
+    reviewed = await _patiently(
+        ctx, backend, lambda copy: review_rules(rules, groups_of(copy.database), users_with_groups(copy), now)
     )
     return reviewed.to_json(_SHOWN)
+
+
+async def _patiently(ctx: AppContext, backend: Backend, work: Callable[[Standing], T]) -> T:
+    """Return what looks at everybody in the copy, however long that takes; the client sees that it goes on."""
+    found: list[T] = []
+    problem: Problem | None = None
+
+    async def tell() -> None:
+        for seconds in count(1):
+            await anyio.sleep(1)
+            await ctx.report_progress(seconds, None, f"reading the local copy: {seconds} s")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tell)
+        try:
+            found.append((await backend.replica.reading(work))[0])
+        except Problem as raised:  # told below, outside the group that would wrap it
+            problem = raised
+        tasks.cancel_scope.cancel()
+    if problem is not None:
+        raise problem
+    return found[0]
 
 
 _DRIFT_SCHEMA: JsonObject = {
