@@ -12,7 +12,7 @@ from typing import Literal
 
 import anyio
 
-from benchmarks import conversion, floor, growth, limit, meanwhile, question, results, sizes, startup, walk
+from benchmarks import conversion, floor, growth, limit, meanwhile, question, replica, results, sizes, startup, walk
 from benchmarks.figures import Figure, at_least, at_most, summary, table
 from benchmarks.plot import plot
 
@@ -230,6 +230,60 @@ def answer_sizes(_extent: Extent) -> Measured:
     )
 
 
+def local_copy(extent: Extent) -> Measured:
+    """Measure the copy. Where the yardstick is a promise itself, it is one for 100,000 users."""
+    found = replica.measure(users=5_000, runs=3) if extent == "quick" else replica.measure()
+    promised = "what is promised for 100,000 users"
+    live = "the same question live, no latency"
+    figures = [
+        Figure(
+            what=f"processor time of a full sync of {found.users:,} users",
+            against=f"its {found.full_requests:,} pages fetched and json.loads-ed",
+            ours=found.full.processor_seconds,
+            yardstick=found.floor_processor,
+            unit="s",
+        ),
+        Figure(
+            what="the same",
+            against=promised,
+            ours=found.full.processor_seconds,
+            yardstick=25,
+            unit="s",
+            promised=at_most(1),
+        ),
+        Figure(
+            what="peak memory of it",
+            against=promised,
+            ours=found.full.peak,
+            yardstick=150,
+            unit="MiB",
+            promised=at_most(1),
+        ),
+        Figure(
+            what=f"requests of an incremental sync, {found.incremental.changes} changes",
+            against="the one page that so many users fill",
+            ours=found.incremental_requests,
+            yardstick=1,
+            unit="requests",
+            comparison="difference",
+            promised=at_most(20),
+        ),
+    ]
+    for what, asked, milliseconds in (
+        ("users by department and status", found.counted, 200),
+        ("full-text search, 50 users", found.searched, 50),
+        ("find_deactivated, 50 users", found.deactivated, 50),
+    ):
+        copied, lively = asked.copy_seconds * 1000, asked.live_seconds * 1000
+        figures += [
+            Figure(what=what, against=live, ours=copied, yardstick=lively, unit="ms", comparison="speed-up"),
+            Figure(
+                what="the same", against=promised, ours=copied, yardstick=milliseconds, unit="ms", promised=at_most(1)
+            ),
+        ]
+    return Measured(figures=figures)
+
+
 GROUPS: dict[str, Group] = {
     "startup": Group(title="Start-up", measure=start_up),
     "sizes": Group(title="Size of an answer", measure=answer_sizes),
@@ -241,6 +295,7 @@ GROUPS: dict[str, Group] = {
     "floor": Group(title="Whole walk against the least possible", measure=least),
     "growth": Group(title=f"Growth, {growth.LATENCY * 1000:g} ms per answer", measure=curves),
     "memory": Group(title="Memory", measure=memory),
+    "replica": Group(title="The local copy", measure=local_copy),
 }
 
 

@@ -140,7 +140,7 @@ def _floor() -> Callable[[Place, Seen], None]:
 _CLIENTS: dict[Client, Callable[[], Callable[[Place, Seen], None]]] = {"ours": _ours, "naive": _naive, "floor": _floor}
 
 
-def _peak() -> float:
+def peak_memory() -> float:
     """Return the largest resident memory so far in MiB.
 
     Linux counts the memory of the parent into the `ru_maxrss` of a child that it started (getrusage(2): the value
@@ -166,7 +166,7 @@ def main() -> None:
     started, processor = time.perf_counter(), time.process_time()
     walk(place, seen)
     seconds, processor_seconds = time.perf_counter() - started, time.process_time() - processor
-    peak = _peak()
+    peak = peak_memory()
     ids = seen.sorted()
     trip = Trip(
         seconds=seconds,

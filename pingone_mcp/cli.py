@@ -633,6 +633,7 @@ def _run(act: Callable[[], Awaitable[int]]) -> int:
     """Run a command; the first failure of a task group is the failure of the command."""
     import anyio
 
+    calm_collector()
     try:
         return anyio.run(act)
     except BaseExceptionGroup as several:

@@ -134,7 +134,10 @@ def test_a_single_missing_variable_is_told_in_the_singular(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(Settings.model_fields) - {"client_id", "client_secret", "cache_dir", "audit_file", "rosters", "roles_file"})
+    "name",
+    sorted(
+        set(Settings.model_fields) - {"client_id", "client_secret", "cache_dir", "audit_file", "rosters", "roles_file"}
+    ),
 )
 @pytest.mark.parametrize(
     "value", ["s3cret", '{"s3cret": "s3cret"}', "https://s3cret℀.example", "https://s3cret@[::1", "[s3cret"]

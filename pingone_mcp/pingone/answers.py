@@ -62,7 +62,7 @@ def problem(response: httpx.Response) -> UpstreamProblem:
     known = {"code": details[0] if details else code or f"HTTP_{status}", "correlation_id": correlation_id(response)}
     path = response.request.url.path
     if status == 400 and "INVALID_FILTER" in details:
-        return FilterRefused("PingOne does not support this filter.", _filter_advice(hints), **known)
+        return FilterRefused("PingOne does not support this filter.", filter_advice(hints), **known)
     if status == 401:
         return NotAuthenticated(
             "PingOne did not accept the access token (401), not even a new one.",
@@ -123,7 +123,7 @@ def _code(value: Any) -> str | None:
     return value if isinstance(value, str) and value in _CODES else None
 
 
-def _filter_advice(hints: dict[str, list[str]]) -> str:
+def filter_advice(hints: dict[str, list[str]]) -> str:
     """Name what PingOne says it supports; else what is documented for users (PingOne, "SCIM operators")."""
     attributes = hints.get("supportedAttributes")
     operators = hints.get("supportedOperators") or ["eq", "sw", "and", "or"]

@@ -171,6 +171,8 @@ class Client:
                 code="UNREADABLE_ANSWER",
             ) from None
         self._server_date = (response.headers.get("date"), self._clock.monotonic())
+        # Answer and stream refer to each other: without this a page stays in memory until garbage is looked for.
+        response.stream = httpx.ByteStream(b"")
         return response
 
 

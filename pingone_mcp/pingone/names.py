@@ -92,11 +92,11 @@ class Names:
             self._client.fence.check_environment(identity)
             return identity
         places = await self.environments()
-        return _the_one("environment", reference, ((place.id, place.name) for place in places))
+        return the_one("environment", reference, ((place.id, place.name) for place in places))
 
     async def find_population(self, environment: str, reference: str) -> str:
         """Return the id of the population that an id or a name means. Raises Refused."""
-        identity = as_id(reference) or _the_one(
+        identity = as_id(reference) or the_one(
             "population",
             reference,
             ((place.id, place.name) for place in await self.populations(environment) if self._serves(place.id)),
@@ -119,7 +119,7 @@ class Names:
             # helped by the nearest ones. One page is looked through for both.
             groups = await self.keep(f"groups {environment}", lambda: self._some_groups(environment))
         served = [group for group in groups if group.workspace is None or self._serves(group.workspace.id)]
-        return _the_one("group", reference, ((group.id, group.name) for group in served))
+        return the_one("group", reference, ((group.id, group.name) for group in served))
 
     def _serves(self, population: str) -> bool:
         allowed = self._client.connection.populations
@@ -205,7 +205,7 @@ def as_id(reference: str) -> str | None:
         return None
 
 
-def _the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]]) -> str:
+def the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]]) -> str:
     """Return the only id under a name. Candidates are listed by id alone: names are data, not text of ours."""
     wanted = _as_shown(reference)
     known: Mapping[str, str | None] = dict(places)

@@ -111,5 +111,11 @@ def _is_plain(text: str) -> bool:
 
 def member(group: str, kind: str = "") -> Condition:
     """Return that a user is in a group: in any way, or `direct` or `indirect` only."""
-    same, values = (" AND type = ?", (group, kind)) if kind else ("", (group,))
-    return Condition(f"u.id IN (SELECT user_id FROM memberships_ WHERE group_id = ?{same})", values)  # noqa: S608 - our own text
+    held = membership(group, kind)
+    return Condition(f"u.id IN (SELECT m.user_id FROM memberships_ m WHERE {held.sql})", held.values)  # noqa: S608 - our own text
+
+
+def membership(group: str, kind: str = "") -> Condition:
+    """Return the same on `m`, a row of memberships_."""
+    same, values = (" AND m.type = ?", (group, kind)) if kind else ("", (group,))
+    return Condition(f"m.group_id = ?{same}", values)

@@ -66,16 +66,18 @@ def deactivated_stretches(copy: Standing, question: DeactivatedQuestion) -> list
 
 def _is(reason: str, question: DeactivatedQuestion, known: Since) -> Condition:
     """Return that a user belongs under a reason; whoever is both disabled and locked comes once."""
+    # Said besides, because an index has only those.
+    with_reason = Condition("u.status_reasons <> ''")
     if reason == "removed":
-        removed = Condition("u.removed_at IS NOT NULL")
+        removed = both(with_reason, Condition("u.removed_at IS NOT NULL"))
         since = question.since
         return removed if since is None else both(removed, Condition("u.removed_at >= ?", (timestamp(since),)))
-    disabled = both(EXISTS, Condition("u.enabled = 0"), _happened("disabled", question.since, known))
+    disabled = both(with_reason, EXISTS, Condition("u.enabled = 0"), _happened("disabled", question.since, known))
     if reason == "disabled":
         return disabled
     locked = Condition("(',' || u.status_reasons || ',') LIKE '%,locked,%'")
     once = negated(disabled) if "disabled" in question.reasons else EVERYBODY
-    return both(EXISTS, locked, _happened("locked", question.since, known), once)
+    return both(with_reason, EXISTS, locked, _happened("locked", question.since, known), once)
 
 
 def _happened(reason: Reason, since: datetime | None, known: Since) -> Condition:

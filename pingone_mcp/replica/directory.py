@@ -224,11 +224,12 @@ def _description(copy: Standing) -> Description:
 
 def _summary(copy: Standing, environment: str) -> OrganizationSummary:
     inside = copy.places.inside(environment)
+    # The plus keeps SQLite from reading the whole rows in the order of the populations.
     by_population: dict[str | None, tuple[int, int]] = {
         row[0]: (row[1], row[2])
         for row in copy.database.execute(
             "SELECT u.population_id, count(*), count(CASE WHEN u.enabled = 0 THEN 1 END) FROM users_ u "  # noqa: S608 - our own text
-            f"WHERE {inside.sql} AND u.removed_at IS NULL GROUP BY u.population_id",
+            f"WHERE {inside.sql} AND u.removed_at IS NULL GROUP BY +u.population_id",
             inside.values,
         )
     }

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused
 from pingone_mcp.pingone import filters, wire
-from pingone_mcp.pingone.answers import _filter_advice
+from pingone_mcp.pingone.answers import filter_advice
 from pingone_mcp.pingone.filters import All, AnyOf, Compare, Filter, Not, Present, Within
 from pingone_mcp.replica.conditions import Condition, NotHeld, bindable, both, either, ends, equals, member, starts
 
@@ -190,5 +190,5 @@ def _instant(text: str) -> str:
 
 def _refused(*, attributes: list[str] | None = None, operators: list[str] | None = None) -> FilterRefused:
     hints = {"supportedAttributes": attributes, "supportedOperators": operators}
-    told = _filter_advice({name: words for name, words in hints.items() if words is not None})
+    told = filter_advice({name: words for name, words in hints.items() if words is not None})
     return FilterRefused("PingOne does not support this filter.", told, code="INVALID_FILTER")

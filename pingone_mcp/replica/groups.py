@@ -9,11 +9,11 @@ from typing import Any
 from pingone_mcp.directory.models import Group, GroupMembership, Member, MembershipType, Named, Page
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
 from pingone_mcp.replica import schema
-from pingone_mcp.replica.conditions import EVERYBODY, Condition, NotHeld, bindable, both, either, member, one_of
+from pingone_mcp.replica.conditions import EVERYBODY, Condition, NotHeld, bindable, both, either, membership, one_of
 from pingone_mcp.replica.pages import Stretch, read_page
 from pingone_mcp.replica.rows import group_of
 from pingone_mcp.replica.standing import Standing
-from pingone_mcp.replica.users import EXISTS, listed
+from pingone_mcp.replica.users import EXISTS, listed, members
 
 _COLUMNS = ", ".join(f"u.{name}" for name in schema.GROUP_COLUMNS)
 _SUBGROUPS = "(SELECT count(*) FROM nestings_ n WHERE n.parent_id = u.id)"
@@ -51,7 +51,7 @@ def group_stretches(copy: Standing, question: GroupQuestion) -> list[Stretch]:
             inside = one_of("u.population_id", (places.population(environment, question.population),))
         here = Condition("u.environment_id = ?", (environment,))
         where = both(here, inside, named, served if allowed else EVERYBODY)
-        return [Stretch(key=environment, table="groups_", where=where)]
+        return [Stretch(key=environment, table="groups_ u", where=where)]
 
     return places.in_each(places.environments(question.environment), stretches_of)
 
@@ -135,7 +135,5 @@ def member_stretches(copy: Standing, question: MemberQuestion) -> list[Stretch]:
     copy.need_memberships()
     place, identity = copy.places.find_group(question.environment, question.group)
     kinds: Sequence[MembershipType] = ("direct",) if question.direct_only else ("direct", "indirect")
-    inside = copy.places.inside(place)
-    return [
-        Stretch(key=f"{kind} {place}", label=kind, where=both(inside, EXISTS, member(identity, kind))) for kind in kinds
-    ]
+    inside = both(copy.places.inside(place), EXISTS)
+    return [members(copy, f"{kind} {place}", membership(identity, kind), inside, label=kind) for kind in kinds]

@@ -124,12 +124,19 @@ class _Merge:
             "DELETE FROM people WHERE rowid IN (SELECT number FROM users_ WHERE id IN (SELECT id FROM temp.altered))"
         )
         update = ", ".join(f"{name} = excluded.{name}" for name in schema.USER_COLUMNS if name != "id")
+        first = self._do("SELECT 1 FROM main.users_ LIMIT 1").fetchone() is None
+        if first:
+            for name in schema.USER_INDEXES:
+                self._do(f"DROP INDEX main.{name}")
         self._do(
             f"""INSERT INTO main.users_ ({_USERS}) SELECT {_USERS} FROM staged.users_ WHERE environment_id = ?
             ON CONFLICT (id) DO UPDATE SET {update}, removed_at = NULL, removed_evidence = NULL
             WHERE users_.record IS NOT excluded.record OR users_.removed_at IS NOT NULL""",  # noqa: S608 - our names
             here,
         )
+        if first:
+            for name, columns in schema.USER_INDEXES.items():
+                self._do(f"CREATE INDEX main.{name} ON users_ {columns}")
         self._do(
             """INSERT INTO people (rowid, id, username, name, email, title, department)
             SELECT number, id, username, name, email, title, department FROM users_

@@ -27,15 +27,18 @@ _OURS = "copy"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """One part of a listing: the rows of a table (named `u`) that a condition holds for.
+    """One part of a listing: the rows of a table (named `u`, joined with others or not) that a condition holds for.
 
-    `label` says what its rows have in common: a reason, a type of membership.
+    `label` says what its rows have in common: a reason, a type of membership. `order` is a column that holds `u.id` and
+    has an index in that order. `as_many` is a table with a condition that has as many rows and is counted faster.
     """
 
     key: str
     where: Condition
-    table: str = "users_"
+    table: str = "users_ u"
     label: str = ""
+    order: str = "u.id"
+    as_many: Condition | None = None
 
     @property
     def name(self) -> str:
@@ -104,10 +107,10 @@ def read_page(
     last: tuple[Stretch, str] | None = None
     more = False
     # Where few are found, looking through the table and sorting them is faster than the order of the ids.
-    order = "u.id" if total > _MANY_PAGES * size else "+u.id"
+    mark = "" if total > _MANY_PAGES * size else "+"
     for stretch in stretches[first:] if total else ():
         after = place.after if stretch.name == place.stretch else ""
-        found = _read(database, stretch, columns, after=after, order=order, most=size + 1 - len(items))
+        found = _read(database, stretch, columns, after=after, mark=mark, most=size + 1 - len(items))
         more = len(items) + len(found) > size
         kept = found[: size - len(items)]
         if kept:
@@ -128,16 +131,16 @@ def read_page(
 
 
 def _read(
-    database: sqlite3.Connection, stretch: Stretch, columns: str, *, after: str, order: str, most: int
+    database: sqlite3.Connection, stretch: Stretch, columns: str, *, after: str, mark: str, most: int
 ) -> list[tuple[Any, ...]]:
-    where = stretch.where
+    where, order = stretch.where, f"{mark}{stretch.order}"
     return database.execute(
-        f"SELECT u.id, {columns} FROM {stretch.table} u WHERE {where.sql} AND {order} > ? ORDER BY {order} LIMIT ?",  # noqa: S608 - our own text; what a question holds is bound
+        f"SELECT u.id, {columns} FROM {stretch.table} WHERE {where.sql} AND {order} > ? ORDER BY {order} LIMIT ?",  # noqa: S608 - our own text; what a question holds is bound
         (*where.values, after, most),
     ).fetchall()
 
 
 def _count(database: sqlite3.Connection, stretch: Stretch) -> int:
-    query = f"SELECT count(*) FROM {stretch.table} u WHERE {stretch.where.sql}"  # noqa: S608 - our own text; what a question holds is bound
-    (count,) = database.execute(query, stretch.where.values).fetchone()
+    counted = stretch.as_many or Condition(f"{stretch.table} WHERE {stretch.where.sql}", stretch.where.values)
+    (count,) = database.execute(f"SELECT count(*) FROM {counted.sql}", counted.values).fetchone()  # noqa: S608 - our own text; what a question holds is bound
     return int(count)

@@ -13,7 +13,7 @@ from typing import TypeVar
 from pingone_mcp.directory.models import Organization
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.fence import Fence
-from pingone_mcp.pingone.names import _the_one, as_id
+from pingone_mcp.pingone.names import as_id, the_one
 from pingone_mcp.replica.conditions import EVERYBODY, Condition, NotHeld, both, equals, one_of
 from pingone_mcp.settings import Connection
 
@@ -73,7 +73,7 @@ class Places:
         if identity := as_id(reference):
             self._fence.check_environment(identity)
             return identity
-        return _the_one("environment", reference, self.environment_names.items())
+        return the_one("environment", reference, self.environment_names.items())
 
     def in_each(self, environments: Sequence[str], find: Callable[[str], Sequence[T]]) -> list[T]:
         """Return what is found in all environments; one that does not know a name that is looked up has nothing.
@@ -107,7 +107,7 @@ class Places:
 
     def population(self, environment: str, reference: str) -> str:
         """Return the id of the population that an id or a name means. Raises Refused."""
-        identity = as_id(reference) or _the_one(
+        identity = as_id(reference) or the_one(
             "population", reference, ((place.id, place.name) for place in self.populations(environment))
         )
         self._fence.check_population(identity)
@@ -152,7 +152,7 @@ class Places:
             return identity
         groups = self._groups(environment, equals("name", reference)) or self._groups(environment, EVERYBODY)
         served = [group for group in groups if group[2] is None or self._serves(group[2])]
-        return _the_one("group", reference, ((identity, name) for identity, name, _ in served))
+        return the_one("group", reference, ((identity, name) for identity, name, _ in served))
 
     def _groups(self, environment: str, which: Condition) -> list[tuple[str, str | None, str | None]]:
         """Return id, name and population of some groups of an environment, oldest first."""

@@ -68,24 +68,43 @@ GROUP_COLUMNS: tuple[str, ...] = (
 )
 """The columns of a group, in the order of `rows.group_row`."""
 
-# `number` is the rowid under a name of its own, so that it survives a VACUUM: `people` points at it.
+_LONG_COLUMNS = ("custom_attributes", "record")
+# What is long stands last, so that what is in front of it is read without it. `number` is the rowid under a name of its
+# own, so that it survives a VACUUM: `people` points at it.
 USERS_TABLE = f"""(
     number INTEGER PRIMARY KEY,
-    {", ".join("id TEXT NOT NULL UNIQUE" if name == "id" else name for name in USER_COLUMNS)},
+    {", ".join("id TEXT NOT NULL UNIQUE" if name == "id" else name for name in USER_COLUMNS if name not in _LONG_COLUMNS)},
     manager_id TEXT,
     removed_at TEXT,
-    removed_evidence TEXT
+    removed_evidence TEXT,
+    {", ".join(_LONG_COLUMNS)}
 )"""
+
+USER_INDEXES: Mapping[str, str] = MappingProxyType(
+    {
+        "users_by_username_": "(username COLLATE NOCASE)",
+        "users_by_email_": "(email COLLATE NOCASE)",
+        "users_by_external_id_": "(external_id COLLATE NOCASE) WHERE external_id IS NOT NULL",
+        "users_by_first_name_": "(first_name COLLATE NOCASE)",
+        "users_by_last_name_": "(last_name COLLATE NOCASE)",
+        "users_by_population_": "(population_id, removed_at)",
+        "users_by_manager_": "(manager_id) WHERE manager_id IS NOT NULL",
+        # Lists in their order, and how many users are in them.
+        "users_listed_": "(environment_id, removed_at, id, population_id, status, enabled)",
+        # What people count by in query_directory, without whole rows being read.
+        "users_counted_": "(removed_at, department, status, population_id, type, country, city, enabled)",
+        # Who is disabled, locked or removed, and when.
+        "users_not_active_": """(environment_id, id, status_reasons, enabled, population_id, removed_at, locked_at, created_at,
+            updated_at) WHERE status_reasons <> ''""",
+    }
+)
+"""The indexes of users_ by name. A first sync makes them once everybody is there, which takes half as long."""
 
 TABLES = f"""
 CREATE TABLE environments_ (id TEXT PRIMARY KEY, name, type, region) WITHOUT ROWID;
 CREATE TABLE populations_ (id TEXT PRIMARY KEY, environment_id, name, is_default) WITHOUT ROWID;
 CREATE TABLE users_ {USERS_TABLE};
-CREATE INDEX users_by_username_ ON users_ (username COLLATE NOCASE);
-CREATE INDEX users_by_email_ ON users_ (email COLLATE NOCASE);
-CREATE INDEX users_by_population_ ON users_ (population_id, removed_at);
-CREATE INDEX users_by_manager_ ON users_ (manager_id) WHERE manager_id IS NOT NULL;
-CREATE INDEX users_by_status_ ON users_ (status);
+{"".join(f"CREATE INDEX {name} ON users_ {columns};" for name, columns in USER_INDEXES.items())}
 CREATE TABLE groups_ (id TEXT PRIMARY KEY, {", ".join(GROUP_COLUMNS[1:])}) WITHOUT ROWID;
 CREATE TABLE nestings_ (group_id TEXT, parent_id TEXT, PRIMARY KEY (group_id, parent_id)) WITHOUT ROWID;
 CREATE INDEX nestings_by_parent_ ON nestings_ (parent_id);
@@ -100,7 +119,7 @@ CREATE TABLE changes_ (
     before, after, evidence, actor
 );
 CREATE INDEX changes_by_time_ ON changes_ (at);
-CREATE INDEX changes_by_user_ ON changes_ (user_id);
+CREATE INDEX changes_by_user_ ON changes_ (user_id, kind, at);
 CREATE TABLE sync_runs_ (id INTEGER PRIMARY KEY AUTOINCREMENT, mode, started_at, ended_at, outcome, reason, counts);
 CREATE TABLE facts_ (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE VIRTUAL TABLE people USING fts5(
@@ -108,25 +127,26 @@ CREATE VIRTUAL TABLE people USING fts5(
 );
 """
 
+# Names of places are looked up where they are wanted: to count rows, a join would be done for each, needed or not.
 _SHOWN_USER = """
     u.id, u.username, u.name, u.first_name, u.last_name, u.email, u.phone, u.mobile_phone, u.title, u.department, u.manager,
     u.manager_id, u.type, u.status, u.status_reasons, u.enabled, u.account_status, u.lifecycle_status, u.is_email_verified,
     u.is_2fa_enabled, u.locale, u.timezone, u.preferred_language, u.city, u.country, u.external_id, u.last_login_at,
-    u.locked_at, u.created_at, u.updated_at, u.population_id, p.name AS population, u.environment_id,
-    e.name AS environment, u.custom_attributes"""
-_PLACED_USER = """
-    FROM users_ u LEFT JOIN populations_ p ON p.id = u.population_id LEFT JOIN environments_ e ON e.id = u.environment_id"""
+    u.locked_at, u.created_at, u.updated_at, u.population_id,
+    (SELECT p.name FROM populations_ p WHERE p.id = u.population_id) AS population, u.environment_id,
+    (SELECT e.name FROM environments_ e WHERE e.id = u.environment_id) AS environment, u.custom_attributes"""
 
 VIEW_STATEMENTS = f"""
-CREATE VIEW users AS SELECT {_SHOWN_USER} {_PLACED_USER} WHERE u.removed_at IS NULL;
-CREATE VIEW removed_users AS SELECT {_SHOWN_USER}, u.removed_at {_PLACED_USER} WHERE u.removed_at IS NOT NULL;
+CREATE VIEW users AS SELECT {_SHOWN_USER} FROM users_ u WHERE u.removed_at IS NULL;
+CREATE VIEW removed_users AS SELECT {_SHOWN_USER}, u.removed_at FROM users_ u WHERE u.removed_at IS NOT NULL;
 CREATE VIEW groups AS SELECT
     g.id, g.name, g.description, g.group_type, g.user_filter,
     (SELECT count(*) FROM memberships_ m WHERE m.group_id = g.id) AS member_count,
     g.population_id, p.name AS population, g.environment_id, e.name AS environment, g.created_at, g.updated_at, g.external_id
     FROM groups_ g LEFT JOIN populations_ p ON p.id = g.population_id LEFT JOIN environments_ e ON e.id = g.environment_id;
-CREATE VIEW memberships AS SELECT m.user_id, u.username, m.group_id, g.name AS group_name, m.type
-    FROM memberships_ m LEFT JOIN users_ u ON u.id = m.user_id LEFT JOIN groups_ g ON g.id = m.group_id;
+CREATE VIEW memberships AS SELECT
+    m.user_id, (SELECT u.username FROM users_ u WHERE u.id = m.user_id) AS username, m.group_id, g.name AS group_name, m.type
+    FROM memberships_ m LEFT JOIN groups_ g ON g.id = m.group_id;
 CREATE VIEW populations AS SELECT
     p.id, p.name, p.is_default,
     (SELECT count(*) FROM users_ u WHERE u.population_id = p.id AND u.removed_at IS NULL) AS user_count,

@@ -15,6 +15,9 @@ from pingone_mcp.replica.state import fact
 from pingone_mcp.replica.store import no_replica
 from pingone_mcp.settings import Connection
 
+UNREADABLE = "unreadable"
+"""What a sync notes as the coverage of users, or of roles, that it may not read."""
+
 # A sync notes times by PingOne's clock, which it knows to the second, and by ours before the first answer.
 _SEVERAL_CLOCKS = timedelta(minutes=2)
 
@@ -53,10 +56,10 @@ class Standing:
         self.since = Since(
             synced=synced,
             full=datetime.fromisoformat(full) if full is not None else synced,
-            watched=max(map(datetime.fromisoformat, (*watched.values(), oldest[1]))),
+            watched=max(map(datetime.fromisoformat, watched.values() or (oldest[1],))),
             audited=self._everywhere("events", True),
         )
-        self._gaps = (*self._left_out(), *self._older(synced))
+        self._gaps = (*self._left_out(), *self._older(synced), *self._unaudited(full))
 
     def _run(self, order: str) -> tuple[int, str] | None:
         row: tuple[int, str] | None = self.database.execute(
@@ -65,13 +68,10 @@ class Standing:
         return row
 
     def _left_out(self) -> tuple[str, ...]:
-        """Name the environments that no sync could read."""
-        configured = self.places.connection.environments or ()
-        return tuple(
-            f"{UNREADABLE_ENVIRONMENT} {place}"
-            for place in sorted(configured)
-            if place not in self.places.organizations
-        )
+        """Name the environments that no sync could read: those configured, or those that there are."""
+        unreadable = {place for place, covered in self._coverage.items() if covered.get("users") == UNREADABLE}
+        wanted = unreadable.union(self.places.connection.environments or ())
+        return tuple(f"{UNREADABLE_ENVIRONMENT} {place}" for place in sorted(wanted - self.places.organizations.keys()))
 
     def _older(self, synced: datetime) -> tuple[str, ...]:
         """Name the environments that the last sync could not read, and that stay as they were."""
@@ -81,6 +81,14 @@ class Standing:
             f"not read since {at}: environment {place}"
             for place, at in sorted(times.items())
             if datetime.fromisoformat(at) < synced - _SEVERAL_CLOCKS
+        )
+
+    def _unaudited(self, full: str | None) -> tuple[str, ...]:
+        """Name the environments whose removals only a full sync sees."""
+        return tuple(
+            f"removals since {full} not seen, for audit events cannot be read: environment {place}"
+            for place, covered in sorted(self._coverage.items())
+            if place in self.places.organizations and covered.get("events") is False
         )
 
     def _everywhere(self, what: str, value: object) -> bool:

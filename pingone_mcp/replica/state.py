@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pingone_mcp.replica.retention import change_ids
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
@@ -36,14 +38,16 @@ def state_of(connection: sqlite3.Connection, now: datetime) -> State | None:
     newest = _run(connection, "1")
     failed = newest is not None and newest["outcome"] != "complete"
     synced_at = datetime.fromisoformat(last["started_at"])
+    counts: dict[str, int] = json.loads(last["counts"])["rows"]  # only a sync writes, so they hold until the next one
+    oldest_id, newest_id = change_ids(connection)
     return State(
         synced_at=synced_at,
         age_seconds=max(0, round((now - synced_at).total_seconds())),
         full_at=datetime.fromisoformat(full["started_at"]) if full is not None else None,
-        users=_count(connection, "users_ WHERE removed_at IS NULL"),
-        groups=_count(connection, "groups_"),
-        memberships=_count(connection, "memberships_"),
-        changes=_count(connection, "changes_"),
+        users=counts["users"],
+        groups=counts["groups"],
+        memberships=counts["memberships"],
+        changes=newest_id - oldest_id + 1,
         problem=str(newest["reason"] or "It failed.") if failed and newest is not None else None,
     )
 
@@ -55,13 +59,8 @@ def fact(connection: sqlite3.Connection, name: str) -> Any:
 
 
 def _run(connection: sqlite3.Connection, which: str) -> dict[str, Any] | None:
-    columns = ("mode", "started_at", "outcome", "reason")
+    columns = ("mode", "started_at", "outcome", "reason", "counts")
     row = connection.execute(
         f"SELECT {', '.join(columns)} FROM sync_runs_ WHERE {which} ORDER BY id DESC LIMIT 1"  # noqa: S608 - our own text
     ).fetchone()
     return None if row is None else dict(zip(columns, row, strict=True))
-
-
-def _count(connection: sqlite3.Connection, what: str) -> int:
-    (number,) = connection.execute(f"SELECT count(*) FROM {what}").fetchone()  # noqa: S608 - our own text
-    return int(number)

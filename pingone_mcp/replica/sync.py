@@ -30,8 +30,10 @@ from pingone_mcp.pingone.walk import walking
 from pingone_mcp.replica import schema
 from pingone_mcp.replica.events import ROLE_TYPES, changes_from
 from pingone_mcp.replica.merge import Findings, Gone, Mode, Nesting, closure, merge
+from pingone_mcp.replica.retention import KEPT_CHANGES, change_ids, forget_changes, forget_runs
 from pingone_mcp.replica.rows import Row, group_row
 from pingone_mcp.replica.staging import Staging, leftovers
+from pingone_mcp.replica.standing import UNREADABLE
 from pingone_mcp.replica.store import Store, remove_database, told, transaction
 from pingone_mcp.replica.upstream import Pair, Upstream
 
@@ -211,6 +213,9 @@ class _Run:
     async def run(self, mode: Mode) -> SyncReport:
         started = self._now()
         try:
+            if self._served.client.server_now() is None:
+                await self._served.names.environments()  # the first answer tells PingOne's time
+                started = self._now()
             findings = await self._read(mode)
             self._report("merge", 0, None)
             await self._staging.close()
@@ -254,6 +259,8 @@ class _Run:
                 if len(environments) == 1:
                     raise
                 self._notes.append(f"The environment {environment} may not be read (403), and stays as it was.")
+                if environment not in self._memory.get("watermarks", {}):
+                    self._coverage[environment] = {"users": UNREADABLE}
         if not findings:
             raise NotPermitted(
                 "None of the environments served may be read.",
@@ -335,10 +342,15 @@ class _Run:
         with self._store.writer() as connection:
             connection.execute("ATTACH DATABASE ? AS staged", (str(self._staging.path),))
             with transaction(connection):
+                _, newest = change_ids(connection)
                 for found in findings:
                     kinds += merge(connection, found, mode, now)
+                _number_by_time(connection, newest)
                 counts = _counts(connection)
                 self._note_facts(connection, mode, started)
+                self._note_watched(connection, now, [found.id for found in findings if found.quiet])
+                if mode == "full":  # by how many there are of what, SQLite chooses the index of a question
+                    connection.execute("ANALYZE main")
                 reason = " ".join(self._notes) or None
                 told_counts = json.dumps({"rows": counts, "changes": dict(kinds)})
                 _note_run(connection, (mode, timestamp(started), now, "complete", reason, told_counts))
@@ -353,7 +365,8 @@ class _Run:
 
     def _note_facts(self, connection: sqlite3.Connection, mode: Mode, started: datetime) -> None:
         marks = {**self._memory.get("watermarks", {}), **{place: mark.written() for place, mark in self._marks.items()}}
-        coverage = {**self._memory.get("coverage", {}), **self._coverage}
+        known: dict[str, JsonObject] = self._memory.get("coverage", {})
+        coverage = {place: told for place, told in known.items() if told.get("users") != UNREADABLE} | self._coverage
         facts: JsonObject = {
             "watermarks": marks,
             "coverage": coverage,
@@ -362,9 +375,19 @@ class _Run:
         }
         if mode == "full":
             facts["last_full"] = timestamp(started)
-        connection.executemany(
-            "INSERT OR REPLACE INTO facts_ VALUES (?, ?)", [(name, json.dumps(value)) for name, value in facts.items()]
-        )
+        for name, value in facts.items():
+            _note_fact(connection, name, value)
+
+    def _note_watched(self, connection: sqlite3.Connection, now: str, anew: Iterable[str]) -> None:
+        """Note since when all changes of each environment are known: of those read `anew`, what was before is not.
+
+        What is too old is forgotten here.
+        """
+        watched: dict[str, str] = {**self._memory.get("watched_since", {}), **dict.fromkeys(anew, now)}
+        kept_since = timestamp(datetime.fromisoformat(now) - KEPT_CHANGES)
+        if forget_changes(connection, kept_since):
+            watched = {place: max(since, kept_since) for place, since in watched.items()}
+        _note_fact(connection, "watched_since", watched)
 
     def _tidy(self) -> None:
         """Remove what this sync and those that were killed have left."""
@@ -722,7 +745,7 @@ class _Reading:
         try:
             await each(read, sorted(users))
         except NotPermitted:
-            self.coverage["roles"] = "unreadable"
+            self.coverage["roles"] = UNREADABLE
             found.roles.clear()
             self.notes.append("Role assignments may not be read (403).")
         else:
@@ -762,10 +785,26 @@ def _memory(connection: sqlite3.Connection) -> JsonObject:
     return {name: json.loads(value) for name, value in connection.execute("SELECT name, value FROM facts_")}
 
 
+def _note_fact(connection: sqlite3.Connection, name: str, value: object) -> None:
+    connection.execute("INSERT OR REPLACE INTO facts_ VALUES (?, ?)", (name, json.dumps(value)))
+
+
+def _number_by_time(connection: sqlite3.Connection, newest: int) -> None:
+    """Give the changes of this sync, those behind `newest`, numbers in the order in which they happened."""
+    connection.execute("UPDATE changes_ SET id = -id WHERE id > ?", (newest,))
+    connection.execute(
+        "UPDATE changes_ SET id = ? + placed.place FROM ("
+        "SELECT id AS old, row_number() OVER (ORDER BY at, -id) AS place FROM changes_ WHERE id < 0"
+        ") AS placed WHERE changes_.id = placed.old",
+        (newest,),
+    )
+
+
 def _note_run(connection: sqlite3.Connection, row: Row) -> None:
     connection.execute(
         "INSERT INTO sync_runs_ (mode, started_at, ended_at, outcome, reason, counts) VALUES (?, ?, ?, ?, ?, ?)", row
     )
+    forget_runs(connection)
 
 
 def _counts(connection: sqlite3.Connection) -> dict[str, int]:

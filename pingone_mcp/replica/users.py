@@ -14,7 +14,7 @@ from pingone_mcp.directory.provider import Include, UserQuestion
 from pingone_mcp.errors import FilterRefused, NotFound, Refused
 from pingone_mcp.pingone import filters
 from pingone_mcp.pingone.names import as_id
-from pingone_mcp.replica.conditions import EVERYBODY, Condition, NotHeld, both, either, equals, member, one_of
+from pingone_mcp.replica.conditions import EVERYBODY, Condition, NotHeld, both, either, equals, membership, one_of
 from pingone_mcp.replica.filters import Language, custom_attributes, json_path, refused, speaks_of_groups
 from pingone_mcp.replica.pages import Stretch, read_page
 from pingone_mcp.replica.rows import user_of
@@ -53,13 +53,15 @@ def user_stretches(copy: Standing, question: UserQuestion) -> list[Stretch]:
     environments, group = places.environments(question.environment), EVERYBODY
     if question.group is not None:
         place, identity = places.find_group(question.environment, question.group)
-        environments, group = (place,), member(identity)
+        environments, group = (place,), membership(identity)
         copy.need_memberships()
     status = Condition("u.status = ?", (question.status,)) if question.status is not None else EVERYBODY
 
     def stretches_of(environment: str) -> list[Stretch]:
-        inside = places.inside(environment, question.population)
-        return [Stretch(key=environment, where=both(inside, EXISTS, status, text, group))]
+        inside = both(places.inside(environment, question.population), EXISTS)
+        if group is EVERYBODY:
+            return [Stretch(key=environment, where=both(inside, status, text))]
+        return [members(copy, environment, group, inside, both(status, text), narrowed=question.population is not None)]
 
     found = places.in_each(environments, stretches_of)
     if question.remote_data and not copy.has_remote_data:
@@ -67,7 +69,33 @@ def user_stretches(copy: Standing, question: UserQuestion) -> list[Stretch]:
     if raw is None:
         return found
     wanted = _filtered(copy, question.filter or "", raw)
-    return [dataclasses.replace(stretch, where=both(stretch.where, wanted)) for stretch in found]
+    return [dataclasses.replace(stretch, where=both(stretch.where, wanted), as_many=None) for stretch in found]
+
+
+def members(
+    copy: Standing,
+    key: str,
+    held: Condition,
+    inside: Condition,
+    wanted: Condition = EVERYBODY,
+    *,
+    label: str = "",
+    narrowed: bool = False,
+) -> Stretch:
+    """Return the users of whom a condition on memberships holds, one after the other as the memberships are kept.
+
+    All members are in the environment of their group. So memberships alone are counted where nothing more is `wanted`,
+    and where populations do not narrow it.
+    """
+    whole = wanted is EVERYBODY and not narrowed and not copy.places.connection.populations
+    return Stretch(
+        key=key,
+        label=label,
+        table="memberships_ m CROSS JOIN users_ u ON u.id = m.user_id",
+        where=both(held, inside, wanted),
+        order="m.user_id",
+        as_many=Condition(f"memberships_ m WHERE {held.sql}", held.values) if whole else None,
+    )
 
 
 def _people(query: str) -> Condition:

@@ -790,6 +790,56 @@ async def test_an_environment_that_could_not_be_read_is_told_as_a_gap(tmp_path: 
         assert re.fullmatch(rf"not read since 2026-[^ ]+Z: environment {customers.id}", gap)
 
 
+async def test_members_are_counted_in_the_population_that_is_asked_for_or_served(one: Both) -> None:
+    world = one.world
+    here = world.sandbox.company.main.populations[1].id
+    group = max((await one.copy.groups(GroupQuestion())).items, key=lambda each: each.member_count or 0).id
+    fenced = ReplicaDirectory(one.store, one.live, world.connection(populations=(here,)), world.time.clock())
+    everybody = await one.copy.users(UserQuestion(group=group))
+    asked = await one.copy.users(UserQuestion(group=group, population=here))
+    served = await fenced.members(MemberQuestion(group=group))
+    assert 0 < len(asked.items) == len(served.items) < (everybody.total or 0)
+    assert asked.total == served.total == len(asked.items)
+
+
+async def test_of_all_environments_one_that_could_not_be_read_is_a_gap_until_it_can(tmp_path: Path) -> None:
+    world = a_world(tmp_path, 40)
+    customers = world.sandbox.company.environments[1]
+    async with opened(world, synced=False, environments=None) as both:
+        both.line.refused = customers.id
+        for mode in ("full", "incremental"):
+            await both.sync(mode)
+            assert (await both.copy.users(UserQuestion())).gaps == (f"not permitted (403): environment {customers.id}",)
+        both.line.refused = "nothing"
+        await both.sync("incremental")
+        page = await both.copy.users(UserQuestion())
+        assert (page.gaps, page.total) == ((), 76)
+        both.line.refused = customers.id
+        await both.sync("incremental")
+        assert (await both.copy.source(GroupQuestion())).kind == "replica"  # what was read of it once is there still
+
+
+async def test_the_copy_is_relied_on_from_when_the_last_environment_was_first_read(tmp_path: Path) -> None:
+    world = a_world(tmp_path, 40)
+    customers = world.sandbox.company.environments[1]
+    question = DeactivatedQuestion(reasons=("removed",))
+
+    async def note() -> str | None:
+        page = await both.copy.deactivated(question)
+        return both.copy.coverage(question, None, page.gaps)["removed"].note
+
+    async with opened(world, synced=False, environments=None) as both:
+        both.line.refused = customers.id
+        await both.sync()
+        assert "removed before 2026-06-15T12:00:" in str(await note())
+        both.line.refused = "nothing"
+        for _ in range(2):  # what is read again was watched all the time
+            both.world.time.passed += 600
+            both.sandbox.clock.advance(600)
+            await both.sync("full")
+            assert "removed before 2026-06-15T12:10:" in str(await note())
+
+
 # Who was deactivated
 
 
