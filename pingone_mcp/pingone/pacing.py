@@ -26,7 +26,7 @@ Outcome = Literal["answered", "limited", "failed"]
 
 # Before anything has been learned: requests under way, requests per second (older documentation allows one address
 # 100), and how many of them may start at once.
-FIRST_WINDOW, FIRST_RATE, BURST = 12, 80.0, 12
+FIRST_WINDOW, FIRST_RATE, BURST = 16, 80.0, 16
 # Requests that stand in line at the other end: below the first number the window grows, above the second it shrinks.
 SHORT_QUEUE, LONG_QUEUE = 2.0, 5.0
 # What one round of answers adds to the window.
