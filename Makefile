@@ -9,6 +9,9 @@ CODE := $(wildcard pingone_mcp tests benchmarks)
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
+# How many times as long as in `make test`: make soak SOAK=30
+SOAK ?= 10
+
 .PHONY: help demo test soak check fix bench conformance lock clean
 
 help:  ## List what can be made
@@ -21,7 +24,7 @@ test: $(READY)  ## Run all tests on all cores (one file: .venv/bin/pytest tests/
 	@$(BIN)/python -m pytest -n auto
 
 soak: $(READY)  ## Try faults, kills and combinations of them for much longer than `make test` does
-	@PINGONE_SOAK=10 $(BIN)/python -m pytest tests/faults tests/replica -n auto -q
+	@PINGONE_SOAK=$(SOAK) $(BIN)/python -m pytest tests/faults tests/replica -n auto -q
 
 check: $(READY)  ## Look for mistakes: lint, format, types, import floors
 	@$(BIN)/ruff check
