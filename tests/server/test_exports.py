@@ -1,0 +1,67 @@
+"""Files of exports: private, the newest only, and read by their own names alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pingone_mcp.errors import NotFound
+from pingone_mcp.server.exports import KEPT, Exports, NotWritten
+from tests.world import NOW
+
+
+def made(exports: Exports, number: int) -> str:
+    name = exports.name("access-review", "csv", NOW + timedelta(seconds=number))
+    exports.write(name, ["id\r\n", f"{number}\r\n"])
+    exports.describe(name, {"rows": 1})
+    return name
+
+
+def test_only_the_newest_are_kept_each_with_its_manifest(tmp_path: Path) -> None:
+    exports = Exports(folder=tmp_path / "exports")
+    names = [made(exports, number) for number in range(KEPT + 3)]
+    left = {path.name for path in exports.folder.iterdir()}
+    assert left == {*names[3:], *(f"{name}.manifest.json" for name in names[3:])}
+
+
+def test_an_export_is_for_its_owner_only(tmp_path: Path) -> None:
+    exports = Exports(folder=tmp_path / "exports")
+    made(exports, 1)
+    assert {path.stat().st_mode & 0o077 for path in (exports.folder, *exports.folder.iterdir())} == {0}
+
+
+def test_nothing_but_an_export_is_read(tmp_path: Path) -> None:
+    exports = Exports(folder=tmp_path / "exports")
+    name = made(exports, 1)
+    (tmp_path / "secret.csv").write_text("secret")
+    (exports.folder / "notes.csv").write_text("secret")
+    for other in ("../secret.csv", "notes.csv", f"{name}.manifest.json", str(tmp_path / "secret.csv"), "", "."):
+        with pytest.raises(NotFound):
+            exports.read(other, offset=0, limit=10, characters=1_000)
+
+
+@pytest.mark.parametrize(
+    ("offset", "limit", "characters", "text"),
+    [
+        (0, 10, 1_000, "id\r\n1\r\n"),
+        (1, 10, 1_000, "1\r\n"),
+        (2, 10, 1_000, ""),
+        (10**30, 10, 1_000, ""),
+        (0, 1, 1_000, "id\r\n"),
+        (0, 10, 5, "id\r\n"),
+        (0, 10, 1, "id\r\n"),
+    ],
+)
+def test_whole_lines_are_read_from_a_place_on(
+    tmp_path: Path, offset: int, limit: int, characters: int, text: str
+) -> None:
+    exports = Exports(folder=tmp_path / "exports")
+    assert exports.read(made(exports, 1), offset=offset, limit=limit, characters=characters) == text
+
+
+def test_where_nothing_can_be_written_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(NotWritten, match="PINGONE_CACHE_DIR"):
+        made(Exports(folder=tmp_path / "file" / "exports"), 1)
