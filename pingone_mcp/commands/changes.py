@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, get_args
 
 from rich.text import Text
@@ -31,7 +31,7 @@ async def changes(open_backend: OpenBackend, *, since: str | None, kinds: str | 
     wanted = chosen(kinds, _KINDS, "The kinds") if kinds is not None else ()
     out = console()
     async with open_backend() as backend:
-        now = datetime.fromtimestamp(backend.replica.served.clock.wall(), UTC)
+        now = backend.replica.now()
         question = ChangeQuestion(since=moment(since, now) if since is not None else None, kinds=wanted)
         state = await backend.replica.state()
         if state is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -44,7 +43,7 @@ async def drift(
     async with open_backend() as backend:
         rosters, name, accounts = find_roster(backend.rosters, roster)
         await bring_up_to_date(backend.replica)
-        now = datetime.fromtimestamp(backend.replica.served.clock.wall(), UTC)
+        now = backend.replica.now()
 
         def compare(copy: Standing) -> Drift:
             users = users_of(copy.database, removed=True)

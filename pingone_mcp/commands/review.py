@@ -6,20 +6,17 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from pingone_mcp import __version__
 from pingone_mcp.commands.current import bring_up_to_date
 from pingone_mcp.commands.ending import FAILED, OK, WrongUse, asking
 from pingone_mcp.commands.words import at_minute, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
-from pingone_mcp.directory.export import Export, Format, Manifest, verify
-from pingone_mcp.directory.review import COLUMNS, Reviewing
-from pingone_mcp.replica.accesses import Accesses, AccessQuestion
+from pingone_mcp.directory.export import Format, Manifest, verify
+from pingone_mcp.replica.accesses import AccessQuestion, export_review
 from pingone_mcp.replica.standing import Standing
 from pingone_mcp.server.edge import OpenBackend
 from pingone_mcp.server.exports import NotWritten, write_private
@@ -44,23 +41,16 @@ async def review(
     _free(path, beside, force=force)
     async with open_backend() as backend:
         await bring_up_to_date(backend.replica)
-        now = datetime.fromtimestamp(backend.replica.served.clock.wall(), UTC)
+        now = backend.replica.now()
 
         def write(copy: Standing) -> Manifest:
-            accesses, reviewing, export = Accesses(copy, question), Reviewing(now), Export(chosen, COLUMNS)
-            with _writing():
-                if force:
-                    beside.unlink(missing_ok=True)  # that of another file must not stand beside this one
-                write_private(path, export.chunks(reviewing.rows(accesses.people())))
-            manifest = export.manifest(
-                program=f"pingone-mcp {__version__}",
-                created_at=now,
-                source="local copy",
-                data_as_of=copy.since.synced,
-                filters={"group": question.group, "role": question.role, "population": question.population},
-                counts=reviewing.counts(),
-                gaps=accesses.gaps(),
-            )
+            def put(chunks: Iterable[str]) -> None:
+                with _writing():
+                    if force:
+                        beside.unlink(missing_ok=True)  # that of another file must not stand beside this one
+                    write_private(path, chunks)
+
+            manifest = export_review(copy, question, chosen, now, put)
             _write_beside(path, beside, manifest)
             return manifest
 

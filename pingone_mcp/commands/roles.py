@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from rich.console import Console
 from rich.text import Text
@@ -75,7 +75,7 @@ async def roles(
 
 
 def _now(backend: Backend) -> datetime:
-    return datetime.fromtimestamp(backend.replica.served.clock.wall(), UTC)
+    return backend.replica.now()
 
 
 async def _one(backend: Backend, rules: Rules, reference: str, *, as_json: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pingone_mcp.directory.models import Deactivated, Event, Page, User
 from pingone_mcp.directory.provider import Coverage, DeactivatedQuestion, Reason
@@ -181,7 +181,7 @@ class DeactivatedUsers:
         return newest
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._served.clock.wall(), UTC)
+        return self._served.clock.now()
 
 
 def _reasons(question: DeactivatedQuestion) -> list[Reason]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from pingone_mcp.directory.models import Description, Organization, OrganizationSummary, Workspace
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted
@@ -36,7 +36,7 @@ async def describe(served: Served) -> Description:
 
 async def _summary(served: Served, place: Organization) -> OrganizationSummary:
     root = f"/environments/{place.id}"
-    now = datetime.fromtimestamp(served.clock.wall(), UTC)
+    now = served.clock.now()
     inside = await served.population_filters(place.id, None)
     users = await _users(served, root, inside)
     disabled = await _users(served, root, [all_of((eq("enabled", value=False), one)) for one in inside])

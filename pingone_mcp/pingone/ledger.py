@@ -8,7 +8,6 @@ what was handed over before a kill is either noted whole, or comes again.
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pingone_mcp.errors import Refused, UpstreamProblem
+from pingone_mcp.pingone.sqlite_files import is_damage, make_file, primary_code, remove_database
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -53,18 +53,16 @@ class Ledger:
             try:
                 self._database = self._open()
             except sqlite3.DatabaseError as error:
-                if path is None or not _is_damage(error):
+                if path is None or not is_damage(error):
                     raise
-                _remove(path)
+                remove_database(path)
                 self._database = self._open()
             if self.fact("purpose") != purpose:
                 self.start_over()
 
     def _open(self) -> sqlite3.Connection:
         if self._path is not None:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with suppress(FileExistsError):
-                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            make_file(self._path)
         database = sqlite3.connect(self._path or "", isolation_level=None, timeout=0.0)
         try:
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -85,7 +83,7 @@ class Ledger:
         self.close()
         if self._path is not None:
             with suppress(OSError):
-                _remove(self._path)
+                remove_database(self._path)
 
     def start_over(self) -> None:
         with self._kept():
@@ -151,7 +149,7 @@ class Ledger:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            if primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise Refused(
                     "Another process is walking this directory with the same notes.",
                     "Wait for its end, then try again.",
@@ -175,12 +173,3 @@ def _blob(identity: str) -> bytes:
     if _UUID.fullmatch(identity):
         return bytes.fromhex(identity.replace("-", ""))
     return identity.encode(errors="surrogatepass")
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{path}{suffix}").unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import anyio
@@ -203,6 +203,41 @@ def as_id(reference: str) -> str | None:
         return str(uuid.UUID(reference.strip()))
     except ValueError:
         return None
+
+
+def found_in_any(outcomes: Iterable[Sequence[T] | Refused]) -> list[T]:
+    """Return what was found in all environments; one that does not know a name that is looked up has nothing.
+
+    Raises Refused when no environment knows the name, and what else one of them refused.
+    """
+    found: list[T] = []
+    unknown: Refused | None = None
+    for outcome in outcomes:
+        if not isinstance(outcome, Refused):
+            found.extend(outcome)
+        elif outcome.code != "UNKNOWN_NAME":
+            raise outcome
+        else:
+            unknown = outcome
+    if not found:
+        raise unknown or Refused(
+            "The credentials see no environment.",
+            "Give the worker application a role over one.",
+            code="NOTHING_SERVED",
+        )
+    return found
+
+
+def the_one_group(found: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """Return the only group of these (environment and id). Raises Refused for several."""
+    if len(found) > 1:
+        listed = ", ".join(f"{identity} (environment {place})" for place, identity in found[:10])
+        raise Refused(
+            f"{len(found)} environments have a group of this name: {listed}.",
+            "Give the id as `group`, or an `environment`.",
+            code="AMBIGUOUS_NAME",
+        )
+    return found[0]
 
 
 def the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]]) -> str:

@@ -13,7 +13,7 @@ from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import Client, HalPage, path_with
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.filters import Filter, any_of, eq
-from pingone_mcp.pingone.names import Names, as_id
+from pingone_mcp.pingone.names import Names, as_id, found_in_any, the_one_group
 from pingone_mcp.pingone.parts import Part
 
 T = TypeVar("T")
@@ -52,22 +52,13 @@ class Served:
 
         Raises Refused when no environment knows the name.
         """
-        found: list[T] = []
-        unknown: Refused | None = None
+        outcomes: list[Sequence[T] | Refused] = []
         for environment in environments:
             try:
-                found.extend(await find(environment))
+                outcomes.append(await find(environment))
             except Refused as refused:
-                if refused.code != "UNKNOWN_NAME":
-                    raise
-                unknown = refused
-        if not found:
-            raise unknown or Refused(
-                "The credentials see no environment.",
-                "Give the worker application a role over one.",
-                code="NOTHING_SERVED",
-            )
-        return found
+                outcomes.append(refused)
+        return found_in_any(outcomes)
 
     async def find_group(self, environment: str | None, reference: str) -> tuple[str, str]:
         """Return environment and id of the one group that an id or a name means. Raises Refused."""
@@ -76,14 +67,7 @@ class Served:
             return [(place, await self.names.find_group(place, reference))]
 
         found = await self.in_each(await self.environment_ids(environment), find)
-        if len(found) > 1:
-            listed = ", ".join(f"{identity} (environment {place})" for place, identity in found[:10])
-            raise Refused(
-                f"{len(found)} environments have a group of this name: {listed}.",
-                "Give the id as `group`, or an `environment`.",
-                code="AMBIGUOUS_NAME",
-            )
-        return found[0]
+        return the_one_group(found)
 
     async def population_filters(self, environment: str, reference: str | None) -> list[Filter | None]:
         if reference is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pingone_mcp import __version__
+from pingone_mcp.directory.export import Export, Format, Manifest
 from pingone_mcp.directory.models import Group, GroupMembership, Named, User
-from pingone_mcp.directory.review import Access, Way
+from pingone_mcp.directory.review import COLUMNS, Access, Reviewing, Way
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.names import as_id
 from pingone_mcp.replica.conditions import Condition, both, either
@@ -173,6 +175,23 @@ class Accesses:
                 code="UNKNOWN_NAME",
             )
         return found
+
+
+def export_review(
+    copy: Standing, question: AccessQuestion, format_: Format, now: datetime, write: Callable[[Iterable[str]], None]
+) -> Manifest:
+    """Write an access review with `write`, which is given the chunks of the file; return its manifest."""
+    accesses, reviewing, export = Accesses(copy, question), Reviewing(now), Export(format_, COLUMNS)
+    write(export.chunks(reviewing.rows(accesses.people())))
+    return export.manifest(
+        program=f"pingone-mcp {__version__}",
+        created_at=now,
+        source="local copy",
+        data_as_of=copy.since.synced,
+        filters={"group": question.group, "role": question.role, "population": question.population},
+        counts=reviewing.counts(),
+        gaps=accesses.gaps(),
+    )
 
 
 def groups_of(database: sqlite3.Connection) -> Iterator[Group]:

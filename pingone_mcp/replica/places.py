@@ -13,7 +13,7 @@ from typing import TypeVar
 from pingone_mcp.directory.models import Organization
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.fence import Fence
-from pingone_mcp.pingone.names import as_id, the_one
+from pingone_mcp.pingone.names import as_id, found_in_any, the_one, the_one_group
 from pingone_mcp.replica.conditions import EVERYBODY, Condition, NotHeld, both, equals, one_of
 from pingone_mcp.settings import Connection
 
@@ -80,22 +80,13 @@ class Places:
 
         Raises Refused when no environment knows the name.
         """
-        found: list[T] = []
-        unknown: Refused | None = None
+        outcomes: list[Sequence[T] | Refused] = []
         for environment in environments:
             try:
-                found.extend(find(environment))
+                outcomes.append(find(environment))
             except Refused as refused:
-                if refused.code != "UNKNOWN_NAME":
-                    raise
-                unknown = refused
-        if not found:
-            raise unknown or Refused(
-                "The credentials see no environment.",
-                "Give the worker application a role over one.",
-                code="NOTHING_SERVED",
-            )
-        return found
+                outcomes.append(refused)
+        return found_in_any(outcomes)
 
     def populations(self, environment: str) -> list[Population]:
         """Return the populations of an environment that are served."""
@@ -133,14 +124,7 @@ class Places:
     def find_group(self, environment: str | None, reference: str) -> tuple[str, str]:
         """Return environment and id of the one group that an id or a name means. Raises Refused."""
         found = self.in_each(self.environments(environment), lambda place: [(place, self._group(place, reference))])
-        if len(found) > 1:
-            listed = ", ".join(f"{identity} (environment {place})" for place, identity in found[:10])
-            raise Refused(
-                f"{len(found)} environments have a group of this name: {listed}.",
-                "Give the id as `group`, or an `environment`.",
-                code="AMBIGUOUS_NAME",
-            )
-        return found[0]
+        return the_one_group(found)
 
     def _group(self, environment: str, reference: str) -> str:
         if identity := as_id(reference):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
 from pingone_mcp.directory.provider import Directory
@@ -51,7 +51,7 @@ class Replica:
         return await run.run(mode)
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self.served.clock.wall(), UTC)
+        return self.served.clock.now()
 
     async def state(self) -> State | None:
         """Return how the copy stands; None when there is none yet."""

@@ -16,9 +16,10 @@ import anyio
 import anyio.to_thread
 
 from pingone_mcp.directory.models import User
+from pingone_mcp.pingone.sqlite_files import is_damage, remove_database
 from pingone_mcp.replica import schema
 from pingone_mcp.replica.rows import Row, storable, user_row
-from pingone_mcp.replica.store import is_damage, make_private, remove_database, told, transaction
+from pingone_mcp.replica.store import make_private, told, transaction
 
 _VERSION = 1
 _USERS = ", ".join(schema.USER_COLUMNS)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -22,13 +21,13 @@ import anyio
 import anyio.to_thread
 
 from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.pingone.sqlite_files import SIDE_FILES, is_damage, make_file, primary_code
 from pingone_mcp.replica import schema
 from pingone_mcp.settings import Connection
 
 FOLDER = "replica"
 # How long a writer waits for another one's transaction, and a reader for a log that is being recovered.
 _WAIT_SECONDS = 10.0
-_SIDE_FILES = ("", "-wal", "-shm")
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -151,7 +150,7 @@ class Store:
 
     def _set_aside(self) -> None:
         _logger.warning("The local copy is damaged; it is set aside and will be made anew: %s", self.path.name)
-        for suffix in _SIDE_FILES:
+        for suffix in SIDE_FILES:
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").replace(f"{self.path}.damaged{suffix}")
 
@@ -214,29 +213,12 @@ def _run(connection: sqlite3.Connection, script: str) -> None:
 
 
 def make_private(path: Path) -> None:
-    """Make an empty file that nobody else may read, in such a folder; SQLite gives its side files the same mode."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make an empty file that nobody else may read, in such a folder, and take from others what they may do there."""
+    make_file(path)
     if sys.platform != "win32":  # the profile's access list does it there
-        if path.parent.stat().st_mode & 0o077:
-            path.parent.chmod(0o700)
-        if path.exists() and path.stat().st_mode & 0o077:
-            path.chmod(0o600)
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-
-
-def remove_database(path: Path) -> None:
-    """Remove a database file and what SQLite put beside it."""
-    for suffix in _SIDE_FILES:
-        Path(f"{path}{suffix}").unlink(missing_ok=True)
-
-
-def is_damage(error: sqlite3.DatabaseError) -> bool:
-    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def _code(error: sqlite3.Error) -> int:
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+        for place, others in ((path.parent, 0o700), (path, 0o600)):
+            if place.stat().st_mode & 0o077:
+                place.chmod(others)
 
 
 @contextmanager
@@ -254,7 +236,7 @@ def told() -> Iterator[None]:
 
 
 def _problem(error: sqlite3.DatabaseError) -> ReplicaProblem | None:
-    code = _code(error)
+    code = primary_code(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return ReplicaProblem(
             "The local copy is in use by another process.", "Wait a moment, then try again.", code="REPLICA_BUSY"

@@ -26,6 +26,7 @@ from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NotPermitted, Problem, Refused
 from pingone_mcp.pingone import audit, wire
 from pingone_mcp.pingone.served import Served, each
+from pingone_mcp.pingone.sqlite_files import remove_database
 from pingone_mcp.pingone.walk import walking
 from pingone_mcp.replica import schema
 from pingone_mcp.replica.events import ROLE_TYPES, changes_from
@@ -34,7 +35,7 @@ from pingone_mcp.replica.retention import KEPT_CHANGES, change_ids, forget_chang
 from pingone_mcp.replica.rows import Row, group_row
 from pingone_mcp.replica.staging import Staging, leftovers
 from pingone_mcp.replica.standing import UNREADABLE
-from pingone_mcp.replica.store import Store, remove_database, told, transaction
+from pingone_mcp.replica.store import Store, told, transaction
 from pingone_mcp.replica.upstream import Pair, Upstream
 
 if TYPE_CHECKING:

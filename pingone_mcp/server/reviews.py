@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -13,14 +14,12 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
-from pingone_mcp import __version__
 from pingone_mcp.directory.drift import MATCH_ON, check
-from pingone_mcp.directory.export import Export
 from pingone_mcp.directory.identity import IdentityKind, folded
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page, User
 from pingone_mcp.directory.provider import UserQuestion
-from pingone_mcp.directory.review import COLUMNS, Reviewing, Row
+from pingone_mcp.directory.review import Reviewing, Row
 from pingone_mcp.directory.roles import Rules, review_rules
 from pingone_mcp.directory.roles import map_roles as mapped_roles
 from pingone_mcp.directory.roster import Roster, roster_of
@@ -125,14 +124,14 @@ async def access_review(
     manifest with SHA-256 instead. Without group, role and population: everybody who has any access.
     """
     backend = await backend_of(ctx)
-    from pingone_mcp.replica.accesses import Accesses, AccessQuestion  # noqa: PLC0415 - start-up, as above
+    from pingone_mcp.replica.accesses import Accesses, AccessQuestion, export_review  # noqa: PLC0415 - start-up, as above
 
     question = AccessQuestion(group=group, role=role, population=population)
     now = backend.replica.now()
 
     def review(copy: Standing) -> JsonObject:
-        accesses, reviewing = Accesses(copy, question), Reviewing(now)
         if format == "summary":
+            accesses, reviewing = Accesses(copy, question), Reviewing(now)
             worst = heapq.nsmallest(
                 _SHOWN_PEOPLE, (reviewing.row(access) for access in accesses.people()), key=_least_wanted
             )
@@ -141,18 +140,8 @@ async def access_review(
                 "gaps": list(accesses.gaps()),
                 "people": [_short(row) for row in worst],
             }
-        export = Export(format, COLUMNS)
         name = backend.exports.name("access-review", format, now)
-        backend.exports.write(name, export.chunks(reviewing.rows(accesses.people())))
-        manifest = export.manifest(
-            program=f"pingone-mcp {__version__}",
-            created_at=now,
-            source="local copy",
-            data_as_of=copy.since.synced,
-            filters={"group": group, "role": role, "population": population},
-            counts=reviewing.counts(),
-            gaps=accesses.gaps(),
-        ).to_json()
+        manifest = export_review(copy, question, format, now, partial(backend.exports.write, name)).to_json()
         backend.exports.describe(name, manifest)
         return {"resource": f"pingone://exports/{name}", "manifest": manifest}
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
 import signal
-import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 
-from tests.process.programs import PATIENCE, PROGRAM, Ended, bare, run, started
+from tests.process.programs import PATIENCE, Ended, bare, run, started
+from tests.process.terminal import in_terminal
 
 QUESTIONS = 9
 
@@ -63,25 +60,9 @@ def test_it_prints_no_colours_no_blank_padding_and_nothing_half_when_piped(told:
 
 
 def test_it_is_coloured_on_a_terminal_and_fits_into_80_columns(tmp_path: Path) -> None:
-    controller, terminal = pty.openpty()
-    env = bare(tmp_path, COLUMNS="80", LINES="50", TERM="xterm-256color")
-    process = subprocess.Popen(
-        [*PROGRAM, "demo", "--size", "100"], env=env, stdin=terminal, stdout=terminal, stderr=terminal
-    )
-    os.close(terminal)
-    watchdog = threading.Timer(PATIENCE, process.kill)
-    watchdog.start()
-    shown = b""
-    try:
-        while piece := os.read(controller, 65_536):
-            shown += piece
-    except OSError:
-        pass  # Linux says so when the last process has left the terminal
-    finally:
-        watchdog.cancel()
-        os.close(controller)
-    assert process.wait(PATIENCE) == 0
-    text = shown.decode()
+    seen = in_terminal("demo", "--size", "100", env=bare(tmp_path))
+    assert seen.status == 0
+    text = seen.out
     assert "\x1b[1" in text
     lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
     assert max(map(len, lines)) <= 80
