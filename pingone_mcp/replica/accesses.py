@@ -32,7 +32,6 @@ class AccessQuestion:
     group: str | None = None
     role: str | None = None
     population: str | None = None
-    environment: str | None = None
 
 
 class Accesses:
@@ -41,13 +40,13 @@ class Accesses:
     def __init__(self, copy: Standing, question: AccessQuestion) -> None:
         self._copy = copy
         self._question = question
-        self._environments = copy.places.environments(question.environment)
+        self._environments = copy.places.environments(None)
         self._group: str | None = None
         self._role: tuple[str, ...] = ()
         where = [copy.places.served(self._environments), Condition("u.removed_at IS NULL")]
         if question.group is not None:
             copy.need_memberships()
-            place, self._group = copy.places.find_group(question.environment, question.group)
+            place, self._group = copy.places.find_group(None, question.group)
             where.append(
                 Condition(
                     "u.environment_id = ? AND u.id IN (SELECT user_id FROM memberships_ WHERE group_id = ?)",
@@ -65,7 +64,7 @@ class Accesses:
             found = copy.places.in_each(self._environments, lambda place: [copy.places.population(place, reference)])
             marks = ", ".join("?" * len(found))
             where.append(Condition(f"u.population_id IN ({marks})", tuple(found)))
-        if question == AccessQuestion(environment=question.environment):
+        if question == AccessQuestion():
             has_any = (
                 Condition("u.id IN (SELECT user_id FROM memberships_)"),
                 Condition("u.id IN (SELECT user_id FROM role_assignments_)"),
@@ -77,7 +76,7 @@ class Accesses:
 
     def gaps(self) -> tuple[str, ...]:
         """Return what the copy does not know of this question, in plain words."""
-        told = list(self._copy.gaps(self._question.environment))
+        told = list(self._copy.gaps(None))
         wants_roles = self._question.role is not None or self._group is None
         if wants_roles and not self._copy.has_roles:
             told.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from time import tzset
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from pingone_mcp.errors import RateLimited, Unreachable
 from pingone_mcp.pingone.clock import Clock
+from pingone_mcp.pingone.pacing import Lanes
 from pingone_mcp.pingone.transport import (
     ATTEMPTS,
     Attempt,
@@ -321,6 +322,59 @@ async def test_a_nap_that_takes_longer_than_asked_is_no_rate_limit() -> None:
         transport=PatientTransport(Script(busy("30"), ok()), budget=30, clock=clock)
     ) as client:
         assert (await client.get(URL)).status_code == 200
+
+
+class Watched(Script):
+    """A script that notes when each request came; an answer takes `seconds`."""
+
+    def __init__(self, time: Time, *answers: httpx.Response, seconds: float = 0.0) -> None:
+        super().__init__(*answers)
+        self.time, self.seconds, self.came = time, seconds, list[float]()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.came.append(self.time.now)
+        self.time.now += self.seconds
+        await anyio.lowlevel.checkpoint()
+        return await super().handle_async_request(request)
+
+
+async def test_who_stood_in_line_when_a_pause_began_keeps_it_too() -> None:
+    time = Time()
+
+    async def nap(seconds: float) -> None:
+        await anyio.wait_all_tasks_blocked()  # whoever can go on does so before time passes
+        await time.sleep(seconds)
+
+    script, clock = Watched(time, busy("5"), ok()), replace(time.clock(), sleep=nap)
+    transport = PatientTransport(script, budget=30, lanes=Lanes(clock, most=1), clock=clock)
+    async with httpx.AsyncClient(transport=transport) as client, anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(client.get, URL)
+    assert script.came[0] == 0
+    assert min(script.came[1:]) >= 5
+
+
+async def test_what_an_attempt_takes_is_taken_from_the_budget() -> None:
+    time = Time()
+    script = Watched(time, httpx.Response(500), seconds=20)
+    assert (await send(script, time, budget=30)).status_code == 500
+    assert len(script.came) == 2
+
+
+async def test_what_passes_in_line_is_not() -> None:
+    time = Time()
+    script = Watched(time, httpx.Response(500), ok(), seconds=20)
+    transport = PatientTransport(script, budget=30, lanes=Lanes(time.clock(), most=1), clock=time.clock())
+    got: list[httpx.Response] = []
+    async with httpx.AsyncClient(transport=transport) as client:
+
+        async def one() -> None:
+            got.append(await client.get(URL))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(one)
+    assert statuses(got) == [200] * 4
 
 
 def statuses(answers: Iterable[httpx.Response]) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -233,6 +235,15 @@ async def test_users_without_a_time_are_found_all_the_same(tmp_path: Path) -> No
     assert (ids(users), verdict) == (truth(world), COMPLETE)
 
 
+async def test_without_a_count_nobody_is_taken_for_granted(tmp_path: Path) -> None:
+    world = a_world(tmp_path, 3_000)
+    state = world.sandbox.state()
+    state.put_user(1_700, {name: value for name, value in state.user(1_700).items() if name != "updatedAt"})
+    world.sandbox.faults.add("missing_count", times=None)
+    users, _, verdict = await walked(world)
+    assert (ids(users), verdict) == (truth(world), COMPLETE)
+
+
 @pytest.mark.parametrize("amount", [-2_500, -900, 900, 100_000])
 async def test_a_count_that_lies_costs_time_and_nobody(tmp_path: Path, amount: int) -> None:
     world = a_world(tmp_path, 3_000)
@@ -283,6 +294,35 @@ async def test_before_its_end_a_walk_is_not_complete(world: World) -> None:
     async with world.directory() as directory, directory.walk() as walk:
         async for _ in walk:
             assert not walk.verdict.complete
+
+
+async def test_one_page_that_was_cut_off_is_read_once_more(tmp_path: Path) -> None:
+    world = a_world(tmp_path, 3_000)
+    world.sandbox.faults.add("truncated_body", path="updatedAt", nth=3)
+    users, _, verdict = await walked(world)
+    assert (ids(users), verdict) == (truth(world), COMPLETE)
+
+
+async def test_a_page_that_is_always_cut_off_makes_a_walk_incomplete(tmp_path: Path) -> None:
+    world = a_world(tmp_path, 3_000)
+    world.sandbox.faults.add("truncated_body", path="updatedAt", times=None)
+    _, _, verdict = await walked(world)
+    assert not verdict.complete
+
+
+async def test_what_is_read_is_let_go_of_at_once(world: World) -> None:
+    gc.disable()  # no looking for circles, which the server does rarely
+    try:
+        async with world.directory() as directory:
+            client = directory.served.client
+            answer = await client.send(
+                "GET", f"{client.connection.api_base}/environments/{world.sandbox.environment_id}"
+            )
+            gone = weakref.ref(answer)
+            del answer
+            assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_page_that_fails_for_good_makes_a_walk_incomplete_and_says_why(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from mcp.types import ResourceUpdatedNotification
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.server.subscriptions import CHANGES
+from tests.replica.happenings import Doors
 from tests.world import NOW, Time, World, error_text, facts, walk
 
 
@@ -210,6 +211,55 @@ async def test_changes_can_be_asked_for_by_time_and_kind(living: World) -> None:
         off = facts(await client.call_tool("list_changes", {"kinds": ["user.deactivated"]}))
     assert {row["kind"] for row in late["result"]} == {"user.updated"}
     assert [row["kind"] for row in off["result"]] == ["user.deactivated"]
+
+
+async def test_changes_of_one_sync_come_in_the_order_in_which_they_happened(living: World) -> None:
+    state = living.sandbox.state()
+    (group,) = [one.id for one in state.groups.values() if one.record["name"] == "Retired Projects"]
+    told: list[str] = []
+    async with living.client() as client, Doors(living.sandbox) as doors:
+        await synced(client)
+        for position in (66, 65, 64):
+            joins, changes = state.user(position)["id"], state.user(position - 10)["id"]
+            pass_time(living, 5)
+            await doors.send("POST", f"/users/{joins}/memberOfGroups", {"id": group})
+            pass_time(living, 5)
+            change(living, position - 10, title="Diver")
+            told += [joins, changes]
+        await synced(client)
+        rows = await walk(client, "list_changes", limit=2)
+    assert [row["user"]["id"] for row in rows] == told
+
+
+async def test_a_clock_of_ours_that_is_wrong_makes_no_gap(living: World) -> None:
+    living.time = Time(start=(NOW + timedelta(hours=3)).timestamp())
+    async with living.client() as client:
+        await synced(client)
+        told = facts(await client.call_tool("query_directory", {"sql": "SELECT count(*) FROM users"}))
+    assert "gaps" not in told
+
+
+async def test_a_sync_that_failed_goes_on_with_what_is_left(tmp_path: Path) -> None:
+    world = World(sandbox=Sandbox(size=2_000, now=NOW), cache=tmp_path / "cache")
+    world.sandbox.faults.add("server_error", path="/users.*cursor=", every=20, times=None)
+    async with world.client(page_size=50, retry_seconds=0) as client:
+        assert not (await synced(client))["complete"]
+        world.sandbox.faults.clear()
+        world.sandbox.requests.clear()
+        told = await synced(client)
+    assert (told["complete"], told["counts"]["users"]) == (True, 2_000)
+    walked = [request for request in world.api_requests() if "/users?" in request and "memberOfGroups" not in request]
+    assert len(walked) < 40
+
+
+async def test_where_removals_are_not_seen_every_answer_says_so(living: World) -> None:
+    living.sandbox.withdraw("Environment Admin", "Configuration Read Only")
+    async with living.client() as client:
+        await synced(client)
+        told = facts(await client.call_tool("query_directory", {"sql": "SELECT count(*) FROM users"}))
+        drift = facts(await client.call_tool("check_drift", {"entries": [{"email": "a@example.com"}]}))
+    for gaps in (told["gaps"], drift["gaps"]):
+        assert any("audit events cannot be read" in gap for gap in gaps)
 
 
 async def test_changes_of_one_user_can_be_asked_for(living: World) -> None:

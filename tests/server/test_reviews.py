@@ -15,6 +15,7 @@ from mcp.shared.exceptions import MCPError
 
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.edge import compact
+from tests.replica.happenings import Doors
 from tests.world import NOW, World, error_text, facts, walk
 
 RULES = """
@@ -70,14 +71,55 @@ async def test_a_review_counts_everybody_and_shows_who_deserves_a_look(company: 
     assert told["replica_age_s"] >= 0
 
 
+async def test_who_is_gone_has_no_access(company: World) -> None:
+    place = company.sandbox.state().contractors()
+    inside = [user["id"] for user in company.sandbox.users() if user["population"]["id"] == place]
+    async with company.client() as client:
+        await client.call_tool("sync_directory", {})
+        company.sandbox.clock.advance(600)
+        company.time.passed += 600
+        company.sandbox.faults.add("user_deleted", path="/populations", user_id=inside[0])
+        await client.call_tool("sync_directory", {"mode": "full"})
+        company.sandbox.clock.advance(600)
+        company.time.passed += 600
+        await client.call_tool("sync_directory", {})
+        told = await ask(client, "access_review", population="Contractors")
+    assert company.sandbox.user(None, inside[0]) is None
+    assert told["counts"]["people"] == len(inside) - 1
+
+
 async def test_a_review_says_through_which_group(company: World) -> None:
     async with company.client() as client:
         await client.call_tool("sync_directory", {})
-        told = await ask(client, "access_review", group="Engineering")
-    through = {how for person in told["people"] for how in person["how"]}
-    assert "in group Engineering" in through
-    (resource,) = {how for how in through if "through" in how} or {None}
-    assert resource in (None, "in group Engineering through Platform Team")
+        told = await ask(client, "access_review", group="All Staff")
+    for person in told["people"]:
+        (how,) = person["how"]
+        assert how.startswith("in group All Staff through ")
+        assert how.endswith(person["department"])
+
+
+async def test_a_review_says_since_when_as_far_as_that_is_known(company: World) -> None:
+    state = company.sandbox.state()
+    (group,) = [one.id for one in state.groups.values() if one.record["name"] == "Retired Projects"]
+    joins = state.user(40)["id"]
+    async with company.client() as client, Doors(company.sandbox) as doors:
+        await client.call_tool("sync_directory", {})
+        company.sandbox.clock.advance(600)
+        company.time.passed += 600
+        await doors.send("POST", f"/users/{joins}/memberOfGroups", {"id": group})
+        await client.call_tool("sync_directory", {})
+        told = await ask(client, "access_review", group="Retired Projects")
+    (person,) = told["people"]
+    assert (person["id"], person["since"][:16]) == (joins, "2026-06-15T12:10")
+
+
+async def test_a_review_of_everybody_says_what_it_does_not_know(company: World) -> None:
+    async with company.client() as client:
+        await client.call_tool("sync_directory", {})
+        told = await ask(client, "access_review")
+        of_a_group = await ask(client, "access_review", group="VPN Users")
+    assert "PINGONE_REPLICA_ROLES" in told["gaps"][0]
+    assert of_a_group["gaps"] == []
 
 
 async def test_an_export_is_read_in_pieces_and_proved_by_its_manifest(company: World) -> None:
