@@ -20,11 +20,14 @@ ChangeKind = Literal[
     "user.locked",
     "user.unlocked",
     "user.removed",
+    "user.entered_scope",
+    "user.left_scope",
     "membership.added",
     "membership.removed",
 ]
-Evidence = Literal["walk", "event", "read"]
-"""How a change is known: by a walk over everybody, by an audit event, or by reading the one it is about."""
+Evidence = Literal["walk", "event", "read", "accepted"]
+"""How a change is known: by a walk over everybody, by an audit event, by reading the one it is about, or because a
+person said so of those who were not found any more."""
 
 # A sign-on is no change of the directory; the others are not always asked for, so that their absence says nothing.
 UNCOMPARED = frozenset({"last_login_at", "groups", "roles", "remote_data", "unreadable"})
@@ -45,7 +48,8 @@ class Change:
     """One change of the directory: when, of whom, from what to what, and how it is known.
 
     `before` and `after` hold the unified fields that changed; None where there was nothing, or is nothing any more. A
-    membership has a `group`, and its `type` in them.
+    membership has a `group`, and its `type` in them. Who enters or leaves scope was there before, or still is: in a
+    population that is not served, or beyond the role of the credentials.
     """
 
     id: int

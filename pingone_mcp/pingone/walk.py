@@ -60,10 +60,16 @@ _LOOKUP_PAGE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether a walk found everybody who was there from its beginning to its end, and what kept it from it."""
+    """Whether a walk found everybody who was there from its beginning to its end, and what kept it from it.
+
+    `counted` is how many users PingOne counts, where the walk came to its end and met fewer. `problem` is the one that
+    ended it.
+    """
 
     complete: bool
     reason: str | None = None
+    counted: int | None = None
+    problem: Problem | None = None
 
 
 _UNDER_WAY = Verdict(complete=False, reason="The walk has not come to its end.")
@@ -135,12 +141,20 @@ def edges(times: Sequence[datetime], parts: int, first: datetime | None, last: d
 
 
 def pages_left(page: HalPage) -> int:
-    """Return how many pages of its size follow a first one, by its `count`; many when the server does not say."""
-    if page.next is None:
+    """Return how many pages of its size follow a first one, by its `count`; many when the server does not say.
+
+    A page without `next` that does not hold as many as are counted has lost its link.
+    """
+    if page.next is None and not _lost_its_link(page):
         return 0
     if page.count is None:
         return 20 * LEAST_PAGES
     return max(1, math.ceil((page.count - len(page.items)) / max(1, len(page.items))))
+
+
+def _lost_its_link(page: HalPage) -> bool:
+    """Say whether a first page without `next` is not all there is."""
+    return page.next is None and page.count is not None and page.count > len(page.items)
 
 
 @dataclass(slots=True, eq=False)
@@ -208,7 +222,7 @@ class Walk:
             raise StopAsyncIteration from None
         except Problem as problem:  # the ledger's
             self._in.close()
-            self.verdict = Verdict(complete=False, reason=str(problem))
+            self.verdict = Verdict(complete=False, reason=str(problem), problem=problem)
             raise StopAsyncIteration from None
 
     # Handing over
@@ -247,7 +261,7 @@ class Walk:
             try:
                 self.verdict = await self._read_all()
             except Problem as problem:
-                self.verdict = Verdict(complete=False, reason=str(problem))
+                self.verdict = Verdict(complete=False, reason=str(problem), problem=problem)
             except anyio.BrokenResourceError:
                 pass  # nobody takes pages any more, and the verdict says why
 
@@ -283,7 +297,7 @@ class Walk:
         self._ledger.note("since", _written(self._since))
         self._ledger.note("about", self.about)
         self._begin("times")
-        if page.next is not None or not alone:
+        if page.next is not None or not alone or _lost_its_link(page):
             return False
         await self._read_parts("plain")
         return True
@@ -319,7 +333,7 @@ class Walk:
                 self._plan(self._roots())
                 await self._read_parts("plain")
             elif not self._missed or self._pages == 1:  # one page is one look: nobody could move meanwhile
-                return Verdict(complete=True)
+                return await self._last_look()
         return Verdict(
             complete=False,
             reason="So many users were changed during the walk that some may have been missed. "
@@ -337,10 +351,24 @@ class Walk:
     async def _too_few(self) -> bool:
         if self.about is None:
             return True  # nothing else says that everybody has an `updatedAt`
-        if self._delivered >= self.about:
-            return False
+        return await self._uncounted() is not None
+
+    async def _uncounted(self) -> int | None:
+        """Return how many users PingOne counts now, where that is more than were handed over."""
+        if self.about is None or self._delivered >= self.about:
+            return None
         there = await self._count()  # some may have been deleted
-        return there is not None and self._delivered < there
+        return there if there is not None and self._delivered < there else None
+
+    async def _last_look(self) -> Verdict:
+        counted = await self._uncounted()
+        if counted is None:
+            return Verdict(complete=True)
+        return Verdict(
+            complete=False,
+            reason=f"PingOne counts {counted:,} users, and its pages showed {self._delivered:,}.",
+            counted=counted,
+        )
 
     async def _count(self) -> int | None:
         total = 0

@@ -14,6 +14,7 @@ from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.conditions import EVERYBODY, Condition, both, negated
 from pingone_mcp.replica.pages import Stretch, label_at, read_page
+from pingone_mcp.replica.schema import REMOVED
 from pingone_mcp.replica.standing import Since, Standing
 from pingone_mcp.replica.users import EXISTS, listed
 
@@ -69,7 +70,7 @@ def _is(reason: str, question: DeactivatedQuestion, known: Since) -> Condition:
     # Said besides, because an index has only those.
     with_reason = Condition("u.status_reasons <> ''")
     if reason == "removed":
-        removed = both(with_reason, Condition("u.removed_at IS NOT NULL"))
+        removed = both(with_reason, Condition(REMOVED))
         since = question.since
         return removed if since is None else both(removed, Condition("u.removed_at >= ?", (timestamp(since),)))
     disabled = both(with_reason, EXISTS, Condition("u.enabled = 0"), _happened("disabled", question.since, known))
@@ -148,15 +149,18 @@ def _doubts(reason: Reason, since: datetime | None, known: Since) -> list[str]:
     full = timestamp(known.full)
     doubts: list[str] = []
     if reason == "removed":
-        if since is None or since < known.watched:
-            doubts.append(f"Who was removed before {began}, when the copy began, is not in it.")
+        if since is None or since < known.told:
+            doubts.append(
+                f"Who was removed before {timestamp(known.told)} is not in the copy: nobody told of it any more."
+            )
         if not known.audited and known.full < known.synced:
             doubts.append(f"The audit could not be read, so removals since the last full sync ({full}) are not seen.")
         return doubts
     if since is not None and since < known.watched:
         doubts.append(
-            f"Changes are known since {began}, when the copy began; of earlier ones only the present state is, so "
-            "users are found by their last change, and some may have been deactivated before `since`."
+            f"Changes are known since {began}, when the copy began; of earlier ones what PingOne's audit still told since "
+            f"{timestamp(known.told)}. All others are found by their last change, and may have been deactivated before "
+            "`since`."
         )
     if reason == "locked" and known.full < known.synced:
         doubts.append(f"Locks by failed sign-ons may raise no event; those since the last full sync ({full}) may miss.")
@@ -164,14 +168,14 @@ def _doubts(reason: Reason, since: datetime | None, known: Since) -> list[str]:
 
 
 def _told(known: Since) -> str:
-    times = (timestamp(known.synced), timestamp(known.full), timestamp(known.watched))
+    times = (timestamp(known.synced), timestamp(known.full), timestamp(known.watched), timestamp(known.told))
     return f"{_TOLD}{json.dumps([*times, known.audited])}"
 
 
 def _known(told: str) -> Since:
     *times, audited = json.loads(told.removeprefix(_TOLD))
-    synced, full, watched = map(datetime.fromisoformat, times)
-    return Since(synced=synced, full=full, watched=watched, audited=audited)
+    synced, full, watched, reached = map(datetime.fromisoformat, times)
+    return Since(synced=synced, full=full, watched=watched, told=reached, audited=audited)
 
 
 def _ago(then: datetime, now: datetime) -> str:

@@ -78,7 +78,8 @@ class ReplicaDirectory:
         def read(copy: Standing) -> Source:
             if question is not None:
                 _stretches(copy, question)
-            return Source(kind="replica", age_seconds=max(0, round((now - copy.since.synced).total_seconds())))
+            then = copy.since.synced if question is None else copy.read_before(question.environment)
+            return Source(kind="replica", age_seconds=max(0, round((now - then).total_seconds())))
 
         if at is not None and not is_ours(at):
             return await self._live.source(question, at)

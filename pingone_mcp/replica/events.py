@@ -25,10 +25,13 @@ TYPES = (
     "MEMBER_OF_GROUP.CREATED",
     "MEMBER_OF_GROUP.DELETED",
     "GROUP.UPDATED",
+    "GROUP.DELETED",
     "ROLE_ASSIGNMENT.CREATED",
     "ROLE_ASSIGNMENT.DELETED",
 )
 ROLE_TYPES = TYPES[-2:]
+# What a first sync reads of the time before it: who was removed, locked, switched off or on.
+PAST_TYPES = ("USER.DELETED", "USER.LOCKED", "USER.UPDATED")
 _USER_CHANGES = frozenset(TYPES[:5])
 ACTIONS: Mapping[ChangeKind, tuple[str, ...]] = MappingProxyType(
     {
@@ -39,6 +42,8 @@ ACTIONS: Mapping[ChangeKind, tuple[str, ...]] = MappingProxyType(
         "user.locked": ("USER.LOCKED",),
         "user.unlocked": ("USER.UNLOCKED", "PASSWORD.UNLOCKED"),
         "user.removed": ("USER.DELETED",),
+        "user.entered_scope": (),
+        "user.left_scope": (),
         "membership.added": ("MEMBER_OF_GROUP.CREATED",),
         "membership.removed": ("MEMBER_OF_GROUP.DELETED",),
     }
@@ -62,13 +67,15 @@ class Wanted:
     """What some events ask for.
 
     `users` are to be read again, `removed` are known to be gone, of `memberships` (user, group) it is to be verified
-    whether they hold, `groups` were made, changed or deleted, and the role assignments of `roles` are to be read.
+    whether they hold, `groups` were made or changed, `removed_groups` deleted, and the role assignments of `roles` are
+    to be read.
     """
 
     users: set[str] = field(default_factory=set[str])
     removed: dict[str, Trace] = field(default_factory=dict[str, Trace])
     memberships: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     groups: set[str] = field(default_factory=set[str])
+    removed_groups: set[str] = field(default_factory=set[str])
     roles: set[str] = field(default_factory=set[str])
     populations: bool = False
     traces: dict[tuple[str, str, str], Trace] = field(default_factory=dict[tuple[str, str, str], Trace])
@@ -80,6 +87,11 @@ class Wanted:
         """Return when and by whom a change was made, where an event says so."""
         found = (self.traces.get((user, group, action)) for action in ACTIONS[kind])
         return next((trace for trace in found if trace is not None), None)
+
+    def left_group(self, user: str, group: str) -> bool:
+        """Say whether the last that events tell of a user and a group is that the membership ended."""
+        left, joined = self.trace("membership.removed", user, group), self.trace("membership.added", user, group)
+        return left is not None and (joined is None or joined.at < left.at)
 
 
 def changes_from(activities: Iterable[JsonObject]) -> Wanted:
@@ -120,7 +132,7 @@ def _note(wanted: Wanted, activity: JsonObject, action: str, trace: Trace) -> No
             case "ROLE_ASSIGNMENT" if user:
                 wanted.roles.add(user)
             case "GROUP" if about:
-                wanted.groups.add(about)
+                (wanted.removed_groups if _succeeded(activity, "GROUP.DELETED", action) else wanted.groups).add(about)
             case "POPULATION":
                 wanted.populations = True
             case _:
@@ -131,11 +143,15 @@ def _note_user(wanted: Wanted, activity: JsonObject, user: str, action: str, tra
     if action not in _USER_CHANGES and action != "PASSWORD.UNLOCKED":
         return  # sign-ons and such: there may be millions
     _keep_latest(wanted, (user, "", action), trace)
-    # An attempt that failed deleted nobody; how PingOne spells that is not public, and success it spells so.
-    if action == "USER.DELETED" and _object(activity.get("result")).get("status") in ("SUCCESS", None):
+    if _succeeded(activity, "USER.DELETED", action):
         wanted.removed[user] = trace
     else:
         wanted.users.add(user)
+
+
+def _succeeded(activity: JsonObject, wanted: str, action: str) -> bool:
+    """Say whether an activity is the one wanted, done: an attempt that failed (FAILED) deleted nothing."""
+    return action == wanted and _object(activity.get("result")).get("status") in ("SUCCESS", None)
 
 
 def _keep_latest(wanted: Wanted, key: tuple[str, str, str], trace: Trace) -> None:

@@ -13,16 +13,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pingone_mcp.directory.changes import Evidence, changes_between
+from pingone_mcp.directory.changes import ChangeKind, Evidence, changes_between
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.replica import schema
 from pingone_mcp.replica.events import Trace, Wanted
+from pingone_mcp.replica.evidence import Held, Shortfall, Vanished, examples, masses
 from pingone_mcp.replica.rows import Row, storable
 
 Mode = Literal["full", "incremental"]
 Nesting = tuple[str, str]
 """A group, and a group that it is nested in directly."""
 
+LOSING = "users who lose a membership"
 _CHUNK = 500
 _USERS = ", ".join(schema.USER_COLUMNS)
 _GROUPS = ", ".join(schema.GROUP_COLUMNS)
@@ -32,11 +34,28 @@ _CHANGE = """INSERT INTO changes_ (at, seen_at, kind, user_id, username, email, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gone:
-    """Who does not exist any more, when that happened or was first seen, and how it is known."""
+    """Who is not in the copy any more, when that happened or was first seen, and how it is known.
+
+    `left` tells who still exists, in a population that is not served.
+    """
 
     at: str
     evidence: Evidence
     actor: str | None = None
+    left: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What the audit tells of the time before a first sync: who was removed, deactivated or locked, when, by whom.
+
+    `row` is the user as a row of the copy, for one who does not exist any more.
+    """
+
+    kind: ChangeKind
+    user: str
+    trace: Trace
+    row: Row | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,14 +63,24 @@ class Findings:
     """What a sync found out about one environment, beside the users and members that are staged.
 
     `reread` are the groups whose members were read whole, `whole` those whose effective members are to be worked out
-    anew, and `touched` the users for whom that is to be done in all groups. `roles` are those of the users for whom
-    they were read, and `all_roles` says that nobody else has any. `quiet` writes down no changes: there is nothing that
-    they could be changes of.
+    anew, and `touched` the users for whom that is to be done in all groups. `short` are the groups that were not read
+    whole after all, and `unseen` the users who may be there although they were not found: both lose no membership.
+    `roles` are those of the users for whom they were read, and `all_roles` says that nobody else has any. `populations`
+    and `with_groups` say where they could not be read, so that they stay as they were. `seen_before` is up to when
+    everybody had been read before: who was created earlier and is new here was hidden until now. `quiet` writes down no
+    changes but those of the `past`: there is nothing that they could be changes of.
     """
 
     environment: Row
-    populations: list[Row] = field(default_factory=list[Row])
+    mode: Mode = "full"
+    populations: list[Row] | None = field(default_factory=list[Row])
     groups: list[Row] = field(default_factory=list[Row])
+    with_groups: bool = True
+    short: dict[str, Shortfall] = field(default_factory=dict[str, Shortfall])
+    unseen: set[str] = field(default_factory=set[str])
+    refiltered: set[str] = field(default_factory=set[str])
+    seen_before: str | None = None
+    past: list[Past] = field(default_factory=list[Past])
     nestings: set[Nesting] = field(default_factory=set[Nesting])
     gone: dict[str, Gone] = field(default_factory=dict[str, Gone])
     reread: set[str] = field(default_factory=set[str])
@@ -76,35 +105,58 @@ _FILTER = schema.GROUP_COLUMNS.index("user_filter")
 _NAME = schema.GROUP_COLUMNS.index("name")
 
 
-def merge(connection: sqlite3.Connection, findings: Findings, mode: Mode, now: str) -> Counter[str]:
-    """Bring the local copy of one environment up to what was found; return the number of changes by kind."""
-    return _Merge(connection, findings, mode, now).run()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Beyond what share of memberships lost at once without an event a person is asked (`share`).
+
+    So many users who lose one, by environment, a person has `accepted`.
+    """
+
+    share: float
+    accepted: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+def merge(connection: sqlite3.Connection, findings: Findings, bounds: Bounds, now: str) -> Counter[str]:
+    """Bring the local copy of one environment up to what was found; return the number of changes by kind.
+
+    Raises Held, inside the transaction, where too many would lose memberships without evidence.
+    """
+    return _Merge(connection, findings, bounds, now).run()
 
 
 class _Merge:
-    def __init__(self, connection: sqlite3.Connection, findings: Findings, mode: Mode, now: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, findings: Findings, bounds: Bounds, now: str) -> None:
         self._do = connection.execute
         self._many = connection.executemany
         self._found = findings
-        self._mode: Mode = mode
+        self._bounds = bounds
         self._now = now
         self._kinds = Counter[str]()
+        self._entered: set[str] = set()
 
     def run(self) -> Counter[str]:
         self._do("DROP TABLE IF EXISTS temp.altered")
         self._do("CREATE TEMP TABLE altered (id TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._list("unseen", self._found.unseen)
         self._places()
         self._users()
         self._gone()
+        self._past()
         self._managers()
-        self._memberships()
-        self._groups()
+        if self._found.with_groups:
+            self._memberships()
+            self._groups()
+            self._shortfalls()
+        else:
+            self._do("DELETE FROM memberships_ WHERE user_id IN (SELECT id FROM users_ WHERE removed_at IS NOT NULL)")
         self._roles()
         return self._kinds
 
     def _places(self) -> None:
         found = self._found
         self._do("INSERT OR REPLACE INTO environments_ VALUES (?, ?, ?, ?)", storable(found.environment))
+        if found.populations is None:
+            return
         self._do("DELETE FROM populations_ WHERE environment_id = ?", (found.id,))
         self._many("INSERT OR REPLACE INTO populations_ VALUES (?, ?, ?, ?)", map(storable, found.populations))
 
@@ -116,6 +168,13 @@ class _Merge:
             """INSERT INTO temp.altered SELECT s.id FROM staged.users_ s LEFT JOIN main.users_ u ON u.id = s.id
             WHERE s.environment_id = ?
             AND (u.id IS NULL OR u.removed_at IS NOT NULL OR u.digest IS NOT s.digest)""",
+            here,
+        )
+        self._do("DROP TABLE IF EXISTS temp.moved")
+        self._do("CREATE TEMP TABLE moved (id TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._do(
+            """INSERT INTO temp.moved SELECT s.id FROM staged.users_ s JOIN main.users_ u ON u.id = s.id
+            WHERE s.environment_id = ? AND s.population_id IS NOT u.population_id""",
             here,
         )
         if not self._found.quiet:
@@ -154,14 +213,28 @@ class _Merge:
     def _changes_of(self, row: Row) -> Iterator[Row]:
         user, username, email, created, updated, record, known, removed = row
         before = None if known is None or removed is not None else json.loads(known)
+        entered = before is None and self._was_hidden(user, created, known)
+        if entered:
+            self._entered.add(user)
         for change in changes_between(before, json.loads(record)):
-            trace = self._found.wanted.trace(change.kind, user)
-            at = (trace.at if trace else None) or (created if before is None else updated) or self._now
-            how: Evidence = "event" if trace else "walk" if self._mode == "full" else "read"
+            trace = None if entered else self._found.wanted.trace(change.kind, user)
+            at = (trace.at if trace else None) or (created if before is None and not entered else None)
+            at = at or (updated if before is not None else None) or self._now
+            how: Evidence = "event" if trace else "walk" if self._found.mode == "full" else "read"
+            kind: ChangeKind = "user.entered_scope" if entered else change.kind
             yield (
-                *(at, self._now, change.kind, user, username, email, self._found.id, None, None),
+                *(at, self._now, kind, user, username, email, self._found.id, None, None),
                 *(_json(change.before), _json(_told(change.after)), how, trace.actor if trace else None),
             )
+
+    def _was_hidden(self, user: str, created: str | None, known: str | None) -> bool:
+        """Say whether who is new in the copy is not new in the directory: ids are not given twice."""
+        if known is not None:
+            return True
+        before = self._found.seen_before
+        if before is None or created is None or self._found.wanted.trace("user.created", user) is not None:
+            return False
+        return bool(created < before)
 
     def _gone(self) -> None:
         gone = self._found.gone
@@ -170,15 +243,20 @@ class _Merge:
             if not self._found.quiet:
                 self._note(
                     (
-                        *(gone[user].at, self._now, "user.removed", user, username, email, self._found.id, None, None),
-                        *(_json(_told(json.loads(record))), None, gone[user].evidence, gone[user].actor),
+                        *(gone[user].at, self._now, _how_gone(gone[user]), user, username, email, self._found.id),
+                        *(None, None, _json(_told(json.loads(record))), None, gone[user].evidence, gone[user].actor),
                     )
                     for user, username, email, record in known
                 )
             self._many(
                 """UPDATE users_ SET status = 'deleted', status_reasons = 'removed', removed_at = ?, removed_evidence = ?
                 WHERE id = ?""",
-                [(gone[row[0]].at, gone[row[0]].evidence, row[0]) for row in known],
+                [(gone[row[0]].at, gone[row[0]].evidence, row[0]) for row in known if not gone[row[0]].left],
+            )
+            # Who left keeps the status: scope is not state.
+            self._many(
+                "UPDATE users_ SET removed_at = ?, removed_evidence = 'scope' WHERE id = ?",
+                [(gone[row[0]].at, row[0]) for row in known if gone[row[0]].left],
             )
             self._many(
                 "DELETE FROM people WHERE rowid = (SELECT number FROM users_ WHERE id = ?)",
@@ -193,6 +271,29 @@ class _Merge:
             f"SELECT id, username, email, record FROM users_ WHERE id IN ({marks}) AND removed_at IS NULL",  # noqa: S608 - marks
             users,
         ).fetchall()
+
+    def _past(self) -> None:
+        """Write down what the audit tells of the time before the first sync, of those of whom it still holds."""
+        marks = ", ".join("?" * len(schema.USER_COLUMNS))
+        told: list[Row] = []
+        for past in self._found.past:
+            if past.kind == "user.removed" and past.row is not None:
+                self._do(
+                    f"""INSERT INTO users_ ({_USERS}, removed_at, removed_evidence) VALUES ({marks}, ?, 'event')
+                    ON CONFLICT (id) DO NOTHING""",  # noqa: S608 - our names
+                    (*storable(past.row), past.trace.at),
+                )
+            query = f"SELECT username, email FROM users_ u WHERE u.id = ? AND {_STILL[past.kind]}"  # noqa: S608 - our text
+            told += [
+                storable(
+                    (
+                        *(past.trace.at, self._now, past.kind, past.user, username, email, self._found.id),
+                        *(None, None, None, None, "event", past.trace.actor),
+                    )
+                )
+                for username, email in self._do(query, (past.user,)).fetchall()
+            ]
+        self._many(_CHANGE, told)  # not counted: they are no changes since the last sync
 
     def _managers(self) -> None:
         """Find the managers that are meant: by id, by username, or by an address that one user has."""
@@ -235,6 +336,9 @@ class _Merge:
         self._list("whole", found.whole)
         self._list("needed", needed)
         self._list("reread", found.reread)
+        self._list("short", found.short)
+        self._list("entered", self._entered)
+        self._list("left_scope", (user for user, gone in found.gone.items() if gone.left))
         self._list("touched", found.touched | found.gone.keys())
         self._list("present", (row[0] for row in found.groups))
         self._list("dynamic", found.dynamic)
@@ -280,6 +384,14 @@ class _Merge:
             """INSERT OR IGNORE INTO temp.base SELECT group_id, user_id, type FROM staged.members
             WHERE group_id IN (SELECT id FROM temp.reread)"""
         )
+        # Who was not read, and what was not read whole, keeps what there was.
+        self._do(
+            """INSERT OR IGNORE INTO temp.base SELECT group_id, user_id, type FROM memberships_ m
+            WHERE group_id IN (SELECT id FROM temp.reread)
+            AND (group_id IN (SELECT id FROM temp.short) OR user_id IN (SELECT id FROM temp.unseen))
+            AND (type = 'direct' OR group_id IN (SELECT id FROM temp.dynamic))
+            AND NOT EXISTS (SELECT 1 FROM staged.verified v WHERE v.group_id = m.group_id AND v.user_id = m.user_id)"""
+        )
         self._do(
             """INSERT OR IGNORE INTO temp.base SELECT group_id, user_id, type FROM staged.verified
             WHERE type IS NOT NULL AND group_id NOT IN (SELECT id FROM temp.reread)
@@ -310,6 +422,7 @@ class _Merge:
                     SELECT 1 FROM temp.effective e WHERE e.group_id = m.group_id AND e.user_id = m.user_id)"""  # noqa: S608 - our names
             )
         if not self._found.quiet:
+            self._hold_lost_memberships()
             self._note_memberships()
         self._do(
             """DELETE FROM memberships_ WHERE (group_id, user_id) IN
@@ -320,11 +433,45 @@ class _Merge:
             SELECT user_id, group_id, after FROM temp.turned WHERE after IS NOT NULL"""
         )
 
+    def _hold_lost_memberships(self) -> None:
+        """Raise Held where too many users would lose direct memberships that no event says have ended."""
+        lost = self._do(
+            """SELECT t.user_id, t.group_id, u.population_id FROM temp.turned t JOIN users_ u ON u.id = t.user_id
+            WHERE t.before = 'direct' AND t.after IS NULL AND u.removed_at IS NULL
+            AND t.group_id IN (SELECT id FROM temp.present) AND t.user_id NOT IN (SELECT id FROM temp.moved)"""
+        ).fetchall()
+        ended = self._found.wanted.left_group
+        losing = {user: population for user, group, population in lost if not ended(user, group)}
+        if len(losing) <= self._bounds.accepted.get(self._found.id, 0):
+            return
+        here, what = self._found.id, LOSING
+        query = "SELECT population_id, count(*) FROM users_ WHERE environment_id = ? AND removed_at IS NULL GROUP BY 1"
+        known: dict[str | None, int] = dict(self._do(query, (here,)))
+        by_population = Counter(losing.values())
+        found = [
+            Vanished(what=what, environment=here, population=place, missing=number, known=known.get(place, 0))
+            for place, number in by_population.items()
+            if place is not None
+        ]
+        whole = Vanished(
+            what=what,
+            environment=here,
+            population=None,
+            missing=len(losing),
+            known=sum(known.values()),
+            examples=examples(losing),
+        )
+        if held := masses([whole, *found], self._bounds.share):
+            raise Held([whole, *(one for one in held if one is not whole)], ())
+
     def _note_memberships(self) -> None:
+        """Write down who is in a group or not any more; of who enters or leaves scope that is no change."""
         names = {row[0]: row[_NAME] for row in self._found.groups}
         rows = self._do(
             """SELECT t.group_id, t.user_id, t.before, t.after, u.username, u.email, g.name
             FROM temp.turned t JOIN users_ u ON u.id = t.user_id LEFT JOIN groups_ g ON g.id = t.group_id
+            WHERE t.user_id NOT IN (SELECT id FROM temp.left_scope)
+            AND NOT (t.before IS NULL AND t.user_id IN (SELECT id FROM temp.entered))
             ORDER BY t.group_id, t.user_id"""
         )
         for chunk in _chunks(rows):
@@ -338,7 +485,7 @@ class _Merge:
         gone = self._found.gone.get(user)
         if trace is None and gone is not None:
             trace = Trace(gone.at, gone.actor)
-        how = "event" if trace else "walk" if self._mode == "full" else "read"
+        how = "event" if trace else "walk" if self._found.mode == "full" else "read"
         return (
             *(trace.at if trace else self._now, self._now, kind, user, username, email, self._found.id),
             *(group, names.get(group, old_name), _json(before and {"type": before}), _json(after and {"type": after})),
@@ -357,10 +504,27 @@ class _Merge:
         self._do("DELETE FROM nestings_ WHERE group_id IN (SELECT id FROM temp.present)")
         self._many("INSERT OR REPLACE INTO nestings_ VALUES (?, ?)", sorted(found.nestings))
 
+    def _shortfalls(self) -> None:
+        """Note whose members are not all in the copy; of what has come since, nothing stays noted."""
+        self._do(
+            """DELETE FROM short_groups_ WHERE group_id NOT IN (SELECT id FROM groups_)
+            OR group_id IN (SELECT id FROM temp.present)"""
+        )
+        self._many(
+            """INSERT INTO short_groups_ SELECT ?1, ?2, ?3, ?4, ?5,
+            (SELECT count(*) FROM memberships_ WHERE group_id = ?1 AND type = 'direct')""",
+            [
+                (group, short.counted, short.found, short.why, short.tries)
+                for group, short in sorted(self._found.short.items())
+            ],
+        )
+        self._do("DELETE FROM short_groups_ WHERE why IS NULL AND in_copy >= counted")
+
     def _roles(self) -> None:
         if self._found.all_roles:
             self._do(
-                "DELETE FROM role_assignments_ WHERE user_id IN (SELECT id FROM users_ WHERE environment_id = ?)",
+                """DELETE FROM role_assignments_ WHERE user_id IN (SELECT id FROM users_ WHERE environment_id = ?)
+                AND user_id NOT IN (SELECT id FROM temp.unseen)""",
                 (self._found.id,),
             )
         for user, rows in self._found.roles.items():
@@ -373,6 +537,12 @@ class _Merge:
         self._many(_CHANGE, rows)
 
 
+# What must be so now for a thing of the past to be worth telling.
+_STILL: Mapping[str, str] = {
+    "user.removed": "u.status = 'deleted'",
+    "user.deactivated": "u.removed_at IS NULL AND u.enabled = 0",
+    "user.locked": "u.removed_at IS NULL AND u.account_status = 'LOCKED'",
+}
 _HERE = "SELECT 1 FROM memberships_ WHERE group_id IN (SELECT id FROM groups_ WHERE environment_id = ?) LIMIT 1"
 
 
@@ -392,6 +562,10 @@ def closure(nestings: Iterable[Nesting]) -> dict[str, set[str]]:
                 waiting += parents.get(one, ())
         above[group] = seen
     return above
+
+
+def _how_gone(gone: Gone) -> ChangeKind:
+    return "user.left_scope" if gone.left else "user.removed"
 
 
 def _chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:

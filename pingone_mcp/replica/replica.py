@@ -12,13 +12,15 @@ from pingone_mcp.directory.provider import Directory
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.conditions import NotHeld
 from pingone_mcp.replica.directory import ReplicaDirectory
+from pingone_mcp.replica.evidence import HELD_SHARE
 from pingone_mcp.replica.feed import ChangePage, ChangeQuestion, changes_page, newest_changes
 from pingone_mcp.replica.merge import Mode
 from pingone_mcp.replica.query import Answer, query
+from pingone_mcp.replica.reading import Report
 from pingone_mcp.replica.standing import Standing
 from pingone_mcp.replica.state import State, state_of
 from pingone_mcp.replica.store import NoReplica, Store, no_replica
-from pingone_mcp.replica.sync import Report, Sync, SyncReport
+from pingone_mcp.replica.sync import Sync, SyncReport
 
 T = TypeVar("T")
 
@@ -27,8 +29,8 @@ T = TypeVar("T")
 class Replica:
     """One local copy, filled from what is `served`. Every question raises NoReplica until a first sync was taken over.
 
-    `roles`, `remote_data` and `full_after` are told in `Sync`; `max_age` says for how long the copy may answer in the
-    place of PingOne.
+    `roles`, `remote_data`, `full_after` and `held_share` are told in `Sync`; `max_age` says for how long the copy may
+    answer in the place of PingOne.
     """
 
     store: Store
@@ -36,9 +38,10 @@ class Replica:
     roles: bool = False
     remote_data: bool = False
     full_after: timedelta = timedelta(hours=24)
+    held_share: float = HELD_SHARE
     max_age: timedelta = timedelta(hours=1)
 
-    async def sync(self, mode: Literal["auto"] | Mode, *, report: Report) -> SyncReport:
+    async def sync(self, mode: Literal["auto"] | Mode, *, report: Report, accept_removals: bool = False) -> SyncReport:
         """Bring the copy up to date; see `Sync.run`."""
         run = Sync(
             self.served,
@@ -46,9 +49,10 @@ class Replica:
             roles=self.roles,
             remote_data=self.remote_data,
             full_after=self.full_after,
+            held_share=self.held_share,
             report=report,
         )
-        return await run.run(mode)
+        return await run.run(mode, accept_removals=accept_removals)
 
     def now(self) -> datetime:
         return self.served.clock.now()

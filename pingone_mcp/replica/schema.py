@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-VERSION = 1
+VERSION = 2
 """The schema version, kept as the file's `user_version`."""
 
 USER_COLUMNS: tuple[str, ...] = (
@@ -69,6 +69,9 @@ GROUP_COLUMNS: tuple[str, ...] = (
 """The columns of a group, in the order of `rows.group_row`."""
 
 _LONG_COLUMNS = ("custom_attributes", "record")
+REMOVED = "u.removed_at IS NOT NULL AND u.status = 'deleted'"
+"""Who was removed from the directory. Others with `removed_at` left the populations served, and keep their status."""
+
 # What is long stands last, so that what is in front of it is read without it. `number` is the rowid under a name of its
 # own, so that it survives a VACUUM: `people` points at it.
 USERS_TABLE = f"""(
@@ -138,10 +141,12 @@ _SHOWN_USER = """
 
 VIEW_STATEMENTS = f"""
 CREATE VIEW users AS SELECT {_SHOWN_USER} FROM users_ u WHERE u.removed_at IS NULL;
-CREATE VIEW removed_users AS SELECT {_SHOWN_USER}, u.removed_at FROM users_ u WHERE u.removed_at IS NOT NULL;
+CREATE VIEW removed_users AS SELECT {_SHOWN_USER}, u.removed_at FROM users_ u WHERE {REMOVED};
 CREATE VIEW groups AS SELECT
     g.id, g.name, g.description, g.group_type, g.user_filter,
-    (SELECT count(*) FROM memberships_ m WHERE m.group_id = g.id) AS member_count,
+    (SELECT count(*) FROM memberships_ m WHERE m.group_id = g.id)
+        + coalesce((SELECT max(s.counted - s.in_copy, 0) FROM short_groups_ s WHERE s.group_id = g.id), 0) AS member_count,
+    (SELECT count(*) FROM memberships_ m WHERE m.group_id = g.id) AS member_count_in_copy,
     g.population_id, p.name AS population, g.environment_id, e.name AS environment, g.created_at, g.updated_at, g.external_id
     FROM groups_ g LEFT JOIN populations_ p ON p.id = g.population_id LEFT JOIN environments_ e ON e.id = g.environment_id;
 CREATE VIEW memberships AS SELECT
@@ -161,7 +166,13 @@ CREATE VIEW changes AS SELECT
     FROM changes_;
 """  # noqa: S608 - nothing from outside is in it
 
-MIGRATIONS: Mapping[int, str] = MappingProxyType({})
+MIGRATIONS: Mapping[int, str] = MappingProxyType(
+    {
+        # Groups of which PingOne counts more direct members than could be read (`found`; NULL: none could), and how
+        # many of them are `in_copy` all the same.
+        1: "CREATE TABLE short_groups_ (group_id TEXT PRIMARY KEY, counted, found, why, tries, in_copy) WITHOUT ROWID",
+    }
+)
 """By schema version: the statements that lead from it to the next."""
 
 
@@ -226,7 +237,8 @@ VIEWS: Mapping[str, View] = MappingProxyType(
                 "description": "description",
                 "group_type": "custom, dynamic (by user_filter) or external",
                 "user_filter": "SCIM filter that makes the members of a dynamic group",
-                "member_count": "members, direct and indirect",
+                "member_count": "members, direct and indirect, with those PingOne counts and no sync could read",
+                "member_count_in_copy": "members in the copy: fewer than member_count where some could not be read",
                 "population_id": "populations.id; NULL for a group of the whole environment",
                 "population": "name of the population",
                 "environment_id": "environments.id",
@@ -279,12 +291,12 @@ VIEWS: Mapping[str, View] = MappingProxyType(
             },
         ),
         "changes": View(
-            about="What changed, as the syncs found it, oldest first by id; nothing is told of the time before the first.",
+            about="What syncs found, oldest first by id; before the first sync only what the audit told.",
             columns={
                 "id": "grows with every change",
                 "at": "when it happened, as exactly as PingOne tells",
-                "kind": "user.created, user.updated, user.deactivated, user.reactivated, user.locked, user.unlocked, "
-                "user.removed, membership.added or membership.removed",
+                "kind": "user.created, .updated, .deactivated, .reactivated, .locked, .unlocked, .removed, "
+                ".entered_scope, .left_scope; membership.added, .removed",
                 "user_id": "users.id or removed_users.id",
                 "username": "username at that time",
                 "email": "address at that time",
@@ -292,7 +304,7 @@ VIEWS: Mapping[str, View] = MappingProxyType(
                 "group_name": "of a membership: name of the group at that time",
                 "before": "JSON object of the fields that changed, as they were; NULL when there was nothing",
                 "after": "JSON object of the fields that changed, as they are since; NULL when there is nothing",
-                "evidence": "how it is known: walk, event or read",
+                "evidence": "walk, event, read, or accepted by a person",
                 "actor": "who did it, where an audit event says so",
                 "environment_id": "environments.id",
             },

@@ -162,6 +162,11 @@ class Staging:
         rows = [(group, user, kind) for user in users]
         await self.do(lambda database: _many(database, "INSERT OR IGNORE INTO members VALUES (?, ?, ?)", rows))
 
+    async def count_members(self, group: str) -> int:
+        query = "SELECT count(*) FROM members WHERE group_id = ?"
+        count: int = await self.do(lambda database: database.execute(query, (group,)).fetchone()[0])
+        return count
+
     async def put_verified(self, rows: Iterable[tuple[str, str, str | None]]) -> None:
         """Keep what was verified: (group, user, type or None)."""
         kept = list(rows)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.pingone.served import UNREADABLE_ENVIRONMENT
 from pingone_mcp.replica.conditions import NotHeld, teach
+from pingone_mcp.replica.evidence import Vanished
 from pingone_mcp.replica.places import Places
 from pingone_mcp.replica.state import fact
 from pingone_mcp.replica.store import no_replica
@@ -18,8 +20,8 @@ from pingone_mcp.settings import Connection
 UNREADABLE = "unreadable"
 """What a sync notes as the coverage of users, or of roles, that it may not read."""
 
-# A sync notes times by PingOne's clock, which it knows to the second, and by ours before the first answer.
-_SEVERAL_CLOCKS = timedelta(minutes=2)
+
+_NAMED_GROUPS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +29,27 @@ class Since:
     """The times that say how far the copy can be relied on.
 
     It is as PingOne was at `synced`, everybody was walked over at `full`, and every change has been written down from
-    `watched` on. `audited` says whether audit events could be read.
+    `watched` on. `audited` says whether audit events could be read; of removals and deactivations they told back to
+    `told`.
     """
 
     synced: datetime
     full: datetime
     watched: datetime
+    told: datetime
     audited: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceState:
+    """One environment of the copy: when it was read last, and what its part of the copy lacks."""
+
+    id: str
+    name: str | None
+    read_at: datetime
+    age_seconds: int
+    is_stale: bool
+    gaps: tuple[str, ...] = ()
 
 
 class Standing:
@@ -50,16 +66,23 @@ class Standing:
         """Grows with every sync that is taken over."""
         self.places = Places(database, connection)
         self._coverage: dict[str, dict[str, Any]] = fact(database, "coverage") or {}
+        self._read: dict[str, str] = fact(database, "read") or {}
+        in_full: dict[str, str] = fact(database, "read_in_full") or {}
         synced = datetime.fromisoformat(newest[1])
         full = fact(database, "last_full")
         watched: dict[str, str] = fact(database, "watched_since") or {}
+        began = max(map(datetime.fromisoformat, watched.values() or (oldest[1],)))
+        copied = [covered for covered in self._coverage.values() if covered.get("users") != UNREADABLE]
+        reached = [str(covered["audited_since"]) for covered in copied if "audited_since" in covered]
         self.since = Since(
             synced=synced,
-            full=datetime.fromisoformat(full) if full is not None else synced,
-            watched=max(map(datetime.fromisoformat, watched.values() or (oldest[1],))),
+            full=min(map(datetime.fromisoformat, in_full.values() or (full or newest[1],))),
+            watched=began,
+            told=datetime.fromisoformat(max(reached)) if len(reached) == len(copied) > 0 else began,
             audited=self._everywhere("events", True),
         )
-        self._gaps = (*self._left_out(), *self._older(synced), *self._unaudited(full))
+        self._last_read = newest[1]
+        self._gaps = self._all_gaps()
 
     def _run(self, order: str) -> tuple[int, str] | None:
         row: tuple[int, str] | None = self.database.execute(
@@ -67,29 +90,104 @@ class Standing:
         ).fetchone()
         return row
 
-    def _left_out(self) -> tuple[str, ...]:
+    def read_at(self, place: str) -> datetime:
+        """Return when an environment of the copy was really read last."""
+        return datetime.fromisoformat(self._read.get(place, self._last_read))
+
+    def read_before(self, environment: str | None) -> datetime:
+        """Return when the environments that a question is about were read, the one that was read longest ago."""
+        return min((self.read_at(place) for place in self.places.environments(environment)), default=self.since.synced)
+
+    def states(self, now: datetime) -> tuple[PlaceState, ...]:
+        """Say of each environment when it was read and what is missing of it."""
+        return tuple(
+            PlaceState(
+                id=place,
+                name=organization.name,
+                read_at=self.read_at(place),
+                age_seconds=max(0, round((now - self.read_at(place)).total_seconds())),
+                is_stale=self._is_stale(place),
+                gaps=tuple(gap for where, gap in self._gaps if where == place),
+            )
+            for place, organization in self.places.organizations.items()
+        )
+
+    # Gaps: the environment that one is about (None: all), and what is missing
+
+    def _all_gaps(self) -> tuple[tuple[str | None, str], ...]:
+        found: list[tuple[str | None, str]] = [(place, gap) for place, gap in self._left_out()]
+        found += self._last_sync()
+        found += self._no_populations()
+        for place in self.places.organizations:
+            found += [
+                (place, f"{gap}: environment {place}") for gap in self._gaps_of(place, self._coverage.get(place, {}))
+            ]
+        return tuple(found)
+
+    def _left_out(self) -> list[tuple[str, str]]:
         """Name the environments that no sync could read: those configured, or those that there are."""
         unreadable = {place for place, covered in self._coverage.items() if covered.get("users") == UNREADABLE}
         wanted = unreadable.union(self.places.connection.environments or ())
-        return tuple(f"{UNREADABLE_ENVIRONMENT} {place}" for place in sorted(wanted - self.places.organizations.keys()))
+        missing = sorted(wanted - self.places.organizations.keys())
+        return [(place, f"{UNREADABLE_ENVIRONMENT} {place}") for place in missing]
 
-    def _older(self, synced: datetime) -> tuple[str, ...]:
-        """Name the environments that the last sync could not read, and that stay as they were."""
-        marks: dict[str, dict[str, Any]] = fact(self.database, "watermarks") or {}
-        times = {place: str(mark["updated"]) for place, mark in marks.items() if place in self.places.organizations}
-        return tuple(
-            f"not read since {at}: environment {place}"
-            for place, at in sorted(times.items())
-            if datetime.fromisoformat(at) < synced - _SEVERAL_CLOCKS
-        )
+    def _last_sync(self) -> list[tuple[str | None, str]]:
+        """Say that a sync is held, or that the last one came to nothing."""
+        held: dict[str, Any] | None = fact(self.database, "held")
+        if held:
+            listed = "; ".join(Vanished(**{**one, "examples": ()}).told() for one in held["vanished"])
+            return [(None, f"held since {held['at']}, nothing of it was taken over: {listed} could not be found")]
+        row = self.database.execute(
+            "SELECT started_at, outcome FROM sync_runs_ WHERE id > ? ORDER BY id DESC LIMIT 1", (self.version,)
+        ).fetchone()
+        return [] if row is None else [(None, f"the sync of {row[0]} came to nothing ({row[1]})")]
 
-    def _unaudited(self, full: str | None) -> tuple[str, ...]:
-        """Name the environments whose removals only a full sync sees."""
-        return tuple(
-            f"removals since {full} not seen, for audit events cannot be read: environment {place}"
-            for place, covered in sorted(self._coverage.items())
-            if place in self.places.organizations and covered.get("events") is False
+    def _no_populations(self) -> list[tuple[str | None, str]]:
+        """Name the configured populations that no environment has."""
+        missing = sorted(self.places.connection.populations - self.places.population_names.keys())
+        return [(None, f"no environment served has the configured population {place}") for place in missing]
+
+    def _is_stale(self, place: str) -> bool:
+        return self._read.get(place, self._last_read) != self._last_read
+
+    def _gaps_of(self, place: str, covered: dict[str, Any]) -> list[str]:
+        found: list[str] = []
+        if self._is_stale(place):
+            found.append(f"not read since {self._read[place]}")
+        if covered.get("events") is False:
+            full = timestamp(self.since.full)
+            found.append(f"removals since {full} not seen, for audit events cannot be read")
+        if covered.get("memberships") == UNREADABLE:
+            found.append("groups cannot be read")
+        if covered.get("groups_short"):
+            found.append("PingOne counts more groups than its list showed")
+        if covered.get("populations") == UNREADABLE:
+            found.append("populations could not be read whole")
+        if short := covered.get("users_short"):
+            found.append(f"PingOne counts {short['counted']:,} users, and {short['found']:,} could be read")
+        if unseen := covered.get("unseen"):
+            found.append(
+                f"{len(unseen):,} users could not be found, and nothing proves that they were removed; they are shown as "
+                "they were"
+            )
+        if short_groups := self._short_groups(place):
+            found.append(short_groups)
+        return found
+
+    def _short_groups(self, place: str) -> str | None:
+        rows = self.database.execute(
+            """SELECT s.group_id, s.counted, s.in_copy FROM short_groups_ s JOIN groups_ g ON g.id = s.group_id
+            WHERE g.environment_id = ? ORDER BY coalesce(s.counted, 0) - s.in_copy DESC, s.group_id""",
+            (place,),
+        ).fetchall()
+        if not rows:
+            return None
+        listed = ", ".join(
+            group if counted is None or counted <= held else f"{group} ({held:,} of {counted:,})"
+            for group, counted, held in rows[:_NAMED_GROUPS]
         )
+        more = f" and {len(rows) - _NAMED_GROUPS:,} more" if len(rows) > _NAMED_GROUPS else ""
+        return f"members of {len(rows):,} groups could not be read whole, {listed}{more}"
 
     def _everywhere(self, what: str, value: object) -> bool:
         return all(self._coverage.get(place, {}).get(what) == value for place in self.places.organizations)
@@ -97,9 +195,9 @@ class Standing:
     def gaps(self, environment: str | None) -> tuple[str, ...]:
         """Return what could not be read of the environments that a question is about: one, or all."""
         if environment is None:
-            return self._gaps
+            return tuple(gap for _, gap in self._gaps)
         (place,) = self.places.environments(environment)
-        return tuple(gap for gap in self._gaps if gap.endswith(place))
+        return tuple(gap for where, gap in self._gaps if where in (place, None))
 
     @property
     def has_memberships(self) -> bool:

@@ -16,7 +16,7 @@ class State:
     """What is in the copy, and since when.
 
     `synced_at` is when the last sync that was taken over began: nothing later is surely in it. `age_seconds` counts
-    from there. `problem` says why a later one came to nothing.
+    from there. `problem` says why a later one came to nothing, and `held` that it waits for a person.
     """
 
     synced_at: datetime
@@ -27,6 +27,7 @@ class State:
     memberships: int
     changes: int
     problem: str | None = None
+    held: bool = False
 
 
 def state_of(connection: sqlite3.Connection, now: datetime) -> State | None:
@@ -49,6 +50,7 @@ def state_of(connection: sqlite3.Connection, now: datetime) -> State | None:
         memberships=counts["memberships"],
         changes=newest_id - oldest_id + 1,
         problem=str(newest["reason"] or "It failed.") if failed and newest is not None else None,
+        held=bool(fact(connection, "held")),
     )
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Literal
 from urllib.parse import quote
 
-from pingone_mcp.directory.models import Group, JsonObject, User, Workspace
-from pingone_mcp.errors import FilterRefused, NotFound, RequestRefused, UnexpectedAnswer
+from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, User, Workspace
+from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone import audit, wire
 from pingone_mcp.pingone.client import HalPage, path_with
 from pingone_mcp.pingone.filters import All, Filter, Within, all_of, any_of, eq, ge
@@ -40,8 +40,19 @@ class Question:
     """By user: the group that is meant."""
 
 
+class ShortList(UnexpectedAnswer):
+    """A list that ended before as many things had come as PingOne counts, twice."""
+
+    def __init__(self, key: str, *, counted: int, found: int) -> None:
+        super().__init__(
+            f"PingOne counts {counted:,} {key}, and its pages showed {found:,}.", "Sync again.", code="SHORT_LIST"
+        )
+        self.counted = counted
+        self.found = found
+
+
 class Upstream:
-    """Read one environment. Raises UpstreamProblem, NotPermitted among them."""
+    """Read one environment. Raises UpstreamProblem, NotPermitted and ShortList among them."""
 
     def __init__(self, served: Served, environment: str, bounds: Sequence[Filter | None]) -> None:
         self._served = served
@@ -56,17 +67,34 @@ class Upstream:
         found = [wire.workspace(raw) async for page in self._pages(path, "populations") for raw in page]
         return [population for population in found if not allowed or population.id in allowed]
 
-    async def groups(self) -> list[Group]:
-        """Return the groups that are served, each as the list tells it."""
+    async def groups(self) -> tuple[list[Group], bool]:
+        """Return the groups that are served, each as the list tells it, and whether that list was whole."""
         path = path_with(f"{self._root}/groups", {"limit": LOOKUP_PAGE})
         allowed = self._served.connection.populations
-        found = {
-            group.id: group
-            async for page in self._pages(path, "groups")
-            for group in map(wire.group, page)
-            if not allowed or group.workspace is None or group.workspace.id in allowed
-        }
-        return list(found.values())
+        found: dict[str, Group] = {}
+        whole = True
+        try:
+            async for page in self._pages(path, "groups"):
+                found |= {group.id: group for group in map(wire.group, page)}
+        except ShortList:
+            whole = False
+        served = (one for one in found.values() if not allowed or one.workspace is None or one.workspace.id in allowed)
+        return list(served), whole
+
+    async def group(self, identity: str) -> Group | None:
+        """Return one group, or None for one that is gone (404)."""
+        try:
+            return wire.group(await self._served.client.get(f"{self._root}/groups/{identity}", background=True))
+        except NotFound:
+            return None
+
+    async def memberships(self, user: str) -> list[GroupMembership]:
+        """Return the groups that a user is in, directly or not; none when there is no such user any more."""
+        path = path_with(f"{self._root}/users/{user}/memberOfGroups", {"limit": self._size})
+        try:
+            return [wire.membership(raw) async for page in self._pages(path, "groupMemberships") for raw in page]
+        except NotFound:
+            return []
 
     async def children(self, group: str) -> set[str]:
         """Return the groups that are nested directly in a group."""
@@ -93,7 +121,8 @@ class Upstream:
     async def users_since(self, at: datetime) -> AsyncIterator[list[User]]:
         """Yield the users that were changed since a time. Raises FilterRefused where PingOne cannot tell."""
         for bound in self._bounds:
-            async for page in self._users(all_of((ge("updatedAt", at), bound))):
+            # Counts of ranges of `updatedAt` may be wrong ("Read All Users"): nothing is concluded from them.
+            async for page in self._users(all_of((ge("updatedAt", at), bound)), counted=False):
                 yield [self.unified(raw) for raw in page]
 
     async def users_by_id(self, ids: Iterable[str]) -> dict[str, JsonObject]:
@@ -101,7 +130,8 @@ class Upstream:
         found: dict[str, JsonObject] = {}
 
         async def read(batch: Sequence[str]) -> None:
-            async for page in self._users(any_of(eq("id", identity) for identity in batch)):
+            wanted = any_of(eq("id", identity) for identity in batch)
+            async for page in self._users(wanted, counted=False):  # who is missing is asked for by itself
                 found.update((_id_of(raw), raw) for raw in page)
 
         await each(read, list(_batches(sorted(set(ids)), IDS_PER_FILTER)))
@@ -120,28 +150,41 @@ class Upstream:
     def serves(self, raw: JsonObject) -> bool:
         return self._served.serves_raw(raw)
 
-    async def holding(self, pairs: Iterable[Pair], kind: Kind) -> set[Pair]:
-        """Return the pairs of a user and a group that hold, asking for as many at once as fit into a request."""
+    async def holding(self, pairs: Iterable[Pair], kind: Kind) -> tuple[set[Pair], set[Pair]]:
+        """Return the pairs of a user and a group that hold, and those of which PingOne gave no whole answer.
+
+        As many are asked for at once as fit into a request.
+        """
         found: set[Pair] = set()
+        unsure: set[Pair] = set()
 
         async def ask(question: Question) -> None:
-            async for page in self._users(question.filter):
-                ids = (_id_of(raw) for raw in page)
-                found.update((user, question.groups[user]) for user in ids if user in question.groups)
+            try:
+                async for page in self._users(question.filter):
+                    ids = (_id_of(raw) for raw in page)
+                    found.update((user, question.groups[user]) for user in ids if user in question.groups)
+            except ShortList:
+                unsure.update(question.groups.items())
+
+        async def ask_for_one(question: Question) -> None:
+            try:
+                await ask(question)
+            except (FilterRefused, RequestRefused, NotFound, NotPermitted, UnexpectedAnswer):
+                unsure.update(question.groups.items())
 
         wanted = sorted(set(pairs))
         try:
             await each(ask, list(questions(wanted, kind, mixed=True)))
-        except (FilterRefused, RequestRefused):  # one group at a time is documented, several at once are not
-            await each(ask, list(questions(wanted, kind, mixed=False)))
-        return found
+        except (FilterRefused, RequestRefused, NotFound):  # one group at a time is documented, several at once are not
+            await each(ask_for_one, list(questions(wanted, kind, mixed=False)))
+        return found, unsure - found
 
     async def activities(
-        self, since: datetime, now: datetime, *, types: Sequence[str] | None = None
+        self, since: datetime, now: datetime, *, types: Sequence[str] | None = None, most_pages: int | None = None
     ) -> list[JsonObject]:
         """Return the events since a time, newest first: of these types, or of all that a sync may want.
 
-        Raises NotPermitted.
+        Of each type at most the newest `most_pages`. Raises NotPermitted.
         """
         if types is None:
             found: list[JsonObject] = []
@@ -157,7 +200,15 @@ class Upstream:
 
         async def read(action: str) -> list[JsonObject]:
             path = self._events_path(since, now, action)
-            return [raw async for page in self._pages(path, "activities") for raw in page]
+            found: list[JsonObject] = []
+            pages = 0
+            async with aclosing(self._pages(path, "activities")) as all_pages:
+                async for page in all_pages:
+                    found += page
+                    pages += 1
+                    if pages == most_pages:
+                        break
+            return found
 
         return [raw for found in await each(read, types or TYPES) for raw in found]
 
@@ -174,15 +225,19 @@ class Upstream:
 
     # Pages
 
-    async def _users(self, wanted: Filter | None) -> AsyncIterator[Sequence[JsonObject]]:
+    async def _users(self, wanted: Filter | None, *, counted: bool = True) -> AsyncIterator[Sequence[JsonObject]]:
         path = self._served.users_path(Part(key="", environment=self._environment, filter=wanted), self._size)
-        async for page in self._pages(path, "users"):
+        async for page in self._pages(path, "users", counted=counted):
             yield page
 
-    async def _pages(self, path: str, key: str) -> AsyncGenerator[Sequence[JsonObject], None]:
-        """Yield the items of each page; where a cursor is not accepted any more, once more from the first page on."""
+    async def _pages(self, path: str, key: str, *, counted: bool = True) -> AsyncGenerator[Sequence[JsonObject], None]:
+        """Yield the items of each page, and once more from the first page on where they came to no good end.
+
+        That is where a cursor is not accepted any more, and where fewer came than the last page counts (`counted`): a
+        page that has lost its link looks like the last one. Raises ShortList when that is so twice.
+        """
         again = False
-        seen = {path}
+        seen, found = {path}, 0
         following: str | None = path
         while following is not None:
             try:
@@ -190,10 +245,16 @@ class Upstream:
             except RequestRefused:
                 if following == path or again:
                     raise
-                following, seen, again = path, {path}, True
+                following, seen, found, again = path, {path}, 0, True
                 continue
             yield page.items
+            found += len(page.items)
             following = page.next
+            if following is None and counted and page.count is not None and found < page.count:
+                if again:
+                    raise ShortList(key, counted=page.count, found=found)
+                following, seen, found, again = path, {path}, 0, True
+                continue
             if following in seen:
                 raise UnexpectedAnswer(
                     "PingOne's pages run in a circle: a `next` link came twice.", "Try again.", code="REPEATED_LINK"

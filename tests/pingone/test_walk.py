@@ -249,7 +249,9 @@ async def test_a_count_that_lies_costs_time_and_nobody(tmp_path: Path, amount: i
     world = a_world(tmp_path, 3_000)
     world.sandbox.faults.add("wrong_count", amount=amount, times=None)
     users, _, verdict = await walked(world)
-    assert (ids(users), verdict) == (truth(world), COMPLETE)
+    assert ids(users) == truth(world)
+    assert verdict.complete == (amount < 0), "a number that nobody can find is no silence"
+    assert verdict.counted == (3_000 + amount if amount > 0 else None)
 
 
 async def test_only_the_populations_that_are_served_are_walked(tmp_path: Path) -> None:

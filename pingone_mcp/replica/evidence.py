@@ -1,0 +1,117 @@
+"""What it takes to call somebody gone: decisions over what a sync found, without reading anything.
+
+That somebody was not found is no evidence. A role that was narrowed answers 404 for everybody it hides, just as for
+those who were deleted. So a 404 counts only while a control answers, and many at once are a question to a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.errors import Problem
+
+HELD_SHARE = 0.2
+"""What share of an environment or a population may be gone without an event before a person is asked."""
+HELD_FROM = 20
+"""So many may be gone in any case."""
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """What answers for a population some of whose users were not found.
+
+    `visible`: somebody else of it was read in the same sync. `seen` is how many were, or are known and not missing;
+    `counted` is PingOne's own `userCount` of the population, None where it says nothing.
+    """
+
+    visible: bool
+    seen: int
+    counted: int | None
+
+    @property
+    def answers(self) -> bool:
+        """Say whether a 404 means that the user is gone.
+
+        It does not where PingOne counts more users than can be seen: those are hidden. Where nobody else of a
+        population can be seen, only the population itself can say that it is empty.
+        """
+        if self.counted is not None and self.counted > self.seen:
+            return False
+        return self.visible or self.counted == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vanished:
+    """How many of how many would be gone in one sync without an event: users, groups, or users who lose a membership.
+
+    `population` is None for the environment as a whole; `examples` are some of their ids.
+    """
+
+    what: str
+    environment: str
+    population: str | None
+    missing: int
+    known: int
+    examples: tuple[str, ...] = ()
+
+    def is_mass(self, share: float) -> bool:
+        return self.missing > HELD_FROM and self.missing > share * self.known
+
+    def told(self) -> str:
+        place = f"population {self.population} of environment {self.environment}"
+        where = place if self.population is not None else f"environment {self.environment}"
+        return f"{self.missing:,} of {self.known:,} {self.what} in {where}"
+
+    def to_json(self) -> JsonObject:
+        return {
+            "what": self.what,
+            "environment": self.environment,
+            "population": self.population,
+            "missing": self.missing,
+            "known": self.known,
+            "examples": list(self.examples),
+        }
+
+
+class Held(Problem):
+    """Too much would be gone at once without an event that says so: nothing of a sync is taken over.
+
+    `ids` are those of whom a person may say that they are gone.
+    """
+
+    def __init__(self, vanished: Iterable[Vanished], ids: Iterable[str]) -> None:
+        self.vanished = tuple(vanished)
+        self.ids = tuple(sorted(ids))
+        listed = "; ".join(one.told() for one in self.vanished)
+        super().__init__(
+            f"Held: {listed} cannot be found any more, and no audit event says that they were removed. "
+            "Nothing was taken over; the local copy stays as it was.",
+            "A role that was narrowed looks just like this: see that the worker application still has its roles, then "
+            "sync again. If they were removed indeed, a person confirms it: pingone-mcp sync --accept-removals.",
+            code="REMOVALS_HELD",
+        )
+
+
+def masses(missing: Iterable[Vanished], share: float) -> list[Vanished]:
+    return [one for one in missing if one.is_mass(share)]
+
+
+def examples(ids: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(ids)[:_EXAMPLES])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortfall:
+    """A group whose members could not be read whole: how many PingOne counts (None: it does not say) and were read.
+
+    `found` is None where nothing could be read; `why` is a code, for a person to look up. `tries` syncs in a row found
+    it so.
+    """
+
+    counted: int | None
+    found: int | None
+    why: str | None = None
+    tries: int = 1

@@ -1,0 +1,159 @@
+"""Looks at the local copy that a sync takes while it reads; the staging database is attached as `staged`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pingone_mcp.replica import schema
+from pingone_mcp.replica.evidence import Shortfall
+from pingone_mcp.replica.merge import Nesting
+from pingone_mcp.replica.rows import Row
+from pingone_mcp.replica.upstream import Pair
+
+
+def not_staged(connection: sqlite3.Connection, environment: str) -> list[str]:
+    return [
+        row[0]
+        for row in connection.execute(
+            """SELECT id FROM main.users_ WHERE environment_id = ? AND removed_at IS NULL
+            AND id NOT IN (SELECT id FROM staged.users_)""",
+            (environment,),
+        )
+    ]
+
+
+class ChangedUser(NamedTuple):
+    """Who is new in the copy (`is_new`) or different: when created, and the population now and before."""
+
+    id: str
+    created: str | None
+    population: str | None
+    population_before: str | None
+    is_new: bool
+
+
+def changed(connection: sqlite3.Connection, environment: str) -> list[ChangedUser]:
+    rows = connection.execute(
+        """SELECT s.id, s.created_at, s.population_id, CASE WHEN u.removed_at IS NULL THEN u.population_id END,
+        u.id IS NULL OR u.removed_at IS NOT NULL FROM staged.users_ s LEFT JOIN main.users_ u ON u.id = s.id
+        WHERE s.environment_id = ? AND (u.id IS NULL OR u.removed_at IS NOT NULL OR u.digest IS NOT s.digest)""",
+        (environment,),
+    )
+    return [ChangedUser(user, created, now, before, bool(new)) for user, created, now, before, new in rows]
+
+
+def existing(connection: sqlite3.Connection, ids: Iterable[str]) -> set[str]:
+    _list(connection, ids)
+    query = "SELECT id FROM main.users_ WHERE id IN (SELECT id FROM temp.listed) AND removed_at IS NULL"
+    return {row[0] for row in connection.execute(query)}
+
+
+def populations_of(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, str | None]:
+    """Return in which population each of these users is, as far as the copy knows."""
+    _list(connection, ids)
+    return dict(
+        connection.execute("SELECT id, population_id FROM main.users_ WHERE id IN (SELECT id FROM temp.listed)")
+    )
+
+
+def known_by_population(connection: sqlite3.Connection, environment: str) -> dict[str | None, int]:
+    query = "SELECT population_id, count(*) FROM main.users_ WHERE environment_id = ? AND removed_at IS NULL GROUP BY 1"
+    return dict(connection.execute(query, (environment,)))
+
+
+def staged_by_population(connection: sqlite3.Connection, environment: str) -> dict[str | None, int]:
+    query = "SELECT population_id, count(*) FROM staged.users_ WHERE environment_id = ? GROUP BY 1"
+    return dict(connection.execute(query, (environment,)))
+
+
+def others_in(
+    connection: sqlite3.Connection, environment: str, population: str | None, ids: Iterable[str], most: int
+) -> list[str]:
+    """Return some users whom the copy has in a population, these aside."""
+    _list(connection, ids)
+    query = """SELECT id FROM main.users_ WHERE environment_id = ? AND population_id IS ? AND removed_at IS NULL
+        AND id NOT IN (SELECT id FROM temp.listed) LIMIT ?"""
+    return [row[0] for row in connection.execute(query, (environment, population, most))]
+
+
+def removed_without_event(connection: sqlite3.Connection, environment: str, since: str, most: int) -> list[str]:
+    """Return who was called removed since a time without an event that said so, newest first."""
+    query = """SELECT id FROM main.users_ WHERE environment_id = ? AND status = 'deleted'
+        AND removed_evidence IN ('read', 'accepted') AND removed_at >= ? ORDER BY removed_at DESC LIMIT ?"""
+    return [row[0] for row in connection.execute(query, (environment, since, most))]
+
+
+def held_memberships(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[Pair, str]:
+    """Return the memberships of these users, with their types."""
+    _list(connection, ids)
+    query = "SELECT user_id, group_id, type FROM memberships_ WHERE user_id IN (SELECT id FROM temp.listed)"
+    return {(user, group): kind for user, group, kind in connection.execute(query)}
+
+
+def lost_memberships(connection: sqlite3.Connection, groups: Iterable[str]) -> list[Pair]:
+    """Return the direct memberships of groups that the copy has and that were not read again."""
+    _list(connection, groups)
+    return connection.execute(
+        """SELECT m.user_id, m.group_id FROM main.memberships_ m WHERE m.type = 'direct'
+        AND m.group_id IN (SELECT id FROM temp.listed)
+        AND NOT EXISTS (SELECT 1 FROM staged.members s WHERE s.group_id = m.group_id AND s.user_id = m.user_id)"""
+    ).fetchall()
+
+
+def groups_known(connection: sqlite3.Connection, environment: str) -> dict[str, Row]:
+    columns = ", ".join(schema.GROUP_COLUMNS)
+    query = f"SELECT {columns} FROM groups_ WHERE environment_id = ?"  # noqa: S608 - our names
+    return {row[0]: row for row in connection.execute(query, (environment,))}
+
+
+def shortfalls_known(connection: sqlite3.Connection, environment: str) -> dict[str, tuple[Shortfall, int]]:
+    """Return the groups whose members are not all in the copy, each with how many direct ones are."""
+    rows = connection.execute(
+        """SELECT s.group_id, s.counted, s.found, s.why, s.tries, s.in_copy FROM short_groups_ s JOIN groups_ g ON g.id = s.group_id
+        WHERE g.environment_id = ?""",
+        (environment,),
+    )
+    return {
+        group: (Shortfall(counted=counted, found=found, why=why, tries=tries), held)
+        for group, counted, found, why, tries, held in rows
+    }
+
+
+def nestings_known(connection: sqlite3.Connection, environment: str) -> set[Nesting]:
+    query = (
+        """SELECT group_id, parent_id FROM nestings_ JOIN groups_ ON groups_.id = group_id WHERE environment_id = ?"""
+    )
+    return set(connection.execute(query, (environment,)))
+
+
+def count_members(connection: sqlite3.Connection, group: str) -> int:
+    (count,) = connection.execute("SELECT count(*) FROM memberships_ WHERE group_id = ?", (group,)).fetchone()
+    return int(count)
+
+
+def direct_counts(connection: sqlite3.Connection, gone: Iterable[str]) -> dict[str, int]:
+    """Return how many direct members each group has in the copy, once what was verified is taken over."""
+    _list(connection, gone)
+    counts: dict[str, int] = dict(
+        connection.execute("SELECT group_id, count(*) FROM memberships_ WHERE type = 'direct' GROUP BY group_id")
+    )
+    less = connection.execute(
+        """SELECT group_id, count(*) FROM memberships_ m WHERE type = 'direct'
+        AND (user_id IN (SELECT id FROM temp.listed) OR (group_id, user_id) IN (SELECT group_id, user_id FROM staged.verified))
+        GROUP BY group_id"""
+    )
+    more = connection.execute("SELECT group_id, count(*) FROM staged.verified WHERE type = 'direct' GROUP BY group_id")
+    total = defaultdict[str, int](int, counts)
+    for group, count in less.fetchall():
+        total[group] -= count
+    for group, count in more.fetchall():
+        total[group] += count
+    return dict(total)
+
+
+def _list(connection: sqlite3.Connection, ids: Iterable[str]) -> None:
+    connection.execute("CREATE TEMP TABLE listed (id TEXT PRIMARY KEY) WITHOUT ROWID")
+    connection.executemany("INSERT OR IGNORE INTO temp.listed VALUES (?)", [(identity,) for identity in ids])
