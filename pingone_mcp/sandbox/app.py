@@ -48,6 +48,7 @@ from pingone_mcp.sandbox.errors import (
     invalid,
     invalid_token,
     not_found,
+    not_permitted,
     too_many,
     wrong_method,
 )
@@ -55,7 +56,7 @@ from pingone_mcp.sandbox.faults import ANSWERED, FIELDS, MUTATIONS, Fault, Fault
 from pingone_mcp.sandbox.hal import NO_STORE, Reply, media_type, written
 from pingone_mcp.sandbox.ids import stable_id
 from pingone_mcp.sandbox.options import Options
-from pingone_mcp.sandbox.roles import BY_NAME, Grant
+from pingone_mcp.sandbox.roles import BY_NAME, Grant, Narrowing
 from pingone_mcp.sandbox.roles import Scope as RoleScope
 from pingone_mcp.sandbox.scim import InvalidFilter
 from pingone_mcp.sandbox.state import State
@@ -189,6 +190,12 @@ class Sandbox:
     def withdraw(self, *roles: str) -> None:
         """Take roles (default: all) from the worker application."""
         self.application.grants = [one for one in self.application.grants if roles and one.role not in roles]
+
+    def narrow(self, environment_id: str | None = None, narrowing: Narrowing | None = None) -> None:
+        """Narrow the roles in an environment (default: the main one); without a narrowing they reach all again."""
+        self.world.narrowed.pop(environment_id or self.environment_id, None)
+        if narrowing is not None:
+            self.world.narrowed[environment_id or self.environment_id] = narrowing
 
     def revoke_tokens(self) -> None:
         """Refuse from now on every token issued so far."""
@@ -513,6 +520,12 @@ class _Gate:
                 return Response(page, 502, media_type="text/html")
             case "server_error":
                 return sandbox.refuse(request, ApiError(500, "UNEXPECTED_ERROR", "An unexpected error occurred."))
+            case "bad_request":
+                return sandbox.refuse(request, invalid("INVALID_VALUE", "is not valid"))
+            case "forbidden":
+                return sandbox.refuse(request, not_permitted())
+            case "not_found":
+                return sandbox.refuse(request, not_found())
             case "filter_refused":
                 return sandbox.refuse(request, invalid("INVALID_FILTER", "The filter is not valid.", "filter"))
             case "cursor_refused":
@@ -525,9 +538,11 @@ def _bend(page: PageFaults, faults: list[Fault]) -> None:
         match fault.kind:
             case "short_page":
                 page.rows = fault.amount
+            case "short_list":
+                page.ends = fault.amount
             case "wrong_count":
                 page.miscount = fault.amount
-            case "foreign_next" | "foreign_path_next" | "repeated_next":
+            case "lost_next" | "foreign_next" | "foreign_path_next" | "repeated_next":
                 page.next = fault.kind
 
 

@@ -16,8 +16,8 @@ from pingone_mcp.sandbox.cursors import Cursor, Cursors, InvalidCursor
 from pingone_mcp.sandbox.errors import Json, invalid, malformed, not_found, not_permitted, wrong_media_type
 from pingone_mcp.sandbox.hal import Reply, envelope, href, query
 from pingone_mcp.sandbox.options import Options
-from pingone_mcp.sandbox.roles import BY_NAME, Permission
-from pingone_mcp.sandbox.state import State
+from pingone_mcp.sandbox.roles import BY_NAME, Narrowing, Permission
+from pingone_mcp.sandbox.state import State, both
 from pingone_mcp.sandbox.times import SECOND, Clock
 from pingone_mcp.sandbox.tokens import Application
 
@@ -29,6 +29,8 @@ class PageFaults:
     """What is to go wrong with the page that answers a request, and who was on it."""
 
     rows: int | None = None
+    ends: int | None = None
+    """After so many rows the list is said to end, and its count ends there too."""
     miscount: int = 0
     next: str = ""
     served: list[int] = field(default_factory=list)
@@ -45,6 +47,8 @@ class World:
     application: Application
     states: dict[str, State]
     cursors: Cursors
+    narrowed: dict[str, Narrowing] = field(default_factory=dict[str, Narrowing])
+    """By environment: what was taken from the roles of the application."""
 
     def environments(self) -> list[SampleEnvironment]:
         """List the environments the application has any role in."""
@@ -52,6 +56,17 @@ class World:
 
     def reach(self, environment: SampleEnvironment, permission: Permission | None) -> frozenset[str] | bool:
         """Say how far a permission (None: any) reaches in an environment: all, nothing, or some populations."""
+        narrowing = self.narrowed.get(environment.id, Narrowing())
+        granted = self._granted(environment, permission)
+        if not narrowing.environment:
+            return False
+        if permission in {"read configuration", "read audit"}:
+            return granted if narrowing.configuration else False
+        if permission is None or narrowing.populations is None or granted is False:
+            return granted
+        return (narrowing.populations if granted is True else narrowing.populations & granted) or False
+
+    def _granted(self, environment: SampleEnvironment, permission: Permission | None) -> frozenset[str] | bool:
         populations: set[str] = set()
         here = self.states[environment.id].populations
         for grant in self.application.grants:
@@ -116,12 +131,31 @@ class Call:
         if environment_id is None:
             return
         state = self.world.states.get(environment_id)
-        reach = self.world.reach(state.sample, permission) if state else False
-        if state is None and self.options.unknown_environment_status == 404:
-            raise not_found()
+        if state is None or not self.narrowing(environment_id).environment:
+            raise not_found() if self.options.unknown_environment_status == 404 else not_permitted()
+        reach = self.world.reach(state.sample, permission)
+        if reach is False and permission == "read places" and self.options.places_without_users:
+            reach = self.world.reach(state.sample, "read configuration") is True
         if reach is False or (permission in {"read configuration", "read audit"} and reach is not True):
             raise not_permitted()
         self.populations = reach if isinstance(reach, frozenset) else None
+
+    def narrowing(self, environment_id: str) -> Narrowing:
+        """Say what was taken from the application's roles in an environment."""
+        return self.world.narrowed.get(environment_id, Narrowing())
+
+    def reaches(self, population_id: object) -> bool:
+        """Say whether the application's role reaches a population."""
+        return self.populations is None or population_id in self.populations
+
+    def matching(self, node: scim.Node | None) -> bytes:
+        """Flag, for every position, whether there is a user the application sees and for whom the filter holds."""
+        if self.populations is not None:
+            reached = scim.Some(tuple(scim.Compare("population.id", "eq", one) for one in sorted(self.populations)))
+            node = reached if node is None else scim.All((reached, node))
+        flags = self.state.matching(node)
+        hidden = self.narrowing(self.state.id).hidden
+        return both(flags, self.state.all_but(hidden)) if hidden else flags
 
     # ------------------------------------------------------------------------------------------------------ body
 
@@ -204,8 +238,13 @@ class Call:
             raise invalid("INVALID_PARAMETER", "the cursor has expired", "cursor")
         return cursor.anchor, cursor.filter
 
-    def next_href(self, anchor: int, filter_: str, *, limit_first: bool = True) -> str:
-        """Write the link behind `anchor`; a fault may bend it."""
+    def next_link(self, anchor: int, filter_: str, *, limit_first: bool = True) -> Json:
+        """Write the link behind `anchor`, as the links of a page hold it; a fault may bend it, or lose it."""
+        if self.page.next == "lost_next":
+            return {}
+        return {"next": href(self._next_href(anchor, filter_, limit_first=limit_first))}
+
+    def _next_href(self, anchor: int, filter_: str, *, limit_first: bool) -> str:
         inside = self.options.cursor_carries_filter and bool(filter_)
         cursor = Cursor(self.request.url.path, anchor, self.world.clock.now(), filter_, inside)
         parameters = [("limit", self.asked("limit")), ("filter", None if inside else filter_ or None)]
@@ -247,13 +286,16 @@ class Call:
             rows = [(place, row) for place, row in rows if answers(place, row)]
         size = min(self.limit(cap or self.options.max_page), self.page.rows or 2**31)
         left = [(place, row) for place, row in rows if anchor is None or place > anchor]
+        if self.page.ends is not None:
+            rows = rows[: len(rows) - len(left) + self.page.ends]
+            left = left[: self.page.ends]
         shown = left[:size]
         asked = [("limit", self.asked("limit") if limit_in_self else None), ("filter", filter_ or None)]
         if not limit_first:
             asked.reverse()
         links: Json = {"self": href(self.here + query(*asked))}
         if len(left) > size:
-            links = {"next": href(self.next_href(shown[-1][0], filter_, limit_first=limit_first))} | links
+            links = self.next_link(shown[-1][0], filter_, limit_first=limit_first) | links
         body = envelope(
             noun,
             [row for _, row in shown],

@@ -194,10 +194,12 @@ def _activities(call: Call, filter_: str, anchor: int | None, limit: int, offset
         for number, event in numbered
         if (anchor is None or number < anchor) and scim.holds(node, event.value)
     ][offset:]
+    if call.page.ends is not None:
+        found = found[: call.page.ends]
     shown = found[: min(limit, call.page.rows or limit)]
     links: Json = {"self": href(str(call.request.url))}
     if len(found) > len(shown):
-        links = {"next": href(call.next_href(shown[-1][0], filter_))} | links
+        links = call.next_link(shown[-1][0], filter_) | links
     rows = [event.native(f"{call.address}/environments", call.state.id) for _, event in shown]
     return Reply(200, envelope("activities", rows, links))
 

@@ -12,6 +12,9 @@ FaultKind: TypeAlias = Literal[
     "unavailable_503",
     "bad_gateway_html",
     "server_error",
+    "bad_request",
+    "forbidden",
+    "not_found",
     "truncated_body",
     "slow",
     "dropped_connection",
@@ -19,6 +22,8 @@ FaultKind: TypeAlias = Literal[
     "cursor_refused",
     "token_revoked",
     "short_page",
+    "short_list",
+    "lost_next",
     "wrong_count",
     "missing_count",
     "user_deleted",
@@ -37,6 +42,9 @@ ANSWERED: frozenset[FaultKind] = frozenset(
         "unavailable_503",
         "bad_gateway_html",
         "server_error",
+        "bad_request",
+        "forbidden",
+        "not_found",
         "dropped_connection",
         "filter_refused",
         "cursor_refused",
@@ -70,7 +78,8 @@ class Fault:
     seconds: float = 1.0
     """`Retry-After` of the 429s and the 503, or how long `slow` takes."""
     amount: int = 1
-    """Rows of a `short_page`; what `wrong_count` adds to the count."""
+    """Rows of a `short_page`; after how many rows of the page a `short_list` ends, its count too (0: none); what
+    `wrong_count` adds to the count."""
     user_id: str | None = None
     """Who is deleted or moved. None: the last user of the page just made (deleted), the first (moved)."""
 

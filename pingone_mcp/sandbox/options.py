@@ -77,6 +77,34 @@ class Options:
     event_lag: float = 0.0
     """Seconds until an event can be read from `/activities`."""
 
+    unreachable_user_status: Literal[403, 404] = 403
+    """Status for a user of a population the application's role does not reach. 403 ACCESS_FAILED, as everywhere where a
+    role is missing; 404: as if there were no such user, which tells a stranger less."""
+
+    unreachable_population_status: Literal[403, 404] = 403
+    """Status for a population the role does not reach, read alone."""
+
+    unreachable_populations_listed: bool = False
+    """`/populations` also lists the populations the role does not reach, and gives each alone."""
+
+    unreachable_groups_listed: bool = False
+    """`/groups` also lists the groups of the environment and of populations the role does not reach, and gives each
+    alone."""
+
+    member_counts_narrowed: bool = False
+    """`directMemberCounts` and `totalMemberCounts` count only the users the application sees. False: all there are."""
+
+    user_counts_narrowed: bool = False
+    """`userCount` of a population counts only the users the application sees. False: all there are."""
+
+    places_without_users: bool = False
+    """A role over the configuration reads populations and groups too, where no role reaches the users. Which built-in
+    roles may read them is not documented in one place."""
+
+    unrecorded_actions: tuple[str, ...] = ()
+    """Actions that leave no event, for example `USER.DELETED` or `MEMBER_OF_GROUP.DELETED`. That the audit log has a
+    line for each is documented of the actions, not promised of every way in which they come about."""
+
     unknown_environment_status: int = 403
     """Status for an environment that does not exist: 403 ACCESS_FAILED, as documented; 404 NOT_FOUND is possible."""
 

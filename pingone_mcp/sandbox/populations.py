@@ -16,16 +16,23 @@ def population_body(call: Call, record: Json) -> Json:
     """Write a population with its links and its number of users."""
     address = f"{call.home}/populations/{record['id']}"
     links = {"self": href(address), "environment": href(call.home)}
-    return {"_links": links} | record | {"userCount": call.state.user_count(record["id"])}
+    count = call.state.user_count(record["id"])
+    if call.options.user_counts_narrowed:
+        count = call.matching(scim.Compare("population.id", "eq", record["id"])).count(1)
+    return {"_links": links} | record | {"userCount": count}
 
 
 def _find(call: Call) -> Json:
     record = call.state.populations.get(call.named("population"))
     if record is None:
         raise not_found()
-    if call.populations is not None and record["id"] not in call.populations:
-        raise not_permitted()
+    if not _visible(call, record):
+        raise not_found() if call.options.unreachable_population_status == 404 else not_permitted()
     return record
+
+
+def _visible(call: Call, record: Json) -> bool:
+    return call.options.unreachable_populations_listed or call.reaches(record["id"])
 
 
 def list_populations(call: Call) -> Reply:
@@ -33,7 +40,7 @@ def list_populations(call: Call) -> Reply:
     rows = [
         (at, population_body(call, record))
         for at, record in enumerate(call.state.populations.values())
-        if call.populations is None or record["id"] in call.populations
+        if _visible(call, record)
     ]
     return call.listed("populations", rows, spoken=_LANGUAGE, value_of=value_at)
 
@@ -112,9 +119,9 @@ def delete_population(call: Call) -> Reply:
 _POPULATIONS = "/v1/environments/{environment}/populations"
 _POPULATION = f"{_POPULATIONS}/{{population}}"
 ENDPOINTS = (
-    Endpoint("GET", _POPULATIONS, "read identities", list_populations),
+    Endpoint("GET", _POPULATIONS, "read places", list_populations),
     Endpoint("POST", _POPULATIONS, "write identities", create_population),
-    Endpoint("GET", _POPULATION, "read identities", read_population),
+    Endpoint("GET", _POPULATION, "read places", read_population),
     Endpoint("PUT", _POPULATION, "write identities", replace_population),
     Endpoint("DELETE", _POPULATION, "write identities", delete_population),
 )

@@ -9,11 +9,12 @@ from pingone_mcp.sandbox.errors import Json
 
 Scope: TypeAlias = Literal["ORGANIZATION", "ENVIRONMENT", "POPULATION", "APPLICATION"]
 Permission: TypeAlias = Literal[
-    "read identities", "write identities", "assign roles", "read configuration", "read audit"
+    "read identities", "read places", "write identities", "assign roles", "read configuration", "read audit"
 ]
+"""What an endpoint takes; "read places" is reading populations and groups."""
 
-_READ: frozenset[Permission] = frozenset({"read identities"})
-_WRITE: frozenset[Permission] = frozenset({"read identities", "write identities", "assign roles"})
+_READ: frozenset[Permission] = frozenset({"read identities", "read places"})
+_WRITE: frozenset[Permission] = _READ | {"write identities", "assign roles"}
 _CONFIGURATION: frozenset[Permission] = frozenset({"read configuration", "read audit"})
 _ALL_CONFIGURATION: frozenset[Permission] = _CONFIGURATION | {"assign roles"}
 
@@ -44,7 +45,8 @@ class Role:
 
 
 _CLASSIFIERS: dict[Permission, tuple[str, ...]] = {
-    "read identities": ("dir:read:user", "dir:read:population", "dir:read:group"),
+    "read identities": ("dir:read:user",),
+    "read places": ("dir:read:population", "dir:read:group"),
     "write identities": ("dir:create:user", "dir:update:user", "dir:delete:user"),
     "assign roles": ("permissions:create:userRoleAssignments", "permissions:delete:userRoleAssignments"),
     "read configuration": ("orgmgt:read:environment", "applications:read:application"),
@@ -109,3 +111,17 @@ class Grant:
     role: str
     scope: Scope
     scope_id: str
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """What somebody took from the application's roles in one environment; without any of it they reach all they say."""
+
+    populations: frozenset[str] | None = None
+    """The only populations whose users are seen. None: as granted; empty: no user, and `/users` is refused."""
+    hidden: frozenset[str] = frozenset()
+    """Users who are not seen wherever they are: not in lists, and 404 when read. No built-in role is known to do so."""
+    configuration: bool = True
+    """False: neither the configuration nor the audit log is read."""
+    environment: bool = True
+    """False: the environment is not listed any more, and answers as one that does not exist."""

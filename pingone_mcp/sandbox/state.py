@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -89,7 +89,8 @@ class Held:
     scope_id: str
 
 
-def _and(one: bytes, other: bytes) -> bytes:
+def both(one: bytes, other: bytes) -> bytes:
+    """Flag what is flagged in both."""
     return (int.from_bytes(one, "little") & int.from_bytes(other, "little")).to_bytes(len(one), "little")
 
 
@@ -119,6 +120,10 @@ class State:
         self._live: OrderedDict[object, bytes] = OrderedDict()
         self._event_ids = IndexIds(self.people.key, "event")
         self._made = 0
+        self.unrecorded: set[str] = set(options.unrecorded_actions)
+        """Actions that leave no event."""
+        self.spoiled: dict[str, dict[str, object]] = {}
+        """By user: what PingOne writes instead of the value at a path, whatever it is. Filters go by the true value."""
         self.populations: dict[str, Json] = {
             population.id: {
                 "id": population.id,
@@ -245,6 +250,15 @@ class State:
             self._live.popitem(last=False)
         return self._live[node]
 
+    def all_but(self, user_ids: Iterable[str]) -> bytes:
+        """Flag every position but those of some users."""
+        flags = bytearray(b"\1" * self._next)
+        for user_id in user_ids:
+            position = self.people.ids.index(user_id)
+            if position is not None and position < self._next:
+                flags[position] = 0
+        return bytes(flags)
+
     def _holds(self, node: scim.Node, position: int) -> bool:
         user = self.user(position)
         return scim.holds(node, lambda path: value_at(user, path), lambda group_id: self.membership(position, group_id))
@@ -281,7 +295,7 @@ class State:
             if known is None:
                 slow.append(part)
             else:
-                flags = _and(flags, known)
+                flags = both(flags, known)
         for part in slow:
             assert isinstance(part, scim.Compare)
             flags = self._scan(part, compress(range(self.people.size), flags))
@@ -449,7 +463,7 @@ class State:
         if sample.rules:
             flags = b"\1" * people.size
             for column, wanted in sample.rules:
-                flags = _and(flags, getattr(people, column).translate(wanted))
+                flags = both(flags, getattr(people, column).translate(wanted))
         edited = bytearray(flags)
         for position in sample.members:
             if position < people.size:
@@ -472,11 +486,7 @@ class State:
             every = _or(every, self._direct_flags(other))
             if other.filter is not None:
                 every = _or(every, self._flags(other.filter))
-        return every if asked.type is None else _and(every, direct.translate(_FLIP))
-
-    def member_count(self, group_id: str, type_: scim.Membership | None) -> int:
-        """Count the users of a group."""
-        return self.matching(scim.Member(group_id, type_)).count(1)
+        return every if asked.type is None else both(every, direct.translate(_FLIP))
 
     # ----------------------------------------------------------------------------------------------- populations
 
@@ -537,7 +547,9 @@ class State:
         population_id: str | None = None,
         telemetry: dict[str, dict[str, str]] | None = None,
     ) -> None:
-        """Write a line of the audit log; `resource` is (id, name, path)."""
+        """Write a line of the audit log, unless this action leaves none; `resource` is (id, name, path)."""
+        if action in self.unrecorded:
+            return
         resource_id, name, path = resource
         self.events.append(
             Event(

@@ -138,13 +138,13 @@ def _unique(call: Call, username: str, position: int | None) -> None:
 
 
 def find(call: Call) -> tuple[int, Json]:
-    """Find the user in the path; raises 404, and 403 for a population out of reach."""
+    """Find the user in the path; raises 404, and 403 (or 404, by option) for a population out of reach."""
     position = call.state.position(call.named("user"))
-    if position is None:
+    if position is None or call.named("user") in call.narrowing(call.state.id).hidden:
         raise not_found()
     user = call.state.user(position)
-    if call.populations is not None and user["population"]["id"] not in call.populations:
-        raise not_permitted()
+    if not call.reaches(user["population"]["id"]):
+        raise not_found() if call.options.unreachable_user_status == 404 else not_permitted()
     return position, user
 
 
@@ -157,14 +157,20 @@ def _body(call: Call, user: Json, *, single: bool, expand: bool = False) -> Json
         embedded["population"] = population_body(call, call.state.populations[user["population"]["id"]])
     if call.options.embedded_password and not single:
         embedded["password"] = {"status": "OK"}
-    return {"_links": links} | ({"_embedded": embedded} if embedded else {}) | user
+    body = {"_links": links} | ({"_embedded": embedded} if embedded else {}) | user
+    for path, value in call.state.spoiled.get(user["id"], {}).items():
+        _spoil(body, path.split("."), value)
+    return body
 
 
-def _visible(call: Call, node: scim.Node | None) -> scim.Node | None:
-    if call.populations is None:
-        return node
-    scope = scim.Some(tuple(scim.Compare("population.id", "eq", one) for one in sorted(call.populations)))
-    return scope if node is None else scim.All((scope, node))
+def _spoil(body: Json, path: list[str], value: object) -> None:
+    """Put a value in the place of another; what holds it is copied, for the record itself stays as it is."""
+    name, *below = path
+    if below:
+        body[name] = dict(body.get(name, {}))
+        _spoil(body[name], below, value)
+    else:
+        body[name] = value
 
 
 _AGAIN = 2**32
@@ -195,16 +201,19 @@ def list_users(call: Call) -> Reply:
     if place and call.options.deleted_anchor_refuses_cursor and not state.exists(place.reached % _AGAIN):
         raise invalid("INVALID_PARAMETER", "the cursor is not valid", "cursor")
     node = call.filter(state.language, filter_)
-    flags = state.matching(_visible(call, node))
+    flags = call.matching(node)
     size = min(call.limit(call.options.max_page), call.page.rows or 2**31)
     begun = state.version if place is None else place.begun
-    reached = list(islice(_places(call, flags, -1 if place is None else place.reached, begun), size + 1))
+    behind = -1 if place is None else place.reached
+    reached = list(islice(_places(call, flags, behind, begun), size + 1))
+    if call.page.ends is not None:
+        reached = reached[: call.page.ends]
     shown = [at % _AGAIN for at in reached[:size]]
     expand = "population" in (call.asked("expand") or "").split(",")
     links: Json = {"self": href(call.here + query(("limit", call.asked("limit")), ("filter", filter_ or None)))}
     if len(reached) > size:
-        links = {"next": href(call.next_href(Place(reached[size - 1], begun).anchor(), filter_))} | links
-    count = flags.count(1)
+        links = call.next_link(Place(reached[size - 1], begun).anchor(), filter_) | links
+    count = flags.count(1) if call.page.ends is None else flags.count(1, 0, behind + 1) + len(shown)
     if (
         call.options.inaccurate_updated_at_count
         and node is not None
@@ -265,7 +274,7 @@ def create_user(call: Call) -> Reply:
         raise invalid("REQUIRED_VALUE", "must not be empty", "population")
     if population_id not in call.state.populations:
         raise invalid("INVALID_VALUE", "there is no such population", "population.id")
-    if call.populations is not None and population_id not in call.populations:
+    if not call.reaches(population_id):
         raise not_permitted()
     _unique(call, record["username"], None)
     lifecycle = value_at(body, "lifecycle.status") if importing else None
@@ -426,7 +435,7 @@ def put_population(call: Call) -> Reply:
     population_id = call.reference()
     if population_id not in call.state.populations:
         raise invalid("INVALID_VALUE", "there is no such population", "id")
-    if call.populations is not None and population_id not in call.populations:
+    if not call.reaches(population_id):
         raise not_permitted()
     move(call, position, user, population_id)
     return _part(call, "population", {"id": population_id})

@@ -78,10 +78,11 @@ def copied(connection: sqlite3.Connection) -> State:
 
 @dataclass
 class Copy:
-    """The local copy of a world."""
+    """The local copy of a world; `served` are settings of the connection for every sync."""
 
     world: World
     page_size: int = 200
+    served: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def sandbox(self) -> Sandbox:
@@ -89,7 +90,7 @@ class Copy:
 
     @property
     def path(self) -> Path:
-        return replica_path(self.world.connection())
+        return replica_path(self.world.connection(**self.served))
 
     @property
     def store(self) -> Store:
@@ -104,7 +105,7 @@ class Copy:
         **given: Any,
     ) -> AsyncIterator[Sync]:
         clock = self.world.time.clock()
-        changed = self.world.connection(page_size=self.page_size, **(connection or {}))
+        changed = self.world.connection(page_size=self.page_size, **self.served | (connection or {}))
         client = Client(changed, transport=transport or self.sandbox.transport(), clock=clock)
         try:
             yield Sync(

@@ -104,6 +104,65 @@ async def test_a_short_page_hides_nobody(sandbox: Sandbox, client: httpx.AsyncCl
     assert sizes == [50, 3, 50, 17]
 
 
+async def test_a_page_that_loses_its_link_keeps_its_rows_and_its_count(
+    sandbox: Sandbox, client: httpx.AsyncClient
+) -> None:
+    honest = (await client.get("/users?limit=50")).json()
+    sandbox.faults.add("lost_next", nth=1)
+    page = (await client.get("/users?limit=50")).json()
+    assert page["_links"].keys() == {"self"}
+    assert page | {"_links": honest["_links"]} == honest
+    sandbox.faults.add("lost_next", path="cursor=")
+    assert len(await walk(client, "/users?limit=50")) == 100, "the second page is the last"
+    sandbox.faults.add("lost_next", path="/groups")
+    assert len(await walk(client, "/groups?limit=3", "groups")) == 3
+    span = 'filter=recordedAt ge "2026-06-10T00:00:00Z" and recordedAt le "2026-06-15T00:00:00Z"'
+    sandbox.faults.add("lost_next", path="/activities")
+    assert len(await walk(client, f"/activities?limit=2&{span}", "activities")) == 2
+
+
+@pytest.mark.parametrize("amount", [0, 3])
+async def test_a_list_that_ends_too_early_and_counts_so_too(
+    sandbox: Sandbox, client: httpx.AsyncClient, amount: int
+) -> None:
+    group = max(sandbox.state().groups.values(), key=lambda one: len(sandbox.state().children(one.id)))
+    members = f'/users?limit=20&filter=memberOfGroups[id eq "{group.id}"]'
+    whole = await walk(client, members)
+    assert len(whole) > 20
+    sandbox.faults.add("short_list", path=f"memberOfGroups.*{group.id}", amount=amount)
+    page = (await client.get(members)).json()
+    assert ("next" in page["_links"], page["_embedded"]["users"]) == (False, whole[:amount])
+    assert (page["count"], page["size"]) == (amount, amount)
+    assert await walk(client, members) == whole, "it happens once"
+    sandbox.faults.add("short_list", path="cursor=", amount=amount)
+    assert await walk(client, members) == whole[: 20 + amount]
+    sandbox.faults.add("short_list", path="/groups", amount=amount, times=None)
+    groups = (await client.get("/groups")).json()
+    assert (groups["count"], groups["size"]) == (amount, amount)
+    assert len(sandbox.state().groups) > 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        ("bad_request", 400, "INVALID_DATA"),
+        ("forbidden", 403, "ACCESS_FAILED"),
+        ("not_found", 404, "NOT_FOUND"),
+    ],
+)
+async def test_one_thing_can_fail_for_good(
+    sandbox: Sandbox, client: httpx.AsyncClient, kind: FaultKind, status: int, code: str
+) -> None:
+    one, other, *_ = sandbox.state().groups
+    paths = ["/groups/{}", '/users?filter=memberOfGroups[id eq "{}"]', '/groups?filter=memberOfGroups[id eq "{}"]']
+    sandbox.faults.add(kind, path=one, times=None)
+    for path in paths * 2:
+        answer = await client.get(path.format(one))
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert (await client.get(path.format(other))).status_code == 200
+    assert one in {row["id"] for row in await walk(client, "/groups", "groups")}
+
+
 async def test_a_wrong_count(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     sandbox.faults.add("wrong_count", amount=-20)
     assert (await client.get("/users")).json()["count"] == 100
