@@ -491,7 +491,7 @@ def page(size: int, count: int | None, *, more: bool = True) -> HalPage:
     ("first", "left"),
     [
         (page(200, 200, more=False), 0),
-        (page(200, 9_000, more=False), 0),
+        (page(200, 9_000, more=False), 44),
         (page(200, 201), 1),
         (page(200, 1_000), 4),
         (page(200, 7), 1),
