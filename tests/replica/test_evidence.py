@@ -26,8 +26,8 @@ from tests.replica.evidence import Watched, deactivated, gaps_of, queried, watch
 from tests.replica.happenings import KINDS, Doors, Happening
 from tests.world import NOW, World, facts
 
-# One switch for all of this file, until syncs go by evidence.
-pytestmark = pytest.mark.xfail(strict=False, reason="syncs do not go by evidence yet")
+# One switch for all of this file, until syncs go by evidence; not run meanwhile, for shrinking takes minutes.
+pytestmark = pytest.mark.xfail(run=False, reason="syncs do not go by evidence yet")
 
 MINUTES = 300.0
 
