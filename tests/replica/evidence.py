@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mcp import Client
 
@@ -18,6 +18,7 @@ from pingone_mcp.directory.provider import MemberQuestion
 from pingone_mcp.errors import Problem
 from pingone_mcp.replica.directory import ReplicaDirectory
 from pingone_mcp.replica.store import NoReplica
+from pingone_mcp.replica.sync import SyncReport
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.calls import PageFaults
 from pingone_mcp.sandbox.faults import Fault, Faults
@@ -25,6 +26,8 @@ from pingone_mcp.sandbox.options import Options
 from tests.replica.happenings import Happening, happen
 from tests.replica.truth import Copy, State, truth
 from tests.world import NOW, World, facts
+
+Mode = Literal["auto", "full", "incremental"]
 
 _ASKED = 3
 """About so many of those who are left out the slower questions are asked."""
@@ -52,6 +55,8 @@ class Watched:
     """Who cannot be told from somebody who was deleted, by anybody."""
     last: int = 0
     """The last change that was judged."""
+    first: int | None = None
+    """The last change of the first sync: what was so before."""
 
     @property
     def sandbox(self) -> Sandbox:
@@ -162,33 +167,46 @@ class Watched:
         except NoReplica:
             return State()
 
-    async def sync(self, mode: str, *, accept: bool = False) -> Any:
+    async def sync(self, mode: Mode, *, accept: bool = False) -> SyncReport | Problem:
         """Sync; return the report, or the problem that ended it."""
-        more = {"accept_removals": True} if accept else {}
         async with self.kept.syncing() as sync:
-            run: Any = sync.run
             try:
-                return await run(mode, **more)
+                return await sync.run(mode, accept_removals=accept)
             except Problem as problem:
                 return problem
 
-    async def synced(self, client: Client, mode: str) -> Any:
+    async def synced(self, client: Client, mode: Mode) -> SyncReport | Problem:
         """Sync, and judge what the copy says of its people then."""
         await self._excuse(mode)
         before = await self.state()
         outcome = await self.sync(mode)
         now = self.moment()
         await self._judge_changes(now)
-        if isinstance(outcome, Problem) or not outcome.complete:
-            assert await self.state() == before, "what is not complete is not taken over"
-            if getattr(outcome, "held", False):
+        if isinstance(outcome, Problem) or not outcome.taken_over:
+            assert await self.state() == before, "nothing of it is taken over"
+            if not isinstance(outcome, Problem) and outcome.held:
                 assert await gaps_of(client), "a sync that is held is said everywhere"
         else:
+            assert outcome.complete or await gaps_of(client), "what is not complete is said everywhere"
             await self._judge_answers(client, now, mode)
         self.once |= {row[0] for row in await self.copied("SELECT id FROM users")}
+        if self.first is None and self.once:
+            [(self.first,)] = await self.copied("SELECT coalesce(max(id), 0) FROM changes")
         return outcome
 
-    async def _excuse(self, mode: str) -> None:
+    async def changes(self) -> dict[str, int]:
+        """Count what has changed since the first sync, by kind."""
+        query = f"SELECT kind, count(*) FROM changes WHERE id > {self.first} GROUP BY kind"  # noqa: S608 - a number
+        return dict(await self.copied(query))
+
+    async def removed(self) -> set[str]:
+        """Return who was removed since the first sync."""
+        query = f"SELECT user_id FROM changes WHERE id > {self.first} AND kind = 'user.removed'"  # noqa: S608 - a number
+        return {row[0] for row in await self.copied(query)} & {
+            row[0] for row in await self.copied("SELECT id FROM removed_users")
+        }
+
+    async def _excuse(self, mode: Mode) -> None:
         """Note whom nobody could tell from somebody who was deleted.
 
         Whoever was moved to a population out of reach is missing from one that answers. And of many who are hidden one
@@ -226,7 +244,7 @@ class Watched:
         gone = {row[0] for row in await self.copied("SELECT id FROM removed_users WHERE status = 'deleted'")}
         assert not (gone & now.homes.keys()) - self.excused, "deleted in the copy, and there"
 
-    async def _judge_answers(self, client: Client, now: Moment, mode: str) -> None:
+    async def _judge_answers(self, client: Client, now: Moment, mode: Mode) -> None:
         """Fail where an answer leaves out somebody who could be known, and has no gap."""
         seen = self.seen(now)
         knowable = (seen | (self.once if mode == "full" else set())) - self.excused
