@@ -105,13 +105,14 @@ def examples(ids: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortfall:
-    """A group whose members could not be read whole: how many PingOne counts (None: it does not say) and were read.
+    """A group whose members could not be read whole: how many direct ones PingOne counts, and how many were read.
 
-    `found` is None where nothing could be read; `why` is a code, for a person to look up. `tries` syncs in a row found
-    it so.
+    `counted` is None where it does not say, `found` where nothing could be read; `total` counts those of nested groups
+    too. `why` is a code, for a person to look up. `tries` syncs in a row found it so.
     """
 
     counted: int | None
     found: int | None
+    total: int | None = None
     why: str | None = None
     tries: int = 1

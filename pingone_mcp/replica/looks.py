@@ -112,13 +112,13 @@ def groups_known(connection: sqlite3.Connection, environment: str) -> dict[str, 
 def shortfalls_known(connection: sqlite3.Connection, environment: str) -> dict[str, tuple[Shortfall, int]]:
     """Return the groups whose members are not all in the copy, each with how many direct ones are."""
     rows = connection.execute(
-        """SELECT s.group_id, s.counted, s.found, s.why, s.tries, s.in_copy FROM short_groups_ s JOIN groups_ g ON g.id = s.group_id
+        """SELECT s.group_id, s.counted, s.found, s.total, s.why, s.tries, s.in_copy FROM short_groups_ s JOIN groups_ g ON g.id = s.group_id
         WHERE g.environment_id = ?""",
         (environment,),
     )
     return {
-        group: (Shortfall(counted=counted, found=found, why=why, tries=tries), held)
-        for group, counted, found, why, tries, held in rows
+        group: (Shortfall(counted=counted, found=found, total=total, why=why, tries=tries), held)
+        for group, counted, found, total, why, tries, held in rows
     }
 
 

@@ -511,14 +511,13 @@ class _Merge:
             OR group_id IN (SELECT id FROM temp.present)"""
         )
         self._many(
-            """INSERT INTO short_groups_ SELECT ?1, ?2, ?3, ?4, ?5,
+            """INSERT INTO short_groups_ SELECT ?1, ?2, ?3, ?4, ?5, ?6,
             (SELECT count(*) FROM memberships_ WHERE group_id = ?1 AND type = 'direct')""",
             [
-                (group, short.counted, short.found, short.why, short.tries)
+                (group, short.counted, short.found, short.total, short.why, short.tries)
                 for group, short in sorted(self._found.short.items())
             ],
         )
-        self._do("DELETE FROM short_groups_ WHERE why IS NULL AND in_copy >= counted")
 
     def _roles(self) -> None:
         if self._found.all_roles:

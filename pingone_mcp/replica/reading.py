@@ -711,19 +711,28 @@ class Reading:
         present = {row[0] for row in self._found.groups}
 
         async def read(group: Group) -> None:
+            before = {child for child, parent in old if parent == group.id}
             try:
                 children = await self._upstream.children(group.id)
+                if group.group_count is not None and len(children) < group.group_count:
+                    fresh = await self._upstream.group(group.id)
+                    children = await self._upstream.children(group.id)
+                    if fresh is not None and fresh.group_count is not None and len(children) < fresh.group_count:
+                        children |= before
+                        self._fall_short(group.id, None, None, why="NESTED_GROUPS")
             except _ONE_FAILS as problem:
                 self._fall_short(group.id, None, None, why=problem.code)
-                children = {child for child, parent in old if parent == group.id}
+                children = before
             kept = {nesting for nesting in self._found.nestings if nesting[1] != group.id}
             self._found.nestings = kept | {(child, group.id) for child in children & present}
 
         await each(read, groups)
 
-    def _fall_short(self, group: str, counted: int | None, found: int | None, *, why: str | None = None) -> None:
+    def _fall_short(
+        self, group: str, counted: int | None, found: int | None, *, total: int | None = None, why: str | None = None
+    ) -> None:
         """Note that not all members of a group were read."""
-        self._found.short[group] = Shortfall(counted=counted, found=found, why=why)
+        self._found.short[group] = Shortfall(counted=counted, found=found, total=total, why=why)
 
     async def _read_members(self, groups: Sequence[Group]) -> None:
         """Stage the members of the groups that are to be read whole, several groups at a time."""
@@ -738,8 +747,9 @@ class Reading:
                 if counted is not None and found < counted:  # somebody may have left meanwhile: both once more
                     fresh = await self._upstream.group(group.id)
                     counted, found = await self._members_of(fresh if fresh is not None else group)
-                if counted is not None and found < counted:
-                    self._fall_short(group.id, counted, found)
+                    if counted is not None and found < counted:
+                        total = fresh.total_member_count if fresh is not None else None
+                        self._fall_short(group.id, counted, found, total=total)
             except ShortList as short:
                 narrowed = bool(self._task.served.connection.populations) or group.member_count is None
                 self._fall_short(group.id, short.counted if narrowed else group.member_count, short.found)

@@ -145,7 +145,10 @@ CREATE VIEW removed_users AS SELECT {_SHOWN_USER}, u.removed_at FROM users_ u WH
 CREATE VIEW groups AS SELECT
     g.id, g.name, g.description, g.group_type, g.user_filter,
     (SELECT count(*) FROM memberships_ m WHERE m.group_id = g.id)
-        + coalesce((SELECT max(s.counted - s.in_copy, 0) FROM short_groups_ s WHERE s.group_id = g.id), 0) AS member_count,
+        + coalesce((SELECT max(
+            coalesce(s.total - (SELECT count(*) FROM memberships_ m WHERE m.group_id = g.id), 0),
+            coalesce(s.counted - s.in_copy, 0)
+        ) FROM short_groups_ s WHERE s.group_id = g.id), 0) AS member_count,
     (SELECT count(*) FROM memberships_ m WHERE m.group_id = g.id) AS member_count_in_copy,
     g.population_id, p.name AS population, g.environment_id, e.name AS environment, g.created_at, g.updated_at, g.external_id
     FROM groups_ g LEFT JOIN populations_ p ON p.id = g.population_id LEFT JOIN environments_ e ON e.id = g.environment_id;
@@ -168,9 +171,9 @@ CREATE VIEW changes AS SELECT
 
 MIGRATIONS: Mapping[int, str] = MappingProxyType(
     {
-        # Groups of which PingOne counts more direct members than could be read (`found`; NULL: none could), and how
-        # many of them are `in_copy` all the same.
-        1: "CREATE TABLE short_groups_ (group_id TEXT PRIMARY KEY, counted, found, why, tries, in_copy) WITHOUT ROWID",
+        # Groups of which PingOne counts more direct members than could be read (`found`; NULL: none could), how many of
+        # them are `in_copy` all the same, and how many PingOne counts in all, direct or not.
+        1: "CREATE TABLE short_groups_ (group_id TEXT PRIMARY KEY, counted, found, total, why, tries, in_copy) WITHOUT ROWID",
     }
 )
 """By schema version: the statements that lead from it to the next."""
