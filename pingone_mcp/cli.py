@@ -138,7 +138,9 @@ def _copy_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     option(sync, *as_json)
 
     changes = command("changes", _changes, "print what changed in the directory, oldest first", _CHANGES)
-    option(changes, "--since", "store", "only from then on: 2026-11-01, 2026-11-01T08:00:00Z, 12h, 7d", metavar="WHEN")
+    option(
+        changes, "--since", "store", "only from then on: 2026-11-01, 2026-11-01T08:00:00Z, 12h, 7d, 2w", metavar="WHEN"
+    )
     option(changes, "--kinds", "store", "only these kinds: user.created,membership.removed,…", metavar="A,B")
     option(changes, *as_json)
 

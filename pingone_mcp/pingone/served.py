@@ -67,7 +67,7 @@ class Served:
             return [(place, await self.names.find_group(place, reference))]
 
         found = await self.in_each(await self.environment_ids(environment), find)
-        return the_one_group(found)
+        return the_one_group(found, reference, await self.names.environment_names() if len(found) > 1 else {})
 
     async def population_filters(self, environment: str, reference: str | None) -> list[Filter | None]:
         if reference is not None:

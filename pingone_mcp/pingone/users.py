@@ -14,7 +14,7 @@ from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.ahead import ahead
 from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.filters import Filter, all_of, any_of, eq
-from pingone_mcp.pingone.names import as_id
+from pingone_mcp.pingone.names import ambiguous_user, as_id
 from pingone_mcp.pingone.parts import Part, find, following, gaps_at, position, trusted_total
 from pingone_mcp.pingone.served import Served, each
 
@@ -139,8 +139,8 @@ class Users:
                 "Give an id, username, email or external id; `list_users` with `query` finds people by parts of a name.",
                 code="NOT_FOUND",
             )
-        ids = ", ".join(f"{raw.get('id')} (environment {environment})" for environment, raw in found[:10])
-        raise Refused(f"{len(found)} users match: {ids}.", "Give one of these ids as `user`.", code="AMBIGUOUS_USER")
+        users = [(environment, self._served.unify(raw, {}, {})) for environment, raw in found]
+        raise ambiguous_user([(environment, user.id, user.name, user.username) for environment, user in users])
 
     async def _users_called(self, environment: str, reference: str) -> list[tuple[str, JsonObject]]:
         raw = await self._served.user_by_id(environment, reference)

@@ -11,9 +11,9 @@ from typing import Any
 
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, Scope, User
 from pingone_mcp.directory.provider import Include, UserQuestion
-from pingone_mcp.errors import FilterRefused, NotFound, Refused
+from pingone_mcp.errors import FilterRefused, NotFound
 from pingone_mcp.pingone import filters
-from pingone_mcp.pingone.names import as_id
+from pingone_mcp.pingone.names import ambiguous_user, as_id
 from pingone_mcp.replica.conditions import EVERYBODY, Condition, NotHeld, both, either, equals, membership, one_of
 from pingone_mcp.replica.filters import Language, custom_attributes, json_path, refused, speaks_of_groups
 from pingone_mcp.replica.pages import Stretch, read_page
@@ -213,8 +213,8 @@ def _find_user(copy: Standing, reference: str, environments: Sequence[str]) -> t
             "Give an id, username, email or external id; `list_users` with `query` finds people by parts of a name.",
             code="NOT_FOUND",
         )
-    ids = ", ".join(f"{row[0]} (environment {row[1]})" for row in found[:10])
-    raise Refused(f"{len(found)} users match: {ids}.", "Give one of these ids as `user`.", code="AMBIGUOUS_USER")
+    users = [(row[1], user_of(row[3], environments={}, populations={})) for row in found]
+    raise ambiguous_user([(environment, user.id, user.name, user.username) for environment, user in users])
 
 
 def _users_called(

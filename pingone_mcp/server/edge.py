@@ -37,8 +37,10 @@ from pydantic import AnyUrl, ValidationError
 from pingone_mcp.directory.cursor import CursorSeal, Mark, same_question
 from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, gather, too_slow
 from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.moments import moment
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.directory.roles import Rules, parse_rules
+from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import clean, harmless
 from pingone_mcp.errors import NotFound, Problem, Refused
 from pingone_mcp.server.syncing import Syncing
@@ -367,16 +369,22 @@ def asked(
     cursor: str | None,
     *,
     changeable: Mapping[str, Any] | None = None,
+    since: str | None = None,
 ) -> Asked:
-    """Return the question and the place in it.
+    """Return the question and the place in it. Raises Refused for a `since` that is no time.
 
     Beside a cursor, arguments may be left out but not changed. Those in `changeable` may be changed as well; left out,
-    they too are what they were.
+    they too are what they were. `since` becomes a time in the question, and stays that time: `7d` beside a cursor means
+    the seven days before the first answer.
     """
     given: JsonObject = {name: value for name, value in arguments.items() if value is not None and value != []}
     free: JsonObject = {name: value for name, value in (changeable or {}).items() if value is not None}
+    meant: JsonObject = {}
+    if since is not None:
+        when = moment(since, backend.replica.now())
+        given["since_given"], meant = when.given, {"since": timestamp(when.at)}
     if cursor is None:
-        return Asked(tool=tool, question=given | free, mark=Mark())
+        return Asked(tool=tool, question=given | free | meant, mark=Mark())
     question, mark = backend.cursors.open(tool, cursor)
     return Asked(tool=tool, question=same_question(given, question) | free, mark=mark)
 
