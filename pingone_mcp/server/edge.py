@@ -187,8 +187,11 @@ class StrictServer(MCPServer[App]):
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
                 tool = self._tool_manager.get_tool(name)
-                known = sorted(tool.parameters["properties"]) if tool else []
-                raise ToolError(f"{name}: {_wrong_arguments(error.__cause__, known)}") from None
+                told = (
+                    tool.fn_metadata.explain(arguments) if tool and isinstance(tool.fn_metadata, _Arguments) else None
+                )
+                known = tool.parameters["properties"] if tool else {}
+                raise ToolError(told or f"{name}: {_wrong_arguments(error.__cause__, known)}") from None
             if isinstance(error.__cause__, ToolError):  # ours, told by `_telling`: without the SDK's prefix
                 raise error.__cause__ from None
             raise
@@ -214,7 +217,7 @@ class StrictServer(MCPServer[App]):
             known = ", ".join(prompt.name for prompt in self._prompt_manager.list_prompts())
             raise MCPError(INVALID_PARAMS, f"There is no prompt of this name. The prompts are: {known}.")
         required = [argument.name for argument in prompt.arguments or [] if argument.required]
-        if missing := [argument for argument in required if argument not in (arguments or {})]:
+        if missing := [argument for argument in required if not (arguments or {}).get(argument, "").strip()]:
             raise MCPError(INVALID_PARAMS, f"The prompt {name} needs the argument {' and '.join(missing)}.")
         return await super().get_prompt(name, arguments, context)
 
@@ -227,13 +230,15 @@ async def backend_of_read() -> Backend:
     return await _APP.get().backend()
 
 
-def _wrong_arguments(error: ValidationError, known: list[str]) -> str:
-    """Name each wrong argument and what it should be; the values stay out of it."""
+def _wrong_arguments(error: ValidationError, known: Mapping[str, Any]) -> str:
+    """Name each wrong argument and what it should be; the values stay out of it. `known` are the schemas of all."""
     lines: list[str] = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         where = harmless(".".join(str(part) for part in item["loc"]))
         if item["type"] == "extra_forbidden":
-            lines.append(f"there is no argument `{where[:64]}`; the arguments are {', '.join(known)}.")
+            lines.append(f"there is no argument `{where[:64]}`; the arguments are {', '.join(sorted(known))}.")
+        elif item["type"] == "missing" and where in known:
+            lines.append(f"`{where}` is missing: {known[where].get('description', 'give it.')}")
         else:
             lines.append(f"`{where[:64]}`: {item['msg']}.")
     return " ".join(dict.fromkeys(lines))
@@ -245,8 +250,12 @@ def strict_tool(
     title: str,
     output_schema: JsonObject | None = None,
     annotations: ToolAnnotations = READ_ONLY,
+    explain: Callable[[JsonObject], str | None] = lambda _: None,
 ) -> Tool:
-    """Return a tool that refuses unknown arguments, publishes a lean schema, and states Problems as errors."""
+    """Return a tool that refuses unknown arguments, publishes a lean schema, and states Problems as errors.
+
+    `explain` may say of arguments that do not fit the schema what is better than what the schema says.
+    """
     tool = Tool.from_function(_telling(fn), title=title, annotations=annotations, structured_output=False)
     model = tool.fn_metadata.arg_model
     model.model_config["extra"] = "forbid"
@@ -254,24 +263,35 @@ def strict_tool(
     tool.parameters = lean(model.model_json_schema(by_alias=True))
     tool.description = " ".join((fn.__doc__ or "").split())
     kinds = {name: schema.get("type") for name, schema in tool.parameters["properties"].items()}
-    tool.fn_metadata = _Arguments(arg_model=model, output_schema=output_schema, kinds=kinds)
+    tool.fn_metadata = _Arguments(arg_model=model, output_schema=output_schema, kinds=kinds, explain=explain)
     return tool
 
 
 class _Arguments(FuncMetadata):
     """Arguments read as their schema says: a text stays a text, even one that looks like JSON or says null.
 
-    Some clients write lists and objects as JSON in a string, and null for what they leave out: both are understood.
+    Some clients write lists and objects as JSON in a string: that is understood. And some must send every argument:
+    null, a blank text and an empty list mean that an argument is left out (a `body`, which is of any type, may be an
+    empty list).
     """
 
     kinds: dict[str, str | None]
+    explain: Callable[[JsonObject], str | None]
 
     def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments to validate (the SDK's own version turns the text "null" into no argument at all)."""
+        read = {name: self._read(name, value) for name, value in data.items()}
         known = self.arg_model.model_fields
-        return {name: self._read(name, value) for name, value in data.items() if value is not None or name not in known}
+        return {name: value for name, value in read.items() if name not in known or not self._is_blank(name, value)}
+
+    def _is_blank(self, name: str, value: Any) -> bool:
+        if isinstance(value, str):
+            return not value.strip()
+        return value is None or (value == [] and self.kinds.get(name) == "array")
 
     def _read(self, name: str, value: Any) -> Any:
+        if isinstance(value, list) and self.kinds.get(name) == "array":
+            return [item for item in value if item != ""]
         if not isinstance(value, str) or self.kinds.get(name, "string") not in ("array", "object", None):
             return value
         try:

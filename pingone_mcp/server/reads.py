@@ -23,6 +23,7 @@ from pingone_mcp.directory.provider import (
     UserQuestion,
 )
 from pingone_mcp.directory.rows import choose_fields, deactivated_row, fitted, list_row, plain, user_row
+from pingone_mcp.errors import Refused
 from pingone_mcp.server.bodies import TOO_DEEP, bounded
 from pingone_mcp.server.edge import (
     ENVELOPE_SCHEMA,
@@ -62,7 +63,7 @@ async def list_users(
     filter: Annotated[  # noqa: A002 - the contract's name for it
         str | None, Field(description='PingOne SCIM filter, e.g. name.family sw "Li" and enabled eq true.')
     ] = None,
-    status: Annotated[Status | None, Field(description="Unified status.")] = None,
+    status: Annotated[Status | Literal["any"] | None, Field(description="Unified status.")] = None,
     group: Annotated[
         str | None, Field(max_length=256, description="Only members, direct or indirect, of this group (id or name).")
     ] = None,
@@ -87,7 +88,7 @@ async def list_users(
     selected = {
         "query": query,
         "filter": filter,
-        "status": status,
+        "status": None if status == "any" else status,
         "group": group,
         "population": population,
         "environment": environment,
@@ -291,11 +292,26 @@ PROXY_SCHEMA: JsonObject = {
 }
 
 
+def writes_off() -> Refused:
+    return Refused(
+        "Writes are off, so nothing was sent.",
+        "The person who runs this server can allow them with PINGONE_ALLOW_WRITES.",
+        code="WRITES_OFF",
+    )
+
+
+def _write_wanted(arguments: JsonObject) -> str | None:
+    """Say of a write why it is none of the methods that are offered."""
+    return str(writes_off()) if str(arguments.get("method")).upper() in ("POST", "PUT", "PATCH", "DELETE") else None
+
+
 def tools() -> list[Tool]:
     """Return the tools of this file in the order in which clients list them."""
     return [
         strict_tool(list_users, title="List and search users", output_schema=ENVELOPE_SCHEMA),
         strict_tool(get_user, title="Get one user", output_schema=_USER_SCHEMA),
         strict_tool(find_deactivated, title="Find deactivated users", output_schema=_DEACTIVATED_SCHEMA),
-        strict_tool(proxy_request, title="Read from the PingOne API", output_schema=PROXY_SCHEMA),
+        strict_tool(
+            proxy_request, title="Read from the PingOne API", output_schema=PROXY_SCHEMA, explain=_write_wanted
+        ),
     ]
