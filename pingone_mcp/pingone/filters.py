@@ -11,18 +11,19 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.errors import Refused
+from pingone_mcp.errors import FilterRefused, Refused
 
 Value = str | bool | int | float | None
 
 OPERATORS = ("eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le")
 _LONGEST = 4_000
 _DEEPEST = 40
+_SHOWN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,25 +299,94 @@ USER_ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "updatedAt": ("ge", "le"),
     "memberOfGroups": ("[id eq]", '[id eq and type eq "DIRECT"]'),
 }
-# Attributes of a user that PingOne's documentation leaves out: decided from the rows instead.
-NOT_FILTERABLE = ("createdAt", "lastSignOn.at", "account.status", "lifecycle.status", "mfaEnabled", "verifyStatus")
+# Attributes of a user that PingOne's documentation leaves out, with the column of the local copy that holds each. Where
+# PingOne is asked they are decided from the rows instead.
+NOT_FILTERABLE: dict[str, str | None] = {
+    "createdAt": "created_at",
+    "lastSignOn.at": "last_login_at",
+    "account.status": "account_status",
+    "account.lockedAt": "locked_at",
+    "lifecycle.status": "lifecycle_status",
+    "emailVerified": "is_email_verified",
+    "mfaEnabled": "is_2fa_enabled",
+    "verifyStatus": None,
+    "identityProvider.type": None,
+}
+# What other directories and the unified user call an attribute.
+_MEANT: dict[str, str] = {
+    **dict.fromkeys(("emails", "emails.value", "mail"), "email"),
+    **dict.fromkeys(("name.givenname", "givenname", "given_name", "firstname", "first_name"), "name.given"),
+    **dict.fromkeys(("name.familyname", "familyname", "family_name", "lastname", "last_name", "sn"), "name.family"),
+    **dict.fromkeys(("name", "displayname", "display_name"), "name.formatted"),
+    **dict.fromkeys(("active", "isenabled"), "enabled"),
+    **dict.fromkeys(("population", "population_id", "workspace"), "population.id"),
+    **dict.fromkeys(("meta.lastmodified", "lastmodified", "updated_at"), "updatedAt"),
+    **dict.fromkeys(("meta.created", "created", "created_at"), "createdAt"),
+    **dict.fromkeys(("lastsignon", "lastlogin", "last_login", "last_login_at"), "lastSignOn.at"),
+    **dict.fromkeys(("account", "account_status", "locked"), "account.status"),
+    **dict.fromkeys(("lifecycle", "lifecycle_status"), "lifecycle.status"),
+    **dict.fromkeys(("is_2fa_enabled", "mfa"), "mfaEnabled"),
+    **dict.fromkeys(("phone", "phonenumbers", "phonenumbers.value"), "primaryPhone"),
+    **dict.fromkeys(("external_id",), "externalId"),
+}
+_ARGUMENTS = {"status": "status", "group": "group", "groups": "group", "groups.value": "group"}
+# What is documented for filters of other lists (PingOne, "Query parameter quick reference").
+OTHER_LISTS: dict[str, str] = {
+    "groups": 'id, name, externalId and population.id with eq, externalId with sw, memberOfGroups[id eq "…"]',
+    "populations": "id with eq, name with eq and sw",
+    "environments": "name with sw; id, organization.id, license.id and status with eq",
+    "activities": "recordedat with gt, ge, lt and le; action.type, actors.user.id, actors.user.name, actors.client.id, "
+    "resources.id, resources.type, resources.population.id, correlationid and tags with eq; all joined by and",
+}
+
+
+def advised(refused: FilterRefused, text: str | None, custom: Iterable[str] = ()) -> FilterRefused:
+    """Return the refusal of a filter of users with what is wrong in the filter itself put first."""
+    try:
+        told = advice(parse(text), custom) if text is not None else ""
+    except Refused as unreadable:
+        told = f"{unreadable.what} {unreadable.next_step}"
+    return FilterRefused(
+        refused.what,
+        f"{told} {refused.next_step}".strip(),
+        code=refused.code,
+        correlation_id=refused.correlation_id,
+    )
 
 
 def advice(refused: Filter, custom: Iterable[str] = ()) -> str:
-    """Say which parts of a refused filter are not documented, and the nearest that are; empty if all of them are."""
+    """Say which parts of a refused filter are not documented, and what to do instead; empty if all of them are."""
     known = {name.casefold(): name for name in (*USER_ATTRIBUTES, *custom)}
     told: list[str] = []
     for attribute, operator in dict.fromkeys(_conditions(refused)):
         name = known.get(attribute.casefold())
         if name is None:
-            near = difflib.get_close_matches(attribute, list(known.values()), n=2)
-            hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-            told.append(f"the attribute {attribute[:64]} is not documented{hint}")
+            told.append(_unknown(attribute, known))
+        elif name != attribute:
+            told.append(f"{attribute[:_SHOWN]} is written {name}")
         elif name in USER_ATTRIBUTES and operator not in USER_ATTRIBUTES[name] and operator != "[]":
             told.append(f"{name} takes {', '.join(USER_ATTRIBUTES[name])}, not {operator}")
         elif name not in USER_ATTRIBUTES and operator not in _TEXT_OPERATORS:
             told.append(f"custom attributes take {', '.join(_TEXT_OPERATORS)}, not {operator}")
     return f"In it {'; '.join(told)}." if told else ""
+
+
+def _unknown(attribute: str, known: Mapping[str, str]) -> str:
+    """Say what to do instead of filtering by an attribute that is none, or that PingOne does not filter by."""
+    meant = attribute.casefold()
+    if meant in _ARGUMENTS:
+        return f"{attribute} is no attribute: give `{_ARGUMENTS[meant]}` to list_users"
+    unfiltered = {name.casefold(): name for name in NOT_FILTERABLE}
+    name = unfiltered.get(meant) or _MEANT.get(meant)
+    if name in NOT_FILTERABLE:
+        column = NOT_FILTERABLE[name]
+        instead = f": ask query_directory, column {column} of users" if column else ""
+        return f"PingOne does not filter by {name}{instead}"
+    if name is not None:
+        return f"{attribute} is called {name}"
+    near = difflib.get_close_matches(attribute, list(known.values()), n=2)
+    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+    return f"the attribute {attribute[:_SHOWN]} is not documented{hint}"
 
 
 def _conditions(node: Filter) -> Iterator[tuple[str, str]]:

@@ -49,7 +49,7 @@ class Users:
         try:
             hal, gap = await self._served.page_or_gap(path, "users", part, parts, followed=link is not None)
         except FilterRefused as refused:
-            raise self._advised(refused, question) from None
+            raise filters.advised(refused, question.filter, self._served.connection.attributes.values()) from None
         users = await self._served.users(part.environment, hal, remote_data=question.remote_data)
         users = tuple(user for user in users if part.keep is None or part.keep(user))
         if question.include:
@@ -64,17 +64,6 @@ class Users:
             total=trusted_total(part, link, hal) if whole else None,
             about=hal.count if len(parts) == 1 else None,
             gaps=gaps,
-        )
-
-    def _advised(self, refused: FilterRefused, question: UserQuestion) -> FilterRefused:
-        """Return the refusal with what is wrong in the caller's own filter put first."""
-        custom = self._served.connection.attributes.values()
-        told = filters.advice(filters.parse(question.filter), custom) if question.filter is not None else ""
-        return FilterRefused(
-            refused.what,
-            f"{told} {refused.next_step}".strip(),
-            code=refused.code,
-            correlation_id=refused.correlation_id,
         )
 
     async def _parts(self, question: UserQuestion) -> list[Part]:

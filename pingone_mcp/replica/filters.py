@@ -7,7 +7,7 @@ those are for PingOne to answer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -106,12 +106,6 @@ class Language:
         if attribute in _REMOTE and not self.remote_data:
             raise NotHeld
         return f"json_extract(u.record, '$.remote_data.{attribute}')" if attribute in _REMOTE else _TEXTS.get(attribute)
-
-
-def refused(wanted: str, refusal: FilterRefused, custom: Iterable[str]) -> FilterRefused:
-    """Return the refusal with what is wrong in the caller's own filter put first."""
-    told = filters.advice(filters.parse(wanted), custom)
-    return FilterRefused(refusal.what, f"{told} {refusal.next_step}".strip(), code=refusal.code)
 
 
 def custom_attributes(wanted: Filter) -> set[str]:

@@ -15,7 +15,7 @@ from pingone_mcp.errors import FilterRefused, NotFound
 from pingone_mcp.pingone import filters
 from pingone_mcp.pingone.names import ambiguous_user, as_id
 from pingone_mcp.replica.conditions import EVERYBODY, Condition, NotHeld, both, either, equals, membership, one_of
-from pingone_mcp.replica.filters import Language, custom_attributes, json_path, refused, speaks_of_groups
+from pingone_mcp.replica.filters import Language, custom_attributes, json_path, speaks_of_groups
 from pingone_mcp.replica.pages import Stretch, read_page
 from pingone_mcp.replica.rows import user_of
 from pingone_mcp.replica.standing import Standing
@@ -115,7 +115,7 @@ def _filtered(copy: Standing, text: str, wanted: filters.Filter) -> Condition:
     try:
         return language.condition(wanted)
     except FilterRefused as refusal:
-        raise refused(text, refusal, configured.values()) from None
+        raise filters.advised(refusal, text, configured.values()) from None
 
 
 def _is_custom(copy: Standing, attribute: str) -> bool:
