@@ -11,9 +11,9 @@ from pingone_mcp.errors import Refused
 
 FORMS = "a date (2026-11-20), a time (2026-11-20T08:00:00Z), or how long ago (24h, 7d, 2w)"
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _SPAN = re.compile(r"([0-9]{1,9})\s*([smhdw])")
-_LONGEST = timedelta(days=36_500)
+_LONGEST = 36_500 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Moment:
 def span(text: str) -> timedelta | None:
     """Return a span of time such as 30s, 15m, 24h, 7d or 2w; None for any other text."""
     match = _SPAN.fullmatch(text.strip().lower())
-    found = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else timedelta()
-    return found if timedelta() < found <= _LONGEST else None
+    seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
+    return timedelta(seconds=seconds) if 0 < seconds <= _LONGEST else None
 
 
 def moment(text: str, now: datetime) -> Moment:

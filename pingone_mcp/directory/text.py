@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 # What nobody sees but a model reads: Unicode categories Cc, Cf, Cs, Zl and Zp without the format characters that
@@ -15,6 +16,20 @@ _HIDDEN = re.compile(
 )
 _DEEPEST = 80
 _LONGEST_NAME = 50
+# What is no letter with an accent to Unicode, but is to people who lack it on their keyboard.
+PLAIN_LETTERS = {
+    "ø": "o",
+    "ł": "l",
+    "đ": "d",
+    "ð": "d",
+    "ħ": "h",
+    "\u0131": "i",
+    "ß": "ss",
+    "æ": "ae",
+    "œ": "oe",
+    "þ": "th",
+}
+_PLAIN = str.maketrans(PLAIN_LETTERS)
 _SPACES = frozenset("\t\n\v\f\r\x85\u2028\u2029")
 _JOINERS = frozenset("\u200c\u200d")
 # Behind a sign these two choose between text and picture; anywhere else they would carry a message bit by bit.
@@ -73,6 +88,15 @@ def clean(value: Any, *, levels: int = _DEEPEST) -> Any:
             cleaned[name] = clean(member, levels=levels - 1)
         return cleaned
     return [clean(item, levels=levels - 1) for item in value]
+
+
+def unaccented(text: str) -> str:
+    """Return a text for comparison in which case and accents make no difference: Zoë is zoe, Łukasz is lukasz."""
+    text = text.casefold()
+    if text.isascii():
+        return text
+    bare = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return bare.translate(_PLAIN)
 
 
 def candidate(identity: str, *names: str | None) -> str:

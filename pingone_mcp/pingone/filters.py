@@ -11,15 +11,18 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
+from urllib.parse import quote
 
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, Refused
 
 Value = str | bool | int | float | None
 
+_NAMES = ("name.given", "name.family", "name.formatted")
 OPERATORS = ("eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le")
 _LONGEST = 4_000
 _DEEPEST = 40
@@ -116,28 +119,66 @@ def any_of(parts: Iterable[Filter]) -> Filter:
     return kept[0] if len(kept) == 1 else AnyOf(kept)
 
 
-def people(text: str) -> Filter:
+def people(text: str, *, longest: int | None = None) -> Filter:
     """Return the filter for what a person types to find people.
 
-    An address or a single word: start of username, email, given or family name. Several words: given and family
-    name in either order, or the start of the formatted name.
+    An address: start of username or email. A single word: start of username, email, given, family or whole name.
+    Several words: all of them as family, given or whole name, and every division of them into a given and a family
+    name, in either order; the words between the first and the last may be missing, as middle names are. `Family, Given`
+    is understood too. With `longest`, the likeliest of these that take no more characters of a URL (see
+    `people_are_cut`).
     """
-    words = text.split()
+    parts = _people(text)
+    return any_of(parts if longest is None else parts[: _within(parts, longest)])
+
+
+def people_are_cut(text: str, longest: int) -> bool:
+    """Say whether not all ways to read what a person types fit into so many characters of a URL."""
+    parts = _people(text)
+    return _within(parts, longest) < len(parts)
+
+
+def _within(parts: Sequence[Filter], longest: int) -> int:
+    """Return how many of the parts fit, at least one."""
+    sizes = accumulate(len(quote(f"{_grouped(part)} or ", safe="")) for part in parts)
+    return max(1, sum(size <= longest for size in sizes))
+
+
+def _people(text: str) -> list[Filter]:
+    """Return the ways to read what a person types, the likeliest first. Raises Refused where nothing is typed."""
+    whole, words = " ".join(text.split()), _words(text)
+    if len(words) == 1:
+        attributes = ("username", "email") if "@" in words[0] else ("username", "email", *_NAMES)
+        return [sw(attribute, words[0]) for attribute in attributes]
+    turned = " ".join(words)
+    parts: list[Filter] = [_called(words[0], words[-1]), _called(words[-1], words[0])]
+    parts += [sw(attribute, turned) for attribute in ("name.family", "name.given", "name.formatted")]
+    parts += [sw("name.formatted", whole), sw("username", whole)]
+    divisions = [(" ".join(words[:at]), " ".join(words[at:])) for at in range(1, len(words) - 1)]
+    parts += [_called(first, last) for first, last in divisions]
+    parts += [_called(last, first) for first, last in divisions]
+    # Where logins are made of names, accents are left out of them.
+    parts += [sw(attribute, ".".join(words)) for attribute in ("username", "email")]
+    return list(dict.fromkeys(parts))
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a name, those behind a comma first. Raises Refused where there are none."""
+    family, _, given = text.partition(",")
+    words = f"{given} {family}".replace(",", " ").split()
     if not words:
         raise Refused("`query` is empty.", "Give the start of a name, username or email.", code="EMPTY_QUERY")
-    whole = " ".join(words)
-    if len(words) == 1:
-        attributes = ("username", "email") if "@" in whole else ("username", "email", "name.given", "name.family")
-        return any_of(sw(attribute, whole) for attribute in attributes)
-    first, last = words[0], words[-1]
-    return any_of(
-        (
-            All((sw("name.given", first), sw("name.family", last))),
-            All((sw("name.given", last), sw("name.family", first))),
-            sw("name.formatted", whole),
-            sw("username", whole),
-        )
-    )
+    return words
+
+
+def certain_words(text: str) -> set[str]:
+    """Return the words that everybody has whom `people` finds: the first and the last."""
+    words = _words(text)
+    return {words[0], words[-1]}
+
+
+def _called(given: str, family: str) -> Filter:
+    return All((sw("name.given", given), sw("name.family", family)))
 
 
 _TOKEN = re.compile(

@@ -60,7 +60,7 @@ class Proxy:
             return dataclasses.replace(answer, unread=unread.what)  # it is done, whatever its answer looks like
 
     def completed(self, question: ProxyQuestion) -> ProxyQuestion:
-        """Return the request with the path that is meant: without `/v1`, and with the one environment that is served."""
+        """Return the request with the path that is meant: without `/v1`, with the only environment that is served."""
         return dataclasses.replace(question, path=self._client.fence.completed(question.path))
 
     def preview(self, question: ProxyQuestion) -> tuple[str, JsonObject, Any]:

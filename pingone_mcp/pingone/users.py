@@ -16,10 +16,11 @@ from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.filters import Filter, all_of, any_of, eq
 from pingone_mcp.pingone.names import ambiguous_user, as_id
 from pingone_mcp.pingone.parts import Part, find, following, gaps_at, position, trusted_total
-from pingone_mcp.pingone.served import Served, each
+from pingone_mcp.pingone.served import PEOPLE_CHARACTERS, Served, each
 
 _INCLUDE_PAGE = 25
 _LONGEST_REFERENCE = 256
+_CUT = "`query` has too many words for one request: not every division into given and family name was looked for"
 _BOTH: tuple[Include, ...] = ("groups", "roles")
 
 
@@ -54,6 +55,8 @@ class Users:
         users = tuple(user for user in users if part.keep is None or part.keep(user))
         if question.include:
             users = await self._with(question.include, part.environment, users)
+        if question.query is not None and filters.people_are_cut(question.query, PEOPLE_CHARACTERS):
+            gap = (*gap, _CUT)
         gaps = tuple(dict.fromkeys((*gaps_at(at), *gap)))
         whole = len(parts) == 1 and part.keep is None
         return Page(
@@ -67,7 +70,7 @@ class Users:
         )
 
     async def _parts(self, question: UserQuestion) -> list[Part]:
-        text = filters.people(question.query) if question.query is not None else None
+        text = filters.people(question.query, longest=PEOPLE_CHARACTERS) if question.query is not None else None
         raw = filters.parse(question.filter) if question.filter is not None else None
 
         environments, group = await self._served.environment_ids(question.environment), None

@@ -91,11 +91,14 @@ class Backend:
 
         What goes on from a cursor goes on where it began: the copy finds that out.
         """
+        return self.copy if goes_on or await self.copy_is_fresh() else self.directory
+
+    async def copy_is_fresh(self) -> bool:
+        """Say whether there is a local copy that is young enough to answer beside PingOne."""
         try:
-            fresh = goes_on or await self.copy.fresh(self.replica.max_age.total_seconds())
+            return await self.copy.fresh(self.replica.max_age.total_seconds())
         except Problem:  # a copy that cannot be read is none
-            fresh = False
-        return self.copy if fresh else self.directory
+            return False
 
     def rules(self) -> Rules:
         """Return the rules of map_roles as they are now. Raises Refused where there are none, or wrong ones."""
@@ -449,12 +452,16 @@ async def collect(
     return await gather(listing, wanted.mark, budget, now=anyio.current_time, report=report)
 
 
-def envelope(backend: Backend, asked_for: Asked, gathered: Gathered, *, partial: bool) -> JsonObject:
-    """Return the envelope that every list answers with."""
+def envelope(
+    backend: Backend, asked_for: Asked, gathered: Gathered, *, partial: bool, hint: str | None = None
+) -> JsonObject:
+    """Return the envelope that every list answers with. `hint` says what to try, or to know, where that helps."""
     cursor = backend.cursors.seal(asked_for.tool, asked_for.question, gathered.next) if gathered.next else None
     told: JsonObject = {"error": str(gathered.problem)} if gathered.problem is not None else {}
     if gathered.gaps:
         told["gaps"] = list(gathered.gaps)
+    if hint is not None:
+        told["hint"] = hint
     return {
         "result": gathered.rows,
         "next_cursor": cursor,
@@ -480,6 +487,7 @@ ENVELOPE_SCHEMA: JsonObject = {
         "stopped": {"enum": ["limit", "size", "time", "error", None]},
         "error": {"type": "string"},
         "gaps": {"type": "array", "items": {"type": "string"}},
+        "hint": {"type": "string"},
     },
     "required": ["result", "next_cursor", "result_count", "total", "is_partial_response", "stopped"],
 }

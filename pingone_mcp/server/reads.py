@@ -37,6 +37,7 @@ from pingone_mcp.server.edge import (
     in_time,
     strict_tool,
 )
+from pingone_mcp.server.searches import HINT_CHARACTERS, Search
 
 Limit = Annotated[int, Field(ge=1, le=1000, description="Most rows to return.")]
 Cursor = Annotated[str | None, Field(description="`next_cursor` of the answer before; goes on with its question.")]
@@ -106,12 +107,15 @@ async def list_users(
         columns += ("unreadable",)
     to_row = user_row if chosen else list_row
 
+    search = Search(backend, question)
+
     async def read(at: str | None) -> Page[User]:
-        return await backend.directory.users(question, at, page_size=limit)
+        return await search.page(at, page_size=limit)
 
     listing = Listing(read=read, row=lambda user: to_row(user, columns), identify=lambda user, _: user.id)
-    gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="users")
-    return answer(envelope(backend, wanted, gathered, partial=True))
+    gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="users", beside=HINT_CHARACTERS)
+    hint = await search.hint(gathered.rows, first=cursor is None, last=gathered.next is None)
+    return answer(envelope(backend, wanted, gathered, partial=True, hint=hint))
 
 
 async def get_user(
