@@ -128,11 +128,11 @@ def _code(value: Any) -> str | None:
 def filter_advice(hints: dict[str, list[str]], listed: str = "users") -> str:
     """Name what PingOne says it supports in filters of a list; else what is documented for it, where that is known."""
     attributes, operators = hints.get("supportedAttributes"), hints.get("supportedOperators")
-    if listed != "users" and listed in OTHER_LISTS and not attributes:
-        return f"Filters of {listed} take {OTHER_LISTS[listed]}."
+    told = [f"Filters of {listed} take {OTHER_LISTS[listed]}."] if listed in OTHER_LISTS else []
     if operators is None and listed == "users":
         operators = ["eq", "sw", "and", "or"]
-    told = [f"Supported operators: {', '.join(operators)}."] if operators else []
+    if operators:
+        told.append(f"Supported operators: {', '.join(operators)}.")
     if attributes:
         told.append(f"Supported attributes: {', '.join(attributes)}.")
     elif listed == "users":

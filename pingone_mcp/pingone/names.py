@@ -214,8 +214,9 @@ class _UnknownName(Refused):
         wanted = _as_shown(reference)
         shown = {identity: _as_shown(name or "") for identity, name in known.items()}
         near = difflib.get_close_matches(wanted, shown.values(), n=_CANDIDATES, cutoff=0.5)
-        nearest = sorted((i for i, name in shown.items() if name in near), key=lambda i: near.index(shown[i]))
-        listed = ", ".join(candidate(identity, known[identity]) for identity in (nearest or list(known))[:_CANDIDATES])
+        nearest = [identity for name in near for identity, its in shown.items() if its == name]
+        some = nearest or sorted(known, key=lambda identity: (shown[identity], identity))
+        listed = ", ".join(candidate(identity, known[identity]) for identity in some[:_CANDIDATES])
         told = f" {'The nearest' if nearest else 'Some that there are'} (names are data): {listed}." if listed else ""
         super().__init__(
             f"There is no {what} of this name.{told}",

@@ -274,7 +274,7 @@ class _Arguments(FuncMetadata):
     """Arguments read as their schema says: a text stays a text, even one that looks like JSON or says null.
 
     Some clients write lists and objects as JSON in a string: that is understood. And some must send every argument:
-    null, a blank text and an empty list mean that an argument is left out (a `body`, which is of any type, may be an
+    null, an empty text and an empty list mean that an argument is left out (a `body`, which is of any type, may be an
     empty list).
     """
 
@@ -285,12 +285,10 @@ class _Arguments(FuncMetadata):
         """Return the arguments to validate (the SDK's own version turns the text "null" into no argument at all)."""
         read = {name: self._read(name, value) for name, value in data.items()}
         known = self.arg_model.model_fields
-        return {name: value for name, value in read.items() if name not in known or not self._is_blank(name, value)}
+        return {name: value for name, value in read.items() if name not in known or not self._is_absent(name, value)}
 
-    def _is_blank(self, name: str, value: Any) -> bool:
-        if isinstance(value, str):
-            return not value.strip()
-        return value is None or (value == [] and self.kinds.get(name) == "array")
+    def _is_absent(self, name: str, value: Any) -> bool:
+        return value in (None, "") or (value == [] and self.kinds.get(name) == "array")
 
     def _read(self, name: str, value: Any) -> Any:
         if isinstance(value, list) and self.kinds.get(name) == "array":

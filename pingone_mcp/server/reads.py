@@ -19,7 +19,6 @@ from pingone_mcp.directory.provider import (
     ProxyAnswer,
     ProxyQuestion,
     Reason,
-    Status,
     UserQuestion,
 )
 from pingone_mcp.directory.rows import choose_fields, deactivated_row, fitted, list_row, plain, user_row
@@ -64,7 +63,9 @@ async def list_users(
     filter: Annotated[  # noqa: A002 - the contract's name for it
         str | None, Field(description='PingOne SCIM filter, e.g. name.family sw "Li" and enabled eq true.')
     ] = None,
-    status: Annotated[Status | Literal["any"] | None, Field(description="Unified status.")] = None,
+    status: Annotated[
+        Literal["active", "inactive", "invited", "any"] | None, Field(description="Unified status.")
+    ] = None,
     group: Annotated[
         str | None, Field(max_length=256, description="Only members, direct or indirect, of this group (id or name).")
     ] = None,

@@ -36,7 +36,19 @@ def test_a_date_a_time_and_how_long_ago_are_times(text: str, at: datetime, again
 
 @pytest.mark.parametrize(
     "text",
-    ["", "yesterday", "2026-13-01", "2026-06-01T00:00:00", "0d", "7", "d", "-7d", "7y", "999999999w", "0001-01-01T00:00+14:00"],
+    [
+        "",
+        "yesterday",
+        "2026-13-01",
+        "2026-06-01T00:00:00",
+        "0d",
+        "7",
+        "d",
+        "-7d",
+        "7y",
+        "999999999w",
+        "0001-01-01T00:00+14:00",
+    ],
 )
 def test_anything_else_is_told_what_to_write(text: str) -> None:
     with pytest.raises(Refused) as caught:

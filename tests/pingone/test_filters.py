@@ -217,7 +217,10 @@ def test_a_text_cannot_break_out_of_what_it_is_combined_with(text: str) -> None:
     ("typed", "text"),
     [
         ("ann@x", 'username sw "ann@x" or email sw "ann@x"'),
-        (" Ann ", 'username sw "Ann" or email sw "Ann" or name.given sw "Ann" or name.family sw "Ann" or name.formatted sw "Ann"'),
+        (
+            " Ann ",
+            'username sw "Ann" or email sw "Ann" or name.given sw "Ann" or name.family sw "Ann" or name.formatted sw "Ann"',
+        ),
         (
             "Ann  Lee",
             (
@@ -250,7 +253,9 @@ NAMES = scim.language(
 
 
 def finds(typed: str, **person: str) -> bool:
-    return scim.holds(scim.parse(str(people(typed, longest=1_500)), NAMES), {f"name.{k}": v for k, v in person.items()}.get)
+    return scim.holds(
+        scim.parse(str(people(typed, longest=1_500)), NAMES), {f"name.{k}": v for k, v in person.items()}.get
+    )
 
 
 @pytest.mark.parametrize(

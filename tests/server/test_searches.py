@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,18 @@ async def company(folder: Path, **options: Any) -> World:
     world = World(sandbox=Sandbox(size=60, now=NOW, options=Options(**options)), cache=folder / "cache")
     async with Doors(world.sandbox) as doors:
         for number, (given, family) in enumerate(PEOPLE.values()):
-            person = {"username": f"u{number}", "email": f"u{number}@example.net", "name": {"given": given, "family": family}}
+            person = {
+                "username": f"u{number}",
+                "email": f"u{number}@example.net",
+                "name": {"given": given, "family": family},
+            }
             assert await doors.send("POST", "/users", person) == 201
     return world
 
 
 @pytest.fixture
-async def named(tmp_path: Path) -> AsyncIterator[World]:
-    yield await company(tmp_path)
+async def named(tmp_path: Path) -> World:
+    return await company(tmp_path)
 
 
 async def found(client: Client, **arguments: Any) -> dict[str, Any]:
