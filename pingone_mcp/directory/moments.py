@@ -12,7 +12,7 @@ from pingone_mcp.errors import Refused
 FORMS = "a date (2026-11-20), a time (2026-11-20T08:00:00Z), or how long ago (24h, 7d, 2w)"
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_SPAN = re.compile(r"([0-9]{1,9})\s*([smhdw])")
+_SPAN = re.compile(r"([0-9]{1,9})\s*([smhdw]|seconds?|minutes?|hours?|days?|weeks?)")
 _LONGEST = 36_500 * 86_400
 
 
@@ -27,7 +27,7 @@ class Moment:
 def span(text: str) -> timedelta | None:
     """Return a span of time such as 30s, 15m, 24h, 7d or 2w; None for any other text."""
     match = _SPAN.fullmatch(text.strip().lower())
-    seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
+    seconds = int(match[1]) * _SECONDS[match[2][0]] if match else 0
     return timedelta(seconds=seconds) if 0 < seconds <= _LONGEST else None
 
 

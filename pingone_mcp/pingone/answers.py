@@ -90,6 +90,12 @@ def problem(response: httpx.Response) -> UpstreamProblem:
             "Check PINGONE_API_URL and any proxy in between.",
             **known,
         )
+    if status == 400 and path.endswith("/activities"):
+        return RequestRefused(
+            f"PingOne refused the request ({status}).",
+            f"Filters of activities take {OTHER_LISTS['activities']}.",
+            **known,
+        )
     step = {
         405: "This path does not take this method.",
         415: "This path takes another `content_type`.",

@@ -190,6 +190,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
+_SIGN = re.compile(r"\s*[=<>!&|~]{1,3}")
 _SINGLE = re.compile(r"\\.|\"", re.DOTALL)
 _DOUBLE = {"\\'": "'", '"': '\\"'}
 _EXAMPLE = 'Write it like: name.family sw "Li" and enabled eq true'
@@ -296,6 +297,8 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
     while position < end:
         match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None:
+            if sign := _SIGN.match(text, position):
+                raise _refuse(f"has {sign[0].strip()} where a word belongs: eq, sw, ge, le, and, or")
             raise _refuse(f"cannot be read from character {position + 1} on (an open quote?)")
         yield match.lastgroup, match.group(match.lastgroup)
         position = match.end()
@@ -370,14 +373,22 @@ _MEANT: dict[str, str] = {
     **dict.fromkeys(("phone", "phonenumbers", "phonenumbers.value"), "primaryPhone"),
     **dict.fromkeys(("external_id",), "externalId"),
 }
-_ARGUMENTS = {"status": "status", "group": "group", "groups": "group", "groups.value": "group"}
+_ARGUMENTS = {
+    "status": "status",
+    **dict.fromkeys(
+        ("group", "groups", "groups.value", "groups.display", "memberofgroups.name", "group.name"), "group"
+    ),
+    "population.name": "population",
+    **dict.fromkeys(("environment", "environment.id", "environment.name"), "environment"),
+}
 # What is documented for filters of other lists (PingOne, "Query parameter quick reference").
 OTHER_LISTS: dict[str, str] = {
     "groups": 'id, name, externalId and population.id with eq, externalId with sw, memberOfGroups[id eq "…"]',
     "populations": "id with eq, name with eq and sw",
     "environments": "name with sw; id, organization.id, license.id and status with eq",
-    "activities": "recordedat with gt, ge, lt and le; action.type, actors.user.id, actors.user.name, actors.client.id, "
-    "resources.id, resources.type, resources.population.id, correlationid and tags with eq; all joined by and",
+    "activities": 'a range of the last 14 days (recordedAt ge "…" and recordedAt le "…"), and with it at most one of '
+    "action.type, actors.user.id, actors.user.name, actors.client.id, resources.id, resources.type, correlationid and tags "
+    "with eq, and resources.population.id",
 }
 
 
@@ -409,6 +420,8 @@ def advice(refused: Filter, custom: Iterable[str] = ()) -> str:
             told.append(f"{name} takes {', '.join(USER_ATTRIBUTES[name])}, not {operator}")
         elif name not in USER_ATTRIBUTES and operator not in _TEXT_OPERATORS:
             told.append(f"custom attributes take {', '.join(_TEXT_OPERATORS)}, not {operator}")
+    if _negates(refused):
+        told.append("not is not supported: say it the other way round (enabled eq false), or ask query_directory")
     return f"In it {'; '.join(told)}." if told else ""
 
 
@@ -428,6 +441,13 @@ def _unknown(attribute: str, known: Mapping[str, str]) -> str:
     near = difflib.get_close_matches(attribute, list(known.values()), n=2)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
     return f"the attribute {attribute[:_SHOWN]} is not documented{hint}"
+
+
+def _negates(node: Filter) -> bool:
+    match node:
+        case All(parts) | AnyOf(parts):
+            return any(_negates(part) for part in parts)
+    return isinstance(node, Not)
 
 
 def _conditions(node: Filter) -> Iterator[tuple[str, str]]:

@@ -233,17 +233,25 @@ async def backend_of_read() -> Backend:
     return await _APP.get().backend()
 
 
+# What pydantic says in Python's words.
+_WRITTEN = {
+    "list_type": 'Input should be a list, e.g. ["a","b"]',
+    "dict_type": 'Input should be an object, e.g. {"name":"value"}',
+}
+
+
 def _wrong_arguments(error: ValidationError, known: Mapping[str, Any]) -> str:
     """Name each wrong argument and what it should be; the values stay out of it. `known` are the schemas of all."""
     lines: list[str] = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         where = harmless(".".join(str(part) for part in item["loc"]))
         if item["type"] == "extra_forbidden":
-            lines.append(f"there is no argument `{where[:64]}`; the arguments are {', '.join(sorted(known))}.")
+            told = f"the arguments are {', '.join(sorted(known))}" if known else "it takes none"
+            lines.append(f"there is no argument `{where[:64]}`; {told}.")
         elif item["type"] == "missing" and where in known:
             lines.append(f"`{where}` is missing: {known[where].get('description', 'give it.')}")
         else:
-            lines.append(f"`{where[:64]}`: {item['msg']}.")
+            lines.append(f"`{where[:64]}`: {_WRITTEN.get(item['type'], item['msg'])}.")
     return " ".join(dict.fromkeys(lines))
 
 

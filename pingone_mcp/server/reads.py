@@ -305,6 +305,17 @@ def writes_off() -> Refused:
     )
 
 
+def _other_status(arguments: JsonObject) -> str | None:
+    """Say of a status that is a reason, or that of nobody here, how such users are found."""
+    wanted = str(arguments.get("status")).lower()
+    if wanted in ("disabled", "locked", "removed", "deleted"):
+        reason = "removed" if wanted == "deleted" else wanted
+        return f'`status` is active, inactive, invited or any. Ask find_deactivated with reasons ["{reason}"]' + (
+            ": who is removed is in no list of users." if reason == "removed" else "; status inactive has them too."
+        )
+    return None
+
+
 def _write_wanted(arguments: JsonObject) -> str | None:
     """Say of a write why it is none of the methods that are offered."""
     return str(writes_off()) if str(arguments.get("method")).upper() in ("POST", "PUT", "PATCH", "DELETE") else None
@@ -313,7 +324,7 @@ def _write_wanted(arguments: JsonObject) -> str | None:
 def tools() -> list[Tool]:
     """Return the tools of this file in the order in which clients list them."""
     return [
-        strict_tool(list_users, title="List and search users", output_schema=ENVELOPE_SCHEMA),
+        strict_tool(list_users, title="List and search users", output_schema=ENVELOPE_SCHEMA, explain=_other_status),
         strict_tool(get_user, title="Get one user", output_schema=_USER_SCHEMA),
         strict_tool(find_deactivated, title="Find deactivated users", output_schema=_DEACTIVATED_SCHEMA),
         strict_tool(

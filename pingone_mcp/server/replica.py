@@ -88,7 +88,9 @@ async def list_changes(
 
     listing = Listing(read=read, row=change_row, identify=lambda change, _: str(change.id))
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="changes")
-    told = envelope(backend, wanted, gathered, partial=False) | await freshness(backend)
+    nothing = cursor is None and gathered.next is None and not gathered.rows
+    hint = _NO_CHANGE if nothing and question.user is not None else None
+    told = envelope(backend, wanted, gathered, partial=False, hint=hint) | await freshness(backend)
     if gathered.next is None:
         told["later_cursor"] = backend.cursors.seal("list_changes", wanted.question, Mark(position=newest[0]))
     return answer(told)
@@ -154,6 +156,7 @@ async def freshness(backend: Backend) -> JsonObject:
     return {} if state is None else {"replica_age_s": state.age_seconds}
 
 
+_NO_CHANGE = "`user` is an id, or the username or email at the time of the change; list_users finds them by name."
 _CHANGE_QUESTION = TypeAdapter(ChangeQuestion)
 _SYNC_SCHEMA: JsonObject = {
     "type": "object",

@@ -26,6 +26,8 @@ from tests.world import NOW
         ("24h", NOW - timedelta(hours=24), "24h"),
         ("7 D", NOW - timedelta(days=7), "7d"),
         ("2w", NOW - timedelta(weeks=2), "2w"),
+        ("30 days", NOW - timedelta(days=30), "30days"),
+        ("1 week", NOW - timedelta(weeks=1), "1week"),
     ],
 )
 def test_a_date_a_time_and_how_long_ago_are_times(text: str, at: datetime, again: str) -> None:
@@ -45,6 +47,7 @@ def test_a_date_a_time_and_how_long_ago_are_times(text: str, at: datetime, again
         "7",
         "d",
         "-7d",
+        "7 months",
         "7y",
         "999999999w",
         "0001-01-01T00:00+14:00",

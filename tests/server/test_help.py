@@ -77,6 +77,8 @@ async def test_a_group_is_found_by_the_name_that_answers_show(world: World) -> N
         ('userName eq "ann"', "userName is written username"),
         ('emails.value eq "ann"', "emails.value is called email"),
         ('name.familyName sw "Li"', "name.familyName is called name.family"),
+        ("not (enabled eq true)", "say it the other way round (enabled eq false), or ask query_directory"),
+        ('population.name eq "Contractors"', "give `population` to list_users"),
         ('status eq "active"', "give `status` to list_users"),
         ('groups.value eq "Engineering"', "give `group` to list_users"),
     ],
@@ -113,11 +115,11 @@ async def test_every_column_that_advice_names_is_one_of_the_copy(world: World) -
 @pytest.mark.parametrize(
     ("path", "filter_", "says", "says_not"),
     [
-        ("activities", 'creation gt "x"', "recordedat with gt", "updatedAt"),
+        ("activities", 'creation gt "x"', "recordedAt ge", "updatedAt"),
         ("groups", 'description co "x"', "externalId with sw", "updatedAt"),
         ("populations", 'description co "x"', "name with eq and sw", "updatedAt"),
-        ("users", 'createdAt gt "x"', "column created_at of users", "recordedat"),
-        ("users", "username eq ann", "value without quotes", "recordedat"),
+        ("users", 'createdAt gt "x"', "column created_at of users", "recordedAt"),
+        ("users", "username eq ann", "value without quotes", "recordedAt"),
     ],
 )
 async def test_a_filter_of_another_list_gets_no_advice_about_users(
@@ -129,6 +131,26 @@ async def test_a_filter_of_another_list_gets_no_advice_about_users(
     assert "INVALID_FILTER" in text
     assert says in text
     assert says_not not in text.partition("Supported attributes")[0]
+
+
+async def test_activities_without_a_time_are_told_to_take_one(world: World) -> None:
+    async with world.client() as client:
+        text = error_text(await client.call_tool("proxy_request", {"path": "/environments/{id}/activities"}))
+        asked = {
+            "path": "/environments/{id}/activities",
+            "query": {"filter": 'recordedAt ge "2026-06-14T00:00:00Z" and recordedAt le "2026-06-15T00:00:00Z"'},
+        }
+        assert facts(await client.call_tool("proxy_request", asked))["result"]
+    assert 'recordedAt ge "…" and recordedAt le "…"' in text
+
+
+async def test_no_change_of_somebody_is_told_how_to_name_them(world: World) -> None:
+    async with world.client() as client:
+        await client.call_tool("sync_directory", {})
+        named = facts(await client.call_tool("list_changes", {"user": "Uma Becker"}))
+        nobody = facts(await client.call_tool("list_changes", {}))
+    assert "list_users finds them" in named["hint"]
+    assert "hint" not in nobody
 
 
 async def test_what_can_be_filtered_is_told_and_true(world: World) -> None:
