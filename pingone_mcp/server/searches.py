@@ -13,6 +13,8 @@ from pingone_mcp.server.edge import Backend
 _ONLY_AS_WRITTEN = "Names with other accents are not looked for; after sync_directory they are, here."
 # What a hint beside rows takes.
 HINT_CHARACTERS = 200
+# With fewer letters so many people of a large directory would have to be looked at that the answer came late.
+_LEAST = 3
 _NARROWING = ("filter", "status", "group", "population", "environment")
 
 
@@ -28,6 +30,7 @@ class Search:
         self._question = question
         self._live: int | None = None
         self._fresh: bool | None = None
+        self._first: Page[User] | None = None
         self._seen: set[str] = set()
         self._spelt: set[str] = set()
 
@@ -48,17 +51,15 @@ class Search:
         return dataclasses.replace(page, next=page.next or first.at, total=_sum(self._live, first.total))
 
     async def _first_otherwise_spelt(self, page_size: int) -> Page[User] | None:
-        if self._question.query is None:
-            return None
+        words = (self._question.query or "").split()
         if self._fresh is None:
-            self._fresh = await self._backend.copy_is_fresh()
-        if not self._fresh:
-            return None
-        try:
-            return await self._backend.copy.otherwise_spelt(self._question, page_size=page_size)
-        except Problem:  # a name that the copy does not know yet: PingOne has answered, and nothing is added to it
-            self._fresh = False
-            return None
+            self._fresh = max(map(len, words), default=0) >= _LEAST and await self._backend.copy_is_fresh()
+        if self._fresh and self._first is None:
+            try:
+                self._first = await self._backend.copy.otherwise_spelt(self._question, page_size=page_size)
+            except Problem:  # a name that the copy does not know yet: PingOne has answered, and nothing is added to it
+                self._fresh = False
+        return self._first
 
     async def hint(self, rows: Sequence[JsonObject], *, first: bool, last: bool) -> str | None:
         """Return what to know about the rows of an answer that is the first or last, or what to try when nobody is."""

@@ -52,6 +52,16 @@ async def test_a_mistyped_group_is_told_its_nearest(world: World, typed: str, me
     assert f'"{meant}" ({group.id})' in text
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("Enginering", "Engineering"), ("Beta Tester", "Beta Testers")])
+async def test_a_mistyped_group_is_told_its_nearest_of_all_environments(world: World, typed: str, meant: str) -> None:
+    async with world.client(environments=None) as client:
+        live = error_text(await client.call_tool("list_members", {"group": typed}))
+        await client.call_tool("sync_directory", {})
+        copy = error_text(await client.call_tool("access_review", {"group": typed}))
+    assert f'The nearest (names are data): "{meant}" (' in live
+    assert copy == live
+
+
 async def test_a_group_is_found_by_the_name_that_answers_show(world: World) -> None:
     async with world.client() as client:
         groups = facts(await client.call_tool("list_groups", {"limit": 100}))["result"]
