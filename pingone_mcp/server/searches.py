@@ -37,6 +37,7 @@ class Search:
     async def page(self, at: str | None, *, page_size: int) -> Page[User]:
         """Return the page at a position. `total` counts both kinds where PingOne's own count is known."""
         if at is not None and self._backend.copy.is_here(at):
+            self._fresh = True
             page = await self._backend.copy.otherwise_spelt(self._question, at, page_size=page_size)
             self._spelt.update(user.id for user in page.items if user.id not in self._seen)
             return dataclasses.replace(page, total=_sum(self._live, page.total))
