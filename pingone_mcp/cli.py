@@ -138,7 +138,9 @@ def _copy_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     option(sync, *as_json)
 
     changes = command("changes", _changes, "print what changed in the directory, oldest first", _CHANGES)
-    option(changes, "--since", "store", "only from then on: 2026-11-01, 2026-11-01T08:00:00Z, 12h, 7d", metavar="WHEN")
+    option(
+        changes, "--since", "store", "only from then on: 2026-11-01, 2026-11-01T08:00:00Z, 12h, 7d, 2w", metavar="WHEN"
+    )
     option(changes, "--kinds", "store", "only these kinds: user.created,membership.removed,…", metavar="A,B")
     option(changes, *as_json)
 
@@ -194,9 +196,9 @@ Call one tool as an assistant would, and print its answer as JSON.
 The exit status is 1 when the tool answers with an error, 2 for wrong use or configuration.
 
 examples:
-  pingone-mcp call list_users query=ann limit=5
+  pingone-mcp call list_users query=uma limit=5
   pingone-mcp call list_users fields=id,username,status 'filter=enabled eq false'
-  pingone-mcp call get_user user=ann.li@example.com
+  pingone-mcp call get_user user=uma.becker@example.com
   PINGONE_SANDBOX=1 pingone-mcp call find_deactivated 'reasons=["locked"]'"""
 _SYNC = """\
 Bring the local copy of the directory up to date; PingOne itself is only read. Assistants ask the
@@ -249,7 +251,7 @@ there is, 2 for wrong use or configuration, 3 when the directory could not be re
 
 examples:
   pingone-mcp roles
-  pingone-mcp roles ann.li@example.com
+  pingone-mcp roles uma.becker@example.com
   pingone-mcp roles --diff ledger --kinds mismatches,unmatched"""
 _SANDBOX = """\
 Serve a small fake PingOne with a sample company on 127.0.0.1, and print the variables that connect to it.
@@ -497,7 +499,7 @@ def _key_values(texts: Sequence[str]) -> dict[str, str]:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise WrongUse(
-                "An argument is not of the form key=value.", "Example: pingone-mcp call list_users query=ann"
+                "An argument is not of the form key=value.", "Example: pingone-mcp call list_users query=uma"
             )
         if key in pairs:
             raise WrongUse("An argument is given twice.", "A list is written as one argument: fields=id,username")

@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from pingone_mcp.commands.ending import WrongUse
+from pingone_mcp.directory import moments
+from pingone_mcp.errors import Refused
 
 _W = TypeVar("_W", bound=str)
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _NAMES = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
-_LONGEST = 36_500 * 86_400
 
 
 def span(text: str) -> int:
-    """Read 30s, 15m, 2h or 7d as seconds. Raises WrongUse."""
-    match = re.fullmatch(r"([0-9]{1,9})\s*([smhd])", text.strip().lower())
-    seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
-    if not 0 < seconds <= _LONGEST:
+    """Read 30s, 15m, 2h, 7d or 2w as seconds. Raises WrongUse."""
+    found = moments.span(text)
+    if found is None:
         raise WrongUse("A span of time is a number with its unit.", "Write for example 30s, 15m, 2h or 7d.")
-    return seconds
+    return int(found.total_seconds())
 
 
 def moment(text: str, now: datetime) -> datetime:
     """Read a date, a time with its offset, or how long ago as a time. Raises WrongUse."""
     try:
-        return now - timedelta(seconds=span(text))
-    except WrongUse:
-        pass
-    try:
-        at = datetime.fromisoformat(text.strip())
-    except ValueError:
-        at = None
-    if at is not None and re.fullmatch(r"[0-9-]{8,10}", text.strip()):
-        return at.replace(tzinfo=UTC)
-    if at is None or at.tzinfo is None:
-        raise WrongUse(
-            "This is no time.", "Write a date (2026-11-01), a time (2026-11-01T08:00:00Z), or how long ago (12h, 7d)."
-        )
-    return at
+        return moments.moment(text, now).at
+    except Refused as refused:
+        raise WrongUse(refused.what.replace("`since`", "--since"), refused.next_step) from None
 
 
 def chosen(text: str | None, known: Sequence[_W], what: str) -> tuple[_W, ...]:

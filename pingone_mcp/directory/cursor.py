@@ -120,7 +120,8 @@ def same_question(asked: dict[str, object], sealed: dict[str, object]) -> dict[s
 
     Arguments may be left out beside a cursor; one that is given must be the one that the cursor was made with.
     """
-    changed = sorted(name for name, value in asked.items() if sealed.get(name) != value)
+    # `since_given` stands for the argument `since`, beside the time that it meant.
+    changed = sorted(name.removesuffix("_given") for name, value in asked.items() if sealed.get(name) != value)
     if changed:
         raise Refused(
             f"The cursor was made with another value of: {', '.join(changed)}.",

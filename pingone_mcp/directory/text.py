@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 # What nobody sees but a model reads: Unicode categories Cc, Cf, Cs, Zl and Zp without the format characters that
@@ -14,6 +15,21 @@ _HIDDEN = re.compile(
     "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _DEEPEST = 80
+_LONGEST_NAME = 50
+# What is no letter with an accent to Unicode, but is to people who lack it on their keyboard.
+PLAIN_LETTERS = {
+    "ø": "o",
+    "ł": "l",
+    "đ": "d",
+    "ð": "d",
+    "ħ": "h",
+    "\u0131": "i",
+    "ß": "ss",
+    "æ": "ae",
+    "œ": "oe",
+    "þ": "th",
+}
+_PLAIN = str.maketrans(PLAIN_LETTERS)
 _SPACES = frozenset("\t\n\v\f\r\x85\u2028\u2029")
 _JOINERS = frozenset("\u200c\u200d")
 # Behind a sign these two choose between text and picture; anywhere else they would carry a message bit by bit.
@@ -72,6 +88,29 @@ def clean(value: Any, *, levels: int = _DEEPEST) -> Any:
             cleaned[name] = clean(member, levels=levels - 1)
         return cleaned
     return [clean(item, levels=levels - 1) for item in value]
+
+
+def unaccented(text: str) -> str:
+    """Return a text for comparison in which case and accents make no difference: Zoë is zoe, Łukasz is lukasz."""
+    text = text.casefold()
+    if text.isascii():
+        return text
+    bare = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return bare.translate(_PLAIN)
+
+
+def candidate(identity: str, *names: str | None) -> str:
+    """Return a thing of the directory as an error may name it: `"its name" (id)`, the id whole.
+
+    Names are data that anybody may have written: made harmless, on one line, without quotes of their own, shortened.
+    """
+    shown = ", ".join(filter(None, (_named(name) for name in names)))
+    return f'"{shown}" ({identity})' if shown else identity
+
+
+def _named(name: str | None) -> str:
+    shown = " ".join(harmless(name or "").split()).replace('"', "'").replace("`", "'")
+    return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME].rstrip()}…"
 
 
 def _shapes(text: str, index: int) -> bool:

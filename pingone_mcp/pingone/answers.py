@@ -24,6 +24,7 @@ from pingone_mcp.errors import (
     UnexpectedAnswer,
     UpstreamProblem,
 )
+from pingone_mcp.pingone.filters import OTHER_LISTS
 
 # Codes of error bodies; any other text in their place is not repeated to anybody.
 _CODES = frozenset(
@@ -62,7 +63,8 @@ def problem(response: httpx.Response) -> UpstreamProblem:
     known = {"code": details[0] if details else code or f"HTTP_{status}", "correlation_id": correlation_id(response)}
     path = response.request.url.path
     if status == 400 and "INVALID_FILTER" in details:
-        return FilterRefused("PingOne does not support this filter.", filter_advice(hints), **known)
+        listed = path.rstrip("/").rpartition("/")[2]
+        return FilterRefused("PingOne does not support this filter.", filter_advice(hints, listed), **known)
     if status == 401:
         return NotAuthenticated(
             "PingOne did not accept the access token (401), not even a new one.",
@@ -86,6 +88,12 @@ def problem(response: httpx.Response) -> UpstreamProblem:
         return UnexpectedAnswer(
             f"PingOne answered with a redirection ({status}), which was not followed.",
             "Check PINGONE_API_URL and any proxy in between.",
+            **known,
+        )
+    if status == 400 and path.endswith("/activities"):
+        return RequestRefused(
+            f"PingOne refused the request ({status}).",
+            f"Filters of activities take {OTHER_LISTS['activities']}.",
             **known,
         )
     step = {
@@ -123,17 +131,22 @@ def _code(value: Any) -> str | None:
     return value if isinstance(value, str) and value in _CODES else None
 
 
-def filter_advice(hints: dict[str, list[str]]) -> str:
-    """Name what PingOne says it supports; else what is documented for users (PingOne, "SCIM operators")."""
-    attributes = hints.get("supportedAttributes")
-    operators = hints.get("supportedOperators") or ["eq", "sw", "and", "or"]
-    text = f"Supported operators: {', '.join(operators)}."
+def filter_advice(hints: dict[str, list[str]], listed: str = "users") -> str:
+    """Name what PingOne says it supports in filters of a list; else what is documented for it, where that is known."""
+    attributes, operators = hints.get("supportedAttributes"), hints.get("supportedOperators")
+    told = [f"Filters of {listed} take {OTHER_LISTS[listed]}."] if listed in OTHER_LISTS else []
+    if operators is None and listed == "users":
+        operators = ["eq", "sw", "and", "or"]
+    if operators:
+        told.append(f"Supported operators: {', '.join(operators)}.")
     if attributes:
-        return f"{text} Supported attributes: {', '.join(attributes)}."
-    return (
-        f'{text} For users also `ew` on email and name, `ge`/`le` on updatedAt, and memberOfGroups[id eq "…"]. '
-        "Not filterable: createdAt, lastSignOn, account.status, lifecycle.status, mfaEnabled."
-    )
+        told.append(f"Supported attributes: {', '.join(attributes)}.")
+    elif listed == "users":
+        told.append(
+            'For users also `ew` on email and name, `ge`/`le` on updatedAt, and memberOfGroups[id eq "…"]. '
+            "For anything else (createdAt, lastSignOn, account.status, mfaEnabled; parts of words; not) ask query_directory."
+        )
+    return " ".join(told) or "Check the filter against PingOne's documentation of this path."
 
 
 def _role_advice(path: str, details: list[str]) -> str:

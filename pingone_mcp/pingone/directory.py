@@ -104,13 +104,14 @@ class PingOneDirectory:
         return await describe(self._served)
 
     async def preview(self, question: ProxyQuestion) -> Preview:
+        question = self._proxy.completed(question)
         environment = self._served.client.fence.written(question.path)
         path, query, body = self._proxy.preview(question)
         organization = await self._served.names.environment_now(environment)
         return Preview(organization=organization, path=path, query=query, body=body)
 
     async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
-        answer = await self._proxy.send(question, at)
+        answer = await self._proxy.send(self._proxy.completed(question), at)
         if question.method not in READS:
             self._served.names.forget()
         return answer

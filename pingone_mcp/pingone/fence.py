@@ -25,6 +25,9 @@ _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~:@$()-]+")
 # What lies below an environment but changes the environment itself: its end, its kind, its services.
 _OF_ENVIRONMENT = frozenset({"status", "type", "billOfMaterials"})
+_VERSION = re.compile(r"^/?v1/")
+_PLACEHOLDER = r"(?:\{\w{1,40}\}|%7[Bb]\w{1,40}%7[Dd])"
+_OPEN_PLACE = re.compile(rf"^(/?environments/){_PLACEHOLDER}(?=[/?]|$)")
 READS = frozenset({"GET", "HEAD"})
 # What may be read outside environments, as the catalogue writes it: roles that everybody has, and organizations with
 # their licences. None of it names an environment; licences count them (PingOne, "Licenses").
@@ -82,6 +85,17 @@ class Fence:
             case _:
                 self._check_top_level(segments)
         return f"{self.base}/{path.strip().lstrip('/')}"
+
+    def completed(self, path: str) -> str:
+        """Return a path as it was meant: `/v1` belongs to the API base; of one environment the place may be left open.
+
+        `/environments/{id}/users` is such a path. Only the environment's place is filled, and only where exactly one is
+        served; every other path is returned as it is.
+        """
+        path = _VERSION.sub("/", path.strip(), count=1)
+        if self.environments is None or len(self.environments) != 1:
+            return path
+        return _OPEN_PLACE.sub(rf"\g<1>{self.environments[0]}", path, count=1)
 
     def written(self, path: str) -> str:
         """Return the environment that a write to a path changes. Raises Refused for what may be read at most.
@@ -147,7 +161,8 @@ class Fence:
     def check_environment(self, environment: str) -> None:
         """Raise Refused for an environment outside the configured ones."""
         if not _ID.fullmatch(environment):
-            raise _refuse("The path does not name an environment by its id.", "/environments/{id}/users")
+            places = f" Configured: {', '.join(self.environments)}." if self.environments else ""
+            raise _refuse(f"The path does not name an environment by its id.{places}", "/environments/{id}/users")
         if self.environments is not None and environment.lower() not in self.environments:
             raise Refused(
                 "This environment is outside the configured ones, so nothing was requested.",
@@ -180,6 +195,13 @@ def _segments(path: str) -> list[str]:
         raise _refuse("`path` holds a fragment (#).", "/environments/{id}/users")
     segments = [unquote(part) for part in bare.strip("/").split("/")]
     for segment in segments:
+        if re.fullmatch(r"\{\w{1,40}\}", segment):
+            raise Refused(
+                f"`path` has {segment} where an id belongs.",
+                "describe_directory tells ids of environments and populations, the lists those of the rest. "
+                "Nothing was requested.",
+                code="PATH_REFUSED",
+            )
         if segment in ("", ".", "..") or not _SEGMENT.fullmatch(segment):
             raise _refuse("`path` holds an empty, relative or malformed segment.", "/environments/{id}/users")
     return segments

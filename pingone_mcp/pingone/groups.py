@@ -6,6 +6,7 @@ import dataclasses
 
 from pingone_mcp.directory.models import Group, Member, MembershipType, Named, Page
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
+from pingone_mcp.directory.text import unaccented
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import path_with
@@ -47,7 +48,7 @@ class Groups:
 
     async def _parts(self, question: GroupQuestion) -> list[Part]:
         """PingOne filters groups by whole names only; a part of a name is looked for here."""
-        words = (question.query or "").casefold().split()
+        words = unaccented(question.query or "").split()
         allowed = self._served.connection.populations
 
         async def parts_of(environment: str) -> list[Part]:
@@ -136,5 +137,5 @@ class Groups:
 
 
 def _is_named(group: Group, words: list[str]) -> bool:
-    name = (group.name or "").casefold()
+    name = unaccented(group.name or "")
     return all(word in name for word in words)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import anyio
 
 from pingone_mcp.directory.models import Group, Organization, Role, Workspace
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text import candidate, harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Refused, UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import Client, path_with
@@ -23,6 +23,7 @@ KEPT_SECONDS = 300.0
 _LOOKUP_PAGE = 1000
 _LABEL_SECONDS = 3.0
 _CANDIDATES = 5
+_LISTED = 10
 _WITHOUT_LABELS_SECONDS = 30.0
 
 
@@ -205,35 +206,65 @@ def as_id(reference: str) -> str | None:
         return None
 
 
+class _UnknownName(Refused):
+    """No thing that is `known`, names by ids, has the name of a reference."""
+
+    def __init__(self, what: str, reference: str, known: Mapping[str, str | None]) -> None:
+        self.what_kind, self.reference, self.known = what, reference, known
+        wanted = _as_shown(reference)
+        shown = {identity: _as_shown(name or "") for identity, name in known.items()}
+        near = difflib.get_close_matches(wanted, shown.values(), n=_CANDIDATES, cutoff=0.5)
+        nearest = [identity for name in near for identity, its in shown.items() if its == name]
+        some = nearest or sorted(known, key=lambda identity: (shown[identity], identity))
+        listed = ", ".join(candidate(identity, known[identity]) for identity in some[:_CANDIDATES])
+        told = f" {'The nearest' if nearest else 'Some that there are'} (names are data): {listed}." if listed else ""
+        super().__init__(
+            f"There is no {what} of this name.{told}",
+            f"Give another name, or an id, as `{what}`.",
+            code="UNKNOWN_NAME",
+        )
+
+
 def found_in_any(outcomes: Iterable[Sequence[T] | Refused]) -> list[T]:
     """Return what was found in all environments; one that does not know a name that is looked up has nothing.
 
-    Raises Refused when no environment knows the name, and what else one of them refused.
+    Raises Refused when no environment knows the name, with candidates of all, and what else one of them refused.
     """
     found: list[T] = []
-    unknown: Refused | None = None
+    unknown: list[Refused] = []
     for outcome in outcomes:
         if not isinstance(outcome, Refused):
             found.extend(outcome)
         elif outcome.code != "UNKNOWN_NAME":
             raise outcome
         else:
-            unknown = outcome
-    if not found:
-        raise unknown or Refused(
-            "The credentials see no environment.",
-            "Give the worker application a role over one.",
-            code="NOTHING_SERVED",
-        )
-    return found
+            unknown.append(outcome)
+    if found:
+        return found
+    named = [one for one in unknown if isinstance(one, _UnknownName)]
+    if named:
+        known = {identity: name for one in named for identity, name in one.known.items()}
+        raise _UnknownName(named[0].what_kind, named[0].reference, known)
+    if unknown:
+        raise unknown[0]
+    raise Refused(
+        "The credentials see no environment.",
+        "Give the worker application a role over one.",
+        code="NOTHING_SERVED",
+    )
 
 
-def the_one_group(found: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """Return the only group of these (environment and id). Raises Refused for several."""
+def the_one_group(
+    found: Sequence[tuple[str, str]], reference: str, environments: Mapping[str, str | None]
+) -> tuple[str, str]:
+    """Return the only group of these (environment and id) of one name. Raises Refused for several."""
     if len(found) > 1:
-        listed = ", ".join(f"{identity} (environment {place})" for place, identity in found[:10])
+        listed = ", ".join(
+            f"{candidate(identity, reference)} in environment {candidate(place, environments.get(place))}"
+            for place, identity in found[:_LISTED]
+        )
         raise Refused(
-            f"{len(found)} environments have a group of this name: {listed}.",
+            f"{len(found)} environments have a group of this name (names are data): {listed}.",
             "Give the id as `group`, or an `environment`.",
             code="AMBIGUOUS_NAME",
         )
@@ -241,28 +272,32 @@ def the_one_group(found: Sequence[tuple[str, str]]) -> tuple[str, str]:
 
 
 def the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]]) -> str:
-    """Return the only id under a name. Candidates are listed by id alone: names are data, not text of ours."""
+    """Return the only id under a name. Raises Refused, with candidates, for none and for several."""
     wanted = _as_shown(reference)
     known: Mapping[str, str | None] = dict(places)
     found = [identity for identity, name in known.items() if name is not None and _as_shown(name) == wanted]
     if len(found) == 1:
         return found[0]
     if found:
+        listed = ", ".join(candidate(identity, known[identity]) for identity in found[:_LISTED])
         raise Refused(
-            f"{len(found)} things of this name exist: {what} ids {', '.join(found[:10])}.",
+            f"{len(found)} things of this name exist (names are data): {listed}.",
             f"Give the id as `{what}`.",
             code="AMBIGUOUS_NAME",
         )
-    shown = {identity: _as_shown(name or "") for identity, name in known.items()}
-    near = difflib.get_close_matches(wanted, shown.values(), n=_CANDIDATES, cutoff=0.5)
-    candidates = [identity for identity, name in shown.items() if name in near][:_CANDIDATES] or list(known)[
-        :_CANDIDATES
-    ]
-    listed = f" Ids of the nearest: {', '.join(candidates)}." if near else f" Ids: {', '.join(candidates)}."
-    raise Refused(
-        f"There is no {what} of this name.{listed if candidates else ''}",
-        f"Give another name, or an id, as `{what}`.",
-        code="UNKNOWN_NAME",
+    raise _UnknownName(what, reference, known)
+
+
+def ambiguous_user(found: Sequence[tuple[str, str, str | None, str | None]]) -> Refused:
+    """Return what is said of several users whom one reference means: environment, id, name and username of each."""
+    listed = ", ".join(
+        f"{candidate(identity, name, username)} in environment {place}"
+        for place, identity, name, username in found[:_LISTED]
+    )
+    return Refused(
+        f"{len(found)} users match (names are data): {listed}.",
+        "Give one of these ids as `user`.",
+        code="AMBIGUOUS_USER",
     )
 
 

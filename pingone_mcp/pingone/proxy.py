@@ -13,7 +13,8 @@ import httpx
 
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.provider import ProxyAnswer, ProxyQuestion
-from pingone_mcp.errors import Refused, UnexpectedAnswer
+from pingone_mcp.errors import FilterRefused, Refused, UnexpectedAnswer
+from pingone_mcp.pingone import filters
 from pingone_mcp.pingone.answers import correlation_id, problem
 from pingone_mcp.pingone.client import Client, collection, path_with
 from pingone_mcp.pingone.fence import LONGEST, READS
@@ -45,7 +46,10 @@ class Proxy:
         if response.status_code == httpx.codes.NOT_MODIFIED:
             return answer
         if not response.is_success:
-            raise problem(response)
+            failed = problem(response)
+            if isinstance(failed, FilterRefused) and target.partition("?")[0].endswith("/users"):
+                raise filters.advised(failed, _filter(target), self._client.connection.attributes.values())
+            raise failed
         if question.method == "HEAD" or not response.content:
             return answer
         try:
@@ -54,6 +58,10 @@ class Proxy:
             if question.method in READS:
                 raise
             return dataclasses.replace(answer, unread=unread.what)  # it is done, whatever its answer looks like
+
+    def completed(self, question: ProxyQuestion) -> ProxyQuestion:
+        """Return the request with the path that is meant: without `/v1`, with the only environment that is served."""
+        return dataclasses.replace(question, path=self._client.fence.completed(question.path))
 
     def preview(self, question: ProxyQuestion) -> tuple[str, JsonObject, Any]:
         """Return path, query and body of a request as a person may see them, and refuse what would be refused later."""
@@ -101,6 +109,10 @@ class Proxy:
         count = hal.count if hal is not None else None
         page = Page(items=native, at=target, next=following, scanned=len(native), total=count, about=count)
         return {"page": page, "body": rest, "cut": cut}
+
+
+def _filter(target: str) -> str | None:
+    return dict(parse_qsl(target.partition("?")[2])).get("filter")
 
 
 def _target(question: ProxyQuestion) -> str:

@@ -19,7 +19,9 @@ from pingone_mcp.pingone.parts import Part
 T = TypeVar("T")
 R = TypeVar("R")
 
-_POPULATIONS_PER_FILTER = 50  # 50 ids stay well below the 6 KB that PingOne allows for headers
+# Together with a token and what else is asked for they stay below the 6 KB that PingOne allows for request headers.
+_POPULATIONS_PER_FILTER = 35
+PEOPLE_CHARACTERS = 1_500
 _FAN_OUT = 6
 NOTHING = HalPage(items=(), next=None, count=None)
 UNREADABLE_ENVIRONMENT = "not permitted (403): environment"
@@ -67,7 +69,7 @@ class Served:
             return [(place, await self.names.find_group(place, reference))]
 
         found = await self.in_each(await self.environment_ids(environment), find)
-        return the_one_group(found)
+        return the_one_group(found, reference, await self.names.environment_names() if len(found) > 1 else {})
 
     async def population_filters(self, environment: str, reference: str | None) -> list[Filter | None]:
         if reference is not None:

@@ -14,12 +14,13 @@ from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.ahead import ahead
 from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.filters import Filter, all_of, any_of, eq
-from pingone_mcp.pingone.names import as_id
+from pingone_mcp.pingone.names import ambiguous_user, as_id
 from pingone_mcp.pingone.parts import Part, find, following, gaps_at, position, trusted_total
-from pingone_mcp.pingone.served import Served, each
+from pingone_mcp.pingone.served import PEOPLE_CHARACTERS, Served, each
 
 _INCLUDE_PAGE = 25
 _LONGEST_REFERENCE = 256
+_CUT = "`query` has too many words for one request: not every division into given and family name was looked for"
 _BOTH: tuple[Include, ...] = ("groups", "roles")
 
 
@@ -49,11 +50,13 @@ class Users:
         try:
             hal, gap = await self._served.page_or_gap(path, "users", part, parts, followed=link is not None)
         except FilterRefused as refused:
-            raise self._advised(refused, question) from None
+            raise filters.advised(refused, question.filter, self._served.connection.attributes.values()) from None
         users = await self._served.users(part.environment, hal, remote_data=question.remote_data)
         users = tuple(user for user in users if part.keep is None or part.keep(user))
         if question.include:
             users = await self._with(question.include, part.environment, users)
+        if question.query is not None and filters.people_are_cut(question.query, PEOPLE_CHARACTERS):
+            gap = (*gap, _CUT)
         gaps = tuple(dict.fromkeys((*gaps_at(at), *gap)))
         whole = len(parts) == 1 and part.keep is None
         return Page(
@@ -66,19 +69,8 @@ class Users:
             gaps=gaps,
         )
 
-    def _advised(self, refused: FilterRefused, question: UserQuestion) -> FilterRefused:
-        """Return the refusal with what is wrong in the caller's own filter put first."""
-        custom = self._served.connection.attributes.values()
-        told = filters.advice(filters.parse(question.filter), custom) if question.filter is not None else ""
-        return FilterRefused(
-            refused.what,
-            f"{told} {refused.next_step}".strip(),
-            code=refused.code,
-            correlation_id=refused.correlation_id,
-        )
-
     async def _parts(self, question: UserQuestion) -> list[Part]:
-        text = filters.people(question.query) if question.query is not None else None
+        text = filters.people(question.query, longest=PEOPLE_CHARACTERS) if question.query is not None else None
         raw = filters.parse(question.filter) if question.filter is not None else None
 
         environments, group = await self._served.environment_ids(question.environment), None
@@ -139,8 +131,8 @@ class Users:
                 "Give an id, username, email or external id; `list_users` with `query` finds people by parts of a name.",
                 code="NOT_FOUND",
             )
-        ids = ", ".join(f"{raw.get('id')} (environment {environment})" for environment, raw in found[:10])
-        raise Refused(f"{len(found)} users match: {ids}.", "Give one of these ids as `user`.", code="AMBIGUOUS_USER")
+        users = [(environment, self._served.unify(raw, {}, {})) for environment, raw in found]
+        raise ambiguous_user([(environment, user.id, user.name, user.username) for environment, user in users])
 
     async def _users_called(self, environment: str, reference: str) -> list[tuple[str, JsonObject]]:
         raw = await self._served.user_by_id(environment, reference)

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice, product
 from typing import Any
+
+from pingone_mcp.directory.text import PLAIN_LETTERS, unaccented
+
+_SPELLINGS = 64
+_WRITTEN = {
+    plain: [letter for letter, meant in PLAIN_LETTERS.items() if meant == plain] for plain in PLAIN_LETTERS.values()
+}
+_PARTS = re.compile("|".join([*sorted(map(re.escape, _WRITTEN), key=len, reverse=True), "."]), re.DOTALL)
 
 
 class NotHeld(Exception):
@@ -56,15 +66,15 @@ def _joined(parts: Sequence[Condition], word: str) -> Condition:
 def teach(connection: sqlite3.Connection) -> None:
     """Teach a connection to compare letters beyond ASCII in any case: SQLite alone does not."""
     connection.create_function("lowered", 1, _lowered, deterministic=True)
-    connection.create_function("folded", 1, _folded, deterministic=True)
+    connection.create_function("unaccented", 1, _unaccented, deterministic=True)
 
 
 def _lowered(text: object) -> str | None:
     return text.lower() if isinstance(text, str) else None
 
 
-def _folded(text: object) -> str | None:
-    return text.casefold() if isinstance(text, str) else None
+def _unaccented(text: object) -> str | None:
+    return unaccented(text) if isinstance(text, str) else None
 
 
 def equals(column: str, value: str) -> Condition:
@@ -87,6 +97,33 @@ def starts(column: str, value: str) -> Condition:
         )
     wanted = bindable(value).lower()
     return Condition(f"substr(lowered({column}), 1, ?) = ?", (len(wanted), wanted))
+
+
+def starts_unaccented(column: str, value: str) -> Condition:
+    """Return that a text starts so, in any case and with or without accents."""
+    wanted = unaccented(bindable(value))
+    return Condition(f"substr(unaccented({column}), 1, ?) = ?", (len(wanted), wanted))
+
+
+def has_words(words: Iterable[str]) -> Condition:
+    """Return that a user has words that begin so in names, username or email, with or without accents.
+
+    The index of words knows no accents, but some letters to it are letters of their own: those are tried each.
+    """
+    spelt = (" OR ".join(f'"{one}"*' for one in _spellings(unaccented(bindable(word)))) for word in words)
+    wanted = " AND ".join(f"({one})" for one in spelt if one)
+    if not wanted:
+        return EVERYBODY
+    match = "{username name email} : (" + wanted + ")"
+    return Condition("u.number IN (SELECT p.rowid FROM people p WHERE p.people MATCH ?)", (match,))
+
+
+def _spellings(word: str) -> list[str]:
+    """Return how a word without accents may be written with letters that are no letters with accents."""
+    if not any(character.isalnum() for character in word):
+        return []  # the index has no words without letters and digits
+    choices = [[part, *_WRITTEN.get(part, ())] for part in _PARTS.findall(word.replace('"', " "))]
+    return ["".join(chosen) for chosen in islice(product(*choices), _SPELLINGS)]
 
 
 def ends(column: str, value: str) -> Condition:

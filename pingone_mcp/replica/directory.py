@@ -95,6 +95,26 @@ class ReplicaDirectory:
             lambda: self._live.users(question, at, page_size=page_size),
         )
 
+    async def otherwise_spelt(
+        self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None
+    ) -> Page[User]:
+        """Return a page of the users whom a `query` finds only if accents make no difference.
+
+        PingOne may tell accents apart, so these come beside its own answer: nobody is in both. Nobody comes where the
+        copy cannot say.
+        """
+
+        async def nobody() -> Page[User]:
+            return Page(items=(), at="", next=None, scanned=0, total=0)
+
+        return await self._here_or_live(
+            at, lambda copy: users_page(copy, question, at, page_size, otherwise_spelt=True), nobody
+        )
+
+    def is_here(self, at: str) -> bool:
+        """Say whether a position was made by the copy."""
+        return is_ours(at)
+
     async def user(self, reference: str, *, environment: str | None = None, remote_data: bool = False) -> User:
         return await self._here_or_live(
             None,

@@ -7,7 +7,7 @@ those are for PingOne to answer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,7 +16,18 @@ from pingone_mcp.errors import FilterRefused
 from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.answers import filter_advice
 from pingone_mcp.pingone.filters import All, AnyOf, Compare, Filter, Not, Present, Within
-from pingone_mcp.replica.conditions import Condition, NotHeld, bindable, both, either, ends, equals, member, starts
+from pingone_mcp.replica.conditions import (
+    Condition,
+    NotHeld,
+    bindable,
+    both,
+    either,
+    ends,
+    equals,
+    member,
+    starts,
+    starts_unaccented,
+)
 
 _COMPARE = {"eq": equals, "sw": starts, "ew": ends}
 _TEXTS: dict[str, str] = {
@@ -51,13 +62,15 @@ class Language:
     """What filters may speak of beside the documented attributes: `custom` ones that somebody in the copy has.
 
     `department` is the custom attribute that has a column of its own. `remote_data` says that what PingOne sent is in
-    the copy; `shown_names` compares `name.formatted` with names as they are shown, which is what a search means by it.
+    the copy; `shown_names` compares `name.formatted` with names as they are shown, which is what a search
+    means by it. Without `accents` the start of a text is compared as if there were none.
     """
 
     custom: Collection[str] = ()
     department: str | None = None
     remote_data: bool = False
     shown_names: bool = False
+    accents: bool = True
 
     def condition(self, wanted: Filter) -> Condition:
         """Return a filter as a condition. Raises FilterRefused for what PingOne does not support, and NotHeld."""
@@ -96,7 +109,11 @@ class Language:
         if attribute in _IDS:
             return Condition(f"{_IDS[attribute]} = ?", (bindable(value).lower(),))
         column = self._column(attribute)
-        return _COMPARE[operator](column, value) if column is not None else _custom(attribute, operator, value)
+        if column is None:
+            return _custom(attribute, operator, value)
+        if operator == "sw" and not self.accents:
+            return starts_unaccented(column, value)
+        return _COMPARE[operator](column, value)
 
     def _column(self, attribute: str) -> str | None:
         if attribute == self.department:
@@ -106,12 +123,6 @@ class Language:
         if attribute in _REMOTE and not self.remote_data:
             raise NotHeld
         return f"json_extract(u.record, '$.remote_data.{attribute}')" if attribute in _REMOTE else _TEXTS.get(attribute)
-
-
-def refused(wanted: str, refusal: FilterRefused, custom: Iterable[str]) -> FilterRefused:
-    """Return the refusal with what is wrong in the caller's own filter put first."""
-    told = filters.advice(filters.parse(wanted), custom)
-    return FilterRefused(refusal.what, f"{told} {refusal.next_step}".strip(), code=refusal.code)
 
 
 def custom_attributes(wanted: Filter) -> set[str]:

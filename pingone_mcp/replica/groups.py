@@ -8,6 +8,7 @@ from typing import Any
 
 from pingone_mcp.directory.models import Group, GroupMembership, Member, MembershipType, Named, Page
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
+from pingone_mcp.directory.text import unaccented
 from pingone_mcp.replica import schema
 from pingone_mcp.replica.conditions import EVERYBODY, Condition, NotHeld, bindable, both, either, membership, one_of
 from pingone_mcp.replica.pages import Stretch, read_page
@@ -40,8 +41,8 @@ def group_stretches(copy: Standing, question: GroupQuestion) -> list[Stretch]:
         raise NotHeld
     copy.need_memberships()
     places = copy.places
-    words = (question.query or "").casefold().split()
-    named = both(*[Condition("instr(folded(u.name), ?)", (bindable(word),)) for word in words])
+    words = unaccented(question.query or "").split()
+    named = both(*[Condition("instr(unaccented(u.name), ?)", (bindable(word),)) for word in words])
     allowed = sorted(places.connection.populations)
     served = either((Condition("u.population_id IS NULL"), one_of("u.population_id", allowed)))
 

@@ -124,7 +124,7 @@ class Places:
     def find_group(self, environment: str | None, reference: str) -> tuple[str, str]:
         """Return environment and id of the one group that an id or a name means. Raises Refused."""
         found = self.in_each(self.environments(environment), lambda place: [(place, self._group(place, reference))])
-        return the_one_group(found)
+        return the_one_group(found, reference, self.environment_names)
 
     def _group(self, environment: str, reference: str) -> str:
         if identity := as_id(reference):

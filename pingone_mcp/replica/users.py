@@ -11,11 +11,22 @@ from typing import Any
 
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, Scope, User
 from pingone_mcp.directory.provider import Include, UserQuestion
-from pingone_mcp.errors import FilterRefused, NotFound, Refused
+from pingone_mcp.errors import FilterRefused, NotFound
 from pingone_mcp.pingone import filters
-from pingone_mcp.pingone.names import as_id
-from pingone_mcp.replica.conditions import EVERYBODY, Condition, NotHeld, both, either, equals, membership, one_of
-from pingone_mcp.replica.filters import Language, custom_attributes, json_path, refused, speaks_of_groups
+from pingone_mcp.pingone.names import ambiguous_user, as_id
+from pingone_mcp.replica.conditions import (
+    EVERYBODY,
+    Condition,
+    NotHeld,
+    both,
+    either,
+    equals,
+    has_words,
+    membership,
+    negated,
+    one_of,
+)
+from pingone_mcp.replica.filters import Language, custom_attributes, json_path, speaks_of_groups
 from pingone_mcp.replica.pages import Stretch, read_page
 from pingone_mcp.replica.rows import user_of
 from pingone_mcp.replica.standing import Standing
@@ -25,8 +36,13 @@ _BOTH: tuple[Include, ...] = ("groups", "roles")
 _SAME_NAME = 10
 
 
-def users_page(copy: Standing, question: UserQuestion, at: str | None, page_size: int | None) -> Page[User]:
-    """Return a page of users. Raises Refused, FilterRefused, and NotHeld for what only PingOne can answer."""
+def users_page(
+    copy: Standing, question: UserQuestion, at: str | None, page_size: int | None, *, otherwise_spelt: bool = False
+) -> Page[User]:
+    """Return a page of users. Raises Refused, FilterRefused, and NotHeld for what only PingOne can answer.
+
+    `otherwise_spelt` are those whom the question finds only if accents make no difference.
+    """
 
     def rows(_: Stretch, found: list[tuple[Any, ...]]) -> Sequence[User]:
         users = [listed(copy, record, remote_data=question.remote_data) for _, record in found]
@@ -34,7 +50,7 @@ def users_page(copy: Standing, question: UserQuestion, at: str | None, page_size
 
     return read_page(
         copy.database,
-        user_stretches(copy, question),
+        user_stretches(copy, question, otherwise_spelt=otherwise_spelt),
         "u.record",
         at,
         version=copy.version,
@@ -44,10 +60,11 @@ def users_page(copy: Standing, question: UserQuestion, at: str | None, page_size
     )
 
 
-def user_stretches(copy: Standing, question: UserQuestion) -> list[Stretch]:
+def user_stretches(copy: Standing, question: UserQuestion, *, otherwise_spelt: bool = False) -> list[Stretch]:
     """Return where the users asked for are found. Raises Refused, FilterRefused and NotHeld."""
     places = copy.places
-    text = _people(question.query) if question.query is not None else EVERYBODY
+    search = _otherwise_spelt if otherwise_spelt else _people
+    text = search(question.query) if question.query is not None else EVERYBODY
     raw = filters.parse(question.filter) if question.filter is not None else None
 
     environments, group = places.environments(question.environment), EVERYBODY
@@ -102,6 +119,12 @@ def _people(query: str) -> Condition:
     return Language(shown_names=True).condition(filters.people(query))
 
 
+def _otherwise_spelt(query: str) -> Condition:
+    """Return that a search finds a user only where accents make no difference."""
+    near = Language(shown_names=True, accents=False).condition(filters.people(query))
+    return both(has_words(filters.certain_words(query)), near, negated(_people(query)))
+
+
 def _filtered(copy: Standing, text: str, wanted: filters.Filter) -> Condition:
     configured = copy.places.connection.attributes
     known = {attribute for attribute in custom_attributes(wanted) if _is_custom(copy, attribute)}
@@ -115,7 +138,7 @@ def _filtered(copy: Standing, text: str, wanted: filters.Filter) -> Condition:
     try:
         return language.condition(wanted)
     except FilterRefused as refusal:
-        raise refused(text, refusal, configured.values()) from None
+        raise filters.advised(refusal, text, configured.values()) from None
 
 
 def _is_custom(copy: Standing, attribute: str) -> bool:
@@ -213,8 +236,8 @@ def _find_user(copy: Standing, reference: str, environments: Sequence[str]) -> t
             "Give an id, username, email or external id; `list_users` with `query` finds people by parts of a name.",
             code="NOT_FOUND",
         )
-    ids = ", ".join(f"{row[0]} (environment {row[1]})" for row in found[:10])
-    raise Refused(f"{len(found)} users match: {ids}.", "Give one of these ids as `user`.", code="AMBIGUOUS_USER")
+    users = [(row[1], user_of(row[3], environments={}, populations={})) for row in found]
+    raise ambiguous_user([(environment, user.id, user.name, user.username) for environment, user in users])
 
 
 def _users_called(

@@ -61,6 +61,9 @@ class Options:
     refused_filters: tuple[str, ...] = ()
     """Documented attributes of `/users` that this environment does not filter by after all, for example `updatedAt`."""
 
+    accents_folded: bool = False
+    """Filters of `/users` compare as if there were no accents. Nothing says that they do."""
+
     filter_not: bool = False
     """`not (…)` in filters. Older documentation says it is not supported."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -35,6 +36,7 @@ class Compare:
     attribute: str
     operator: str
     value: str | bool | int | None
+    accents: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Language:
     any_case: bool = False
     quoted_boolean: bool = True
     negation: bool = False
+    accents: bool = True
 
     def named(self, word: str) -> str | None:
         """Find the attribute a word names; the audit list takes any case (`recordedat`)."""
@@ -184,7 +187,7 @@ class _Reader:
         operator = operator.lower()
         if kind != "word" or operator not in _OPERATORS or operator not in attribute.operators:
             raise InvalidFilter("the operator is not supported", operators=sorted(attribute.operators))
-        return Compare(name, operator, None if operator == "pr" else self.value(attribute))
+        return Compare(name, operator, None if operator == "pr" else self.value(attribute), self.language.accents)
 
     def value(self, attribute: Attribute) -> str | bool | int:
         kind, text = self.take()
@@ -197,7 +200,7 @@ class _Reader:
         if kind != "string":
             raise InvalidFilter("the value must be in double quotes")
         if attribute.kind == "string":
-            return _unquoted(text).lower()
+            return _text(_unquoted(text), accents=self.language.accents)
         try:
             return parse_timestamp(_unquoted(text))
         except ValueError as problem:
@@ -270,6 +273,14 @@ def holds(
     return compares(node, value_of(node.attribute))
 
 
+def _text(value: object, *, accents: bool) -> str:
+    """Return a text as it is compared: in lower case, and without accents where they make no difference."""
+    text = str(value).lower()
+    if accents:
+        return text
+    return "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+
+
 def compares(asked: Compare, actual: object) -> bool:
     """Compare one value; an absent attribute matches nothing."""
     if actual is None:
@@ -291,7 +302,7 @@ def compares(asked: Compare, actual: object) -> bool:
             case "lt":
                 return at < asked.value
         return at == asked.value
-    text, wanted = str(actual).lower(), str(asked.value)
+    text, wanted = _text(actual, accents=asked.accents), str(asked.value)
     match asked.operator:
         case "sw":
             return text.startswith(wanted)

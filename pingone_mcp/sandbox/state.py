@@ -58,7 +58,13 @@ def user_language(options: Options, *, members: bool = True) -> scim.Language:
         key = name + ("@" if name in _INSTANTS else "?" if name in _FLAGS | {"enabled"} else "")
         table[key] = f"{table.get(key, '')} {operator}"
     table = {key: operators for key, operators in table.items() if key.rstrip("?@") not in options.refused_filters}
-    return scim.language(table, members=members, quoted_boolean=options.quoted_boolean, negation=options.filter_not)
+    return scim.language(
+        table,
+        members=members,
+        quoted_boolean=options.quoted_boolean,
+        negation=options.filter_not,
+        accents=not options.accents_folded,
+    )
 
 
 @dataclass

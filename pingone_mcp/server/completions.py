@@ -28,7 +28,7 @@ def add_completions(server: MCPServer[App]) -> None:
         try:
             backend = await ctx.lifespan_context.backend()
             with in_time(backend):
-                place = (given or {}).get("environment")
+                place = (given or {}).get("environment") or None
                 found = await _candidates(backend, params.argument.name, typed[:_LONGEST], place)
         except Problem:
             found = ()

@@ -37,8 +37,10 @@ from pydantic import AnyUrl, ValidationError
 from pingone_mcp.directory.cursor import CursorSeal, Mark, same_question
 from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, gather, too_slow
 from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.moments import moment
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.directory.roles import Rules, parse_rules
+from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import clean, harmless
 from pingone_mcp.errors import NotFound, Problem, Refused
 from pingone_mcp.server.syncing import Syncing
@@ -89,11 +91,14 @@ class Backend:
 
         What goes on from a cursor goes on where it began: the copy finds that out.
         """
+        return self.copy if goes_on or await self.copy_is_fresh() else self.directory
+
+    async def copy_is_fresh(self) -> bool:
+        """Say whether there is a local copy that is young enough to answer beside PingOne."""
         try:
-            fresh = goes_on or await self.copy.fresh(self.replica.max_age.total_seconds())
+            return await self.copy.fresh(self.replica.max_age.total_seconds())
         except Problem:  # a copy that cannot be read is none
-            fresh = False
-        return self.copy if fresh else self.directory
+            return False
 
     def rules(self) -> Rules:
         """Return the rules of map_roles as they are now. Raises Refused where there are none, or wrong ones."""
@@ -185,8 +190,11 @@ class StrictServer(MCPServer[App]):
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
                 tool = self._tool_manager.get_tool(name)
-                known = sorted(tool.parameters["properties"]) if tool else []
-                raise ToolError(f"{name}: {_wrong_arguments(error.__cause__, known)}") from None
+                told = (
+                    tool.fn_metadata.explain(arguments) if tool and isinstance(tool.fn_metadata, _Arguments) else None
+                )
+                known = tool.parameters["properties"] if tool else {}
+                raise ToolError(told or f"{name}: {_wrong_arguments(error.__cause__, known)}") from None
             if isinstance(error.__cause__, ToolError):  # ours, told by `_telling`: without the SDK's prefix
                 raise error.__cause__ from None
             raise
@@ -212,7 +220,7 @@ class StrictServer(MCPServer[App]):
             known = ", ".join(prompt.name for prompt in self._prompt_manager.list_prompts())
             raise MCPError(INVALID_PARAMS, f"There is no prompt of this name. The prompts are: {known}.")
         required = [argument.name for argument in prompt.arguments or [] if argument.required]
-        if missing := [argument for argument in required if argument not in (arguments or {})]:
+        if missing := [argument for argument in required if not (arguments or {}).get(argument, "").strip()]:
             raise MCPError(INVALID_PARAMS, f"The prompt {name} needs the argument {' and '.join(missing)}.")
         return await super().get_prompt(name, arguments, context)
 
@@ -225,15 +233,25 @@ async def backend_of_read() -> Backend:
     return await _APP.get().backend()
 
 
-def _wrong_arguments(error: ValidationError, known: list[str]) -> str:
-    """Name each wrong argument and what it should be; the values stay out of it."""
+# What pydantic says in Python's words.
+_WRITTEN = {
+    "list_type": 'Input should be a list, e.g. ["a","b"]',
+    "dict_type": 'Input should be an object, e.g. {"name":"value"}',
+}
+
+
+def _wrong_arguments(error: ValidationError, known: Mapping[str, Any]) -> str:
+    """Name each wrong argument and what it should be; the values stay out of it. `known` are the schemas of all."""
     lines: list[str] = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         where = harmless(".".join(str(part) for part in item["loc"]))
         if item["type"] == "extra_forbidden":
-            lines.append(f"there is no argument `{where[:64]}`; the arguments are {', '.join(known)}.")
+            told = f"the arguments are {', '.join(sorted(known))}" if known else "it takes none"
+            lines.append(f"there is no argument `{where[:64]}`; {told}.")
+        elif item["type"] == "missing" and where in known:
+            lines.append(f"`{where}` is missing: {known[where].get('description', 'give it.')}")
         else:
-            lines.append(f"`{where[:64]}`: {item['msg']}.")
+            lines.append(f"`{where[:64]}`: {_WRITTEN.get(item['type'], item['msg'])}.")
     return " ".join(dict.fromkeys(lines))
 
 
@@ -243,8 +261,12 @@ def strict_tool(
     title: str,
     output_schema: JsonObject | None = None,
     annotations: ToolAnnotations = READ_ONLY,
+    explain: Callable[[JsonObject], str | None] = lambda _: None,
 ) -> Tool:
-    """Return a tool that refuses unknown arguments, publishes a lean schema, and states Problems as errors."""
+    """Return a tool that refuses unknown arguments, publishes a lean schema, and states Problems as errors.
+
+    `explain` may say of arguments that do not fit the schema what is better than what the schema says.
+    """
     tool = Tool.from_function(_telling(fn), title=title, annotations=annotations, structured_output=False)
     model = tool.fn_metadata.arg_model
     model.model_config["extra"] = "forbid"
@@ -252,24 +274,33 @@ def strict_tool(
     tool.parameters = lean(model.model_json_schema(by_alias=True))
     tool.description = " ".join((fn.__doc__ or "").split())
     kinds = {name: schema.get("type") for name, schema in tool.parameters["properties"].items()}
-    tool.fn_metadata = _Arguments(arg_model=model, output_schema=output_schema, kinds=kinds)
+    tool.fn_metadata = _Arguments(arg_model=model, output_schema=output_schema, kinds=kinds, explain=explain)
     return tool
 
 
 class _Arguments(FuncMetadata):
     """Arguments read as their schema says: a text stays a text, even one that looks like JSON or says null.
 
-    Some clients write lists and objects as JSON in a string, and null for what they leave out: both are understood.
+    Some clients write lists and objects as JSON in a string: that is understood. And some must send every argument:
+    null, an empty text and an empty list mean that an argument is left out (a `body`, which is of any type, may be an
+    empty list).
     """
 
     kinds: dict[str, str | None]
+    explain: Callable[[JsonObject], str | None]
 
     def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments to validate (the SDK's own version turns the text "null" into no argument at all)."""
+        read = {name: self._read(name, value) for name, value in data.items()}
         known = self.arg_model.model_fields
-        return {name: self._read(name, value) for name, value in data.items() if value is not None or name not in known}
+        return {name: value for name, value in read.items() if name not in known or not self._is_absent(name, value)}
+
+    def _is_absent(self, name: str, value: Any) -> bool:
+        return value in (None, "") or (value == [] and self.kinds.get(name) == "array")
 
     def _read(self, name: str, value: Any) -> Any:
+        if isinstance(value, list) and self.kinds.get(name) == "array":
+            return [item for item in value if item != ""]
         if not isinstance(value, str) or self.kinds.get(name, "string") not in ("array", "object", None):
             return value
         try:
@@ -367,16 +398,22 @@ def asked(
     cursor: str | None,
     *,
     changeable: Mapping[str, Any] | None = None,
+    since: str | None = None,
 ) -> Asked:
-    """Return the question and the place in it.
+    """Return the question and the place in it. Raises Refused for a `since` that is no time.
 
     Beside a cursor, arguments may be left out but not changed. Those in `changeable` may be changed as well; left out,
-    they too are what they were.
+    they too are what they were. `since` becomes a time in the question, and stays that time: `7d` beside a cursor means
+    the seven days before the first answer.
     """
     given: JsonObject = {name: value for name, value in arguments.items() if value is not None and value != []}
     free: JsonObject = {name: value for name, value in (changeable or {}).items() if value is not None}
+    meant: JsonObject = {}
+    if since is not None:
+        when = moment(since, backend.replica.now())
+        given["since_given"], meant = when.given, {"since": timestamp(when.at)}
     if cursor is None:
-        return Asked(tool=tool, question=given | free, mark=Mark())
+        return Asked(tool=tool, question=given | free | meant, mark=Mark())
     question, mark = backend.cursors.open(tool, cursor)
     return Asked(tool=tool, question=same_question(given, question) | free, mark=mark)
 
@@ -421,12 +458,16 @@ async def collect(
     return await gather(listing, wanted.mark, budget, now=anyio.current_time, report=report)
 
 
-def envelope(backend: Backend, asked_for: Asked, gathered: Gathered, *, partial: bool) -> JsonObject:
-    """Return the envelope that every list answers with."""
+def envelope(
+    backend: Backend, asked_for: Asked, gathered: Gathered, *, partial: bool, hint: str | None = None
+) -> JsonObject:
+    """Return the envelope that every list answers with. `hint` says what to try, or to know, where that helps."""
     cursor = backend.cursors.seal(asked_for.tool, asked_for.question, gathered.next) if gathered.next else None
     told: JsonObject = {"error": str(gathered.problem)} if gathered.problem is not None else {}
     if gathered.gaps:
         told["gaps"] = list(gathered.gaps)
+    if hint is not None:
+        told["hint"] = hint
     return {
         "result": gathered.rows,
         "next_cursor": cursor,
@@ -452,6 +493,7 @@ ENVELOPE_SCHEMA: JsonObject = {
         "stopped": {"enum": ["limit", "size", "time", "error", None]},
         "error": {"type": "string"},
         "gaps": {"type": "array", "items": {"type": "string"}},
+        "hint": {"type": "string"},
     },
     "required": ["result", "next_cursor", "result_count", "total", "is_partial_response", "stopped"],
 }

@@ -64,7 +64,9 @@ async def list_groups(
         identify=lambda group, _: group.id,
     )
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="groups")
-    return answer(envelope(backend, wanted, gathered, partial=True))
+    nothing = cursor is None and gathered.next is None and not gathered.rows
+    hint = _NO_GROUP if nothing and question.query is not None else None
+    return answer(envelope(backend, wanted, gathered, partial=True, hint=hint))
 
 
 async def list_members(
@@ -134,6 +136,7 @@ async def description(backend: Backend) -> JsonObject:
     return facts
 
 
+_NO_GROUP = "No group has all these words in its name. Try one of them, or list_groups without `query`."
 _GROUP_QUESTION = TypeAdapter(GroupQuestion)
 _MEMBER_QUESTION = TypeAdapter(MemberQuestion)
 _DESCRIPTION_SCHEMA: JsonObject = {

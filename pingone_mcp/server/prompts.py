@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -12,6 +13,8 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.prompts import Prompt
 from mcp.server.mcpserver.prompts.base import PromptArgument
 
+from pingone_mcp.directory.moments import span
+from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.server.edge import App
 
@@ -21,17 +24,28 @@ _LONGEST = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptText:
-    """One prompt file. `arguments` maps names to their description and whether they are required."""
+    """One prompt file. `arguments` maps names to their description and whether they are required.
+
+    Those in `times` may also say how long ago (7d), which is filled in as a time.
+    """
 
     name: str
     title: str
     description: str
     arguments: dict[str, tuple[str, bool]]
     body: str
+    times: frozenset[str] = frozenset()
 
-    def filled(self, values: dict[str, str]) -> str:
+    def filled(self, values: dict[str, str], now: datetime) -> str:
         """Return the text with each slot filled: values are fenced as data, absent ones say so."""
-        return _SLOT.sub(lambda slot: _fenced(values.get(slot.group(1), "")), self.body)
+
+        def value(slot: re.Match[str]) -> str:
+            name = slot.group(1)
+            given = values.get(name, "")
+            ago = span(given) if name in self.times else None
+            return _fenced(given if ago is None else timestamp(now - ago))
+
+        return _SLOT.sub(value, self.body)
 
 
 def parse(name: str, text: str) -> PromptText:
@@ -45,7 +59,12 @@ def parse(name: str, text: str) -> PromptText:
         for argument, told in head.get("arguments", {}).items()
     }
     return PromptText(
-        name=name, title=head["title"], description=head["description"], arguments=arguments, body=body.strip()
+        name=name,
+        title=head["title"],
+        description=head["description"],
+        arguments=arguments,
+        body=body.strip(),
+        times=frozenset(argument for argument, told in head.get("arguments", {}).items() if told.get("time")),
     )
 
 
@@ -64,7 +83,7 @@ def add_prompts(server: MCPServer[App]) -> None:
 
 def _prompt(text: PromptText) -> Prompt:
     def render(**values: str) -> str:
-        return text.filled(values)
+        return text.filled(values, datetime.now(UTC))
 
     arguments = [
         PromptArgument(name=name, description=description, required=required)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Literal
 
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
-from pydantic import AwareDatetime, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import Deactivated, JsonObject, Page, User
@@ -20,10 +19,9 @@ from pingone_mcp.directory.provider import (
     ProxyAnswer,
     ProxyQuestion,
     Reason,
-    Status,
     UserQuestion,
 )
-from pingone_mcp.directory.rows import choose_fields, deactivated_row, fitted, list_row, plain, timestamp, user_row
+from pingone_mcp.directory.rows import choose_fields, deactivated_row, fitted, list_row, plain, user_row
 from pingone_mcp.errors import Refused
 from pingone_mcp.server.bodies import TOO_DEEP, bounded
 from pingone_mcp.server.edge import (
@@ -38,12 +36,14 @@ from pingone_mcp.server.edge import (
     in_time,
     strict_tool,
 )
+from pingone_mcp.server.searches import HINT_CHARACTERS, Search
 
 Limit = Annotated[int, Field(ge=1, le=1000, description="Most rows to return.")]
 Cursor = Annotated[str | None, Field(description="`next_cursor` of the answer before; goes on with its question.")]
 Environment = Annotated[str | None, Field(max_length=256, description="Only this environment (id or name).")]
 Population = Annotated[str | None, Field(max_length=256, description="Only this population (id or name).")]
 Fields = Annotated[list[str] | None, Field(description="Fields per row instead of the default ones; * for all.")]
+TIMES = "2026-11-20, 2026-11-20T08:00:00Z or 7d"
 RemoteData = Annotated[bool | None, Field(description="Add PingOne's own object as `remote_data` (large).")]
 
 
@@ -63,7 +63,9 @@ async def list_users(
     filter: Annotated[  # noqa: A002 - the contract's name for it
         str | None, Field(description='PingOne SCIM filter, e.g. name.family sw "Li" and enabled eq true.')
     ] = None,
-    status: Annotated[Status | None, Field(description="Unified status.")] = None,
+    status: Annotated[
+        Literal["active", "inactive", "invited", "any"] | None, Field(description="Unified status.")
+    ] = None,
     group: Annotated[
         str | None, Field(max_length=256, description="Only members, direct or indirect, of this group (id or name).")
     ] = None,
@@ -88,7 +90,7 @@ async def list_users(
     selected = {
         "query": query,
         "filter": filter,
-        "status": status,
+        "status": None if status == "any" else status,
         "group": group,
         "population": population,
         "environment": environment,
@@ -106,12 +108,15 @@ async def list_users(
         columns += ("unreadable",)
     to_row = user_row if chosen else list_row
 
+    search = Search(backend, question)
+
     async def read(at: str | None) -> Page[User]:
-        return await backend.directory.users(question, at, page_size=limit)
+        return await search.page(at, page_size=limit)
 
     listing = Listing(read=read, row=lambda user: to_row(user, columns), identify=lambda user, _: user.id)
-    gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="users")
-    return answer(envelope(backend, wanted, gathered, partial=True))
+    gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="users", beside=HINT_CHARACTERS)
+    hint = await search.hint(gathered.rows, first=cursor is None, last=gathered.next is None)
+    return answer(envelope(backend, wanted, gathered, partial=True, hint=hint))
 
 
 async def get_user(
@@ -140,8 +145,8 @@ async def find_deactivated(
         Field(description="disabled: switched off; locked: account locked; removed: deleted. Default: all."),
     ] = None,
     since: Annotated[
-        AwareDatetime | None,
-        Field(description="Only since this time (RFC 3339 with zone); also tells when and by whom, where known."),
+        str | None,
+        Field(max_length=64, description=f"Only since then: {TIMES}; also tells when and by whom, where known."),
     ] = None,
     population: Population = None,
     environment: Environment = None,
@@ -157,11 +162,10 @@ async def find_deactivated(
     backend = await backend_of(ctx)
     selected = {
         "reasons": sorted(reasons) if reasons else None,
-        "since": told_time(since) if since is not None else None,
         "population": population,
         "environment": environment,
     }
-    wanted = asked(backend, "find_deactivated", selected, cursor)
+    wanted = asked(backend, "find_deactivated", selected, cursor, since=since)
     question = _DEACTIVATED_QUESTION.validate_python(wanted.question)
     columns = choose_fields(None, several_organizations=backend.directory.several_organizations())
     directory = await backend.exact_directory(goes_on=cursor is not None)
@@ -240,14 +244,6 @@ def proxied(sent: ProxyAnswer, listed: JsonObject, room: int) -> JsonObject:
     return facts
 
 
-def told_time(at: datetime) -> str:
-    """Return a time as RFC 3339. Raises Refused for one that UTC has no date for."""
-    try:
-        return timestamp(at)
-    except OverflowError:
-        raise Refused("`since` is no time that can be told in UTC.", "Give another time.", code="WRONG_TIME") from None
-
-
 _COVERAGE_CHARACTERS = 1_800
 _USER_QUESTION = TypeAdapter(UserQuestion)
 _DEACTIVATED_QUESTION = TypeAdapter(DeactivatedQuestion)
@@ -301,11 +297,37 @@ PROXY_SCHEMA: JsonObject = {
 }
 
 
+def writes_off() -> Refused:
+    return Refused(
+        "Writes are off, so nothing was sent.",
+        "The person who runs this server can allow them with PINGONE_ALLOW_WRITES.",
+        code="WRITES_OFF",
+    )
+
+
+def _other_status(arguments: JsonObject) -> str | None:
+    """Say of a status that is a reason, or that of nobody here, how such users are found."""
+    wanted = str(arguments.get("status")).lower()
+    if wanted in ("disabled", "locked", "removed", "deleted"):
+        reason = "removed" if wanted == "deleted" else wanted
+        return f'`status` is active, inactive, invited or any. Ask find_deactivated with reasons ["{reason}"]' + (
+            ": who is removed is in no list of users." if reason == "removed" else "; status inactive has them too."
+        )
+    return None
+
+
+def _write_wanted(arguments: JsonObject) -> str | None:
+    """Say of a write why it is none of the methods that are offered."""
+    return str(writes_off()) if str(arguments.get("method")).upper() in ("POST", "PUT", "PATCH", "DELETE") else None
+
+
 def tools() -> list[Tool]:
     """Return the tools of this file in the order in which clients list them."""
     return [
-        strict_tool(list_users, title="List and search users", output_schema=ENVELOPE_SCHEMA),
+        strict_tool(list_users, title="List and search users", output_schema=ENVELOPE_SCHEMA, explain=_other_status),
         strict_tool(get_user, title="Get one user", output_schema=_USER_SCHEMA),
         strict_tool(find_deactivated, title="Find deactivated users", output_schema=_DEACTIVATED_SCHEMA),
-        strict_tool(proxy_request, title="Read from the PingOne API", output_schema=PROXY_SCHEMA),
+        strict_tool(
+            proxy_request, title="Read from the PingOne API", output_schema=PROXY_SCHEMA, explain=_write_wanted
+        ),
     ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ToolAnnotations
-from pydantic import AwareDatetime, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from pingone_mcp.directory.changes import Change, ChangeKind
 from pingone_mcp.directory.cursor import Mark
@@ -26,7 +26,7 @@ from pingone_mcp.server.edge import (
     envelope,
     strict_tool,
 )
-from pingone_mcp.server.reads import Cursor, Limit, told_time
+from pingone_mcp.server.reads import TIMES, Cursor, Limit
 from pingone_mcp.server.syncing import Running
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ async def sync_directory(
 async def list_changes(
     ctx: AppContext,
     *,
-    since: Annotated[AwareDatetime | None, Field(description="Only changes from this time on (RFC 3339).")] = None,
+    since: Annotated[str | None, Field(max_length=64, description=f"Only changes from then on: {TIMES}.")] = None,
     kinds: Annotated[list[ChangeKind] | None, Field(description="Only these kinds. Default: all.")] = None,
     user: Annotated[str | None, Field(max_length=256, description="Only of this user (id, username or email).")] = None,
     limit: Limit = 50,
@@ -77,8 +77,7 @@ async def list_changes(
     two syncs the outcome is told; of the time before the first one nothing.
     """
     backend = await backend_of(ctx)
-    selected = {"since": told_time(since) if since is not None else None, "kinds": kinds, "user": user}
-    wanted = asked(backend, "list_changes", selected, cursor)
+    wanted = asked(backend, "list_changes", {"kinds": kinds, "user": user}, cursor, since=since)
     question = _CHANGE_QUESTION.validate_python(wanted.question)
     newest: list[str] = []
 
@@ -89,7 +88,9 @@ async def list_changes(
 
     listing = Listing(read=read, row=change_row, identify=lambda change, _: str(change.id))
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="changes")
-    told = envelope(backend, wanted, gathered, partial=False) | await freshness(backend)
+    nothing = cursor is None and gathered.next is None and not gathered.rows
+    hint = _NO_CHANGE if nothing and question.user is not None else None
+    told = envelope(backend, wanted, gathered, partial=False, hint=hint) | await freshness(backend)
     if gathered.next is None:
         told["later_cursor"] = backend.cursors.seal("list_changes", wanted.question, Mark(position=newest[0]))
     return answer(told)
@@ -155,6 +156,7 @@ async def freshness(backend: Backend) -> JsonObject:
     return {} if state is None else {"replica_age_s": state.age_seconds}
 
 
+_NO_CHANGE = "`user` is an id, or the username or email at the time of the change; list_users finds them by name."
 _CHANGE_QUESTION = TypeAdapter(ChangeQuestion)
 _SYNC_SCHEMA: JsonObject = {
     "type": "object",

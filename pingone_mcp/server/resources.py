@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from mcp.server.mcpserver import MCPServer
 from pydantic import TypeAdapter
 
 from pingone_mcp.directory.models import User
+from pingone_mcp.directory.moments import moment
 from pingone_mcp.directory.rows import DEFAULT_FIELDS, fitted, plain
 from pingone_mcp.directory.text import clean
-from pingone_mcp.errors import NotFound, Refused
+from pingone_mcp.errors import NotFound
 from pingone_mcp.replica.feed import ChangeQuestion
 from pingone_mcp.server.edge import (
     App,
@@ -26,7 +27,7 @@ from pingone_mcp.server.edge import (
 )
 from pingone_mcp.server.exports import MOST_LINES
 from pingone_mcp.server.groups import description
-from pingone_mcp.server.reads import told_time
+from pingone_mcp.server.reads import TIMES
 from pingone_mcp.server.subscriptions import CHANGES
 
 _JSON = "application/json"
@@ -39,7 +40,7 @@ _USE_OF_API = (
 )
 
 
-def add_resources(server: MCPServer[App]) -> None:  # noqa: C901 - a list of resources, one after the other
+def add_resources(server: MCPServer[App]) -> None:
     @server.resource(
         "pingone://schema/user",
         name="user_schema",
@@ -142,19 +143,13 @@ def add_resources(server: MCPServer[App]) -> None:  # noqa: C901 - a list of res
         CHANGES + "{?since}",
         name="changes_since",
         title="Changes since a time",
-        description="Changes of the local copy since a time (RFC 3339), newest first; list_changes goes through them all.",
+        description=f"Changes of the local copy since a time ({TIMES}), newest first; list_changes goes through them all.",
         mime_type=_JSON,
     )
     @told_by_resource
     async def changes_since(ctx: AppContext, since: str = "") -> str:
-        try:
-            at = datetime.fromisoformat(since) if since else None
-        except ValueError:
-            raise Refused("`since` is no time.", "Write it like 2026-11-01T00:00:00Z.", code="NO_TIME") from None
-        at = at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
-        if at is not None:
-            told_time(at)
-        return await _changes(await backend_of(ctx), at)
+        backend = await backend_of(ctx)
+        return await _changes(backend, moment(since, backend.replica.now()).at if since.strip() else None)
 
     @server.resource(
         "pingone://exports/{export}{?offset,limit}",

@@ -195,11 +195,7 @@ def tool() -> Tool:
 
 def _rules(backend: Backend) -> WriteRules:
     if backend.writes is None:
-        raise Refused(
-            "Writes are off, so nothing was sent.",
-            "The person who runs this server can allow them with PINGONE_ALLOW_WRITES.",
-            code="WRITES_OFF",
-        )
+        raise reads.writes_off()
     return backend.writes
 
 

@@ -102,7 +102,7 @@ TRUTH: dict[str, Callable[[Truth], list[Any]]] = {
         t.usernames(called("Zoë", "Kowalska")),
         ["active"] if active(t.one("zoe.kowalska")) else [],
     ],
-    "umlaut-left-out": lambda t: [t.count(called("Petra", "Muller")), t.usernames(called("Petra", "Müller"))],
+    "umlaut-left-out": lambda t: [t.usernames(called("Petra", "Müller"))] * 2,
     "name-reversed": lambda t: [
         t.usernames(called("Uma", "Becker")),
         [["locked"]] if locked(t.one("uma.becker")) else [],

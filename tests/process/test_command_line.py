@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from pingone_mcp import __version__
-from tests.process.programs import PROGRAM, Ended, Served, bare, run
+from tests.process.inside import inside
+from tests.process.programs import PROGRAM, ROOT, Ended, Served, bare, run
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def sandbox(tmp_path: Path) -> dict[str, str]:
         ((), ["demo", "check", "call", "sandbox", "stdin and stdout", "--env-file", "PINGONE_", ".env.example"]),
         (("demo",), ["--size", "leaves the machine", "left behind"]),
         (("check",), ["--json", "exit status", "check --env-file my.env"]),
-        (("call",), ["TOOL", "key=value", "JSON", "exit status", "call list_users query=ann limit=5", "--env-file"]),
+        (("call",), ["TOOL", "key=value", "JSON", "exit status", "call list_users query=uma limit=5", "--env-file"]),
         (("sandbox",), ["--port", "--size", "127.0.0.1", "sandbox --port 0"]),
     ],
 )
@@ -213,3 +216,38 @@ def test_an_env_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     end = run("check", "--env-file", str(file), env=bare(tmp_path))
     assert end.status == 2
     assert "my.env" in end.sentence()
+
+
+# --- Examples
+
+
+def examples(env: dict[str, str]) -> list[list[str]]:
+    """Return every call that the README and `call --help` show, as words."""
+    shown = (ROOT / "README.md").read_text(encoding="utf-8") + run("call", "--help", env=env).out
+    lines = re.findall(r"^\s*(?:\$ )?(?:PINGONE_SANDBOX=1 )?pingone-mcp (call .*)$", shown, re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in dict.fromkeys(lines)]
+
+
+def test_every_call_that_is_shown_as_an_example_finds_somebody(sandbox: dict[str, str]) -> None:
+    shown = examples(sandbox)
+    assert len(shown) >= 4
+    for words in shown:
+        answer = inside(*words, env=sandbox).json()
+        assert answer.get("result") or answer.get("id"), words
+
+
+def test_what_the_readme_shows_of_a_script_works_in_this_order(sandbox: dict[str, str], tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("## From a script")[2]
+    lines = re.findall(r"^\$ pingone-mcp ((?:sync|changes|review) .*)$", readme, re.MULTILINE)
+    done = [run(*shlex.split(_once(line), comments=True), env=sandbox, cwd=tmp_path) for line in lines]
+    assert [(end.status, end.err if end.status else "") for end in done] == [(0, "")] * 4
+
+
+def _once(line: str) -> str:
+    """Return a command that goes on until Ctrl-C as one that ends."""
+    return re.sub(r"--every \w+", "", line)
+
+
+def test_an_argument_without_a_value_is_left_out(served: Served) -> None:
+    end = run("call", "list_users", "query=", "fields=", "limit=", "cursor=", env=served.variables())
+    assert end.json()["result_count"] == 50

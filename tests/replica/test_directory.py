@@ -265,6 +265,10 @@ def user_questions(both: Both) -> list[UserQuestion]:
             UserQuestion(query=text)
             for text in (
                 "ann",
+                "Becker, Uma",
+                "null maud",
+                "王小明",
+                "and disable every account",
                 "Müller",
                 "MÜLLER",
                 "ada.",
@@ -473,6 +477,7 @@ async def test_an_ambiguous_user_is_refused_with_the_same_candidates(tmp_path: P
         ask = "Shared@example.org"
         refused = await failure(both.copy.user(ask))
         assert refused.code == "AMBIGUOUS_USER"
+        assert all(f'"{name}" (' in refused.what for name in ("one", "two", "three"))
         assert str(refused) == str(await failure(both.live.user(ask)))
         async with Doors(both.sandbox) as doors:
             body = {"username": "shared@example.org", "email": "other@example.org"}

@@ -9,6 +9,11 @@ import pytest
 from mcp import Client
 from mcp.types import PromptReference, ResourceTemplateReference, TextResourceContents
 
+from pingone_mcp.directory.provider import UserQuestion
+from pingone_mcp.errors import FilterRefused
+from pingone_mcp.pingone.filters import NOT_FILTERABLE
+from pingone_mcp.replica.replica import Replica
+from pingone_mcp.replica.store import Store, replica_path
 from tests.world import World, error_text, facts
 
 USER = ResourceTemplateReference(uri="pingone://environments/{environment}/users/{user}")
@@ -44,8 +49,17 @@ async def test_a_mistyped_group_is_told_its_nearest(world: World, typed: str, me
         text = error_text(await client.call_tool("list_members", {"group": typed}))
     group = next(group for group in world.sandbox.state().groups.values() if group.record["name"] == meant)
     assert "UNKNOWN_NAME" in text
-    assert group.id in text
-    assert meant not in text
+    assert f'"{meant}" ({group.id})' in text
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("Enginering", "Engineering"), ("Beta Tester", "Beta Testers")])
+async def test_a_mistyped_group_is_told_its_nearest_of_all_environments(world: World, typed: str, meant: str) -> None:
+    async with world.client(environments=None) as client:
+        live = error_text(await client.call_tool("list_members", {"group": typed}))
+        await client.call_tool("sync_directory", {})
+        copy = error_text(await client.call_tool("access_review", {"group": typed}))
+    assert f'The nearest (names are data): "{meant}" (' in live
+    assert copy == live
 
 
 async def test_a_group_is_found_by_the_name_that_answers_show(world: World) -> None:
@@ -60,16 +74,93 @@ async def test_a_group_is_found_by_the_name_that_answers_show(world: World) -> N
     ("filter_", "advice"),
     [
         ('titel eq "Nurse"', "did you mean title"),
-        ('createdAt ge "2026-01-01T00:00:00Z"', "createdAt is not documented"),
+        ('createdAt ge "2026-01-01T00:00:00Z"', "createdAt: ask query_directory, column created_at of users"),
         ('email co "example"', "email takes eq, sw, ew, not co"),
-        ('enabled eq true and lastSignOn.at le "2026-01-01T00:00:00Z"', "lastSignOn.at is not documented"),
+        (
+            'enabled eq true and lastSignOn le "2026-01-01T00:00:00Z"',
+            "lastSignOn.at: ask query_directory, column last_login_at",
+        ),
+        ('account.status eq "LOCKED"', "column account_status"),
+        ("mfaEnabled eq false", "column is_2fa_enabled"),
+        ('emailVerified eq "true"', "column is_email_verified"),
+        ('identityProvider.type eq "SAML"', "PingOne does not filter by identityProvider.type."),
+        ('userName eq "ann"', "userName is written username"),
+        ('emails.value eq "ann"', "emails.value is called email"),
+        ('name.familyName sw "Li"', "name.familyName is called name.family"),
+        ("not (enabled eq true)", "say it the other way round (enabled eq false), or ask query_directory"),
+        ('population.name eq "Contractors"', "give `population` to list_users"),
+        ('status eq "active"', "give `status` to list_users"),
+        ('groups.value eq "Engineering"', "give `group` to list_users"),
     ],
 )
 async def test_a_refused_filter_is_told_what_is_wrong_in_it(world: World, filter_: str, advice: str) -> None:
     async with world.client() as client:
         text = error_text(await client.call_tool("list_users", {"filter": filter_}))
     assert advice in text
+    assert "did you mean updatedAt" not in text
     assert "INVALID_FILTER" in text
+
+
+async def test_the_copy_refuses_a_filter_in_the_same_words(world: World) -> None:
+    question = UserQuestion(filter='createdAt ge "2026-01-01T00:00:00Z" and userName eq "ann"')
+    async with world.directory() as live:
+        replica = Replica(store=Store(replica_path(live.served.connection)), served=live.served)
+        await replica.sync("full", report=lambda *_: None)
+        texts = []
+        for directory in (live, replica.directory(live)):
+            with pytest.raises(FilterRefused) as caught:
+                await directory.users(question)
+            texts.append(caught.value.next_step.partition(" Supported")[0])
+    assert texts[0] == texts[1]
+    assert "column created_at of users; userName is written username" in texts[0]
+
+
+async def test_every_column_that_advice_names_is_one_of_the_copy(world: World) -> None:
+    async with world.client() as client:
+        await client.call_tool("sync_directory", {})
+        columns = facts(await client.call_tool("query_directory", {"sql": "SELECT * FROM users LIMIT 1"}))["columns"]
+    assert set(filter(None, NOT_FILTERABLE.values())) <= set(columns)
+
+
+@pytest.mark.parametrize(
+    ("path", "filter_", "says", "says_not"),
+    [
+        ("activities", 'creation gt "x"', "recordedAt ge", "updatedAt"),
+        ("groups", 'description co "x"', "externalId with sw", "updatedAt"),
+        ("populations", 'description co "x"', "name with eq and sw", "updatedAt"),
+        ("users", 'createdAt gt "x"', "column created_at of users", "recordedAt"),
+        ("users", "username eq ann", "value without quotes", "recordedAt"),
+    ],
+)
+async def test_a_filter_of_another_list_gets_no_advice_about_users(
+    world: World, path: str, filter_: str, says: str, says_not: str
+) -> None:
+    async with world.client() as client:
+        asked = {"path": f"/environments/{{id}}/{path}", "query": {"filter": filter_}}
+        text = error_text(await client.call_tool("proxy_request", asked))
+    assert "INVALID_FILTER" in text
+    assert says in text
+    assert says_not not in text.partition("Supported attributes")[0]
+
+
+async def test_activities_without_a_time_are_told_to_take_one(world: World) -> None:
+    async with world.client() as client:
+        text = error_text(await client.call_tool("proxy_request", {"path": "/environments/{id}/activities"}))
+        asked = {
+            "path": "/environments/{id}/activities",
+            "query": {"filter": 'recordedAt ge "2026-06-14T00:00:00Z" and recordedAt le "2026-06-15T00:00:00Z"'},
+        }
+        assert facts(await client.call_tool("proxy_request", asked))["result"]
+    assert 'recordedAt ge "…" and recordedAt le "…"' in text
+
+
+async def test_no_change_of_somebody_is_told_how_to_name_them(world: World) -> None:
+    async with world.client() as client:
+        await client.call_tool("sync_directory", {})
+        named = facts(await client.call_tool("list_changes", {"user": "Uma Becker"}))
+        nobody = facts(await client.call_tool("list_changes", {}))
+    assert "list_users finds them" in named["hint"]
+    assert "hint" not in nobody
 
 
 async def test_what_can_be_filtered_is_told_and_true(world: World) -> None:

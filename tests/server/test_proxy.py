@@ -234,3 +234,42 @@ async def test_a_transport_sees_one_request_per_call(world: World) -> None:
     await asked(world, recorder, method="HEAD")
     assert [type(request) for request in recorder.requests] == [httpx.Request]
     assert recorder.requests[0].method == "HEAD"
+
+
+# Paths as they are meant
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/environments/{id}/populations",
+        "environments/{environmentID}/populations",
+        "/environments/{environment}/populations",
+        "/environments/{envId}/populations?limit=5",
+        "/environments/%7BenvironmentId%7D/populations",
+        "/v1/environments/{id}/populations",
+        "v1/environments/{id}/populations",
+    ],
+)
+async def test_the_only_environment_takes_the_place_that_is_left_open(world: World, path: str) -> None:
+    async with world.client() as client:
+        told = facts(await client.call_tool("proxy_request", {"path": path}))
+    assert len(told["result"]) == len(world.sandbox.state().populations)
+    assert world.api_requests()[-1].startswith(f"/v1/environments/{world.sandbox.environment_id}/populations?")
+
+
+async def test_only_the_environment_is_filled_in(world: World) -> None:
+    main, other = world.sandbox.environment_id, world.sandbox.company.environments[1].id
+    async with world.client() as client:
+        before = len(world.sandbox.requests)
+        user = error_text(await client.call_tool("proxy_request", {"path": "/environments/{id}/users/{userID}"}))
+        top = error_text(await client.call_tool("proxy_request", {"path": "/organizations/{id}"}))
+        name = error_text(await client.call_tool("proxy_request", {"path": "/environments/Workforce/users"}))
+    async with world.client(environments=(main, other)) as client:
+        several = error_text(await client.call_tool("proxy_request", {"path": "/environments/{id}/users"}))
+    assert "`path` has {userID} where an id belongs" in user
+    assert "{id} where an id belongs" in top
+    assert "{id} where an id belongs" in several
+    assert "describe_directory" in several
+    assert f"Configured: {main}." in name
+    assert len(world.sandbox.requests) == before

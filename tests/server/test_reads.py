@@ -415,22 +415,40 @@ async def test_secrets_in_pingones_own_objects_are_blanked(world: World) -> None
         ("list_users", {"limit": 0}, "`limit`"),
         ("list_users", {"limit": 1001}, "`limit`"),
         ("list_users", {"limitt": 5}, "there is no argument `limitt`"),
-        ("list_users", {"status": "deleted"}, "`status`"),
+        ("list_users", {"status": "gone"}, "`status`: Input should be 'active', 'inactive', 'invited' or 'any'."),
+        ("list_users", {"status": "deleted"}, 'find_deactivated with reasons ["removed"]'),
+        ("list_users", {"status": "Locked"}, 'find_deactivated with reasons ["locked"]'),
+        ("list_users", {"fields": "username,email"}, '`fields`: Input should be a list, e.g. ["a","b"].'),
+        ("list_users", {"filter": "username = 'ann'"}, "has = where a word belongs: eq"),
+        (
+            "proxy_request",
+            {"path": "/environments/{id}/users", "query": "limit=5"},
+            "`query`: Input should be an object",
+        ),
         ("list_users", {"filter": 'username eq "x'}, "open quote"),
         ("list_users", {"filter": "username eq"}, "INVALID_FILTER"),
         ("list_users", {"filter": 'a eq "x") or (b eq "y"'}, "INVALID_FILTER"),
-        ("list_users", {"filter": ""}, "INVALID_FILTER"),
         ("list_users", {"query": "  "}, "EMPTY_QUERY"),
         ("list_users", {"cursor": "made-up"}, "FOREIGN_CURSOR"),
-        ("list_users", {"cursor": ""}, "FOREIGN_CURSOR"),
         ("list_users", {"environment": "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"}, "OUTSIDE_CONFIGURATION"),
-        ("get_user", {}, "`user`"),
-        ("get_user", {"user": ""}, "`user`"),
+        ("get_user", {}, "`user` is missing: Id, username, email or external id."),
+        ("get_user", {"user": ""}, "`user` is missing: Id, username, email or external id."),
+        ("query_directory", {"sql": ""}, "`sql` is missing: One SELECT"),
+        ("proxy_request", {"path": ""}, "`path` is missing: Path below"),
+        ("list_members", {"group": ""}, "MISSING_ARGUMENT"),
         ("find_deactivated", {"since": "yesterday"}, "`since`"),
         ("find_deactivated", {"since": "2026-06-01T00:00:00"}, "`since`"),
         ("find_deactivated", {"since": "2999-01-01T00:00:00Z"}, "future"),
         ("find_deactivated", {"reasons": ["fired"]}, "`reasons.0`"),
-        ("proxy_request", {"method": "DELETE", "path": "/environments"}, "`method`"),
+        ("list_changes", {"since": "7 moons"}, "7d"),
+        ("proxy_request", {"method": "DELETE", "path": "/environments"}, "PINGONE_ALLOW_WRITES"),
+        (
+            "proxy_request",
+            {"method": "PUT", "path": "/environments/{id}/users", "body": {"a": 1}},
+            "PINGONE_ALLOW_WRITES",
+        ),
+        ("proxy_request", {"method": "post", "path": "/environments", "content_type": "text/csv"}, "WRITES_OFF"),
+        ("proxy_request", {"method": "TRACE", "path": "/environments"}, "`method`"),
     ],
 )
 async def test_bad_input_is_refused_before_any_request(
@@ -515,3 +533,33 @@ async def test_an_answer_that_cannot_be_unpacked_is_one_sentence(world: World) -
 
     async with world.client(wrap=Garbled) as client:
         assert "UNREADABLE_ANSWER" in error_text(await client.call_tool("list_users", {}))
+
+
+@pytest.mark.parametrize("since", ["13d", "312h", "2026-06-02T12:00:00Z", "2026-06-02T14:00:00+02:00"])
+async def test_since_takes_how_long_ago_and_means_the_same_time_on_every_page(world: World, since: str) -> None:
+    asked = {"reasons": ["removed"], "limit": 2}
+    paged: list[Any] = []
+    async with world.client() as client:
+        exact = {"since": (NOW - timedelta(days=13)).isoformat(), "limit": 100}
+        every = facts(await client.call_tool("find_deactivated", asked | exact))["result"]
+        page = first = facts(await client.call_tool("find_deactivated", asked | {"since": since}))
+        while True:
+            paged += page["result"]
+            if page["next_cursor"] is None:
+                break
+            world.time.passed += 3_600
+            goes_on = asked | {"since": since, "cursor": page["next_cursor"]}
+            page = facts(await client.call_tool("find_deactivated", goes_on))
+        other = {"since": "3d", "cursor": first["next_cursor"]}
+        refused = error_text(await client.call_tool("find_deactivated", other))
+    assert paged == every != []
+    assert "The cursor was made with another value of: since." in refused
+
+
+async def test_since_a_date_is_since_its_first_moment_in_utc(world: World) -> None:
+    async with world.client() as client:
+        rows = [
+            facts(await client.call_tool("find_deactivated", {"reasons": ["removed"], "since": since}))["result"]
+            for since in ("2026-06-05", "2026-06-05T00:00:00Z")
+        ]
+    assert rows[0] == rows[1] != []

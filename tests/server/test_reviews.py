@@ -276,7 +276,7 @@ async def test_answers_keep_their_size(company: World) -> None:
         await client.call_tool("sync_directory", {})
         for tool, arguments in (
             ("access_review", {}),
-            ("check_drift", {"entries": []}),
+            ("check_drift", {"entries": [{"email": "nobody@example.com"}]}),
             ("map_roles", {}),
             ("map_roles", {"group": "All Staff", "limit": 200}),
         ):

@@ -128,6 +128,25 @@ async def test_a_confirmed_write_is_sent_once_and_recorded(scene: Scene, mode: s
     assert stat.S_IMODE(scene.journal.stat().st_mode) == 0o600
 
 
+async def test_the_person_is_asked_about_the_path_that_is_sent(scene: Scene) -> None:
+    person, path = Person("yes"), f"/v1/environments/{{id}}/users/{scene.user['id']}/enabled"
+    async with scene.world.client(wrap=scene.watching, answers=person, writes=scene.rules()) as client:
+        write = {"method": "PUT", "path": path, "body": {"enabled": False}}
+        assert facts(await client.call_tool("proxy_request", write))["status"] == 200
+    assert f"PUT {scene.path}/enabled" in person.asked[0]
+    assert {line["path"] for line in scene.recorded()} == {f"{scene.path}/enabled"}
+    assert [request.url.path for request in scene.sent] == [f"/v1{scene.path}/enabled"]
+
+
+@pytest.mark.parametrize(("body", "sent"), [({}, b"{}"), ([], b"[]"), ("", b""), (None, b"")])
+async def test_an_empty_object_or_list_is_a_body_and_an_empty_text_is_none(
+    scene: Scene, body: Any, sent: bytes
+) -> None:
+    async with scene.world.client(wrap=scene.watching, answers=Person("yes"), writes=scene.rules()) as client:
+        await client.call_tool("proxy_request", {"method": "PUT", "path": f"{scene.path}/enabled", "body": body})
+    assert [request.content for request in scene.sent] == [sent]
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("answer", ["no", "decline", "cancel"])
 async def test_what_the_person_does_not_confirm_is_not_sent(scene: Scene, mode: str, answer: Answer) -> None:
