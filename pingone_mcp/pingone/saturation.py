@@ -34,7 +34,7 @@ class Saturation:
 
     def forget(self) -> None:
         self._fastest, self._usual = math.inf, 0.0
-        # Of the logarithms of number under way and seconds: means, variance of the one, covariance; the latest weigh most.
+        # Of the logarithms of number under way and seconds, the latest weighing most: means, and how they vary.
         self._answers = 0
         self._number = self._time = self._variance = self._covariance = 0.0
 
