@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -17,6 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pingone_mcp.directory.text import harmless
+
+_SECONDS_BETWEEN_LINES = 30.0
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -71,10 +74,11 @@ def print_json(document: Any) -> None:
 class Progress:
     """How far a job is, told on stderr: in a terminal a bar for each stage, `kept` at the end or removed.
 
-    Where it is none, a line for each stage with `lines`, else nothing.
+    Where it is none, with `lines` a line for each stage at its end, and for a long one now and then; else nothing.
+    `now` is monotonic, in seconds.
     """
 
-    def __init__(self, *, kept: bool = False, lines: bool = False) -> None:
+    def __init__(self, *, kept: bool = False, lines: bool = False, now: Callable[[], float] = time.monotonic) -> None:
         out = console(stderr=True)
         self._out = out
         self._lines = lines and not out.is_terminal
@@ -87,7 +91,10 @@ class Progress:
             disable=not out.is_terminal,
         )
         self._stage: str | None = None
+        self._done = 0
         self._told = ""
+        self._now = now
+        self._said_at = 0.0
         self._task: bars.TaskID | None = None
 
     def __enter__(self) -> Self:
@@ -99,14 +106,21 @@ class Progress:
         self._bars.stop()
 
     def report(self, stage: str, done: int, about: int | None) -> None:
-        """Take note of the stage, how much of it is done, and how much it is about in all."""
-        if stage != self._stage:
-            self._end(done=True)
-            self._stage, self._told = stage, ""
+        """Take note of the stage, how much of it is done, and how much it is about in all.
+
+        Less than before is the stage begun anew: no bar goes backwards.
+        """
+        if stage != self._stage or done < self._done:
+            self._end(done=stage != self._stage)
+            self._stage, self._told, self._said_at = stage, "", self._now()
             self._task = self._bars.add_task(stage, total=None, told="")
+        self._done = done
         self._told = f"{done:,}" if done else self._told
         if about and done < about:
             self._told = f"{done:,} of about {about:,}"
+        if self._lines and self._now() - self._said_at >= _SECONDS_BETWEEN_LINES:
+            self._out.print(Text(f"{stage}: {self._told or 'begun'} so far"))
+            self._said_at = self._now()
         assert self._task is not None
         self._bars.update(self._task, completed=min(done, about) if about else done, total=about, told=self._told)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -19,10 +20,12 @@ from pingone_mcp.pingone.answers import json_object
 from pingone_mcp.pingone.auth import ClientCredentials
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.fence import Fence
-from pingone_mcp.pingone.pacing import Lanes
+from pingone_mcp.pingone.pacing import COURTESY, Lanes
 from pingone_mcp.pingone.transport import PatientTransport, parse_http_date
 from pingone_mcp.settings import Connection
 
+# Seconds that a page of a walk lets questions go before it, looking every few of them.
+_LONGEST_ASIDE, _MOMENT = 0.1, 0.005
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _AUDIT_HEADERS = ("X-Ping-External-Session-ID", "X-Ping-External-Transaction-ID")
 
@@ -64,6 +67,8 @@ class Client:
         self._session = str(uuid.uuid4())
         self._server_date: tuple[str | None, float] = (None, 0.0)
         self._background_turn = anyio.Lock()
+        # Requests of questions: how many are under way, and when the last one was answered.
+        self._questions, self._answered_at = 0, -math.inf
         self._credentials = ClientCredentials(connection, inner, clock=clock)
         self._http = httpx.AsyncClient(
             transport=PatientTransport(inner, budget=connection.retry_seconds, lanes=lanes, clock=clock),
@@ -86,9 +91,21 @@ class Client:
         told = parse_http_date(date)
         return None if told is None else told + self._clock.monotonic() - received
 
-    def in_background(self) -> AbstractAsyncContextManager[None]:
-        """Give the event loop to all others first: for what a walk does with its pages, one after the other."""
-        return self._background_turn
+    @asynccontextmanager
+    async def in_background(self) -> AsyncIterator[None]:
+        """Give the event loop to all others first: for what a walk does with its pages, one after the other.
+
+        While a question is under way that is little, and never nothing.
+        """
+        async with self._background_turn:
+            latest = self._clock.monotonic() + _LONGEST_ASIDE
+            while self._clock.monotonic() < min(latest, self._quiet_from()):
+                await self._clock.sleep(_MOMENT)
+            yield
+
+    def _quiet_from(self) -> float:
+        """Return the instant at which the last question has become an answer, or has asked on."""
+        return math.inf if self._questions else self._answered_at + COURTESY
 
     async def get(self, path: str, *, background: bool = False) -> JsonObject:
         """Return the JSON object at a path below the API base. Raises UpstreamProblem."""
@@ -156,6 +173,7 @@ class Client:
         "External transaction IDs").
         """
         tracing = dict(zip(_AUDIT_HEADERS, (self._session, str(uuid.uuid4())), strict=True))
+        self._questions += not background
         try:
             response = await self._http.request(
                 method,
@@ -170,6 +188,9 @@ class Client:
                 "Check any proxy in between, then try again.",
                 code="UNREADABLE_ANSWER",
             ) from None
+        finally:
+            if not background:
+                self._questions, self._answered_at = self._questions - 1, self._clock.monotonic()
         self._server_date = (response.headers.get("date"), self._clock.monotonic())
         # Answer and stream refer to each other: without this a page stays in memory until garbage is looked for.
         response.stream = httpx.ByteStream(b"")

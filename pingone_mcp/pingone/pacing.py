@@ -1,10 +1,13 @@
 """How fast PingOne is asked: as fast as its answers come, a question before a walk in the background.
 
 PingOne's limits belong to the licence, and most of their numbers are not public (PingOne, "Rate limiting"). So they are
-felt for. The number of requests under way grows with every round of answers as long as no queue builds up at the other
-end, and is halved by a 429: additive increase and multiplicative decrease (RFC 5681 §3.1), with TCP Vegas's look at the
-queue. And what was let through between two 429s tells the rate that the licence allows, by which requests are spaced
-from then on.
+felt for. The number of requests under way grows with every round of answers and is halved by a 429: additive increase
+and multiplicative decrease (RFC 5681 §3.1). And what was let through between two 429s tells the rate that the licence
+allows, by which requests are spaced from then on.
+
+A question never waits for a walk: it needs no room that a walk takes, and has starts of its own. What is under way when
+it comes still stands before it at the other end, so a walk sends no more than keeps that busy (`Saturation`), and
+nothing new beside a page while a question is in line or under way. After that it goes on at its full pace.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from typing import Literal
 import anyio
 
 from pingone_mcp.pingone.clock import Clock
+from pingone_mcp.pingone.saturation import Saturation
 
 Group = Literal["directory", "audit", "configuration"]
 Outcome = Literal["answered", "limited", "failed"]
@@ -27,14 +31,12 @@ Outcome = Literal["answered", "limited", "failed"]
 # Before anything has been learned: requests under way, requests per second (older documentation allows one address
 # 100), and how many of them may start at once.
 FIRST_WINDOW, FIRST_RATE, BURST = 16, 80.0, 16
-# Requests that stand in line at the other end: below the first number the window grows, above the second it shrinks.
-SHORT_QUEUE, LONG_QUEUE = 2.0, 5.0
+# So many more of a question may start at once, as what it asks at the same time: it does not wait for a walk's starts.
+AHEAD = 4
 # What one round of answers adds to the window.
 STEP = 0.5
-# Seconds for which a walk stays aside after a question's last answer: the question may have more to ask. And for how
-# long it takes but a part of the window after that: where somebody has asked, somebody will ask again, and what is
-# under way then stands before the question at the other end.
-COURTESY, CONVERSATION, PART_OF_WINDOW = 0.05, 10.0, 6
+# Seconds after an answer for which its question may have more to ask: so long a walk stays aside.
+COURTESY = 0.05
 # The share of a learned rate that is used, and by how much of a rate its use grows in a second, to notice when there is
 # more. The rest is for others who live on the same licence.
 CAUTION, GROWTH = 0.95, 0.03
@@ -86,6 +88,7 @@ class Pace:
         self._known = known
         self._starts = deque[float](maxlen=known.requests if known else 0)
         self._window = float(min(FIRST_WINDOW, most))
+        self._saturation = Saturation(first=FIRST_WINDOW, most=most)
         self._questions = self._walks = 0
         self._last_question = -math.inf
         # The rate that is thought to be allowed, since when, and the instant at which all starts so far are paid for.
@@ -94,12 +97,10 @@ class Pace:
         # Since the last 429: answers, its instant, seconds with nothing under way.
         self._answers, self._cut, self._idle = 0, -math.inf, 0.0
         self._idle_since: float | None = None
-        # Of a walk's pages: seconds of the fastest, seconds as they usually are, bytes of the largest.
-        self._fastest, self._usual, self._largest = math.inf, 0.0, 0
+        self._largest = 0  # bytes of a page
 
     def wait(self, now: float, *, background: bool) -> float | None:
         """Return the seconds until a request may start, 0 for at once; None when one under way must end first."""
-        room = int(self._window)
         if background:
             courtesy = self._last_question + COURTESY - now
             # One request goes on even then: questions slow a walk, and never stop it.
@@ -107,16 +108,18 @@ class Pace:
                 return None
             if self._walks and courtesy > 0:
                 return courtesy
-            if now - self._last_question < CONVERSATION:
-                room = max(1, room // PART_OF_WINDOW)
-            if self._questions + self._walks >= room:
+            if self._questions + self._walks >= self._room_of_walks():
                 return None
-        elif self._questions >= room:
+        elif self._questions >= int(self._window):
             return None
-        seconds = self._earliest(now) - now
+        seconds = self._earliest(now, self._burst if background else self._burst + AHEAD) - now
         return seconds if seconds > _INSTANT else 0.0
 
-    def start(self, now: float, *, background: bool) -> None:
+    def _room_of_walks(self) -> int:
+        return int(min(self._window, self._saturation.enough))
+
+    def start(self, now: float, *, background: bool) -> int:
+        """Note that a request has started; return how many are under way with it."""
         if self._idle_since is not None:
             self._idle += now - self._idle_since
             self._idle_since = None
@@ -128,10 +131,16 @@ class Pace:
             self._questions += 1
         self._starts.append(now)
         self._paid = max(self._paid, now) + 1 / self._allowed(now)
+        return self._questions + self._walks
 
-    def end(self, now: float, outcome: Outcome, *, started: float, background: bool, size: int = 0) -> None:
-        """Note what became of a request that started at `started`; its answer has `size` bytes."""
-        in_use = self._questions + self._walks >= int(self._window)
+    def end(
+        self, now: float, outcome: Outcome, *, started: float, background: bool, under_way: int = 1, size: int = 0
+    ) -> None:
+        """Note what became of a request that started at `started`, as one of so many under way.
+
+        Its answer has `size` bytes.
+        """
+        number = self._questions + self._walks
         if background:
             self._walks -= 1
         else:
@@ -142,19 +151,22 @@ class Pace:
         if outcome == "answered":
             self._answers += 1
             if size > 2 * self._largest:  # what came before were no full pages
-                self._fastest, self._usual = math.inf, 0.0
+                self._saturation.forget()
             self._largest = max(self._largest, size)
             if background and 2 * size >= self._largest:  # full pages of a walk are alike: their times can be compared
-                self._compare(now - started, in_use=in_use)
+                in_use = number >= self._room_of_walks()
+                self._saturation.note(now - started, under_way=under_way, in_use=in_use)
+            if number >= int(self._window):
+                self._window = min(float(self._most), self._window + STEP / self._window)
         elif outcome == "limited" and started >= self._cut:  # one that left before the last cut tells nothing new
             self._cut_down(now)
 
     def _allowed(self, now: float) -> float:
         return min(self._rate * (1 + GROWTH * (now - self._rate_at)), self._most_per_second)
 
-    def _earliest(self, now: float) -> float:
+    def _earliest(self, now: float, burst: float) -> float:
         """Return the instant from which on the rates allow a start (generic cell rate algorithm, ITU-T I.371)."""
-        earliest = self._paid - (self._burst - 1) / self._allowed(now)
+        earliest = self._paid - (burst - 1) / self._allowed(now)
         if self._known and len(self._starts) == self._known.requests:
             earliest = max(earliest, self._starts[0] + self._known.seconds)
         return earliest
@@ -174,15 +186,6 @@ class Pace:
         self._answers, self._idle = 0, 0.0
         self._paid = now + self._burst / self._allowed(now)
         self._window = max(1.0, self._window / 2)
-
-    def _compare(self, seconds: float, *, in_use: bool) -> None:
-        self._fastest = min(seconds, self._fastest)
-        self._usual = self._usual + (seconds - self._usual) / 8 if self._usual else seconds
-        queue = self._window * max(0.0, 1 - self._fastest / self._usual) if self._usual else 0.0
-        if queue > LONG_QUEUE:
-            self._window = max(1.0, self._window - STEP / self._window)
-        elif in_use and queue < SHORT_QUEUE:
-            self._window = min(float(self._most), self._window + STEP / self._window)
 
 
 @dataclass(slots=True)
@@ -208,12 +211,14 @@ class Lane:
         await self._wait(background=background)
         turn = Turn()
         started = self._clock.monotonic()
-        self._pace.start(started, background=background)
+        under_way = self._pace.start(started, background=background)
         try:
             yield turn
         finally:
             ended = self._clock.monotonic()
-            self._pace.end(ended, turn.outcome, started=started, background=background, size=turn.size)
+            self._pace.end(
+                ended, turn.outcome, started=started, background=background, under_way=under_way, size=turn.size
+            )
             self._move()
 
     async def _wait(self, *, background: bool) -> None:

@@ -43,6 +43,7 @@ from pingone_mcp.directory.roles import Rules, parse_rules
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import clean, harmless
 from pingone_mcp.errors import NotFound, Problem, Refused
+from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.syncing import Syncing
 
 if TYPE_CHECKING:
@@ -442,11 +443,12 @@ async def collect(
 
     `beside` is what the answer needs besides rows and envelope, in characters.
     """
+    progressing = Progressing(ctx.report_progress)
 
     async def report(progress: Progress) -> None:
         about = f" of about {progress.about:,}" if progress.about is not None else ""
         message = f"page {progress.pages}: {progress.scanned:,}{about} {noun}"
-        await ctx.report_progress(progress.scanned, progress.about, message)
+        await progressing.report(noun, progress.scanned, progress.about, message)
 
     def around(position: str) -> int:
         """Measure the envelope with a cursor that goes on from a position; places in a page take some more."""

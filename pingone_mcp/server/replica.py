@@ -12,7 +12,7 @@ from pingone_mcp.directory.changes import Change, ChangeKind
 from pingone_mcp.directory.cursor import Mark
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page
-from pingone_mcp.directory.rows import fitted, plain
+from pingone_mcp.directory.rows import fitted, plain, timestamp
 from pingone_mcp.replica.feed import ChangeQuestion
 from pingone_mcp.server.edge import (
     ENVELOPE_SCHEMA,
@@ -26,11 +26,13 @@ from pingone_mcp.server.edge import (
     envelope,
     strict_tool,
 )
+from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.reads import TIMES, Cursor, Limit
-from pingone_mcp.server.syncing import Running
+from pingone_mcp.server.syncing import Ended, Running
 
 if TYPE_CHECKING:
     from pingone_mcp.replica.standing import Standing
+    from pingone_mcp.replica.sync import SyncReport
 
 _OUR_OWN = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
@@ -44,21 +46,26 @@ async def sync_directory(
 ) -> CallToolResult:
     """Bring the local copy of the directory up to date; PingOne itself is only read.
 
-    Answers {state: done, counts, changes, …}; or {state: running, stage, done, about} when it takes longer than one
-    answer may: it goes on by itself, and another call tells how far it is.
+    Answers {state: done, counts, changes, …}, or failed with a reason; or {state: running, stage, done, about} when it
+    takes longer than one answer may: it goes on by itself, and another call tells how far it is, or what came of it.
     """
     backend, app = await backend_of(ctx), app_of(ctx)
+    progress = Progressing(ctx.report_progress)
 
     async def report(running: Running) -> None:
-        about = f" of about {running.about:,}" if running.about is not None else ""
-        await ctx.report_progress(running.done, running.about, f"{running.stage}: {running.done:,}{about}")
+        await progress.report(running.stage, running.done, running.about)
 
-    ended = await app.syncing(backend).wait(mode, backend.answer_seconds, report)
-    if isinstance(ended, Running):
-        return answer({"state": "running", **plain(ended)})
-    return answer(
-        fitted({"state": "done", **plain(ended), "seconds": round(ended.seconds, 2)}, backend.answer_characters)
-    )
+    found = await app.syncing(backend).wait(mode, backend.answer_seconds, report)
+    if isinstance(found, Running):
+        return answer({"state": "running", **plain(found)})
+    return answer(fitted(_came_of(*found), backend.answer_characters))
+
+
+def _came_of(report: SyncReport, ended: Ended) -> JsonObject:
+    """Return what a sync came to, and when it ran: it may have ended before it was asked for."""
+    state = "done" if report.complete else "failed"
+    when = {"started_at": timestamp(ended.started_at), "ended_at": timestamp(ended.ended_at)}
+    return {"state": state, **plain(report), "seconds": round(report.seconds, 2), **when}
 
 
 async def list_changes(
@@ -160,7 +167,11 @@ _NO_CHANGE = "`user` is an id, or the username or email at the time of the chang
 _CHANGE_QUESTION = TypeAdapter(ChangeQuestion)
 _SYNC_SCHEMA: JsonObject = {
     "type": "object",
-    "properties": {"state": {"enum": ["done", "running"]}},
+    "properties": {
+        "state": {"enum": ["done", "failed", "running"]},
+        "started_at": {"type": "string"},
+        "ended_at": {"type": "string"},
+    },
     "required": ["state"],
 }
 _QUERY_SCHEMA: JsonObject = {

@@ -1,15 +1,21 @@
-"""The sync that runs behind the answers: one at a time, begun by a question or by the clock, and longer than either."""
+"""The sync that runs behind the answers: one at a time, begun by a question or by the clock, and longer than either.
+
+What came of a sync is owed to whoever asked for it. Whoever was told "still running" asks again, and finds what came of
+it then, not the next sync.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
+from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Problem
 
 if TYPE_CHECKING:  # loaded by the first sync, not by the start of the server
@@ -17,21 +23,64 @@ if TYPE_CHECKING:  # loaded by the first sync, not by the start of the server
 
 Mode = Literal["auto", "full", "incremental"]
 
+# For so long after its end a sync that nobody heard of answers the next question; later it would not be news.
+OWED_FOR = timedelta(minutes=10)
+
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
 class Running:
-    """A sync on its way: what it is doing, and how far it is (`about`: of how much, where that is known)."""
+    """A sync on its way: what it is doing, and how far it is (`about`: of how much, where that is known).
+
+    `then` is what begins at its end, because somebody asks for more than it is.
+    """
 
     mode: Mode
+    started_at: datetime
     stage: str = "starting"
     done: int = 0
     about: int | None = None
+    then: Mode | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ended:
+    """A sync that has come to its end, and what came of it."""
+
+    mode: Mode
+    started_at: datetime
+    ended_at: datetime
+    outcome: SyncReport | Problem
+
+    def covers(self, mode: Mode) -> bool:
+        """Say whether it was what is asked for, or more."""
+        ran = self.mode if isinstance(self.outcome, Problem) else self.outcome.mode
+        return mode != "full" or ran == "full"
+
+    def report(self, *, late: bool = False) -> SyncReport:
+        """Return what was done. Raises the Problem that came in its place; where it comes `late`, it says when."""
+        problem = self.outcome
+        if not isinstance(problem, Problem):
+            return problem
+        if not late:
+            raise problem
+        raise Failed(
+            f"The sync that ended at {timestamp(self.ended_at)} failed: {problem.what}",
+            problem.next_step,
+            code=problem.code,
+            correlation_id=problem.correlation_id,
+        )
+
+
+class Failed(Problem):
+    """A sync failed while nobody waited for it."""
 
 
 class Synced(Protocol):
     """What can be brought up to date. Raises Problem."""
+
+    def now(self) -> datetime: ...
 
     async def sync(self, mode: Mode, *, report: Callable[[str, int, int | None], None]) -> SyncReport: ...
 
@@ -43,67 +92,101 @@ class Syncing:
         self._copy = copy
         self._tasks = tasks
         self._tell = tell
-        self._ended = anyio.Event()
-        self._outcome: SyncReport | Problem | None = None
-        self.running: Running | None = None
+        self._run: _Run | None = None
+        self._owed: list[Ended] = []  # to those who asked, until one of them has got it
 
     async def wait(
         self, mode: Mode, seconds: float, report: Callable[[Running], Awaitable[None]]
-    ) -> SyncReport | Running:
-        """Begin a sync, or join the one that runs; return what came of it, or how far it is after so many seconds.
+    ) -> tuple[SyncReport, Ended] | Running:
+        """Return what came of a sync, or how far it is after so many seconds.
 
-        `report` is told from time to time. Raises the Problem that ended it.
+        That is one that has ended where its result is owed, else the one that runs, else a new one; a full one where
+        that is asked for. `report` is told of each stage, and from time to time. Raises the Problem that ended it.
         """
         deadline = anyio.current_time() + seconds
-        begun = self.running is None
-        if begun:
-            self._begin(mode)
-        while self.running is not None:
-            if anyio.current_time() >= deadline:
-                return self.running
-            await report(self.running)
-            with anyio.move_on_after(min(1.0, max(0.0, deadline - anyio.current_time()))):
-                await self._ended.wait()
-            if mode == "full" and not begun and self._ended.is_set() and not self._was_full():
-                begun = True  # what was joined was less than what is asked for
-                self._begin(mode)
-        if isinstance(self._outcome, Problem):
-            raise self._outcome
-        assert self._outcome is not None
-        return self._outcome
+        if (owed := self._oldest_owed(mode)) is not None:
+            self._owed.remove(owed)
+            return owed.report(late=True), owed
+        while True:
+            run = self._run or self._begin(mode)
+            run.ask(mode)
+            while run.ended is None:
+                left = deadline - anyio.current_time()
+                if left <= 0:
+                    return run.running
+                news = run.news  # what comes while it is told, too
+                await report(run.running)
+                with anyio.move_on_after(min(1.0, left)):
+                    await news.wait()
+            if run.ended.covers(mode):
+                if run.ended in self._owed:
+                    self._owed.remove(run.ended)
+                return run.ended.report(), run.ended
 
-    def _was_full(self) -> bool:
-        return not isinstance(self._outcome, Problem) and self._outcome is not None and self._outcome.mode == "full"
+    def _oldest_owed(self, mode: Mode) -> Ended | None:
+        since = self._copy.now() - OWED_FOR
+        self._owed = [ended for ended in self._owed if ended.ended_at >= since]
+        return next((ended for ended in self._owed if ended.covers(mode)), None)
 
     async def every(self, seconds: float) -> None:
         """Sync again and again, with so much time between the end of one and the beginning of the next."""
         while True:
-            if self.running is None:
-                self._begin("auto")
-            await self._ended.wait()
+            run = self._run or self._begin("auto")
+            while run.ended is None:
+                await run.news.wait()
             await anyio.sleep(seconds)
 
-    def _begin(self, mode: Mode) -> None:
-        self.running, self._ended = Running(mode=mode), anyio.Event()
-        self._tasks.start_soon(self._run, self.running)
+    def _begin(self, mode: Mode) -> _Run:
+        self._run = run = _Run(mode, self._copy.now())
+        self._tasks.start_soon(self._carry_out, run)
+        return run
 
-    async def _run(self, running: Running) -> None:
-        def report(stage: str, done: int, about: int | None) -> None:
-            running.stage, running.done, running.about = stage, done, about
+    async def _carry_out(self, run: _Run) -> None:
+        begun, outcome = run.running, await self._synced(run)
+        ended = Ended(mode=begun.mode, started_at=begun.started_at, ended_at=self._copy.now(), outcome=outcome)
+        self._run, run.ended = None, ended
+        if any(ended.covers(mode) for mode in run.asked):
+            self._owed.append(ended)
+        if any(not ended.covers(mode) for mode in run.asked):
+            self._begin("full").ask("full")
+        run.tell()
 
+    async def _synced(self, run: _Run) -> SyncReport | Problem:
         try:
-            found = await self._copy.sync(running.mode, report=report)
-            self._outcome = found
+            found = await self._copy.sync(run.running.mode, report=run.report)
             if found.changes:
                 await self._tell()
         except Problem as problem:
             _logger.warning("The local copy was not brought up to date: %s", problem)
-            self._outcome = problem
+            return problem
         except Exception:  # whatever it is, it must not end the server in the middle of a conversation
             _logger.exception("The sync of the local copy failed")
-            self._outcome = Problem(
+            return Problem(
                 "The sync failed for a reason of its own, which was logged.", "Try again.", code="SYNC_FAILED"
             )
-        finally:
-            self.running = None
-            self._ended.set()
+        return found
+
+
+class _Run:
+    """One sync, and the modes of those who asked for what comes of it: nobody, where the clock has begun it."""
+
+    def __init__(self, mode: Mode, now: datetime) -> None:
+        self.running = Running(mode=mode, started_at=now)
+        self.asked = set[Mode]()
+        self.ended: Ended | None = None
+        self.news = anyio.Event()  # another stage, or the end
+
+    def ask(self, mode: Mode) -> None:
+        self.asked.add(mode)
+        if mode == "full" and self.running.mode == "incremental":
+            self.running.then = "full"
+
+    def report(self, stage: str, done: int, about: int | None) -> None:
+        another = stage != self.running.stage
+        self.running.stage, self.running.done, self.running.about = stage, done, about
+        if another:
+            self.tell()
+
+    def tell(self) -> None:
+        news, self.news = self.news, anyio.Event()
+        news.set()

@@ -162,7 +162,7 @@ async def ask_your_own(env_file: Path | None, path: Path) -> None:
         while path == WHOLE:
             told = await called(client, "sync_directory", {})
             _say(f"sync_directory = {_shortened(told)}")
-            if isinstance(told, str) or told["state"] == "done":
+            if isinstance(told, str) or told["state"] != "running":
                 break
         await replay(client, questions(path))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import count
+from random import Random
 
 import anyio
 import anyio.lowlevel
@@ -13,7 +15,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.pingone.pacing import BURST, COURTESY, FIRST_RATE, FIRST_WINDOW, Group, Lane, Pace, Rate, group_of
+from pingone_mcp.pingone.pacing import (
+    AHEAD,
+    BURST,
+    COURTESY,
+    FIRST_RATE,
+    FIRST_WINDOW,
+    Group,
+    Lane,
+    Outcome,
+    Pace,
+    Rate,
+    group_of,
+)
 from tests.world import Time
 
 ENVIRONMENT = "/v1/environments/3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
@@ -43,13 +57,15 @@ def test_every_path_has_its_rate_group(path: str, group: Group) -> None:
 class Server:
     """A server that lets `rate` requests a second through (None: any number), as many as `saved` at once.
 
-    An answer takes `latency` seconds, and `service` more of the server's only processor.
+    An answer takes `latency` seconds, by chance more or less by `spread` (of its logarithm, one in three by more), and
+    `service` more of the server's only processor.
     """
 
     rate: float | None
     saved: float = 50.0
     latency: float = 0.1
     service: float = 0.01
+    spread: float = 0.0
     statuses: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
     most_under_way: int = 0
 
@@ -59,19 +75,20 @@ class Server:
         After a 429 nothing is sent for a second, as its Retry-After says.
         """
         now, pause, free, tokens, at = 0.0, 0.0, 0.0, self.saved, 0.0
-        answers: list[tuple[float, int, int, float]] = []
-        numbers, done, waiting = count(), 0, requests
+        answers: list[tuple[float, int, int, float, int]] = []
+        numbers, done, waiting, chance = count(), 0, requests, Random(1)
         while done < requests:
             while waiting and now >= pause and pace.wait(now, background=True) == 0:
-                pace.start(now, background=True)
+                under_way = pace.start(now, background=True)
                 waiting -= 1
                 tokens, at = min(self.saved, tokens + (now - at) * (self.rate or 0)), now
                 if self.rate is not None and tokens < 1:
-                    heapq.heappush(answers, (now + self.latency, next(numbers), 429, now))
+                    heapq.heappush(answers, (now + self.latency, next(numbers), 429, now, under_way))
                 else:
                     tokens -= 1
-                    free = max(free, now + self.latency) + self.service
-                    heapq.heappush(answers, (free, next(numbers), 200, now))
+                    latency = self.latency * math.exp(chance.gauss(0, self.spread))
+                    free = max(free, now + latency) + self.service if self.service else now + latency
+                    heapq.heappush(answers, (free, next(numbers), 200, now, under_way))
                 self.most_under_way = max(self.most_under_way, len(answers))
             soon = [answers[0][0]] if answers else []
             if waiting:
@@ -79,9 +96,10 @@ class Server:
                 soon += [] if wait is None else [max(now, pause) + wait]
             now = max(now, min(soon))
             while answers and answers[0][0] <= now:
-                ended, _, status, started = heapq.heappop(answers)
+                ended, _, status, started, under_way = heapq.heappop(answers)
                 self.statuses.append((ended, status))
-                pace.end(ended, "limited" if status == 429 else "answered", started=started, background=True)
+                outcome: Outcome = "limited" if status == 429 else "answered"
+                pace.end(ended, outcome, started=started, background=True, under_way=under_way)
                 if status == 429:
                     pause, waiting = max(pause, ended + 1), waiting + 1
                 else:
@@ -117,7 +135,14 @@ def test_no_queue_is_piled_up_at_a_slow_server() -> None:
     pace, later = Pace(most=64), Server(rate=None, latency=0.1, service=0.02)
     Server(rate=None, latency=0.1, service=0.02).walk(pace, 1500)
     later.walk(pace, 100)
-    assert later.most_under_way <= 10  # six are enough to keep it busy
+    assert later.most_under_way <= 12  # six are enough to keep it busy
+
+
+@pytest.mark.parametrize("spread", [0.2, 0.5])
+def test_where_times_vary_by_chance_alone_nothing_is_held_back(spread: float) -> None:
+    server = Server(rate=None, latency=0.3, service=0, spread=spread)
+    at_once = 16 / (0.3 * math.exp(spread**2 / 2))  # 16 under way all the time, by the mean of the times
+    assert 1500 / server.walk(Pace(most=16), 1500) >= 0.75 * at_once
 
 
 def test_a_server_that_has_become_slow_is_asked_less_at_once() -> None:
@@ -211,13 +236,25 @@ def test_a_walk_stays_aside_for_a_question_and_a_little_longer_but_never_stops()
     assert pace.wait(1.0 + COURTESY, background=True) == 0
 
 
-def test_a_walk_makes_itself_small_while_somebody_keeps_asking() -> None:
+def test_a_walk_that_begins_a_second_after_a_question_has_the_full_window() -> None:
     pace = Pace(most=16)
     pace.start(0.0, background=False)
     pace.end(0.1, "answered", started=0.0, background=False)
-    assert fill(pace, background=True, now=1.0) == 2
-    assert pace.wait(9.0, background=True) is None
-    assert fill(pace, background=True, now=11.0) == FIRST_WINDOW - 2
+    assert fill(pace, background=True, now=1.0) == FIRST_WINDOW
+
+
+def test_a_question_starts_at_once_when_a_walk_has_used_up_all_starts() -> None:
+    pace = Pace(most=64)
+    assert fill(pace, background=True) == BURST
+    assert pace.wait(0.0, background=True) is None
+    assert fill(pace, background=False) == AHEAD
+
+
+def test_that_a_walk_is_held_back_holds_back_no_question() -> None:
+    pace = Pace(most=16)
+    Server(rate=None, latency=0.02, service=0.05).walk(pace, 1000)
+    assert fill(pace, background=True, now=100.0) <= 4
+    assert fill(pace, background=False, now=101.0) >= 8
 
 
 @given(st.lists(st.floats(0, 0.4), min_size=30, max_size=60))
@@ -243,7 +280,7 @@ def test_after_a_silence_only_a_burst_starts_at_once() -> None:
             pace.start(now, background=False)
             pace.end(now, "answered", started=now, background=False)
             started += 1
-        assert started == BURST
+        assert started == BURST + AHEAD
         assert wait == pytest.approx(1 / FIRST_RATE, rel=0.02 if not now else 1)
 
 
@@ -262,6 +299,28 @@ async def test_questions_go_first_and_all_others_in_their_turn() -> None:
             tasks.start_soon(ask, name)
         await anyio.wait_all_tasks_blocked()
     assert order == ["question 1", "question 2", "walk 1", "walk 2", "walk 3"]
+
+
+async def test_a_question_in_the_middle_of_a_walk_starts_before_all_of_its_pages_that_wait() -> None:
+    pace = Pace(most=FIRST_WINDOW)
+    lane, order, asked = Lane(pace, Time().clock()), list[str](), anyio.Event()
+
+    async def walk(number: int) -> None:
+        async with lane.turn(background=True):
+            order.append(f"page {number}")
+            await asked.wait()
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            for number in range(FIRST_WINDOW + 3):
+                tasks.start_soon(walk, number)
+            await anyio.wait_all_tasks_blocked()
+            assert len(order) == FIRST_WINDOW
+            async with lane.turn(background=False):
+                order.append("question")
+            asked.set()
+    assert order.index("question") == FIRST_WINDOW
+    assert len(order) == FIRST_WINDOW + 4
 
 
 async def test_who_starts_makes_way_for_the_next_at_once() -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pingone_mcp.directory.models import User
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.client import HalPage
+from pingone_mcp.pingone.pacing import COURTESY
 from pingone_mcp.pingone.walk import FIRST, LAST, Stretch, Verdict, edges, pages_left
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.options import Options
@@ -125,6 +126,44 @@ async def test_parts_are_read_side_by_side(tmp_path: Path) -> None:
     assert 4 <= crowd.most <= 16
 
 
+async def test_a_walk_a_second_after_a_question_reads_as_many_parts_side_by_side_as_any(tmp_path: Path) -> None:
+    most: list[int] = []
+    for asked in (False, True):
+        world = a_world(tmp_path, 6_000)
+        crowd = Crowd(world.sandbox.transport())
+        async with world.directory(transport=crowd) as directory:
+            if asked:
+                await directory.user(truth(world)[0])
+                world.time.passed += 1
+            async with directory.walk() as walk:
+                async for _ in walk:
+                    pass
+        most.append(crowd.most)
+    assert most[1] == most[0] >= 4
+
+
+async def test_a_page_is_made_users_after_a_question_that_is_under_way_and_even_then_soon(world: World) -> None:
+    transport = HeldUp(world.sandbox.transport(), "/users/")
+    waited: list[float] = []
+
+    async def make_users() -> None:
+        before = world.time.passed
+        async with directory.served.client.in_background():
+            waited.append(world.time.passed - before)
+
+    async with world.directory(transport=transport) as directory:
+        await directory.served.client.authenticate()
+        await make_users()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(directory.user, truth(world)[0])
+            await anyio.wait_all_tasks_blocked()
+            await make_users()
+            transport.released.set()
+        await make_users()
+        await make_users()
+    assert waited == pytest.approx([0, 0.1, COURTESY, 0], abs=0.01)
+
+
 async def test_who_takes_pages_slowly_stops_the_reading(tmp_path: Path) -> None:
     world = a_world(tmp_path, 20_000)
     crowd = Crowd(world.sandbox.transport())
@@ -162,7 +201,7 @@ async def test_the_passes_go_by_the_clock_of_pingone(tmp_path: Path) -> None:
     world.time = Time(start=(NOW + timedelta(hours=9)).timestamp())
     await walked(world)
     (last,) = [request for request in world.api_requests() if "2026-06-15T11" in request]
-    assert "2026-06-15T11%3A59%3A00.000Z" in last
+    assert "2026-06-15T11%3A59%3A00." in last
 
 
 class HeldUp(httpx.AsyncBaseTransport):

@@ -64,7 +64,7 @@ async def rows(client: Client, sql: str) -> list[dict[str, Any]]:
 
 
 async def synced(client: Client) -> None:
-    while (await ask(client, "sync_directory"))["state"] != "done":
+    while (await ask(client, "sync_directory"))["state"] == "running":
         pass
 
 

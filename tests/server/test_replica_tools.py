@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ async def synced(client: Client, **arguments: Any) -> dict[str, Any]:
     """Sync, however many calls that takes."""
     while True:
         told = facts(await client.call_tool("sync_directory", arguments))
-        if told["state"] == "done":
+        if told["state"] != "running":
             return told
 
 
@@ -72,7 +73,8 @@ async def test_a_sync_that_takes_longer_than_an_answer_goes_on_by_itself(tmp_pat
         first = facts(await client.call_tool("sync_directory", {}))
         assert first["state"] == "running"
         told = await synced(client)
-    assert told["counts"]["users"] == 3_000
+    assert (told["mode"], told["counts"]["users"]) == ("full", 3_000)
+    assert told["started_at"] == first["started_at"] <= told["ended_at"]
 
 
 async def test_a_second_question_joins_the_sync_that_runs(living: World) -> None:
@@ -88,22 +90,28 @@ async def test_a_second_question_joins_the_sync_that_runs(living: World) -> None
     assert sum("populations" in request for request in living.api_requests()) <= 3
 
 
-async def test_a_sync_reports_how_far_it_is(living: World) -> None:
-    seen: list[str] = []
+async def test_a_sync_reports_how_far_it_is_in_numbers_that_grow_over_all_its_stages(tmp_path: Path) -> None:
+    world = World(sandbox=Sandbox(size=3_000, now=NOW), cache=tmp_path / "cache")
+    told: list[tuple[float, float | None, str]] = []
 
     async def note(progress: float, total: float | None, message: str | None) -> None:
-        seen.append(message or "")
+        told.append((progress, total, message or ""))
 
-    async with living.client() as client:
+    async with world.client() as client:
         await client.call_tool("sync_directory", {}, progress_callback=note)
-    assert seen
+    stages = [message.partition(":")[0] for *_, message in told]
+    assert {"places", "users", "groups", "memberships"} < set(stages)
+    numbers = [progress for progress, *_ in told]
+    assert all(before < after for before, after in pairwise(numbers)), told
+    assert all(total is None or total >= progress for progress, total, _ in told)
+    assert any(total is not None for _, total, _ in told)
 
 
 async def test_a_sync_that_fails_says_why(living: World) -> None:
     living.sandbox.faults.add("server_error", path="/users", times=None)
     async with living.client() as client:
         told = await synced(client)
-    assert not told["complete"]
+    assert (told["state"], told["complete"]) == ("failed", False)
     assert "500" in told["reason"]
 
 
