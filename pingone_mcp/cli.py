@@ -135,6 +135,9 @@ def _copy_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sync = command("sync", _sync, "bring the local copy of the directory up to date", _SYNC)
     option(sync, "--full", "store_true", "read the whole directory, not only what has changed")
     option(sync, "--every", "store", "sync again so long after each end: 30s, 15m, 2h", metavar="SPAN")
+    option(
+        sync, "--accept-removals", "store_true", "those whom the last sync could not find are gone indeed: take it over"
+    )
     option(sync, *as_json)
 
     changes = command("changes", _changes, "print what changed in the directory, oldest first", _CHANGES)
@@ -331,6 +334,7 @@ def replica_of(settings: Settings, directory: PingOneDirectory) -> Replica:
         roles=settings.replica_roles,
         remote_data=settings.replica_remote_data,
         full_after=timedelta(hours=settings.full_sync_hours),
+        held_share=settings.hold_removals_percent / 100,
         max_age=timedelta(minutes=settings.replica_minutes),
     )
 
@@ -556,7 +560,15 @@ def _sync(arguments: argparse.Namespace) -> int:
     from pingone_mcp.commands.words import span
 
     every = span(arguments.every) if arguments.every is not None else None
-    return _run(functools.partial(sync, _opening(arguments), full=arguments.full, every=every, as_json=arguments.json))
+    work = functools.partial(
+        sync,
+        _opening(arguments),
+        full=arguments.full,
+        every=every,
+        as_json=arguments.json,
+        accept_removals=arguments.accept_removals,
+    )
+    return _run(work)
 
 
 def _changes(arguments: argparse.Namespace) -> int:

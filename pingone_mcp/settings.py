@@ -174,6 +174,14 @@ class Settings(BaseSettings):
     full_sync_hours: float = Field(
         24, gt=0, le=336, description="Hours after which a sync reads the whole directory again.", examples=["24"]
     )
+    hold_removals_percent: float = Field(
+        20,
+        ge=0,
+        le=100,
+        description="How many percent of an environment or a population (and more than 20 users) may be gone in one sync "
+        "without audit events; beyond that it is held until a person confirms. 100: never held.",
+        examples=["20"],
+    )
     replica_minutes: float = Field(
         60,
         gt=0,

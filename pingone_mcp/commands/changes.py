@@ -10,7 +10,7 @@ from rich.text import Text
 
 from pingone_mcp.commands.current import standing
 from pingone_mcp.commands.ending import OK
-from pingone_mcp.commands.words import chosen, counted, moment
+from pingone_mcp.commands.words import at_minute, chosen, counted, moment
 from pingone_mcp.console import console, print_json, shown
 from pingone_mcp.directory.changes import Change, ChangeKind
 from pingone_mcp.directory.models import JsonObject
@@ -47,8 +47,13 @@ async def changes(open_backend: OpenBackend, *, since: str | None, kinds: str | 
             at = page.next
             if at is None:
                 break
+    out = console(stderr=True)
     if not as_json:
-        console(stderr=True).print(Text(f"{counted(page.total or 0, 'change')}, in {standing(state)}.", style="bold"))
+        out.print(Text(f"{counted(page.total or 0, 'change')}, in {standing(state)}.", style="bold"))
+        if page.known_since is not None:
+            out.print(Text(f"All changes are known since {at_minute(page.known_since)}.", style="dim"))
+    for gap in page.gaps:
+        out.print(Text(f"Not known: {shown(gap)}.", style="yellow"))
     return OK
 
 

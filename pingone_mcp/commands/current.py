@@ -20,7 +20,7 @@ async def bring_up_to_date(replica: Replica) -> None:
         return
     with Progress() as progress:
         report = await replica.sync("auto", report=progress.report)
-    if not report.complete:
+    if not report.taken_over:
         raise NotCurrent(report.reason or "The local copy could not be brought up to date.", code="NOT_CURRENT")
 
 

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from pingone_mcp.commands.ending import FAILED, OK
 from pingone_mcp.commands.words import counted, spelt
-from pingone_mcp.console import Progress, console, print_json, print_rows
+from pingone_mcp.console import Progress, console, print_json, print_rows, shown
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import Problem
 from pingone_mcp.replica.merge import Mode
@@ -15,22 +15,29 @@ from pingone_mcp.replica.sync import SyncReport
 from pingone_mcp.server.edge import Backend, OpenBackend
 
 
-async def sync(open_backend: OpenBackend, *, full: bool, every: float | None, as_json: bool) -> int:
-    """Sync, and with `every` again so many seconds after each end; a round that fails does not end it."""
+async def sync(
+    open_backend: OpenBackend, *, full: bool, every: float | None, as_json: bool, accept_removals: bool = False
+) -> int:
+    """Sync, and with `every` again so many seconds after each end; a round that fails does not end it.
+
+    `accept_removals` says of those whom the last sync could not find that they are gone indeed; for the first round.
+    """
     async with open_backend() as backend:
         mode: Mode | None = "full" if full else None
-        status = await _round(backend, mode, every, as_json=as_json)
+        status = await _round(backend, mode, every, as_json=as_json, accept_removals=accept_removals)
         while every is not None:
             await backend.replica.served.clock.sleep(every)
             status = await _round(backend, None, every, as_json=as_json)
     return status
 
 
-async def _round(backend: Backend, mode: Mode | None, every: float | None, *, as_json: bool) -> int:
+async def _round(
+    backend: Backend, mode: Mode | None, every: float | None, *, as_json: bool, accept_removals: bool = False
+) -> int:
     first = await backend.replica.state() is None
     try:
         with Progress(kept=True, lines=not as_json) as progress:
-            report = await backend.replica.sync(mode or "auto", report=progress.report)
+            report = await backend.replica.sync(mode or "auto", report=progress.report, accept_removals=accept_removals)
     except Problem as problem:
         if as_json:
             print_json({"complete": False, "reason": str(problem), "code": problem.code})
@@ -51,11 +58,15 @@ async def _round(backend: Backend, mode: Mode | None, every: float | None, *, as
 
 
 def _tell(out: Console, report: SyncReport, *, first: bool) -> None:
-    if not report.complete:
+    if not report.taken_over:
         out.print(Text("Not complete, so that nothing was taken over.", style="bold red"))
         out.print(Text(report.reason or ""))
         return
-    out.print(Text(f"The local copy is up to date ({report.mode} sync, {report.seconds:.1f} s).", style="bold green"))
+    if report.complete:
+        done = f"The local copy is up to date ({report.mode} sync, {report.seconds:.1f} s)."
+        out.print(Text(done, style="bold green"))
+    else:
+        out.print(Text("Not everybody could be read; what could be is in the local copy.", style="bold yellow"))
     print_rows(out, [(name.replace("_", " "), f"{count:,}") for name, count in report.counts.items() if count])
     total = sum(report.changes.values())
     if first:
@@ -65,5 +76,6 @@ def _tell(out: Console, report: SyncReport, *, first: bool) -> None:
     print_rows(out, [(kind, f"{count:,}") for kind, count in sorted(report.changes.items())])
     if report.watermark is not None:
         out.print(Text(f"It holds all that PingOne knew at {report.watermark}."))
-    if report.reason is not None:
-        out.print(Text(report.reason, style="yellow"))
+    missing = [f"Missing: {shown(gap)}." for gap in report.gaps]
+    for line in missing or filter(None, [report.reason]):
+        out.print(Text(line, style="yellow"))

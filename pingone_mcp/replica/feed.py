@@ -31,9 +31,14 @@ class ChangeQuestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangePage(Page[Change]):
-    """A page of changes; `newest` is the position behind all there were when it was read, found or not."""
+    """A page of changes; `newest` is the position behind all there were when it was read, found or not.
+
+    `known_since` is from when on every change was written down. Of the time before it there are only the removals,
+    deactivations and locks that the audit told of when the first sync was taken over.
+    """
 
     newest: str
+    known_since: datetime | None = None
 
 
 def changes_page(

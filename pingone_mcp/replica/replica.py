@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
 from pingone_mcp.directory.provider import Directory
+from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.conditions import NotHeld
 from pingone_mcp.replica.directory import ReplicaDirectory
@@ -104,11 +105,17 @@ class Replica:
         return await self.read(ask)
 
     async def changes(self, question: ChangeQuestion, at: str | None, *, page_size: int | None = None) -> ChangePage:
-        page, _ = await self.read(lambda connection: changes_page(connection, question, at, page_size))
+        def read(copy: Standing) -> ChangePage:
+            return _with_gaps(changes_page(copy.database, question, at, page_size), copy, question)
+
+        page, _ = await self.reading(read)
         return page
 
     async def newest_changes(self, question: ChangeQuestion, limit: int) -> ChangePage:
-        page, _ = await self.read(lambda connection: newest_changes(connection, question, limit))
+        def read(copy: Standing) -> ChangePage:
+            return _with_gaps(newest_changes(copy.database, question, limit), copy, question)
+
+        page, _ = await self.reading(read)
         return page
 
     async def query(self, sql: str, *, limit: int, characters: int, seconds: float) -> tuple[Answer, State]:
@@ -117,3 +124,13 @@ class Replica:
         if state is None:
             raise no_replica()
         return await query(self.store, sql, limit=limit, characters=characters, seconds=seconds), state
+
+
+def _with_gaps(page: ChangePage, copy: Standing, question: ChangeQuestion) -> ChangePage:
+    """Say since when changes are known, where the question reaches further back, and what the copy lacks."""
+    known, gaps = copy.since.watched, copy.gaps(None)
+    if question.since is not None and question.since < known:
+        told = timestamp(copy.since.told)
+        also = f"but for removals, deactivations and locks that PingOne's audit told of since {told}"
+        gaps += (f"changes before {timestamp(known)} are not known, {also}",)
+    return replace(page, known_since=known, gaps=gaps)

@@ -13,7 +13,7 @@ from pingone_mcp.directory.cursor import Mark
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.rows import fitted, plain, timestamp
-from pingone_mcp.replica.feed import ChangeQuestion
+from pingone_mcp.replica.feed import ChangePage, ChangeQuestion
 from pingone_mcp.server.edge import (
     ENVELOPE_SCHEMA,
     AppContext,
@@ -46,7 +46,8 @@ async def sync_directory(
 ) -> CallToolResult:
     """Bring the local copy of the directory up to date; PingOne itself is only read.
 
-    Answers {state: done, counts, changes, …}, or failed with a reason; or {state: running, stage, done, about} when it
+    Answers {state: done, counts, changes, gaps, …}, or failed, or held (too many gone without evidence: a person decides)
+    with a reason; or {state: running, stage, done, about} when it
     takes longer than one answer may: it goes on by itself, and another call tells how far it is, or what came of it.
     """
     backend, app = await backend_of(ctx), app_of(ctx)
@@ -63,7 +64,7 @@ async def sync_directory(
 
 def _came_of(report: SyncReport, ended: Ended) -> JsonObject:
     """Return what a sync came to, and when it ran: it may have ended before it was asked for."""
-    state = "done" if report.complete else "failed"
+    state = "held" if report.held else "done" if report.taken_over else "failed"
     when = {"started_at": timestamp(ended.started_at), "ended_at": timestamp(ended.ended_at)}
     return {"state": state, **plain(report), "seconds": round(report.seconds, 2), **when}
 
@@ -81,25 +82,25 @@ async def list_changes(
 
     Rows carry at, kind, user, before and after of the fields that changed, group, actor where known, and evidence.
     Answers like list_users; later_cursor, at the end, goes on with what is found from now on. Of what happens between
-    two syncs the outcome is told; of the time before the first one nothing.
+    two syncs the outcome is told. known_since: before it only what the audit told of removals and deactivations.
     """
     backend = await backend_of(ctx)
     wanted = asked(backend, "list_changes", {"kinds": kinds, "user": user}, cursor, since=since)
     question = _CHANGE_QUESTION.validate_python(wanted.question)
-    newest: list[str] = []
+    last: list[ChangePage] = []
 
     async def read(at: str | None) -> Page[Change]:
-        page = await backend.replica.changes(question, at, page_size=limit)
-        newest[:] = [page.newest]
-        return page
+        last[:] = [await backend.replica.changes(question, at, page_size=limit)]
+        return last[0]
 
     listing = Listing(read=read, row=change_row, identify=lambda change, _: str(change.id))
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="changes")
     nothing = cursor is None and gathered.next is None and not gathered.rows
     hint = _NO_CHANGE if nothing and question.user is not None else None
     told = envelope(backend, wanted, gathered, partial=False, hint=hint) | await freshness(backend)
+    told["known_since"] = timestamp(last[0].known_since) if last[0].known_since is not None else None
     if gathered.next is None:
-        told["later_cursor"] = backend.cursors.seal("list_changes", wanted.question, Mark(position=newest[0]))
+        told["later_cursor"] = backend.cursors.seal("list_changes", wanted.question, Mark(position=last[0].newest))
     return answer(told)
 
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.moments import moment
-from pingone_mcp.directory.rows import DEFAULT_FIELDS, fitted, plain
+from pingone_mcp.directory.rows import DEFAULT_FIELDS, fitted, plain, timestamp
 from pingone_mcp.directory.text import clean
 from pingone_mcp.errors import NotFound
 from pingone_mcp.replica.feed import ChangeQuestion
@@ -199,7 +199,9 @@ async def _changes(backend: Backend, since: datetime | None) -> str:
     """Return as many of the newest changes as one answer holds, and whether there are more."""
     found = await backend.replica.newest_changes(ChangeQuestion(since=since), _CHANGES)
     rows = [plain(change) for change in found.items]
-    return compact(clean(fitted({"changes": rows, "total": found.total}, backend.answer_characters)))
+    known = {"known_since": timestamp(found.known_since)} if found.known_since is not None else {}
+    gaps = {"gaps": list(found.gaps)} if found.gaps else {}
+    return compact(clean(fitted({"changes": rows, "total": found.total, **known, **gaps}, backend.answer_characters)))
 
 
 async def _told(backend: Backend, reading: Awaitable[object]) -> str:
