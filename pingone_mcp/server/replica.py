@@ -46,8 +46,8 @@ async def sync_directory(
 ) -> CallToolResult:
     """Bring the local copy of the directory up to date; PingOne itself is only read.
 
-    Answers {state: done, counts, changes, gaps, …}, or failed, or held (too many gone without evidence: a person decides)
-    with a reason; or {state: running, stage, done, about} when it
+    Answers {state: done, counts, changes, gaps, …}, or failed, or held (too many gone without evidence: a person
+    decides), with a reason; or {state: running, stage, done, about} when it
     takes longer than one answer may: it goes on by itself, and another call tells how far it is, or what came of it.
     """
     backend, app = await backend_of(ctx), app_of(ctx)
