@@ -650,7 +650,7 @@ class Scene:
                 self._sandbox.narrow(place)
 
 
-@tries(12)
+@tries(8)
 @given(play=plays())
 def test_nobody_is_called_gone_without_evidence_and_nobody_is_left_out_without_a_gap(play: Play) -> None:
     async def go(folder: Path) -> None:
