@@ -23,6 +23,7 @@ from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.calls import PageFaults
 from pingone_mcp.sandbox.faults import Fault, Faults
 from pingone_mcp.sandbox.options import Options
+from pingone_mcp.sandbox.people import value_at
 from tests.replica.happenings import Happening, happen
 from tests.replica.truth import Copy, State, truth
 from tests.world import NOW, World, facts
@@ -37,10 +38,12 @@ _ASKED = 3
 class Moment:
     """What is true at a time.
 
-    `homes` are environment and population of everybody; `state` is what is served of it, all environments together.
+    `homes` are environment and population of everybody; `state` is what is served of it, all environments together;
+    `listed` are the groups that the role shows.
     """
 
     homes: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    listed: set[str] = field(default_factory=set[str])
     state: State = field(default_factory=State)
 
 
@@ -51,6 +54,8 @@ class Watched:
     kept: Copy
     once: set[str] = field(default_factory=set[str])
     """Who has ever been in the copy."""
+    groups: set[str] = field(default_factory=set[str])
+    """The groups that have ever been in the copy."""
     excused: set[str] = field(default_factory=set[str])
     """Who cannot be told from somebody who was deleted, by anybody."""
     last: int = 0
@@ -87,11 +92,9 @@ class Watched:
             there = truth(self.sandbox, place)
             homes = {user["id"]: user["population"]["id"] for user in self.sandbox.users(place)}
             now.homes |= {user: (place, population) for user, population in homes.items()}
-            groups = {
-                one.id
-                for one in self.sandbox.state(place).groups.values()
-                if "population" not in one.record or self.serves(one.record["population"]["id"])
-            }
+            of = {one.id: value_at(one.record, "population.id") for one in self.sandbox.state(place).groups.values()}
+            groups = {group for group, population in of.items() if population is None or self.serves(str(population))}
+            now.listed |= {group for group in groups if self.lists(place, of[group])}
             users = {user: record for user, record in there.users.items() if self.serves(homes[user])}
             now.state.users |= users
             now.state.groups |= {group: record for group, record in there.groups.items() if group in groups}
@@ -108,6 +111,13 @@ class Watched:
         sample = self.sandbox.state(place).sample
         reach = self.sandbox.world.reach(sample, "read identities")
         return reach is True or (reach is not False and population in reach)
+
+    def lists(self, place: str, population: object) -> bool:
+        """Say whether the role shows the groups of a population, or (None) of the environment."""
+        reach = self.sandbox.world.reach(self.sandbox.state(place).sample, "read places")
+        if isinstance(reach, bool):
+            return reach or self.sandbox.options.places_without_users
+        return self.sandbox.options.unreachable_groups_listed or population in reach
 
     def seen(self, now: Moment) -> set[str]:
         """Return who may be read now, whatever else goes wrong."""
@@ -190,6 +200,7 @@ class Watched:
             assert outcome.complete or await gaps_of(client), "what is not complete is said everywhere"
             await self._judge_answers(client, now, mode)
         self.once |= {row[0] for row in await self.copied("SELECT id FROM users")}
+        self.groups |= {row[0] for row in await self.copied("SELECT id FROM groups")}
         if self.first is None and self.once:
             [(self.first,)] = await self.copied("SELECT coalesce(max(id), 0) FROM changes")
         return outcome
@@ -251,7 +262,11 @@ class Watched:
         users = await queried(client, "SELECT id FROM users")
         missing = {user for user in now.state.users if user in knowable} - {row[0] for row in users}
         pairs = {tuple(row) for row in await queried(client, "SELECT user_id, group_id FROM memberships")}
-        unheld = {pair for pair in now.state.memberships if pair[0] in knowable} - pairs
+        unheld = {
+            (user, group)
+            for user, group in now.state.memberships
+            if user in knowable and group in now.listed | self.groups
+        } - pairs
         if missing or unheld:
             told = await gaps_of(client)
             assert told or not missing, f"left out without a word: {missing}"

@@ -316,6 +316,21 @@ async def test_who_is_moved_out_of_scope_has_left_it_and_was_not_removed(tmp_pat
         await company.equal(client)
 
 
+@pytest.mark.xfail(strict=False, reason="an incremental sync does not notice whom a wider role shows now")
+@pytest.mark.parametrize("listed", [True, False])
+async def test_whom_a_wider_role_shows_is_read_or_is_a_gap(tmp_path: Path, *, listed: bool) -> None:
+    """Nobody of them was changed, and no event names them; the population counts them."""
+    async with opened(tmp_path, Options(unreachable_populations_listed=listed)) as (company, client):
+        state = company.sandbox.state()
+        company.sandbox.narrow(None, Narrowing(populations=frozenset(state.populations) - {state.contractors()}))
+        await company.synced(client, "full")
+        company.heal()
+        company.pass_time(MINUTES)
+        await company.synced(client, "incremental")
+        await well(company, client)
+        await company.equal(client)
+
+
 # ------------------------------------------------------------------------------------------------------ stale places
 
 LOST: dict[str, Narrowing] = {
@@ -650,7 +665,7 @@ class Scene:
                 self._sandbox.narrow(place)
 
 
-@tries(12)
+@tries(8)
 @given(play=plays())
 def test_nobody_is_called_gone_without_evidence_and_nobody_is_left_out_without_a_gap(play: Play) -> None:
     async def go(folder: Path) -> None:
