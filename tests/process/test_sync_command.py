@@ -50,8 +50,8 @@ def test_a_sync_says_what_it_read_and_changes_what_happened_since(served: Served
     [
         (("sync", "--every", "soon"), "30s, 15m, 2h or 7d"),
         (("sync", "--every", "0s"), "30s, 15m, 2h or 7d"),
-        (("changes", "--since", "yesterday"), "2026-11-01"),
-        (("changes", "--since", "2026-11-01T08:00:00"), "2026-11-01T08:00:00Z"),
+        (("changes", "--since", "yesterday"), "2026-11-20"),
+        (("changes", "--since", "2026-11-01T08:00:00"), "2026-11-20T08:00:00Z"),
         (("changes", "--kinds", "user.born"), "user.created"),
         (("drift", "no-such-roster"), "PINGONE_ROSTERS"),
         (("drift", "no-such-roster", "--match-on", "shoe"), "email, username, external_id"),
