@@ -83,12 +83,13 @@ def changes_between(before: JsonObject | None, after: JsonObject | None) -> tupl
         return (Difference("user.created", None, after),)
     if after is None:
         return (Difference("user.removed", before, None),)
-    changed = [name for name in sorted({*before, *after} - UNCOMPARED) if _differ(name, before, after)]
+    compared = {*before, *after} - UNCOMPARED - _unread(before, after)
+    changed = [name for name in sorted(compared) if _differ(name, before, after)]
     found: list[Difference] = []
     told: set[str] = {"updated_at"}  # every change carries it, and by itself it is one only if there is no other
     for reason, gained, lost, fields in _TURNS:
         was, now = reason in before.get("status_reasons", ()), reason in after.get("status_reasons", ())
-        if was != now:
+        if was != now and "status" not in _unread(before, after):
             names = [name for name in changed if name in fields or name == "updated_at"]
             found.append(_difference(gained if now else lost, names, before, after))
             told.update(names)
@@ -110,6 +111,12 @@ def replayed(record: JsonObject | None, change: Difference | Change) -> JsonObje
         return None
     laid = change.after if change.before is None else {**(record or {}), **change.after}
     return {name: value for name, value in laid.items() if value is not None}
+
+
+def _unread(before: JsonObject, after: JsonObject) -> set[str]:
+    """Return the fields that could not be read in one of two records: their absence is no change."""
+    unread = {*before.get("unreadable", ()), *after.get("unreadable", ())}
+    return unread.union(_STATUS) if "status" in unread else unread
 
 
 def _difference(kind: ChangeKind, names: list[str], before: JsonObject, after: JsonObject) -> Difference:

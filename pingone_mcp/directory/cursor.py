@@ -42,6 +42,21 @@ class LoopGuard:
         return LoopGuard(mark=self.mark, steps=self.steps + 1, power=self.power)
 
 
+def position(place: str, counted: str) -> str:
+    """Return a position: a place of the provider's, and what it counted on the way there."""
+    return f"{place}\n{counted}"
+
+
+def place_of(position: str) -> str:
+    """Return the place of a position: two positions are at one place whatever was counted on the way."""
+    return position.partition("\n")[0]
+
+
+def counted_before(position: str) -> str:
+    """Return what the provider counted on the way to a position; empty where it counts nothing."""
+    return position.partition("\n")[2]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """Where a listing goes on: the provider's `position` (None: the beginning), and how far into that page.

@@ -9,7 +9,7 @@ from typing import Generic, Literal, TypeVar
 
 import anyio
 
-from pingone_mcp.directory.cursor import LoopGuard, Mark
+from pingone_mcp.directory.cursor import LoopGuard, Mark, place_of
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.rows import fitted
 from pingone_mcp.errors import Refused, UnexpectedAnswer, Unreachable, UpstreamProblem
@@ -219,6 +219,7 @@ def _lost() -> Refused:
 
 def _step(mark: Mark, here: str, following: str) -> LoopGuard:
     """Return the guard behind this page, the beginning of a listing counted as a place too."""
+    here, following = place_of(here), place_of(following)
     guard = mark.guard if mark.position is not None else LoopGuard().after(here)
     guard = guard.after(following) if guard is not None and following != here else None
     if guard is None:

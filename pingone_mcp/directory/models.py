@@ -138,7 +138,8 @@ class User:
     updated_at: datetime | None = None
     custom_attributes: dict[str, Any] = field(default_factory=dict[str, Any])
     unreadable: Annotated[
-        tuple[str, ...], Field(description="Parts that were asked for but that the credentials may not read.")
+        tuple[str, ...],
+        Field(description="Fields that could not be read, or not whole: absent or partial here, not empty there."),
     ] = ()
     remote_data: Annotated[
         JsonObject | None, Field(description="The provider's object as it came; only with include_remote_data.")
@@ -168,6 +169,7 @@ class Group:
     parents: tuple[GroupMembership, ...] | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    unreadable: tuple[str, ...] = ()
     remote_data: JsonObject | None = None
 
 
@@ -189,6 +191,7 @@ class Workspace:
     name: str | None = None
     user_count: int | None = None
     is_default: bool | None = None
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,12 +233,13 @@ class OrganizationSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What a connection serves. Look-ups of names are kept for `kept_seconds`."""
+    """What a connection serves. Look-ups of names are kept for `kept_seconds`; `gaps` name what is not all there."""
 
     provider: str
     region: str
     organizations: tuple[OrganizationSummary, ...]
     limited_to_workspaces: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
     kept_seconds: int = 0
 
 

@@ -37,6 +37,7 @@ DEFAULT_FIELDS: tuple[str, ...] = (
     "organization",
     "last_login_at",
 )
+_OF_A_USER = frozenset(USER_FIELDS) - {"groups", "roles", "unreadable", "remote_data"}
 ROW_FIELDS: tuple[str, ...] = (*USER_FIELDS, *_SHORT)
 
 
@@ -64,6 +65,8 @@ def user_row(user: User, fields: tuple[str, ...]) -> JsonObject:
         value = _SHORT[name](user) if name in _SHORT else getattr(user, name)
         if _is_said(name, value):
             row[name] = plain(value)
+    if user.unreadable:  # whatever was chosen: what is absent may be there
+        row["unreadable"] = list(user.unreadable)
     return row
 
 
@@ -104,6 +107,29 @@ def deactivated_row(found: Deactivated, fields: tuple[str, ...]) -> JsonObject:
     if found.by is not None:
         row["deactivated_by"] = found.by
     return row
+
+
+def is_truncated(row: JsonObject) -> bool:
+    """Say whether a row was cut to fit into an answer."""
+    return "truncated" in row
+
+
+def user_row_lacks(row: JsonObject, fields: tuple[str, ...]) -> bool:
+    """Say whether a single get of the user would return what a row of these fields does not have.
+
+    Of who was deleted there is none. Every field is not enough: groups and roles come on request, and a single get
+    also looks up who the manager is.
+    """
+    if row.get("status") == "deleted":
+        return False
+    manager = row.get("manager")
+    added = {"groups", "roles"} <= {*row, *row.get("unreadable", ())} and (manager is None or "id" in manager)
+    return is_truncated(row) or not added or not {*fields} >= _OF_A_USER
+
+
+def is_short(row: JsonObject) -> bool:  # noqa: ARG001 - whatever is in it
+    """Say that a single get always tells more: of a group where it is nested, of roles the rules that give them."""
+    return True
 
 
 def fitted(row: JsonObject, characters: int) -> JsonObject:

@@ -34,6 +34,7 @@ _CODES = frozenset(
     "NO_PASSWORD OUT_OF_RANGE QUOTA_EXCEEDED REQUIRED_VALUE SIZE_LIMIT_EXCEEDED UNIQUENESS_VIOLATION".split()
 )
 _CORRELATION = re.compile(r"[0-9A-Za-z-]{8,64}")
+_READ = "pingone_mcp.read"  # a body that was parsed already
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_.\[\]-]{0,63}")
 
 
@@ -43,12 +44,29 @@ def correlation_id(response: httpx.Response) -> str | None:
     return value if _CORRELATION.fullmatch(value) else None
 
 
+def is_cut_short(response: httpx.Response) -> bool:
+    """Say whether a successful answer calls itself JSON and breaks off; nothing at all is an answer of its own.
+
+    What could be read is kept with the answer for `json_object`, so that no body is parsed twice.
+    """
+    kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+    if not response.is_success or not response.content or not kind.endswith(("/json", "+json")):
+        return False
+    try:
+        response.extensions[_READ] = json.loads(response.content, parse_constant=_no_constant)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return True
+    except (ValueError, RecursionError):  # whole, and still nothing that can be read: asking again would not help
+        return False
+    return False
+
+
 def json_object(response: httpx.Response) -> JsonObject:
     """Return the body of a successful answer. Raises the UpstreamProblem that the answer states otherwise."""
     if not response.is_success:
         raise problem(response)
     try:
-        body = json.loads(response.content, parse_constant=_no_constant)
+        body = response.extensions.pop(_READ, None) or json.loads(response.content, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise _unreadable(response) from None
     if not isinstance(body, dict):

@@ -23,6 +23,7 @@ from pingone_mcp.errors import (
     Unreachable,
     UpstreamProblem,
 )
+from pingone_mcp.pingone.answers import is_cut_short
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.token_cache import Token, TokenCache
 from pingone_mcp.pingone.transport import Attempt, retry_after, retry_wait
@@ -163,7 +164,7 @@ class ClientCredentials(httpx.Auth):
                 repeatable=True,  # a token too many does no harm
                 number=number,
                 elapsed=self._clock.monotonic() - started,
-                status=None if answer is None else answer.status_code,
+                status=None if answer is None or is_cut_short(answer) else answer.status_code,
                 retry_after=self._retry_after(answer),
             )
             wait = retry_wait(attempt, budget=self._connection.retry_seconds, jitter=self._clock.jitter())

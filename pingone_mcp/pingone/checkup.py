@@ -11,15 +11,16 @@ from pathlib import Path
 
 import httpx
 
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text import candidate, harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Problem, UpstreamProblem
-from pingone_mcp.pingone import audit
+from pingone_mcp.pingone import audit, wire
 from pingone_mcp.pingone.client import Client
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.names import Names
 from pingone_mcp.settings import Connection
 
 PATIENCE = 5.0
+_NAMED = 10
 _ROLES = (
     "Give it a role over an environment, such as Identity Data Read Only, and Configuration Read Only to list "
     "environments; or name the environments in PINGONE_ENVIRONMENTS instead of `all`."
@@ -75,12 +76,24 @@ async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator
         yield Finding(
             step="environment",
             ok=True,
-            text=f"{label} ({place.id}{kind})" if place.name else f"{place.id} (name and type not readable)",
+            text=f"{label} ({place.id}{kind})"
+            if place.name
+            else f"{place.id} (name and type not readable{await _others(client)})",
         )
         for step, path, needed in _reads(place.id, clock):
             yield await _count(client, f"{step} of {label}", path, advice, needed=needed)
     for population in connection.populations:
-        yield await _population(client, population, [place.id for place in environments])
+        yield await _population(client, names, population, [place.id for place in environments])
+
+
+async def _others(client: Client) -> str:
+    """Return what environments the credentials do see, for who has named another one."""
+    try:
+        page = await client.page("/environments?limit=10", "environments", environment=None)
+    except UpstreamProblem:
+        return ""
+    seen = [candidate(place.id, place.name) for place in wire.readable(page.items, wire.organization)[0]]
+    return f"; the credentials see {', '.join(seen)}" if seen else ""
 
 
 def _reads(environment: str, clock: Clock) -> list[tuple[str, str, bool]]:
@@ -110,7 +123,7 @@ async def _count(client: Client, step: str, path: str, advice: set[str], *, need
     )
 
 
-async def _population(client: Client, population: str, environments: list[str]) -> Finding:
+async def _population(client: Client, names: Names, population: str, environments: list[str]) -> Finding:
     """Find a population that PINGONE_POPULATIONS names: a wrong id would make every answer an empty one."""
     step = f"population {population}"
     for environment in environments:
@@ -122,7 +135,20 @@ async def _population(client: Client, population: str, environments: list[str]) 
             return Finding(step=step, ok=False, text=str(problem))
         return Finding(step=step, ok=True, text="readable")
     text = "None of the environments has it, or it may not be read. Check PINGONE_POPULATIONS and the roles."
+    if there := await _populations(names, environments):
+        text += f" There are: {', '.join(there[:_NAMED])}."
     return Finding(step=step, ok=False, text=text)
+
+
+async def _populations(names: Names, environments: list[str]) -> list[str]:
+    """Return what populations can be seen, name and id."""
+    there: list[str] = []
+    for environment in environments:
+        try:
+            there += [candidate(place.id, place.name) for place in await names.populations(environment)]
+        except UpstreamProblem:
+            continue
+    return there
 
 
 async def _step(step: str, act: Callable[[], Awaitable[None]], text: str) -> Finding:

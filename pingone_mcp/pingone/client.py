@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -16,11 +16,12 @@ import httpx
 from pingone_mcp import __version__
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import UnexpectedAnswer
-from pingone_mcp.pingone.answers import json_object
+from pingone_mcp.pingone.answers import is_cut_short, json_object
 from pingone_mcp.pingone.auth import ClientCredentials
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.fence import Fence
 from pingone_mcp.pingone.pacing import COURTESY, Lanes
+from pingone_mcp.pingone.tally import Tally
 from pingone_mcp.pingone.transport import PatientTransport, parse_http_date
 from pingone_mcp.settings import Connection
 
@@ -35,12 +36,13 @@ class HalPage:
     """One page of a HAL collection (PingOne, "Paging, ordering, and filtering collections").
 
     `next` is path and query below the API base. `count` is what the server says there is in all; it is optional in
-    PingOne's contract.
+    PingOne's contract. `missing` are those of a list that was read through `pages` and ended before they came.
     """
 
     items: tuple[JsonObject, ...]
     next: str | None
     count: int | None
+    missing: int = 0
 
 
 class Client:
@@ -109,11 +111,7 @@ class Client:
 
     async def get(self, path: str, *, background: bool = False) -> JsonObject:
         """Return the JSON object at a path below the API base. Raises UpstreamProblem."""
-        response = await self.send("GET", self.connection.api_base + path, background=background)
-        if not background:
-            return json_object(response)
-        async with self.in_background():
-            return json_object(response)
+        return json_object(await self.send("GET", self.connection.api_base + path, background=background))
 
     async def page(self, path: str, key: str, *, environment: str | None, background: bool = False) -> HalPage:
         """Return the page at a path (or followed link) below the API base, its items under `_embedded.{key}`.
@@ -124,13 +122,15 @@ class Client:
         body = await self.get(path, background=background)
         embedded = body.get("_embedded")
         items = embedded.get(key) if isinstance(embedded, dict) else None
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        if not isinstance(items, list):
             raise UnexpectedAnswer(
                 f"PingOne's answer is not the list of {key} that it should be.",
                 "Check PINGONE_API_URL and any proxy in between, then try again.",
                 code="UNREADABLE_ANSWER",
             )
-        return self.hal_page(body, items, environment=environment)
+        # What is no object becomes one that says nothing: whoever reads it finds that it has no id.
+        objects = [item if isinstance(item, dict) else {} for item in items]
+        return self.hal_page(body, objects, environment=environment)
 
     def hal_page(self, body: JsonObject, items: list[JsonObject], *, environment: str | None) -> HalPage:
         """Return the page that a body states, its `next` link checked."""
@@ -144,13 +144,28 @@ class Client:
             count=_whole_number(body.get("count")),
         )
 
+    async def page_behind(self, tally: Tally, path: str, key: str, *, environment: str | None) -> HalPage:
+        """Return the page behind what was counted before; it is asked for twice where it ends the list too early.
+
+        A link that was lost once is there the second time.
+        """
+        page = await self.page(path, key, environment=environment)
+        if page.next is None and tally.behind(len(page.items), page.count).missing:
+            page = await self.page(path, key, environment=environment)
+        return page
+
     async def pages(self, path: str, key: str, *, environment: str | None) -> AsyncIterator[HalPage]:
-        """Follow `next` from a path on. Raises UnexpectedAnswer when a link comes twice."""
+        """Follow `next` from a path on. Raises UnexpectedAnswer when a link comes twice.
+
+        The last page says how many are missing by the server's count.
+        """
         seen = {path}
         following: str | None = path
+        tally = Tally()
         while following is not None:
-            page = await self.page(following, key, environment=environment)
-            yield page
+            page = await self.page_behind(tally, following, key, environment=environment)
+            tally = tally.behind(len(page.items), page.count)
+            yield page if page.next is not None else replace(page, missing=tally.missing)
             following = page.next
             if following in seen:
                 raise UnexpectedAnswer(
@@ -169,9 +184,16 @@ class Client:
     ) -> httpx.Response:
         """Send one request and return the answer, whatever its status. `headers` are added.
 
+        JSON that is cut short counts as no answer, and is asked for again where that is harmless.
         The two audit headers let PingOne's audit be matched with this process and this request (PingOne,
         "External transaction IDs").
         """
+
+        async def is_broken(response: httpx.Response) -> bool:
+            await response.aread()
+            async with self.in_background() if background else nullcontext():
+                return is_cut_short(response)
+
         tracing = dict(zip(_AUDIT_HEADERS, (self._session, str(uuid.uuid4())), strict=True))
         self._questions += not background
         try:
@@ -180,7 +202,7 @@ class Client:
                 url,
                 content=content,
                 headers={"Accept": "application/json", **(headers or {}), **tracing},
-                extensions={"background": True} if background else {},
+                extensions={"is_broken": is_broken} | ({"background": True} if background else {}),
             )
         except httpx.DecodingError:
             raise UnexpectedAnswer(

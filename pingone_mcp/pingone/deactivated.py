@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import get_args
 
 from pingone_mcp.directory.models import Deactivated, Event, Page, User
 from pingone_mcp.directory.provider import Coverage, DeactivatedQuestion, Reason
 from pingone_mcp.errors import NotPermitted, Refused
 from pingone_mcp.pingone import audit, filters, wire
+from pingone_mcp.pingone.client import HalPage
 from pingone_mcp.pingone.filters import Filter, all_of, eq
-from pingone_mcp.pingone.parts import Part, Source, find, following, gaps_at, position, trusted_total
-from pingone_mcp.pingone.served import NOTHING, UNREADABLE_ENVIRONMENT, Served, each
+from pingone_mcp.pingone.parts import Part, Place, Source, find, part_named
+from pingone_mcp.pingone.served import NOTHING, Served, each
 
 _WHO_DISABLED_PAGES = 3
 _LOCKED_PAGE = 25
@@ -38,55 +40,66 @@ class DeactivatedUsers:
         if question.since is not None and question.since > self._now():
             raise Refused("`since` lies in the future.", "Give a time that has passed.", code="FUTURE_TIME")
         parts = await self._parts(question)
-        part, link = find(parts, at)
-        gaps = gaps_at(at)
+        place = find(parts, at)
+        part = place.part
         if part.source == "users":
-            path = link or self._served.users_path(part, part.page_size(page_size, self._served.connection.page_size))
-            hal, gap = await self._served.page_or_gap(path, "users", part, parts, followed=link is not None)
-            gaps = (*gaps, *gap)
-            users = await self._served.users(part.environment, hal, remote_data=False)
+            size = part.page_size(page_size, self._served.connection.page_size)
+            path = place.link or self._served.users_path(part, size)
+            hal, gaps = await self._served.page_or_gap(path, "users", place)
+            users, left_out = await self._served.readable_users(part.environment, hal)
             found = await self._annotated(part, question, users)
         else:
-            # Each user who was locked is read again: small pages keep an answer within its time.
-            size = _LOCKED_PAGE if part.source == "locked events" else self._served.connection.page_size
-            action = _ACTIONS[part.source]
-            path = link or audit.path(part.environment, self._now(), limit=size, since=question.since, action=action)
-            try:
-                hal = await self._served.page(path, "activities", part, followed=link is not None)
-            except NotPermitted:
-                if len(question.reasons) == 1:
-                    raise
-                hal = NOTHING
-                gaps = (*gaps, f"{part.label} {_NO_AUDIT}")
-            events = [wire.event(raw) for raw in hal.items]
+            path, hal, gaps = await self._events(place, question)
+            events, left_out = wire.readable(hal.items, wire.event)
             read = self._removed if part.source == "removed events" else self._still_locked
             found = await read(part, question, events)
             limited = question.population is not None or bool(self._served.connection.populations)
             if any(not event.subject_id or (limited and not event.subject_workspace_id) for event in events):
                 gaps = (*gaps, f"{part.label} {_UNATTRIBUTED}")
-        gaps = tuple(dict.fromkeys(gaps))
-        whole = len(parts) == 1 and part.source == "users" and part.keep is None
-        return Page(
-            items=tuple(item for item in found if part.keep is None or part.keep(item.user)),
-            at=position(part, path, gaps_at(at)),
-            next=following(parts, part, hal.next, gaps),
-            scanned=len(hal.items),
-            total=trusted_total(part, link, hal) if whole else None,
-            about=hal.count if len(parts) == 1 else None,
-            gaps=gaps,
-        )
+        kept = (item for item in found if part.keep is None or part.keep(item.user))
+        gaps = (*await self._served.unserved(question.environment), *gaps)
+        page = place.page(path, hal, kept, left_out=left_out, gaps=gaps)
+        return page if part.source == "users" else dataclasses.replace(page, total=None)  # events are not users
+
+    async def _events(self, place: Place, question: DeactivatedQuestion) -> tuple[str, HalPage, tuple[str, ...]]:
+        """Return the path of a page of events, the page, and what of it may not be read.
+
+        PingOne does not count events, so a page that lost its link looks like the last one. Where one ends the list it
+        is asked what lies before its oldest event; if something does, the list goes on there.
+        """
+        part = place.part
+        action = _ACTIONS[part.source]
+
+        def until(at: datetime | None) -> str:
+            # Each user who was locked is read again: small pages keep an answer within its time.
+            size = _LOCKED_PAGE if part.source == "locked events" else self._served.connection.page_size
+            return audit.path(part.environment, self._now(), limit=size, since=question.since, until=at, action=action)
+
+        path = place.link or until(None)
+        try:
+            hal = await self._served.page(path, "activities", place)
+            if hal.next is not None or hal.count is not None or not hal.items:
+                return path, hal, ()
+            times = [event.at for event in wire.readable(hal.items, wire.event)[0]]
+            before = until(min(times) - audit.PRECISION) if times else None
+            if before is None or not (await self._served.page(before, "activities", place)).items:
+                return path, hal, ()
+            return path, dataclasses.replace(hal, next=before), ()
+        except NotPermitted:
+            if len(question.reasons) == 1:
+                raise
+            return path, NOTHING, (f"{part.label} {_NO_AUDIT}",)
 
     def coverage(
         self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[str, ...] = ()
     ) -> dict[Reason, Coverage]:
         order = _reasons(question)
-        current = json.loads(read_to)[0].split(" ")[0] if read_to is not None else None
+        current = part_named(read_to).split(" ")[0] if read_to is not None else None
         done = order.index(current) if current in order else len(order)
         told: dict[Reason, Coverage] = {}
         for index, reason in enumerate(order):
             how = _how(reason, question.since, self._now())
-            missing = [note for gap, note in _GAPS.items() if f"{reason} {gap}" in gaps]
-            missing += [f"{gap}." for gap in gaps if gap.startswith(UNREADABLE_ENVIRONMENT)]
+            missing = [note for gap in gaps if (note := _note(gap, reason)) is not None]
             told[reason] = Coverage(
                 how=how.how,
                 complete=how.complete and index < done and not missing,
@@ -107,7 +120,7 @@ class DeactivatedUsers:
         parts = await self._served.in_each(await self._served.environment_ids(question.environment), parts_of)
         return sorted(parts, key=lambda part: [str(reason) for reason in order].index(part.label))
 
-    async def _removed(self, part: Part, question: DeactivatedQuestion, events: list[Event]) -> list[Deactivated]:
+    async def _removed(self, part: Part, question: DeactivatedQuestion, events: Sequence[Event]) -> list[Deactivated]:
         environments = await self._served.names.environment_names() if self._served.several_environments() else {}
         populations = await self._served.names.population_names(part.environment)
         wanted = await self._served.wanted_populations(part.environment, question.population)
@@ -121,7 +134,9 @@ class DeactivatedUsers:
             if event.subject_id and (wanted is None or event.subject_workspace_id in wanted)
         ]
 
-    async def _still_locked(self, part: Part, question: DeactivatedQuestion, events: list[Event]) -> list[Deactivated]:
+    async def _still_locked(
+        self, part: Part, question: DeactivatedQuestion, events: Sequence[Event]
+    ) -> list[Deactivated]:
         """Read each user that was locked, and keep who still is: events carry no values."""
         newest: dict[str, Event] = {}
         for event in events:
@@ -172,7 +187,7 @@ class DeactivatedUsers:
                 if path is None:
                     break
                 page = await self._served.client.page(path, "activities", environment=environment)
-                for event in map(wire.event, page.items):
+                for event in wire.readable(page.items, wire.event)[0]:
                     if event.subject_id and event.summary.startswith("Updated enabled"):
                         newest.setdefault(event.subject_id, event)
                 path = page.next
@@ -182,6 +197,14 @@ class DeactivatedUsers:
 
     def _now(self) -> datetime:
         return self._served.clock.now()
+
+
+def _note(gap: str, reason: Reason) -> str | None:
+    """Return what a gap means for a reason: nothing if it is one of another reason."""
+    of, _, what = gap.partition(" ")
+    if of.rstrip(":") not in get_args(Reason):
+        return gap if gap.endswith(".") else f"{gap}."
+    return _GAPS.get(what, what) if of.rstrip(":") == reason else None
 
 
 def _reasons(question: DeactivatedQuestion) -> list[Reason]:

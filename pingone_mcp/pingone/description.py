@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from pingone_mcp.directory.models import Description, Organization, OrganizationSummary, Workspace
-from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted
+from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Unconfigured
 from pingone_mcp.pingone import audit
 from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.filters import Filter, all_of, eq
@@ -18,10 +18,11 @@ _DESCRIBED = 20  # environments whose counts are read; the others are named only
 
 async def describe(served: Served) -> Description:
     """Describe the connection. What may not be read has no count, and `may_read` says so."""
+    gaps = list(await _unserved(served))
     environments = await served.names.environments()
 
     async def summary(place: Organization) -> OrganizationSummary:
-        return await _summary(served, place)
+        return await _summary(served, place, gaps)
 
     described = await each(summary, environments[:_DESCRIBED])
     named = [OrganizationSummary(organization=place) for place in environments[_DESCRIBED:]]
@@ -30,11 +31,19 @@ async def describe(served: Served) -> Description:
         region=served.connection.region,
         organizations=(*described, *named),
         limited_to_workspaces=served.connection.populations,
+        gaps=tuple(gaps),
         kept_seconds=int(KEPT_SECONDS),
     )
 
 
-async def _summary(served: Served, place: Organization) -> OrganizationSummary:
+async def _unserved(served: Served) -> tuple[str, ...]:
+    try:
+        return await served.unserved(None)
+    except Unconfigured as problem:  # a description is where one looks for what is wrong
+        return (str(problem),)
+
+
+async def _summary(served: Served, place: Organization, gaps: list[str]) -> OrganizationSummary:
     root = f"/environments/{place.id}"
     now = served.clock.now()
     inside = await served.population_filters(place.id, None)
@@ -42,7 +51,7 @@ async def _summary(served: Served, place: Organization) -> OrganizationSummary:
     disabled = await _users(served, root, [all_of((eq("enabled", value=False), one)) for one in inside])
     groups = await _count(served, f"{root}/groups?limit=1")
     events = await _count(served, audit.path(place.id, now, limit=1, since=now - timedelta(hours=1)))
-    workspaces = await _workspaces(served, place.id)
+    workspaces = await _workspaces(served, place.id, gaps)
     return OrganizationSummary(
         organization=place,
         user_count=users[1],
@@ -73,10 +82,11 @@ async def _count(served: Served, path: str) -> tuple[bool, int | None]:
     return True, count if isinstance(count, int) else None
 
 
-async def _workspaces(served: Served, environment: str) -> tuple[Workspace, ...] | None:
+async def _workspaces(served: Served, environment: str, gaps: list[str]) -> tuple[Workspace, ...] | None:
     allowed = served.connection.populations
     try:
-        found = await served.names.populations(environment)
+        found = await served.names.found_populations(environment)
     except NotPermitted:
         return None
-    return tuple(place for place in found if not allowed or place.id in allowed)
+    gaps += [found.gap] if found.gap is not None else []
+    return tuple(place for place in found.items if not allowed or place.id in allowed)

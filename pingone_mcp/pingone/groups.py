@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 from pingone_mcp.directory.models import Group, Member, MembershipType, Named, Page
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
 from pingone_mcp.directory.text import unaccented
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.client import path_with
+from pingone_mcp.pingone.client import HalPage, path_with
 from pingone_mcp.pingone.filters import All, Within, all_of, eq
-from pingone_mcp.pingone.parts import Part, find, following, gaps_at, position, trusted_total
+from pingone_mcp.pingone.parts import Part, Place, find
 from pingone_mcp.pingone.served import Served
 
 
@@ -25,26 +26,19 @@ class Groups:
         self, question: GroupQuestion, at: str | None = None, *, page_size: int | None = None
     ) -> Page[Group]:
         parts = await self._parts(question)
-        part, link = find(parts, at)
+        place = find(parts, at)
+        part = place.part
         wanted = str(part.filter) if part.filter is not None else None
         size = part.page_size(page_size, self._served.connection.page_size)
-        path = link or path_with(f"/environments/{part.environment}/groups", {"limit": size, "filter": wanted})
-        hal, gap = await self._served.page_or_gap(path, "groups", part, parts, followed=link is not None)
-        gaps = tuple(dict.fromkeys((*gaps_at(at), *gap)))
+        path = place.link or path_with(f"/environments/{part.environment}/groups", {"limit": size, "filter": wanted})
+        hal, gaps = await self._served.page_or_gap(path, "groups", place)
         populations = await self._served.names.population_names(part.environment) if hal.items else {}
-        groups = [
-            await self._placed(wire.group(raw, populations=populations, remote_data=question.remote_data))
-            for raw in hal.items
-        ]
-        return Page(
-            items=tuple(group for group in groups if part.keep is None or part.keep(group)),
-            at=position(part, path, gaps_at(at)),
-            next=following(parts, part, hal.next, gaps),
-            scanned=len(hal.items),
-            total=trusted_total(part, link, hal) if len(parts) == 1 and part.keep is None else None,
-            about=hal.count if len(parts) == 1 else None,
-            gaps=gaps,
-        )
+        read = partial(wire.group, populations=populations, remote_data=question.remote_data)
+        found, left_out = wire.readable(hal.items, read)
+        groups = [await self._placed(group) for group in found]
+        kept = (group for group in groups if part.keep is None or part.keep(group))
+        gaps = (*await self._served.unserved(question.environment), *gaps)
+        return place.page(path, hal, kept, left_out=left_out, gaps=gaps)
 
     async def _parts(self, question: GroupQuestion) -> list[Part]:
         """PingOne filters groups by whole names only; a part of a name is looked for here."""
@@ -86,10 +80,14 @@ class Groups:
         group = await self._served.names.group(place, identity)
         names = await self._served.names.environment_names()
         path = f"/environments/{place}/groups/{identity}/memberOfGroups"
+        parents, readable, whole = None, False, False
         try:
-            parents = tuple([wire.membership(raw) async for raw in self._served.all(path, "groupMemberships", place)])
+            raws, whole = await self._served.whole(path, "groupMemberships", place)
+            parents, readable = wire.memberships(raws)
         except NotPermitted:
-            parents = None
+            pass
+        if not (whole and readable):
+            group = dataclasses.replace(group, unreadable=(*group.unreadable, "parents"))
         if self._served.connection.populations and group.workspace is None:  # the counts would go beyond them
             group = dataclasses.replace(group, member_count=None, group_count=None, total_member_count=None)
         return dataclasses.replace(group, organization=Named(id=place, name=names.get(place)), parents=parents)
@@ -99,21 +97,38 @@ class Groups:
     async def members(
         self, question: MemberQuestion, at: str | None = None, *, page_size: int | None = None
     ) -> Page[Member]:
-        place, group = await self._served.find_group(question.environment, question.group)
-        parts = await self._member_parts(place, group, direct_only=question.direct_only)
-        part, link = find(parts, at)
-        path = link or self._served.users_path(part, part.page_size(page_size, self._served.connection.page_size))
-        hal = await self._served.page(path, "users", part, followed=link is not None)
-        users = await self._served.users(part.environment, hal, remote_data=False)
+        environment, group = await self._served.find_group(question.environment, question.group)
+        parts = await self._member_parts(environment, group, direct_only=question.direct_only)
+        place = find(parts, at)
+        part = place.part
+        path = place.link or self._served.users_path(part, part.page_size(page_size, self._served.connection.page_size))
+        hal = await self._served.page(path, "users", place)
+        users, left_out = await self._served.readable_users(part.environment, hal)
         kind: MembershipType = "direct" if part.label == "direct" else "indirect"
-        return Page(
-            items=tuple(Member(user=user, type=kind) for user in users),
-            at=position(part, path),
-            next=following(parts, part, hal.next),
-            scanned=len(hal.items),
-            total=trusted_total(part, link, hal) if len(parts) == 1 else await self._member_total(place, group),
-            about=hal.count if len(parts) == 1 else None,
-        )
+        gaps = await self._served.unserved(environment)
+        if hal.next is None:
+            gaps = (*gaps, *await self._uncounted(place, hal, group, kind))
+        page = place.page(path, hal, (Member(user=user, type=kind) for user in users), left_out=left_out, gaps=gaps)
+        if len(parts) == 1 or page.gaps:
+            return page
+        return dataclasses.replace(page, total=await self._member_total(environment, group))
+
+    async def _uncounted(self, place: Place, hal: HalPage, group: str, kind: MembershipType) -> tuple[str, ...]:
+        """Return the gap at the end of a part where the group itself counts more members of the kind than came.
+
+        The filter may be narrowed to what the role reaches, while the group's own counts are not. They are read again
+        before they contradict, because who is a member changes while the list is read.
+        """
+        behind = place.tally.behind(len(hal.items), hal.count)
+        if self._served.connection.populations or behind.missing:  # the group counts beyond the populations
+            return ()
+        read = partial(self._served.names.group, place.part.environment, group)
+        said = _counted(await read(), kind)
+        if said is not None and said > behind.came:
+            said = _counted(await read(fresh=True), kind)
+        if said is None or said <= behind.came:
+            return ()
+        return (f"{kind}: the group counts {said:,} such members, and {behind.came:,} came.",)
 
     async def _member_parts(self, environment: str, group: str, *, direct_only: bool) -> list[Part]:
         """Direct members come first, then indirect ones; PingOne tells them apart in the filter only."""
@@ -134,6 +149,13 @@ class Groups:
         if self._served.connection.populations:
             return None
         return (await self._served.names.group(environment, group)).total_member_count
+
+
+def _counted(group: Group, kind: MembershipType) -> int | None:
+    """Return how many users the group counts as members of a kind; who is in it in both ways counts as direct."""
+    if kind == "direct" or group.total_member_count is None:
+        return group.member_count if kind == "direct" else None
+    return group.total_member_count - (group.member_count or 0)
 
 
 def _is_named(group: Group, words: list[str]) -> bool:

@@ -5,19 +5,29 @@ from __future__ import annotations
 import difflib
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 import anyio
 
 from pingone_mcp.directory.models import Group, Organization, Role, Workspace
 from pingone_mcp.directory.text import candidate, harmless
-from pingone_mcp.errors import NotFound, NotPermitted, Refused, UpstreamProblem
+from pingone_mcp.errors import NotFound, NotPermitted, Refused, UnexpectedAnswer, UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import Client, path_with
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.filters import eq
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found(Generic[T]):
+    """What was found in a look-up, and what it lacks: `gap` is None where it is whole."""
+
+    items: tuple[T, ...] = ()
+    gap: str | None = None
+
 
 KEPT_SECONDS = 300.0
 _LOOKUP_PAGE = 1000
@@ -38,6 +48,10 @@ class Names:
 
     async def environments(self) -> tuple[Organization, ...]:
         """Return the environments served, ordered by id. An unreadable one that is configured has no name."""
+        return (await self.found_environments()).items
+
+    async def found_environments(self) -> Found[Organization]:
+        """Return the environments served, and whether they are all that there are."""
         return await self.keep("environments", self._read_environments)
 
     async def environment_names(self) -> dict[str, str | None]:
@@ -52,11 +66,15 @@ class Names:
         self._kept.clear()
 
     async def populations(self, environment: str) -> tuple[Workspace, ...]:
+        return (await self.found_populations(environment)).items
+
+    async def found_populations(self, environment: str, *, fresh: bool = False) -> Found[Workspace]:
+        """Return the populations of an environment, and whether they are all that there are."""
+        path = f"/environments/{environment}/populations"
         return await self.keep(
             f"populations {environment}",
-            lambda: self._read_all(
-                f"/environments/{environment}/populations", "populations", environment, wire.workspace
-            ),
+            lambda: self._read_all(path, "populations", environment, wire.workspace),
+            fresh=fresh,
         )
 
     async def population_names(self, environment: str) -> dict[str, str | None]:
@@ -65,7 +83,7 @@ class Names:
 
     async def role_names(self) -> dict[str, str | None]:
         async def read() -> tuple[Role, ...]:
-            return await self._read_all("/roles", "roles", None, wire.role)
+            return (await self._read_all("/roles", "roles", None, wire.role)).items
 
         return await self._labels("role names", lambda: self.keep("roles", read))
 
@@ -91,36 +109,65 @@ class Names:
         """Return the id of the environment that an id or a name means. Raises Refused."""
         if identity := as_id(reference):
             self._client.fence.check_environment(identity)
+            return await self._existing_environment(identity)
+        places = await self.found_environments()
+        return the_one("environment", reference, ((place.id, place.name) for place in places.items), gap=places.gap)
+
+    async def _existing_environment(self, identity: str) -> str:
+        """Return the id of an environment that the credentials see, or that is configured. Raises Refused."""
+        if self._client.connection.environments is not None:
             return identity
-        places = await self.environments()
-        return the_one("environment", reference, ((place.id, place.name) for place in places))
+        places = await self.found_environments()
+        if places.gap is not None or identity in {place.id for place in places.items}:
+            return identity
+        if (await self._read_environment(identity)).name is not None:
+            return identity
+        raise unknown_id("environment", ((place.id, place.name) for place in places.items))
 
     async def find_population(self, environment: str, reference: str) -> str:
         """Return the id of the population that an id or a name means. Raises Refused."""
-        identity = as_id(reference) or the_one(
-            "population",
-            reference,
-            ((place.id, place.name) for place in await self.populations(environment) if self._serves(place.id)),
-        )
-        self._client.fence.check_population(identity)
-        return identity
+        identity = as_id(reference)
+        if identity is not None:
+            self._client.fence.check_population(identity)
+            return await self._existing_population(environment, identity)
+        found = await self.found_populations(environment)
+        served = [(place.id, place.name) for place in found.items if self._serves(place.id)]
+        return the_one("population", reference, served, gap=found.gap)
+
+    async def _existing_population(self, environment: str, identity: str) -> str:
+        """Return the id of a population that exists, or of which that cannot be known. Raises Refused."""
+
+        def is_there(found: Found[Workspace]) -> bool:
+            return found.gap is not None or identity in {place.id for place in found.items}
+
+        try:
+            found = await self.found_populations(environment)
+            if not is_there(found):  # it may have been made in the last minutes
+                found = await self.found_populations(environment, fresh=True)
+        except UpstreamProblem:
+            return identity
+        if is_there(found):
+            return identity
+        served = ((place.id, place.name) for place in found.items if self._serves(place.id))
+        raise unknown_id("population", served)
 
     async def find_group(self, environment: str, reference: str) -> str:
         """Return the id of the group that an id or a name means. Raises Refused."""
         if identity := as_id(reference):
             return (await self.group(environment, identity)).id
 
-        async def read() -> tuple[Group, ...]:
+        async def read() -> Found[Group]:
             path = path_with(f"/environments/{environment}/groups", {"filter": str(eq("name", reference))})
             return await self._read_all(path, "groups", environment, wire.group)
 
-        groups = await self.keep(f"group {environment} {reference}", read)
+        found = await self.keep(f"group {environment} {reference}", read)
+        groups = found.items
         if not groups:
             # PingOne compares the stored name; answers show it without hidden characters. And who mistypes a name is
             # helped by the nearest ones. One page is looked through for both.
             groups = await self.keep(f"groups {environment}", lambda: self._some_groups(environment))
         served = [group for group in groups if group.workspace is None or self._serves(group.workspace.id)]
-        return the_one("group", reference, ((group.id, group.name) for group in served))
+        return the_one("group", reference, ((group.id, group.name) for group in served), gap=found.gap)
 
     def _serves(self, population: str) -> bool:
         allowed = self._client.connection.populations
@@ -129,17 +176,20 @@ class Names:
     async def _some_groups(self, environment: str) -> tuple[Group, ...]:
         path = f"/environments/{environment}/groups?limit={_LOOKUP_PAGE}"
         page = await self._client.page(path, "groups", environment=environment)
-        return tuple(wire.group(raw) for raw in page.items)
+        return wire.readable(page.items, wire.group)[0]
 
-    async def group(self, environment: str, identity: str) -> Group:
-        """Return a group by id, with its total member count. Raises Refused when there is none."""
+    async def group(self, environment: str, identity: str, *, fresh: bool = False) -> Group:
+        """Return a group by id, with its total member count: as it is now (`fresh`), or was in the last minutes.
+
+        Raises Refused when there is none.
+        """
         path = f"/environments/{environment}/groups/{identity}?include=totalMemberCounts"
 
         async def read() -> Group:
             return wire.group(await self._client.get(path), populations=await self.population_names(environment))
 
         try:
-            group = await self.keep(path, read)
+            group = await self.keep(path, read, fresh=fresh)
         except NotFound:
             raise Refused(
                 "There is no group of this id.", "`list_groups` shows the groups.", code="UNKNOWN_NAME"
@@ -148,44 +198,45 @@ class Names:
             self._client.fence.check_population(group.workspace.id)
         return group
 
-    async def _read_environments(self) -> tuple[Organization, ...]:
+    async def _read_environments(self) -> Found[Organization]:
         configured = self._client.connection.environments
         if configured is None:
             found = await self._read_all("/environments", "environments", None, wire.organization)
-            return tuple(sorted(found, key=lambda place: place.id))
-        return tuple([await self._read_environment(identity) for identity in sorted(configured)])
+            return replace(found, items=tuple(sorted(found.items, key=lambda place: place.id)))
+        return Found(items=tuple([await self._read_environment(identity) for identity in sorted(configured)]))
 
     async def _read_environment(self, identity: str) -> Organization:
         try:
             return wire.organization(await self._client.get(f"/environments/{identity}"))
-        except (NotPermitted, NotFound):
+        except (NotPermitted, NotFound, UnexpectedAnswer):
             return Organization(id=identity)
 
     async def _read_all(
         self, path: str, key: str, environment: str | None, read: Callable[[dict[str, Any]], T]
-    ) -> tuple[T, ...]:
+    ) -> Found[T]:
         joint = "&" if "?" in path else "?"
         # `/roles` takes no paging parameters (recorded `self` links drop them).
         first = path if key == "roles" else f"{path}{joint}limit={_LOOKUP_PAGE}"
-        return tuple(
-            [
-                read(item)
-                async for page in self._client.pages(first, key, environment=environment)
-                for item in page.items
-            ]
-        )
+        pages = [page async for page in self._client.pages(first, key, environment=environment)]
+        items, left_out = wire.readable((item for page in pages for item in page.items), read)
+        lacking = left_out + sum(page.missing for page in pages)
+        where = f" of environment {environment}" if environment is not None else ""
+        gap = f"PingOne's list of {key}{where} lacks {lacking:,} of them." if lacking else None
+        return Found(items=items, gap=gap)
 
-    async def keep(self, key: str, read: Callable[[], Awaitable[T]]) -> T:
+    async def keep(self, key: str, read: Callable[[], Awaitable[T]], *, fresh: bool = False) -> T:
         """Return what was read under this key within the last minutes, else read it, once for all who wait."""
         async with self._locks.setdefault(key, anyio.Lock()):
             kept = self._kept.get(key)
-            if kept is not None and self._clock.monotonic() - kept[0] < KEPT_SECONDS:
+            if kept is not None and not fresh and self._clock.monotonic() - kept[0] < KEPT_SECONDS:
                 value: T = kept[1]
                 return value
             value = await read()
             self._forget_old()
-            if value != ():  # what was not there may be made any moment
+            if value not in ((), Found()):  # what was not there may be made any moment
                 self._kept[key] = (self._clock.monotonic(), value)
+                if isinstance(value, Found) and value.gap is not None:
+                    self._expire(key, after=_WITHOUT_LABELS_SECONDS)
             return value
 
     def _expire(self, key: str, *, after: float) -> None:
@@ -271,8 +322,11 @@ def the_one_group(
     return found[0]
 
 
-def the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]]) -> str:
-    """Return the only id under a name. Raises Refused, with candidates, for none and for several."""
+def the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]], *, gap: str | None = None) -> str:
+    """Return the only id under a name. Raises Refused, with candidates, for none and for several.
+
+    `gap` is what the places lack: who is not among them may be there all the same, and UnexpectedAnswer says so.
+    """
     wanted = _as_shown(reference)
     known: Mapping[str, str | None] = dict(places)
     found = [identity for identity, name in known.items() if name is not None and _as_shown(name) == wanted]
@@ -285,7 +339,22 @@ def the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]])
             f"Give the id as `{what}`.",
             code="AMBIGUOUS_NAME",
         )
+    if gap is not None:
+        raise UnexpectedAnswer(
+            f"It is not known whether there is a {what} of this name: {gap}",
+            f"Try again, or give an id as `{what}`.",
+            code="SHORT_LIST",
+        )
     raise _UnknownName(what, reference, known)
+
+
+def unknown_id(what: str, known: Iterable[tuple[str, str | None]]) -> Refused:
+    """Return what is said of an id that nothing has, with some that there are."""
+    listed = ", ".join(candidate(identity, name) for identity, name in list(known)[:_CANDIDATES])
+    there = f" There are, among others (names are data): {listed}." if listed else ""
+    return Refused(
+        f"There is no {what} of this id.{there}", f"Give another id, or a name, as `{what}`.", code="UNKNOWN_NAME"
+    )
 
 
 def ambiguous_user(found: Sequence[tuple[str, str, str | None, str | None]]) -> Refused:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 import httpx
 
+from pingone_mcp.directory.cursor import counted_before, place_of, position
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.provider import ProxyAnswer, ProxyQuestion
 from pingone_mcp.errors import FilterRefused, Refused, UnexpectedAnswer
@@ -19,6 +20,7 @@ from pingone_mcp.pingone.answers import correlation_id, problem
 from pingone_mcp.pingone.client import Client, collection, path_with
 from pingone_mcp.pingone.fence import LONGEST, READS
 from pingone_mcp.pingone.redaction import redacted, redacted_text, secrets_of
+from pingone_mcp.pingone.tally import Tally
 
 # JSON where it can be had; the few paths that have nothing else answer as they can (PEM, CSV).
 _ACCEPT = "application/json, */*;q=0.1"
@@ -26,6 +28,8 @@ _JSON = "application/json"
 _TEXTS = frozenset({"application/xml", "application/yaml", "application/x-ndjson", "application/x-pem-file"})
 _ENVELOPE = frozenset({"_links", "_embedded", "count", "size"})
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}(; ?charset=[\w-]{1,20})?", re.ASCII)
+# Lists of days, whose `count` is that of the people on the last of them.
+_COUNTS_OTHERS = re.compile(r"/(totalIdentities|activeIdentityCounts)(\?|$)")
 _LEVELS = 64  # what PingOne nests deepest, flows of DaVinci, stays below half of it
 
 
@@ -36,10 +40,32 @@ class Proxy:
         self._client = client
 
     async def send(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
-        """Send one request. Raises Refused before that for what the fence does not let through."""
+        """Send one request. Raises Refused before that for what the fence does not let through.
+
+        A page that ends a list before all came whom PingOne counts is asked for twice; then it is told as a gap.
+        """
+        self._client.fence.url(question.path.partition("?")[0], question.method)
+        target = _target(question) if at is None else place_of(at)
+        came, said = json.loads(counted_before(at or "") or "[0,null]")
+        before = Tally(came=came, said=said)
+        answer = await self._sent(question, target)
+        if _missing(answer, before, target) and question.method in READS:
+            answer = await self._sent(question, target)
+        if answer.page is None:
+            return answer
+        behind = before.behind(answer.page.scanned, answer.page.total)
+        page = dataclasses.replace(
+            answer.page,
+            at=_position(target, before),
+            next=_position(answer.page.next, behind) if answer.page.next is not None else None,
+        )
+        if _missing(answer, before, target):
+            gap = f"PingOne says that it counts {behind.said:,} items here; {behind.came:,} came, and no next page."
+            page = dataclasses.replace(page, total=None, gaps=(gap,))
+        return dataclasses.replace(answer, page=page)
+
+    async def _sent(self, question: ProxyQuestion, target: str) -> ProxyAnswer:
         fence = self._client.fence
-        fence.url(question.path.partition("?")[0], question.method)
-        target = at or _target(question)
         url = fence.url(target.partition("?")[0], question.method) + target[len(target.partition("?")[0]) :]
         response = await self._client.send(question.method, url, **_content(question))
         answer = ProxyAnswer(status=response.status_code, correlation_id=correlation_id(response))
@@ -113,6 +139,17 @@ class Proxy:
 
 def _filter(target: str) -> str | None:
     return dict(parse_qsl(target.partition("?")[2])).get("filter")
+
+
+def _missing(answer: ProxyAnswer, before: Tally, target: str) -> bool:
+    """Say whether an answer ends a list before all came whom PingOne counts."""
+    if answer.page is None or answer.page.next is not None or _COUNTS_OTHERS.search(target):
+        return False
+    return before.behind(answer.page.scanned, answer.page.total).missing > 0
+
+
+def _position(target: str, tally: Tally) -> str:
+    return position(target, json.dumps([tally.came, tally.said]))
 
 
 def _target(question: ProxyQuestion) -> str:

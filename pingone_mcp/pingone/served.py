@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import anyio
 
-from pingone_mcp.directory.models import JsonObject, User
-from pingone_mcp.errors import NotFound, NotPermitted, Problem, Refused, RequestRefused
+from pingone_mcp.directory.models import JsonObject, User, Workspace
+from pingone_mcp.directory.text import candidate
+from pingone_mcp.errors import NotFound, NotPermitted, Problem, Refused, RequestRefused, Unconfigured, UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import Client, HalPage, path_with
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.filters import Filter, any_of, eq
-from pingone_mcp.pingone.names import Names, as_id, found_in_any, the_one_group
-from pingone_mcp.pingone.parts import Part
+from pingone_mcp.pingone.names import Found, Names, as_id, found_in_any, the_one_group
+from pingone_mcp.pingone.parts import Part, Place
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,6 +25,7 @@ R = TypeVar("R")
 _POPULATIONS_PER_FILTER = 35
 PEOPLE_CHARACTERS = 1_500
 _FAN_OUT = 6
+_NAMED = 10
 NOTHING = HalPage(items=(), next=None, count=None)
 UNREADABLE_ENVIRONMENT = "not permitted (403): environment"
 
@@ -90,11 +93,12 @@ class Served:
         allowed = self.connection.populations
         return not allowed or any(place.id in allowed for place in self.unify(raw, {}, {}).workspaces)
 
-    async def page(self, path: str, key: str, part: Part, *, followed: bool) -> HalPage:
+    async def page(self, path: str, key: str, place: Place) -> HalPage:
+        """Return the page at a path of a place, asked for twice where it ends its part too early."""
         try:
-            return await self.client.page(path, key, environment=part.environment)
+            return await self.client.page_behind(place.tally, path, key, environment=place.part.environment)
         except RequestRefused as refused:
-            if not followed:
+            if place.link is None:
                 raise
             raise RequestRefused(
                 "PingOne does not accept this place in the list any more, so the rest was not read.",
@@ -103,35 +107,84 @@ class Served:
                 correlation_id=refused.correlation_id,
             ) from None
 
-    async def page_or_gap(
-        self, path: str, key: str, part: Part, parts: Sequence[Part], *, followed: bool
-    ) -> tuple[HalPage, tuple[str, ...]]:
+    async def unserved(self, environment: str | None) -> tuple[str, ...]:
+        """Return what the settings name and PingOne does not have, or cannot be asked about, as gaps of every answer.
+
+        `environment` is the one that a question names. Raises Unconfigured where none of the populations that are to be
+        served exists: every answer would be an empty one.
+        """
+        every = environment is None and self.connection.environments is None
+        gap = (await self.names.found_environments()).gap if every else None
+        gaps = () if gap is None else (gap,)
+        wanted = frozenset(self.connection.populations)
+        if not wanted:
+            return gaps
+        found = await each(self._populations_if_readable, await self.environment_ids(None))
+        there = {place.id: place.name for one in found if one is not None for place in one.items}
+        lost = sorted(wanted - there.keys())
+        if not lost:
+            return gaps
+        if any(one is None or one.gap is not None for one in found):
+            unknown = f"PINGONE_POPULATIONS names {', '.join(lost)}, of which it is not known whether they exist."
+            return (*gaps, unknown)
+        if len(lost) == len(wanted):
+            known = ", ".join(candidate(identity, name) for identity, name in list(there.items())[:_NAMED])
+            raise Unconfigured(
+                f"PINGONE_POPULATIONS names no population that there is: {', '.join(lost)}.",
+                f"There are: {known}." if there else "The environments served have no population.",
+                code="NOTHING_SERVED",
+            )
+        return (*gaps, f"PINGONE_POPULATIONS names {', '.join(lost)}, which no environment served has.")
+
+    async def _populations_if_readable(self, environment: str) -> Found[Workspace] | None:
+        try:
+            return await self.names.found_populations(environment)
+        except UpstreamProblem:
+            return None
+
+    async def page_or_gap(self, path: str, key: str, place: Place) -> tuple[HalPage, tuple[str, ...]]:
         """Return a page, and no gap; or no rows and a gap for one of several environments that may not be read.
 
-        Raises NotPermitted when it is the only environment.
+        Raises NotPermitted or NotFound when it is the only environment.
         """
         try:
-            return await self.page(path, key, part, followed=followed), ()
-        except NotPermitted:
-            if len({other.environment for other in parts}) == 1:
+            return await self.page(path, key, place), ()
+        except (NotPermitted, NotFound):
+            if len({other.environment for other in place.parts}) == 1:
                 raise
-            return NOTHING, (f"{UNREADABLE_ENVIRONMENT} {part.environment}",)
+            doubt = "or there is none of this id (PINGONE_ENVIRONMENTS)"
+            return NOTHING, (f"{UNREADABLE_ENVIRONMENT} {place.part.environment}, {doubt}",)
 
     async def all(self, path: str, key: str, environment: str) -> AsyncIterator[JsonObject]:
         async for page in self.client.pages(path, key, environment=environment):
             for item in page.items:
                 yield item
 
+    async def whole(self, path: str, key: str, environment: str) -> tuple[list[JsonObject], bool]:
+        """Return all items of a short list, and whether they are all that the server counts."""
+        pages = [page async for page in self.client.pages(path, key, environment=environment)]
+        return [item for page in pages for item in page.items], not any(page.missing for page in pages)
+
     def users_path(self, part: Part, size: int) -> str:
         wanted = str(part.filter) if part.filter is not None else None
         return path_with(f"/environments/{part.environment}/users", {"limit": size, "filter": wanted})
 
     async def users(self, environment: str, hal: HalPage, *, remote_data: bool) -> tuple[User, ...]:
-        if not hal.items:
-            return ()
-        environments = await self.names.environment_names() if self.several_environments() else {}
-        populations = await self.names.population_names(environment)
-        return tuple(self.unify(raw, environments, populations, remote_data=remote_data) for raw in hal.items)
+        """Return the users of a page. Raises UnexpectedAnswer for one without an id."""
+        unify = await self._unifying(environment, hal, remote_data=remote_data)
+        return tuple(unify(raw) for raw in hal.items)
+
+    async def readable_users(
+        self, environment: str, hal: HalPage, *, remote_data: bool = False
+    ) -> tuple[tuple[User, ...], int]:
+        """Return the users of a page, and how many are left out because they have no id."""
+        return wire.readable(hal.items, await self._unifying(environment, hal, remote_data=remote_data))
+
+    async def _unifying(self, environment: str, hal: HalPage, *, remote_data: bool) -> Callable[[JsonObject], User]:
+        """Return what unifies users of an environment; names are read only where there is somebody to tell of."""
+        environments = await self.names.environment_names() if hal.items and self.several_environments() else {}
+        populations = await self.names.population_names(environment) if hal.items else {}
+        return partial(self.unify, environments=environments, populations=populations, remote_data=remote_data)
 
     def unify(
         self,

@@ -6,6 +6,7 @@ connection, because PingOne's limits belong to the licence and not to the reques
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -112,7 +113,8 @@ class Pause:
 class PatientTransport(httpx.AsyncBaseTransport):
     """Send requests through `inner`, whole bodies included, at the pace of `lanes`, as often as `retry_wait` allows.
 
-    A request with the extension `background` belongs to a walk, and lets others go first. Returns the last answer when
+    A request with the extension `background` belongs to a walk, and lets others go first. The extension `is_broken`, a
+    function of an answer, says of one that came whole whether it is as good as none. Returns the last answer when
     patience ends on an answer. Raises RateLimited when the shared pause is longer than `budget` seconds, and
     Unreachable when no attempt brought an answer.
     """
@@ -140,11 +142,12 @@ class PatientTransport(httpx.AsyncBaseTransport):
                 turn.outcome = _outcome(response)
                 turn.size = response.extensions[_SIZE] if response else 0
             spent += self._clock.monotonic() - began
+            broken = response is not None and await _is_broken(request, response)
             attempt = Attempt(
                 repeatable=request.method in SAFE_METHODS,
                 number=number,
                 elapsed=spent,
-                status=response.status_code if response else None,
+                status=response.status_code if response and not broken else None,
                 retry_after=self._retry_after(response),
                 sent=sent,
             )
@@ -188,6 +191,11 @@ class PatientTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+async def _is_broken(request: httpx.Request, response: httpx.Response) -> bool:
+    check: Callable[[httpx.Response], Awaitable[bool]] | None = request.extensions.get("is_broken")
+    return check is not None and await check(response)
 
 
 def _outcome(response: httpx.Response | None) -> Outcome:

@@ -6,17 +6,20 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, User
 from pingone_mcp.directory.provider import Include, UserQuestion
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused, RequestRefused
 from pingone_mcp.pingone import filters, wire
-from pingone_mcp.pingone.ahead import ahead
+from pingone_mcp.pingone.ahead import Asked, ahead
 from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.filters import Filter, all_of, any_of, eq
 from pingone_mcp.pingone.names import ambiguous_user, as_id
-from pingone_mcp.pingone.parts import Part, find, following, gaps_at, position, trusted_total
+from pingone_mcp.pingone.parts import Part, find
 from pingone_mcp.pingone.served import PEOPLE_CHARACTERS, Served, each
+
+T = TypeVar("T")
 
 _INCLUDE_PAGE = 25
 _LONGEST_REFERENCE = 256
@@ -26,14 +29,15 @@ _BOTH: tuple[Include, ...] = ("groups", "roles")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Beside:
-    """What PingOne tells of a user at addresses of its own."""
+    """What PingOne tells of a user at addresses of its own; `unreadable` is what may not be read, or not whole."""
 
     groups: tuple[GroupMembership, ...] | None
     roles: tuple[RoleAssignment, ...] | None
     unreadable: tuple[Include, ...]
 
     def of(self, user: User) -> User:
-        return dataclasses.replace(user, groups=self.groups, roles=self.roles, unreadable=self.unreadable)
+        unreadable = (*user.unreadable, *self.unreadable)
+        return dataclasses.replace(user, groups=self.groups, roles=self.roles, unreadable=unreadable)
 
 
 class Users:
@@ -44,30 +48,21 @@ class Users:
 
     async def page(self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None) -> Page[User]:
         parts = await self._parts(question)
-        part, link = find(parts, at)
+        place = find(parts, at)
+        part = place.part
         most = _INCLUDE_PAGE if question.include else self._served.connection.page_size
-        path = link or self._served.users_path(part, part.page_size(page_size, most))
+        path = place.link or self._served.users_path(part, part.page_size(page_size, most))
         try:
-            hal, gap = await self._served.page_or_gap(path, "users", part, parts, followed=link is not None)
+            hal, gaps = await self._served.page_or_gap(path, "users", place)
         except FilterRefused as refused:
             raise filters.advised(refused, question.filter, self._served.connection.attributes.values()) from None
-        users = await self._served.users(part.environment, hal, remote_data=question.remote_data)
+        users, left_out = await self._served.readable_users(part.environment, hal, remote_data=question.remote_data)
         users = tuple(user for user in users if part.keep is None or part.keep(user))
         if question.include:
             users = await self._with(question.include, part.environment, users)
-        if question.query is not None and filters.people_are_cut(question.query, PEOPLE_CHARACTERS):
-            gap = (*gap, _CUT)
-        gaps = tuple(dict.fromkeys((*gaps_at(at), *gap)))
-        whole = len(parts) == 1 and part.keep is None
-        return Page(
-            items=users,
-            at=position(part, path, gaps_at(at)),
-            next=following(parts, part, hal.next, gaps),
-            scanned=len(hal.items),
-            total=trusted_total(part, link, hal) if whole else None,
-            about=hal.count if len(parts) == 1 else None,
-            gaps=gaps,
-        )
+        cut = question.query is not None and filters.people_are_cut(question.query, PEOPLE_CHARACTERS)
+        gaps = (*await self._served.unserved(question.environment), *gaps, *((_CUT,) if cut else ()))
+        return place.page(path, hal, users, left_out=left_out, gaps=gaps)
 
     async def _parts(self, question: UserQuestion) -> list[Part]:
         text = filters.people(question.query, longest=PEOPLE_CHARACTERS) if question.query is not None else None
@@ -126,6 +121,7 @@ class Users:
         if len(found) == 1:
             return found[0]
         if not found:
+            await self._served.unserved(None)
             raise NotFound(
                 "There is no such user in the configured environments.",
                 "Give an id, username, email or external id; `list_users` with `query` finds people by parts of a name.",
@@ -169,34 +165,41 @@ class Users:
         return tuple(await each(complete, users))
 
     async def _beside(self, include: Sequence[Include], environment: str, identity: str) -> _Beside:
-        groups: tuple[GroupMembership, ...] | None = None
-        roles: tuple[RoleAssignment, ...] | None = None
-        unreadable: list[Include] = []
         root = f"/environments/{environment}/users/{identity}"
         async with ahead() as early:
             memberships = early.ask(partial(self._memberships, root, environment)) if "groups" in include else None
             assignments = early.ask(partial(self._role_assignments, root, environment)) if "roles" in include else None
-            try:
-                groups = await memberships.taken() if memberships else None
-            except (NotPermitted, NotFound):  # not found: the user went while we looked
-                unreadable.append("groups")
-            try:
-                roles = await assignments.taken() if assignments else None
-            except (NotPermitted, NotFound):
-                unreadable.append("roles")
-        return _Beside(groups=groups, roles=roles, unreadable=tuple(unreadable))
+            groups, all_groups = await _taken(memberships)
+            roles, all_roles = await _taken(assignments)
+        parts: tuple[tuple[Include, bool], ...] = (("groups", all_groups), ("roles", all_roles))
+        return _Beside(groups=groups, roles=roles, unreadable=tuple(name for name, whole in parts if not whole))
 
-    async def _memberships(self, root: str, environment: str) -> tuple[GroupMembership, ...]:
+    async def _memberships(self, root: str, environment: str) -> tuple[tuple[GroupMembership, ...], bool]:
+        """Return a user's memberships, and whether they are all."""
         path = path_with(f"{root}/memberOfGroups", {"limit": self._served.connection.page_size})
-        return tuple([wire.membership(raw) async for raw in self._served.all(path, "groupMemberships", environment)])
+        raws, whole = await self._served.whole(path, "groupMemberships", environment)
+        found, readable = wire.memberships(raws)
+        return found, whole and readable
 
-    async def _role_assignments(self, root: str, environment: str) -> tuple[RoleAssignment, ...]:
-        raws = [raw async for raw in self._served.all(f"{root}/roleAssignments", "roleAssignments", environment)]
+    async def _role_assignments(self, root: str, environment: str) -> tuple[tuple[RoleAssignment, ...], bool]:
+        """Return a user's role assignments, and whether they are all."""
+        raws, whole = await self._served.whole(f"{root}/roleAssignments", "roleAssignments", environment)
         if not raws:
-            return ()
+            return (), whole
         roles = await self._served.names.role_names()
         places = await self._served.names.environment_names() | await self._served.names.population_names(environment)
-        return tuple(wire.role_assignment(raw, roles=roles, places=places) for raw in raws)
+        found, readable = wire.role_assignments(raws, roles=roles, places=places)
+        return found, whole and readable
+
+
+async def _taken(asked: Asked[tuple[tuple[T, ...], bool]] | None) -> tuple[tuple[T, ...] | None, bool]:
+    """Return what was asked for, and whether it is all; None where it was not asked for, or may not be read."""
+    if asked is None:
+        return None, True
+    try:
+        return await asked.taken()
+    except (NotPermitted, NotFound):  # not found: the user went while we looked
+        return None, False
 
 
 def _status_parts(question: UserQuestion) -> list[tuple[str, Filter | None, Callable[[User], bool] | None]]:

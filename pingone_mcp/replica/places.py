@@ -13,7 +13,7 @@ from typing import TypeVar
 from pingone_mcp.directory.models import Organization
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.fence import Fence
-from pingone_mcp.pingone.names import as_id, found_in_any, the_one, the_one_group
+from pingone_mcp.pingone.names import as_id, found_in_any, the_one, the_one_group, unknown_id
 from pingone_mcp.replica.conditions import EVERYBODY, Condition, NotHeld, both, equals, one_of
 from pingone_mcp.settings import Connection
 
@@ -98,10 +98,11 @@ class Places:
 
     def population(self, environment: str, reference: str) -> str:
         """Return the id of the population that an id or a name means. Raises Refused."""
-        identity = as_id(reference) or the_one(
-            "population", reference, ((place.id, place.name) for place in self.populations(environment))
-        )
+        known = [(place.id, place.name) for place in self.populations(environment)]
+        identity = as_id(reference) or the_one("population", reference, known)
         self._fence.check_population(identity)
+        if identity not in dict(known):
+            raise unknown_id("population", known)
         return identity
 
     def inside(self, environment: str, reference: str | None = None) -> Condition:

@@ -57,6 +57,7 @@ def record_of(user: User, *, remote_data: bool = False) -> JsonObject:
         "organizations": [{"id": place.id} for place in user.organizations],
         "workspaces": [{"id": place.id} for place in user.workspaces],
         "custom_attributes": user.custom_attributes,
+        "unreadable": list(user.unreadable),
         "remote_data": user.remote_data if remote_data else None,
     }
     record |= {name: part for name, part in parts.items() if part}
@@ -167,6 +168,7 @@ def user_of(
         created_at=_time(get("created_at")),
         updated_at=_time(get("updated_at")),
         custom_attributes=get("custom_attributes", {}),
+        unreadable=tuple(get("unreadable", ())),
         remote_data=get("remote_data"),
     )
 

@@ -171,7 +171,7 @@ def completed(copy: Standing, users: Sequence[User], include: Sequence[Include])
             user,
             groups=tuple(groups[user.id]) if groups is not None else None,
             roles=tuple(roles[user.id]) if roles is not None else None,
-            unreadable=unreadable,
+            unreadable=(*user.unreadable, *unreadable),
         )
         for user in users
     ]

@@ -53,7 +53,7 @@ from pingone_mcp.sandbox.errors import (
     wrong_method,
 )
 from pingone_mcp.sandbox.faults import ANSWERED, FIELDS, MUTATIONS, Fault, Faults
-from pingone_mcp.sandbox.hal import NO_STORE, Reply, media_type, written
+from pingone_mcp.sandbox.hal import NO_STORE, Reply, garbled, media_type, written
 from pingone_mcp.sandbox.ids import stable_id
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.sandbox.roles import BY_NAME, Grant, Narrowing
@@ -270,9 +270,8 @@ class Sandbox:
                 )
             except ApiError as problem:
                 return self.refuse(request, problem)
-            return self._written(
-                request, reply.status, reply.body, {"location": reply.location} if reply.location else {}
-            )
+            body = garbled(reply.body, self.options.garbled) if self.options.garbled else reply.body
+            return self._written(request, reply.status, body, {"location": reply.location} if reply.location else {})
 
         return answer
 

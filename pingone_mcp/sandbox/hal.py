@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -51,6 +52,25 @@ def envelope(
     if size is not None:
         body["size"] = size
     return body
+
+
+def garbled(body: Any, pairs: Collection[tuple[str, str]]) -> Any:
+    """Write a body with some attributes of some things as no value of their type."""
+    if isinstance(body, list):
+        return [garbled(item, pairs) for item in body]
+    if not isinstance(body, dict):
+        return body
+    shown = {name: garbled(member, pairs) for name, member in body.items()}
+    for identity, attribute in pairs:
+        if body.get("id") != identity:
+            continue
+        outer, _, name = attribute.rpartition(".")
+        holder = shown.setdefault(outer, {}) if outer else shown
+        if name == "id":
+            del holder[name]
+        else:
+            holder[name] = ["garbled"]
+    return shown
 
 
 def media_type(accept: str | None) -> str:

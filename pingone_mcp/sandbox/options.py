@@ -126,6 +126,10 @@ class Options:
     """Requests above this rate (averaged over one second) get 429 with `Retry-After`. None: no limit; the numbers are
     not public."""
 
+    garbled: tuple[tuple[str, str], ...] = ()
+    """(id, attribute) pairs that are answered as no value of their type, wherever the thing with this id is shown:
+    `(user, "lastSignOn.at")`. Of `(user, "id")` the id is left out."""
+
     latency: float = 0.0
     """Seconds every answer takes."""
 

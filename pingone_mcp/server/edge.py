@@ -461,9 +461,18 @@ async def collect(
 
 
 def envelope(
-    backend: Backend, asked_for: Asked, gathered: Gathered, *, partial: bool, hint: str | None = None
+    backend: Backend,
+    asked_for: Asked,
+    gathered: Gathered,
+    *,
+    lacks: Callable[[JsonObject], bool],
+    hint: str | None = None,
 ) -> JsonObject:
-    """Return the envelope that every list answers with. `hint` says what to try, or to know, where that helps."""
+    """Return the envelope that every list answers with.
+
+    `lacks` says of a row whether a single get of the same thing returns fields that are not in it. `hint` says what to
+    try, or to know, where that helps.
+    """
     cursor = backend.cursors.seal(asked_for.tool, asked_for.question, gathered.next) if gathered.next else None
     told: JsonObject = {"error": str(gathered.problem)} if gathered.problem is not None else {}
     if gathered.gaps:
@@ -476,7 +485,7 @@ def envelope(
         "prev_cursor": None,
         "result_count": len(gathered.rows),
         "total": gathered.total,
-        "is_partial_response": partial,
+        "is_partial_response": any(map(lacks, gathered.rows)),
         "stopped": gathered.stopped,
         **told,
     }
@@ -490,11 +499,18 @@ ENVELOPE_SCHEMA: JsonObject = {
         "next_cursor": {"type": _NULLABLE},
         "prev_cursor": {"type": "null"},
         "result_count": {"type": "integer"},
-        "total": {"type": ["integer", "null"]},
-        "is_partial_response": {"type": "boolean"},
+        "total": {"type": ["integer", "null"], "description": "All matches; null where it is not known for sure."},
+        "is_partial_response": {
+            "type": "boolean",
+            "description": "Rows here lack fields that a single get of the same thing returns.",
+        },
         "stopped": {"enum": ["limit", "size", "time", "error", None]},
         "error": {"type": "string"},
-        "gaps": {"type": "array", "items": {"type": "string"}},
+        "gaps": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "What could not be read, so that something may be missing; absent where nothing is.",
+        },
         "hint": {"type": "string"},
     },
     "required": ["result", "next_cursor", "result_count", "total", "is_partial_response", "stopped"],

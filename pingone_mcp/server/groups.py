@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from mcp.server.mcpserver.tools import Tool
@@ -11,7 +12,17 @@ from pydantic import Field, TypeAdapter
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import Group, JsonObject, Member, Page
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
-from pingone_mcp.directory.rows import choose_fields, fitted, group_row, list_row, member_row, plain, user_row
+from pingone_mcp.directory.rows import (
+    choose_fields,
+    fitted,
+    group_row,
+    is_short,
+    list_row,
+    member_row,
+    plain,
+    user_row,
+    user_row_lacks,
+)
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.server.edge import (
     ENVELOPE_SCHEMA,
@@ -66,7 +77,7 @@ async def list_groups(
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="groups")
     nothing = cursor is None and gathered.next is None and not gathered.rows
     hint = _NO_GROUP if nothing and question.query is not None else None
-    return answer(envelope(backend, wanted, gathered, partial=True, hint=hint))
+    return answer(envelope(backend, wanted, gathered, lacks=is_short, hint=hint))
 
 
 async def list_members(
@@ -107,7 +118,7 @@ async def list_members(
         identify=lambda member, _: member.user.id,
     )
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="members")
-    return answer(envelope(backend, wanted, gathered, partial=True))
+    return answer(envelope(backend, wanted, gathered, lacks=partial(user_row_lacks, fields=columns)))
 
 
 async def describe_directory(ctx: AppContext) -> CallToolResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Literal
 
 from mcp.server.mcpserver.tools import Tool
@@ -21,7 +22,16 @@ from pingone_mcp.directory.provider import (
     Reason,
     UserQuestion,
 )
-from pingone_mcp.directory.rows import choose_fields, deactivated_row, fitted, list_row, plain, user_row
+from pingone_mcp.directory.rows import (
+    choose_fields,
+    deactivated_row,
+    fitted,
+    is_truncated,
+    list_row,
+    plain,
+    user_row,
+    user_row_lacks,
+)
 from pingone_mcp.errors import Refused
 from pingone_mcp.server.bodies import TOO_DEEP, bounded
 from pingone_mcp.server.edge import (
@@ -104,8 +114,6 @@ async def list_users(
     columns += tuple(name for name in question.include if name not in columns)
     if question.remote_data and "remote_data" not in columns:
         columns += ("remote_data",)
-    if question.include:
-        columns += ("unreadable",)
     to_row = user_row if chosen else list_row
 
     search = Search(backend, question)
@@ -116,7 +124,8 @@ async def list_users(
     listing = Listing(read=read, row=lambda user: to_row(user, columns), identify=lambda user, _: user.id)
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="users", beside=HINT_CHARACTERS)
     hint = await search.hint(gathered.rows, first=cursor is None, last=gathered.next is None)
-    return answer(envelope(backend, wanted, gathered, partial=True, hint=hint))
+    lacks = partial(user_row_lacks, fields=columns)
+    return answer(envelope(backend, wanted, gathered, lacks=lacks, hint=hint))
 
 
 async def get_user(
@@ -182,7 +191,9 @@ async def find_deactivated(
     )
     read_to = gathered.next.position if gathered.next else None
     coverage = directory.coverage(question, read_to, gathered.gaps)
-    facts = envelope(backend, wanted, dataclasses.replace(gathered, gaps=()), partial=True)  # told by the coverage
+    facts = envelope(
+        backend, wanted, dataclasses.replace(gathered, gaps=()), lacks=partial(user_row_lacks, fields=columns)
+    )  # told in coverage
     told = {"coverage": {reason: plain(how) for reason, how in coverage.items()}, "source": plain(source)}
     return answer(facts | told)
 
@@ -222,7 +233,7 @@ async def proxy_request(
 
     listing = Listing(read=read, row=lambda item: item, identify=identify)
     gathered = await collect(ctx, backend, listing, wanted, limit=_MOST_ITEMS, noun="items", pages=1)
-    return answer(proxied(answers[0], envelope(backend, wanted, gathered, partial=False), room))
+    return answer(proxied(answers[0], envelope(backend, wanted, gathered, lacks=is_truncated), room))
 
 
 def proxied(sent: ProxyAnswer, listed: JsonObject, room: int) -> JsonObject:

@@ -12,7 +12,7 @@ from pingone_mcp.directory.changes import Change, ChangeKind
 from pingone_mcp.directory.cursor import Mark
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page
-from pingone_mcp.directory.rows import fitted, plain, timestamp
+from pingone_mcp.directory.rows import fitted, is_truncated, plain, timestamp
 from pingone_mcp.replica.feed import ChangePage, ChangeQuestion
 from pingone_mcp.server.edge import (
     ENVELOPE_SCHEMA,
@@ -97,7 +97,7 @@ async def list_changes(
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="changes")
     nothing = cursor is None and gathered.next is None and not gathered.rows
     hint = _NO_CHANGE if nothing and question.user is not None else None
-    told = envelope(backend, wanted, gathered, partial=False, hint=hint) | await freshness(backend)
+    told = envelope(backend, wanted, gathered, lacks=is_truncated, hint=hint) | await freshness(backend)
     told["known_since"] = timestamp(last[0].known_since) if last[0].known_since is not None else None
     if gathered.next is None:
         told["later_cursor"] = backend.cursors.seal("list_changes", wanted.question, Mark(position=last[0].newest))

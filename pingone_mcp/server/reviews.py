@@ -23,7 +23,7 @@ from pingone_mcp.directory.review import Reviewing, Row
 from pingone_mcp.directory.roles import Rules, review_rules
 from pingone_mcp.directory.roles import map_roles as mapped_roles
 from pingone_mcp.directory.roster import Roster, roster_of
-from pingone_mcp.directory.rows import fitted, plain, user_row
+from pingone_mcp.directory.rows import fitted, is_short, plain, user_row
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.server.edge import (
     AppContext,
@@ -199,7 +199,7 @@ async def map_roles(
 
     listing = Listing(read=read, row=row, identify=lambda member, _: member.id)
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="members")
-    return answer(envelope(backend, wanted, gathered, partial=True) | await freshness(backend))
+    return answer(envelope(backend, wanted, gathered, lacks=is_short) | await freshness(backend))
 
 
 async def _reviewed(ctx: AppContext, backend: Backend, rules: Rules, now: datetime) -> JsonObject:

@@ -122,3 +122,11 @@ def test_replaying_the_changes_leads_from_each_record_to_the_next(looks: list[Us
 
 def compared(told: JsonObject | None) -> JsonObject | None:
     return None if told is None else {name: value for name, value in told.items() if name not in UNCOMPARED}
+
+
+def test_what_could_not_be_read_in_one_of_two_records_has_not_changed() -> None:
+    whole = {"id": "u", "title": "Nurse", "status": "inactive", "status_reasons": ["disabled"], "name": "Ann"}
+    lost = {"id": "u", "status": "OK", "name": "Ann", "unreadable": ["title", "status"]}
+    assert changes_between(whole, lost) == changes_between(lost, whole) == ()
+    (change,) = changes_between(whole, {**lost, "name": "Anna"})
+    assert (change.kind, change.before, change.after) == ("user.updated", {"name": "Ann"}, {"name": "Anna"})

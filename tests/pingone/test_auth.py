@@ -446,6 +446,7 @@ def test_a_synchronous_client_is_refused(credentials: ClientCredentials) -> None
         httpx.ConnectTimeout("late"),
         httpx.ReadTimeout("later"),
         httpx.RemoteProtocolError("cut"),
+        httpx.Response(200, headers={"content-type": "application/json"}, content=b'{"access_token":"tok'),
     ],
     ids=lambda trouble: str(getattr(trouble, "status_code", type(trouble).__name__)),
 )

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from pathlib import Path
 from time import tzset
 
 import anyio
@@ -15,8 +16,11 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
-from pingone_mcp.errors import RateLimited, Unreachable
+from pingone_mcp.errors import RateLimited, UnexpectedAnswer, Unreachable
+from pingone_mcp.pingone.answers import json_object
+from pingone_mcp.pingone.client import Client
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.pacing import Lanes
 from pingone_mcp.pingone.transport import (
@@ -26,6 +30,7 @@ from pingone_mcp.pingone.transport import (
     retry_after,
     retry_wait,
 )
+from pingone_mcp.settings import Connection
 
 URL = "https://api.pingone.eu/v1/environments/x/users"
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
@@ -192,6 +197,65 @@ def ok() -> httpx.Response:
 
 def busy(after: str | None, status: int = 429) -> httpx.Response:
     return httpx.Response(status, headers={} if after is None else {"retry-after": after})
+
+
+def cut(content: bytes = b'{"half":', kind: str = "application/hal+json;charset=UTF-8") -> httpx.Response:
+    return httpx.Response(200, headers={"content-type": kind}, content=content)
+
+
+async def asked(script: Script, time: Time, method: str = "GET", *, folder: Path) -> httpx.Response:
+    """Send a request as all of PingOne's are sent, with a token that is there already."""
+    connection = Connection(
+        environment_id="e",
+        client_id="c",
+        client_secret=SecretStr("s"),
+        api_base="https://api.pingone.eu/v1",
+        token_url="https://auth.pingone.eu/e/as/token",
+        cache_dir=folder,
+    )
+    token = httpx.Response(200, json={"access_token": "t", "token_type": "Bearer", "expires_in": 3600})
+    script.answers.insert(0, token)
+    client = Client(connection, transport=script, clock=time.clock())
+    try:
+        return await client.send(method, URL)
+    finally:
+        await client.aclose()
+
+
+@pytest.mark.parametrize("content", [b'{"half":', '{"a":"\xe4'.encode()[:-1], b'{"a":[{"b":1}]'])
+async def test_json_that_is_cut_short_is_tried_again_like_a_broken_connection(content: bytes, tmp_path: Path) -> None:
+    script, time = Script(cut(content), cut(content), ok()), Time()
+    answer = await asked(script, time, folder=tmp_path)
+    assert json_object(answer) == {"id": "1"}
+    assert time.naps == [0.5, 1.0]
+
+
+async def test_json_that_is_always_cut_short_ends_within_the_budget_of_one_request(tmp_path: Path) -> None:
+    script, time = Script(cut()), Time()
+    with pytest.raises(UnexpectedAnswer, match="cut short"):
+        json_object(await asked(script, time, folder=tmp_path))
+    assert 1 < len(script.requests) - 1 <= ATTEMPTS
+    assert time.now <= 30
+
+
+@pytest.mark.parametrize(
+    ("method", "answer"),
+    [
+        ("POST", cut()),
+        ("HEAD", cut(b"")),
+        ("GET", cut(b"")),
+        ("GET", cut(b"<html>", "text/html")),
+        ("GET", cut(b'{"a":NaN}')),
+        ("GET", httpx.Response(204, headers={"content-type": "application/json"})),
+    ],
+    ids=["write", "head", "empty", "html", "no-number", "no-content"],
+)
+async def test_what_is_whole_or_may_have_happened_is_not_asked_again(
+    method: str, answer: httpx.Response, tmp_path: Path
+) -> None:
+    script = Script(answer, ok())
+    assert (await asked(script, Time(), method, folder=tmp_path)).status_code == answer.status_code
+    assert len(script.requests) == 2  # the token, and this
 
 
 async def send(

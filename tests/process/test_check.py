@@ -59,6 +59,14 @@ def test_what_is_wrong_is_named_by_the_variable_to_change(served: Served, change
     assert "This connection does not work yet." in end.out
 
 
+def test_what_there_is_is_shown_beside_what_does_not_exist(served: Served) -> None:
+    known = next(iter(served.sandbox.state().populations.values()))
+    (failed,) = lines(check(served, PINGONE_POPULATIONS=UNKNOWN), "failed")
+    assert f'"{known["name"]}" ({known["id"]})' in failed
+    here = served.sandbox.company.main
+    assert f'the credentials see "{here.name}" ({here.id})' in check(served, PINGONE_ENVIRONMENTS=UNKNOWN).out
+
+
 def test_a_token_from_before_does_not_hide_that_the_credentials_are_no_longer_accepted(served: Served) -> None:
     secret = served.sandbox.client_secret
     run("call", "list_users", "limit=1", env=served.variables()).json()

@@ -11,6 +11,7 @@ from tests.sandbox.entrance import NOW, enter, walk
 
 pytestmark = pytest.mark.anyio
 
+
 LOCK = {"content-type": "application/vnd.pingidentity.account.lock+json"}
 UNLOCK = {"content-type": "application/vnd.pingidentity.account.unlock+json"}
 IMPORT = {"content-type": "application/vnd.pingidentity.user.import+json"}
@@ -419,3 +420,15 @@ async def test_roles_are_given_and_taken(sandbox: Sandbox, client: httpx.AsyncCl
     assert (await client.delete(f"{path}/{given.json()['id']}")).status_code == 204
     assert (await client.get(path)).json()["count"] == 0
     assert (await client.get(f"https://api.example.net/v1/roles/{reader['id']}")).json() == reader
+
+
+async def test_garbled_values_are_no_values_of_their_type_wherever_they_are_shown() -> None:
+    first, second = (user["id"] for user in list(Sandbox(size=9, now=NOW).users())[:2])
+    pairs = ((first, "lastSignOn.at"), (first, "title"), (second, "id"))
+    sandbox = Sandbox(size=9, now=NOW, options=Options(garbled=pairs))
+    async with enter(sandbox) as client:
+        page = (await client.get("/users")).json()["_embedded"]["users"]
+        single = (await client.get(f"/users/{first}")).json()
+    assert [page[0]["lastSignOn"]["at"], page[0]["title"], single["title"]] == [["garbled"]] * 3
+    assert ["id" in user for user in page[:3]] == [True, False, True]
+    assert next(sandbox.users())["title"] != ["garbled"]

@@ -73,7 +73,8 @@ async def test_without_the_audit_role_the_rest_is_found_and_the_gap_is_told(worl
 )
 async def test_removals_that_name_no_user_make_the_coverage_incomplete(world: World, resources: list[Any]) -> None:
     def strip(body: dict[str, Any]) -> None:
-        body["_embedded"]["activities"][0]["resources"] = resources
+        for event in body["_embedded"]["activities"][:1]:
+            event["resources"] = resources
 
     arguments = {"reasons": ["removed"], "since": (NOW - timedelta(days=13)).isoformat(), "limit": 100}
     async with world.client(wrap=rewriting("/activities", strip)) as client:
@@ -110,6 +111,8 @@ async def test_a_user_locked_twice_comes_once(world: World) -> None:
             if not request.url.path.endswith("/activities"):
                 return response
             body = json.loads(await response.aread())
+            if not body["_embedded"]["activities"]:  # asked whether there are still older ones
+                return httpx.Response(200, json=body, request=request)
             users = {user["id"]: user for user in world.sandbox.users()}
             event = next(
                 e for e in body["_embedded"]["activities"] if users[e["resources"][0]["id"]]["account"].get("lockedAt")
