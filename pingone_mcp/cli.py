@@ -335,6 +335,7 @@ def replica_of(settings: Settings, directory: PingOneDirectory) -> Replica:
         remote_data=settings.replica_remote_data,
         full_after=timedelta(hours=settings.full_sync_hours),
         held_share=settings.hold_removals_percent / 100,
+        by_counts=settings.population_counts,
         max_age=timedelta(minutes=settings.replica_minutes),
     )
 

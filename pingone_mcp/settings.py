@@ -182,6 +182,12 @@ class Settings(BaseSettings):
         "without audit events; beyond that it is held until a person confirms. 100: never held.",
         examples=["20"],
     )
+    population_counts: bool = Field(
+        True,
+        description="Hold the local copy against PingOne's own count of the users in each population. `0` where those "
+        "counts turn out to be late or wrong.",
+        examples=["0"],
+    )
     replica_minutes: float = Field(
         60,
         gt=0,

@@ -250,6 +250,15 @@ class Names:
             self._locks.pop(key, None)
 
 
+def out_of_scope() -> NotFound:
+    """Return the failure for a user who exists where this connection does not look: scope is not state."""
+    return NotFound(
+        "This user exists, in a population that is not served here: moved perhaps, but not removed.",
+        "The person who runs this server decides with PINGONE_POPULATIONS which populations are served.",
+        code="OUT_OF_SCOPE",
+    )
+
+
 def as_id(reference: str) -> str | None:
     try:
         return str(uuid.UUID(reference.strip()))

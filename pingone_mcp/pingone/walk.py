@@ -172,7 +172,7 @@ class Walk:
     """One walk over an environment: iterate over its pages, then look at `verdict`.
 
     A page counts as handed over when the next one is asked for. Who takes pages slowly stops the reading. `about` is
-    the server's own count of all users, for progress.
+    the server's own count of all users, for progress, and `left_out` how often a user without an id was met.
     """
 
     def __init__(
@@ -181,6 +181,7 @@ class Walk:
         self.environment = environment
         self.verdict = _UNDER_WAY
         self.about: int | None = None
+        self.left_out = 0
         self._served = served
         self._ledger = ledger
         self._bounds = bounds
@@ -467,17 +468,12 @@ class Walk:
         ahead = self._ahead.pop(path, None)
         if ahead is not None:
             return ahead
-        read = partial(self._served.client.page, path, "users", environment=self.environment, background=True)
-        try:
-            return await read()
-        except UnexpectedAnswer as unexpected:
-            if unexpected.code != "UNREADABLE_ANSWER":
-                raise
-            return await read()  # one page that was cut off on its way is no reason to end a walk
+        return await self._served.client.page(path, "users", environment=self.environment, background=True)
 
     async def _users(self, page: HalPage) -> tuple[User, ...]:
         async with self._served.client.in_background():
-            users = await self._served.users(self.environment, page, remote_data=self._remote_data)
+            users, left_out = await self._served.readable_users(self.environment, page, remote_data=self._remote_data)
+        self.left_out += left_out
         allowed = self._served.connection.populations
         return tuple(user for user in users if not allowed or any(place.id in allowed for place in user.workspaces))
 

@@ -69,6 +69,16 @@ def staged_by_population(connection: sqlite3.Connection, environment: str) -> di
     return dict(connection.execute(query, (environment,)))
 
 
+def held_by_population(connection: sqlite3.Connection, environment: str, gone: Iterable[str]) -> dict[str | None, int]:
+    """Return how many users the copy will hold in each population once what was read is taken over."""
+    _list(connection, gone)
+    query = """SELECT population_id, count(*) FROM (
+        SELECT population_id FROM staged.users_ WHERE environment_id = ?1
+        UNION ALL SELECT population_id FROM main.users_ WHERE environment_id = ?1 AND removed_at IS NULL
+        AND id NOT IN (SELECT id FROM staged.users_) AND id NOT IN (SELECT id FROM temp.listed)) GROUP BY 1"""
+    return dict(connection.execute(query, (environment,)))
+
+
 def others_in(
     connection: sqlite3.Connection, environment: str, population: str | None, ids: Iterable[str], most: int
 ) -> list[str]:

@@ -19,7 +19,7 @@ import anyio
 import anyio.to_thread
 
 from pingone_mcp.directory.changes import ChangeKind, Evidence
-from pingone_mcp.directory.models import Event, Group, JsonObject, User
+from pingone_mcp.directory.models import Event, Group, JsonObject, RoleAssignment, User
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone import audit, wire
@@ -83,7 +83,8 @@ class Mark:
 class Task:
     """What the reading of every environment of one sync has in common.
 
-    `share` is what share of users may be gone without an event; `accepted` are users and groups whom a person has said
+    `share` is what share of users may be gone without an event; `by_counts` says that the `userCount` of populations is
+    to be believed; `accepted` are users and groups whom a person has said
     to be gone; `coverage` is what the last sync noted, by environment.
     """
 
@@ -95,6 +96,7 @@ class Task:
     all_roles: bool
     remote_data: bool
     share: float
+    by_counts: bool
     accepted: frozenset[str]
     coverage: Mapping[str, JsonObject]
 
@@ -126,6 +128,8 @@ class Reading:
         self._staging = task.staging
         self._environment = found.id
         self._counted: int | None = None
+        self._user_counts: dict[str, int | None] = {}
+        self._left_out = 0
         self.notes: list[str] = []
         self.vanished: list[Vanished] = []
         self.held: set[str] = set()
@@ -142,7 +146,10 @@ class Reading:
     def is_to_be_full(coverage: JsonObject) -> bool:
         """Say whether everybody is to be read again although what has changed would be enough: some were missed."""
         short = coverage.get("users_short")
-        return short is not None and short["tries"] < _TRIES
+        populations: JsonObject = coverage.get("populations_short", {})
+        return (short is not None and short["tries"] < _TRIES) or any(
+            one["tries"] == _TRIES for one in populations.values()
+        )
 
     async def populations(self) -> None:
         """Read the populations; where they cannot be read whole, they stay as they were."""
@@ -154,6 +161,7 @@ class Reading:
             self.notes.append(f"The populations of {self._environment} could not be read ({problem.code}).")
         else:
             self._found.populations = [(one.id, self._environment, one.name, one.is_default) for one in found]
+            self._user_counts = {one.id: one.user_count for one in found}
 
     # A full sync
 
@@ -178,6 +186,7 @@ class Reading:
             self.coverage["roles"] = _NAMED  # nobody knows who has got a role before the audit begins
         await self._roles(everybody=self._task.all_roles)
         self._note_unseen()
+        await self._count_populations()
         return self._mark(mark, began)
 
     async def _began(self) -> tuple[datetime, bool]:
@@ -220,7 +229,7 @@ class Reading:
                     async for page in walk:
                         await self._staging.put_users((*page.users, *page.changed), environment)
                         self._task.report("users", walk.delivered, walk.about)
-                    verdict = walk.verdict
+                    verdict, self._left_out = walk.verdict, walk.left_out
                     if verdict.complete or verdict.counted is not None:
                         self._counted = verdict.counted
                         await self._staging.note(f"{environment} walked", True)
@@ -361,8 +370,31 @@ class Reading:
             self.vanished += found
             self.held |= ids
 
+    async def _count_populations(self) -> None:
+        """Note the populations of which PingOne counts more users than the copy will hold: some are not seen."""
+        look = partial(looks.held_by_population, environment=self._environment, gone=list(self._found.gone))
+        held = await self._task.look(look) if self._user_counts and self._task.by_counts else {}
+
+        def more(counts: Mapping[str, int | None]) -> set[str]:
+            return {place for place, count in counts.items() if count is not None and count > held.get(place, 0)}
+
+        if not self._task.by_counts or not more(self._user_counts):
+            return
+        now = await self._counts_of_populations()  # somebody may have been removed since they were read
+        before: JsonObject = self._known.get("populations_short", {})
+        found: JsonObject = {}
+        for place in sorted(more(self._user_counts) & more(now)):
+            counted, there = now[place], held.get(place, 0)
+            same = before.get(place, {}).get("counted") == counted
+            tries = before[place]["tries"] + 1 if same else 1
+            found[place] = {"counted": counted, "found": there, "tries": tries}
+        if found:
+            self.coverage["populations_short"] = found
+
     async def _counts_of_populations(self) -> dict[str, int | None]:
         """Return how many users PingOne counts in each population, as it is now; nothing where it does not say."""
+        if not self._task.by_counts:
+            return {}
         try:
             return {place.id: place.user_count for place in await self._upstream.populations()}
         except _ONE_FAILS:
@@ -388,6 +420,8 @@ class Reading:
         return Control(visible=visible, seen=seen, counted=counted)
 
     def _note_unseen(self) -> None:
+        if left_out := self._left_out + self._upstream.left_out:
+            self.coverage["without_id"] = left_out
         if self._found.unseen:
             self.coverage["unseen"] = sorted(self._found.unseen)
             self.notes.append(
@@ -413,6 +447,7 @@ class Reading:
         await self._changed_groups()
         await self._roles(everybody=False)
         self._note_unseen()
+        await self._count_populations()
         self.coverage |= {name: self._known[name] for name in ("users_short",) if name in self._known}
         return self._mark(mark, began)
 
@@ -794,7 +829,9 @@ class Reading:
             except (FilterRefused, RequestRefused, UnexpectedAnswer):
                 unread = True
                 return
-            rows = [_role_row(user, raw, roles, places) for raw in raws]
+            assignments, whole = wire.role_assignments(raws, roles=roles, places=places)
+            unread = unread or not whole
+            rows = [_role_row(user, held) for held in assignments]
             if rows or not everybody:
                 found.roles[user] = rows
             done += 1
@@ -853,7 +890,6 @@ _FILTER, _POPULATION, _UPDATED = (
 )
 
 
-def _role_row(user: str, raw: JsonObject, roles: dict[str, str | None], places: dict[str, str | None]) -> Row:
-    held = wire.role_assignment(raw, roles=roles, places=places)
+def _role_row(user: str, held: RoleAssignment) -> Row:
     scope = held.scope
     return (user, held.id, held.name, scope and scope.type, scope and scope.id, scope and scope.name)

@@ -30,8 +30,8 @@ T = TypeVar("T")
 class Replica:
     """One local copy, filled from what is `served`. Every question raises NoReplica until a first sync was taken over.
 
-    `roles`, `remote_data`, `full_after` and `held_share` are told in `Sync`; `max_age` says for how long the copy may
-    answer in the place of PingOne.
+    `roles`, `remote_data`, `full_after`, `held_share` and `by_counts` are told in `Sync`; `max_age` says for how long the
+    copy may answer in the place of PingOne.
     """
 
     store: Store
@@ -40,6 +40,7 @@ class Replica:
     remote_data: bool = False
     full_after: timedelta = timedelta(hours=24)
     held_share: float = HELD_SHARE
+    by_counts: bool = True
     max_age: timedelta = timedelta(hours=1)
 
     async def sync(self, mode: Literal["auto"] | Mode, *, report: Report, accept_removals: bool = False) -> SyncReport:
@@ -51,6 +52,7 @@ class Replica:
             remote_data=self.remote_data,
             full_after=self.full_after,
             held_share=self.held_share,
+            by_counts=self.by_counts,
             report=report,
         )
         return await run.run(mode, accept_removals=accept_removals)

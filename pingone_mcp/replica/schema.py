@@ -83,6 +83,10 @@ USERS_TABLE = f"""(
     {", ".join(_LONG_COLUMNS)}
 )"""
 
+UNREADABLE_INDEX = "users_unreadable_"
+HAS_UNREADABLE = "instr(record, '\"unreadable\":[') > 0 AND removed_at IS NULL"
+"""Users whose record may name fields that could not be read; their JSON says whether it does."""
+
 USER_INDEXES: Mapping[str, str] = MappingProxyType(
     {
         "users_by_username_": "(username COLLATE NOCASE)",
@@ -99,6 +103,7 @@ USER_INDEXES: Mapping[str, str] = MappingProxyType(
         # Who is disabled, locked or removed, and when.
         "users_not_active_": """(environment_id, id, status_reasons, enabled, population_id, removed_at, locked_at, created_at,
             updated_at) WHERE status_reasons <> ''""",
+        UNREADABLE_INDEX: f"(environment_id, id) WHERE {HAS_UNREADABLE}",
     }
 )
 """The indexes of users_ by name. A first sync makes them once everybody is there, which takes half as long."""
@@ -145,10 +150,9 @@ CREATE VIEW removed_users AS SELECT {_SHOWN_USER}, u.removed_at FROM users_ u WH
 CREATE VIEW groups AS SELECT
     g.id, g.name, g.description, g.group_type, g.user_filter,
     (SELECT count(*) FROM memberships_ m WHERE m.group_id = g.id)
-        + coalesce((SELECT max(
-            coalesce(s.total - (SELECT count(*) FROM memberships_ m WHERE m.group_id = g.id), 0),
-            coalesce(s.counted - s.in_copy, 0)
-        ) FROM short_groups_ s WHERE s.group_id = g.id), 0) AS member_count,
+        + coalesce((SELECT max(0, coalesce(
+            s.total - (SELECT count(*) FROM memberships_ m WHERE m.group_id = g.id), s.counted - s.in_copy, 0
+        )) FROM short_groups_ s WHERE s.group_id = g.id), 0) AS member_count,
     (SELECT count(*) FROM memberships_ m WHERE m.group_id = g.id) AS member_count_in_copy,
     g.population_id, p.name AS population, g.environment_id, e.name AS environment, g.created_at, g.updated_at, g.external_id
     FROM groups_ g LEFT JOIN populations_ p ON p.id = g.population_id LEFT JOIN environments_ e ON e.id = g.environment_id;
@@ -173,7 +177,9 @@ MIGRATIONS: Mapping[int, str] = MappingProxyType(
     {
         # Groups of which PingOne counts more direct members than could be read (`found`; NULL: none could), how many of
         # them are `in_copy` all the same, and how many PingOne counts in all, direct or not.
-        1: "CREATE TABLE short_groups_ (group_id TEXT PRIMARY KEY, counted, found, total, why, tries, in_copy) WITHOUT ROWID",
+        1: f"""
+        CREATE TABLE short_groups_ (group_id TEXT PRIMARY KEY, counted, found, total, why, tries, in_copy) WITHOUT ROWID;
+        CREATE INDEX IF NOT EXISTS {UNREADABLE_INDEX} ON users_ (environment_id, id) WHERE {HAS_UNREADABLE}""",
     }
 )
 """By schema version: the statements that lead from it to the next."""

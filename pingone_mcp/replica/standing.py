@@ -13,6 +13,7 @@ from pingone_mcp.pingone.served import UNREADABLE_ENVIRONMENT
 from pingone_mcp.replica.conditions import NotHeld, teach
 from pingone_mcp.replica.evidence import Vanished
 from pingone_mcp.replica.places import Places
+from pingone_mcp.replica.schema import HAS_UNREADABLE
 from pingone_mcp.replica.state import fact
 from pingone_mcp.replica.store import no_replica
 from pingone_mcp.settings import Connection
@@ -21,7 +22,7 @@ UNREADABLE = "unreadable"
 """What a sync notes as the coverage of users, or of roles, that it may not read."""
 
 
-_NAMED_GROUPS = 5
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,9 +171,33 @@ class Standing:
                 f"{len(unseen):,} users could not be found, and nothing proves that they were removed; they are shown as "
                 "they were"
             )
+        if left_out := covered.get("without_id"):
+            found.append(f"{left_out:,} users without an id are left out")
+        found += self._unreadable_users(place)
+        found += self._miscounted_populations(covered)
         if short_groups := self._short_groups(place):
             found.append(short_groups)
         return found
+
+    def _unreadable_users(self, place: str) -> list[str]:
+        rows = self.database.execute(
+            f"SELECT id FROM users_ WHERE environment_id = ? AND {HAS_UNREADABLE} "  # noqa: S608 - our own text
+            "AND json_type(record, '$.unreadable') IS NOT NULL ORDER BY id",
+            (place,),
+        ).fetchall()
+        if not rows:
+            return []
+        listed = ", ".join(user for (user,) in rows[:_NAMED])
+        more = f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else ""
+        return [f"some values of {len(rows):,} users could not be read, {listed}{more}"]
+
+    def _miscounted_populations(self, covered: dict[str, Any]) -> list[str]:
+        """Name the populations of which PingOne counts more users than the copy holds."""
+        short: dict[str, dict[str, int]] = covered.get("populations_short", {})
+        return [
+            f"PingOne counts {one['counted']:,} users in population {population}, and the copy holds {one['found']:,}"
+            for population, one in sorted(short.items())
+        ]
 
     def _short_groups(self, place: str) -> str | None:
         rows = self.database.execute(
@@ -184,9 +209,9 @@ class Standing:
             return None
         listed = ", ".join(
             group if counted is None or counted <= held else f"{group} ({held:,} of {counted:,})"
-            for group, counted, held in rows[:_NAMED_GROUPS]
+            for group, counted, held in rows[:_NAMED]
         )
-        more = f" and {len(rows) - _NAMED_GROUPS:,} more" if len(rows) > _NAMED_GROUPS else ""
+        more = f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else ""
         return f"members of {len(rows):,} groups could not be read whole, {listed}{more}"
 
     def _everywhere(self, what: str, value: object) -> bool:

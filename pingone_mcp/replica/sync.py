@@ -78,6 +78,7 @@ class Sync:
     `roles` reads the role assignments of every user, one request each, with each full sync; otherwise those of the
     users that events name. `remote_data` keeps PingOne's own objects too. A full sync is due `full_after` the last one.
     When more than `held_share` of an environment or a population would be gone without an event, the sync is held.
+    `by_counts` holds the copy against PingOne's `userCount` of each population.
     `patience` is how many seconds to wait for another process that is syncing.
     """
 
@@ -90,6 +91,7 @@ class Sync:
         remote_data: bool = False,
         full_after: timedelta = timedelta(hours=24),
         held_share: float = HELD_SHARE,
+        by_counts: bool = True,
         patience: float = 30.0,
         report: Report | None = None,
     ) -> None:
@@ -99,6 +101,7 @@ class Sync:
         self._remote_data = remote_data
         self._full_after = full_after
         self._held_share = held_share
+        self._by_counts = by_counts
         self._patience = patience
         self._report: Report = report or _silent
 
@@ -133,6 +136,7 @@ class Sync:
             roles=self._roles,
             remote_data=self._remote_data,
             share=self._held_share,
+            by_counts=self._by_counts,
             memory=memory,
             shape=shape,
             accept_removals=accept_removals,
@@ -186,6 +190,7 @@ class _Run:
         roles: bool,
         remote_data: bool,
         share: float,
+        by_counts: bool,
         memory: JsonObject,
         shape: str,
         accept_removals: bool,
@@ -212,6 +217,7 @@ class _Run:
             all_roles=roles,
             remote_data=remote_data,
             share=share,
+            by_counts=by_counts,
             accepted=frozenset((*held.get("ids", ()), *unseen) if accept_removals else ()),
             coverage=memory.get("coverage", {}),
         )

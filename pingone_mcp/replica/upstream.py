@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import quote
 
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, User, Workspace
@@ -18,6 +18,7 @@ from pingone_mcp.pingone.parts import Part
 from pingone_mcp.pingone.served import Served, each
 from pingone_mcp.replica.events import TYPES
 
+T = TypeVar("T")
 Kind = Literal["direct", "indirect"]
 Pair = tuple[str, str]
 """A user and a group."""
@@ -52,19 +53,23 @@ class ShortList(UnexpectedAnswer):
 
 
 class Upstream:
-    """Read one environment. Raises UpstreamProblem, NotPermitted and ShortList among them."""
+    """Read one environment. Raises UpstreamProblem, NotPermitted and ShortList among them.
+
+    `left_out` counts what has no id and so cannot be told from other things.
+    """
 
     def __init__(self, served: Served, environment: str, bounds: Sequence[Filter | None]) -> None:
         self._served = served
         self._environment = environment
         self._bounds = bounds
+        self.left_out = 0
         self._root = f"/environments/{environment}"
         self._size = served.connection.page_size
 
     async def populations(self) -> list[Workspace]:
         path = path_with(f"{self._root}/populations", {"limit": LOOKUP_PAGE})
         allowed = self._served.connection.populations
-        found = [wire.workspace(raw) async for page in self._pages(path, "populations") for raw in page]
+        found = [one async for page in self._pages(path, "populations") for one in self._readable(page, wire.workspace)]
         return [population for population in found if not allowed or population.id in allowed]
 
     async def groups(self) -> tuple[list[Group], bool]:
@@ -75,7 +80,7 @@ class Upstream:
         whole = True
         try:
             async for page in self._pages(path, "groups"):
-                found |= {group.id: group for group in map(wire.group, page)}
+                found |= {group.id: group for group in self._readable(page, wire.group)}
         except ShortList:
             whole = False
         served = (one for one in found.values() if not allowed or one.workspace is None or one.workspace.id in allowed)
@@ -92,7 +97,8 @@ class Upstream:
         """Return the groups that a user is in, directly or not; none when there is no such user any more."""
         path = path_with(f"{self._root}/users/{user}/memberOfGroups", {"limit": self._size})
         try:
-            return [wire.membership(raw) async for page in self._pages(path, "groupMemberships") for raw in page]
+            pages = self._pages(path, "groupMemberships")
+            return [one async for page in pages for one in self._readable(page, wire.membership)]
         except NotFound:
             return []
 
@@ -100,13 +106,14 @@ class Upstream:
         """Return the groups that are nested directly in a group."""
         wanted = Within("memberOfGroups", All((eq("id", group), eq("type", "DIRECT"))))
         path = path_with(f"{self._root}/groups", {"limit": LOOKUP_PAGE, "filter": str(wanted)})
-        return {wire.group(raw).id async for page in self._pages(path, "groups") for raw in page}
+        return {one.id async for page in self._pages(path, "groups") for one in self._readable(page, wire.group)}
 
     async def parents(self, group: str) -> set[str]:
         """Return the groups that a group is nested in directly; none when there is no such group any more."""
         path = f"{self._root}/groups/{group}/memberOfGroups"
         try:
-            found = [wire.membership(raw) async for page in self._pages(path, "groupMemberships") for raw in page]
+            pages = self._pages(path, "groupMemberships")
+            found = [one async for page in pages for one in self._readable(page, wire.membership)]
         except NotFound:
             return set()
         return {parent.id for parent in found if parent.type in ("direct", None)}
@@ -116,14 +123,14 @@ class Upstream:
         for bound in self._bounds:
             wanted = all_of((_membership(group, kind), bound))
             async for page in self._users(wanted):
-                yield [_id_of(raw) for raw in page]
+                yield _ids_of(page)
 
     async def users_since(self, at: datetime) -> AsyncIterator[list[User]]:
         """Yield the users that were changed since a time. Raises FilterRefused where PingOne cannot tell."""
         for bound in self._bounds:
             # Counts of ranges of `updatedAt` may be wrong ("Read All Users"): nothing is concluded from them.
             async for page in self._users(all_of((ge("updatedAt", at), bound)), counted=False):
-                yield [self.unified(raw) for raw in page]
+                yield self._readable(page, self.unified)
 
     async def users_by_id(self, ids: Iterable[str]) -> dict[str, JsonObject]:
         """Return who of these is there, raw, wherever they are; some dozens are asked for at once."""
@@ -132,7 +139,7 @@ class Upstream:
         async def read(batch: Sequence[str]) -> None:
             wanted = any_of(eq("id", identity) for identity in batch)
             async for page in self._users(wanted, counted=False):  # who is missing is asked for by itself
-                found.update((_id_of(raw), raw) for raw in page)
+                found.update((identity, raw) for raw in page if (identity := _id_of(raw)) is not None)
 
         await each(read, list(_batches(sorted(set(ids)), IDS_PER_FILTER)))
         return found
@@ -161,7 +168,7 @@ class Upstream:
         async def ask(question: Question) -> None:
             try:
                 async for page in self._users(question.filter):
-                    ids = (_id_of(raw) for raw in page)
+                    ids = _ids_of(page)
                     found.update((user, question.groups[user]) for user in ids if user in question.groups)
             except ShortList:
                 unsure.update(question.groups.items())
@@ -224,6 +231,12 @@ class Upstream:
             return []
 
     # Pages
+
+    def _readable(self, page: Iterable[JsonObject], read: Callable[[JsonObject], T]) -> list[T]:
+        """Return what of a page can be told apart, and count the rest."""
+        found, left_out = wire.readable(page, read)
+        self.left_out += left_out
+        return list(found)
 
     async def _users(self, wanted: Filter | None, *, counted: bool = True) -> AsyncIterator[Sequence[JsonObject]]:
         path = self._served.users_path(Part(key="", environment=self._environment, filter=wanted), self._size)
@@ -307,8 +320,11 @@ def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
         yield items[start : start + size]
 
 
-def _id_of(raw: JsonObject) -> str:
+def _id_of(raw: JsonObject) -> str | None:
+    """Return the id of a user as PingOne tells it; None for one that has none, who cannot be told from others."""
     identity = raw.get("id")
-    if not isinstance(identity, str) or not identity:
-        raise UnexpectedAnswer("PingOne's answer holds a user without an id.", "Try again.", code="UNREADABLE_ANSWER")
-    return identity
+    return identity if isinstance(identity, str) and identity else None
+
+
+def _ids_of(page: Iterable[JsonObject]) -> list[str]:
+    return [identity for raw in page if (identity := _id_of(raw)) is not None]
