@@ -183,11 +183,6 @@ class Reviewing:
             created_at=user.created_at,
         )
 
-    def rows(self, people: Iterable[Access]) -> Iterator[JsonObject]:
-        """Yield one row by column for each person, as `Export.chunks` takes them."""
-        for access in people:
-            yield self.row(access).values()
-
     def counts(self) -> dict[str, int | None]:
         """Return the counts of the rows made so far: people, by flag, by way, by status.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pingone_mcp.directory.drift import KEPT_UNEXPECTED, MATCH_ON, Comparison, Drift
+from pingone_mcp.directory.drift import KEPT_UNEXPECTED, MATCH_ON, Comparison, Drift, check
 from pingone_mcp.directory.identity import IdentityKind
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, User
 from pingone_mcp.directory.roles import Mapped, RoleDrift, Rules, RulesReview, compare, map_roles, review_rules
@@ -39,19 +39,18 @@ def check_drift(
     looked_up: int = LOOKED_UP,
 ) -> Drift:
     """Compare a roster with the users of the copy that are served; `keep` bounds the unexpected ones that are kept."""
-    tally = tally or Tally()
-    comparison = Comparison(roster, match_on=match_on, keep=keep)
-    if len(roster.entries) <= looked_up:
-        known = named(copy, comparison.keys())
-        for user in tally.of(known):
-            comparison.see(user)
-        users, expected, first = others(copy, known, keep=keep)
-        comparison.see_rest(users=users, expected=expected, first=first)
-    else:
+    tally, gaps = tally or Tally(), (*copy.gaps(None), *_beyond(copy))
+    if len(roster.entries) > looked_up:
         tally.expect(number_of_users(copy, removed=True))
-        for user in tally.of(everybody(copy, removed=True)):
-            comparison.see(user)
-    return comparison.drift(now, (*copy.gaps(None), *_beyond(copy)))
+        users = tally.of(everybody(copy, removed=True))
+        return check(roster, users, now=now, match_on=match_on, keep=keep, gaps=gaps)
+    comparison = Comparison(roster, match_on=match_on, keep=keep)
+    known = named(copy, comparison.keys())
+    for user in tally.of(known):
+        comparison.see(user)
+    number, expected, first = others(copy, known, keep=keep)
+    comparison.see_rest(users=number, expected=expected, first=first)
+    return comparison.drift(now, gaps)
 
 
 def _beyond(copy: Standing) -> tuple[str, ...]:

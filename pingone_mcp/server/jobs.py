@@ -43,8 +43,9 @@ class Jobs(Generic[T]):
     questions at most the `KEPT` newest.
     """
 
-    def __init__(self, tasks: TaskGroup) -> None:
+    def __init__(self, tasks: TaskGroup, now: Callable[[], float] = anyio.current_time) -> None:
         self._tasks = tasks
+        self._now = now
         self._jobs: list[_Job[T]] = []
 
     async def wait(
@@ -61,12 +62,12 @@ class Jobs(Generic[T]):
         After so many seconds return how far it is. `report` is told about once a second. Raises the Problem that ended
         it, and Refused while too much is under way.
         """
-        deadline = anyio.current_time() + seconds
+        deadline = self._now() + seconds
         self._forget(version)
         same = (job for job in self._jobs if (job.question, job.version) == (question, version))
         job = next(same, None) or self._begin(question, version, work)
         while not job.ended.is_set():
-            left = deadline - anyio.current_time()
+            left = deadline - self._now()
             if left <= 0:
                 return job.tally
             with anyio.move_on_after(min(1.0, left)):
@@ -97,12 +98,12 @@ class Jobs(Generic[T]):
                 job.outcome = await _outcome(work, job.tally)
                 beside.cancel_scope.cancel()
         finally:
-            job.ended_at = anyio.current_time()
+            job.ended_at = self._now()
             job.ended.set()
 
     def _forget(self, version: int) -> None:
         """Let go of what has ended and is old, about another state of the copy, or too much to keep."""
-        oldest = anyio.current_time() - KEPT_SECONDS
+        oldest = self._now() - KEPT_SECONDS
         ended = [job for job in self._jobs if job.ended_at is not None]
         kept = [job for job in ended if job.version == version and (job.ended_at or 0.0) >= oldest]
         kept = sorted(kept, key=lambda job: job.ended_at or 0.0)[-KEPT:]
