@@ -39,7 +39,7 @@ def check_drift(
     looked_up: int = LOOKED_UP,
 ) -> Drift:
     """Compare a roster with the users of the copy that are served; `keep` bounds the unexpected ones that are kept."""
-    tally, gaps = tally or Tally(), (*copy.gaps(None), *_beyond(copy))
+    tally, gaps = tally or Tally(), _gaps(copy)
     if len(roster.entries) > looked_up:
         tally.expect(number_of_users(copy, removed=True))
         users = tally.of(everybody(copy, removed=True))
@@ -53,9 +53,10 @@ def check_drift(
     return comparison.drift(now, gaps)
 
 
-def _beyond(copy: Standing) -> tuple[str, ...]:
-    """Say that whoever is missing may be where this connection does not look."""
-    return ("only the populations that are served were looked at",) if copy.places.connection.populations else ()
+def _gaps(copy: Standing) -> tuple[str, ...]:
+    """Return what of the directory was not read, and that whoever is missing may be where nobody looks."""
+    narrowed = ("only the populations that are served were looked at",) if copy.places.connection.populations else ()
+    return (*copy.gaps(None), *narrowed)
 
 
 def review_roles(copy: Standing, rules: Rules, now: datetime, tally: Tally | None = None) -> RulesReview:
@@ -64,7 +65,7 @@ def review_roles(copy: Standing, rules: Rules, now: datetime, tally: Tally | Non
     tally = tally or Tally()
     tally.expect(number_of_users(copy))
     people = tally.of(_with_groups(copy))
-    return review_rules(rules, _groups(copy.database), people, now, copy.gaps(None))
+    return review_rules(rules, _groups(copy.database), people, now, _gaps(copy))
 
 
 def compare_roles(copy: Standing, rules: Rules, roster: Roster, now: datetime, tally: Tally | None = None) -> RoleDrift:
@@ -74,7 +75,7 @@ def compare_roles(copy: Standing, rules: Rules, roster: Roster, now: datetime, t
     tally = tally or Tally()
     tally.expect(number_of_users(copy))
     people = tally.of(_with_groups(copy))
-    return compare(rules, roster, people, now, gaps=(*copy.gaps(None), *_beyond(copy)))
+    return compare(rules, roster, people, now, gaps=_gaps(copy))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -100,7 +101,8 @@ async def test_who_is_looked_up_is_who_a_look_at_everybody_finds(tmp_path: Path)
 
             for kind in MATCH_ON:
                 for text in SPELT:
-                    roster = Roster(entries=(RosterEntry(line=2, **{kind: text}),))
+                    identity: dict[str, Any] = {kind: text}
+                    roster = Roster(entries=(RosterEntry(line=2, **identity),))
                     assert check_drift(copy, roster, NOW) == check_drift(copy, roster, NOW, looked_up=-1), (kind, text)
 
             @settings(deadline=None, suppress_health_check=list(HealthCheck))
