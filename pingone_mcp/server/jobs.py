@@ -43,9 +43,12 @@ class Jobs(Generic[T]):
     questions at most the `KEPT` newest.
     """
 
-    def __init__(self, tasks: TaskGroup, now: Callable[[], float] = anyio.current_time) -> None:
+    def __init__(
+        self, tasks: TaskGroup, now: Callable[[], float] = anyio.current_time, report_seconds: float = 1.0
+    ) -> None:
         self._tasks = tasks
         self._now = now
+        self._report_seconds = report_seconds
         self._jobs: list[_Job[T]] = []
 
     async def wait(
@@ -59,20 +62,23 @@ class Jobs(Generic[T]):
     ) -> T | Tally:
         """Begin some work, or join what is under way for the same question; return what came of it.
 
-        After so many seconds return how far it is. `report` is told about once a second. Raises the Problem that ended
-        it, and Refused while too much is under way.
+        After so many seconds return how far it is. `report` is told about once a second, each time of more. Raises the
+        Problem that ended it, and Refused while too much is under way.
         """
         deadline = self._now() + seconds
-        self._forget(version)
+        self._forget()
         same = (job for job in self._jobs if (job.question, job.version) == (question, version))
         job = next(same, None) or self._begin(question, version, work)
+        reported = 0
         while not job.ended.is_set():
             left = deadline - self._now()
             if left <= 0:
                 return job.tally
-            with anyio.move_on_after(min(1.0, left)):
+            with anyio.move_on_after(min(self._report_seconds, left)):
                 await job.ended.wait()
-            await report(job.tally)
+            if job.tally.done > reported:
+                reported = job.tally.done
+                await report(job.tally)
         if job in self._jobs:  # who asks after this wants to know it anew
             self._jobs.remove(job)
         if isinstance(job.outcome, Problem):
@@ -101,11 +107,11 @@ class Jobs(Generic[T]):
             job.ended_at = self._now()
             job.ended.set()
 
-    def _forget(self, version: int) -> None:
-        """Let go of what has ended and is old, about another state of the copy, or too much to keep."""
+    def _forget(self) -> None:
+        """Let go of what has ended and is old, or too much to keep."""
         oldest = self._now() - KEPT_SECONDS
         ended = [job for job in self._jobs if job.ended_at is not None]
-        kept = [job for job in ended if job.version == version and (job.ended_at or 0.0) >= oldest]
+        kept = [job for job in ended if (job.ended_at or 0.0) >= oldest]
         kept = sorted(kept, key=lambda job: job.ended_at or 0.0)[-KEPT:]
         self._jobs = [job for job in self._jobs if job.ended_at is None or job in kept]
 

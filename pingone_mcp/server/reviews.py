@@ -233,15 +233,12 @@ async def _patiently(
 ) -> CallToolResult:
     """Answer what looks at everybody in the copy, or how far it is when that takes longer than one answer may."""
     version, _ = await backend.replica.reading(lambda copy: copy.version)
-    reported = 0
 
     async def report(tally: Tally) -> None:
-        nonlocal reported
-        if tally.done > reported:
-            reported = tally.done
-            about = None if tally.about is None else max(reported, tally.about)
-            of = "" if about is None else f" of about {about:,}"
-            await ctx.report_progress(reported, about, f"{tally.stage}: {reported:,}{of}")
+        done = tally.done
+        about = None if tally.about is None else max(done, tally.about)
+        of = "" if about is None else f" of about {about:,}"
+        await ctx.report_progress(done, about, f"{tally.stage}: {done:,}{of}")
 
     seconds = backend.answer_seconds
     ended = await app_of(ctx).jobs.wait(question, version, work, seconds=seconds, report=report)

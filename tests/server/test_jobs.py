@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from anyio.abc import TaskGroup
@@ -103,6 +104,35 @@ async def test_an_outcome_is_about_one_state_of_the_copy_and_does_not_wait_for_e
         await office.finish("b")
         office.time += KEPT_SECONDS + 1
         assert await office.ask("b", version=2, seconds=1) == "b 4"
+
+
+async def test_what_is_under_way_about_an_older_copy_is_not_joined() -> None:
+    async with opened() as office:
+        assert await office.ask("a", version=1) == 0
+        assert await office.ask("a", version=2) == 0
+        await anyio.wait_all_tasks_blocked()
+        assert office.begun == ["a", "a"]
+
+
+async def test_progress_is_reported_when_there_is_some() -> None:
+    async with opened() as office:
+        jobs: Jobs[str] = Jobs(office.tasks, lambda: 0.0, report_seconds=0.001)
+        told: list[int] = []
+
+        async def work(tally: Tally) -> str:
+            for number in range(1, 4):
+                tally.done = number
+                while told[-1:] != [number]:
+                    await anyio.lowlevel.checkpoint()
+                for _ in range(200):  # nothing goes on for a while
+                    await anyio.lowlevel.checkpoint()
+            return "done"
+
+        async def report(tally: Tally) -> None:
+            told.append(tally.done)
+
+        assert await jobs.wait("a", 1, work, seconds=1, report=report) == "done"
+        assert told == [1, 2, 3]
 
 
 async def test_so_many_outcomes_are_kept_and_no_more() -> None:
