@@ -35,6 +35,7 @@ from pingone_mcp.server.edge import (
     envelope,
     strict_tool,
 )
+from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.reads import Cursor, Limit
 from pingone_mcp.server.replica import freshness
 
@@ -233,12 +234,10 @@ async def _patiently(
 ) -> CallToolResult:
     """Answer what looks at everybody in the copy, or how far it is when that takes longer than one answer may."""
     version, _ = await backend.replica.reading(lambda copy: copy.version)
+    progressing = Progressing(ctx.report_progress)
 
     async def report(tally: Tally) -> None:
-        done = tally.done
-        about = None if tally.about is None else max(done, tally.about)
-        of = "" if about is None else f" of about {about:,}"
-        await ctx.report_progress(done, about, f"{tally.stage}: {done:,}{of}")
+        await progressing.report(tally.stage, tally.done, tally.about)
 
     seconds = backend.answer_seconds
     ended = await app_of(ctx).jobs.wait(question, version, work, seconds=seconds, report=report)
