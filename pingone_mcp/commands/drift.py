@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.text import Text
 
 from pingone_mcp.commands.current import bring_up_to_date, standing
-from pingone_mcp.commands.ending import WrongUse, asking, verdict
+from pingone_mcp.commands.ending import UNCHECKED, WrongUse, asking, verdict
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
-from pingone_mcp.directory.drift import KINDS, MATCH_ON, Account, Changes, Drift, Finding, Kind, Person, check
+from pingone_mcp.directory.drift import KINDS, MATCH_ON, Account, Changes, Drift, Finding, Kind, Person
+from pingone_mcp.directory.roles import RoleDrift, RulesReview
 from pingone_mcp.directory.roster import Roster
-from pingone_mcp.replica.people import users_of
-from pingone_mcp.replica.standing import Standing
+from pingone_mcp.replica.comparisons import check_drift
 from pingone_mcp.server.edge import OpenBackend
-from pingone_mcp.server.rosters import Rosters, read_roster
+from pingone_mcp.server.rosters import Rosters, open_roster
 
 SHOWN = 20
 _MEANS: Mapping[Kind, str] = {
@@ -34,7 +34,7 @@ _MEANS: Mapping[Kind, str] = {
 async def drift(
     open_backend: OpenBackend, *, roster: str, match_on: str | None, kinds: str | None, as_json: bool
 ) -> int:
-    """Compare, print what is found, and remember it; return 1 where any of the kinds was found.
+    """Compare, print what is found, and remember it; return 1 where any of the kinds was found, 3 where nobody knows.
 
     Raises WrongUse for what the command line names wrongly, and Problem where the directory cannot be read.
     """
@@ -44,14 +44,8 @@ async def drift(
         rosters, name, accounts = find_roster(backend.rosters, roster)
         await bring_up_to_date(backend.replica)
         now = backend.replica.now()
-
-        def compare(copy: Standing) -> Drift:
-            users = users_of(copy.database, removed=True)
-            return check(accounts, users, now=now, match_on=identities, gaps=copy.gaps(None))
-
-        found, state = await backend.replica.reading(compare)
-        news = rosters.compared(name, found)
-        rosters.remember(name, found)
+        found, state = await backend.replica.reading(lambda copy: check_drift(copy, accounts, now, match_on=identities))
+        news = rosters.since_last(name, found)
     if as_json:
         since = news.to_json() if news is not None else None
         print_json({**found.to_json(), "since_last": since, "replica_age_s": state.age_seconds})
@@ -59,7 +53,7 @@ async def drift(
         out = console()
         _tell(out, found, wanted, f"{shown(name)}, compared with {standing(state)}")
         _tell_news(out, news, wanted)
-    return verdict(any(found.counts[kind] for kind in wanted), found.gaps)
+    return UNCHECKED if found.compared_nobody else verdict(any(found.counts[kind] for kind in wanted), found.gaps)
 
 
 def find_roster(registered: Rosters, reference: str) -> tuple[Rosters, str, Roster]:
@@ -70,7 +64,7 @@ def find_roster(registered: Rosters, reference: str) -> tuple[Rosters, str, Rost
     path = Path(reference)
     if path.name == reference and reference in registered.names():
         with asking():
-            return registered, reference, registered.load(reference)
+            return registered, reference, registered.find(reference).read()
     if not path.is_file():
         names = ", ".join(registered.names()[:SHOWN])
         raise WrongUse(
@@ -79,13 +73,12 @@ def find_roster(registered: Rosters, reference: str) -> tuple[Rosters, str, Rost
         )
     with asking():
         whole = path.resolve()
-        return dataclasses.replace(registered, folder=whole.parent), whole.name, read_roster(path)
+        return dataclasses.replace(registered, folder=whole.parent), whole.name, open_roster(path).read()
 
 
 def _tell(out: Console, found: Drift, wanted: Sequence[Kind], what: str) -> None:
     total = sum(found.counts[kind] for kind in wanted)
-    heading = Text(counted(total, "finding") if total else "No drift", style="bold red" if total else "bold green")
-    out.print(heading.append(f": {what}.", style="not bold default"))
+    print_outcome(out, total, found, nothing="No drift", what=what)
     known = f"{counted(found.counts['entries'], 'account')}, {counted(found.counts['users'], 'user')}"
     out.print(Text(f"{known}; {found.counts['matched']:,} belong together."))
     print_warnings(out, [*found.notes, *found.gaps])
@@ -96,6 +89,17 @@ def _tell(out: Console, found: Drift, wanted: Sequence[Kind], what: str) -> None
         rows = found.of(kind)
         print_rows(out, [_row(finding) for finding in rows[:SHOWN]])
         tell_rest(out, found.counts[kind])
+
+
+def print_outcome(out: Console, total: int, found: Drift | RoleDrift | RulesReview, *, nothing: str, what: str) -> None:
+    """Print how many findings there are, or that there are none, as far as that is known."""
+    if not isinstance(found, RulesReview) and found.compared_nobody:
+        heading, style = "Nothing was compared", "bold red"
+    elif total:
+        heading, style = counted(total, "finding"), "bold red"
+    else:
+        heading, style = (f"{nothing} in what was read", "bold yellow") if found.gaps else (nothing, "bold green")
+    out.print(Text(heading, style=style).append(f": {what}.", style="not bold default"))
 
 
 def print_heading(out: Console, kind: str, count: int, means: str) -> None:

@@ -16,12 +16,14 @@ from pingone_mcp.commands.ending import FAILED, OK, WrongUse, asking
 from pingone_mcp.commands.words import at_minute, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.export import Format, Manifest, verify
-from pingone_mcp.replica.accesses import AccessQuestion, export_review
-from pingone_mcp.replica.standing import Standing
+from pingone_mcp.replica.accesses import AccessQuestion
+from pingone_mcp.replica.reviews import AccessReview, export_review, review_access
 from pingone_mcp.server.edge import OpenBackend
 from pingone_mcp.server.exports import NotWritten, write_private
 
 _FORMATS: Mapping[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}
+# How long roles may be read that the local copy does not hold: nobody waits for an answer here.
+_ROLE_SECONDS = 60
 
 
 async def review(
@@ -41,21 +43,22 @@ async def review(
     _free(path, beside, force=force)
     async with open_backend() as backend:
         await bring_up_to_date(backend.replica)
-        now = backend.replica.now()
 
-        def write(copy: Standing) -> Manifest:
+        def write(reviewed: AccessReview) -> Manifest:
             def put(chunks: Iterable[str]) -> None:
                 with _writing():
                     if force:
                         beside.unlink(missing_ok=True)  # that of another file must not stand beside this one
                     write_private(path, chunks)
 
-            manifest = export_review(copy, question, chosen, now, put)
+            manifest = export_review(reviewed, chosen, put)
             _write_beside(path, beside, manifest)
             return manifest
 
         with asking():
-            manifest, _ = await backend.replica.reading(write)
+            manifest, _ = await review_access(
+                backend.replica, backend.directory, question, write, seconds=_ROLE_SECONDS
+            )
     if as_json:
         print_json(manifest.to_json())
     else:
@@ -140,10 +143,10 @@ def _tell(out: Console, path: Path, manifest: Manifest) -> None:
     _tell_manifest(out, manifest)
 
 
-def _counts(counts: Iterable[tuple[str, int]]) -> Iterator[tuple[str, str]]:
+def _counts(counts: Iterable[tuple[str, int | None]]) -> Iterator[tuple[str, str]]:
     for name, count in counts:
-        if count and name != "people":
-            yield shown(name.replace(".", ": ", 1).replace("_", " ")), f"{count:,}"
+        if count != 0 and name != "people":
+            yield shown(name.replace(".", ": ", 1).replace("_", " ")), "unknown" if count is None else f"{count:,}"
 
 
 def _tell_manifest(out: Console, manifest: Manifest) -> None:

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 
 from rich.console import Console
 from rich.text import Text
 
 from pingone_mcp.commands.current import bring_up_to_date, standing
-from pingone_mcp.commands.drift import SHOWN, account_name, find_roster, person_name, print_heading, tell_rest
-from pingone_mcp.commands.ending import FOUND, OK, WrongUse, asking, verdict
+from pingone_mcp.commands.drift import (
+    SHOWN,
+    account_name,
+    find_roster,
+    person_name,
+    print_heading,
+    print_outcome,
+    tell_rest,
+)
+from pingone_mcp.commands.ending import UNCHECKED, WrongUse, asking, verdict
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.identity import folded
-from pingone_mcp.directory.models import User
 from pingone_mcp.directory.roles import (
     Conflict,
     Granted,
-    Mapped,
     RoleDrift,
     RoleMismatch,
     RuleAt,
     Rules,
     RulesReview,
-    compare,
-    map_roles,
-    review_rules,
 )
 from pingone_mcp.directory.roster import Roster
 from pingone_mcp.directory.rows import user_row
-from pingone_mcp.replica.accesses import groups_of, users_with_groups
-from pingone_mcp.replica.standing import Standing
+from pingone_mcp.replica.comparisons import UserRoles, compare_roles, review_roles, roles_of
 from pingone_mcp.server.edge import Backend, OpenBackend
 
 _Row = tuple[str, ...]
@@ -74,25 +75,22 @@ async def roles(
         return await _reviewed(backend, rules, wanted, as_json=as_json)
 
 
-def _now(backend: Backend) -> datetime:
-    return backend.replica.now()
-
-
 async def _one(backend: Backend, rules: Rules, reference: str, *, as_json: bool) -> int:
     with asking():
-        user = await backend.copy.user(reference)
-    mapped = map_roles(rules, user, user.groups or (), _now(backend))
+        found = await roles_of(backend.replica, backend.copy, rules, reference)
     if as_json:
-        print_json({"user": user_row(user, ("id", "username", "name", "status")), **mapped.to_json()})
+        print_json({"user": user_row(found.user, ("id", "username", "name", "status")), **found.to_json()})
     else:
-        _tell_one(console(), user, mapped)
-    return FOUND if mapped.conflicts else OK
+        _tell_one(console(), found)
+    return verdict(found.mapped.conflicts, found.gaps)
 
 
-def _tell_one(out: Console, user: User, mapped: Mapped) -> None:
-    number = counted(len(mapped.roles), "role")
+def _tell_one(out: Console, found: UserRoles) -> None:
+    user, mapped = found.user, found.mapped
+    number = counted(len(mapped.roles), "role") if mapped.roles or not found.gaps else "no role that is known"
     name = f" ({shown(user.name)})" if user.name else ""
     out.print(Text(shown(user.username or user.id), style="bold").append(f"{name}: {number}.", style="not bold"))
+    print_warnings(out, found.gaps)
     print_rows(out, [(shown(one.role), f"rule {one.rule} on line {one.line}", _why(one)) for one in mapped.granted])
     for one in mapped.expired:
         ended = f" on {at_minute(one.expires)}" if one.expires else ""
@@ -119,14 +117,10 @@ def _conflict(conflict: Conflict) -> str:
 
 
 async def _reviewed(backend: Backend, rules: Rules, wanted: Sequence[str], *, as_json: bool) -> int:
-    now = _now(backend)
-
-    def review(copy: Standing) -> tuple[RulesReview, tuple[str, ...]]:
-        return review_rules(rules, groups_of(copy.database), users_with_groups(copy), now), copy.gaps(None)
-
-    (found, gaps), state = await backend.replica.reading(review)
+    now = backend.replica.now()
+    found, state = await backend.replica.reading(lambda copy: review_roles(copy, rules, now))
     if as_json:
-        print_json({**found.to_json(), "gaps": list(gaps), "replica_age_s": state.age_seconds})
+        print_json({**found.to_json(), "replica_age_s": state.age_seconds})
     else:
         counts = found.counts
         subject = f"{counted(counts['rules'], 'rule')}, {counted(counts['users_with_roles'], 'user')} with a role"
@@ -140,16 +134,8 @@ async def _reviewed(backend: Backend, rules: Rules, wanted: Sequence[str], *, as
             ),
             "unmapped_groups": ((shown(one.name or one.id),) for one in found.unmapped_groups),
         }
-        _tell(
-            console(),
-            f"{subject}, by {standing(state)}",
-            meanings=REVIEWED,
-            rows=rows,
-            counts=counts,
-            wanted=wanted,
-            warnings=gaps,
-        )
-    return verdict(any(found.counts[kind] for kind in wanted), gaps)
+        _tell(console(), f"{subject}, by {standing(state)}", found, meanings=REVIEWED, rows=rows, wanted=wanted)
+    return verdict(any(found.counts[kind] for kind in wanted), found.gaps)
 
 
 def _rule(one: RuleAt) -> _Row:
@@ -158,14 +144,10 @@ def _rule(one: RuleAt) -> _Row:
 
 
 async def _compared(backend: Backend, rules: Rules, accounts: Roster, wanted: Sequence[str], *, as_json: bool) -> int:
-    now = _now(backend)
-
-    def work(copy: Standing) -> tuple[RoleDrift, tuple[str, ...]]:
-        return compare(rules, accounts, users_with_groups(copy), now), copy.gaps(None)
-
-    (found, gaps), state = await backend.replica.reading(work)
+    now = backend.replica.now()
+    found, state = await backend.replica.reading(lambda copy: compare_roles(copy, rules, accounts, now))
     if as_json:
-        print_json({**found.to_json(), "gaps": list(gaps), "replica_age_s": state.age_seconds})
+        print_json({**found.to_json(), "replica_age_s": state.age_seconds})
     else:
         subject = f"{counted(found.counts['compared'], 'account')} compared, by {standing(state)}"
         rows = {
@@ -175,9 +157,8 @@ async def _compared(backend: Backend, rules: Rules, accounts: Roster, wanted: Se
             "without_account": ((person_name(one), shown(one.name or "")) for one in found.without_account),
             "unruled_roles": ((shown(role),) for role in found.unruled_roles),
         }
-        warnings = [*found.notes, *gaps]
-        _tell(console(), subject, meanings=COMPARED, rows=rows, counts=found.counts, wanted=wanted, warnings=warnings)
-    return verdict(any(found.counts[kind] for kind in wanted), gaps)
+        _tell(console(), subject, found, meanings=COMPARED, rows=rows, wanted=wanted, notes=found.notes)
+    return UNCHECKED if found.compared_nobody else verdict(any(found.counts[kind] for kind in wanted), found.gaps)
 
 
 def _mismatch(one: RoleMismatch) -> _Row:
@@ -195,19 +176,16 @@ def _rules(role: str, why: Sequence[Granted], word: str) -> str:
 def _tell(
     out: Console,
     subject: str,
+    found: RulesReview | RoleDrift,
     *,
     meanings: Mapping[str, str],
     rows: Mapping[str, Iterable[_Row]],
-    counts: Mapping[str, int],
     wanted: Sequence[str],
-    warnings: Sequence[str],
+    notes: Sequence[str] = (),
 ) -> None:
-    total = sum(counts[kind] for kind in wanted)
-    heading = Text(
-        counted(total, "finding") if total else "Nothing to look at", style="bold red" if total else "bold green"
-    )
-    out.print(heading.append(f": {subject}.", style="not bold default"))
-    print_warnings(out, warnings)
+    counts = found.counts
+    print_outcome(out, sum(counts[kind] for kind in wanted), found, nothing="Nothing to look at", what=subject)
+    print_warnings(out, [*notes, *found.gaps])
     for kind in wanted:
         if counts[kind]:
             print_heading(out, kind, counts[kind], meanings[kind])

@@ -2,7 +2,8 @@
 
 An entry and a user belong together when they share an identity (email, username, external id). Where that leads to
 several users or several entries, it is told and not guessed; where identities of one entry lead to different users,
-too. Users are seen once, in any order; what is kept is proportional to the roster, not to the directory.
+too. Users are seen once, in any order; what is kept is proportional to the roster, not to the directory. Of users whom
+no entry can name it is enough to know how many there are, and the first of them.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ KEPT_UNEXPECTED = 1_000
 _CANDIDATES = 20
 _VERSION = 1
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# What spreadsheets make of ids that look like numbers; that of leading zeros the directory tells.
+_REWRITTEN = re.compile(r'="[^"]*"|\d(?:[.,]\d+)?e[+-]?\d+|\d+[.,]0+', re.IGNORECASE)
+LONGEST_NUMBER = 24
+"""Digits of an id beyond which nobody looks for lost zeros; a spreadsheet keeps 15."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +112,11 @@ class Drift:
     def of(self, kind: Kind) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.kind == kind)
 
+    @property
+    def compared_nobody(self) -> bool:
+        """Say that there was no account to look for: what was not found then says nothing."""
+        return self.counts["entries"] == self.counts["unidentified"]
+
     def to_json(self, rows: int | None = None) -> JsonObject:
         """Return JSON-ready data, counts first, with at most `rows` findings of each kind."""
         about = {
@@ -178,13 +188,35 @@ class Ambiguity:
 class Matched:
     """Who belongs to whom: every entry is in one of these, in the order of the roster.
 
-    `missing` carries the removed user where the directory still knows it.
+    `missing` carries the removed user where the directory still knows it; `changed_ids` are those of the missing whose
+    id seems to have been changed by a spreadsheet.
     """
 
     pairs: tuple[tuple[RosterEntry, User, tuple[IdentityKind, ...]], ...]
     missing: tuple[tuple[RosterEntry, User | None], ...]
     ambiguous: tuple[Ambiguity, ...]
     unidentified: tuple[RosterEntry, ...]
+    changed_ids: tuple[RosterEntry, ...]
+
+    def notes(self) -> tuple[str, ...]:
+        """Return in plain words what of the roster makes the outcome doubtful."""
+        if not self.changed_ids:
+            return ()
+        count, first = len(self.changed_ids), self.changed_ids[0].line
+        return (
+            (
+                f"Of the missing accounts, {count:,} have an id that a spreadsheet seems to have changed, first at {first}: "
+                'leading zeros lost, or written like 1.00E+05 or ="000124". Export again, with that column as text.'
+            ),
+        )
+
+    def gaps(self) -> tuple[str, ...]:
+        """Return in plain words why nothing was compared, where that is so."""
+        if self.pairs or self.missing or self.ambiguous:
+            return ()
+        if self.unidentified:
+            return ("nothing was compared: no account of the roster has what people are matched on",)
+        return ("nothing was compared: the roster holds no account",)
 
 
 @dataclass(slots=True)
@@ -212,12 +244,20 @@ class Matching:
         self._index: dict[tuple[IdentityKind, str], list[int]] = {}
         self._found: dict[int, _Found] = {}
         self._nameless: set[int] = set()
+        self._numbers: dict[tuple[IdentityKind, str], list[int]] = {}
+        self._without_zeros: set[int] = set()
         for number, entry in enumerate(self._entries):
             keys = self._entry_keys(entry)
             for key in keys:
                 self._index.setdefault(key, []).append(number)
+                if is_number(key[1]) and not key[1].startswith("0"):
+                    self._numbers.setdefault(key, []).append(number)
             if not keys:
                 self._nameless.add(number)
+
+    def keys(self) -> Iterable[tuple[IdentityKind, str]]:
+        """Return the identities of all entries, as `identity_key` makes them."""
+        return self._index.keys()
 
     def see(self, user: User) -> bool:
         """Take note of a user, and say whether an entry names it."""
@@ -226,6 +266,8 @@ class Matching:
             for number in self._index.get(key, ()):
                 kinds = hits.get(number, ())
                 hits[number] = kinds if key[0] in kinds else (*kinds, key[0])
+            if self._numbers and key[1].startswith("0") and is_number(key[1]):
+                self._without_zeros.update(self._numbers.get((key[0], key[1].lstrip("0")), ()))
         # A short list of lines, shared by all its entries: a thousand equal entries do not make a million lines.
         also = tuple(self._entries[number].line for number in sorted(hits)[: _CANDIDATES + 1])
         for number, kinds in hits.items():
@@ -246,12 +288,15 @@ class Matching:
         pairs: list[tuple[RosterEntry, User, tuple[IdentityKind, ...]]] = []
         missing: list[tuple[RosterEntry, User | None]] = []
         ambiguous: list[Ambiguity] = []
+        changed_ids: list[RosterEntry] = []
         for number, entry in enumerate(self._entries):
             found = self._found.get(number, _Found())
             if number in self._nameless:
                 continue
             if not found.users:
                 missing.append((entry, found.gone))
+                if number in self._without_zeros or self._is_rewritten(entry):
+                    changed_ids.append(entry)
             elif found.count == 1 and not found.also:
                 pairs.append((entry, *next(iter(found.users.values()))))
             else:
@@ -268,7 +313,11 @@ class Matching:
             missing=tuple(missing),
             ambiguous=tuple(ambiguous),
             unidentified=tuple(self._entries[number] for number in sorted(self._nameless)),
+            changed_ids=tuple(changed_ids),
         )
+
+    def _is_rewritten(self, entry: RosterEntry) -> bool:
+        return any(kind != "email" and _REWRITTEN.fullmatch(key) for kind, key in self._entry_keys(entry))
 
     def _entry_keys(self, entry: RosterEntry) -> list[tuple[IdentityKind, str]]:
         said: Mapping[IdentityKind, str | None] = {
@@ -289,6 +338,11 @@ class Matching:
     def _keys(self, said: Iterable[tuple[IdentityKind, str | None]]) -> list[tuple[IdentityKind, str]]:
         keys = [(kind, identity_key(kind, value, fold_plus=self._fold_plus)) for kind, value in said if value]
         return [(kind, key) for kind, key in dict.fromkeys(keys) if key]
+
+
+def is_number(key: str) -> bool:
+    """Say whether a spreadsheet would take an identity for a number whose leading zeros mean nothing."""
+    return key.isascii() and key.isdigit() and len(key) <= LONGEST_NUMBER
 
 
 class FirstPeople:
@@ -347,6 +401,20 @@ class Comparison:
             return
         self._unexpected.add(person_of(user))
 
+    def see_rest(self, *, users: int, expected: int, first: Sequence[User]) -> None:
+        """Take note of all users that no entry can name: how many there are, and how many of them are expected.
+
+        `first` are the first of the expected ones by id, at least `keep` of them where there are so many.
+        """
+        self._users += users
+        for user in first:
+            self._unexpected.add(person_of(user))
+        self._unexpected.count += expected - len(first)
+
+    def keys(self) -> Iterable[tuple[IdentityKind, str]]:
+        """Return the identities of all entries, as `identity_key` makes them."""
+        return self._matching.keys()
+
     def drift(self, now: datetime, gaps: Iterable[str] = ()) -> Drift:
         """Return the outcome for the users seen so far; `gaps` name what of the directory was not."""
         matched = self._matching.matched()
@@ -359,7 +427,7 @@ class Comparison:
             account, person = account_of(entry), person_of(user, kinds)
             if entry.active is False:
                 inactive_in_app += user.status == "active"
-            elif user.status != "active":
+            elif user.status != "active" and folded(entry.status or "") != user.status:
                 findings["status_mismatches"].append(Finding(kind="status_mismatches", account=account, person=person))
             if told := self._differences(entry, user):
                 findings["attribute_mismatches"].append(
@@ -388,8 +456,8 @@ class Comparison:
             compare=self._compare,
             counts=counts,
             findings=tuple(finding for kind in KINDS for finding in findings[kind]),
-            notes=self._roster.notes,
-            gaps=tuple(gaps),
+            notes=(*self._roster.notes, *matched.notes()),
+            gaps=(*matched.gaps(), *gaps),
         )
 
     def _differences(self, entry: RosterEntry, user: User) -> tuple[Difference, ...]:

@@ -28,15 +28,22 @@ _VERSION = 1
 _ROWS_PER_CHUNK = 200
 # What may begin a formula, with its wide, small, raised and lowered variants (OWASP, "CSV Injection"), at the
 # beginning of a cell or behind what some spreadsheet takes for the end of one; spaces and quotes in front do not help.
-_FORMULA = re.compile(
-    "(^|[,;|])(?=[\\s\"'`\xb4\xab\xbb\u2018-\u201f\u2039\u203a\uff02\uff07]*"
+_BEGINS_FORMULA = (
+    "(?=[\\s\"'`\xb4\xab\xbb\u2018-\u201f\u2039\u203a\uff02\uff07]*"
     "[=+\\-@\u2212\u207a-\u207c\u208a-\u208c\u2a75\u2a76\ufb29\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20])"
 )
+_FORMULA = re.compile(f"(^|[,;|]){_BEGINS_FORMULA}")
+_DEFUSED = re.compile(f"(^|[,;|])'{_BEGINS_FORMULA}")
 
 
 def defused(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula: an apostrophe stands before what could begin one."""
     return _FORMULA.sub(r"\1'", harmless(text))
+
+
+def undefused(text: str) -> str:
+    """Return what `defused` was given, without the apostrophes that it put there."""
+    return _DEFUSED.sub(r"\1", text)
 
 
 def cell(value: Any) -> str:
@@ -87,7 +94,7 @@ class Manifest:
     """What an exported file is: how it came about, what it should hold, and its SHA-256.
 
     `data_as_of` is when the data was read from the directory; `gaps` name what could not be read, so that a file is
-    `complete` only without any.
+    `complete` only without any. A count is null where it is not known.
     """
 
     version: int = _VERSION
@@ -101,7 +108,7 @@ class Manifest:
     source: Source
     data_as_of: datetime
     filters: JsonObject = field(default_factory=dict[str, Any])
-    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    counts: Mapping[str, int | None] = field(default_factory=dict[str, int | None])
     complete: bool = True
     gaps: tuple[str, ...] = ()
 
@@ -160,7 +167,7 @@ class Export:
         source: Source,
         data_as_of: datetime,
         filters: Mapping[str, Any],
-        counts: Mapping[str, int],
+        counts: Mapping[str, int | None],
         gaps: Iterable[str] = (),
         complete: bool = True,
     ) -> Manifest:

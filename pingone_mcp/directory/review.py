@@ -16,6 +16,7 @@ from pingone_mcp.directory.text import harmless
 HowKind = Literal["direct", "indirect", "role", "population"]
 
 IDLE_DAYS = 90
+ROLES_UNKNOWN = "roles_unknown"
 COLUMNS: tuple[str, ...] = (
     "id",
     "username",
@@ -64,15 +65,22 @@ class Way:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """One person with all the ways by which access came."""
+    """One person with all the ways by which access came.
+
+    `roles` are all administrator roles that the person has, be they asked for or not; None where they were not read.
+    """
 
     user: User
     how: tuple[Way, ...]
+    roles: tuple[Way, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One person of a review. `since` is the earliest that is known; `mfa` is unknown where the directory is silent."""
+    """One person of a review. `since` is the earliest that is known; `mfa` is unknown where the directory is silent.
+
+    The flag `roles_unknown` says that `privileged` may be missing, for roles were not read.
+    """
 
     id: str
     username: str | None
@@ -97,13 +105,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    counts: Mapping[str, int]
+    counts: Mapping[str, int | None]
     rows: tuple[Row, ...]
 
     def to_json(self, rows: int | None = None) -> JsonObject:
         """Return JSON-ready data, counts first, with at most `rows` rows: those with most flags first."""
-        worst = sorted(self.rows, key=lambda row: (-len(row.flags), folded(row.username or ""), row.id))
-        return {"counts": dict(self.counts), "rows": plain(worst[:rows])}
+        return {"counts": dict(self.counts), "rows": plain(sorted(self.rows, key=by_flags)[:rows])}
+
+
+def by_flags(row: Row) -> tuple[int, str, str]:
+    """Return the place of a row where those come first that deserve a look most."""
+    return -sum(flag != ROLES_UNKNOWN for flag in row.flags), folded(row.username or ""), row.id
 
 
 class Reviewing:
@@ -127,6 +139,7 @@ class Reviewing:
         self._privileged = privileged
         self._people = 0
         self._mfa_unknown = 0
+        self._roles_unknown = 0
         self._flags = Counter(
             dict.fromkeys(
                 (
@@ -148,7 +161,8 @@ class Reviewing:
         user, flags = access.user, tuple(self._flags_of(access))
         self._people += 1
         self._mfa_unknown += user.is_2fa_enabled is None
-        self._flags.update(flags)
+        self._roles_unknown += ROLES_UNKNOWN in flags
+        self._flags.update(flag for flag in flags if flag != ROLES_UNKNOWN)
         self._how.update({way.kind for way in access.how})
         self._statuses[harmless(user.status)] += 1
         return Row(
@@ -169,17 +183,17 @@ class Reviewing:
             created_at=user.created_at,
         )
 
-    def rows(self, people: Iterable[Access]) -> Iterator[JsonObject]:
-        """Yield one row by column for each person, as `Export.chunks` takes them."""
-        for access in people:
-            yield self.row(access).values()
+    def counts(self) -> dict[str, int | None]:
+        """Return the counts of the rows made so far: people, by flag, by way, by status.
 
-    def counts(self) -> dict[str, int]:
-        """Return the counts of the rows made so far: people, by flag, by way, by status."""
+        A flag that nobody was found to have is null where it is not known of somebody.
+        """
+        unknown = {"no_mfa": self._mfa_unknown, "privileged": self._roles_unknown}
         return {
             "people": self._people,
-            **{f"flag.{name}": count for name, count in self._flags.items()},
+            **{f"flag.{name}": count or (None if unknown.get(name) else 0) for name, count in self._flags.items()},
             "mfa_unknown": self._mfa_unknown,
+            "roles_unknown": self._roles_unknown,
             **{f"how.{kind}": count for kind, count in sorted(self._how.items())},
             **{f"status.{status}": count for status, count in sorted(self._statuses.items())},
         }
@@ -197,8 +211,10 @@ class Reviewing:
         _, at, domain = (user.email or "").rpartition("@")
         if self._own is not None and at and domain_key(domain.strip()) not in self._own:
             yield "external"
-        if any(map(self._privileged, access.how)):
+        if any(map(self._privileged, (*access.how, *(access.roles or ())))):
             yield "privileged"
+        elif access.roles is None:
+            yield ROLES_UNKNOWN
 
 
 def review(

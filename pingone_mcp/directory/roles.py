@@ -423,11 +423,13 @@ class RulesReview:
     expired: tuple[RuleAt, ...]
     offenders: tuple[Offender, ...]
     unmapped_groups: tuple[GroupMembership, ...]
+    gaps: tuple[str, ...] = ()
 
     def to_json(self, rows: int | None = None) -> JsonObject:
         """Return JSON-ready data, counts first, with at most `rows` of each kind."""
         parts = ("unknown_groups", "ambiguous_groups", "idle", "expired", "offenders", "unmapped_groups")
-        return {"counts": dict(self.counts)} | {part: plain(getattr(self, part)[:rows]) for part in parts}
+        told = {part: plain(getattr(self, part)[:rows]) for part in parts}
+        return {"counts": dict(self.counts), "gaps": list(self.gaps)} | told
 
 
 class RulesReviewing:
@@ -472,8 +474,8 @@ class RulesReviewing:
                 self._offenders.append(Offender(person=person_of(user), conflicts=mapped.conflicts))
         return mapped
 
-    def review(self) -> RulesReview:
-        """Return what was found with the groups and users seen so far."""
+    def review(self, gaps: Iterable[str] = ()) -> RulesReview:
+        """Return what was found with the groups and users seen so far; `gaps` name what of the directory was not."""
         rules = self._rules.rules
         unknown = [rule for rule in rules if rule.group is not None and not self._groups_of[rule.number]]
         several = [rule for rule in rules if not rule.is_pattern and len(self._groups_of[rule.number]) > 1]
@@ -496,11 +498,16 @@ class RulesReviewing:
             expired=tuple(_at(rule) for rule in expired),
             offenders=tuple(self._offenders),
             unmapped_groups=tuple(sorted(self._unmapped, key=lambda group: (folded(group.name or ""), group.id))),
+            gaps=tuple(gaps),
         )
 
 
 def review_rules(
-    rules: Rules, groups: Iterable[Group], users: Iterable[tuple[User, Sequence[GroupMembership]]], now: datetime
+    rules: Rules,
+    groups: Iterable[Group],
+    users: Iterable[tuple[User, Sequence[GroupMembership]]],
+    now: datetime,
+    gaps: Iterable[str] = (),
 ) -> RulesReview:
     """Review rules against all groups and users of a directory; each user comes with all groups that it is in."""
     reviewing = RulesReviewing(rules, now)
@@ -508,7 +515,7 @@ def review_rules(
         reviewing.see_group(group)
     for user, memberships in users:
         reviewing.see_user(user, memberships)
-    return reviewing.review()
+    return reviewing.review(gaps)
 
 
 def _at(rule: Rule, groups: Iterable[GroupMembership] = ()) -> RuleAt:
@@ -539,7 +546,7 @@ class RoleDrift:
 
     unmatched: accounts with roles whose user is gone. ambiguous: accounts that fit several users or share one, so that
     their roles were not compared. without_account: users with roles by the rules whom the roster does not name.
-    unruled_roles: roles of the application that no rule can give.
+    unruled_roles: roles of the application that no rule can give. `gaps` name what could not be read or compared.
     """
 
     counts: Mapping[str, int]
@@ -549,12 +556,18 @@ class RoleDrift:
     without_account: tuple[Person, ...]
     unruled_roles: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
+
+    @property
+    def compared_nobody(self) -> bool:
+        """Say that there was no account to look for: what was not found then says nothing."""
+        return self.counts["entries"] == self.counts["unidentified"]
 
     def to_json(self, rows: int | None = None) -> JsonObject:
         """Return JSON-ready data, counts first, with at most `rows` of each kind."""
         parts = ("mismatches", "unmatched", "ambiguous", "without_account", "unruled_roles")
         told = {part: plain(getattr(self, part)[:rows]) for part in parts}
-        return {"counts": dict(self.counts), "notes": list(self.notes)} | told
+        return {"counts": dict(self.counts), "notes": list(self.notes), "gaps": list(self.gaps)} | told
 
 
 class RoleComparison:
@@ -588,8 +601,8 @@ class RoleComparison:
         elif mapped.granted:
             self._without.add(person_of(user))
 
-    def compared(self) -> RoleDrift:
-        """Return the outcome for the users seen so far."""
+    def compared(self, gaps: Iterable[str] = ()) -> RoleDrift:
+        """Return the outcome for the users seen so far; `gaps` name what of the directory was not."""
         matched = self._matching.matched()
         mismatches: list[RoleMismatch] = []
         inactive = 0
@@ -612,8 +625,11 @@ class RoleComparison:
             for entry, gone in (*matched.missing, *((entry, None) for entry in matched.unidentified))
             if entry.roles and entry.active is not False
         ]
-        held = (role for entry in self._roster.entries for role in entry.roles)
+        held = [role for entry in self._roster.entries for role in entry.roles]
         unruled = sorted(set(_beside(held, (rule.role for rule in self._rules.rules))))
+        roleless = (
+            () if held or not self._roster.entries else ("no account of the roster has a role: is a column missing?",)
+        )
         return RoleDrift(
             counts={
                 "entries": len(self._roster.entries),
@@ -623,6 +639,7 @@ class RoleComparison:
                 "with_lacking_roles": sum(bool(one.lacking) for one in mismatches),
                 "unmatched": len(unmatched),
                 "ambiguous": len(matched.ambiguous),
+                "unidentified": len(matched.unidentified),
                 "inactive_accounts": inactive,
                 "without_account": self._without.count,
                 "unruled_roles": len(unruled),
@@ -632,7 +649,8 @@ class RoleComparison:
             ambiguous=tuple(account_of(ambiguity.entry) for ambiguity in matched.ambiguous),
             without_account=self._without.people(),
             unruled_roles=tuple(unruled),
-            notes=self._roster.notes,
+            notes=(*self._roster.notes, *matched.notes()),
+            gaps=(*matched.gaps(), *roleless, *gaps),
         )
 
 
@@ -644,12 +662,13 @@ def compare(
     *,
     match_on: Sequence[IdentityKind] = MATCH_ON,
     fold_plus: bool = False,
+    gaps: Iterable[str] = (),
 ) -> RoleDrift:
     """Compare the roles of a roster with those that the rules give; arguments as in `RoleComparison`."""
     comparison = RoleComparison(rules, roster, now, match_on=match_on, fold_plus=fold_plus)
     for user, groups in users:
         comparison.see(user, groups)
-    return comparison.compared()
+    return comparison.compared(gaps)
 
 
 def _beside(roles: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:

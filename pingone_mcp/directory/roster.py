@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from pingone_mcp.directory.attributes import squeezed
+from pingone_mcp.directory.export import undefused
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Refused
 
@@ -57,15 +58,25 @@ _NO = frozenset(
     "expired left".split()
 )
 _FALSE = frozenset("0 n no f false off".split())
+# Understood, and neither: whoever is invited may accept.
+_UNDECIDED = frozenset({"invited"})
 _DELIMITERS = ",;\t"
+# What an entry of a SCIM answer says about itself (RFC 7643 §3), and where it keeps what is beyond SCIM's core.
+_ABOUT_THE_ENTRY = frozenset({"schemas", "meta"})
+_SCIM_EXTENSION = "urn:ietf:params:scim:schemas:extension:"
+_SCIM_LIST = "urn:ietf:params:scim:api:messages:2.0:listresponse"
+# How APIs say that what they sent is one page: how many there are in all, and where the next ones are.
+_TOTALS = ("totalresults", "total", "totalcount", "totalsize", "totalrecords", "count", "odatacount")
+_NEXT_PAGES = ("next", "nextlink", "nextpage", "nextpagetoken", "nextpageurl", "nextcursor", "odatanextlink")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RosterEntry:
     """One account of the application. `line` is where it begins in a CSV file, else its place in the list, from 1.
 
-    `active` is None where the roster does not say; `status` is the roster's own word. `attributes` carries unified
-    field names where the heading is known (title, department, manager …), else the heading as it is written.
+    `active` is None where the roster does not say, or says invited; `status` is the roster's own word. `attributes`
+    carries unified field names where the heading is known (title, department, manager …), else the heading as it is
+    written.
     """
 
     line: int
@@ -90,13 +101,17 @@ class Roster:
 def parse_roster(content: str | bytes, kind: RosterKind) -> Roster:
     """Read an export: CSV with a heading line, or JSON (a list of objects, or one object that holds such a list).
 
-    CSV may be separated by comma, semicolon or tab and quoted as in RFC 4180. Bytes are UTF-8, or UTF-16 with a byte
-    order mark. Raises Refused, with the lines and what to do.
+    CSV may be separated by comma, semicolon or tab and quoted as in RFC 4180; an apostrophe that keeps a spreadsheet
+    from taking a cell for a formula, as our own exports have it, is no part of the cell. JSON may be a SCIM
+    ListResponse (RFC 7644 §3.4.2); one page of several is no roster. Bytes are UTF-8 or UTF-16. Raises Refused, with
+    the lines and what to do.
     """
     if len(content) > MAX_BYTES:
         raise _refused(f"The roster is larger than {MAX_BYTES // 1024 // 1024} MiB.", "Export fewer columns.")
     text = _decoded(content) if isinstance(content, bytes) else content
     text = text.removeprefix("\ufeff")
+    if "\0" in text:
+        raise _refused("The roster is no text: it holds characters of value zero.", "Save it as “CSV UTF-8”.")
     return _read_csv(text) if kind == "csv" else roster_of(_json_entries(text))
 
 
@@ -118,8 +133,8 @@ def roster_of(entries: Sequence[Any]) -> Roster:
             mistakes.append(f"entry {place}: has more than {MAX_COLUMNS} members")
             continue
         row: dict[str, str | tuple[str, ...]] = {}
-        for heading, value in entry.items():
-            told = _told(str(heading), value)
+        for heading, value in _members(entry):
+            told = _told(heading, value)
             if told is None:
                 unread.add(place)
             else:
@@ -153,7 +168,7 @@ def _read_csv(text: str) -> Roster:
             "The roster is empty: there is no heading line.",
             "The first line names the columns, e.g. email,username,status,roles.",
         )
-    names = [harmless(cell).strip() for cell in headings]
+    names = [harmless(undefused(cell)).strip() for cell in headings]
     while names and not names[-1]:
         names.pop()
     mistakes = _heading_mistakes(names, heading_line)
@@ -172,7 +187,7 @@ def _read_csv(text: str) -> Roster:
         elif any(len(cell) > MAX_CELL for cell in cells):
             mistakes.append(f"line {line}: a cell is longer than {MAX_CELL} characters; is a quote missing?")
         else:
-            rows.append((line, dict(zip(names, cells, strict=False))))
+            rows.append((line, dict(zip(names, map(undefused, cells), strict=False))))
         if len(rows) > MAX_ENTRIES:
             raise _too_many()
     if mistakes:
@@ -235,11 +250,22 @@ def _heading_mistakes(names: Sequence[str], line: int) -> list[str]:
     return mistakes
 
 
+def _encoding(content: bytes) -> str:
+    """Return the encoding of a text by its mark, or by where the zeros of its first character are (RFC 4627 §3)."""
+    first = content[:2]
+    if first in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    low, high = (byte == 0 for byte in first) if len(first) == 2 else (False, False)
+    return "utf-16-le" if high and not low else "utf-16-be" if low and not high else "utf-8"
+
+
 def _decoded(content: bytes) -> str:
-    wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    encoding = _encoding(content)
     try:
-        return content.decode("utf-16" if wide else "utf-8")
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
+        if encoding != "utf-8":
+            raise _refused("The roster is UTF-16 that is damaged or cut short.", "Save it as “CSV UTF-8”.") from error
         line = content.count(b"\n", 0, error.start) + 1
         raise _refused(
             f"The roster is not UTF-8: line {line} holds a byte that does not belong there.",
@@ -257,16 +283,55 @@ def _json_entries(text: str) -> list[Any]:
         ) from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a list in a list in a list …
         raise _refused("The roster is JSON that is nested too deeply or holds an endless number.", "") from error
-    if isinstance(document, dict):
-        lists = [member for member in document.values() if isinstance(member, list)]
-        if len(lists) == 1:
-            document = lists[0]
-    if not isinstance(document, list):
+    entries = _listed(document) if isinstance(document, dict) else document
+    if not isinstance(entries, list):
         raise _refused(
             "The roster is JSON, but no list of entries.",
             "Write a list of objects, or one object with a single member that is such a list.",
         )
-    return document
+    if isinstance(document, dict):
+        _refuse_page(document, entries)
+    return entries
+
+
+def _listed(document: Mapping[str, Any]) -> list[Any] | None:
+    """Return the entries that an object holds: a SCIM answer's, the only list of objects, or the only list."""
+    members = {squeezed(name): member for name, member in document.items()}
+    if isinstance(members.get("resources"), list):
+        return list(members["resources"])
+    schemas = members.get("schemas")
+    if isinstance(schemas, list) and any(isinstance(one, str) and one.lower() == _SCIM_LIST for one in schemas):
+        return []  # where nothing is found, Resources may be left out
+    lists = [member for member in members.values() if isinstance(member, list)]
+    of_objects = [member for member in lists if any(isinstance(item, Mapping) for item in member)]
+    return next((found[0] for found in (of_objects, lists) if len(found) == 1), None)
+
+
+def _refuse_page(document: Mapping[str, Any], entries: Sequence[Any]) -> None:
+    """Raise Refused for one page of several: whoever is on another one would be told as missing or as unexpected."""
+    members = {squeezed(name): member for name, member in document.items()}
+    totals = [members[name] for name in _TOTALS if type(members.get(name)) is int]
+    if any(total > len(entries) for total in totals):
+        found = f"{len(entries):,} of {max(totals):,} entries"
+    elif any(members.get(name) for name in _NEXT_PAGES):
+        found = f"{len(entries):,} entries, and says where the next ones are"
+    else:
+        return
+    raise _refused(
+        f"The roster is one page of a list: it holds {found}.", "Read all pages, and put their entries into one list."
+    )
+
+
+def _members(entry: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the members of an entry; those that SCIM keeps in an extension (employeeNumber …) as the entry's own."""
+    for heading, value in entry.items():
+        name = str(heading)
+        if isinstance(value, Mapping) and name.lower().startswith(_SCIM_EXTENSION):
+            for inner, part in value.items():
+                if inner not in entry:
+                    yield str(inner), part
+        elif not (isinstance(value, Mapping | list) and squeezed(name) in _ABOUT_THE_ENTRY):
+            yield name, value
 
 
 def _told(heading: str, value: Any) -> dict[str, str | tuple[str, ...]] | None:
@@ -311,7 +376,11 @@ def _item(item: Any) -> tuple[str | None, bool]:
 
 def _roster(rows: Iterable[tuple[int, Mapping[str, str | tuple[str, ...]]]], notes: list[str]) -> Roster:
     entries = tuple(_entry(line, row) for line, row in rows)
-    odd = [entry.line for entry in entries if entry.status and entry.active is None]
+    odd = [
+        entry.line
+        for entry in entries
+        if entry.status and entry.active is None and entry.status.lower() not in _UNDECIDED
+    ]
     if odd:
         notes.append(
             f"{len(odd)} entries have a status that is not understood, first at {odd[0]}; they count as active. "

@@ -1,25 +1,34 @@
-"""Who has access in the local copy, and by which way: for access reviews and for the mapping of roles."""
+"""Who has access in the local copy, by which way, and with which administrator roles."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
-from pingone_mcp import __version__
-from pingone_mcp.directory.export import Export, Format, Manifest
-from pingone_mcp.directory.models import Group, GroupMembership, Named, User
-from pingone_mcp.directory.review import COLUMNS, Access, Reviewing, Way
+from pingone_mcp.directory.models import GroupMembership, Named, RoleAssignment, User
+from pingone_mcp.directory.review import Access, Way
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.names import as_id
 from pingone_mcp.replica.conditions import Condition, both, either
-from pingone_mcp.replica.rows import group_of
-from pingone_mcp.replica.schema import GROUP_COLUMNS
 from pingone_mcp.replica.standing import Standing
 from pingone_mcp.replica.users import listed, memberships_of, roles_of
 
+Roles = Mapping[str, tuple[RoleAssignment, ...]]
+"""Administrator roles by id of the user, of those of whom they are known."""
+
 _BATCH = 500
+_NONE: Roles = MappingProxyType({})
+_HOW_TO_KNOW = "PINGONE_REPLICA_ROLES=1 and a full sync read them of everybody, get_user of one"
+MEMBERSHIPS_UNREAD = "groups and memberships are not, or not all, in the copy"
+ROLES_UNREAD = f"administrator roles were not read of everybody, only of users that audit events named; {_HOW_TO_KNOW}"
+
+
+def unread(copy: Standing, *, memberships: bool = True, roles: bool = True) -> tuple[str, ...]:
+    """Return in plain words what of a question about memberships or roles no sync has read."""
+    told = [MEMBERSHIPS_UNREAD] if memberships and not copy.has_memberships else []
+    return (*told, ROLES_UNREAD) if roles and not copy.has_roles else tuple(told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +44,15 @@ class AccessQuestion:
 
 
 class Accesses:
-    """The people of one question, each with the ways by which access came, in one state of the copy."""
+    """The people of one question, each with the ways by which access came, in one state of the copy.
 
-    def __init__(self, copy: Standing, question: AccessQuestion) -> None:
+    `roles` were read beside the copy, and are newer.
+    """
+
+    def __init__(self, copy: Standing, question: AccessQuestion, roles: Roles = _NONE) -> None:
         self._copy = copy
         self._question = question
+        self._roles_beside = roles
         self._environments = copy.places.environments(None)
         self._group: str | None = None
         self._role: tuple[str, ...] = ()
@@ -74,15 +87,27 @@ class Accesses:
         self._chains = self._chains_to(self._group) if self._group is not None else {}
         self._group_names = dict(copy.database.execute("SELECT id, name FROM groups_"))
 
-    def gaps(self) -> tuple[str, ...]:
-        """Return what the copy does not know of this question, in plain words."""
-        told = list(self._copy.gaps(None))
-        wants_roles = self._question.role is not None or self._group is None
-        if wants_roles and not self._copy.has_roles:
+    def gaps(self, *, people: int, roles_unknown: int) -> tuple[str, ...]:
+        """Return what nobody knows of this question, in plain words.
+
+        `roles_unknown` says of how many of the `people` that were found the roles are not known.
+        """
+        asks_for_roles = self._question.role is not None or self._question == AccessQuestion()
+        told = [*self._copy.gaps(None), *unread(self._copy, roles=asks_for_roles)]
+        if roles_unknown:
             told.append(
-                "administrator roles were read only of the users that audit events named (PINGONE_REPLICA_ROLES reads all)"
+                f"administrator roles were not read of {roles_unknown:,} of {people:,} people, so whether they are privileged "
+                f"is unknown; {_HOW_TO_KNOW}"
             )
+        if self._copy.places.connection.populations and self._question.population is None:
+            told.append("only people of the populations that are served were looked at")
         return tuple(told)
+
+    def count(self) -> int:
+        """Return how many people there are."""
+        query = f"SELECT count(*) FROM users_ u WHERE {self._where.sql}"  # noqa: S608 - our own text
+        (count,) = self._copy.database.execute(query, self._where.values).fetchone()
+        return int(count)
 
     def people(self) -> Iterator[Access]:
         query = f"SELECT u.id, u.record FROM users_ u WHERE {self._where.sql} ORDER BY u.username COLLATE NOCASE, u.id"  # noqa: S608 - our own text
@@ -94,20 +119,24 @@ class Accesses:
     def _with_ways(self, users: Sequence[User]) -> Iterator[Access]:
         ids = [user.id for user in users]
         memberships = memberships_of(self._copy, ids)
-        roles = roles_of(self._copy, ids)
+        copied = roles_of(self._copy, ids)
         since = self._since(ids)
         for user in users:
+            roles = self._roles(user.id, copied[user.id])
             ways: list[Way] = []
             if self._group is not None or not self._role:
                 by_group = (self._by_group(user, one, memberships, since) for one in memberships[user.id])
                 ways += [way for way in by_group if way is not None]
             if self._role or self._group is None:
-                ways += [
-                    Way(kind="role", what=Named(id=role.id, name=role.name), scope=role.scope)
-                    for role in roles[user.id]
-                    if not self._role or role.id in self._role
-                ]
-            yield Access(user=user, how=tuple(ways))
+                ways += [way for way in roles or () if not self._role or way.what.id in self._role]
+            yield Access(user=user, how=tuple(ways), roles=roles)
+
+    def _roles(self, user: str, copied: Sequence[RoleAssignment]) -> tuple[Way, ...] | None:
+        """Return the roles of a user; None where nobody knows, for where some were read only, none is no answer."""
+        known = self._roles_beside.get(user, copied)
+        if not known and user not in self._roles_beside and not self._copy.has_roles:
+            return None
+        return tuple(Way(kind="role", what=Named(id=role.id, name=role.name), scope=role.scope) for role in known)
 
     def _by_group(
         self,
@@ -166,45 +195,16 @@ class Accesses:
         known = self._copy.database.execute("SELECT DISTINCT role_id, role_name FROM role_assignments_").fetchall()
         wanted = reference.strip().casefold()
         found = tuple(role for role, name in known if role == identity or (name or "").casefold() == wanted)
+        if not found and not self._copy.has_roles:
+            raise Refused(
+                "Who has this administrator role is not known: roles were not read of everybody.",
+                f"{_HOW_TO_KNOW}; a review of a small group reads those of its members.",
+                code="ROLES_NOT_READ",
+            )
         if not found:
             raise Refused(
-                "Nobody in the local copy has a role of this name.",
-                "query_directory tells those there are: SELECT role, count(*) FROM role_assignments GROUP BY role. "
-                "Roles are read of all users only with PINGONE_REPLICA_ROLES=1.",
+                "Nobody has an administrator role of this name.",
+                "query_directory tells those there are: SELECT role, count(*) FROM role_assignments GROUP BY role.",
                 code="UNKNOWN_NAME",
             )
         return found
-
-
-def export_review(
-    copy: Standing, question: AccessQuestion, format_: Format, now: datetime, write: Callable[[Iterable[str]], None]
-) -> Manifest:
-    """Write an access review with `write`, which is given the chunks of the file; return its manifest."""
-    accesses, reviewing, export = Accesses(copy, question), Reviewing(now), Export(format_, COLUMNS)
-    write(export.chunks(reviewing.rows(accesses.people())))
-    return export.manifest(
-        program=f"pingone-mcp {__version__}",
-        created_at=now,
-        source="local copy",
-        data_as_of=copy.since.synced,
-        filters={"group": question.group, "role": question.role, "population": question.population},
-        counts=reviewing.counts(),
-        gaps=accesses.gaps(),
-    )
-
-
-def groups_of(database: sqlite3.Connection) -> Iterator[Group]:
-    """Give every group of the copy."""
-    for row in database.execute(f"SELECT {', '.join(GROUP_COLUMNS)} FROM groups_ ORDER BY name, id"):  # noqa: S608 - our own names
-        yield group_of(row)
-
-
-def users_with_groups(copy: Standing) -> Iterator[tuple[User, list[GroupMembership]]]:
-    """Give every user that is served, with all groups that it is in."""
-    where = both(copy.places.served(copy.places.environments(None)), Condition("u.removed_at IS NULL"))
-    found = copy.database.execute(f"SELECT u.record FROM users_ u WHERE {where.sql}", where.values)  # noqa: S608 - our own text
-    while rows := found.fetchmany(_BATCH):
-        users = [listed(copy, record) for (record,) in rows]
-        memberships = memberships_of(copy, [user.id for user in users])
-        for user in users:
-            yield user, memberships[user.id]

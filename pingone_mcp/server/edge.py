@@ -43,6 +43,7 @@ from pingone_mcp.directory.roles import Rules, parse_rules
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import clean, harmless
 from pingone_mcp.errors import NotFound, Problem, Refused
+from pingone_mcp.server.jobs import Jobs
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.syncing import Syncing
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
     from pingone_mcp.replica.directory import ReplicaDirectory
     from pingone_mcp.replica.replica import Replica
+    from pingone_mcp.replica.state import State
     from pingone_mcp.server.exports import Exports
     from pingone_mcp.server.rosters import Rosters
     from pingone_mcp.server.writes import WriteRules
@@ -136,6 +138,8 @@ class App:
         self._backend: Backend | None = None
         self._syncing: Syncing | None = None
         self._turn = anyio.Lock()
+        self.jobs: Jobs[tuple[JsonObject, State]] = Jobs(tasks)
+        """Reviews and comparisons of everybody."""
 
     async def backend(self) -> Backend:
         async with self._turn:

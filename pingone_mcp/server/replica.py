@@ -146,14 +146,10 @@ def change_row(change: Change) -> JsonObject:
 
 async def _gaps(backend: Backend, sql: str) -> JsonObject:
     """Return what the copy does not hold of what a query is about."""
+    from pingone_mcp.replica.accesses import unread  # noqa: PLC0415 - start-up: sqlite is loaded by the first question
 
     def look(copy: Standing) -> list[str]:
-        gaps = list(copy.gaps(None))
-        if not copy.has_memberships:
-            gaps.append("groups and memberships are not, or not all, in the copy")
-        if "role_assignments" in sql.lower() and not copy.has_roles:
-            gaps.append("role_assignments holds users named by audit events only; PINGONE_REPLICA_ROLES=1 reads all")
-        return gaps
+        return [*copy.gaps(None), *unread(copy, roles="role_assignments" in sql.lower())]
 
     gaps, _ = await backend.replica.reading(look)
     return {"gaps": gaps} if gaps else {}

@@ -3,49 +3,52 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from itertools import count
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import anyio
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
-from pingone_mcp.directory.drift import MATCH_ON, check
-from pingone_mcp.directory.identity import IdentityKind, folded
+from pingone_mcp.directory.drift import KEPT_UNEXPECTED, KINDS, MATCH_ON
+from pingone_mcp.directory.identity import IdentityKind
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page, User
 from pingone_mcp.directory.provider import UserQuestion
-from pingone_mcp.directory.review import Reviewing, Row
-from pingone_mcp.directory.roles import Rules, review_rules
+from pingone_mcp.directory.review import Row, by_flags
 from pingone_mcp.directory.roles import map_roles as mapped_roles
 from pingone_mcp.directory.roster import Roster, roster_of
 from pingone_mcp.directory.rows import fitted, is_short, plain, user_row
-from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.errors import Refused
+from pingone_mcp.replica.tally import Tally
 from pingone_mcp.server.edge import (
+    ENVELOPE_SCHEMA,
     AppContext,
     Backend,
     answer,
+    app_of,
     asked,
     backend_of,
     collect,
+    compact,
     envelope,
     strict_tool,
 )
+from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.reads import Cursor, Limit
 from pingone_mcp.server.replica import freshness
 
 if TYPE_CHECKING:
+    from pingone_mcp.replica.reviews import AccessReview
     from pingone_mcp.replica.standing import Standing
-
-T = TypeVar("T")
+    from pingone_mcp.replica.state import State
 
 _SHOWN = 20
 # Of whom a list of some accounts does not name, and of who deserves a look in a review; the counts say the rest.
 _SHOWN_BESIDE, _SHOWN_PEOPLE = 3, 10
+# What `shown` takes for a list, and the age of the copy.
+_SHOWN_CHARACTERS, _AGE_CHARACTERS = 50, 40
 
 
 async def check_drift(
@@ -62,49 +65,44 @@ async def check_drift(
 
     Counts first, then rows: missing (in the app, gone from the directory), status_mismatches (active in the app, not
     there), unexpected (active here, not in the app), attribute_mismatches, ambiguous; and since_last, what is new and
-    what is resolved since the last check of this roster.
+    what is resolved since the last check of this roster. {state: running}: call again.
     """
     backend = await backend_of(ctx)
-    accounts = _roster(backend, roster, entries)
-    now = backend.replica.now()
-    drift = await _patiently(
-        ctx,
-        backend,
-        lambda copy: check(
-            accounts,
-            _everybody(copy),
-            now=now,
-            match_on=tuple(match_on or MATCH_ON),
-            gaps=(*copy.gaps(None), *_beyond(copy)),
-        ),
-    )
-    told = {name: value for name, value in drift.to_json(_SHOWN).items() if value not in (None, [], False)}
-    if roster is None and "unexpected" in told:
-        told["unexpected"] = told["unexpected"][:_SHOWN_BESIDE]
-    told |= await freshness(backend)
-    if roster is not None:
-        changes = backend.rosters.compared(roster, drift)
-        told["since_last"] = changes.to_json(_SHOWN // 2) if changes is not None else None
-        backend.rosters.remember(roster, drift)
-    return answer(fitted(told, backend.answer_characters))
+    identities = tuple(match_on or MATCH_ON)
+    read, which = _accounts(backend, roster, entries)
+    keep, shown_beside = (KEPT_UNEXPECTED, _SHOWN) if roster is not None else (_SHOWN_BESIDE, _SHOWN_BESIDE)
+
+    def compare(copy: Standing, tally: Tally) -> JsonObject:
+        from pingone_mcp.replica import comparisons  # noqa: PLC0415 - start-up: sqlite is loaded by the first question
+
+        now = backend.replica.now()
+        drift = comparisons.check_drift(copy, read(), now, match_on=identities, keep=keep, tally=tally)
+        told = {name: value for name, value in drift.to_json(_SHOWN).items() if value not in (None, [], False)}
+        if "unexpected" in told:
+            told["unexpected"] = told["unexpected"][:shown_beside]
+        if roster is not None:
+            changes = backend.rosters.since_last(roster, drift)
+            told["since_last"] = changes.to_json(_SHOWN // 2) if changes is not None else None
+        return _fitted(backend, told, {kind: drift.counts[kind] for kind in KINDS})
+
+    async def work(tally: Tally) -> tuple[JsonObject, State]:
+        return await backend.replica.reading(lambda copy: compare(copy, tally))
+
+    return await _patiently(ctx, backend, ("check_drift", *which, *identities), work)
 
 
-def _beyond(copy: Standing) -> list[str]:
-    """Say that whoever is missing may be where this connection does not look."""
-    return ["only the populations that are served were looked at"] if copy.places.connection.populations else []
-
-
-def _roster(backend: Backend, name: str | None, entries: Sequence[Any] | None) -> Roster:
+def _accounts(
+    backend: Backend, name: str | None, entries: Sequence[Any] | None
+) -> tuple[Callable[[], Roster], tuple[str, ...]]:
+    """Return what reads the accounts, which may take long, and what tells them from others."""
     if (name is None) == (entries is None):
         names = ", ".join(backend.rosters.names()[:_SHOWN]) or "none"
         raise Refused("Give either `roster` or `entries`.", f"Registered rosters: {names}.", code="MISSING_ARGUMENT")
-    return backend.rosters.load(name) if name is not None else roster_of(entries or ())
-
-
-def _everybody(copy: Standing) -> Any:
-    from pingone_mcp.replica.people import users_of  # noqa: PLC0415 - start-up: sqlite is loaded by the first question
-
-    return users_of(copy.database, removed=True)
+    if name is None:
+        found = roster_of(entries or ())
+        return lambda: found, ("", compact(entries))
+    file = backend.rosters.find(name)
+    return file.read, (name, file.fingerprint())
 
 
 async def access_review(
@@ -119,38 +117,33 @@ async def access_review(
 ) -> CallToolResult:
     """Review who has access and by which way: directly, through nested groups, by a role with its scope.
 
-    Answers counts (people, by flag, by way, by status) and the people with most flags: inactive_with_access,
-    never_signed_in, no_sign_in_for_90_days, no_mfa, privileged. With csv or jsonl, a resource with everybody and a
-    manifest with SHA-256 instead. Without group, role and population: everybody who has any access.
+    Answers counts (people, by flag, by way, by status; null: not known) and the people with most flags:
+    inactive_with_access, never_signed_in, no_sign_in_for_90_days, no_mfa, privileged. With csv or jsonl, a resource
+    with everybody and a manifest with SHA-256 instead. Without group, role and population: everybody with any access.
+    {state: running}: call again.
     """
     backend = await backend_of(ctx)
-    from pingone_mcp.replica.accesses import Accesses, AccessQuestion, export_review  # noqa: PLC0415 - start-up, as above
+    from pingone_mcp.replica.accesses import AccessQuestion  # noqa: PLC0415 - start-up, as above
+    from pingone_mcp.replica.reviews import export_review, review_access  # noqa: PLC0415 - start-up, as above
 
     question = AccessQuestion(group=group, role=role, population=population)
-    now = backend.replica.now()
 
-    def review(copy: Standing) -> JsonObject:
+    def make(review: AccessReview) -> JsonObject:
         if format == "summary":
-            accesses, reviewing = Accesses(copy, question), Reviewing(now)
-            worst = heapq.nsmallest(
-                _SHOWN_PEOPLE, (reviewing.row(access) for access in accesses.people()), key=_least_wanted
-            )
-            return {
-                "counts": reviewing.counts(),
-                "gaps": list(accesses.gaps()),
-                "people": [_short(row) for row in worst],
-            }
-        name = backend.exports.name("access-review", format, now)
-        manifest = export_review(copy, question, format, now, partial(backend.exports.write, name)).to_json()
+            worst = heapq.nsmallest(_SHOWN_PEOPLE, review.rows(), key=by_flags)
+            counts = review.counts()
+            told = {"counts": counts, "gaps": list(review.gaps()), "people": [_short(row) for row in worst]}
+            return _fitted(backend, told, {"people": counts["people"] or 0})
+        name = backend.exports.name("access-review", format, review.now)
+        manifest = export_review(review, format, partial(backend.exports.write, name)).to_json()
         backend.exports.describe(name, manifest)
-        return {"resource": f"pingone://exports/{name}", "manifest": manifest}
+        return _fitted(backend, {"resource": f"pingone://exports/{name}", "manifest": manifest}, {})
 
-    told = await _patiently(ctx, backend, review)
-    return answer(fitted(told | await freshness(backend), backend.answer_characters))
+    async def work(tally: Tally) -> tuple[JsonObject, State]:
+        seconds = backend.answer_seconds / 2  # the rest is for the copy
+        return await review_access(backend.replica, backend.directory, question, make, seconds=seconds, tally=tally)
 
-
-def _least_wanted(row: Row) -> tuple[int, str, str]:
-    return -len(row.flags), folded(row.username or ""), row.id
+    return await _patiently(ctx, backend, ("access_review", question, format), work)
 
 
 def _short(row: Row) -> JsonObject:
@@ -170,19 +163,29 @@ async def map_roles(
     """Say which application roles follow from groups and attributes by the rules that the person configured.
 
     For a user: roles, each with the rule and the group that gave it, and conflicts. For a group: one row per member.
-    For neither: a review of the rules: groups that no rule maps, rules without a group, rules that give nobody a role.
+    For neither: a review of the rules: groups that no rule maps, rules without a group, rules that give nobody a role;
+    {state: running}: call again.
     """
     backend = await backend_of(ctx)
+    from pingone_mcp.replica import comparisons  # noqa: PLC0415 - start-up, as above
+
     rules, now = backend.rules(), backend.replica.now()
     if user is not None:
-        found = await backend.copy.user(user)
-        mapped = mapped_roles(rules, found, found.groups or (), now)
-        told = {"user": user_row(found, ("id", "username", "name", "status")), **mapped.to_json()}
+        found = await comparisons.roles_of(backend.replica, backend.copy, rules, user)
+        told = {"user": user_row(found.user, ("id", "username", "name", "status")), **found.to_json()}
         return answer(fitted(told | await freshness(backend), backend.answer_characters))
     wanted = asked(backend, "map_roles", {"group": group}, cursor)
     if "group" not in wanted.question:
-        told = await _reviewed(ctx, backend, rules, now)
-        return answer(fitted(told | await freshness(backend), backend.answer_characters))
+
+        def review(copy: Standing, tally: Tally) -> JsonObject:
+            reviewed = comparisons.review_roles(copy, rules, now, tally).to_json(_SHOWN)
+            counts = reviewed["counts"]
+            return _fitted(backend, reviewed, {name: counts[name] for name in reviewed if name in counts})
+
+        async def work(tally: Tally) -> tuple[JsonObject, State]:
+            return await backend.replica.reading(lambda copy: review(copy, tally))
+
+        return await _patiently(ctx, backend, ("map_roles", repr(rules)), work)
     question = UserQuestion(group=wanted.question["group"], include=("groups",))
 
     async def read(at: str | None) -> Page[User]:
@@ -195,54 +198,101 @@ async def map_roles(
             for granted in mapped.granted
         ]
         conflicts = {"conflicts": plain(mapped.conflicts)} if mapped.conflicts else {}
-        return user_row(member, ("id", "username", "name", "status")) | {"roles": reasons} | conflicts
+        known = (
+            {"roles": reasons} if member.groups is not None else {"roles": reasons or None, "unreadable": ["groups"]}
+        )
+        return user_row(member, ("id", "username", "name", "status")) | known | conflicts
 
     listing = Listing(read=read, row=row, identify=lambda member, _: member.id)
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="members")
     return answer(envelope(backend, wanted, gathered, lacks=is_short) | await freshness(backend))
 
 
-async def _reviewed(ctx: AppContext, backend: Backend, rules: Rules, now: datetime) -> JsonObject:
-    from pingone_mcp.replica.accesses import groups_of, users_with_groups  # noqa: PLC0415 - start-up, as above
+def _fitted(backend: Backend, told: JsonObject, of: Mapping[str, int]) -> JsonObject:
+    """Return facts within the size of an answer, with `shown` for each list that is not whole: 20 of 512.
 
-    reviewed = await _patiently(
-        ctx, backend, lambda copy: review_rules(rules, groups_of(copy.database), users_with_groups(copy), now)
-    )
-    return reviewed.to_json(_SHOWN)
-
-
-async def _patiently(ctx: AppContext, backend: Backend, work: Callable[[Standing], T]) -> T:
-    """Return what looks at everybody in the copy, however long that takes; the client sees that it goes on."""
-    found: list[T] = []
-    problem: Problem | None = None
-
-    async def tell() -> None:
-        for seconds in count(1):
-            await anyio.sleep(1)
-            await ctx.report_progress(seconds, None, f"reading the local copy: {seconds} s")
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(tell)
-        try:
-            found.append((await backend.replica.reading(work))[0])
-        except Problem as raised:  # told below, outside the group that would wrap it
-            problem = raised
-        tasks.cancel_scope.cancel()
-    if problem is not None:
-        raise problem
-    return found[0]
+    `of` says how many there are of each list.
+    """
+    beside = _AGE_CHARACTERS + sum(len(name) + _SHOWN_CHARACTERS for name in of)
+    kept = fitted(told, max(0, backend.answer_characters - beside))
+    shown = {
+        name: f"{len(kept.get(name, ())):,} of {total:,}"
+        for name, total in of.items()
+        if len(kept.get(name, ())) < total
+    }
+    if not shown:
+        return kept
+    cut = {name: what for name, what in kept.pop("truncated", {}).items() if name not in shown}
+    return kept | {"shown": shown} | ({"truncated": cut} if cut else {})
 
 
+async def _patiently(
+    ctx: AppContext,
+    backend: Backend,
+    question: tuple[object, ...],
+    work: Callable[[Tally], Awaitable[tuple[JsonObject, State]]],
+) -> CallToolResult:
+    """Answer what looks at everybody in the copy, or how far it is when that takes longer than one answer may."""
+    version, _ = await backend.replica.reading(lambda copy: copy.version)
+    progressing = Progressing(ctx.report_progress)
+
+    async def report(tally: Tally) -> None:
+        await progressing.report(tally.stage, tally.done, tally.about)
+
+    seconds = backend.answer_seconds
+    ended = await app_of(ctx).jobs.wait(question, version, work, seconds=seconds, report=report)
+    if isinstance(ended, Tally):
+        return answer({"state": "running", "stage": ended.stage, "done": ended.done, "about": ended.about})
+    told, state = ended
+    age = max(0, round((backend.replica.now() - state.synced_at).total_seconds()))
+    return answer(told | {"replica_age_s": age})
+
+
+_LIST: JsonObject = {"type": "array", "items": {"type": "object"}}
+# Of every tool of this file: how far it is while it is running, and what belongs to each outcome.
+_EVERY: JsonObject = {
+    "state": {"enum": ["running"]},
+    "stage": {"type": "string"},
+    "done": {"type": "integer"},
+    "about": {"type": ["integer", "null"]},
+    "counts": {"type": "object", "additionalProperties": True},
+    "gaps": {"type": "array", "items": {"type": "string"}},
+    "shown": {"type": "object", "additionalProperties": {"type": "string"}},
+    "truncated": {"type": "object", "additionalProperties": True},
+    "replica_age_s": {"type": "integer"},
+}
 _DRIFT_SCHEMA: JsonObject = {
     "type": "object",
-    "properties": {"counts": {"type": "object"}, "since_last": {"type": ["object", "null"]}},
-    "required": ["counts"],
+    "properties": {
+        **_EVERY,
+        "version": {"type": "integer"},
+        "checked_at": {"type": "string"},
+        "match_on": {"type": "array", "items": {"type": "string"}},
+        "notes": {"type": "array", "items": {"type": "string"}},
+        **dict.fromkeys(KINDS, _LIST),
+        "since_last": {"type": ["object", "null"], "additionalProperties": True},
+    },
 }
 _REVIEW_SCHEMA: JsonObject = {
     "type": "object",
-    "properties": {"counts": {"type": "object"}, "resource": {"type": "string"}, "manifest": {"type": "object"}},
+    "properties": {
+        **_EVERY,
+        "people": _LIST,
+        "resource": {"type": "string"},
+        "manifest": {"type": "object", "additionalProperties": True},
+    },
 }
-_ROLES_SCHEMA: JsonObject = {"type": "object", "properties": {"roles": {"type": "array"}, "counts": {"type": "object"}}}
+_ROLES_SCHEMA: JsonObject = {
+    "type": "object",
+    "properties": {
+        **ENVELOPE_SCHEMA["properties"],
+        **_EVERY,
+        "user": {"type": "object", "additionalProperties": True},
+        "roles": {"type": ["array", "null"], "items": {"type": "string"}},
+        **dict.fromkeys(("granted", "expired", "conflicts"), _LIST),
+        **dict.fromkeys(("unknown_groups", "ambiguous_groups", "idle", "offenders", "unmapped_groups"), _LIST),
+    },
+}
 
 
 def tools() -> list[Tool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pingone_mcp.directory.drift import Changes, Drift, since
@@ -28,26 +28,30 @@ class Rosters:
         """Return the names that may be asked for: of the files in the folder itself, without their ending."""
         return tuple(sorted(self._files()))
 
-    def load(self, name: str) -> Roster:
-        """Return a roster. Raises Refused, with the names that there are, for any other name."""
+    def find(self, name: str) -> RosterFile:
+        """Return a roster, not read yet. Raises Refused, with the names that there are, for any other name."""
         path = self._files().get(name)
         if path is None:
             raise self._unknown()
-        return read_roster(path)
+        return open_roster(path)
 
-    def compared(self, name: str, drift: Drift) -> Changes | None:
-        """Return what is new since the last check of a roster; None when there was none, or none to compare with."""
-        try:
-            return since(json.loads(self._remembered(name).read_bytes()), drift)
-        except (OSError, ValueError, Refused):
+    def since_last(self, name: str, drift: Drift) -> Changes | None:
+        """Return what is new since the last check of a roster, and keep this one for the next.
+
+        None when there was none, or none to compare with: where it cannot be kept, that is so next time. A check that
+        compared nobody is no check.
+        """
+        if drift.compared_nobody:
             return None
-
-    def remember(self, name: str, drift: Drift) -> None:
-        """Keep what was found for the next check; where it cannot be kept, the next one has nothing to compare with."""
         path = self._remembered(name)
+        try:
+            changes = since(json.loads(path.read_bytes()), drift)
+        except (OSError, ValueError, Refused):
+            changes = None
         with suppress(OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_private(path, [json.dumps(drift.to_json())])
+        return changes
 
     def _files(self) -> dict[str, Path]:
         if self.folder is None:
@@ -80,12 +84,28 @@ class Rosters:
         )
 
 
-def read_roster(path: Path) -> Roster:
-    """Return the roster in a file. Raises Refused for one that cannot be read."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RosterFile:
+    """What an application exported, as it is."""
+
+    kind: RosterKind
+    content: bytes = field(repr=False)
+
+    def fingerprint(self) -> str:
+        """Return what is another one when anything in it has changed."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def read(self) -> Roster:
+        """Return the accounts. Raises Refused for what cannot be read."""
+        return parse_roster(self.content, self.kind)
+
+
+def open_roster(path: Path) -> RosterFile:
+    """Return the roster in a file. Raises Refused for one that cannot be opened."""
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
         raise Refused("A roster is a file that ends with .csv or .json.", code="UNKNOWN_ROSTER")
     try:
-        return parse_roster(path.read_bytes(), kind)
+        return RosterFile(kind=kind, content=path.read_bytes())
     except OSError as error:
         raise Refused(f"The roster cannot be read: {error.strerror}.", code="UNKNOWN_ROSTER") from None

@@ -38,6 +38,64 @@ def lines(drift: Drift, kind: Kind) -> list[int]:
     return [finding.account.line for finding in drift.of(kind) if finding.account]
 
 
+# --- What is no comparison
+
+
+@pytest.mark.parametrize(
+    ("exported", "match_on", "said"),
+    [
+        ("email,status\n", MATCH_ON, "the roster holds no account"),
+        ("email,name\n,Robot\n", MATCH_ON, "no account of the roster has what people are matched on"),
+        ("email\nann@example.com\n", ("external_id",), "no account of the roster has what people are matched on"),
+    ],
+)
+def test_where_nobody_was_looked_for_nothing_was_compared(
+    exported: str, match_on: Sequence[IdentityKind], said: str
+) -> None:
+    drift = check(parse_roster(exported, "csv"), [user("ann", "ann")], now=NOW, match_on=match_on)
+    assert drift.compared_nobody
+    assert drift.gaps == (f"nothing was compared: {said}",)
+    assert not check(parse_roster("email\nx@y.z\n", "csv"), [], now=NOW).compared_nobody
+
+
+DIRECTORY = [
+    user("a", "a1", external_id="000121"),
+    user("b", "b1", external_id="100000"),
+    user("c", "c1", external_id="000124"),
+    user("d", "000077"),
+]
+
+
+@pytest.mark.parametrize(
+    ("exported", "changed"),
+    [
+        ("employee id\n121\n", [2]),
+        ("employee id\n1.00E+05\n", [2]),
+        ('employee id\n"1,00E+05"\n100000.0\n', [2, 3]),
+        ('employee id\n="000124"\n', [2]),
+        ("username\n77\n", [2]),
+        ("employee id\n000121\n100000\n555\nE5\n", []),
+        ("employee id,username\n121,a1\n", []),
+        ("email\n121\n", []),
+    ],
+)
+def test_ids_that_a_spreadsheet_changed_are_missing_with_a_hint(exported: str, changed: list[int]) -> None:
+    drift = check(parse_roster(exported, "csv"), DIRECTORY, now=NOW)
+    assert [line for line in lines(drift, "missing") if line in changed] == changed
+    assert len(drift.notes) == bool(changed)
+    for note in drift.notes:
+        assert note.startswith(
+            f"Of the missing accounts, {len(changed)} have an id that a spreadsheet seems to have changed, "
+        )
+        assert "first at 2: " in note
+
+
+def test_what_both_sides_say_in_one_word_is_no_mismatch() -> None:
+    exported = parse_roster("username,status\nann,Invited\nbo,invited\ncy,invited\n", "csv")
+    seen = [user("a", "ann", status="invited"), user("b", "bo"), user("c", "cy", status="inactive")]
+    assert lines(check(exported, seen, now=NOW), "status_mismatches") == [4], "an invitation of who is off is open"
+
+
 # --- The story
 
 

@@ -16,7 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.export import Export, Format, Manifest, cell, csv_chunks, defused, jsonl_chunks, verify
+from pingone_mcp.directory.export import (
+    Export,
+    Format,
+    Manifest,
+    cell,
+    csv_chunks,
+    defused,
+    jsonl_chunks,
+    undefused,
+    verify,
+)
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Refused
 
@@ -231,3 +241,8 @@ def test_what_is_no_manifest_is_refused(told: Any) -> None:
     if isinstance(told, dict):
         with pytest.raises(Refused, match="no manifest"):
             Manifest.from_json(exported("csv", [])[1].to_json() | (told or {"rows": "many"}))
+
+
+@given(st.text(st.sampled_from("'=+-@,;| \"a\u200b\uff1d"), max_size=12))
+def test_a_defused_text_is_read_back_as_it_was(text: str) -> None:
+    assert undefused(defused(text)) == harmless(text)

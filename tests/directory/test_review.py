@@ -30,7 +30,7 @@ def user(id_: str = "u", *, email: str | None = None, status: str = "active", **
 
 
 def flags(person: User, *how: Way, **options: Any) -> tuple[str, ...]:
-    return review([Access(user=person, how=how or (DIRECT,))], NOW, **options).rows[0].flags
+    return review([Access(user=person, how=how or (DIRECT,), roles=())], NOW, **options).rows[0].flags
 
 
 def test_a_review_tells_who_has_access_how_and_what_deserves_a_look() -> None:
@@ -46,7 +46,8 @@ def test_a_review_tells_who_has_access_how_and_what_deserves_a_look() -> None:
         created_at=NOW - timedelta(days=700),
     )
     bo = user("bo", status="inactive", status_reasons=("disabled",), is_2fa_enabled=False)
-    told = review([Access(user=ann, how=(DIRECT, NESTED)), Access(user=bo, how=(NESTED, ADMIN))], NOW).to_json()
+    access = [Access(user=ann, how=(DIRECT, NESTED), roles=()), Access(user=bo, how=(NESTED, ADMIN), roles=(ADMIN,))]
+    told = review(access, NOW).to_json()
     assert json.loads(json.dumps(told)) == {
         "counts": {
             "people": 2,
@@ -56,6 +57,7 @@ def test_a_review_tells_who_has_access_how_and_what_deserves_a_look() -> None:
             "flag.no_mfa": 1,
             "flag.privileged": 1,
             "mfa_unknown": 0,
+            "roles_unknown": 0,
             "how.direct": 1,
             "how.indirect": 2,
             "how.role": 1,
@@ -119,6 +121,31 @@ def test_a_flag_is_a_fact_and_what_is_unknown_has_none(more: dict[str, Any], exp
     assert flags(user(**more), **options) == expected
 
 
+def test_roles_that_were_not_read_are_unknown_and_not_none() -> None:
+    ann, bo, cy = user("ann", **SEEN, is_2fa_enabled=True), user("bo", **SEEN), user("cy", is_2fa_enabled=True)
+    unread = [Access(user=one, how=(DIRECT,), roles=None) for one in (ann, bo, cy)]
+    found = review(unread, NOW)
+    assert [row.flags for row in found.rows] == [
+        ("roles_unknown",),
+        ("roles_unknown",),
+        ("never_signed_in", "roles_unknown"),
+    ]
+    assert (found.counts["flag.privileged"], found.counts["roles_unknown"]) == (None, 3)
+    assert (found.counts["flag.no_mfa"], found.counts["mfa_unknown"]) == (None, 1)
+    assert [row["id"] for row in found.to_json()["rows"]] == ["cy", "ann", "bo"], (
+        "what is unknown is no flag to sort by"
+    )
+    some = review([*unread, Access(user=user("di"), how=(DIRECT,), roles=(ADMIN,))], NOW)
+    assert (some.counts["flag.privileged"], some.counts["roles_unknown"]) == (1, 3)
+    none = review([Access(user=ann, how=(DIRECT,), roles=())], NOW)
+    assert (none.counts["flag.privileged"], none.counts["flag.no_mfa"], none.rows[0].flags) == (0, 0, ())
+
+
+def test_who_has_a_role_is_privileged_whatever_the_review_is_about() -> None:
+    (row,) = review([Access(user=user(**SEEN), how=(DIRECT,), roles=(ADMIN,))], NOW).rows
+    assert (row.flags, row.how) == (("privileged",), ("in group Finance",))
+
+
 def test_nobody_is_external_where_the_own_domains_are_not_known() -> None:
     assert flags(user(**SEEN, email="x@other.com")) == ()
     assert "flag.external" not in review([], NOW).counts
@@ -145,16 +172,18 @@ def test_a_way_is_told_in_words(way: Way, told: str) -> None:
 
 PEOPLE = st.lists(
     st.builds(
-        lambda status, seen, mfa, how: Access(
+        lambda status, seen, mfa, how, roles: Access(
             user=user(
                 "u", status=status, last_login_at=NOW - timedelta(days=seen) if seen else None, is_2fa_enabled=mfa
             ),
             how=tuple(how),
+            roles=roles,
         ),
         st.sampled_from(["active", "inactive", "invited", "odd"]),
         st.sampled_from([0, 1, 90, 91, 200]),
         st.sampled_from([True, False, None]),
         st.lists(st.sampled_from([DIRECT, NESTED, ADMIN]), min_size=1, max_size=4),
+        st.sampled_from([None, (), (ADMIN,)]),
     ),
     max_size=8,
 )
@@ -163,30 +192,38 @@ PEOPLE = st.lists(
 @given(PEOPLE)
 def test_the_counts_are_those_of_the_rows(people: list[Access]) -> None:
     found = review(people, NOW)
-    counts = {"people": len(found.rows), "mfa_unknown": sum(row.mfa == "unknown" for row in found.rows)}
+    mfa_unknown = sum(row.mfa == "unknown" for row in found.rows)
+    roles_unknown = sum("roles_unknown" in row.flags for row in found.rows)
+    unknown = {"no_mfa": mfa_unknown, "privileged": roles_unknown}
+    counts: dict[str, int | None] = {
+        "people": len(found.rows),
+        "mfa_unknown": mfa_unknown,
+        "roles_unknown": roles_unknown,
+    }
     for name in found.counts:
         kind, _, value = name.partition(".")
         if kind == "flag":
-            counts[name] = sum(value in row.flags for row in found.rows)
+            counts[name] = sum(value in row.flags for row in found.rows) or (None if unknown.get(value) else 0)
         elif kind == "status":
             counts[name] = sum(row.status == value for row in found.rows)
         elif kind == "how":
             counts[name] = sum(any(way.kind == value for way in access.how) for access in people)
     assert found.counts == counts
-    assert sum(count for name, count in found.counts.items() if name.startswith("status.")) == len(people)
-    assert {f"flag.{flag}" for row in found.rows for flag in row.flags} <= found.counts.keys()
+    assert sum(count or 0 for name, count in found.counts.items() if name.startswith("status.")) == len(people)
+    flags = {flag for row in found.rows for flag in row.flags} - {"roles_unknown"}
+    assert {f"flag.{flag}" for flag in flags} <= found.counts.keys()
 
 
 def test_a_review_is_exported_while_the_people_pass_by() -> None:
     hostile = user("u1", name='=HYPERLINK("http://x")', email="+x@y.z", department="\t@SUM(1)", **SEEN)
 
     def people() -> Iterator[Access]:
-        yield Access(user=hostile, how=(DIRECT, ADMIN))
-        yield Access(user=user("u2"), how=(NESTED,))
+        yield Access(user=hostile, how=(DIRECT, ADMIN), roles=(ADMIN,))
+        yield Access(user=user("u2"), how=(NESTED,), roles=None)
 
     reviewing = Reviewing(NOW)
     export = Export("csv", COLUMNS)
-    content = "".join(export.chunks(reviewing.rows(people()))).encode()
+    content = "".join(export.chunks(reviewing.row(one).values() for one in people())).encode()
     manifest = export.manifest(
         program="p 1", created_at=NOW, source="live", data_as_of=NOW, filters={}, counts=reviewing.counts()
     )
@@ -211,3 +248,4 @@ def test_a_review_is_exported_while_the_people_pass_by() -> None:
         "created_at": "",
     }
     assert second["how"] == "in group Finance through Payroll > g3"
+    assert second["flags"] == "never_signed_in; roles_unknown"

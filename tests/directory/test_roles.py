@@ -382,6 +382,7 @@ roles = ["reader", "approver"]
             "role.approver": 1,
             "role.reader": 2,
         },
+        "gaps": [],
         "unknown_groups": [{"rule": 2, "line": 5, "role": "approver", "group": "Gone", "groups": []}],
         "ambiguous_groups": [
             {
@@ -455,6 +456,7 @@ expires = 2026-01-01
         "with_lacking_roles": 1,
         "unmatched": 1,
         "ambiguous": 2,
+        "unidentified": 0,
         "inactive_accounts": 1,
         "without_account": 1,
         "unruled_roles": 1,
@@ -467,7 +469,20 @@ expires = 2026-01-01
     assert [row["line"] for row in told["ambiguous"]] == [6, 7]
     assert [row["username"] for row in told["without_account"]] == ["new"]
     assert told["unruled_roles"] == ["legacy"]
-    assert told["notes"] == []
+    assert (told["notes"], told["gaps"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("exported", "nobody", "said"),
+    [
+        ("username,roles\n", True, "nothing was compared: the roster holds no account"),
+        ("username,name,roles\n,Robot,admin\n", True, "nothing was compared: no account of the roster has"),
+        ("username\nann\n", False, "no account of the roster has a role"),
+    ],
+)
+def test_a_roster_that_says_nothing_of_roles_is_not_compared_in_silence(exported: str, nobody: bool, said: str) -> None:
+    found = compare(RULES, parse_roster(exported, "csv"), [], NOW)
+    assert (found.compared_nobody, found.gaps[0].startswith(said)) == (nobody, True)
 
 
 def test_rules_know_each_group_once_however_many_members_it_has() -> None:

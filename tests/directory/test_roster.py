@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pingone_mcp.directory import roster as rosters
+from pingone_mcp.directory.export import csv_chunks
 from pingone_mcp.directory.roster import Roster, RosterEntry, RosterKind, parse_roster, roster_of
 from pingone_mcp.errors import Refused
 
@@ -122,6 +123,115 @@ JSON_FORMS: list[Any] = [
 def test_json_is_read_as_a_list_and_as_a_scim_export(document: Any) -> None:
     (entry,) = parse_roster(json.dumps(document), "json").entries
     assert entry == RosterEntry(**{**{n: getattr(ANN, n) for n in RosterEntry.__slots__}, "line": 1})
+
+
+SCIM = {
+    "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+    "totalResults": 1,
+    "startIndex": 1,
+    "itemsPerPage": 1,
+    "Resources": [
+        {
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+            "id": "2819c223",
+            "userName": "ann",
+            "active": True,
+            "name": {"givenName": "Ann", "familyName": "Lee"},
+            "emails": [{"value": "ann@example.com", "primary": True}],
+            "meta": {"resourceType": "User"},
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {
+                "employeeNumber": "0017",
+                "department": "IT",
+            },
+        }
+    ],
+}
+
+
+def test_a_scim_answer_is_read_with_all_its_lists() -> None:
+    """RFC 7644 §3.4.2, RFC 7643 §4.3."""
+    roster = parse_roster(json.dumps(SCIM), "json")
+    assert roster == Roster(
+        entries=(
+            RosterEntry(
+                line=1,
+                email="ann@example.com",
+                username="ann",
+                external_id="0017",
+                name="Ann Lee",
+                status="true",
+                active=True,
+                attributes={"id": "2819c223", "first_name": "Ann", "last_name": "Lee", "department": "IT"},
+            ),
+        )
+    )
+    empty = {name: value for name, value in SCIM.items() if name != "Resources"} | {"totalResults": 0}
+    assert parse_roster(json.dumps(empty), "json").entries == ()
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        (SCIM | {"totalResults": 250}, "1 of 250 entries"),
+        (
+            {"totalResults": 250, "startIndex": 1, "itemsPerPage": 1, "Resources": [{"userName": "ann"}]},
+            "1 of 250 entries",
+        ),
+        ({"schemas": SCIM["schemas"], "totalResults": 250}, "0 of 250 entries"),
+        ({"users": [{"email": "a@b.c"}], "total": 2, "warnings": []}, "1 of 2 entries"),
+        (
+            {"value": [{"mail": "a@b.c"}], "@odata.nextLink": "https://graph.example/next"},
+            "says where the next ones are",
+        ),
+        ({"result": [{"email": "a@b.c"}], "next_cursor": "abc", "total": None}, "says where the next ones are"),
+    ],
+)
+def test_one_page_of_a_list_is_no_roster(document: Any, found: str) -> None:
+    with pytest.raises(Refused, match=re.escape(found)) as caught:
+        parse_roster(json.dumps(document), "json")
+    assert "all pages" in str(caught.value)
+
+
+def test_the_last_page_of_a_list_that_is_whole_is_a_roster() -> None:
+    document = {"result": [{"email": "a@b.c"}], "next_cursor": None, "total": 1}
+    assert len(parse_roster(json.dumps(document), "json").entries) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_utf_16_without_a_mark_is_read(encoding: str, kind: RosterKind) -> None:
+    text = (
+        "email,name\r\nzoë@example.com,Zoë Ł\r\n"
+        if kind == "csv"
+        else '[{"email": "zoë@example.com", "name": "Zoë Ł"}]'
+    )
+    (entry,) = parse_roster(text.encode(encoding), kind).entries
+    assert (entry.email, entry.name) == ("zoë@example.com", "Zoë Ł")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("email\nann@example.com\n".encode("utf-32"), "characters of value zero"),
+        (b"email\nann\x00@example.com\n", "characters of value zero"),
+        ("email\nann@example.com".encode("utf-16-le") + b"\n", "UTF-16 that is damaged or cut short"),
+    ],
+)
+def test_what_is_no_text_is_refused_and_no_name_is_made_of_it(content: bytes, said: str) -> None:
+    with pytest.raises(Refused, match=said):
+        parse_roster(content, "csv")
+
+
+def test_our_own_export_is_read_back_as_what_it_was_made_of() -> None:
+    names = ["=evil", "+a@b.c", "'=quoted", "-1", "@x, =y", "O'Brien", "plain"]
+    rows = [{"username": name, "email": name, "=weird": name, "status": "invited"} for name in names]
+    text = "".join(csv_chunks(("username", "email", "=weird", "status"), rows))
+    assert "'=evil" in text
+    roster = parse_roster(text, "csv")
+    assert [entry.username for entry in roster.entries] == [entry.email for entry in roster.entries] == names
+    assert [entry.attributes["=weird"] for entry in roster.entries] == names
+    assert {(entry.status, entry.active) for entry in roster.entries} == {("invited", None)}
+    assert roster.notes == (), "invited is understood"
 
 
 def test_values_that_are_no_text_become_text_and_deeper_ones_are_told_of() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from pingone_mcp.directory.rows import timestamp
 from tests.process.inside import inside
-from tests.process.programs import Ended, Served, run, started
+from tests.process.programs import ROOT, Ended, Served, run, started
 from tests.process.terminal import in_terminal
 from tests.replica.happenings import Happening, happen
 
@@ -185,3 +185,59 @@ def test_no_drift_in_what_could_be_read_is_not_no_drift(served: Served) -> None:
     end = inside("drift", path, env=env)
     assert end.status == 3
     assert unknown in end.out + end.err
+
+
+@pytest.mark.parametrize("kinds", [(), ("--kinds", "missing,status_mismatches")])
+@pytest.mark.parametrize("text", ["email,status\n", "email,name\n,Robot\n"])
+def test_where_there_was_nobody_to_compare_there_is_no_verdict(
+    served: Served, text: str, kinds: tuple[str, ...]
+) -> None:
+    end = inside("drift", roster(served, text), *kinds, env=served.variables())
+    assert end.status == 3
+    assert end.out.startswith("Nothing was compared: ")
+    assert "nothing was compared: " in end.out
+    told = inside("drift", roster(served, text), "--json", *kinds, env=served.variables())
+    assert (told.status, json.loads(told.out)["gaps"][0].partition(":")[0]) == (3, "nothing was compared")
+
+
+def test_the_command_and_the_tool_know_the_same_gaps_and_go_on_from_each_other(served: Served) -> None:
+    user = next(iter(served.sandbox.users()))
+    env = served.variables(PINGONE_ROSTERS=str(served.home), PINGONE_POPULATIONS=user["population"]["id"])
+    roster(served, f"username\n{user['username']}\n")
+    kinds = ("--kinds", "missing,status_mismatches")
+    command = inside("drift", "app", *kinds, env=env)
+    assert command.status == 3
+    assert "only the populations that are served were looked at" in command.out
+    assert command.out.startswith("No drift in what was read: app")
+
+    tool = inside("call", "check_drift", "roster=app", env=env).json()
+    told = json.loads(inside("drift", "app", "--json", *kinds, env=env).out)
+    assert tool["gaps"] == told["gaps"] == ["only the populations that are served were looked at"]
+    assert tool["counts"] == told["counts"]
+    assert tool["since_last"]["counts"]["new"] == told["since_last"]["counts"]["new"] == 0
+    assert tool["since_last"]["since"] < told["since_last"]["since"]
+
+
+CASES = ROOT.parent / "shared" / "cases"
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the inputs that failed are not part of the project")
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [
+        ("header_only.csv", 3, "nothing was compared"),
+        ("scim_list_response.json", 1, "1 account, 60 users"),
+        ("scim_page_1_of_250.json", 2, "1 of 250 entries"),
+        ("utf16le_without_bom.csv", 1, "line 2  user000001@corp.example"),
+        ("own_export_read_back.csv", 1, "+evil@corp.example"),
+        ("ids_damaged_by_a_spreadsheet.csv", 1, "3 have an id that a spreadsheet seems to have changed"),
+    ],
+)
+def test_inputs_that_failed(served: Served, name: str, status: int, said: str) -> None:
+    state = served.sandbox.state()
+    for position, identity in enumerate(("000121", "100000", "000124")):
+        state.put_user(position, {**state.user(position), "externalId": identity})
+    end = inside("drift", str(CASES / name), "--kinds", "missing,status_mismatches", env=served.variables())
+    assert end.status == status
+    assert said in end.out.replace("\n", " ") + end.err
+    assert "'=evil" not in end.out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,25 @@ def test_what_somebody_called_themselves_is_no_formula(served: Served, out: Path
     rows = {row["id"]: row for row in csv.DictReader(out.read_text(encoding="utf-8").splitlines())}
     assert rows[user["id"]]["username"].startswith("'=cmd")
     assert "\x1b" not in out.read_text(encoding="utf-8")
+
+
+def test_roles_that_were_not_read_are_unknown_in_the_file_and_in_its_manifest(served: Served, out: Path) -> None:
+    end = inside("review", "--out", str(out), env=served.variables())
+    manifest = json.loads(beside(out).read_bytes())
+    rows = list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
+    assert (manifest["counts"]["flag.privileged"], manifest["counts"]["roles_unknown"]) == (None, len(rows))
+    assert manifest["complete"] is False
+    assert "flag: privileged  unknown" in re.sub(" {2,}", "  ", end.out)
+    assert "PINGONE_REPLICA_ROLES=1" in end.out.replace("\n", " ")
+    assert all("roles_unknown" in row["flags"] for row in rows)
+    assert inside("review", "--verify", str(out), env={}).status == 0
+
+
+def test_the_command_and_the_tool_find_the_same(served: Served, out: Path) -> None:
+    """Of a group this small both read the roles of its members."""
+    inside("review", "--group", "Executives", "--out", str(out), env=served.variables())
+    manifest = json.loads(beside(out).read_bytes())
+    tool = inside("call", "access_review", "group=Executives", env=served.variables()).json()
+    assert (tool["counts"], tool["gaps"]) == (manifest["counts"], manifest["gaps"])
+    assert (tool["counts"]["roles_unknown"], tool["gaps"]) == (0, [])
+    assert tool["counts"]["people"] > 0

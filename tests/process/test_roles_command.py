@@ -113,3 +113,22 @@ def test_wrong_rules_are_told_with_their_lines_and_nothing_is_asked(env: dict[st
     for part in ("line 1: applies to everybody", "line 6: `grup` is not known; did you mean group?"):
         assert part in end.sentence()
     assert not served.sandbox.requests
+
+
+def test_what_is_not_known_is_no_verdict_and_the_tool_says_the_same(served: Served, env: dict[str, str]) -> None:
+    user = next(iter(served.sandbox.users()))
+    env = env | {"PINGONE_POPULATIONS": user["population"]["id"], "PINGONE_ROSTERS": str(served.home)}
+    (served.home / "app.csv").write_text("username,roles\n")
+    empty = inside("roles", "--diff", "app", "--kinds", "mismatches", env=env)
+    assert (empty.status, empty.out.startswith("Nothing was compared: ")) == (3, True)
+    (served.home / "app.csv").write_text(f"username,roles\n{user['username']},reader\n")
+    compared = inside("roles", "--diff", "app", "--kinds", "ambiguous", env=env)
+    assert compared.status == 3
+    assert "only the populations that are served were looked at" in compared.out
+    reviewed = json.loads(inside("roles", "--json", env=env).out)
+    tool = inside("call", "map_roles", env=env).json()
+    assert (tool["counts"], tool["gaps"]) == (reviewed["counts"], reviewed["gaps"])
+    assert tool["gaps"] == ["only the populations that are served were looked at"]
+    one = json.loads(inside("roles", user["id"], "--json", env=env).out)
+    of_tool = inside("call", "map_roles", f"user={user['id']}", env=env).json()
+    assert one["roles"] == of_tool["roles"]

@@ -5,10 +5,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
+import sqlite3
 from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import anyio
+import httpx
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
@@ -44,8 +50,32 @@ def company(tmp_path: Path) -> World:
     return World(sandbox=Sandbox(size=300, now=NOW), cache=tmp_path / "cache", rosters=rosters, roles_file=rules)
 
 
+def forbidding(*endings: str) -> Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport]:
+    """Return what refuses requests whose path ends so (403), and passes on all others."""
+
+    class Forbidding(httpx.AsyncBaseTransport):
+        def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+            self._inner = inner
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith(endings):
+                return httpx.Response(403, json={"code": "ACCESS_FAILED", "message": "No."}, request=request)
+            return await self._inner.handle_async_request(request)
+
+    return Forbidding
+
+
 async def ask(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     return facts(await client.call_tool(tool, arguments))
+
+
+async def outcome(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    """Ask until it is not running any more."""
+    with anyio.fail_after(30):
+        while True:
+            told = await ask(client, tool, **arguments)
+            if told.get("state") != "running":
+                return told
 
 
 def members(world: World, group: str) -> dict[str, str]:
@@ -113,13 +143,82 @@ async def test_a_review_says_since_when_as_far_as_that_is_known(company: World) 
     assert (person["id"], person["since"][:16]) == (joins, "2026-06-15T12:10")
 
 
-async def test_a_review_of_everybody_says_what_it_does_not_know(company: World) -> None:
+async def test_roles_that_nobody_read_are_unknown_everywhere(company: World) -> None:
+    """VPN Users are too many for their roles to be read by the way."""
     async with company.client() as client:
         await client.call_tool("sync_directory", {})
-        told = await ask(client, "access_review")
+        asked = len(company.sandbox.requests)
+        everybody = await ask(client, "access_review")
         of_a_group = await ask(client, "access_review", group="VPN Users")
-    assert "PINGONE_REPLICA_ROLES" in told["gaps"][0]
-    assert of_a_group["gaps"] == []
+        of_a_population = await ask(client, "access_review", population="Contractors")
+        exported = await ask(client, "access_review", group="VPN Users", format="csv")
+        (piece,) = (await client.read_resource(f"{exported['resource']}?limit=1000")).contents
+        counted = await ask(client, "query_directory", sql="SELECT count(*) FROM role_assignments")
+    assert len(company.sandbox.requests) == asked
+    for told in (everybody, of_a_group, of_a_population, exported["manifest"]):
+        assert told["counts"]["flag.privileged"] is None
+        assert told["counts"]["roles_unknown"] == told["counts"]["people"] > 0
+        assert all("PINGONE_REPLICA_ROLES" in gap for gap in told["gaps"])
+        assert f"of {told['counts']['people']:,} people" in told["gaps"][-1]
+    assert "how.role" not in everybody["counts"]
+    assert len(everybody["gaps"]) == 2, "who has a role only is not even among those listed"
+    assert exported["manifest"]["complete"] is False
+    rows = list(csv.DictReader(io.StringIO(getattr(piece, "text", ""), newline="")))
+    assert all("roles_unknown" in row["flags"] for row in rows)
+    assert all("roles_unknown" in person["flags"] for person in of_a_group["people"])
+    assert "PINGONE_REPLICA_ROLES" in counted["gaps"][0]
+
+
+async def test_roles_of_a_small_group_are_read_when_it_is_reviewed(company: World) -> None:
+    state = company.sandbox.state()
+    admin = state.user(42)["id"]
+    async with company.client() as client, Doors(company.sandbox) as doors:
+        (group,) = [one.id for one in state.groups.values() if one.record["name"] == "Retired Projects"]
+        for position in (41, 42, 43):
+            await doors.send("POST", f"/users/{state.user(position)['id']}/memberOfGroups", {"id": group})
+        (role,) = [
+            one["id"]
+            for one in (await company.native("/roles"))["_embedded"]["roles"]
+            if one["name"] == "Client Application Developer"
+        ]
+        scope = {"id": company.sandbox.environment_id, "type": "ENVIRONMENT"}
+        await doors.send("POST", f"/users/{admin}/roleAssignments", {"role": {"id": role}, "scope": scope})
+        await client.call_tool("sync_directory", {})
+        asked = len(company.api_requests())
+        told = await ask(client, "access_review", group="Retired Projects")
+        requests = company.api_requests()[asked:]
+    assert sum("roleAssignments" in request for request in requests) == 3
+    assert (told["counts"]["people"], told["counts"]["flag.privileged"], told["counts"]["roles_unknown"]) == (3, 1, 0)
+    assert told["gaps"] == []
+    assert [person["id"] for person in told["people"] if "privileged" in person.get("flags", ())] == [admin]
+
+
+@pytest.mark.parametrize("trouble", ["time", "/roleAssignments", "/groups"])
+async def test_roles_that_could_not_be_read_in_time_or_at_all_stay_unknown(company: World, trouble: str) -> None:
+    state = company.sandbox.state()
+    async with company.client() as client, Doors(company.sandbox) as doors:
+        (group,) = [one.id for one in state.groups.values() if one.record["name"] == "Retired Projects"]
+        await doors.send("POST", f"/users/{state.user(1)['id']}/memberOfGroups", {"id": group})
+        await client.call_tool("sync_directory", {})
+    forbidden = None if trouble == "time" else forbidding(trouble)
+    async with company.client(seconds=0.0 if trouble == "time" else 60.0, wrap=forbidden) as client:
+        told = await outcome(client, "access_review", group="Retired Projects")
+    assert (told["counts"]["people"], told["counts"]["flag.privileged"], told["counts"]["roles_unknown"]) == (
+        1,
+        None,
+        1,
+    )
+    assert "not read of 1 of 1 people" in told["gaps"][0]
+
+
+async def test_a_review_within_some_populations_says_that_it_is_one(company: World) -> None:
+    place = company.sandbox.state().contractors()
+    async with company.client(populations=(place,), replica_roles=True) as client:
+        await client.call_tool("sync_directory", {})
+        told = await ask(client, "access_review", group="VPN Users")
+        inside = await ask(client, "access_review", population="Contractors")
+    assert "only people of the populations that are served were looked at" in told["gaps"]
+    assert "only people of the populations that are served were looked at" not in inside["gaps"]
 
 
 async def test_an_export_is_read_in_pieces_and_proved_by_its_manifest(company: World) -> None:
@@ -145,13 +244,18 @@ async def test_a_role_is_reviewed_with_its_scope_and_says_what_is_not_known(comp
     async with company.client() as client:
         await client.call_tool("sync_directory", {})
         result = await client.call_tool("access_review", {"role": "Environment Admin"})
+        assert "is not known" in error_text(result)
         assert "PINGONE_REPLICA_ROLES" in error_text(result)
     async with company.client(replica_roles=True) as client:
         await client.call_tool("sync_directory", {"mode": "full"})
         told = await ask(client, "access_review", role="environment admin")
+        nobody = error_text(await client.call_tool("access_review", {"role": "No Such Role"}))
+        of_a_group = await ask(client, "access_review", group="VPN Users")
     (person,) = told["people"]
     assert person["how"] == ["role Environment Admin on environment Workforce"]
     assert (told["gaps"], told["counts"]["flag.privileged"]) == ([], 1)
+    assert "Nobody has" in nobody
+    assert (of_a_group["gaps"], of_a_group["counts"]["roles_unknown"]) == ([], 0)
 
 
 async def test_a_piece_of_an_export_keeps_the_size_of_an_answer(company: World) -> None:
@@ -190,7 +294,8 @@ async def test_a_roster_is_compared_and_then_with_the_last_time(company: World) 
     assert first["since_last"] is None
     assert second["since_last"]["counts"]["resolved_missing"] == 1
     assert first["counts"]["unexpected"] > 100
-    assert len(first["unexpected"]) <= 20
+    assert len(first["unexpected"]) == 20
+    assert first["shown"] == {"unexpected": f"20 of {first['counts']['unexpected']:,}"}
 
 
 async def test_a_roster_is_named_and_never_a_path(company: World, tmp_path: Path) -> None:
@@ -214,6 +319,42 @@ async def test_whoever_is_missing_may_be_where_nobody_looked(company: World) -> 
     assert told["gaps"] == ["only the populations that are served were looked at"]
 
 
+async def test_an_empty_roster_is_no_comparison_and_not_remembered(company: World) -> None:
+    assert company.rosters is not None
+    roster, user = company.rosters / "crm.csv", next(iter(company.sandbox.users()))
+    async with company.client() as client:
+        await client.call_tool("sync_directory", {})
+        roster.write_text("email\ngone@example.com\n")
+        await ask(client, "check_drift", roster="crm")
+        roster.write_text("email,status\n")
+        empty = await ask(client, "check_drift", roster="crm")
+        roster.write_text(f"email\n{user['email']}\n")
+        later = await ask(client, "check_drift", roster="crm")
+    assert empty["gaps"] == ["nothing was compared: the roster holds no account"]
+    assert empty["since_last"] is None
+    assert later["since_last"]["counts"]["resolved_missing"] == 1
+
+
+async def test_our_own_export_has_no_drift(company: World) -> None:
+    assert company.rosters is not None
+    state = company.sandbox.state()
+    for position, name in enumerate(("=evil", "+1", "-x@y.z", "@home")):
+        state.put_user(position, {**state.user(position), "username": name, "email": f"+{position}@corp.example"})
+    async with company.client(replica_roles=True) as client:
+        await client.call_tool("sync_directory", {"mode": "full"})
+        told = await ask(client, "access_review", group="All Staff", format="csv")
+        (company.rosters / "own.csv").write_text(
+            (company.cache / "exports" / told["resource"].rpartition("/")[2]).read_text(encoding="utf-8"),
+            encoding="utf-8",
+        )
+        drift = await ask(client, "check_drift", roster="own")
+    assert drift["counts"]["matched"] == drift["counts"]["entries"] == told["manifest"]["rows"]
+    assert "status.invited" in told["manifest"]["counts"]
+    kinds = ("missing", "status_mismatches", "ambiguous", "attribute_mismatches", "unidentified")
+    assert [drift["counts"][kind] for kind in kinds] == [0, 0, 0, 0, 0]
+    assert "notes" not in drift
+
+
 async def test_accounts_may_be_given_instead(company: World) -> None:
     user = next(iter(company.sandbox.users()))
     async with company.client() as client:
@@ -224,6 +365,25 @@ async def test_accounts_may_be_given_instead(company: World) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------- roles
+
+
+async def test_roles_by_groups_that_nobody_read_are_unknown(company: World) -> None:
+    """That no sync has read who is in which group is not the same as being in none."""
+    user = next(iter(company.sandbox.users()))
+    async with company.client() as client:
+        await client.call_tool("sync_directory", {})
+        (copy,) = (company.cache / "replica").glob("*.db")
+        with closing(sqlite3.connect(copy)) as database, database:
+            (coverage,) = database.execute("SELECT value FROM facts_ WHERE name = 'coverage'").fetchone()
+            unread = json.dumps({place: told | {"memberships": "no"} for place, told in json.loads(coverage).items()})
+            database.execute("UPDATE facts_ SET value = ? WHERE name = 'coverage'", (unread,))
+        told = await ask(client, "map_roles", user=user["id"])
+        review = error_text(await client.call_tool("map_roles", {}))
+        everybody = await ask(client, "access_review")
+    assert (told["roles"], told["user"]["id"]) == (None, user["id"])
+    assert told["gaps"] == ["the groups of this user were not read, so roles that follow from groups are unknown"]
+    assert "does not hold what this needs" in review
+    assert "groups and memberships are not, or not all, in the copy" in everybody["gaps"]
 
 
 async def test_roles_of_one_user_come_with_the_rule_that_gave_them(company: World) -> None:
@@ -256,6 +416,8 @@ async def test_the_rules_themselves_are_reviewed(company: World) -> None:
     assert told["counts"]["groups"] == 21
     assert [rule["group"] for rule in told["unknown_groups"]] == ["No Such Group"]
     assert told["counts"]["unmapped_groups"] == 19
+    assert "unmapped_groups" not in told.get("shown", {})
+    assert told["gaps"] == []
     assert told["counts"]["offenders"] > 0
 
 
@@ -282,3 +444,72 @@ async def test_answers_keep_their_size(company: World) -> None:
         ):
             told = await ask(client, tool, **arguments)
             assert len(compact(told)) <= 4_000, tool
+
+
+# -------------------------------------------------------------------------------------------------------- long answers
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("access_review", {}),
+        ("access_review", {"group": "All Staff"}),
+        ("check_drift", {"roster": "crm"}),
+        ("map_roles", {}),
+    ],
+)
+async def test_what_takes_longer_than_an_answer_goes_on_and_is_the_same(
+    company: World, tool: str, arguments: dict[str, Any]
+) -> None:
+    assert company.rosters is not None
+    names = "\n".join(f"nobody{number}@example.com" for number in range(1_200))
+    (company.rosters / "crm.csv").write_text(f"email\n{names}\n")
+    async with company.client() as client:
+        await client.call_tool("sync_directory", {})
+        patient = await ask(client, tool, **arguments)
+    async with company.client(seconds=0.0) as client:
+        first = await ask(client, tool, **arguments)
+        hurried = await outcome(client, tool, **arguments)
+    assert {"state", "stage", "done", "about"} <= first.keys()
+    assert first["state"] == "running"
+    assert "state" not in hurried
+    hurried |= {name: patient[name] for name in ("checked_at", "since_last") if name in patient}
+    assert hurried == patient
+
+
+async def test_a_long_drift_is_done_and_remembered_once_whoever_leaves(company: World) -> None:
+    assert company.rosters is not None
+    (company.rosters / "crm.csv").write_text("email\ngone@example.com\n")
+    async with company.client() as client:
+        await client.call_tool("sync_directory", {})
+        await ask(client, "check_drift", roster="crm")
+    (company.rosters / "crm.csv").write_text("email\nelse@example.com\n")
+    async with company.client(seconds=0.0) as client:
+        assert (await ask(client, "check_drift", roster="crm"))["state"] == "running"
+        told = await outcome(client, "check_drift", roster="crm")
+    assert told["since_last"]["counts"]["new_missing"] == told["since_last"]["counts"]["resolved_missing"] == 1
+
+
+async def test_progress_of_a_review_always_increases(company: World) -> None:
+    seen: list[tuple[float, float | None, str | None]] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        seen.append((progress, total, message))
+
+    async with company.client() as client:
+        await client.call_tool("sync_directory", {})
+        told = facts(await client.call_tool("access_review", {}, progress_callback=note))
+    people = told["counts"]["people"]
+    assert seen[-1] == (people, people, f"reading the local copy: {people} of about {people}")
+    steps = [step for step, _, _ in seen]
+    assert steps == sorted(set(steps))
+
+
+async def test_what_is_shown_of_how_many_stays_true_when_an_answer_is_cut(company: World) -> None:
+    async with company.client(characters=3_000) as client:
+        await client.call_tool("sync_directory", {})
+        told = await ask(client, "access_review", group="All Staff")
+    assert len(told["people"]) < 10
+    assert told["shown"] == {"people": f"{len(told['people'])} of {told['counts']['people']}"}
+    assert "people" not in told.get("truncated", {})
+    assert len(compact(told)) <= 3_000

@@ -1,0 +1,135 @@
+"""Work that may take longer than one answer: it goes on by itself, and who asks the same again gets the outcome."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.replica.tally import Tally
+
+T = TypeVar("T")
+
+MOST_AT_ONCE = 4
+KEPT = 8
+KEPT_SECONDS = 600.0
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Job(Generic[T]):
+    """One question under way, or answered: `version` is that of the copy it is about."""
+
+    question: Hashable
+    version: int
+    tally: Tally
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    ended_at: float | None = None
+    outcome: T | Problem = field(
+        default_factory=lambda: Problem("The server ended before this was answered.", "Ask again.", code="ENDED")
+    )
+
+
+class Jobs(Generic[T]):
+    """Run work in `tasks`: at most `MOST_AT_ONCE` at a time, whether somebody waits for it or not.
+
+    What nobody waited for is kept for the next one who asks, for `KEPT_SECONDS` and while the copy is the same; of all
+    questions at most the `KEPT` newest.
+    """
+
+    def __init__(
+        self, tasks: TaskGroup, now: Callable[[], float] = anyio.current_time, report_seconds: float = 1.0
+    ) -> None:
+        self._tasks = tasks
+        self._now = now
+        self._report_seconds = report_seconds
+        self._jobs: list[_Job[T]] = []
+
+    async def wait(
+        self,
+        question: Hashable,
+        version: int,
+        work: Callable[[Tally], Awaitable[T]],
+        *,
+        seconds: float,
+        report: Callable[[Tally], Awaitable[None]],
+    ) -> T | Tally:
+        """Begin some work, or join what is under way for the same question; return what came of it.
+
+        After so many seconds return how far it is. `report` is told about once a second, each time of more. Raises the
+        Problem that ended it, and Refused while too much is under way.
+        """
+        deadline = self._now() + seconds
+        self._forget()
+        same = (job for job in self._jobs if (job.question, job.version) == (question, version))
+        job = next(same, None) or self._begin(question, version, work)
+        reported = 0
+        while not job.ended.is_set():
+            left = deadline - self._now()
+            if left <= 0:
+                return job.tally
+            with anyio.move_on_after(min(self._report_seconds, left)):
+                await job.ended.wait()
+            if job.tally.done > reported:
+                reported = job.tally.done
+                await report(job.tally)
+        if job in self._jobs:  # who asks after this wants to know it anew
+            self._jobs.remove(job)
+        if isinstance(job.outcome, Problem):
+            raise job.outcome
+        return job.outcome
+
+    def _begin(self, question: Hashable, version: int, work: Callable[[Tally], Awaitable[T]]) -> _Job[T]:
+        if sum(job.ended_at is None for job in self._jobs) >= MOST_AT_ONCE:
+            raise Refused(
+                f"{MOST_AT_ONCE} long reviews or comparisons are running already.",
+                "Ask again for one of them, or for this one a little later.",
+                code="BUSY",
+            )
+        job = _Job[T](question=question, version=version, tally=Tally())
+        self._jobs.append(job)
+        self._tasks.start_soon(self._run, job, work)
+        return job
+
+    async def _run(self, job: _Job[T], work: Callable[[Tally], Awaitable[T]]) -> None:
+        try:
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(_stop_in_the_end, job.tally)
+                job.outcome = await _outcome(work, job.tally)
+                beside.cancel_scope.cancel()
+        finally:
+            job.ended_at = self._now()
+            job.ended.set()
+
+    def _forget(self) -> None:
+        """Let go of what has ended and is old, or too much to keep."""
+        oldest = self._now() - KEPT_SECONDS
+        ended = [job for job in self._jobs if job.ended_at is not None]
+        kept = [job for job in ended if (job.ended_at or 0.0) >= oldest]
+        kept = sorted(kept, key=lambda job: job.ended_at or 0.0)[-KEPT:]
+        self._jobs = [job for job in self._jobs if job.ended_at is None or job in kept]
+
+
+async def _outcome(work: Callable[[Tally], Awaitable[T]], tally: Tally) -> T | Problem:
+    try:
+        return await work(tally)
+    except Problem as problem:
+        return problem
+    except Exception:  # whatever it is, it must not end the server in the middle of a conversation
+        if not tally.stopped:
+            _logger.exception("A review or comparison failed")
+        return Problem("This failed for a reason of its own, which was logged.", "Try again.", code="FAILED")
+
+
+async def _stop_in_the_end(tally: Tally) -> None:
+    """Stop what a worker thread does when the server ends: a thread cannot be cancelled."""
+    try:
+        await anyio.sleep_forever()
+    finally:
+        tally.stopped = True
