@@ -30,7 +30,7 @@ T = TypeVar("T")
 class Replica:
     """One local copy, filled from what is `served`. Every question raises NoReplica until a first sync was taken over.
 
-    `roles`, `remote_data`, `full_after`, `held_share` and `by_counts` are told in `Sync`; `max_age` says for how long the
+    `roles`, `remote_data`, `full_after`, `held_share` and `by_counts` are told in `Sync`; `max_age` says how long the
     copy may answer in the place of PingOne.
     """
 

@@ -316,7 +316,6 @@ async def test_who_is_moved_out_of_scope_has_left_it_and_was_not_removed(tmp_pat
         await company.equal(client)
 
 
-@pytest.mark.xfail(strict=False, reason="an incremental sync does not notice whom a wider role shows now")
 @pytest.mark.parametrize("listed", [True, False])
 async def test_whom_a_wider_role_shows_is_read_or_is_a_gap(tmp_path: Path, *, listed: bool) -> None:
     """Nobody of them was changed, and no event names them; the population counts them."""
