@@ -616,13 +616,13 @@ def _sandbox(arguments: argparse.Namespace) -> int:
             "Choose another with --port, or any: --port 0",
         ) from None
 
+    import anyio
+
     from pingone_mcp.sandbox.app import Sandbox, running
 
-    sandbox = Sandbox(size=arguments.size)
+    sandbox = Sandbox(size=arguments.size, sleep=anyio.sleep)  # who is at the other end of a socket has a real clock
 
     async def run() -> int:
-        import anyio
-
         async with running(sandbox, port=arguments.port) as base_url:
             print(_sandbox_card(sandbox, base_url), flush=True)
             await anyio.sleep_forever()

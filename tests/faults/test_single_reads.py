@@ -93,7 +93,7 @@ READS: dict[str, tuple[Ask, Check]] = {"user": (told_user, is_user), "directory"
 
 async def reads(name: str, planned: list[Fault], doubts: Options) -> None:
     ask, check = READS[name]
-    with trial(doubts) as opened, anyio.fail_after(30):
+    with trial(doubts) as opened, anyio.fail_after(60):
         async with opened.world.client(wrap=opened.ear) as client:
             before = await ask(client, opened)
         assert isinstance(before, dict), before
