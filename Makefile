@@ -12,6 +12,10 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 # How many times as long as in `make test`: make soak SOAK=30
 SOAK ?= 10
 
+# What a failing run has printed draws the same examples again: make test SEED=123
+SEED ?=
+PYTEST := $(BIN)/python -m pytest -n auto $(if $(SEED),--hypothesis-seed=$(SEED))
+
 .PHONY: help demo test soak check fix bench conformance lock clean
 
 help:  ## List what can be made
@@ -21,10 +25,11 @@ demo: $(READY)  ## See the main job done, on a sample company: no PingOne accoun
 	@$(BIN)/pingone-mcp demo
 
 test: $(READY)  ## Run all tests on all cores (one file: .venv/bin/pytest tests/test_x.py)
-	@$(BIN)/python -m pytest -n auto
+	@$(PYTEST)
 
 soak: $(READY)  ## Try faults, kills and combinations of them for much longer than `make test` does
-	@PINGONE_SOAK=$(SOAK) $(BIN)/python -m pytest tests/faults tests/replica -n auto -q
+	@PINGONE_SOAK=$(SOAK) $(PYTEST) tests/faults tests/replica --timeout=$$((300 * $(SOAK))) \
+		--override-ini faulthandler_timeout=$$((290 * $(SOAK)))
 
 check: $(READY)  ## Look for mistakes: lint, format, types, import floors
 	@$(BIN)/ruff check

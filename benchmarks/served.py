@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=500)
     parser.add_argument("--options", type=json.loads, default={}, help="JSON object of sandbox options")
     asked = parser.parse_args()
-    anyio.run(_serve, Sandbox(size=asked.size, options=Options(**asked.options)))
+    anyio.run(_serve, Sandbox(size=asked.size, options=Options(**asked.options), sleep=anyio.sleep))
 
 
 if __name__ == "__main__":

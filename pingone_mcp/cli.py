@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from pingone_mcp import __version__
 from pingone_mcp.commands.ending import FAILED, INTERRUPTED, MISCONFIGURED, OK, UNCHECKED, WrongUse
 from pingone_mcp.errors import Problem, Unconfigured
-from pingone_mcp.handshake import Handover, frozen, greet, may_offer_writes
+from pingone_mcp.first_answers import Frozen, kept, may_offer_writes
+from pingone_mcp.handshake import Handover, greet, may_greet
 
 if TYPE_CHECKING:
     import httpx
@@ -416,15 +417,14 @@ def calm_collector() -> None:
     gc.set_threshold(20_000, 50, 100)
 
 
-def _greeted(env_file: Path | None) -> tuple[StrictServer, Handover | None]:
+def _greeted(env_file: Path | None, answers: Frozen | None) -> tuple[StrictServer, Handover | None]:
     """Return the server, and from where it goes on when its first answers were known before it was loaded."""
-    answers = None if env_file else frozen()
     if answers is None:
         return _server(env_file), None
     servers: list[StrictServer] = []
 
     def load() -> None:
-        servers.append(_server(None))
+        servers.append(_server(env_file))
         # What the first other message needs is loaded as well: anyio finds its event loop when it first runs.
         import anyio
 
@@ -438,7 +438,7 @@ def _greeted(env_file: Path | None) -> tuple[StrictServer, Handover | None]:
     handover = greet(answers)
     loading.join()
     # What cannot be loaded fails once more, here where it is told as ever.
-    return servers.pop() if servers else _server(None), handover
+    return servers.pop() if servers else _server(env_file), handover
 
 
 # Commands
@@ -453,13 +453,14 @@ def _serve(arguments: argparse.Namespace) -> int:
     complain = sys.unraisablehook
     sys.unraisablehook = lambda told: None if told.exc_type is BrokenPipeError else complain(told)
     try:
-        server, handover = _greeted(arguments.env_file)
+        place = kept(arguments.env_file) if may_greet() else None
+        server, handover = _greeted(arguments.env_file, place and place.known())
 
         import anyio
 
         from pingone_mcp.server.stdio import serve_stdio
 
-        anyio.run(serve_stdio, server, handover)
+        anyio.run(serve_stdio, server, handover, place and place.keep)
     except* (BrokenPipeError, ConnectionError):
         pass  # the client has gone
     finally:
@@ -617,13 +618,13 @@ def _sandbox(arguments: argparse.Namespace) -> int:
             "Choose another with --port, or any: --port 0",
         ) from None
 
+    import anyio
+
     from pingone_mcp.sandbox.app import Sandbox, running
 
-    sandbox = Sandbox(size=arguments.size)
+    sandbox = Sandbox(size=arguments.size, sleep=anyio.sleep)  # who is at the other end of a socket has a real clock
 
     async def run() -> int:
-        import anyio
-
         async with running(sandbox, port=arguments.port) as base_url:
             print(_sandbox_card(sandbox, base_url), flush=True)
             await anyio.sleep_forever()

@@ -1,9 +1,9 @@
 """The first answers on stdio, given from a file while the SDK, which takes half a second, is still being loaded.
 
-What a client asks first is the same every time: `initialize` or `server/discover`, then `tools/list`. `handshake.json`
-holds what the SDK answers, byte for byte (`python -m tests.process.test_handshake` writes it, a test compares). The
-first line that is anything else, or looks in any way unusual, goes to the SDK with all that follows. Before it, the SDK
-reads what opened the session once more, under an id by which its answer is known, and kept from the client.
+What a client asks first is the same every time: `initialize` or `server/discover`, then `tools/list`. The file holds
+what the SDK answers, byte for byte (`first_answers.py` tells where it comes from). The first line that is anything
+else, or looks in any way unusual, goes to the SDK with all that follows. Before it, the SDK reads what opened the
+session once more, under an id by which its answer is known, and kept from the client.
 """
 
 from __future__ import annotations
@@ -13,31 +13,22 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from pingone_mcp import __version__
+from pingone_mcp.first_answers import Frozen
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 REPLAYED = "pingone-mcp: the client has this answer"
-_STATELESS = "2026-07-28"
-_ENVELOPE = ("protocolVersion", "clientCapabilities", "clientInfo")
+STATELESS = "2026-07-28"
+ENVELOPE = ("protocolVersion", "clientCapabilities", "clientInfo")
 _INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 _LONGEST = 65_536
 # Printable ASCII without escapes, not nested deeply: such a line, and such an id, are the same to Python and the SDK.
 _DEEPEST = 100
 _PLAIN_LINE = re.compile(rb"[ -\[\]-~]+\r?\n")
 _PLAIN_ID = re.compile(r'\d{1,15}|"[^"]*"')
-
-
-class Frozen(NamedTuple):
-    """The text of each result by protocol version and method; the version offered to who asks for an unknown one."""
-
-    results: Mapping[str, Mapping[str, str]]
-    otherwise: str
 
 
 class Handover(NamedTuple):
@@ -47,32 +38,16 @@ class Handover(NamedTuple):
     replayed: bool
 
 
-def may_offer_writes(variables: Mapping[str, str]) -> bool:
-    """Say whether PINGONE_ALLOW_WRITES has a value, in capitals or not, as pydantic-settings looks for it."""
-    return any(value and name.upper() == "PINGONE_ALLOW_WRITES" for name, value in variables.items())
-
-
-def frozen() -> Frozen | None:
-    """Return the answers that hold for this process; None when the SDK might say anything else."""
+def may_greet() -> bool:
+    """Say whether stdin and stdout are plain pipes, on which somebody else can go on."""
     # On Windows a standard handle and its descriptor are two things, and the SDK alone moves both.
-    if sys.platform == "win32" or sys.flags.optimize > 1 or may_offer_writes(os.environ):
-        return None  # without docstrings (-OO), and with writes, tools are described otherwise
+    if sys.platform == "win32":
+        return False
     try:
-        told = json.loads(Path(__file__).with_suffix(".json").read_bytes())
         pipes = (sys.stdin.buffer.fileno(), sys.stdout.buffer.fileno())
-        if pipes != (0, 1) or not all(map(os.get_blocking, pipes)) or told["pingone_mcp"] != __version__:
-            return None
-        known = all(map(_is_installed, told["made_with"].items()))
-        return Frozen(told["results"], told["otherwise"]) if known else None
-    except (AttributeError, KeyError, OSError, TypeError, ValueError):
-        return None
-
-
-def _is_installed(package: tuple[str, str]) -> bool:
-    """Look for the folder that installers leave beside a package; importlib.metadata alone takes 30 ms to load."""
-    name, version = package
-    home = next((path for path in map(Path, sys.path) if (path / name / "__init__.py").is_file()), None)
-    return home is not None and (home / f"{name}-{version}.dist-info").is_dir()
+        return pipes == (0, 1) and all(map(os.get_blocking, pipes))
+    except (AttributeError, OSError, ValueError):
+        return False
 
 
 def greet(frozen: Frozen) -> Handover:
@@ -114,7 +89,7 @@ class Session:
             message: object = json.loads(line)
         except ValueError:
             return None
-        if message == _INITIALIZED and self._version not in (None, _STATELESS) and self.replay.count(b"\n") == 1:
+        if message == _INITIALIZED and self._version not in (None, STATELESS) and self.replay.count(b"\n") == 1:
             self.replay += line
             return b""
         match message:
@@ -138,11 +113,11 @@ class Session:
                 if self._version is None and not more and _is_known_client(who, able):
                     return asked if "initialize" in self._frozen.results.get(asked, {}) else self._frozen.otherwise
             case "server/discover" | "tools/list", {"_meta": {**envelope}, **more}:
-                version, able, who = (envelope.pop(f"io.modelcontextprotocol/{name}", None) for name in _ENVELOPE)
-                if self._version in (None, version) and version == _STATELESS and not more and not envelope:
-                    return _STATELESS if _is_known_client(who, able) else None
+                version, able, who = (envelope.pop(f"io.modelcontextprotocol/{name}", None) for name in ENVELOPE)
+                if self._version in (None, version) and version == STATELESS and not more and not envelope:
+                    return STATELESS if _is_known_client(who, able) else None
             case "tools/list", {}:
-                return None if params or self._version == _STATELESS else self._version
+                return None if params or self._version == STATELESS else self._version
         return None
 
 

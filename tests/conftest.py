@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,25 @@ from hypothesis import settings
 from pingone_mcp.sandbox.app import Sandbox
 from tests.world import NOW, World
 
-# No deadlines: a slow machine is not a failure. CI tries the same examples each time; at home they differ.
+# No deadlines: a slow machine is not a failure. At home hypothesis keeps what failed and tries it first the next time.
+# CI keeps nothing, so its seed is drawn and told here.
 settings.register_profile("here", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") else "here")
+settings.register_profile("ci", deadline=None, derandomize=False, database=None, print_blob=True)
+IN_CI = bool(os.environ.get("CI"))
+settings.load_profile("ci" if IN_CI else "here")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.hookimpl(tryfirst=True)  # hypothesis reads the option in this same hook; xdist hands it to its workers
+def pytest_configure(config: pytest.Config) -> None:
+    if IN_CI and config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(random.SystemRandom().getrandbits(32))
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    seed = config.option.hypothesis_seed
+    return [] if seed is None else [f"hypothesis seed {seed}: the same examples again with SEED={seed}"]
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pingone_mcp.settings import Settings
+from tests.process.programs import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -32,7 +33,7 @@ def files() -> list[str]:
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
     return [name for name in sorted(set(listed.split("\0"))) if name and (ROOT / name).is_file()]
 
 
@@ -127,7 +128,7 @@ def test_documents_name_only_make_targets_that_exist(document: str) -> None:
 
 
 def test_make_lists_its_targets_when_it_is_called_alone() -> None:
-    shown = subprocess.run(["make"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    shown = subprocess.run(["make"], cwd=ROOT, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
     assert set(re.findall(r"^  make (\w+)", shown, re.MULTILINE)) == make_targets()
 
 
@@ -165,7 +166,7 @@ def test_the_example_of_settings_asks_for_the_required_ones_only() -> None:
 @pytest.mark.slow
 def test_the_wheel_carries_the_package_and_the_prompts_and_nothing_else(files: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=PATIENCE)
     (wheel,) = tmp_path.glob("*.whl")
     shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     package = {name for name in files if name.startswith("pingone_mcp/")}

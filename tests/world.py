@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import anyio.lowlevel
 import httpx
 from mcp import Client
 from mcp.client.session import ElicitationFnT, MessageHandlerFnT
@@ -47,19 +48,28 @@ class Time:
         self.naps.append(seconds)
         self.passed += seconds
 
+    async def dawdle(self, seconds: float) -> None:
+        """Pass as the sandbox takes its time; what is under way at the same time passes together."""
+        until = self.passed + seconds
+        await anyio.lowlevel.checkpoint()
+        self.passed = max(self.passed, until)
+
     def clock(self) -> Clock:
         return Clock(wall=self.now, monotonic=lambda: self.passed, sleep=self.nap, jitter=lambda: 0.0)
 
 
 @dataclass
 class World:
-    """One sandbox and a connection to it. `time` drives the client; the sandbox stays at NOW."""
+    """One sandbox and a connection to it. `time` drives the client; the sandbox stays at NOW, and is slow in `time`."""
 
     sandbox: Sandbox
     cache: Path
     time: Time = field(default_factory=Time)
     rosters: Path | None = None
     roles_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.sandbox.sleep = self.sandbox.sleep or self.time.dawdle
 
     def connection(self, **changes: Any) -> Connection:
         base = Connection(

@@ -15,6 +15,7 @@ What only a sandbox has is at `/sandbox`, takes no token and appears in no log:
 from __future__ import annotations
 
 import json
+import math
 import socket
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import anyio
+import anyio.lowlevel
 import httpx
 import uvicorn
 from starlette.applications import Starlette
@@ -76,11 +78,15 @@ _LOGGED_HEADERS = (
     "x-ping-external-transaction-id",
     "x-ping-external-session-id",
 )
-_STATE, _PAGE = "sandbox.correlation_id", "sandbox.page"
+_STATE, _PAGE, _PATIENCE = "sandbox.correlation_id", "sandbox.page", "sandbox.patience"
 
 
 class ConnectionDropped(Exception):
     """The connection ended before the answer did."""
+
+
+class AnsweredTooLate(Exception):
+    """The answer came after the client had stopped waiting for it."""
 
 
 @dataclass
@@ -105,8 +111,9 @@ class Sandbox:
     """A small PingOne: the company, its doors, and what goes wrong at them.
 
     `now` (default: the real time) stops the clock; move it with `sandbox.clock.advance(seconds)`. `sleep` is what
-    `slow` faults and latency wait with. `base_url` is where the sandbox is said to live; links follow the address a
-    client uses.
+    `slow` faults and latency wait with: by default nobody waits, and the clock of the sandbox moves instead, so whoever
+    wants an answer that is really slow says so (`sleep=anyio.sleep`). `base_url` is where the sandbox is said to live;
+    links follow the address a client uses.
     """
 
     def __init__(
@@ -120,7 +127,7 @@ class Sandbox:
         customers: int = 36,
         administrators: bool = False,
         auth_method: AuthMethod = "CLIENT_SECRET_BASIC",
-        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         self.options = options or Options()
         self.clock = Clock(now)
@@ -129,7 +136,7 @@ class Sandbox:
         self.faults = Faults()
         self.requests: deque[LoggedRequest] = deque(maxlen=10_000)
         self._key = self.company.key
-        self._sleep = sleep
+        self.sleep = sleep
         self._answered = 0
         self._allowance: tuple[float, int] = (0.0, 0)
         self._tokens = Tokens(self._key, self.company.organization_id)
@@ -202,7 +209,10 @@ class Sandbox:
         self._tokens.revoke_all()
 
     def transport(self) -> httpx.AsyncBaseTransport:
-        """Give a way in for httpx that needs no socket; any base URL will do."""
+        """Give a way in for httpx that needs no socket; any base URL will do.
+
+        The time-out of httpx for reading holds, by the time that `sleep` tells.
+        """
         return _Transport(self.app)
 
     # ------------------------------------------------------------------------------------------------ the routes
@@ -362,7 +372,13 @@ class Sandbox:
     async def wait(self, seconds: float) -> None:
         """Let time pass for the client."""
         if seconds > 0:
-            await self._sleep(seconds)
+            await (self.sleep or self._pass)(seconds)
+
+    async def _pass(self, seconds: float) -> None:
+        """Let time pass without waiting for it; whoever else is waiting comes to their turn."""
+        until = self.clock.now() + round(seconds * SECOND)
+        await anyio.lowlevel.checkpoint()
+        self.clock.advance(max(0, until - self.clock.now()) / SECOND)
 
     def over_rate(self) -> bool:
         """Count a request against the rate; a bucket that holds one second's worth."""
@@ -450,8 +466,9 @@ class _Gate:
         page = PageFaults()
         scope[_PAGE], scope[_STATE] = page, sandbox.correlation_id()
         _bend(page, faults)
-        waits = sum(fault.seconds for fault in faults if fault.kind == "slow")
-        await sandbox.wait(sandbox.options.latency + waits)
+        waits = sandbox.options.latency + sum(fault.seconds for fault in faults if fault.kind == "slow")
+        patience = scope.get(_PATIENCE, math.inf)
+        await sandbox.wait(min(waits, patience))
         if any(fault.kind == "token_revoked" for fault in faults):
             sandbox.revoke_tokens()
         refusal = next((fault for fault in faults if fault.kind in ANSWERED), None)
@@ -469,6 +486,8 @@ class _Gate:
             await _drop(send)
             raise
         logged.status = start["status"]
+        if waits > patience:
+            raise AnsweredTooLate  # what was asked for has been done all the same: nobody here knows who has gone
         if any(fault.kind == "truncated_body" for fault in faults):
             body = body[: len(body) // 2]
         await _answer(send, start, body, scope[_STATE], sandbox.clock.now())
@@ -585,11 +604,20 @@ class _Transport(httpx.AsyncBaseTransport):
     """The sandbox without a socket."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._inner = httpx.ASGITransport(cast("Any", app))
+        self._app = app
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        read = request.extensions.get("timeout", {}).get("read")
+        patience = {} if read is None else {_PATIENCE: read}
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._app({**scope, **patience}, receive, send)
+
         try:
-            return await self._inner.handle_async_request(request)
+            return await httpx.ASGITransport(cast("Any", app)).handle_async_request(request)
+        except AnsweredTooLate as problem:
+            msg = f"no answer within {read:g} seconds"
+            raise httpx.ReadTimeout(msg, request=request) from problem
         except ConnectionDropped as problem:
             msg = "peer closed connection without sending complete message body"
             raise httpx.RemoteProtocolError(msg, request=request) from problem

@@ -16,11 +16,14 @@ connection. There is no public way from an MCPServer to it. Without it the SDK s
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import Any, Self, TypeAlias
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
@@ -30,14 +33,24 @@ from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCError, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
 from pydantic import ValidationError
 
+from pingone_mcp.first_answers import Frozen
 from pingone_mcp.handshake import REPLAYED, Handover
+from pingone_mcp.server.rehearsal import rehearse
 
+_logger = logging.getLogger(__name__)
+_BUSY_SECONDS = 1.0  # so long a client that has just started this server asks this and that
 _Frame: TypeAlias = SessionMessage | Exception
 """A message, or what the SDK made of a line that is none."""
 
 
-async def serve_stdio(server: MCPServer[Any], handover: Handover | None = None) -> None:
-    """Serve one client until it closes stdin; one that has been greeted from where the greeting ended."""
+async def serve_stdio(
+    server: MCPServer[Any], handover: Handover | None = None, keep: Callable[[Frozen], None] | None = None
+) -> None:
+    """Serve one client until it closes stdin; one that has been greeted from where the greeting ended.
+
+    `keep` is given what the server says first, for the next start: once the client has what it asks at its own start,
+    or when it goes.
+    """
     connections: Server[Any] | None = getattr(server, "_lowlevel_server", None)
     if connections is None:
         await server.run_stdio_async()
@@ -49,6 +62,9 @@ async def serve_stdio(server: MCPServer[Any], handover: Handover | None = None) 
     async with stdio_server(rest) as (stdin, wire), anyio.create_task_group() as tasks:
         stdout = _WithoutReplayed(wire) if handover is not None and handover.replayed else wire
         tasks.start_soon(connections.run, receive, stdout, connections.create_initialization_options())
+        gone = anyio.Event()
+        if keep is not None:
+            tasks.start_soon(_learn, connections, keep, gone)
         undecided = True
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # the client has gone
             async with send:
@@ -60,6 +76,19 @@ async def serve_stdio(server: MCPServer[Any], handover: Handover | None = None) 
                     else:
                         undecided = undecided and request is None
                         await send.send(frame)
+        gone.set()
+
+
+async def _learn(connections: Server[Any], keep: Callable[[Frozen], None], gone: anyio.Event) -> None:
+    """Ask the server what it says first, and keep it."""
+    with anyio.move_on_after(_BUSY_SECONDS):
+        await gone.wait()
+    try:
+        said = await rehearse(connections)
+    except Exception:
+        _logger.exception("What this server says first could not be learned.")
+        return
+    await anyio.to_thread.run_sync(keep, said)
 
 
 class _WithoutReplayed:

@@ -170,7 +170,7 @@ def trial(options: Options | None = None, *, size: int = SIZE) -> Iterator[Trial
     level = root.level
     with tempfile.TemporaryDirectory() as folder:
         time = OneTime()
-        sandbox = Observed(size, options=options, now=NOW, customers=5, sleep=time.dawdle)
+        sandbox = Observed(size, options=options, now=NOW, customers=5)
         time.sandbox = sandbox
         opened = Trial(sandbox, World(sandbox=sandbox, cache=Path(folder), time=time), time)
         root.addHandler(records)

@@ -123,7 +123,7 @@ async def read(client: Client, trial: Trial, asked: Asked, limit: int) -> Readin
 
 async def reads(asked: Asked, faults: list[Fault], doubts: Options, *, limit: int, characters: int = 20_000) -> Reading:
     """Read a list while the faults happen, and judge it."""
-    with trial(doubts) as opened, anyio.fail_after(30):
+    with trial(doubts) as opened, anyio.fail_after(60):
         truth = opened.sandbox.watch(asked.members)
         there = opened.sandbox.watch()
         opened.plan(*faults)

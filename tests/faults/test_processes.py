@@ -14,7 +14,7 @@ import pytest
 
 from pingone_mcp.sandbox.app import Sandbox
 from tests.faults.plans import SOAK
-from tests.process.programs import Running, Served, in_process, run, serving, started
+from tests.process.programs import PATIENCE, Running, Served, in_process, run, serving, started
 
 CALL = ("call", "list_users", "limit=1")
 PEOPLE = 3_000
@@ -74,7 +74,7 @@ def take(walker: Running, pages: int | None) -> tuple[list[list[str]], str]:
 
 def kill(process: Running) -> None:
     process.process.send_signal(signal.SIGKILL)
-    assert process.process.wait() == -signal.SIGKILL
+    assert process.process.wait(PATIENCE) == -signal.SIGKILL
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from pingone_mcp.sandbox.faults import KINDS, Fault
 from pingone_mcp.sandbox.options import Options
 from tests.faults.honesty import Trial, trial
 from tests.faults.plans import ALONE, LIES, UNENDING, Alone, options, plans, tries
-from tests.world import error_text, facts
+from tests.world import World, error_text, facts
 
 JsonObject = dict[str, Any]
 PATHS = (None, "/users", "/users/[^/?]*$", "/memberOf", "/roleA", "/roles", "/populations", "/environments/[^/]*$")
@@ -93,7 +93,7 @@ READS: dict[str, tuple[Ask, Check]] = {"user": (told_user, is_user), "directory"
 
 async def reads(name: str, planned: list[Fault], doubts: Options) -> None:
     ask, check = READS[name]
-    with trial(doubts) as opened, anyio.fail_after(30):
+    with trial(doubts) as opened, anyio.fail_after(60):
         async with opened.world.client(wrap=opened.ear) as client:
             before = await ask(client, opened)
         assert isinstance(before, dict), before
@@ -137,3 +137,14 @@ async def test_a_short_page_does_not_turn_a_username_into_somebody_else() -> Non
         async with opened.world.client(wrap=opened.ear) as client:
             found = await told(client, opened, "get_user", user=newer["username"])
         assert not isinstance(found, dict) or found["id"] == newer["id"]
+
+
+async def test_a_pingone_that_answers_too_late_is_unreachable_and_nobody_waits_longer_than_promised(
+    world: World,
+) -> None:
+    """Two hours for each answer: the time-out of the client ends it, by the clock of the test."""
+    world.sandbox.faults.add("slow", seconds=7_200, times=None)
+    async with world.client() as client:
+        said = error_text(await client.call_tool("get_user", {"user": "nobody@example.com"}))
+    assert "did not answer in time" in said
+    assert 30 <= world.time.passed <= 300

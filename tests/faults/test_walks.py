@@ -75,7 +75,7 @@ async def walks(
 ) -> Reading:
     """Walk while the faults happen, and judge what came; `limited` serves one population only."""
     reading = Reading()
-    with trial(doubts, size=SIZE) as opened, anyio.fail_after(30):
+    with trial(doubts, size=SIZE) as opened, anyio.fail_after(60):
         if flat:
             flatten(opened.sandbox)
         truth = opened.sandbox.watch(employed if limited else everybody)
@@ -174,7 +174,7 @@ async def test_a_walk_that_is_stopped_goes_on_from_its_notes(
     stops: list[int], planned: list[Fault], changed: list[Fault], doubts: Options
 ) -> None:
     reading = Reading()
-    with trial(doubts, size=SIZE) as opened, anyio.fail_after(30):
+    with trial(doubts, size=SIZE) as opened, anyio.fail_after(60):
         truth = opened.sandbox.watch()
         opened.plan(*planned, *changed)
         ledger = opened.world.cache / "notes.db"

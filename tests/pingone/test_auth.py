@@ -225,7 +225,7 @@ async def test_two_clients_in_one_process_share_one_token(
         endpoint.open.set()  # whoever polls knows that another one holds the lock
         await anyio.lowlevel.checkpoint()
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             for _ in range(4):
                 group.start_soon(ask)
@@ -668,7 +668,7 @@ def loopback() -> Iterator[LoopbackEndpoint]:
         yield server
         server.open.set()
         server.shutdown()
-        thread.join()
+        thread.join(60)
 
 
 @contextmanager
@@ -729,7 +729,7 @@ def test_a_process_that_dies_with_the_lock_holds_nobody_up(loopback: LoopbackEnd
         assert loopback.asked.wait(60)
         _ask([other])
         doomed.kill()
-        doomed.wait()
+        doomed.wait(60)
         loopback.open.set()
         assert _hear(other) != ""
     assert loopback.requests == 2
@@ -739,7 +739,7 @@ def test_the_import_brings_in_nothing_that_only_a_token_needs() -> None:
     program = "import sys, pingone_mcp.pingone.auth; print(*sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     modules = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment, timeout=60
     )
     assert {"diskcache", "cryptography", "filelock", "sqlite3"}.isdisjoint(modules.stdout.split())
 

@@ -19,14 +19,15 @@ from typing import Any
 import pytest
 
 import pingone_mcp
-from pingone_mcp.handshake import REPLAYED, Frozen, Session
-from tests.process.programs import PATIENCE, PROGRAM, Running, Served, bare, in_process, started
+from pingone_mcp.first_answers import Frozen
+from pingone_mcp.handshake import REPLAYED, Session
+from tests.process.programs import PATIENCE, PROGRAM, Running, Served, bare, in_process, run, started
 from tests.process.test_eras import CLIENT, HANDSHAKES, STATELESS, envelope
 
 FILE = Path(pingone_mcp.__file__).with_name("handshake.json")
 FREEZE = "run `.venv/bin/python -m tests.process.test_handshake`, and review the difference"
-# A value for this switch, even one that says no, makes the server ask the SDK from the first line on.
-PLAIN = {"PINGONE_ALLOW_WRITES": "0"}
+# Whoever hears an answer from this one has heard the SDK.
+FROM_SDK = in_process("import pingone_mcp.cli as cli; cli.may_greet = lambda: False")
 # Whoever hears an answer from this one has heard the file.
 WITHOUT_SDK = in_process("import sys; sys.modules['mcp'] = None")
 
@@ -71,13 +72,13 @@ def frozen(home: Path) -> str:
         return text.removesuffix("}")
 
     for version in HANDSHAKES:
-        with started(env=bare(home, **PLAIN)) as server:
+        with started(env=bare(home), program=FROM_SDK) as server:
             results[version] = {"initialize": result(server, initialize(version))}
             server.tell(**INITIALIZED)
             results[version]["tools/list"] = result(server, LIST)
-    with started(env=bare(home, **PLAIN)) as server:
+    with started(env=bare(home), program=FROM_SDK) as server:
         results[STATELESS] = {method: result(server, stateless(method)) for method in ("server/discover", "tools/list")}
-    with started(env=bare(home, **PLAIN)) as server:
+    with started(env=bare(home), program=FROM_SDK) as server:
         otherwise = json.loads(result(server, initialize("")))["protocolVersion"]
     made_with = {
         package: importlib.metadata.version(package.replace("_", "-"))
@@ -147,7 +148,7 @@ def heard(server: Running, messages: list[Message]) -> list[str]:
 def test_a_first_answer_is_the_one_of_the_sdk_to_the_byte(tmp_path: Path, session: list[Message]) -> None:
     with started(env=bare(tmp_path), program=WITHOUT_SDK) as server:
         from_file = heard(server, session)
-    with started(env=bare(tmp_path, **PLAIN)) as server:
+    with started(env=bare(tmp_path), program=FROM_SDK) as server:
         from_sdk = heard(server, session)
     assert "" not in from_file
     assert from_file == from_sdk
@@ -274,7 +275,7 @@ def test_the_sdk_goes_on_as_if_it_had_heard_all(served: Served, session: list[Me
     with started(env=served.variables()) as server:
         said = heard(server, session)
         end = server.rest()
-    with started(env=served.variables(**PLAIN)) as server:
+    with started(env=served.variables(), program=FROM_SDK) as server:
         from_sdk = heard(server, session)
     assert "" not in said
     assert said == from_sdk
@@ -318,9 +319,8 @@ def test_a_line_that_comes_in_pieces_is_one_line(tmp_path: Path) -> None:
 
 
 def assert_left_to_the_sdk(env: dict[str, str], *arguments: str, program: Sequence[str] = WITHOUT_SDK) -> None:
-    with started(*arguments, env=env, program=program) as server:
-        server.tell(**initialize())
-        end = server.rest()
+    # Without the SDK the process ends by itself, maybe before anybody has said a word to it.
+    end = run(*arguments, env=env, program=program, stdin=line(initialize()))
     assert (end.status, end.out) == (1, "")
 
 

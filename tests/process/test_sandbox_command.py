@@ -7,6 +7,7 @@ import signal
 import socket
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.process.programs import PATIENCE, bare, run, started
@@ -28,6 +29,17 @@ def test_it_serves_what_its_card_says_and_ends_quietly(tmp_path: Path, number: s
         sandbox.process.wait(PATIENCE)
         end = sandbox.rest()
     assert (end.status, end.out, end.err) == (status, "", "")
+
+
+def test_its_slow_answers_are_slow_for_whoever_waits_at_the_other_end(tmp_path: Path) -> None:
+    with started("sandbox", "--port", "0", "--size", "1", env=bare(tmp_path)) as sandbox:
+        address = ""
+        while not address.startswith("http"):
+            address = sandbox.line().strip().partition("PINGONE_AUTH_URL=")[2]
+        planned = httpx.post(f"{address}/sandbox/faults", json={"kind": "slow", "seconds": 3_600}, timeout=PATIENCE)
+        assert planned.status_code == 201
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(f"{address}/v1/environments", timeout=httpx.Timeout(PATIENCE, read=0.5))
 
 
 def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from pingone_mcp.replica.store import NoReplica, Store, replica_path
 from pingone_mcp.sandbox.app import Sandbox
 from tests.faults.plans import SOAK
-from tests.process.programs import Served, serving, started
+from tests.process.programs import PATIENCE, Served, serving, started
 from tests.replica.happenings import KINDS, Happening, happen
 from tests.replica.truth import State, copied, truth
 from tests.world import World
@@ -104,7 +104,7 @@ def sync(served: Served, mode: str, *, lines: int | None = None, steps: int = 0)
                 assert ended.status == -signal.SIGKILL, ended
                 return False
         process.process.send_signal(signal.SIGKILL)
-        process.process.wait()
+        process.process.wait(PATIENCE)
     return False
 
 

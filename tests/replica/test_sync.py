@@ -13,13 +13,14 @@ import anyio
 import httpx
 import pytest
 from filelock import FileLock
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pingone_mcp.directory.changes import ChangeKind, Difference, replayed
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.replica.store import NoReplica, Store, replica_path
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options
 from tests.faults.plans import plans, tries
 from tests.replica.happenings import KINDS, Doors, Happening, happen, happenings
@@ -116,6 +117,7 @@ def test_a_sync_makes_the_copy_equal_to_the_directory_and_tells_how(
 
 @tries(15)
 @given(script=happenings(8), faults=plans(), mode=MODES)
+@example(script=[], faults=[Fault("slow", every=1, times=None, seconds=7_200.0)], mode="full")
 def test_whatever_goes_wrong_the_copy_is_the_old_or_the_new_state(
     script: list[Happening], faults: list[Any], mode: str
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -66,17 +67,52 @@ async def test_a_body_cut_short_is_a_whole_answer_but_not_json(sandbox: Sandbox,
         answer.json()
 
 
+class Naps(list[float]):
+    async def nap(self, seconds: float) -> None:
+        self.append(seconds)
+
+
 async def test_a_slow_answer_waits_with_the_sleep_it_was_given() -> None:
-    naps: list[float] = []
-
-    async def nap(seconds: float) -> None:
-        naps.append(seconds)
-
-    sandbox = Sandbox(size=10, now=NOW, options=Options(latency=0.5), sleep=nap)
+    naps = Naps()
+    sandbox = Sandbox(size=10, now=NOW, options=Options(latency=0.5), sleep=naps.nap)
     async with enter(sandbox) as client:
         sandbox.faults.add("slow", seconds=30)
-        assert (await client.get("/users")).status_code == 200
+        assert (await client.get("/users", timeout=31)).status_code == 200
     assert naps == [0.5, 30.5]
+
+
+async def test_an_answer_that_is_slower_than_the_client_waits_never_comes() -> None:
+    naps = Naps()
+    sandbox = Sandbox(size=10, now=NOW, sleep=naps.nap)
+    async with enter(sandbox) as client:
+        sandbox.faults.add("slow", seconds=7_200)
+        with pytest.raises(httpx.ReadTimeout):
+            await client.get("/users", timeout=httpx.Timeout(1, read=20))
+        assert (await client.get("/users")).status_code == 200
+    assert naps == [20]
+
+
+async def test_what_was_asked_for_is_done_though_nobody_waits_for_the_answer(
+    sandbox: Sandbox, client: httpx.AsyncClient
+) -> None:
+    [one, *_] = sandbox.users()
+    sandbox.faults.add("slow", seconds=60)
+    with pytest.raises(httpx.ReadTimeout):
+        await client.delete(f"/users/{one['id']}")
+    assert sandbox.user(None, one["id"]) is None
+    assert sandbox.requests[-1].status == 204
+
+
+async def test_an_answer_is_slow_by_the_clock_of_the_sandbox_unless_somebody_wants_to_wait(
+    sandbox: Sandbox, client: httpx.AsyncClient
+) -> None:
+    """The answer of a day takes no time of the machine; those that are under way together are slow together."""
+    sandbox.faults.add("slow", seconds=86_400, times=None)
+    before = sandbox.clock.now()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(8):
+            tasks.start_soon(functools.partial(client.get, "/users", timeout=None))
+    assert sandbox.clock.now() - before == 86_400_000
 
 
 async def test_a_dropped_connection(sandbox: Sandbox, client: httpx.AsyncClient) -> None:

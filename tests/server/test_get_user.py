@@ -18,7 +18,7 @@ from pingone_mcp.sandbox.app import Sandbox
 from tests.world import NOW, World, error_text, facts
 
 UNKNOWN = "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 
 
 @pytest.fixture

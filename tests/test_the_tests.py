@@ -1,0 +1,93 @@
+"""The tests themselves: one that hangs fails and shows where, and what chance has found can be found again."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.process.programs import PATIENCE
+
+ROOT = Path(__file__).resolve().parents[1]
+
+HANGS = """
+import threading
+
+def test_waits_for_what_never_comes():
+    threading.Event().wait()
+"""
+
+DRAWS = """
+from hypothesis import given, strategies
+
+@given(strategies.binary(min_size=8, max_size=8))
+def test_is_unlucky(drawn):
+    with open(__file__ + ".drawn", "ab") as log:
+        log.write(drawn)
+"""
+
+
+def pytest_on(file: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest on a file as the project's own tests are run."""
+    options = ("-c", str(ROOT / "pyproject.toml"), "-p", "tests.conftest", "-p", "no:cacheprovider")
+    kept = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_ADDOPTS")}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *arguments, str(file)],
+        cwd=ROOT,
+        env=kept | variables,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def test_every_test_has_a_time_limit(request: pytest.FixtureRequest) -> None:
+    config = request.config
+    assert config.pluginmanager.hasplugin("timeout")
+    assert 60 <= float(config.getini("faulthandler_timeout")) < float(config.getini("timeout")) <= 600
+    assert config.getini("timeout_method") == "thread"
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_test_that_hangs_fails_and_shows_where(tmp_path: Path, workers: str) -> None:
+    file = tmp_path / "test_hangs.py"
+    file.write_text(HANGS)
+    end = pytest_on(file, "-n", workers, "--override-ini=faulthandler_timeout=1", PYTEST_TIMEOUT="3")
+    assert end.returncode == 1, end
+    assert f'File "{file}", line 5 in test_waits_for_what_never_comes' in end.stderr
+
+
+def test_ci_draws_a_seed_that_it_tells_and_that_draws_the_same_again(tmp_path: Path) -> None:
+    def drawn(*arguments: str, **variables: str) -> tuple[str, bytes]:
+        file = tmp_path / "test_draws.py"
+        file.write_text(DRAWS)
+        log = tmp_path / "test_draws.py.drawn"
+        log.unlink(missing_ok=True)
+        end = pytest_on(file, "-n", "0", *arguments, **variables)
+        assert end.returncode == 0, end
+        seed = re.search(r"^hypothesis seed (\d+): .* SEED=\1$", end.stdout, re.MULTILINE)
+        assert seed, end.stdout
+        return seed[1], log.read_bytes()
+
+    first, other = drawn(CI="true"), drawn(CI="true")
+    assert first[0] != other[0]
+    assert first[1] != other[1]
+    assert drawn(f"--hypothesis-seed={first[0]}") == first
+
+
+def test_make_hands_the_seed_on() -> None:
+    for target in ("test", "soak"):
+        shown = subprocess.run(
+            ["make", "--dry-run", target, "SEED=77"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=PATIENCE,
+        )
+        assert "--hypothesis-seed=77" in shown.stdout
