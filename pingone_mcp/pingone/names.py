@@ -250,12 +250,16 @@ class Names:
             self._locks.pop(key, None)
 
 
-def out_of_scope() -> NotFound:
-    """Return the failure for a user who exists where this connection does not look: scope is not state."""
+def no_such_user(*, limited: bool) -> NotFound:
+    """Return the failure for a user who is not there, or not in one of the populations served (`limited`).
+
+    The two are not told apart: that would tell of people whom this connection does not serve.
+    """
+    where = "the populations served; who is in another one is not shown" if limited else "the configured environments"
     return NotFound(
-        "This user exists, in a population that is not served here: moved perhaps, but not removed.",
-        "The person who runs this server decides with PINGONE_POPULATIONS which populations are served.",
-        code="OUT_OF_SCOPE",
+        f"There is no such user in {where}.",
+        "Give an id, username, email or external id; `list_users` with `query` finds people by parts of a name.",
+        code="NOT_FOUND",
     )
 
 

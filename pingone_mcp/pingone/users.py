@@ -15,7 +15,7 @@ from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.ahead import Asked, ahead
 from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.filters import Filter, all_of, any_of, eq
-from pingone_mcp.pingone.names import ambiguous_user, as_id, out_of_scope
+from pingone_mcp.pingone.names import ambiguous_user, as_id, no_such_user
 from pingone_mcp.pingone.parts import Part, find
 from pingone_mcp.pingone.served import PEOPLE_CHARACTERS, Served, each
 
@@ -115,21 +115,14 @@ class Users:
         """Return the environment and the object of the one user that a reference means."""
         async with ahead() as early:
             asked = [early.ask(partial(self._users_called, environment, reference)) for environment in environments]
-            anywhere = [item for answer in asked for item in await answer.taken()]
-        found = [item for item in anywhere if self._served.serves_raw(item[1])]
+            found = [item for answer in asked for item in await answer.taken() if self._served.serves_raw(item[1])]
         exact = [item for item in found if _is_called(item[1], reference)]
         found = exact if len(exact) == 1 else found
         if len(found) == 1:
             return found[0]
-        if not found and anywhere:
-            raise out_of_scope()
         if not found:
             await self._served.unserved(None)
-            raise NotFound(
-                "There is no such user in the configured environments.",
-                "Give an id, username, email or external id; `list_users` with `query` finds people by parts of a name.",
-                code="NOT_FOUND",
-            )
+            raise no_such_user(limited=bool(self._served.connection.populations))
         users = [(environment, self._served.unify(raw, {}, {})) for environment, raw in found]
         raise ambiguous_user([(environment, user.id, user.name, user.username) for environment, user in users])
 

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.errors import Problem
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.conditions import NotHeld
 from pingone_mcp.replica.directory import ReplicaDirectory
@@ -22,6 +23,7 @@ from pingone_mcp.replica.standing import Standing
 from pingone_mcp.replica.state import State, state_of
 from pingone_mcp.replica.store import NoReplica, Store, no_replica
 from pingone_mcp.replica.sync import Sync, SyncReport
+from pingone_mcp.replica.users import Gone, gone_user
 
 T = TypeVar("T")
 
@@ -119,6 +121,14 @@ class Replica:
 
         page, _ = await self.reading(read)
         return page
+
+    async def gone(self, reference: str) -> Gone | None:
+        """Return what the copy knows of a user who is not in it any more; None where it knows nothing."""
+        try:
+            found, _ = await self.reading(lambda copy: gone_user(copy, reference))
+        except Problem:  # there is no copy, or none that can be read
+            return None
+        return found
 
     async def query(self, sql: str, *, limit: int, characters: int, seconds: float) -> tuple[Answer, State]:
         """Answer one SELECT over the views; see `run_query`. Who is cancelled meanwhile stops it."""

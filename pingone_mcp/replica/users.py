@@ -7,13 +7,14 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, Scope, User
 from pingone_mcp.directory.provider import Include, UserQuestion
-from pingone_mcp.errors import FilterRefused, NotFound
+from pingone_mcp.errors import FilterRefused
 from pingone_mcp.pingone import filters
-from pingone_mcp.pingone.names import ambiguous_user, as_id
+from pingone_mcp.pingone.names import ambiguous_user, as_id, no_such_user
 from pingone_mcp.replica.conditions import (
     EVERYBODY,
     Condition,
@@ -30,6 +31,16 @@ from pingone_mcp.replica.filters import Language, custom_attributes, json_path, 
 from pingone_mcp.replica.pages import Stretch, read_page
 from pingone_mcp.replica.rows import user_of
 from pingone_mcp.replica.standing import Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """A user who is not in the copy any more: `removed`, or moved to where the connection does not look, and when."""
+
+    id: str
+    at: str
+    removed: bool
+
 
 EXISTS = Condition("u.removed_at IS NULL")
 _BOTH: tuple[Include, ...] = ("groups", "roles")
@@ -231,13 +242,23 @@ def _find_user(copy: Standing, reference: str, environments: Sequence[str]) -> t
     if len(found) == 1:
         return found[0][3], found[0][4]
     if not found:
-        raise NotFound(
-            "There is no such user in the configured environments.",
-            "Give an id, username, email or external id; `list_users` with `query` finds people by parts of a name.",
-            code="NOT_FOUND",
-        )
+        raise no_such_user(limited=bool(copy.places.connection.populations))
     users = [(row[1], user_of(row[3], environments={}, populations={})) for row in found]
     raise ambiguous_user([(environment, user.id, user.name, user.username) for environment, user in users])
+
+
+def gone_user(copy: Standing, reference: str) -> Gone | None:
+    """Return who had this id, username or address and is not in the copy any more; None where nobody had it."""
+    wanted = reference.strip()
+    called = either(
+        (equals("u.id", as_id(wanted) or wanted), *(equals(column, wanted) for column in ("u.username", "u.email")))
+    )
+    row = copy.database.execute(
+        f"SELECT u.id, u.removed_at, u.status FROM users_ u WHERE u.removed_at IS NOT NULL AND {called.sql} "  # noqa: S608 - our own text
+        "ORDER BY u.removed_at DESC LIMIT 1",
+        called.values,
+    ).fetchone()
+    return Gone(id=row[0], at=row[1], removed=row[2] == "deleted") if row is not None else None
 
 
 def _users_called(

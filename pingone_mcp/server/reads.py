@@ -32,11 +32,12 @@ from pingone_mcp.directory.rows import (
     user_row,
     user_row_lacks,
 )
-from pingone_mcp.errors import Refused
+from pingone_mcp.errors import NotFound, Refused
 from pingone_mcp.server.bodies import TOO_DEEP, bounded
 from pingone_mcp.server.edge import (
     ENVELOPE_SCHEMA,
     AppContext,
+    Backend,
     answer,
     asked,
     backend_of,
@@ -141,9 +142,30 @@ async def get_user(
     scope, manager, times, custom attributes. Absent values are left out.
     """
     backend = await backend_of(ctx)
-    with in_time(backend):
-        found = await backend.directory.user(user, environment=environment, remote_data=bool(include_remote_data))
+    try:
+        with in_time(backend):
+            found = await backend.directory.user(user, environment=environment, remote_data=bool(include_remote_data))
+    except NotFound as unknown:
+        raise await _not_any_more(backend, user) or unknown from None
     return answer(fitted(plain(found), backend.answer_characters))
+
+
+async def _not_any_more(backend: Backend, user: str) -> NotFound | None:
+    """Return the failure for a user whom the local copy knew: removed, or moved to where this connection looks not."""
+    gone = await backend.replica.gone(user)
+    if gone is None:
+        return None
+    if gone.removed:
+        return NotFound(
+            f"This user was removed at {gone.at}, as the local copy knows.",
+            f"The view removed_users tells more (query_directory); the id is {gone.id}.",
+            code="USER_REMOVED",
+        )
+    return NotFound(
+        f"This user left the populations served here at {gone.at}: moved, not removed.",
+        "The person who runs this server decides with PINGONE_POPULATIONS which populations are served.",
+        code="LEFT_SCOPE",
+    )
 
 
 async def find_deactivated(

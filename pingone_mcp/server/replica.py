@@ -165,7 +165,7 @@ _CHANGE_QUESTION = TypeAdapter(ChangeQuestion)
 _SYNC_SCHEMA: JsonObject = {
     "type": "object",
     "properties": {
-        "state": {"enum": ["done", "failed", "running"]},
+        "state": {"enum": ["done", "held", "failed", "running"]},
         "started_at": {"type": "string"},
         "ended_at": {"type": "string"},
     },

@@ -45,6 +45,26 @@ def test_a_sync_says_what_it_read_and_changes_what_happened_since(served: Served
     assert inside("changes", "--since", "2999-01-01", env=env).out == ""
 
 
+def test_a_held_sync_waits_for_the_word_of_a_person(served: Served) -> None:
+    env = served.variables()
+    assert inside("sync", env=env).status == 0
+    state = served.sandbox.state()
+    for user in list(served.sandbox.users())[::2]:  # deleted, and nothing in the audit says so
+        position = state.position(user["id"])
+        assert position is not None
+        state.remove_user(position)
+    for _ in range(2):
+        held = inside("sync", "--full", env=env)
+        assert held.status == 1
+        assert "Not complete, so that nothing was taken over." in held.out
+        assert "30 of 60 users" in held.out
+        assert "pingone-mcp sync --accept-removals" in held.out
+    assert inside("changes", "--kinds", "user.removed", "--since", "1h", env=env).out == ""
+    accepted = inside("sync", "--accept-removals", "--json", env=env)
+    assert (accepted.status, accepted.json()["changes"]["user.removed"]) == (0, 30)
+    assert inside("sync", "--json", env=env).json()["changes"] == {}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -31,7 +31,8 @@ async def told(client: Client, tool: str, arguments: dict[str, Any]) -> Any:
     if result.is_error:
         return error_text(result)
     answer = facts(result)
-    for varies in ("correlation_id", "next_cursor", "later_cursor", "checked_at", "seconds", "reason", "replica"):
+    varying = "correlation_id next_cursor later_cursor checked_at seconds reason replica started_at ended_at watermark"
+    for varies in varying.split():
         answer.pop(varies, None)
     return answer
 
