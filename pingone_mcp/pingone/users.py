@@ -121,10 +121,10 @@ class Users:
         found = exact if len(exact) == 1 else found
         if len(found) == 1:
             return found[0]
-        if not found and anywhere:
-            raise out_of_scope()
         if not found:
-            await self._served.unserved(None)
+            await self._served.unserved(None)  # where nothing is served at all, that is what is wrong
+            if anywhere:
+                raise out_of_scope()
             raise NotFound(
                 "There is no such user in the configured environments.",
                 "Give an id, username, email or external id; `list_users` with `query` finds people by parts of a name.",
