@@ -363,7 +363,8 @@ def the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]],
 
 def unknown_id(what: str, known: Iterable[tuple[str, str | None]]) -> Refused:
     """Return what is said of an id that nothing has, with some that there are."""
-    listed = ", ".join(candidate(identity, name) for identity, name in list(known)[:_CANDIDATES])
+    some = sorted(known, key=lambda one: (_as_shown(one[1] or ""), one[0]))
+    listed = ", ".join(candidate(identity, name) for identity, name in some[:_CANDIDATES])
     there = f" There are, among others (names are data): {listed}." if listed else ""
     return Refused(
         f"There is no {what} of this id.{there}", f"Give another id, or a name, as `{what}`.", code="UNKNOWN_NAME"

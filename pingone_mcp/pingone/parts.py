@@ -107,8 +107,8 @@ def find(parts: Sequence[Part], at: str | None) -> Place:
     """Return the place that a position names; the beginning when there is none yet."""
     if at is None:
         return Place(parts=parts, part=parts[0])
-    name, link = json.loads(place_of(at))
-    came, left_out, said, *gaps = json.loads(counted_before(at))
+    name, link, *_ = json.loads(place_of(at))  # the copy's positions are others: they name no part of ours
+    came, left_out, said, *gaps = json.loads(counted_before(at) or "[0,0,null]")
     for part in parts:
         if part.name == name:
             tally = Tally(came=came, left_out=left_out, said=said)

@@ -125,16 +125,16 @@ class Served:
         if not lost:
             return gaps
         if any(one is None or one.gap is not None for one in found):
-            unknown = f"PINGONE_POPULATIONS names {', '.join(lost)}, of which it is not known whether they exist."
+            unknown = f"PINGONE_POPULATIONS names {_listed(lost)}, of which it is not known whether they exist."
             return (*gaps, unknown)
         if len(lost) == len(wanted):
             known = ", ".join(candidate(identity, name) for identity, name in list(there.items())[:_NAMED])
             raise Unconfigured(
-                f"PINGONE_POPULATIONS names no population that there is: {', '.join(lost)}.",
+                f"PINGONE_POPULATIONS names no population that there is: {_listed(lost)}.",
                 f"There are: {known}." if there else "The environments served have no population.",
                 code="NOTHING_SERVED",
             )
-        return (*gaps, f"PINGONE_POPULATIONS names {', '.join(lost)}, which no environment served has.")
+        return (*gaps, f"PINGONE_POPULATIONS names {_listed(lost)}, which no environment served has.")
 
     async def _populations_if_readable(self, environment: str) -> Found[Workspace] | None:
         try:
@@ -210,6 +210,11 @@ class Served:
             return await self.client.get(f"/environments/{environment}/users/{identity}")
         except NotFound:
             return None
+
+
+def _listed(ids: Sequence[str]) -> str:
+    more = len(ids) - _NAMED
+    return ", ".join(ids[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 async def each(act: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:

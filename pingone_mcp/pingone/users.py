@@ -121,7 +121,7 @@ class Users:
         if len(found) == 1:
             return found[0]
         if not found:
-            await self._served.unserved(None)
+            await self._served.unserved(None)  # where nothing is served at all, that is what is wrong
             raise no_such_user(limited=bool(self._served.connection.populations))
         users = [(environment, self._served.unify(raw, {}, {})) for environment, raw in found]
         raise ambiguous_user([(environment, user.id, user.name, user.username) for environment, user in users])
