@@ -266,13 +266,14 @@ def strict_tool(
     title: str,
     output_schema: JsonObject | None = None,
     annotations: ToolAnnotations = READ_ONLY,
+    kind: type[Tool] = Tool,
     explain: Callable[[JsonObject], str | None] = lambda _: None,
 ) -> Tool:
     """Return a tool that refuses unknown arguments, publishes a lean schema, and states Problems as errors.
 
     `explain` may say of arguments that do not fit the schema what is better than what the schema says.
     """
-    tool = Tool.from_function(_telling(fn), title=title, annotations=annotations, structured_output=False)
+    tool = kind.from_function(_telling(fn), title=title, annotations=annotations, structured_output=False)
     model = tool.fn_metadata.arg_model
     model.model_config["extra"] = "forbid"
     model.model_rebuild(force=True)
