@@ -35,7 +35,6 @@ from pingone_mcp.directory.rows import (
 from pingone_mcp.errors import Refused
 from pingone_mcp.server.bodies import TOO_DEEP, bounded
 from pingone_mcp.server.edge import (
-    ENVELOPE_SCHEMA,
     AppContext,
     answer,
     asked,
@@ -44,6 +43,7 @@ from pingone_mcp.server.edge import (
     compact,
     envelope,
     in_time,
+    open_object,
     strict_tool,
 )
 from pingone_mcp.server.searches import HINT_CHARACTERS, Search
@@ -59,8 +59,8 @@ RemoteData = Annotated[bool | None, Field(description="Add PingOne's own object 
 
 Parameter = str | int | bool
 Query = Annotated[
-    Mapping[str, Parameter | list[Parameter]] | None,
-    Field(description='Query parameters, e.g. {"limit":10,"filter":"…"}.'),
+    Annotated[Mapping[str, Parameter | list[Parameter]], open_object(limit="integer", filter="string")] | None,
+    Field(description="Query parameters; a list is sent as several."),
 ]
 
 
@@ -209,7 +209,7 @@ async def proxy_request(
     """Send one read request to the PingOne API as it is, for what the other tools do not cover.
 
     Answers {status, correlation_id} with result (a collection's native items without _links, and next_cursor for the
-    next page) or body (a single resource verbatim). Secrets are blanked. The resource pingone://api lists all paths.
+    next page) or body (a single resource verbatim). Secrets are blanked. describe_directory, topic api, lists paths.
     """
     backend = await backend_of(ctx)
     wanted = asked(backend, "proxy_request", {"method": method, "path": path, "query": parameters(query)}, cursor)
@@ -276,38 +276,6 @@ def _text(value: Parameter) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-_COVERAGE_SCHEMA: JsonObject = {
-    "type": "object",
-    "additionalProperties": {
-        "type": "object",
-        "properties": {"how": {"type": "string"}, "complete": {"type": "boolean"}, "note": {"type": "string"}},
-        "required": ["how", "complete"],
-    },
-}
-_DEACTIVATED_SCHEMA: JsonObject = {
-    **ENVELOPE_SCHEMA,
-    "properties": {**ENVELOPE_SCHEMA["properties"], "coverage": _COVERAGE_SCHEMA},
-    "required": [*ENVELOPE_SCHEMA["required"], "coverage"],
-}
-_USER_SCHEMA: JsonObject = {
-    "type": "object",
-    "properties": {"id": {"type": "string"}, "status": {"type": "string"}},
-    "required": ["id", "status"],
-}
-PROXY_SCHEMA: JsonObject = {
-    "type": "object",
-    "properties": {
-        "status": {"type": "integer"},
-        "correlation_id": {"type": ["string", "null"]},
-        "result": {"type": "array", "items": {"type": "object"}},
-        "next_cursor": {"type": ["string", "null"]},
-        "content_type": {"type": "string"},
-        "truncated": {"type": "string"},
-    },
-    "required": ["status", "correlation_id"],
-}
-
-
 def writes_off() -> Refused:
     return Refused(
         "Writes are off, so nothing was sent.",
@@ -335,10 +303,8 @@ def _write_wanted(arguments: JsonObject) -> str | None:
 def tools() -> list[Tool]:
     """Return the tools of this file in the order in which clients list them."""
     return [
-        strict_tool(list_users, title="List and search users", output_schema=ENVELOPE_SCHEMA, explain=_other_status),
-        strict_tool(get_user, title="Get one user", output_schema=_USER_SCHEMA),
-        strict_tool(find_deactivated, title="Find deactivated users", output_schema=_DEACTIVATED_SCHEMA),
-        strict_tool(
-            proxy_request, title="Read from the PingOne API", output_schema=PROXY_SCHEMA, explain=_write_wanted
-        ),
+        strict_tool(list_users, title="List and search users", explain=_other_status),
+        strict_tool(get_user, title="Get one user"),
+        strict_tool(find_deactivated, title="Find deactivated users"),
+        strict_tool(proxy_request, title="Read from the PingOne API", explain=_write_wanted),
     ]

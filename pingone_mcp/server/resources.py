@@ -12,8 +12,8 @@ from pingone_mcp.directory.models import User
 from pingone_mcp.directory.moments import moment
 from pingone_mcp.directory.rows import DEFAULT_FIELDS, fitted, plain, timestamp
 from pingone_mcp.directory.text import clean
-from pingone_mcp.errors import NotFound
 from pingone_mcp.replica.feed import ChangeQuestion
+from pingone_mcp.server import topics
 from pingone_mcp.server.edge import (
     App,
     AppContext,
@@ -32,12 +32,6 @@ from pingone_mcp.server.subscriptions import CHANGES
 
 _JSON = "application/json"
 _CHANGES = 50
-_USE_OF_API = (
-    "Read pingone://api/{area} for the operations of an area. Call one with proxy_request: put ids in the place of the "
-    "parameters in braces, give filter, limit and the like as query, and go on with next_cursor. What is not listed may "
-    "exist as well. Refused: what lies outside the configured environments and populations, and writes unless the "
-    "person who runs this server allows them."
-)
 
 
 def add_resources(server: MCPServer[App]) -> None:
@@ -73,7 +67,7 @@ def add_resources(server: MCPServer[App]) -> None:
     )
     @told_by_resource
     async def filters() -> str:
-        return compact(clean((await backend_of_read()).directory.filterable()))
+        return compact(clean(topics.filters(await backend_of_read())))
 
     @server.resource(
         "pingone://api",
@@ -84,8 +78,7 @@ def add_resources(server: MCPServer[App]) -> None:
     )
     @told_by_resource
     async def api() -> str:
-        areas = (await backend_of_read()).directory.operations()
-        return compact({"use": _USE_OF_API, "areas": {name: len(area) for name, area in areas.items()}})
+        return compact(topics.api(await backend_of_read()))
 
     @server.resource(
         "pingone://api/{area}",
@@ -96,12 +89,7 @@ def add_resources(server: MCPServer[App]) -> None:
     )
     @told_by_resource
     async def api_area(area: str, ctx: AppContext) -> str:
-        areas = (await backend_of(ctx)).directory.operations()
-        found = areas.get(area)
-        if found is None:
-            raise NotFound("There is no such area of the PingOne API.", "pingone://api lists them.", code="NOT_FOUND")
-        operations = [{name: value for name, value in plain(one).items() if name != "area"} for one in found]
-        return compact({"area": area, "operations": operations})
+        return compact(topics.area_of_api(await backend_of(ctx), area))
 
     @server.resource(
         "pingone://paths{?path}",
@@ -124,9 +112,7 @@ def add_resources(server: MCPServer[App]) -> None:
         mime_type=_JSON,
     )
     def views() -> str:
-        from pingone_mcp.replica.query import describe_views  # noqa: PLC0415 - start-up: sqlite is loaded when needed
-
-        return compact(describe_views())
+        return compact(topics.views())
 
     @server.resource(
         CHANGES,

@@ -31,7 +31,7 @@ from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import revealed
 from pingone_mcp.errors import Problem, Refused, ServerFailed, UnexpectedAnswer, Unreachable
 from pingone_mcp.server import reads
-from pingone_mcp.server.edge import App, AppContext, Backend, answer, backend_of, compact, strict_tool
+from pingone_mcp.server.edge import App, AppContext, Backend, answer, backend_of, compact, open_object, strict_tool
 from pingone_mcp.server.journal import Journal
 from pingone_mcp.server.reads import Cursor, Query
 
@@ -77,7 +77,10 @@ class Confirmation(BaseModel):
 
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-Body = Annotated[Any, Field(description="JSON body of a write.")]
+Body = Annotated[
+    Annotated[Any, open_object(id="string", name="string", enabled="boolean")] | None,
+    Field(description="JSON body of a write; an array may be sent as JSON text."),
+]
 ContentType = Annotated[
     str | None,
     Field(description="Media type of the body, e.g. application/vnd.pingidentity.account.lock+json; default JSON."),
@@ -252,7 +255,6 @@ def tool() -> Tool:
     return strict_tool(
         proxy_request,
         title="Call the PingOne API",
-        output_schema=reads.PROXY_SCHEMA,
         annotations=_WRITING,
         kind=AskingTool,
     )

@@ -165,7 +165,9 @@ ODD: dict[str, ElicitResult | ErrorData] = {
     "yes as a text": ElicitResult(action="accept", content={"confirm": "true"}),
     "yes as a number": ElicitResult(action="accept", content={"confirm": 1}),
     "another name": ElicitResult(action="accept", content={"confirmed": True}),
-    "the error that there is no such method": ErrorData(code=-32601, message="Method not found: elicitation/create at /srv/secret.py"),
+    "the error that there is no such method": ErrorData(
+        code=-32601, message="Method not found: elicitation/create at /srv/secret.py"
+    ),
     "an error of its own": ErrorData(code=-1, message="boom at /srv/secret.py"),
 }
 

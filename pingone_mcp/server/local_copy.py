@@ -1,0 +1,33 @@
+"""How the local copy stands, as answers tell it: how old it is, what it holds, and what of it is missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.rows import plain
+from pingone_mcp.errors import Problem
+from pingone_mcp.server.edge import Backend
+
+if TYPE_CHECKING:
+    from pingone_mcp.replica.standing import Standing
+
+
+async def standing_of(backend: Backend) -> JsonObject | None:
+    """Return the state of the copy with its gaps; None where there is no copy yet.
+
+    What is wrong with the copy is told as its `problem`: it must not hide the rest of an answer.
+    """
+    try:
+        state = await backend.replica.state()
+        if state is None:
+            return None
+        gaps, _ = await backend.replica.reading(_gaps)
+    except Problem as problem:
+        return {"problem": str(problem)}
+    told: JsonObject = plain(state)
+    return told | ({"gaps": gaps} if gaps else {})
+
+
+def _gaps(copy: Standing) -> list[str]:
+    return list(copy.gaps(None))
