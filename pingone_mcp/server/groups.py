@@ -37,7 +37,7 @@ from pingone_mcp.server.edge import (
     strict_tool,
 )
 from pingone_mcp.server.local_copy import standing_of
-from pingone_mcp.server.reads import Cursor, Environment, Fields, Limit, Population, RemoteData
+from pingone_mcp.server.reads import Cursor, Environment, Fields, Limit, Population, RemoteData, narrowed
 from pingone_mcp.server.topics import OVERVIEW, told_of
 
 
@@ -107,7 +107,7 @@ async def list_members(
         raise Refused("`group` is missing.", "Give its id or name; list_groups finds it.", code="MISSING_ARGUMENT")
     question = _MEMBER_QUESTION.validate_python(wanted.question)
     chosen = wanted.question.get("fields")
-    columns = choose_fields(chosen, several_organizations=backend.directory.several_organizations())
+    columns = choose_fields(chosen, several_organizations=backend.directory.several_organizations(), limit=limit)
     to_row = user_row if chosen else list_row
 
     async def read(at: str | None) -> Page[Member]:
@@ -119,7 +119,10 @@ async def list_members(
         identify=lambda member, _: member.user.id,
     )
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="members")
-    return answer(envelope(backend, wanted, gathered, lacks=partial(user_row_lacks, fields=columns)))
+    return answer(
+        envelope(backend, wanted, gathered, lacks=partial(user_row_lacks, fields=columns))
+        | narrowed(columns, chosen, limit)
+    )
 
 
 async def describe_directory(

@@ -23,14 +23,15 @@ from pingone_mcp.directory.provider import (
     UserQuestion,
 )
 from pingone_mcp.directory.rows import (
+    WIDE_ROWS,
     choose_fields,
     deactivated_row,
-    fitted,
     is_truncated,
     list_row,
     plain,
     user_row,
     user_row_lacks,
+    whole_user,
 )
 from pingone_mcp.errors import Refused
 from pingone_mcp.server.bodies import TOO_DEEP, bounded
@@ -52,7 +53,7 @@ Limit = Annotated[int, Field(ge=1, le=1000, description="Most rows to return.")]
 Cursor = Annotated[str | None, Field(description="`next_cursor` of the answer before; goes on with its question.")]
 Environment = Annotated[str | None, Field(max_length=256, description="Only this environment (id or name).")]
 Population = Annotated[str | None, Field(max_length=256, description="Only this population (id or name).")]
-Fields = Annotated[list[str] | None, Field(description="Fields per row instead of the default ones; * for all.")]
+Fields = Annotated[list[str] | None, Field(description="Exactly these fields per row; * for all.")]
 TIMES = "2026-11-20, 2026-11-20T08:00:00Z or 7d"
 RemoteData = Annotated[bool | None, Field(description="Add PingOne's own object as `remote_data` (large).")]
 
@@ -90,9 +91,9 @@ async def list_users(
     """List or search users as one flat list over the environments and populations served.
 
     Answers {result: [rows], next_cursor, result_count, total, stopped}. Rows carry id, username, name, email, title,
-    department, status (active, inactive, invited), status_reasons, workspace (population), last_login_at; absent
-    values are left out, and so is an email that repeats the username. next_cursor null means that was all; otherwise
-    call again with it as cursor.
+    department, status (active, inactive, invited), status_reasons, workspace (population), last_login_at (above 60
+    rows, what `fields` of the answer names); absent values are left out, and so is an email that repeats the username.
+    next_cursor null means that was all; otherwise call again with it as cursor.
     """
     backend = await backend_of(ctx)
     wants = set(fields or ()) if cursor is None else set[str]()
@@ -110,7 +111,7 @@ async def list_users(
     wanted = asked(backend, "list_users", selected, cursor, changeable={"fields": fields})
     question = _USER_QUESTION.validate_python(wanted.question)
     chosen = wanted.question.get("fields")
-    columns = choose_fields(chosen, several_organizations=backend.directory.several_organizations())
+    columns = choose_fields(chosen, several_organizations=backend.directory.several_organizations(), limit=limit)
     columns += tuple(name for name in question.include if name not in columns)
     if question.remote_data and "remote_data" not in columns:
         columns += ("remote_data",)
@@ -125,7 +126,7 @@ async def list_users(
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="users", beside=HINT_CHARACTERS)
     hint = await search.hint(gathered.rows, first=cursor is None, last=gathered.next is None)
     lacks = partial(user_row_lacks, fields=columns)
-    return answer(envelope(backend, wanted, gathered, lacks=lacks, hint=hint))
+    return answer(envelope(backend, wanted, gathered, lacks=lacks, hint=hint) | narrowed(columns, chosen, limit))
 
 
 async def get_user(
@@ -138,12 +139,12 @@ async def get_user(
     """Get one user whole.
 
     Names, emails, phones, status with reasons and the raw values behind it, groups (direct and indirect), roles with
-    scope, manager, times, custom attributes. Absent values are left out.
+    scope, manager, times, custom attributes. Absent values are left out; truncated names what had no room.
     """
     backend = await backend_of(ctx)
     with in_time(backend):
         found = await backend.directory.user(user, environment=environment, remote_data=bool(include_remote_data))
-    return answer(fitted(plain(found), backend.answer_characters))
+    return answer(whole_user(found, backend.answer_characters))
 
 
 async def find_deactivated(
@@ -176,7 +177,7 @@ async def find_deactivated(
     }
     wanted = asked(backend, "find_deactivated", selected, cursor, since=since)
     question = _DEACTIVATED_QUESTION.validate_python(wanted.question)
-    columns = choose_fields(None, several_organizations=backend.directory.several_organizations())
+    columns = choose_fields(None, several_organizations=backend.directory.several_organizations(), limit=limit)
     directory = await backend.exact_directory(goes_on=cursor is not None)
     source = await directory.source(question, wanted.mark.position)
 
@@ -195,7 +196,12 @@ async def find_deactivated(
         backend, wanted, dataclasses.replace(gathered, gaps=()), lacks=partial(user_row_lacks, fields=columns)
     )  # told in coverage
     told = {"coverage": {reason: plain(how) for reason, how in coverage.items()}, "source": plain(source)}
-    return answer(facts | told)
+    return answer(facts | told | narrowed(columns, None, limit))
+
+
+def narrowed(columns: tuple[str, ...], chosen: list[str] | None, limit: int) -> JsonObject:
+    """Say which fields rows carry where there are fewer than by default, so that none is taken for absent."""
+    return {"fields": list(columns)} if not chosen and limit > WIDE_ROWS else {}
 
 
 async def proxy_request(

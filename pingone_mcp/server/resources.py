@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from datetime import datetime
 
 from mcp.server.mcpserver import MCPServer
@@ -10,7 +9,7 @@ from pydantic import TypeAdapter
 
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.moments import moment
-from pingone_mcp.directory.rows import DEFAULT_FIELDS, fitted, plain, timestamp
+from pingone_mcp.directory.rows import DEFAULT_FIELDS, fitted, plain, timestamp, whole_user
 from pingone_mcp.directory.text import clean
 from pingone_mcp.replica.feed import ChangeQuestion
 from pingone_mcp.server import topics
@@ -166,7 +165,9 @@ def add_resources(server: MCPServer[App]) -> None:
     @told_by_resource
     async def group(environment: str, group: str, ctx: AppContext) -> str:
         backend = await backend_of(ctx)
-        return await _told(backend, backend.directory.group(group, environment=environment))
+        with in_time(backend):
+            found = await backend.directory.group(group, environment=environment)
+        return compact(clean(fitted(plain(found), backend.answer_characters)))
 
     @server.resource(
         "pingone://environments/{environment}/users/{user}",
@@ -178,7 +179,9 @@ def add_resources(server: MCPServer[App]) -> None:
     @told_by_resource
     async def user(environment: str, user: str, ctx: AppContext) -> str:
         backend = await backend_of(ctx)
-        return await _told(backend, backend.directory.user(user, environment=environment))
+        with in_time(backend):
+            found = await backend.directory.user(user, environment=environment)
+        return compact(clean(whole_user(found, backend.answer_characters)))
 
 
 async def _changes(backend: Backend, since: datetime | None) -> str:
@@ -188,10 +191,3 @@ async def _changes(backend: Backend, since: datetime | None) -> str:
     known = {"known_since": timestamp(found.known_since)} if found.known_since is not None else {}
     gaps = {"gaps": list(found.gaps)} if found.gaps else {}
     return compact(clean(fitted({"changes": rows, "total": found.total, **known, **gaps}, backend.answer_characters)))
-
-
-async def _told(backend: Backend, reading: Awaitable[object]) -> str:
-    """Return what is read, in the time and the size of one answer."""
-    with in_time(backend):
-        found = await reading
-    return compact(clean(fitted(plain(found), backend.answer_characters)))

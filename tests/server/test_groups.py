@@ -239,9 +239,9 @@ async def test_fields_of_members_and_a_cursor_alone(world: World) -> None:
         other = error_text(await client.call_tool("list_members", {"group": "Sales", "cursor": first["next_cursor"]}))
         typo = error_text(await client.call_tool("list_members", {"group": "Sales", "fields": ["usernam"]}))
         neither = error_text(await client.call_tool("list_members", {}))
-    assert all(set(row) <= {"id", "username", "locale", "membership"} for row in first["result"])
-    assert [row["id"] for row in alone["result"]] == [row["id"] for row in again["result"]]
-    assert not {row["id"] for row in alone["result"]} & {row["id"] for row in first["result"]}
+    assert all(set(row) <= {"username", "locale", "membership"} for row in first["result"])
+    assert [row["username"] for row in alone["result"]] == [row["username"] for row in again["result"]]
+    assert not {row["username"] for row in alone["result"]} & {row["username"] for row in first["result"]}
     assert alone["total"] == first["total"]
     assert "FOREIGN_CURSOR" in other
     assert "Did you mean username" in typo
