@@ -14,8 +14,8 @@ from pingone_mcp.directory.models import Deactivated, Group, JsonObject, Member,
 from pingone_mcp.errors import Refused
 
 EVERY_FIELD = "*"
-# Of one whole user, `remote_data` aside: about 600 tokens of compact JSON that is full of ids.
-_WHOLE_USER = 1_600
+# Characters of one whole user, `remote_data` aside, that are about 600 tokens: fewer where every group has its id.
+_WITH_IDS, _WITHOUT_IDS = 1_650, 1_800
 _NATIVE_LEFT_OUT = 60  # what it takes to say that the provider's own object had no room
 
 USER_FIELDS: tuple[str, ...] = tuple(f.name for f in dataclasses.fields(User))
@@ -159,10 +159,11 @@ def whole_user(user: User, characters: int) -> JsonObject:
     if user.manager is not None and user.manager.email == user.manager.username:
         row["manager"].pop("email", None)
     native = row.pop("remote_data", None)
-    room, told = min(characters, _WHOLE_USER) - (0 if native is None else _NATIVE_LEFT_OUT), dict[str, Any]()
+    most = characters - (0 if native is None else _NATIVE_LEFT_OUT)
+    room, told = min(most, _WITHOUT_IDS), dict[str, Any]()
     for name in ("groups", "roles"):
         slim = [_by_name(item) for item in row.get(name, ())]
-        if _size(row | {"truncated": told}) > room and slim != row.get(name, []):
+        if _size(row | {"truncated": told}) > min(most, _WITH_IDS) and slim != row.get(name, []):
             row[name] = slim
             told[name] = {"without": "id"}
     custom = row.get("custom_attributes", {})

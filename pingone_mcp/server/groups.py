@@ -139,7 +139,7 @@ async def describe_directory(
 ) -> CallToolResult:
     """Describe what is served: environments, populations with counts, and what the credentials may read.
 
-    Also whether writes are allowed, how the local copy (replica) stands, and the rosters. Or another topic.
+    Also writes, the state of the local copy (replica), rosters. Or another topic.
     """
     backend = await backend_of(ctx)
     told = await description(backend) if topic.strip() in ("", OVERVIEW) else told_of(backend, topic)
