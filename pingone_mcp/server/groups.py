@@ -132,8 +132,7 @@ async def describe_directory(
         str,
         Field(
             max_length=100,
-            description="overview; views (columns for SQL); filters; api (its areas), api/users (one area); roles (the "
-            "rules); rosters.",
+            description="overview, views (for SQL), filters, api (areas), api/users (an area), roles or rosters.",
         ),
     ] = OVERVIEW,
 ) -> CallToolResult:

@@ -92,7 +92,7 @@ async def list_users(
 
     Answers {result: [rows], next_cursor, result_count, total, stopped}. Rows carry id, username, name, email, title,
     department, status (active, inactive, invited), status_reasons, workspace (population), last_login_at (above 60
-    rows, what `fields` of the answer names); absent values are left out, and so is an email that repeats the username.
+    rows: see fields); absent values are left out, and so is an email that repeats the username.
     next_cursor null means that was all; otherwise call again with it as cursor.
     """
     backend = await backend_of(ctx)
@@ -139,7 +139,7 @@ async def get_user(
     """Get one user whole.
 
     Names, emails, phones, status with reasons and the raw values behind it, groups (direct and indirect), roles with
-    scope, manager, times, custom attributes. Absent values are left out; truncated names what had no room.
+    scope, manager, times, custom attributes. Absent values are left out; truncated says what was cut.
     """
     backend = await backend_of(ctx)
     with in_time(backend):

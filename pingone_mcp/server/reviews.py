@@ -59,7 +59,7 @@ async def check_drift(
     roster: Annotated[str | None, Field(max_length=128, description="Name of a registered roster.")] = None,
     entries: Annotated[
         list[Annotated[dict[str, Any], open_object(**dict.fromkeys(_NAMED, "string"))]] | None,
-        Field(max_length=1_000, description="Accounts instead, each with an identity."),
+        Field(max_length=1_000, description="Accounts instead."),
     ] = None,
     match_on: Annotated[list[IdentityKind] | None, Field(description="Default: all three, in this order.")] = None,
 ) -> CallToolResult:
@@ -116,7 +116,7 @@ async def access_review(
     format: Annotated[  # noqa: A002 - the contract's name for it
         Literal["summary", "csv", "jsonl"] | None, Field(description="csv, jsonl: make a file to read or hand on.")
     ] = None,
-    cursor: Annotated[str | None, Field(description="`next_cursor` of a file: its rows.")] = None,
+    cursor: Annotated[str | None, Field(description="Rows of a file: its `next_cursor`.")] = None,
 ) -> CallToolResult:
     """Review who has access and by which way: directly, through nested groups, by a role with its scope.
 

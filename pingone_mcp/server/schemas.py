@@ -163,7 +163,7 @@ OUTPUT: Mapping[str, JsonObject] = MappingProxyType(
             seconds=_NUMBER,
             watermark=_TEXT,
             gaps=_TEXTS,
-            held=_OBJECT,
+            held=_YES_NO,
             started_at=_TEXT,
             ended_at=_TEXT,
             **_CUT,
