@@ -164,6 +164,7 @@ OUTPUT: Mapping[str, JsonObject] = MappingProxyType(
             watermark=_TEXT,
             gaps=_TEXTS,
             held=_YES_NO,
+            taken_over=_YES_NO,
             started_at=_TEXT,
             ended_at=_TEXT,
             **_CUT,
