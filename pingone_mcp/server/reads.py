@@ -124,7 +124,7 @@ async def list_users(
 
     listing = Listing(read=read, row=lambda user: to_row(user, columns), identify=lambda user, _: user.id)
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="users", beside=HINT_CHARACTERS)
-    hint = await search.hint(gathered.rows, first=cursor is None, last=gathered.next is None)
+    hint = await search.hint(gathered.ids, first=cursor is None, last=gathered.next is None)
     lacks = partial(user_row_lacks, fields=columns)
     return answer(envelope(backend, wanted, gathered, lacks=lacks, hint=hint) | narrowed(columns, chosen, limit))
 
