@@ -136,9 +136,9 @@ async def describe_directory(
         ),
     ] = OVERVIEW,
 ) -> CallToolResult:
-    """Describe what is served: environments, populations with counts, and what the credentials may read.
+    """Describe what is served: environments, populations with counts, what the credentials may read, local copy.
 
-    Also writes, the state of the local copy (replica), rosters. Or another topic.
+    Or another topic.
     """
     backend = await backend_of(ctx)
     told = await description(backend) if topic.strip() in ("", OVERVIEW) else told_of(backend, topic)

@@ -61,7 +61,7 @@ RemoteData = Annotated[bool | None, Field(description="Add PingOne's own object 
 Parameter = str | int | bool
 Query = Annotated[
     Annotated[Mapping[str, Parameter | list[Parameter]], open_object(limit="integer", filter="string")] | None,
-    Field(description="Query parameters; a list is sent as several."),
+    Field(description="Query parameters."),
 ]
 
 

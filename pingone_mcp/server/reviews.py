@@ -116,7 +116,7 @@ async def access_review(
     format: Annotated[  # noqa: A002 - the contract's name for it
         Literal["summary", "csv", "jsonl"] | None, Field(description="csv, jsonl: make a file to read or hand on.")
     ] = None,
-    cursor: Annotated[str | None, Field(description="Rows of a file: its `next_cursor`.")] = None,
+    cursor: Annotated[str | None, Field(description="`next_cursor`.")] = None,
 ) -> CallToolResult:
     """Review who has access and by which way: directly, through nested groups, by a role with its scope.
 
