@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 
 import anyio.lowlevel
 import httpx
+from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp.client.session import ElicitationFnT, MessageHandlerFnT
 from mcp.types import CallToolResult
@@ -27,6 +29,7 @@ from pingone_mcp.server.build import build_server
 from pingone_mcp.server.edge import Backend
 from pingone_mcp.server.exports import Exports
 from pingone_mcp.server.rosters import Rosters
+from pingone_mcp.server.schemas import OUTPUT
 from pingone_mcp.server.writes import WriteRules
 from pingone_mcp.settings import Connection
 
@@ -132,7 +135,7 @@ class World:
                 )
 
         server = build_server(open_backend, allow_writes=writes is not None)
-        async with Client(server, mode=mode, elicitation_callback=answers, message_handler=message_handler) as client:
+        async with Checked(server, mode=mode, elicitation_callback=answers, message_handler=message_handler) as client:
             yield client
 
     async def native(self, path: str) -> dict[str, Any]:
@@ -152,6 +155,24 @@ class World:
     def api_requests(self) -> list[str]:
         """Return path and query of every API request so far, the token endpoint aside."""
         return [f"{entry.path}?{entry.query}" for entry in self.sandbox.requests if entry.path.startswith("/v1/")]
+
+
+class Checked(Client):
+    """A client that believes a schema: whatever a tool answers in any test, its output schema names and types."""
+
+    async def call_tool(self, name: str, *rest: Any, **more: Any) -> CallToolResult:
+        result = await super().call_tool(name, *rest, **more)
+        told = result.structured_content
+        if told is not None and not result.is_error:
+            unnamed = told.keys() - OUTPUT[name]["properties"].keys()
+            assert not unnamed, f"the output schema of {name} does not name {sorted(unnamed)}: some clients drop them"
+            _validator(name).validate(told)
+        return result
+
+
+@functools.cache
+def _validator(tool: str) -> Draft202012Validator:
+    return Draft202012Validator(OUTPUT[tool])
 
 
 def facts(result: CallToolResult) -> dict[str, Any]:

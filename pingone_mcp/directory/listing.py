@@ -45,12 +45,13 @@ class Progress:
 
 @dataclass(slots=True, kw_only=True)
 class Gathered:
-    """Rows, and the mark to go on from (None: that was all) with the reason why it stopped there.
+    """Rows (`ids` says of whom), and the mark to go on from (None: that was all) with the reason why it stopped there.
 
     `problem` is set when it stopped for one; `gaps` are those that the provider told of the pages read.
     """
 
     rows: list[JsonObject] = field(default_factory=list[JsonObject])
+    ids: list[str] = field(default_factory=list[str])
     next: Mark | None = None
     total: int | None = None
     stopped: Stopped | None = None
@@ -125,6 +126,7 @@ async def gather(  # noqa: PLR0912 - one loop, which reads best in one piece
                 return _stop(answer, _within(mark, page.at, ids, index), "size")
             seen.add(ids[index])
             answer.rows.append(row)
+            answer.ids.append(ids[index])
             room, used = room - size, used + size
         if page.next is None:
             if start > len(ids):

@@ -16,6 +16,7 @@ from pingone_mcp.directory.models import Deactivated, Description, Group, JsonOb
 Status = Literal["active", "inactive", "invited"]
 Include = Literal["groups", "roles"]
 Reason = Literal["disabled", "locked", "removed"]
+ConcernedKind = Literal["user", "group", "population", "role"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +129,17 @@ class Preview:
     body: Any = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concerned:
+    """Somebody or something that a write is about. `found` is False where there is none of this id, None if unread."""
+
+    kind: ConcernedKind
+    id: str
+    name: str | None = None
+    username: str | None = None
+    found: bool | None = None
+
+
 Question = UserQuestion | DeactivatedQuestion | GroupQuestion | MemberQuestion
 
 
@@ -206,6 +218,10 @@ class Directory(Protocol):
 
     async def preview(self, question: ProxyQuestion) -> Preview:
         """Refuse a write that leads outside the fence; else say what it would change. Sends no write."""
+        ...
+
+    async def concerned(self, question: ProxyQuestion) -> tuple[Concerned, ...]:
+        """Say whom a write that `preview` let through is about: who cannot be read is there without a name."""
         ...
 
     def filterable(self) -> dict[str, Any]:

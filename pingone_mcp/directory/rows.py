@@ -14,6 +14,9 @@ from pingone_mcp.directory.models import Deactivated, Group, JsonObject, Member,
 from pingone_mcp.errors import Refused
 
 EVERY_FIELD = "*"
+# Characters of one whole user, `remote_data` aside, that are about 600 tokens: fewer where every group has its id.
+_WITH_IDS, _WITHOUT_IDS = 1_650, 1_800
+_NATIVE_LEFT_OUT = 60  # what it takes to say that the provider's own object had no room
 
 USER_FIELDS: tuple[str, ...] = tuple(f.name for f in dataclasses.fields(User))
 # Short forms for lists: one value where the full user carries a structure.
@@ -38,6 +41,19 @@ DEFAULT_FIELDS: tuple[str, ...] = (
     "last_login_at",
 )
 _OF_A_USER = frozenset(USER_FIELDS) - {"groups", "roles", "unreadable", "remote_data"}
+# A hundred rows of all default fields are too much for one answer: who asks for more rows at once than WIDE_ROWS gets
+# these, which tell people apart and say how they stand.
+LEAN_FIELDS: tuple[str, ...] = (
+    "id",
+    "username",
+    "name",
+    "email",
+    "department",
+    "status",
+    "status_reasons",
+    "organization",
+)
+WIDE_ROWS = 60
 ROW_FIELDS: tuple[str, ...] = (*USER_FIELDS, *_SHORT)
 
 
@@ -132,6 +148,48 @@ def is_short(row: JsonObject) -> bool:  # noqa: ARG001 - whatever is in it
     return True
 
 
+def whole_user(user: User, characters: int) -> JsonObject:
+    """Return one user whole, within the size of one answer, saying in `truncated` what had no room.
+
+    First the ids of groups and roles that have a name give way (a name is enough to ask on with), then the custom
+    attributes behind the first ones, then what `fitted` chooses. What the provider itself has, if it was asked for,
+    takes no room from the rest.
+    """
+    row: JsonObject = plain(user)
+    if user.manager is not None and user.manager.email == user.manager.username:
+        row["manager"].pop("email", None)
+    native = row.pop("remote_data", None)
+    most = characters - (0 if native is None else _NATIVE_LEFT_OUT)
+    room, told = min(most, _WITHOUT_IDS), dict[str, Any]()
+    for name in ("groups", "roles"):
+        slim = [_by_name(item) for item in row.get(name, ())]
+        if _size(row | {"truncated": told}) > min(most, _WITH_IDS) and slim != row.get(name, []):
+            row[name] = slim
+            told[name] = {"without": "id"}
+    custom = row.get("custom_attributes", {})
+    if custom and _size(row | {"truncated": told}) > room:
+        told["custom_attributes"] = {"shown": len(custom), "of": len(custom)}
+        left = room - _size(row | {"custom_attributes": {}, "truncated": told})
+        first = _first([{name: value} for name, value in custom.items()], left)
+        row["custom_attributes"] = {name: value for one in first for name, value in one.items()}
+        told["custom_attributes"]["shown"] = len(row["custom_attributes"])
+    row = fitted(row, room - (_size({"truncated": told}) if told else 0))
+    for name, more in row.pop("truncated", {}).items():
+        told[name] = {**told.get(name, {}), **more} if isinstance(more, dict) else more
+    said = {"truncated": told} if told else {}
+    if native is None or _size(whole := row | {"remote_data": native} | said) <= characters:
+        return row | said if native is None else whole
+    return row | {"truncated": told | {"remote_data": {"characters": _size(native)}}}
+
+
+def _by_name(item: JsonObject) -> JsonObject:
+    """Return a group or role without the ids that a name stands beside, down to its scope."""
+    kept = {name: _by_name(value) if isinstance(value, dict) else value for name, value in item.items()}
+    if "name" in kept:
+        del kept["id"]
+    return kept
+
+
 def fitted(row: JsonObject, characters: int) -> JsonObject:
     """Return one object within a size of compact JSON, saying in `truncated` what was left out.
 
@@ -180,13 +238,14 @@ def _size(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
-def choose_fields(wanted: list[str] | None, *, several_organizations: bool) -> tuple[str, ...]:
-    """Return the fields of a list row: the default ones, all (`*`), or the ones asked for plus `id`.
+def choose_fields(wanted: list[str] | None, *, several_organizations: bool, limit: int = WIDE_ROWS) -> tuple[str, ...]:
+    """Return the fields of a list row: the ones asked for, all (`*`), or the default ones of so many rows at once.
 
     Raises Refused for a field that does not exist, naming the nearest ones.
     """
     if not wanted:
-        return tuple(f for f in DEFAULT_FIELDS if several_organizations or f != "organization")
+        default = DEFAULT_FIELDS if limit <= WIDE_ROWS else LEAN_FIELDS
+        return tuple(f for f in default if several_organizations or f != "organization")
     if EVERY_FIELD in wanted:
         return tuple(f for f in USER_FIELDS if f != "remote_data")
     unknown = [name for name in wanted if name not in ROW_FIELDS]
@@ -198,7 +257,7 @@ def choose_fields(wanted: list[str] | None, *, several_organizations: bool) -> t
             f"{hint}The fields are: {', '.join(ROW_FIELDS)}; * means all.",
             code="UNKNOWN_FIELD",
         )
-    return tuple(dict.fromkeys(("id", *wanted)))
+    return tuple(dict.fromkeys(wanted))
 
 
 def _is_said(name: str, value: Any) -> bool:

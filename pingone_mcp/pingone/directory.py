@@ -11,6 +11,7 @@ import httpx
 
 from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Page, User
 from pingone_mcp.directory.provider import (
+    Concerned,
     Coverage,
     DeactivatedQuestion,
     GroupQuestion,
@@ -29,6 +30,7 @@ from pingone_mcp.pingone import catalogue, filters
 from pingone_mcp.pingone.candidates import candidates
 from pingone_mcp.pingone.client import Client
 from pingone_mcp.pingone.clock import Clock
+from pingone_mcp.pingone.concerned import concerned
 from pingone_mcp.pingone.deactivated import DeactivatedUsers
 from pingone_mcp.pingone.description import describe
 from pingone_mcp.pingone.fence import READS
@@ -109,6 +111,9 @@ class PingOneDirectory:
         path, query, body = self._proxy.preview(question)
         organization = await self._served.names.environment_now(environment)
         return Preview(organization=organization, path=path, query=query, body=body)
+
+    async def concerned(self, question: ProxyQuestion) -> tuple[Concerned, ...]:
+        return await concerned(self._served, question)
 
     async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
         answer = await self._proxy.send(self._proxy.completed(question), at)

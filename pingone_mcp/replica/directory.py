@@ -23,6 +23,7 @@ from pingone_mcp.directory.models import (
     Workspace,
 )
 from pingone_mcp.directory.provider import (
+    Concerned,
     Coverage,
     DeactivatedQuestion,
     Directory,
@@ -181,6 +182,9 @@ class ReplicaDirectory:
 
     async def preview(self, question: ProxyQuestion) -> Preview:
         return await self._live.preview(question)
+
+    async def concerned(self, question: ProxyQuestion) -> tuple[Concerned, ...]:
+        return await self._live.concerned(question)
 
     def operations(self) -> dict[str, tuple[Operation, ...]]:
         return self._live.operations()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,13 +56,8 @@ class Exports:
 
     def read(self, name: str, *, offset: int, limit: int, characters: int) -> str:
         """Return whole lines of an export, at least one where there is one, "" behind its end. Raises NotFound."""
-        path = self.folder / name
-        if not _NAME.fullmatch(name) or not path.is_file():
-            raise NotFound(
-                "There is no such export any more.", f"The last {KEPT} are kept; make it again.", code="NOT_FOUND"
-            )
         found: list[str] = []
-        with path.open(encoding="utf-8", newline="") as file:
+        with self._file(name).open(encoding="utf-8", newline="") as file:
             for line in islice(file, min(offset, _MOST_ROWS), min(offset, _MOST_ROWS) + limit):
                 characters -= len(line)
                 if found and characters < 0:
@@ -69,12 +65,49 @@ class Exports:
                 found.append(line)
         return "".join(found)
 
+    def rows(self, name: str, at: int, *, limit: int, characters: int) -> tuple[list[JsonObject], int | None]:
+        """Return rows of an export from a byte of it on (0: the first row), and where the next one begins.
+
+        Rows are objects without what is absent, whatever the format. At least one where there is one; None: that was
+        all. Raises NotFound.
+        """
+        found: list[JsonObject] = []
+        with self._file(name).open("rb") as file:
+            read: Callable[[bytes], JsonObject] = json.loads
+            if name.endswith(".csv"):
+                columns = _cells(file.readline())
+
+                def read(line: bytes) -> JsonObject:
+                    return dict(zip(columns, _cells(line), strict=False))
+
+            file.seek(max(at, file.tell()))
+            while line := file.readline():
+                row = {column: value for column, value in read(line).items() if value not in ("", None, [])}
+                characters -= len(json.dumps(row, ensure_ascii=False, separators=(",", ":"))) + 1
+                if found and (characters < 0 or len(found) == limit):
+                    return found, file.tell() - len(line)
+                found.append(row)
+        return found, None
+
+    def _file(self, name: str) -> Path:
+        path = self.folder / name
+        if not _NAME.fullmatch(name) or not path.is_file():
+            raise NotFound(
+                "There is no such export any more.", f"The last {KEPT} are kept; make it again.", code="NOT_FOUND"
+            )
+        return path
+
     def _make_room(self) -> None:
         found = sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
         for path in found[:-KEPT]:  # their names begin with the time
             for old in (path, path.with_name(f"{path.name}.manifest.json")):
                 with suppress(OSError):
                     old.unlink()
+
+
+def _cells(line: bytes) -> list[str]:
+    """Return the cells of a line of CSV; no cell of ours holds a line break."""
+    return next(csv.reader([line.decode()]), [])
 
 
 def write_private(path: Path, chunks: Iterable[str]) -> None:

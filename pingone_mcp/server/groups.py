@@ -23,9 +23,8 @@ from pingone_mcp.directory.rows import (
     user_row,
     user_row_lacks,
 )
-from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.errors import Refused
 from pingone_mcp.server.edge import (
-    ENVELOPE_SCHEMA,
     STRINGS,
     AppContext,
     Backend,
@@ -37,7 +36,9 @@ from pingone_mcp.server.edge import (
     in_time,
     strict_tool,
 )
-from pingone_mcp.server.reads import Cursor, Environment, Fields, Limit, Population, RemoteData
+from pingone_mcp.server.local_copy import standing_of
+from pingone_mcp.server.reads import Cursor, Environment, Fields, Limit, Population, RemoteData, narrowed
+from pingone_mcp.server.topics import OVERVIEW, told_of
 
 
 async def list_groups(
@@ -106,7 +107,7 @@ async def list_members(
         raise Refused("`group` is missing.", "Give its id or name; list_groups finds it.", code="MISSING_ARGUMENT")
     question = _MEMBER_QUESTION.validate_python(wanted.question)
     chosen = wanted.question.get("fields")
-    columns = choose_fields(chosen, several_organizations=backend.directory.several_organizations())
+    columns = choose_fields(chosen, several_organizations=backend.directory.several_organizations(), limit=limit)
     to_row = user_row if chosen else list_row
 
     async def read(at: str | None) -> Page[Member]:
@@ -118,29 +119,39 @@ async def list_members(
         identify=lambda member, _: member.user.id,
     )
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="members")
-    return answer(envelope(backend, wanted, gathered, lacks=partial(user_row_lacks, fields=columns)))
+    return answer(
+        envelope(backend, wanted, gathered, lacks=partial(user_row_lacks, fields=columns))
+        | narrowed(columns, chosen, limit)
+    )
 
 
-async def describe_directory(ctx: AppContext) -> CallToolResult:
-    """Describe what is served: environments, populations with counts, and what the credentials may read.
+async def describe_directory(
+    ctx: AppContext,
+    *,
+    topic: Annotated[
+        str,
+        Field(
+            max_length=100,
+            description="overview, views (for SQL), filters, api (areas), api/users (an area), roles or rosters.",
+        ),
+    ] = OVERVIEW,
+) -> CallToolResult:
+    """Describe what is served: environments, populations with counts, what the credentials may read, local copy.
 
-    Also how long names are kept, whether writes are allowed, how old the local copy (replica) is, and the rosters.
+    Or another topic.
     """
     backend = await backend_of(ctx)
-    return answer(fitted(await description(backend), backend.answer_characters))
+    told = await description(backend) if topic.strip() in ("", OVERVIEW) else told_of(backend, topic)
+    return answer(fitted(told, backend.answer_characters))
 
 
 async def description(backend: Backend) -> JsonObject:
     """Return what describe_directory and its resource tell."""
     with in_time(backend):
         told = plain(await backend.directory.describe())
-    try:
-        state = plain(await backend.replica.state())
-    except Problem as problem:  # what is wrong with the copy must not hide the directory
-        state = {"problem": str(problem)}
     facts: JsonObject = told | {
         "writes": backend.writes is not None,
-        "replica": state,
+        "replica": await standing_of(backend),
         "rosters": list(backend.rosters.names()),
         "strings_are": STRINGS,
     }
@@ -150,17 +161,12 @@ async def description(backend: Backend) -> JsonObject:
 _NO_GROUP = "No group has all these words in its name. Try one of them, or list_groups without `query`."
 _GROUP_QUESTION = TypeAdapter(GroupQuestion)
 _MEMBER_QUESTION = TypeAdapter(MemberQuestion)
-_DESCRIPTION_SCHEMA: JsonObject = {
-    "type": "object",
-    "properties": {"organizations": {"type": "array", "items": {"type": "object"}}},
-    "required": ["organizations"],
-}
 
 
 def tools() -> list[Tool]:
     """Return the tools of this file in the order in which clients list them."""
     return [
-        strict_tool(list_groups, title="List groups", output_schema=ENVELOPE_SCHEMA),
-        strict_tool(list_members, title="List the members of a group", output_schema=ENVELOPE_SCHEMA),
-        strict_tool(describe_directory, title="Describe the directory", output_schema=_DESCRIPTION_SCHEMA),
+        strict_tool(list_groups, title="List groups"),
+        strict_tool(list_members, title="List the members of a group"),
+        strict_tool(describe_directory, title="Describe the directory"),
     ]

@@ -23,19 +23,19 @@ from pingone_mcp.directory.provider import (
     UserQuestion,
 )
 from pingone_mcp.directory.rows import (
+    WIDE_ROWS,
     choose_fields,
     deactivated_row,
-    fitted,
     is_truncated,
     list_row,
     plain,
     user_row,
     user_row_lacks,
+    whole_user,
 )
 from pingone_mcp.errors import NotFound, Refused
 from pingone_mcp.server.bodies import TOO_DEEP, bounded
 from pingone_mcp.server.edge import (
-    ENVELOPE_SCHEMA,
     AppContext,
     Backend,
     answer,
@@ -45,6 +45,7 @@ from pingone_mcp.server.edge import (
     compact,
     envelope,
     in_time,
+    open_object,
     strict_tool,
 )
 from pingone_mcp.server.searches import HINT_CHARACTERS, Search
@@ -53,15 +54,15 @@ Limit = Annotated[int, Field(ge=1, le=1000, description="Most rows to return.")]
 Cursor = Annotated[str | None, Field(description="`next_cursor` of the answer before; goes on with its question.")]
 Environment = Annotated[str | None, Field(max_length=256, description="Only this environment (id or name).")]
 Population = Annotated[str | None, Field(max_length=256, description="Only this population (id or name).")]
-Fields = Annotated[list[str] | None, Field(description="Fields per row instead of the default ones; * for all.")]
+Fields = Annotated[list[str] | None, Field(description="Exactly these fields per row; * for all.")]
 TIMES = "2026-11-20, 2026-11-20T08:00:00Z or 7d"
 RemoteData = Annotated[bool | None, Field(description="Add PingOne's own object as `remote_data` (large).")]
 
 
 Parameter = str | int | bool
 Query = Annotated[
-    Mapping[str, Parameter | list[Parameter]] | None,
-    Field(description='Query parameters, e.g. {"limit":10,"filter":"…"}.'),
+    Annotated[Mapping[str, Parameter | list[Parameter]], open_object(limit="integer", filter="string")] | None,
+    Field(description="Query parameters."),
 ]
 
 
@@ -91,9 +92,9 @@ async def list_users(
     """List or search users as one flat list over the environments and populations served.
 
     Answers {result: [rows], next_cursor, result_count, total, stopped}. Rows carry id, username, name, email, title,
-    department, status (active, inactive, invited), status_reasons, workspace (population), last_login_at; absent
-    values are left out, and so is an email that repeats the username. next_cursor null means that was all; otherwise
-    call again with it as cursor.
+    department, status (active, inactive, invited), status_reasons, workspace (population), last_login_at (above 60
+    rows: see fields); absent values are left out, and so is an email that repeats the username.
+    next_cursor null means that was all; otherwise call again with it as cursor.
     """
     backend = await backend_of(ctx)
     wants = set(fields or ()) if cursor is None else set[str]()
@@ -111,7 +112,7 @@ async def list_users(
     wanted = asked(backend, "list_users", selected, cursor, changeable={"fields": fields})
     question = _USER_QUESTION.validate_python(wanted.question)
     chosen = wanted.question.get("fields")
-    columns = choose_fields(chosen, several_organizations=backend.directory.several_organizations())
+    columns = choose_fields(chosen, several_organizations=backend.directory.several_organizations(), limit=limit)
     columns += tuple(name for name in question.include if name not in columns)
     if question.remote_data and "remote_data" not in columns:
         columns += ("remote_data",)
@@ -124,9 +125,9 @@ async def list_users(
 
     listing = Listing(read=read, row=lambda user: to_row(user, columns), identify=lambda user, _: user.id)
     gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="users", beside=HINT_CHARACTERS)
-    hint = await search.hint(gathered.rows, first=cursor is None, last=gathered.next is None)
+    hint = await search.hint(gathered.ids, first=cursor is None, last=gathered.next is None)
     lacks = partial(user_row_lacks, fields=columns)
-    return answer(envelope(backend, wanted, gathered, lacks=lacks, hint=hint))
+    return answer(envelope(backend, wanted, gathered, lacks=lacks, hint=hint) | narrowed(columns, chosen, limit))
 
 
 async def get_user(
@@ -139,7 +140,7 @@ async def get_user(
     """Get one user whole.
 
     Names, emails, phones, status with reasons and the raw values behind it, groups (direct and indirect), roles with
-    scope, manager, times, custom attributes. Absent values are left out.
+    scope, manager, times, custom attributes. Absent values are left out; truncated says what was cut.
     """
     backend = await backend_of(ctx)
     try:
@@ -147,7 +148,7 @@ async def get_user(
             found = await backend.directory.user(user, environment=environment, remote_data=bool(include_remote_data))
     except NotFound as unknown:
         raise await _not_any_more(backend, user) or unknown from None
-    return answer(fitted(plain(found), backend.answer_characters))
+    return answer(whole_user(found, backend.answer_characters))
 
 
 async def _not_any_more(backend: Backend, user: str) -> NotFound | None:
@@ -198,7 +199,7 @@ async def find_deactivated(
     }
     wanted = asked(backend, "find_deactivated", selected, cursor, since=since)
     question = _DEACTIVATED_QUESTION.validate_python(wanted.question)
-    columns = choose_fields(None, several_organizations=backend.directory.several_organizations())
+    columns = choose_fields(None, several_organizations=backend.directory.several_organizations(), limit=limit)
     directory = await backend.exact_directory(goes_on=cursor is not None)
     source = await directory.source(question, wanted.mark.position)
 
@@ -217,7 +218,12 @@ async def find_deactivated(
         backend, wanted, dataclasses.replace(gathered, gaps=()), lacks=partial(user_row_lacks, fields=columns)
     )  # told in coverage
     told = {"coverage": {reason: plain(how) for reason, how in coverage.items()}, "source": plain(source)}
-    return answer(facts | told)
+    return answer(facts | told | narrowed(columns, None, limit))
+
+
+def narrowed(columns: tuple[str, ...], chosen: list[str] | None, limit: int) -> JsonObject:
+    """Say which fields rows carry where there are fewer than by default, so that none is taken for absent."""
+    return {"fields": list(columns)} if not chosen and limit > WIDE_ROWS else {}
 
 
 async def proxy_request(
@@ -231,7 +237,7 @@ async def proxy_request(
     """Send one read request to the PingOne API as it is, for what the other tools do not cover.
 
     Answers {status, correlation_id} with result (a collection's native items without _links, and next_cursor for the
-    next page) or body (a single resource verbatim). Secrets are blanked. The resource pingone://api lists all paths.
+    next page) or body (a single resource verbatim). Secrets are blanked. describe_directory, topic api, lists paths.
     """
     backend = await backend_of(ctx)
     wanted = asked(backend, "proxy_request", {"method": method, "path": path, "query": parameters(query)}, cursor)
@@ -298,38 +304,6 @@ def _text(value: Parameter) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-_COVERAGE_SCHEMA: JsonObject = {
-    "type": "object",
-    "additionalProperties": {
-        "type": "object",
-        "properties": {"how": {"type": "string"}, "complete": {"type": "boolean"}, "note": {"type": "string"}},
-        "required": ["how", "complete"],
-    },
-}
-_DEACTIVATED_SCHEMA: JsonObject = {
-    **ENVELOPE_SCHEMA,
-    "properties": {**ENVELOPE_SCHEMA["properties"], "coverage": _COVERAGE_SCHEMA},
-    "required": [*ENVELOPE_SCHEMA["required"], "coverage"],
-}
-_USER_SCHEMA: JsonObject = {
-    "type": "object",
-    "properties": {"id": {"type": "string"}, "status": {"type": "string"}},
-    "required": ["id", "status"],
-}
-PROXY_SCHEMA: JsonObject = {
-    "type": "object",
-    "properties": {
-        "status": {"type": "integer"},
-        "correlation_id": {"type": ["string", "null"]},
-        "result": {"type": "array", "items": {"type": "object"}},
-        "next_cursor": {"type": ["string", "null"]},
-        "content_type": {"type": "string"},
-        "truncated": {"type": "string"},
-    },
-    "required": ["status", "correlation_id"],
-}
-
-
 def writes_off() -> Refused:
     return Refused(
         "Writes are off, so nothing was sent.",
@@ -357,10 +331,8 @@ def _write_wanted(arguments: JsonObject) -> str | None:
 def tools() -> list[Tool]:
     """Return the tools of this file in the order in which clients list them."""
     return [
-        strict_tool(list_users, title="List and search users", output_schema=ENVELOPE_SCHEMA, explain=_other_status),
-        strict_tool(get_user, title="Get one user", output_schema=_USER_SCHEMA),
-        strict_tool(find_deactivated, title="Find deactivated users", output_schema=_DEACTIVATED_SCHEMA),
-        strict_tool(
-            proxy_request, title="Read from the PingOne API", output_schema=PROXY_SCHEMA, explain=_write_wanted
-        ),
+        strict_tool(list_users, title="List and search users", explain=_other_status),
+        strict_tool(get_user, title="Get one user"),
+        strict_tool(find_deactivated, title="Find deactivated users"),
+        strict_tool(proxy_request, title="Read from the PingOne API", explain=_write_wanted),
     ]

@@ -15,7 +15,6 @@ from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.rows import fitted, is_truncated, plain, timestamp
 from pingone_mcp.replica.feed import ChangePage, ChangeQuestion
 from pingone_mcp.server.edge import (
-    ENVELOPE_SCHEMA,
     AppContext,
     Backend,
     answer,
@@ -47,8 +46,8 @@ async def sync_directory(
     """Bring the local copy of the directory up to date; PingOne itself is only read.
 
     Answers {state: done, counts, changes, gaps, …}, or failed, or held (too many gone without evidence: a person
-    decides), with a reason; or {state: running, stage, done, about} when it
-    takes longer than one answer may: it goes on by itself, and another call tells how far it is, or what came of it.
+    decides) with a reason; or {state: running, stage, done, about} when it takes longer than one answer may: it goes on
+    by itself, and another call tells how far it is, or what came of it.
     """
     backend, app = await backend_of(ctx), app_of(ctx)
     progress = Progressing(ctx.report_progress)
@@ -115,8 +114,8 @@ async def query_directory(
     """Answer a question about the whole directory by SQL over its local copy.
 
     Views: users, removed_users, groups, memberships, populations, environments, role_assignments, changes; people for
-    full-text search (people MATCH 'ann*', join users on id). pingone://schema/views tells the columns. Prefer counts
-    and GROUP BY. replica_age_s says how old the copy is: sync_directory renews it.
+    full-text search (people MATCH 'ann*', join users on id). describe_directory, topic views, tells the columns. Prefer
+    counts and GROUP BY. replica_age_s says how old the copy is: sync_directory renews it.
     """
     backend = await backend_of(ctx)
     found, state = await backend.replica.query(
@@ -162,34 +161,12 @@ async def freshness(backend: Backend) -> JsonObject:
 
 _NO_CHANGE = "`user` is an id, or the username or email at the time of the change; list_users finds them by name."
 _CHANGE_QUESTION = TypeAdapter(ChangeQuestion)
-_SYNC_SCHEMA: JsonObject = {
-    "type": "object",
-    "properties": {
-        "state": {"enum": ["done", "held", "failed", "running"]},
-        "started_at": {"type": "string"},
-        "ended_at": {"type": "string"},
-    },
-    "required": ["state"],
-}
-_QUERY_SCHEMA: JsonObject = {
-    "type": "object",
-    "properties": {
-        "columns": {"type": "array", "items": {"type": "string"}},
-        "rows": {"type": "array", "items": {"type": "array"}},
-        "row_count": {"type": "integer"},
-        "truncated": {"type": "boolean"},
-        "replica_age_s": {"type": "integer"},
-    },
-    "required": ["columns", "rows", "row_count", "truncated", "replica_age_s"],
-}
 
 
 def tools() -> list[Tool]:
     """Return the tools of this file in the order in which clients list them."""
     return [
-        strict_tool(
-            sync_directory, title="Bring the local copy up to date", output_schema=_SYNC_SCHEMA, annotations=_OUR_OWN
-        ),
-        strict_tool(list_changes, title="List what changed", output_schema=ENVELOPE_SCHEMA),
-        strict_tool(query_directory, title="Ask the whole directory in SQL", output_schema=_QUERY_SCHEMA),
+        strict_tool(sync_directory, title="Bring the local copy up to date", annotations=_OUR_OWN),
+        strict_tool(list_changes, title="List what changed"),
+        strict_tool(query_directory, title="Ask the whole directory in SQL"),
     ]

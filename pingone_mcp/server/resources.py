@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from datetime import datetime
 
 from mcp.server.mcpserver import MCPServer
@@ -10,10 +9,10 @@ from pydantic import TypeAdapter
 
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.moments import moment
-from pingone_mcp.directory.rows import DEFAULT_FIELDS, fitted, plain, timestamp
+from pingone_mcp.directory.rows import DEFAULT_FIELDS, fitted, plain, timestamp, whole_user
 from pingone_mcp.directory.text import clean
-from pingone_mcp.errors import NotFound
 from pingone_mcp.replica.feed import ChangeQuestion
+from pingone_mcp.server import topics
 from pingone_mcp.server.edge import (
     App,
     AppContext,
@@ -32,12 +31,6 @@ from pingone_mcp.server.subscriptions import CHANGES
 
 _JSON = "application/json"
 _CHANGES = 50
-_USE_OF_API = (
-    "Read pingone://api/{area} for the operations of an area. Call one with proxy_request: put ids in the place of the "
-    "parameters in braces, give filter, limit and the like as query, and go on with next_cursor. What is not listed may "
-    "exist as well. Refused: what lies outside the configured environments and populations, and writes unless the "
-    "person who runs this server allows them."
-)
 
 
 def add_resources(server: MCPServer[App]) -> None:
@@ -73,7 +66,7 @@ def add_resources(server: MCPServer[App]) -> None:
     )
     @told_by_resource
     async def filters() -> str:
-        return compact(clean((await backend_of_read()).directory.filterable()))
+        return compact(clean(topics.filters(await backend_of_read())))
 
     @server.resource(
         "pingone://api",
@@ -84,8 +77,7 @@ def add_resources(server: MCPServer[App]) -> None:
     )
     @told_by_resource
     async def api() -> str:
-        areas = (await backend_of_read()).directory.operations()
-        return compact({"use": _USE_OF_API, "areas": {name: len(area) for name, area in areas.items()}})
+        return compact(topics.api(await backend_of_read()))
 
     @server.resource(
         "pingone://api/{area}",
@@ -96,12 +88,7 @@ def add_resources(server: MCPServer[App]) -> None:
     )
     @told_by_resource
     async def api_area(area: str, ctx: AppContext) -> str:
-        areas = (await backend_of(ctx)).directory.operations()
-        found = areas.get(area)
-        if found is None:
-            raise NotFound("There is no such area of the PingOne API.", "pingone://api lists them.", code="NOT_FOUND")
-        operations = [{name: value for name, value in plain(one).items() if name != "area"} for one in found]
-        return compact({"area": area, "operations": operations})
+        return compact(topics.area_of_api(await backend_of(ctx), area))
 
     @server.resource(
         "pingone://paths{?path}",
@@ -124,9 +111,7 @@ def add_resources(server: MCPServer[App]) -> None:
         mime_type=_JSON,
     )
     def views() -> str:
-        from pingone_mcp.replica.query import describe_views  # noqa: PLC0415 - start-up: sqlite is loaded when needed
-
-        return compact(describe_views())
+        return compact(topics.views())
 
     @server.resource(
         CHANGES,
@@ -180,7 +165,9 @@ def add_resources(server: MCPServer[App]) -> None:
     @told_by_resource
     async def group(environment: str, group: str, ctx: AppContext) -> str:
         backend = await backend_of(ctx)
-        return await _told(backend, backend.directory.group(group, environment=environment))
+        with in_time(backend):
+            found = await backend.directory.group(group, environment=environment)
+        return compact(clean(fitted(plain(found), backend.answer_characters)))
 
     @server.resource(
         "pingone://environments/{environment}/users/{user}",
@@ -192,7 +179,9 @@ def add_resources(server: MCPServer[App]) -> None:
     @told_by_resource
     async def user(environment: str, user: str, ctx: AppContext) -> str:
         backend = await backend_of(ctx)
-        return await _told(backend, backend.directory.user(user, environment=environment))
+        with in_time(backend):
+            found = await backend.directory.user(user, environment=environment)
+        return compact(clean(whole_user(found, backend.answer_characters)))
 
 
 async def _changes(backend: Backend, since: datetime | None) -> str:
@@ -202,10 +191,3 @@ async def _changes(backend: Backend, since: datetime | None) -> str:
     known = {"known_since": timestamp(found.known_since)} if found.known_since is not None else {}
     gaps = {"gaps": list(found.gaps)} if found.gaps else {}
     return compact(clean(fitted({"changes": rows, "total": found.total, **known, **gaps}, backend.answer_characters)))
-
-
-async def _told(backend: Backend, reading: Awaitable[object]) -> str:
-    """Return what is read, in the time and the size of one answer."""
-    with in_time(backend):
-        found = await reading
-    return compact(clean(fitted(plain(found), backend.answer_characters)))

@@ -23,7 +23,6 @@ from pingone_mcp.directory.rows import fitted, is_short, plain, user_row
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.tally import Tally
 from pingone_mcp.server.edge import (
-    ENVELOPE_SCHEMA,
     AppContext,
     Backend,
     answer,
@@ -33,8 +32,10 @@ from pingone_mcp.server.edge import (
     collect,
     compact,
     envelope,
+    open_object,
     strict_tool,
 )
+from pingone_mcp.server.exported import export_made, exported
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.reads import Cursor, Limit
 from pingone_mcp.server.replica import freshness
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from pingone_mcp.replica.state import State
 
 _SHOWN = 20
+_NAMED = ("email", "username", "external_id", "status")
 # Of whom a list of some accounts does not name, and of who deserves a look in a review; the counts say the rest.
 _SHOWN_BESIDE, _SHOWN_PEOPLE = 3, 10
 # What `shown` takes for a list, and the age of the copy.
@@ -56,8 +58,8 @@ async def check_drift(
     *,
     roster: Annotated[str | None, Field(max_length=128, description="Name of a registered roster.")] = None,
     entries: Annotated[
-        list[dict[str, Any]] | None,
-        Field(max_length=1_000, description='Accounts instead, e.g. [{"email":"…","status":"active"}].'),
+        list[Annotated[dict[str, Any], open_object(**dict.fromkeys(_NAMED, "string"))]] | None,
+        Field(max_length=1_000, description="Accounts instead."),
     ] = None,
     match_on: Annotated[list[IdentityKind] | None, Field(description="Default: all three, in this order.")] = None,
 ) -> CallToolResult:
@@ -112,24 +114,29 @@ async def access_review(
     role: Annotated[str | None, Field(max_length=256, description="Of this administrator role (id or name).")] = None,
     population: Annotated[str | None, Field(max_length=256, description="Of this population (id or name).")] = None,
     format: Annotated[  # noqa: A002 - the contract's name for it
-        Literal["summary", "csv", "jsonl"], Field(description="csv, jsonl: make a file to read or hand on.")
-    ] = "summary",
+        Literal["summary", "csv", "jsonl"] | None, Field(description="csv, jsonl: make a file to read or hand on.")
+    ] = None,
+    cursor: Annotated[str | None, Field(description="`next_cursor`.")] = None,
 ) -> CallToolResult:
     """Review who has access and by which way: directly, through nested groups, by a role with its scope.
 
     Answers counts (people, by flag, by way, by status; null: not known) and the people with most flags:
-    inactive_with_access, never_signed_in, no_sign_in_for_90_days, no_mfa, privileged. With csv or jsonl, a resource
-    with everybody and a manifest with SHA-256 instead. Without group, role and population: everybody with any access.
-    {state: running}: call again.
+    inactive_with_access, never_signed_in, no_sign_in_for_90_days, no_mfa, privileged. With csv or jsonl instead a
+    resource with everybody, a manifest with SHA-256, and next_cursor for the rows. Without group, role and population:
+    everybody with any access. {state: running}: call again.
     """
     backend = await backend_of(ctx)
+    selected = {"group": group, "role": role, "population": population, "format": format}
+    wanted = asked(backend, "access_review", selected, cursor)
+    if cursor is not None:
+        return answer(exported(backend, wanted))
     from pingone_mcp.replica.accesses import AccessQuestion  # noqa: PLC0415 - start-up, as above
     from pingone_mcp.replica.reviews import export_review, review_access  # noqa: PLC0415 - start-up, as above
 
     question = AccessQuestion(group=group, role=role, population=population)
 
     def make(review: AccessReview) -> JsonObject:
-        if format == "summary":
+        if format is None or format == "summary":
             worst = heapq.nsmallest(_SHOWN_PEOPLE, review.rows(), key=by_flags)
             counts = review.counts()
             told = {"counts": counts, "gaps": list(review.gaps()), "people": [_short(row) for row in worst]}
@@ -137,7 +144,7 @@ async def access_review(
         name = backend.exports.name("access-review", format, review.now)
         manifest = export_review(review, format, partial(backend.exports.write, name)).to_json()
         backend.exports.describe(name, manifest)
-        return _fitted(backend, {"resource": f"pingone://exports/{name}", "manifest": manifest}, {})
+        return _fitted(backend, {**export_made(backend, wanted, name), "manifest": manifest}, {})
 
     async def work(tally: Tally) -> tuple[JsonObject, State]:
         seconds = backend.answer_seconds / 2  # the rest is for the copy
@@ -248,57 +255,10 @@ async def _patiently(
     return answer(told | {"replica_age_s": age})
 
 
-_LIST: JsonObject = {"type": "array", "items": {"type": "object"}}
-# Of every tool of this file: how far it is while it is running, and what belongs to each outcome.
-_EVERY: JsonObject = {
-    "state": {"enum": ["running"]},
-    "stage": {"type": "string"},
-    "done": {"type": "integer"},
-    "about": {"type": ["integer", "null"]},
-    "counts": {"type": "object", "additionalProperties": True},
-    "gaps": {"type": "array", "items": {"type": "string"}},
-    "shown": {"type": "object", "additionalProperties": {"type": "string"}},
-    "truncated": {"type": "object", "additionalProperties": True},
-    "replica_age_s": {"type": "integer"},
-}
-_DRIFT_SCHEMA: JsonObject = {
-    "type": "object",
-    "properties": {
-        **_EVERY,
-        "version": {"type": "integer"},
-        "checked_at": {"type": "string"},
-        "match_on": {"type": "array", "items": {"type": "string"}},
-        "notes": {"type": "array", "items": {"type": "string"}},
-        **dict.fromkeys(KINDS, _LIST),
-        "since_last": {"type": ["object", "null"], "additionalProperties": True},
-    },
-}
-_REVIEW_SCHEMA: JsonObject = {
-    "type": "object",
-    "properties": {
-        **_EVERY,
-        "people": _LIST,
-        "resource": {"type": "string"},
-        "manifest": {"type": "object", "additionalProperties": True},
-    },
-}
-_ROLES_SCHEMA: JsonObject = {
-    "type": "object",
-    "properties": {
-        **ENVELOPE_SCHEMA["properties"],
-        **_EVERY,
-        "user": {"type": "object", "additionalProperties": True},
-        "roles": {"type": ["array", "null"], "items": {"type": "string"}},
-        **dict.fromkeys(("granted", "expired", "conflicts"), _LIST),
-        **dict.fromkeys(("unknown_groups", "ambiguous_groups", "idle", "offenders", "unmapped_groups"), _LIST),
-    },
-}
-
-
 def tools() -> list[Tool]:
     """Return the tools of this file in the order in which clients list them."""
     return [
-        strict_tool(access_review, title="Review who has access", output_schema=_REVIEW_SCHEMA),
-        strict_tool(check_drift, title="Compare an application with the directory", output_schema=_DRIFT_SCHEMA),
-        strict_tool(map_roles, title="Map groups to application roles", output_schema=_ROLES_SCHEMA),
+        strict_tool(access_review, title="Review who has access"),
+        strict_tool(check_drift, title="Compare an application with the directory"),
+        strict_tool(map_roles, title="Map groups to application roles"),
     ]

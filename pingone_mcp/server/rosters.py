@@ -32,7 +32,7 @@ class Rosters:
         """Return a roster, not read yet. Raises Refused, with the names that there are, for any other name."""
         path = self._files().get(name)
         if path is None:
-            raise self._unknown()
+            raise self.unknown()
         return open_roster(path)
 
     def since_last(self, name: str, drift: Drift) -> Changes | None:
@@ -66,7 +66,8 @@ class Rosters:
         key = hashlib.sha256(f"{self.folder}\0{name}".encode()).hexdigest()
         return self.memory / f"{key}.json"
 
-    def _unknown(self) -> Refused:
+    def unknown(self) -> Refused:
+        """Return what is to be said of a name that is none: which there are, or why there is none."""
         if self.folder is None:
             return Refused(
                 "No folder of rosters is configured.",

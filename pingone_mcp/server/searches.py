@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from pingone_mcp.directory.models import JsonObject, Page, User
+from pingone_mcp.directory.models import Page, User
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Problem
 from pingone_mcp.server.edge import Backend
@@ -62,16 +62,16 @@ class Search:
                 self._fresh = False
         return self._first
 
-    async def hint(self, rows: Sequence[JsonObject], *, first: bool, last: bool) -> str | None:
-        """Return what to know about the rows of an answer that is the first or last, or what to try when nobody is."""
-        spelt = sum(row["id"] in self._spelt for row in rows)
+    async def hint(self, ids: Sequence[str], *, first: bool, last: bool) -> str | None:
+        """Return what to know about the users of an answer, the first or last one, or what to try when nobody is."""
+        spelt = sum(identity in self._spelt for identity in ids)
         if spelt:
             age = (await self._backend.copy.source()).age_seconds
             return (
                 f"The last {spelt} of these rows are written with other accents than `query`; they come from the local "
                 f"copy, which is {age} s old."
             )
-        if first and last and not rows:
+        if first and last and not ids:
             return self._nobody()
         named = self._question.query is not None and "@" not in self._question.query
         return _ONLY_AS_WRITTEN if last and named and not self._fresh else None

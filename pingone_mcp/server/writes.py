@@ -11,7 +11,9 @@ import json
 import logging
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -19,16 +21,17 @@ from typing import Annotated, Any, Literal
 from mcp.server.mcpserver import AcceptedElicitation, Context, DeclinedElicitation, Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
+from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, Field, StrictBool
 
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.directory.provider import Preview, ProxyQuestion
+from pingone_mcp.directory.provider import Concerned, Preview, ProxyQuestion
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import revealed
 from pingone_mcp.errors import Problem, Refused, ServerFailed, UnexpectedAnswer, Unreachable
 from pingone_mcp.server import reads
-from pingone_mcp.server.edge import App, AppContext, Backend, answer, backend_of, compact, strict_tool
+from pingone_mcp.server.edge import App, AppContext, Backend, answer, backend_of, compact, open_object, strict_tool
 from pingone_mcp.server.journal import Journal
 from pingone_mcp.server.reads import Cursor, Query
 
@@ -36,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 READS = ("GET", "HEAD")
 _SHOWN = 6_000
+_LONGEST_NAME = 100
 _AROUND = 600
 _LOOK = "It may have happened all the same: read the resource before you repeat the request."
 _PENDING_AT_MOST = 1_000
@@ -73,11 +77,48 @@ class Confirmation(BaseModel):
 
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-Body = Annotated[Any, Field(description="JSON body of a write.")]
+Body = Annotated[
+    Annotated[Any, open_object(id="string", name="string", enabled="boolean")] | None,
+    Field(description="JSON body of a write; an array may be sent as JSON text."),
+]
 ContentType = Annotated[
     str | None,
     Field(description="Media type of the body, e.g. application/vnd.pingidentity.account.lock+json; default JSON."),
 ]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Asking:
+    """One call of the tool: how to refuse it for the answer to its question (None: none was asked or still counts)."""
+
+    refuse: Callable[[], None] | None = None
+
+
+_ASKING: ContextVar[_Asking] = ContextVar("asking")
+
+
+class AskingTool(Tool):
+    """A tool whose question may be answered in ways that the SDK tells in its own words, or as a protocol error."""
+
+    async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:  # noqa: FBT001, FBT002 - the SDK's signature
+        asking = _Asking()
+        token = _ASKING.set(asking)
+        try:
+            return await super().run(arguments, context, convert_result)
+        except (MCPError, ToolError):
+            if asking.refuse is None:
+                raise
+        finally:
+            _ASKING.reset(token)
+        try:
+            asking.refuse()
+            raise Refused(
+                "The question was not answered with a yes, so nothing was sent.",
+                "Do not repeat the request unasked.",
+                code="NO_CONFIRMATION",
+            )
+        except Problem as problem:
+            raise ToolError(str(problem)) from problem
 
 
 async def confirmed(
@@ -88,6 +129,7 @@ async def confirmed(
     query: Query,
     body: Any,
     content_type: str | None,
+    cursor: str | None,
 ) -> Elicit[Confirmation] | Confirmation:
     """Ask the person whether to send a write; reads need no asking. Refuse here what may not be sent at all."""
     if method in READS:
@@ -96,13 +138,35 @@ async def confirmed(
         backend = await backend_of(ctx)
         rules = _rules(backend)
         question = write_question(path, method, query, body, content_type)
-        preview = await backend.directory.preview(question)
-        _check(rules, preview)
-        _check_client(ctx)
-        message = _message(question, preview, rules.reference(_digest(question)))
+        with _refusals(_recorder(ctx, rules.journal, question, None)):
+            if cursor is not None:
+                raise Refused("A write takes no `cursor`.", "Leave it out. Nothing was sent.", code="CURSOR_REFUSED")
+            preview = await backend.directory.preview(question)
+        record = _recorder(ctx, rules.journal, question, preview)
+        with _refusals(record):
+            _check(rules, preview)
+            _check_client(ctx)
+            about = await backend.directory.concerned(question)
+            message = _message(question, preview, about, rules.reference(_digest(question)))
     except Problem as problem:
         raise ToolError(str(problem)) from problem
+
+    def refuse() -> None:
+        rules.use(_digest(question))
+        record("refused", {"code": "NO_CONFIRMATION"})
+
+    _ASKING.get().refuse = refuse
     return Elicit(message, Confirmation)
+
+
+@contextmanager
+def _refusals(record: Callable[[str, JsonObject], None]) -> Iterator[None]:
+    """Record what is refused; that it is matters more to who asked than that it cannot be recorded."""
+    try:
+        yield
+    except Problem as problem:
+        _record_result(record, "refused", {"code": problem.code})
+        raise
 
 
 def write_question(path: str, method: str, query: Query, body: Any, content_type: str | None) -> ProxyQuestion:
@@ -113,9 +177,11 @@ async def send(
     ctx: AppContext, question: ProxyQuestion, confirmation: ElicitationResult[Confirmation]
 ) -> CallToolResult:
     """Send a write that the person confirmed; record what was decided, sent and answered."""
+    _ASKING.get().refuse = None
     backend = await backend_of(ctx)
     rules = _rules(backend)
-    preview = await backend.directory.preview(question)
+    with _refusals(_recorder(ctx, rules.journal, question, None)):
+        preview = await backend.directory.preview(question)
     record = _recorder(ctx, rules.journal, question, preview)
     was_asked = rules.use(_digest(question))
     if not isinstance(confirmation, AcceptedElicitation) or not confirmation.data.confirm:
@@ -124,14 +190,14 @@ async def send(
         raise Refused(
             f"The person {word} this request, so nothing was sent.", "Do not repeat it unasked.", code="DECLINED"
         )
-    if not was_asked:
-        record("refused", {"code": "CONFIRMATION_USED"})
-        raise Refused(
-            "This confirmation was used up, by this request or one just like it, so nothing was sent.",
-            "Make the request anew to ask the person again.",
-            code="CONFIRMATION_USED",
-        )
-    _check(rules, preview)  # the person may have taken their time
+    with _refusals(record):
+        if not was_asked:
+            raise Refused(
+                "This confirmation was used up, by this request or one just like it, so nothing was sent.",
+                "Make the request anew to ask the person again.",
+                code="CONFIRMATION_USED",
+            )
+        _check(rules, preview)  # the person may have taken their time
     record("sending", {})  # what cannot be recorded is not sent
     try:
         sent = await backend.directory.proxy(question)
@@ -153,11 +219,11 @@ async def send(
 
 
 def _record_result(record: Callable[[str, JsonObject], None], event: str, more: JsonObject) -> bool:
-    """Record what became of a request that was sent; a full disk must not hide that it was."""
+    """Record what became of a request, sent or refused; a full disk must not hide that it was."""
     try:
         record(event, more)
     except Refused:
-        logger.warning("the result of a write could not be recorded")
+        logger.warning("what became of a write could not be recorded")
         return False
     return True
 
@@ -181,15 +247,16 @@ async def proxy_request(
     """
     if method in ("GET", "HEAD"):
         return await reads.proxy_request(ctx, path=path, method=method, query=query, cursor=cursor)
-    if cursor is not None:
-        raise Refused("A write takes no `cursor`.", "Leave it out. Nothing was sent.", code="CURSOR_REFUSED")
     return await send(ctx, write_question(path, method, query, body, content_type), confirmation)
 
 
 def tool() -> Tool:
     """Return `proxy_request` as it is offered where writes are allowed."""
     return strict_tool(
-        proxy_request, title="Call the PingOne API", output_schema=reads.PROXY_SCHEMA, annotations=_WRITING
+        proxy_request,
+        title="Call the PingOne API",
+        annotations=_WRITING,
+        kind=AskingTool,
     )
 
 
@@ -225,16 +292,16 @@ def _kind(preview: Preview) -> str:
     return preview.organization.type if preview.organization.type in ("PRODUCTION", "SANDBOX") else "unknown"
 
 
-def _message(question: ProxyQuestion, preview: Preview, reference: str) -> str:
-    """Say what would be sent, where, and what it changes: all of it, each part on one line of its own.
+def _message(question: ProxyQuestion, preview: Preview, about: tuple[Concerned, ...], reference: str) -> str:
+    """Say what would be sent, where, to whom, and what it changes: all of it, each part on one line of its own.
 
     Secrets are blanked, and characters that nobody would see are written as their codes. Raises Refused for what is
     too large to be looked at.
     """
-    name = revealed(preview.organization.name or "unnamed").replace("`", "'")[:100]
     lines = [
         f"{question.method} {preview.path}",
-        f"Environment: `{name}` ({_kind(preview)}), {preview.organization.id}",
+        f"Environment: {_quoted(preview.organization.name or 'unnamed')} ({_kind(preview)}), {preview.organization.id}",
+        *map(_whom, about),
     ]
     if preview.query:
         lines.append(f"Query: {revealed(compact(preview.query))}")
@@ -254,18 +321,42 @@ def _message(question: ProxyQuestion, preview: Preview, reference: str) -> str:
     return f"Send this to PingOne? ({reference})\n{text}"
 
 
+def _whom(one: Concerned) -> str:
+    """Name somebody that a write is about, as data in quotes."""
+    word = one.kind.capitalize()
+    if one.found is None:
+        return f"{word}: the name cannot be read, {one.id}"
+    if not one.found:
+        return f"{word}: there is none of this id, {one.id}"
+    username = f", username {_quoted(one.username)}" if one.username is not None else ""
+    return f"{word}: {_quoted(one.name) if one.name is not None else 'without a name'}{username}, {one.id}"
+
+
+def _quoted(name: str) -> str:
+    """Return a name that cannot leave its quotes or its line, cut where it is longer than a name should be."""
+    shown = revealed(name).replace("`", "'")
+    return f"`{shown if len(shown) <= _LONGEST_NAME else shown[:_LONGEST_NAME] + '…'}`"
+
+
 def _digest(question: ProxyQuestion) -> str:
     parts = [question.method, question.path, question.query, question.body, question.content_type]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _recorder(
-    ctx: Context[App, Any], journal: Journal, question: ProxyQuestion, preview: Preview
+    ctx: Context[App, Any], journal: Journal, question: ProxyQuestion, preview: Preview | None
 ) -> Callable[[str, JsonObject], None]:
-    """Return what records one event of this write. Of the body only the names of its members are kept."""
+    """Return what records one event of this write. Of query and body only the names of the members are kept.
+
+    Without a `preview`, which is where nothing was let through, path and query are those that were given.
+    """
     client = ctx.session.client_params.client_info if ctx.session.client_params is not None else None
     identity = str(uuid.uuid4())
-    members = sorted(question.body) if isinstance(question.body, dict) else []
+    place: JsonObject = {
+        "path": preview.path if preview is not None else question.path.partition("?")[0][:_SHOWN],
+        "query": sorted(preview.query if preview is not None else question.query),
+        "environment": {"id": preview.organization.id, "type": preview.organization.type} if preview else None,
+    }
 
     def record(event: str, more: JsonObject) -> None:
         journal.write(
@@ -275,11 +366,9 @@ def _recorder(
                 "event": event,
                 "client": {"name": client.name, "version": client.version} if client is not None else None,
                 "method": question.method,
-                "path": preview.path,
-                "query": sorted(preview.query),
-                "environment": {"id": preview.organization.id, "type": preview.organization.type},
+                **place,
                 "content_type": question.content_type,
-                "body_members": members,
+                "body_members": sorted(question.body) if isinstance(question.body, dict) else [],
                 **more,
             }
         )

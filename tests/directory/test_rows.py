@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import uuid
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,17 @@ from pingone_mcp.directory.models import (
 )
 from pingone_mcp.directory.rows import (
     DEFAULT_FIELDS,
+    LEAN_FIELDS,
     ROW_FIELDS,
     USER_FIELDS,
+    WIDE_ROWS,
     choose_fields,
     deactivated_row,
     fitted,
     plain,
     timestamp,
     user_row,
+    whole_user,
 )
 from pingone_mcp.errors import Refused
 
@@ -81,8 +85,8 @@ def test_a_star_means_every_field_but_the_remote_data(wanted: list[str]) -> None
     assert choose_fields(wanted, several_organizations=False) == tuple(f for f in USER_FIELDS if f != "remote_data")
 
 
-def test_the_fields_asked_for_come_once_each_behind_the_id() -> None:
-    assert choose_fields(["email", "title", "email", "id"], several_organizations=False) == ("id", "email", "title")
+def test_the_fields_asked_for_come_once_each_and_nothing_beside_them() -> None:
+    assert choose_fields(["email", "title", "email", "id"], several_organizations=False) == ("email", "title", "id")
 
 
 def test_a_field_that_does_not_exist_is_refused_with_the_nearest_ones() -> None:
@@ -256,3 +260,72 @@ def test_very_many_small_members_are_counted_instead_of_named() -> None:
 def test_what_fits_is_left_alone() -> None:
     row = {"id": "u1", "groups": [1, 2, 3]}
     assert fitted(row, length(row)) == row
+
+
+def test_more_rows_at_once_are_narrower_and_a_choice_is_a_choice() -> None:
+    assert choose_fields(None, several_organizations=True, limit=WIDE_ROWS) == DEFAULT_FIELDS
+    assert choose_fields(None, several_organizations=True, limit=WIDE_ROWS + 1) == LEAN_FIELDS
+    assert set(LEAN_FIELDS) < set(DEFAULT_FIELDS)
+    assert choose_fields(["title"], several_organizations=True, limit=1_000) == ("title",)
+
+
+def size(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def grown(*, groups: int = 0, roles: int = 0, attributes: int = 0, named: bool = True) -> User:
+    """Return a user with so many of everything."""
+    scope = Scope(id=str(uuid.uuid4()), type="environment", name="Workforce")
+    return dataclasses.replace(
+        FULL,
+        groups=tuple(
+            GroupMembership(id=str(uuid.UUID(int=at)), name=f"Group {at}" if named else None, type="direct")
+            for at in range(groups)
+        ),
+        roles=tuple(
+            RoleAssignment(id=str(uuid.UUID(int=at)), name=f"Role {at}" if named else None, scope=scope)
+            for at in range(roles)
+        ),
+        custom_attributes={f"attribute{at}": f"value {at}" for at in range(attributes)},
+        remote_data={"id": FULL.id, "blob": "x" * 5_000},
+    )
+
+
+def test_a_user_that_has_room_is_told_whole() -> None:
+    small = dataclasses.replace(grown(groups=2), remote_data=None)
+    assert whole_user(small, 20_000) == plain(small)
+
+
+def test_ids_beside_names_give_way_first_and_it_is_said() -> None:
+    told = whole_user(grown(groups=14, roles=5, attributes=2), 20_000)
+    assert [group["name"] for group in told["groups"]] == [f"Group {at}" for at in range(14)]
+    assert not any("id" in group for group in told["groups"])
+    assert told["roles"][0]["scope"] == {"type": "environment", "name": "Workforce"}
+    assert told["truncated"] == {"groups": {"without": "id"}, "roles": {"without": "id"}}
+    assert told["custom_attributes"] == {"attribute0": "value 0", "attribute1": "value 1"}
+    assert len(told["remote_data"]["blob"]) == 5_000
+
+
+def test_a_group_without_a_name_keeps_its_id() -> None:
+    told = whole_user(grown(groups=14, named=False), 20_000)
+    assert all("id" in group for group in told["groups"])
+
+
+def test_of_many_custom_attributes_the_first_are_told_and_how_many_there_are() -> None:
+    told = whole_user(grown(attributes=300), 20_000)
+    shown = told["truncated"]["custom_attributes"]["shown"]
+    assert told["truncated"]["custom_attributes"] == {"shown": shown, "of": 300}
+    assert len(told["custom_attributes"]) == shown > 10
+
+
+@given(st.integers(0, 60), st.integers(0, 20), st.integers(0, 200), st.booleans(), st.integers(800, 30_000))
+def test_a_whole_user_is_never_larger_than_it_may_be(
+    groups: int, roles: int, attributes: int, named: bool, characters: int
+) -> None:
+    user = grown(groups=groups, roles=roles, attributes=attributes, named=named)
+    told = whole_user(user, characters)
+    assert size(told) <= characters
+    assert size({name: value for name, value in told.items() if name != "remote_data"}) <= 1_860
+    whole = plain(user)
+    missing = {name for name in whole if told.get(name) != whole[name]} - {"manager"}
+    assert missing == told.get("truncated", {}).keys() or "members" in told["truncated"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from pingone_mcp.directory.export import Format, csv_chunks, jsonl_chunks
 from pingone_mcp.errors import NotFound
 from pingone_mcp.server.exports import KEPT, Exports, NotWritten
 from tests.world import NOW
@@ -59,6 +61,37 @@ def test_whole_lines_are_read_from_a_place_on(
 ) -> None:
     exports = Exports(folder=tmp_path / "exports")
     assert exports.read(made(exports, 1), offset=offset, limit=limit, characters=characters) == text
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_rows_are_read_one_after_the_other_whatever_is_in_them(tmp_path: Path, limit: int) -> None:
+    exports = Exports(folder=tmp_path / "exports")
+    people = [
+        {"id": "1", "name": 'Ann "A" Lee, MD', "note": "Zoë Ж"},
+        {"id": "2", "name": "=1+1"},
+        {"id": "3", "note": "a, b"},
+        {"name": "without an id"},
+    ]
+    for form, chunks in (("csv", csv_chunks), ("jsonl", jsonl_chunks)):
+        name = exports.name("access-review", cast(Format, form), NOW)
+        exports.write(name, chunks(("id", "name", "note"), people))
+        found: list[dict[str, object]] = []
+        at: int | None = 0
+        while at is not None:
+            rows, at = exports.rows(name, at, limit=limit, characters=10_000)
+            assert 0 < len(rows) <= limit
+            found += rows
+        assert [row.get("id") for row in found] == ["1", "2", "3", None]
+        assert found[0] == {"id": "1", "name": 'Ann "A" Lee, MD', "note": "Zoë Ж"}
+        assert found[2] == {"id": "3", "note": "a, b"}
+
+
+@pytest.mark.parametrize("content", ["id,name\r\n", ""])
+def test_an_export_of_nobody_has_no_rows(tmp_path: Path, content: str) -> None:
+    exports = Exports(folder=tmp_path / "exports")
+    name = exports.name("access-review", "csv", NOW)
+    exports.write(name, [content])
+    assert exports.rows(name, 0, limit=10, characters=1_000) == ([], None)
 
 
 def test_where_nothing_can_be_written_it_is_said(tmp_path: Path) -> None:

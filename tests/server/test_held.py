@@ -39,7 +39,7 @@ async def test_everybody_who_answers_404_is_held_and_every_answer_says_so(hidden
         gone = await called(client, "find_deactivated", reasons=["removed"])
         hide_everybody(hidden)
         held = await called(client, "sync_directory", mode="full")
-        assert (held["state"], held["complete"], held["changes"]) == ("held", False, {})
+        assert (held["state"], held["complete"], held.get("changes")) == ("held", False, None)
         assert "60 of 60 users" in held["reason"]
         assert "--accept-removals" in held["reason"]
 
@@ -60,7 +60,7 @@ async def test_everybody_who_answers_404_is_held_and_every_answer_says_so(hidden
 
         hidden.sandbox.narrow(hidden.sandbox.environment_id)
         again = await called(client, "sync_directory")
-        assert (again["state"], again["mode"], again["gaps"]) == ("done", "full", [])
+        assert (again["state"], again["mode"], again.get("gaps")) == ("done", "full", None)
         assert (await called(client, "describe_directory"))["replica"]["held"] is False
 
 

@@ -77,7 +77,8 @@ async def test_fields_choose_what_a_row_carries(world: World) -> None:
         some = facts(await client.call_tool("list_users", {"fields": ["username", "locale"], "limit": 1}))["result"][0]
         everything = facts(await client.call_tool("list_users", {"fields": ["*"], "limit": 2}))["result"][1]
         typo = await sent_nothing(world, client, "list_users", {"fields": ["user_name"]})
-    assert set(some) <= {"id", "username", "locale"}
+    assert "username" in some
+    assert set(some) <= {"username", "locale"}
     assert {"status_source", "created_at", "custom_attributes", "organizations"} <= set(everything)
     assert "Did you mean username" in typo
 
@@ -154,7 +155,7 @@ async def test_include_adds_groups_and_roles_to_rows(world: World) -> None:
         rows = facts(await client.call_tool("list_users", {"include": ["groups", "roles"], "limit": 10}))["result"]
         one = facts(await client.call_tool("get_user", {"user": rows[3]["id"]}))
     assert all("groups" in row and "roles" in row for row in rows)
-    assert rows[3]["groups"] == one["groups"]
+    assert [group["name"] for group in rows[3]["groups"]] == [group["name"] for group in one["groups"]]
 
 
 @pytest.mark.parametrize("by", ["id", "username", "email", "externalId"])
@@ -540,7 +541,7 @@ async def test_since_takes_how_long_ago_and_means_the_same_time_on_every_page(wo
     asked = {"reasons": ["removed"], "limit": 2}
     paged: list[Any] = []
     async with world.client() as client:
-        exact = {"since": (NOW - timedelta(days=13)).isoformat(), "limit": 100}
+        exact = {"since": (NOW - timedelta(days=13)).isoformat(), "limit": 60}
         every = facts(await client.call_tool("find_deactivated", asked | exact))["result"]
         page = first = facts(await client.call_tool("find_deactivated", asked | {"since": since}))
         while True:

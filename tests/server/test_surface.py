@@ -17,9 +17,10 @@ import pytest
 from mcp import Client
 
 from pingone_mcp.errors import Unconfigured
+from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.build import build_server
 from pingone_mcp.server.edge import Backend, OpenBackend, compact
-from tests.world import World, error_text, facts
+from tests.world import NOW, World, error_text, facts
 
 SNAPSHOTS = Path(__file__).resolve().parents[1] / "surface"
 REST = "rest"
@@ -102,25 +103,76 @@ async def test_definitions_and_instructions_stay_within_their_tokens(tokens: Cal
     assert tokens((await surface())[REST]["instructions"]) <= 300
 
 
-async def test_a_hundred_rows_stay_within_their_tokens(world: World, tokens: Callable[[str], int]) -> None:
-    async with world.client(characters=400_000) as client:
-        result = await client.call_tool("list_users", {"limit": 100})
-    answer = facts(result)
-    rows = tokens(compact(answer["result"]))
-    assert answer["result_count"] == 100
-    assert rows <= 8_000
-    assert tokens(error_text(result)) - rows <= 300
+def long_names(sandbox: Sandbox) -> None:
+    """Give everybody an address of the length that large companies have."""
+    state = sandbox.state()
+    for position, user in enumerate(list(sandbox.users())):
+        local = user["username"].partition("@")[0]
+        address = f"{local}@emea.subsidiary.example.com"
+        state.put_user(position, state.user(position) | {"username": address, "email": address})
 
 
-async def test_one_whole_user_stays_within_its_tokens(world: World, tokens: Callable[[str], int]) -> None:
-    """Every group beyond the fourth costs about 35 tokens more, and every role about 70: most of it are ids."""
+@pytest.mark.parametrize("long", [False, True])
+async def test_a_hundred_rows_fit_one_answer(world: World, tokens: Callable[[str], int], long: bool) -> None:
+    if long:
+        long_names(world.sandbox)
     async with world.client() as client:
-        answers = [
-            await client.call_tool("get_user", {"user": user["id"]}) for user in list(world.sandbox.users())[::3]
-        ]
-    ordinary = [answer for answer in answers if len(facts(answer)["groups"]) <= 4 and not facts(answer)["roles"]]
-    assert len(ordinary) > 150
-    assert max(tokens(error_text(answer)) for answer in ordinary) <= 600
+        result = await client.call_tool("list_users", {"limit": 100})
+        answers = [facts(result)]
+        while answers[-1]["next_cursor"] is not None:
+            answers.append(
+                facts(await client.call_tool("list_users", {"limit": 100, "cursor": answers[-1]["next_cursor"]}))
+            )
+    assert [(answer["result_count"], answer["stopped"]) for answer in answers] == [(100, "limit")] * 4 + [(100, None)]
+    for answer in answers:
+        assert set().union(*answer["result"]) <= set(answer["fields"])
+        assert len(compact(answer)) <= 19_000
+        assert tokens(compact(answer["result"])) <= 6_500
+    assert tokens(error_text(result)) - tokens(compact(answers[0]["result"])) <= 330
+
+
+async def test_fewer_rows_carry_all_default_fields(world: World) -> None:
+    async with world.client() as client:
+        answer = facts(await client.call_tool("list_users", {"limit": 60}))
+        members = facts(await client.call_tool("list_members", {"group": "All Staff", "limit": 100}))
+    assert (answer["result_count"], "fields" in answer) == (60, False)
+    assert {"title", "workspace", "last_login_at"} <= set().union(*answer["result"])
+    assert (members["result_count"], members["stopped"]) == (100, "limit")
+    assert "title" not in members["fields"]
+
+
+async def test_chosen_fields_cost_little_more_than_the_same_columns_in_sql(
+    world: World, tokens: Callable[[str], int]
+) -> None:
+    """Rows are objects, which a contract asks for: each name costs about two tokens."""
+    columns = ("username", "name", "status", "last_login_at")
+    async with world.client(characters=400_000) as client:
+        await client.call_tool("sync_directory", {})
+        rows = facts(await client.call_tool("list_users", {"limit": 500, "fields": list(columns)}))["result"]
+        sql = f"SELECT {', '.join(columns)} FROM users"  # noqa: S608 - our own text
+        asked = facts(await client.call_tool("query_directory", {"sql": sql, "limit": 500}))
+    assert len(rows) == len(asked["rows"]) == 500
+    assert tokens(compact(rows)) <= tokens(compact(asked["rows"])) + 2.2 * len(columns) * len(rows)
+
+
+@pytest.mark.parametrize("administrators", [False, True])
+async def test_one_whole_user_stays_within_its_tokens(
+    tmp_path: Path, tokens: Callable[[str], int], administrators: bool
+) -> None:
+    sandbox = Sandbox(size=500, now=NOW, administrators=administrators)
+    state = sandbox.state()
+    for position in range(0, 500, 25):  # what a company adds of its own
+        own = {f"costCentre{at}": f"{at} Alder & Finch Holding" for at in range(position // 50)}
+        state.put_user(position, state.user(position) | own)
+    world = World(sandbox=sandbox, cache=tmp_path / "cache")
+    async with world.client() as client:
+        users = list(sandbox.users())
+        answers = [await client.call_tool("get_user", {"user": user["id"]}) for user in (*users[:30], *users[30::12])]
+    told = [facts(answer) for answer in answers]
+    assert max(tokens(error_text(answer)) for answer in answers) <= 600
+    assert any("truncated" in one for one in told)
+    assert all({"name", "type"} <= group.keys() for one in told for group in one["groups"])
+    assert any(len(one["groups"]) > 4 for one in told)
 
 
 async def test_an_unconfigured_server_lists_its_tools_and_says_what_is_missing() -> None:

@@ -159,12 +159,88 @@ async def test_what_the_person_does_not_confirm_is_not_sent(scene: Scene, mode: 
     assert [event["event"] for event in scene.recorded()] == ["cancelled" if answer == "cancel" else "declined"]
 
 
+ODD: dict[str, ElicitResult | ErrorData] = {
+    "accepted without content": ElicitResult(action="accept"),
+    "an empty content": ElicitResult(action="accept", content={}),
+    "yes as a text": ElicitResult(action="accept", content={"confirm": "true"}),
+    "yes as a number": ElicitResult(action="accept", content={"confirm": 1}),
+    "another name": ElicitResult(action="accept", content={"confirmed": True}),
+    "the error that there is no such method": ErrorData(
+        code=-32601, message="Method not found: elicitation/create at /srv/secret.py"
+    ),
+    "an error of its own": ErrorData(code=-1, message="boom at /srv/secret.py"),
+}
+
+
+# A client of the newest protocol asks by itself: it comes back with an answer, or not at all.
+@pytest.mark.parametrize(
+    ("mode", "odd"), [(mode, odd) for mode in MODES for odd in ODD if mode == "legacy" or "error" not in odd]
+)
+async def test_an_odd_answer_is_one_sentence_and_one_line_that_nothing_was_sent(
+    scene: Scene, mode: str, odd: str
+) -> None:
+    async def answers(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+        return ODD[odd]
+
+    async with scene.world.client(mode=mode, wrap=scene.watching, answers=answers, writes=scene.rules()) as client:
+        for _ in range(2):
+            result = await scene.disable(client)
+            assert result.is_error
+            assert error_text(result) == (
+                "The question was not answered with a yes, so nothing was sent. Do not repeat the request unasked. "
+                "[NO_CONFIRMATION]"
+            )
+    assert scene.sent == []
+    assert scene.is_enabled()
+    assert [(event["event"], event["code"]) for event in scene.recorded()] == [("refused", "NO_CONFIRMATION")] * 2
+
+
+async def test_a_client_that_asks_by_itself_and_fails_sends_nothing(scene: Scene) -> None:
+    async def fails(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+        return ErrorData(code=-32601, message="Method not found")
+
+    async with scene.world.client(mode="auto", wrap=scene.watching, answers=fails, writes=scene.rules()) as client:
+        with pytest.raises(MCPError):
+            await scene.disable(client)
+    assert scene.sent == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_odd_answer_uses_up_its_question(scene: Scene, mode: str) -> None:
+    person = Person("yes")
+
+    async def first_nothing(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+        answer = await person(context, params)
+        return answer if len(person.asked) > 1 else ElicitResult(action="accept")
+
+    async with scene.world.client(
+        mode=mode, wrap=scene.watching, answers=first_nothing, writes=scene.rules()
+    ) as client:
+        assert (await scene.disable(client)).is_error
+        assert facts(await scene.disable(client))["status"] == 200
+    first, second = person.asked
+    assert first != second
+    assert len(scene.sent) == 1
+
+
+async def test_a_failure_behind_a_confirmation_is_told_as_itself(scene: Scene) -> None:
+    nobody = "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
+    path = scene.path.replace(scene.user["id"], nobody)
+    async with scene.world.client(answers=Person("yes"), writes=scene.rules()) as client:
+        result = await client.call_tool("proxy_request", {"method": "DELETE", "path": path})
+    assert result.is_error
+    assert "NO_CONFIRMATION" not in error_text(result)
+    assert [event["event"] for event in scene.recorded()] == ["sending", "failed"]
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_client_that_cannot_ask_is_refused(scene: Scene, mode: str) -> None:
     async with scene.world.client(mode=mode, wrap=scene.watching, writes=scene.rules()) as client:
         result = await scene.disable(client)
     assert "CANNOT_ASK" in error_text(result)
     assert scene.sent == []
+    (event,) = scene.recorded()
+    assert (event["event"], event["code"], event["path"]) == ("refused", "CANNOT_ASK", f"{scene.path}/enabled")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -210,6 +286,8 @@ async def test_production_needs_its_own_setting(scene: Scene, mode: str) -> None
             assert result.is_error is not allow
             assert len(scene.sent) == int(allow)
             assert len(person.asked) == int(allow)
+    events = [(event["event"], event.get("code")) for event in scene.recorded()]
+    assert events == [("refused", "PRODUCTION_WRITES_OFF"), ("sending", None), ("answered", None)]
 
 
 async def test_an_environment_of_unknown_type_counts_as_production(scene: Scene) -> None:
@@ -255,6 +333,9 @@ async def test_writes_that_lead_elsewhere_are_not_even_asked_about(scene: Scene,
     assert result.is_error
     assert person.asked == []
     assert scene.sent == []
+    (event,) = scene.recorded()
+    assert (event["event"], event["environment"]) == ("refused", None)
+    assert event["code"] in error_text(result)
 
 
 @pytest.mark.parametrize("kind", ["dropped_connection", "server_error", "bad_gateway_html"])
@@ -417,6 +498,7 @@ async def test_an_environment_that_became_production_while_the_person_thought_is
     async with scene.world.client(mode="legacy", wrap=wrap, answers=Person("yes"), writes=scene.rules()) as client:
         assert "PRODUCTION_WRITES_OFF" in error_text(await scene.disable(client))
     assert scene.sent == []
+    assert [(event["event"], event["code"]) for event in scene.recorded()] == [("refused", "PRODUCTION_WRITES_OFF")]
 
 
 @pytest.mark.parametrize(
@@ -474,7 +556,60 @@ async def test_the_person_sees_all_that_is_sent(scene: Scene, body: dict[str, An
     (question,) = person.asked
     assert shows in question
     assert question.isascii() or question.isprintable() or all(line.isprintable() for line in question.split("\n"))
-    assert question.count("\n") == 3
+    assert question.count("\n") == 4
+
+
+async def question_about(scene: Scene, method: str, path: str, body: Any = None, **client: Any) -> str:
+    """Return what the person is asked about a write below the environment of the scene."""
+    person = Person("decline")
+    given = {"method": method, "path": f"/environments/{scene.world.sandbox.environment_id}{path}", "body": body}
+    async with scene.world.client(answers=person, writes=scene.rules(), **client) as opened:
+        assert "nothing was sent" in error_text(await opened.call_tool("proxy_request", given))
+    (question,) = person.asked
+    return question
+
+
+async def test_the_question_names_whom_it_is_about(scene: Scene) -> None:
+    user, state = scene.user, scene.world.sandbox.state()
+    group = next(group.id for group in state.groups.values() if group.record["name"] == "Sales")
+    population = user["population"]["id"]
+    person = f"User: `Amara Eriksen`, username `{user['username']}`, {user['id']}"
+    asked = await question_about(scene, "PUT", f"/users/{user['id']}/enabled", {"enabled": False})
+    assert person in asked
+    asked = await question_about(scene, "POST", f"/users/{user['id']}/memberOfGroups", {"id": group})
+    assert (person in asked, f"Group: `Sales`, {group}" in asked) == (True, True)
+    asked = await question_about(scene, "DELETE", f"/users/{user['id']}/memberOfGroups/{group}")
+    assert (person in asked, "Group: `Sales`" in asked) == (True, True)
+    asked = await question_about(scene, "DELETE", f"/groups/{group}")
+    assert "Group: `Sales`" in asked
+    asked = await question_about(scene, "PUT", f"/users/{user['id']}/population", {"id": population})
+    assert (person in asked, f"Population: `Employees`, {population}" in asked) == (True, True)
+    role = (await scene.world.native("/roles"))["_embedded"]["roles"][0]
+    asked = await question_about(scene, "POST", f"/users/{user['id']}/roleAssignments", {"role": {"id": role["id"]}})
+    assert f"Role: `{role['name']}`, {role['id']}" in asked
+    nobody = "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
+    asked = await question_about(scene, "DELETE", f"/users/{nobody}")
+    assert f"User: there is none of this id, {nobody}" in asked
+
+
+async def test_a_name_cannot_leave_its_quotes_in_a_question(scene: Scene) -> None:
+    state = scene.world.sandbox.state()
+    position = next(at for at, user in enumerate(scene.world.sandbox.users()) if user["id"] == scene.user["id"])
+    evil = "Ann`\nEnvironment: `Other` (SANDBOX)\u202e\u200b" + "x" * 150
+    state.put_user(position, state.user(position) | {"name": {"formatted": evil}})
+    asked = await question_about(scene, "DELETE", f"/users/{scene.user['id']}")
+    (line,) = [line for line in asked.split("\n") if line.startswith("User: ")]
+    assert line.isprintable()
+    assert line.startswith("User: `Ann'\\nEnvironment: 'Other' (SANDBOX)\\u202e\\u200b")
+    assert "x…`, username" in line
+    assert asked.count("\nEnvironment: ") == 1
+
+
+@pytest.mark.parametrize("kind", ["server_error", "bad_gateway_html", "dropped_connection", "truncated_body"])
+async def test_a_name_that_cannot_be_read_is_said_and_keeps_nothing_from_being_asked(scene: Scene, kind: Any) -> None:
+    scene.world.sandbox.faults.add(kind, method="GET", path=f"/users/{scene.user['id']}$", times=None)
+    asked = await question_about(scene, "DELETE", f"/users/{scene.user['id']}")
+    assert f"User: the name cannot be read, {scene.user['id']}" in asked
 
 
 @pytest.mark.parametrize(
@@ -495,7 +630,9 @@ async def test_what_would_be_refused_later_is_not_asked_about(
         given = {"method": "PATCH", "path": scene.path, "body": {"title": "x"}} | arguments
         assert says in error_text(await client.call_tool("proxy_request", given))
     assert scene.sent == []
-    assert person.asked == [] or says == "CURSOR_REFUSED"
+    assert person.asked == []
+    (event,) = scene.recorded()
+    assert (event["event"], event["code"], event["method"]) == ("refused", says, "PATCH")
 
 
 async def test_secrets_in_query_and_path_are_neither_shown_nor_recorded(scene: Scene) -> None:

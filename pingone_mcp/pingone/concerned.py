@@ -1,0 +1,87 @@
+"""Whom a write is about: the people, groups, populations and roles whose ids a request names, by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import pairwise
+from typing import Any
+from urllib.parse import unquote
+
+import anyio
+
+from pingone_mcp.directory.provider import Concerned, ConcernedKind, ProxyQuestion
+from pingone_mcp.errors import NotFound, Problem
+from pingone_mcp.pingone.names import as_id
+from pingone_mcp.pingone.served import Served
+
+_SECONDS = 3.0
+# The word in a path before an id, and the member of a body that holds one.
+_KINDS: dict[str, ConcernedKind] = {
+    "users": "user",
+    "groups": "group",
+    "memberOfGroups": "group",
+    "population": "population",
+    "populations": "population",
+    "role": "role",
+}
+
+
+async def concerned(served: Served, question: ProxyQuestion) -> tuple[Concerned, ...]:
+    """Return whom a write is about, in the order in which it names them; what cannot be read in time has no name."""
+    segments = [unquote(part) for part in question.path.partition("?")[0].strip().strip("/").split("/")]
+    environment, inner = segments[1], segments[2:]
+    return tuple([await _read(served, environment, *one) for one in dict.fromkeys(_named(inner, question.body))])
+
+
+def _named(inner: list[str], body: Any) -> Iterator[tuple[ConcernedKind, str]]:
+    """Yield kind and id of everything that path and body name: pairs in the path, and references in the body."""
+    for word, segment in pairwise(inner):
+        if word in _KINDS and (identity := as_id(segment)):
+            yield _KINDS[word], identity
+    if not isinstance(body, dict):
+        return
+    for word, member in ((inner[-1], body), *body.items()):
+        reference = _text(member.get("id")) if isinstance(member, dict) else None
+        if word in _KINDS and reference is not None and (identity := as_id(reference)):
+            yield _KINDS[word], identity
+
+
+async def _read(served: Served, environment: str, kind: ConcernedKind, identity: str) -> Concerned:
+    async def user() -> Concerned:
+        found = await served.user_by_id(environment, identity)
+        if found is None:
+            return Concerned(kind=kind, id=identity, found=False)
+        told = served.unify(found, {}, {})
+        return Concerned(kind=kind, id=identity, name=told.name, username=told.username, found=True)
+
+    async def group() -> Concerned:
+        # Not through `names`, which remembers for minutes: a person who confirms is to see what is true now.
+        raw = await served.client.get(f"/environments/{environment}/groups/{identity}")
+        return Concerned(kind=kind, id=identity, name=_text(raw.get("name")), found=True)
+
+    async def population() -> Concerned:
+        raw = await served.client.get(f"/environments/{environment}/populations/{identity}")
+        return Concerned(kind=kind, id=identity, name=_text(raw.get("name")), found=True)
+
+    async def role() -> Concerned:
+        name = (await served.names.role_names()).get(identity)
+        return Concerned(kind=kind, id=identity, name=name, found=True if name is not None else None)
+
+    readings: dict[ConcernedKind, Callable[[], Awaitable[Concerned]]] = {
+        "user": user,
+        "group": group,
+        "population": population,
+        "role": role,
+    }
+    with anyio.move_on_after(_SECONDS):
+        try:
+            return await readings[kind]()
+        except NotFound:
+            return Concerned(kind=kind, id=identity, found=False)
+        except Problem:
+            pass
+    return Concerned(kind=kind, id=identity)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

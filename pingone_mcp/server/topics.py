@@ -1,0 +1,94 @@
+"""What describe_directory tells beside the directory itself, one topic each: the same that resources offer by URI."""
+
+from __future__ import annotations
+
+import difflib
+
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.rows import plain
+from pingone_mcp.errors import NotFound, Problem, Refused
+from pingone_mcp.server.edge import Backend
+
+OVERVIEW = "overview"
+TOPICS = (OVERVIEW, "views", "filters", "api", "roles", "rosters")
+_AREA = "api/"
+_USE_OF_API = (
+    "Read pingone://api/{area}, or describe_directory with topic api/{area}, for the operations of an area. Call one with "
+    "proxy_request: put ids in the place of the parameters in braces, give filter, limit and the like as query, and go "
+    "on with next_cursor. What is not listed may exist as well. Refused: what lies outside the configured environments "
+    "and populations, and writes unless the person who runs this server allows them."
+)
+
+
+def told_of(backend: Backend, topic: str) -> JsonObject:
+    """Return what there is to tell of a topic other than the overview. Raises Refused for one that there is not."""
+    wanted = topic.strip()
+    if wanted.startswith(_AREA) and (area := wanted.removeprefix(_AREA)):
+        return {"topic": wanted, **area_of_api(backend, area)}
+    match wanted.rstrip("/"):
+        case "views":
+            told = views()
+        case "filters":
+            told = filters(backend)
+        case "api":
+            told = api(backend)
+        case "roles":
+            told = roles(backend)
+        case "rosters":
+            told = rosters(backend)
+        case _:
+            raise Refused(
+                "There is no such topic.",
+                f"The topics are {', '.join(TOPICS)}, and api/{{area}} for one area of the API.",
+                code="UNKNOWN_TOPIC",
+            )
+    return {"topic": wanted.rstrip("/"), **told}
+
+
+def views() -> JsonObject:
+    """Return the views of the local copy with their columns, and example queries."""
+    from pingone_mcp.replica.query import describe_views  # noqa: PLC0415 - start-up: sqlite is loaded when needed
+
+    return describe_views()
+
+
+def filters(backend: Backend) -> JsonObject:
+    """Return what `filter` of list_users takes."""
+    return backend.directory.filterable()
+
+
+def api(backend: Backend) -> JsonObject:
+    """Return the areas of the provider's own API with their number of operations, and how to call one."""
+    areas = backend.directory.operations()
+    return {"use": _USE_OF_API, "areas": {name: len(area) for name, area in areas.items()}}
+
+
+def area_of_api(backend: Backend, area: str) -> JsonObject:
+    """Return every known operation of an area. Raises NotFound, with the nearest names, for one that there is not."""
+    areas = backend.directory.operations()
+    name = {known.casefold(): known for known in areas}.get(area.casefold())
+    if name is None:
+        near = ", ".join(difflib.get_close_matches(area, areas, n=3))
+        raise NotFound(
+            "There is no such area of the PingOne API.",
+            f"{f'Near it: {near}. ' if near else ''}pingone://api, or topic api, lists them.",
+            code="NOT_FOUND",
+        )
+    operations = [{name: value for name, value in plain(one).items() if name != "area"} for one in areas[name]]
+    return {"area": name, "operations": operations}
+
+
+def roles(backend: Backend) -> JsonObject:
+    """Return the rules of map_roles in their order, as their file has them; where there are none, why."""
+    try:
+        rules = backend.rules()
+    except Problem as problem:
+        return {"rules": [], "note": str(problem)}
+    told = [plain(rule) | ({"attributes": dict(rule.attributes)} if rule.attributes else {}) for rule in rules.rules]
+    return {"rules": told, "exclusive": [plain(one) for one in rules.exclusive]}
+
+
+def rosters(backend: Backend) -> JsonObject:
+    """Return the names that check_drift takes; where there are none, why."""
+    names = list(backend.rosters.names())
+    return {"rosters": names} if names else {"rosters": [], "note": str(backend.rosters.unknown())}
