@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import shutil
 import signal
 import sys
@@ -19,9 +20,9 @@ from typing import Any
 import pytest
 
 import pingone_mcp
-from pingone_mcp.first_answers import Frozen
+from pingone_mcp.first_answers import Frozen, shipped
 from pingone_mcp.handshake import REPLAYED, Session
-from tests.process.programs import PATIENCE, PROGRAM, Running, Served, bare, in_process, run, started
+from tests.process.programs import PATIENCE, PROGRAM, ROOT, Running, Served, bare, in_process, run, started
 from tests.process.test_eras import CLIENT, HANDSHAKES, STATELESS, envelope
 
 FILE = Path(pingone_mcp.__file__).with_name("handshake.json")
@@ -32,6 +33,14 @@ FROM_SDK = in_process("import pingone_mcp.cli as cli; cli.may_greet = lambda: Fa
 WITHOUT_SDK = in_process("import sys; sys.modules['mcp'] = None")
 
 Message = dict[str, Any]
+
+
+def knowing(env: dict[str, str]) -> dict[str, str]:
+    """Return an environment in which the first answers are known: with other than the locked versions, as learned."""
+    if shipped() is None:
+        assert run(env=env).status == 0
+    return env
+
 
 INITIALIZED: Message = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 LIST: Message = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
@@ -80,20 +89,26 @@ def frozen(home: Path) -> str:
         results[STATELESS] = {method: result(server, stateless(method)) for method in ("server/discover", "tools/list")}
     with started(env=bare(home), program=FROM_SDK) as server:
         otherwise = json.loads(result(server, initialize("")))["protocolVersion"]
-    made_with = {
-        package: importlib.metadata.version(package.replace("_", "-"))
-        for package in ("mcp", "mcp_types", "pydantic", "pydantic_core")
-    }
     told = {
         "pingone_mcp": pingone_mcp.__version__,
-        "made_with": made_with,
+        "made_with": made_with(),
         "otherwise": otherwise,
         "results": results,
     }
     return json.dumps(told, ensure_ascii=False, indent=1) + "\n"
 
 
+def made_with() -> dict[str, str]:
+    packages = ("mcp", "mcp_types", "pydantic", "pydantic_core")
+    return {package: importlib.metadata.version(package.replace("_", "-")) for package in packages}
+
+
 def test_the_file_holds_what_the_sdk_says_today(tmp_path: Path) -> None:
+    pins = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements-dev.txt").read_text("utf-8"), re.MULTILINE))
+    locked = {package: pins[package.replace("_", "-")] for package in made_with()}
+    assert json.loads(FILE.read_bytes())["made_with"] == locked, f"{FILE.name} is stale: {FREEZE}"
+    if made_with() != locked:
+        pytest.skip("other versions than the locked are installed, and may say it in other words")
     assert FILE.read_text(encoding="utf-8") == frozen(tmp_path), f"{FILE.name} is stale: {FREEZE}"
 
 
@@ -146,7 +161,7 @@ def heard(server: Running, messages: list[Message]) -> list[str]:
 
 @pytest.mark.parametrize("session", SESSIONS.values(), ids=SESSIONS)
 def test_a_first_answer_is_the_one_of_the_sdk_to_the_byte(tmp_path: Path, session: list[Message]) -> None:
-    with started(env=bare(tmp_path), program=WITHOUT_SDK) as server:
+    with started(env=knowing(bare(tmp_path)), program=WITHOUT_SDK) as server:
         from_file = heard(server, session)
     with started(env=bare(tmp_path), program=FROM_SDK) as server:
         from_sdk = heard(server, session)
@@ -224,7 +239,7 @@ DOUBTS: dict[str, tuple[list[Message], str]] = {
 
 @pytest.mark.parametrize(("before", "doubtful"), DOUBTS.values(), ids=DOUBTS)
 def test_what_is_unusual_is_left_to_the_sdk(tmp_path: Path, before: list[Message], doubtful: str) -> None:
-    with started(env=bare(tmp_path), program=WITHOUT_SDK) as server:
+    with started(env=knowing(bare(tmp_path)), program=WITHOUT_SDK) as server:
         assert "" not in heard(server, before)
         write(server, doubtful)
         end = server.rest()
@@ -272,7 +287,7 @@ GOES_ON: dict[str, list[Message]] = {
 
 @pytest.mark.parametrize("session", GOES_ON.values(), ids=GOES_ON)
 def test_the_sdk_goes_on_as_if_it_had_heard_all(served: Served, session: list[Message]) -> None:
-    with started(env=served.variables()) as server:
+    with started(env=knowing(served.variables())) as server:
         said = heard(server, session)
         end = server.rest()
     with started(env=served.variables(), program=FROM_SDK) as server:
@@ -293,7 +308,7 @@ def test_the_sdk_hears_the_handshake_again_and_that_it_was_confirmed() -> None:
 
 
 def test_everything_sent_in_one_breath_is_answered_once_and_in_order(tmp_path: Path) -> None:
-    with started(env=bare(tmp_path)) as server:
+    with started(env=knowing(bare(tmp_path))) as server:
         messages = [stateless("server/discover", 0), initialize(), INITIALIZED, LIST, PING | {"id": 3}]
         write(server, "".join(line(message) for message in messages))
         answered = [json.loads(server.line())["id"] for _ in range(4)]
@@ -303,7 +318,7 @@ def test_everything_sent_in_one_breath_is_answered_once_and_in_order(tmp_path: P
 
 
 def test_a_line_that_comes_in_pieces_is_one_line(tmp_path: Path) -> None:
-    with started(env=bare(tmp_path)) as server:
+    with started(env=knowing(bare(tmp_path))) as server:
         for message in (initialize(), LIST, PING):
             text = line(message)
             for start in range(0, len(text), 7):
@@ -362,6 +377,8 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_file_that_was_made_for_something_else_is_not_used(tmp_path: Path, change: Callable[[Path], None]) -> None:
     package = shutil.copytree(FILE.parent, tmp_path / "pingone_mcp", ignore=shutil.ignore_patterns("__pycache__"))
+    file = package / "handshake.json"
+    file.write_text(json.dumps(json.loads(file.read_bytes()) | {"made_with": made_with()}), encoding="utf-8")
     program = in_process(f"import sys; sys.path[0] = {str(tmp_path)!r}; sys.modules['mcp'] = None")
     with started(env=bare(tmp_path), program=program) as server:
         assert "" not in heard(server, [initialize()]), "a copy is used as long as nothing has changed"
@@ -379,7 +396,7 @@ def test_where_writes_may_be_offered_the_sdk_says_which_tools_there_are(served: 
 
 
 def test_an_empty_switch_is_none(tmp_path: Path) -> None:
-    with started(env=bare(tmp_path, PINGONE_ALLOW_WRITES=""), program=WITHOUT_SDK) as server:
+    with started(env=knowing(bare(tmp_path, PINGONE_ALLOW_WRITES="")), program=WITHOUT_SDK) as server:
         assert heard(server, [initialize()]) != [""]
 
 
@@ -403,7 +420,7 @@ def test_without_docstrings_the_sdk_answers(tmp_path: Path) -> None:
     "begun", ["", "{", line(initialize()), line(initialize()) + "{", line(stateless("tools/list"))]
 )
 def test_a_client_that_leaves_early_leaves_a_server_that_ends_well(tmp_path: Path, begun: str) -> None:
-    with started(env=bare(tmp_path)) as server:
+    with started(env=knowing(bare(tmp_path))) as server:
         write(server, begun)
         end = server.rest()
     assert (end.status, end.err) == (0, "")
@@ -411,7 +428,7 @@ def test_a_client_that_leaves_early_leaves_a_server_that_ends_well(tmp_path: Pat
 
 
 def test_a_client_that_no_longer_listens_ends_the_server(tmp_path: Path) -> None:
-    with started(env=bare(tmp_path)) as server:
+    with started(env=knowing(bare(tmp_path))) as server:
         assert server.process.stdout is not None
         server.process.stdout.close()
         server.tell(**initialize())
@@ -421,7 +438,7 @@ def test_a_client_that_no_longer_listens_ends_the_server(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
 def test_a_signal_between_the_first_answers_ends_the_server(tmp_path: Path, number: signal.Signals) -> None:
-    with started(env=bare(tmp_path)) as server:
+    with started(env=knowing(bare(tmp_path))) as server:
         heard(server, [initialize()])
         server.process.send_signal(number)
         server.process.wait(PATIENCE)
@@ -432,7 +449,7 @@ def test_a_signal_between_the_first_answers_ends_the_server(tmp_path: Path, numb
 def test_the_installed_command_needs_no_sdk_for_them_either(tmp_path: Path) -> None:
     code = "import runpy, sys; sys.modules['mcp'] = None; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
     command = str(Path(PROGRAM[0]).with_name("pingone-mcp"))
-    with started(command, env=bare(tmp_path), program=(sys.executable, "-c", code)) as server:
+    with started(command, env=knowing(bare(tmp_path)), program=(sys.executable, "-c", code)) as server:
         assert "" not in heard(server, [initialize(), INITIALIZED, LIST])
 
 
