@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -77,8 +77,11 @@ class Running:
 
     def tell(self, **message: Any) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise AssertionError(f"it ended before it was spoken to: {self.rest()}") from None
 
     def ask(self, method: str, **params: Any) -> int:
         """Send a request without waiting for its answer; return its number."""
@@ -150,7 +153,8 @@ def started(*arguments: str, env: Variables, program: Sequence[str] = PROGRAM) -
         process.wait()
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None and not pipe.closed:
-                pipe.close()
+                with suppress(BrokenPipeError):  # what was written and never read
+                    pipe.close()
 
 
 def in_process(code: str) -> tuple[str, ...]:

@@ -49,7 +49,8 @@ class Machine:
         return bare(self.home, **variables)
 
     def files(self) -> list[Path]:
-        return sorted((self.home / ".cache" / "pingone-mcp").glob("first-answers/*"))
+        """Name what was learned; a file that is still being written has an ending."""
+        return [file for file in self.home.glob(".cache/pingone-mcp/first-answers/*") if not file.suffix]
 
     def start(self, *arguments: str, code: str = "", **variables: str) -> list[str]:
         """Start, ask, and go; return the answers. What went before is learned by then."""
