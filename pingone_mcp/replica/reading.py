@@ -130,6 +130,7 @@ class Reading:
         self._counted: int | None = None
         self._user_counts: dict[str, int | None] = {}
         self._left_out = 0
+        self._listed: set[str] = set()
         self.notes: list[str] = []
         self.vanished: list[Vanished] = []
         self.held: set[str] = set()
@@ -533,8 +534,9 @@ class Reading:
             except _ONE_FAILS as problem:
                 self._fall_short(group, None, None, why=problem.code)
                 return
+            unseen = {parent for child, parent in old if child == group} - self._listed
             self._found.nestings = {nesting for nesting in self._found.nestings if nesting[0] != group}
-            self._found.nestings |= {(group, parent) for parent in parents & present}
+            self._found.nestings |= {(group, parent) for parent in (parents | unseen) & present}
 
         await each(read, sorted(named))
 
@@ -542,8 +544,10 @@ class Reading:
         """Ask of users who changed, or whom events of memberships name, whether they are in the groups in question."""
         found, wanted = self._found, self._found.wanted
         changed = await self._task.look(partial(looks.changed, environment=self._environment))
-        present = {row[0]: row for row in found.groups}
+        # Of a group that is not listed any more nothing can be asked: its members stay, but for whom events tell of.
+        present = {row[0]: row for row in found.groups if row[0] in self._listed}
         told_of = {(user, group) for user, group in wanted.memberships if group in present and user not in found.gone}
+        ended = {pair for pair in wanted.memberships if pair[1] not in present and wanted.left_group(*pair)}
         moved = {
             one.id for one in changed if one.population_before is not None and one.population != one.population_before
         }
@@ -559,13 +563,14 @@ class Reading:
             and pair[1] in present
             and present[pair[1]][_POPULATION] is not None
         }
-        touched = {one.id for one in changed} | {user for user, _ in told_of}
+        touched = {one.id for one in changed} | {user for user, _ in told_of | ended}
         found.touched |= touched - found.gone.keys()
         entered = {one.id for one in changed if one.is_new and self._was_hidden(one)}
         joined = await self._groups_of(entered)
         direct = {pair for pair in told_of | left if pair[1] not in found.reread}
-        found.reread |= {group for group in found.dynamic if await self._better_whole(group, len(found.touched))}
-        indirect = {(user, group) for group in found.dynamic - found.reread for user in found.touched}
+        dynamic = found.dynamic & self._listed
+        found.reread |= {group for group in dynamic if await self._better_whole(group, len(found.touched))}
+        indirect = {(user, group) for group in dynamic - found.reread for user in found.touched}
         self._task.report("memberships", 0, len(direct) + len(indirect))
         directly, doubtful = await self._upstream.holding(direct, "direct")
         indirectly, unsure = await self._upstream.holding(indirect, "indirect")
@@ -575,7 +580,7 @@ class Reading:
         rows: dict[Pair, str | None] = {
             pair: "direct" if pair in directly else None for pair in direct if pair in directly or pair not in doubtful
         }
-        rows.update(dict.fromkeys(joined, "direct"))
+        rows |= dict.fromkeys(joined, "direct") | dict.fromkeys(ended, None)
         for pair in indirect - unsure:
             if rows.get(pair) is None and (pair in rows or held.get(pair) != "direct"):
                 rows[pair] = "indirect" if pair in indirectly else None
@@ -588,9 +593,9 @@ class Reading:
     async def _groups_of(self, users: set[str]) -> set[Pair]:
         """Return the direct memberships of users who came into scope: no event tells of them."""
         if len(users) > _ENTERED_ONE_BY_ONE:
-            self._found.reread |= {row[0] for row in self._found.groups}
+            self._found.reread |= self._listed
             return set()
-        present = {row[0] for row in self._found.groups}
+        present = self._listed
         found: set[Pair] = set()
 
         async def read(user: str) -> None:
@@ -704,6 +709,7 @@ class Reading:
         missing = old.keys() - {group.id for group in groups} - self._found.wanted.removed_groups
         there, kept = await self._settle_groups(missing, len(old), control=bool(groups))
         groups += there
+        self._listed = {group.id for group in groups}
         self._found.groups = [group_row(group, self._environment) for group in groups]
         self._found.groups += [old[group] for group in sorted(kept)]
         for group in kept:
@@ -745,6 +751,8 @@ class Reading:
     async def _children_of(self, groups: Sequence[Group], old: set[Nesting]) -> None:
         present = {row[0] for row in self._found.groups}
 
+        listed = self._listed
+
         async def read(group: Group) -> None:
             before = {child for child, parent in old if parent == group.id}
             try:
@@ -758,6 +766,7 @@ class Reading:
             except _ONE_FAILS as problem:
                 self._fall_short(group.id, None, None, why=problem.code)
                 children = before
+            children |= before - listed  # a group that is not listed is not seen here either
             kept = {nesting for nesting in self._found.nestings if nesting[1] != group.id}
             self._found.nestings = kept | {(child, group.id) for child in children & present}
 

@@ -288,7 +288,7 @@ VIEWS: Mapping[str, View] = MappingProxyType(
             },
         ),
         "role_assignments": View(
-            about="Administrator roles, of the users for whom they were read (not of all, unless the sync says so).",
+            about="Administrator roles, of the users for whom they were read (of all only if the sync says so).",
             columns={
                 "user_id": "users.id",
                 "username": "username",
@@ -300,7 +300,7 @@ VIEWS: Mapping[str, View] = MappingProxyType(
             },
         ),
         "changes": View(
-            about="What syncs found, oldest first by id; before the first sync only what the audit told.",
+            about="What changed, oldest first by id; before the first sync only what the audit told.",
             columns={
                 "id": "grows with every change",
                 "at": "when it happened, as exactly as PingOne tells",
@@ -313,13 +313,13 @@ VIEWS: Mapping[str, View] = MappingProxyType(
                 "group_name": "of a membership: name of the group at that time",
                 "before": "JSON object of the fields that changed, as they were; NULL when there was nothing",
                 "after": "JSON object of the fields that changed, as they are since; NULL when there is nothing",
-                "evidence": "walk, event, read, or accepted by a person",
+                "evidence": "walk, event, read, accepted",
                 "actor": "who did it, where an audit event says so",
                 "environment_id": "environments.id",
             },
         ),
         "people": View(
-            about="Words of existing users, for full-text search: SELECT u.* FROM people JOIN users u ON u.id = people.id "
+            about="Full-text search of existing users: SELECT u.* FROM people JOIN users u ON u.id = people.id "
             "WHERE people MATCH 'ann*' ORDER BY rank. Put addresses in double quotes inside: '\"ann@example.com\"'.",
             columns={
                 "id": "users.id",

@@ -67,7 +67,7 @@ class Standing:
         """Grows with every sync that is taken over."""
         self.places = Places(database, connection)
         self._coverage: dict[str, dict[str, Any]] = fact(database, "coverage") or {}
-        self._read: dict[str, str] = fact(database, "read") or {}
+        self._read: dict[str, dict[str, Any]] = fact(database, "read") or {}
         in_full: dict[str, str] = fact(database, "read_in_full") or {}
         synced = datetime.fromisoformat(newest[1])
         full = fact(database, "last_full")
@@ -82,7 +82,6 @@ class Standing:
             told=datetime.fromisoformat(max(reached)) if len(reached) == len(copied) > 0 else began,
             audited=self._everywhere("events", True),
         )
-        self._last_read = newest[1]
         self._gaps = self._all_gaps()
 
     def _run(self, order: str) -> tuple[int, str] | None:
@@ -93,7 +92,11 @@ class Standing:
 
     def read_at(self, place: str) -> datetime:
         """Return when an environment of the copy was really read last."""
-        return datetime.fromisoformat(self._read.get(place, self._last_read))
+        read = self._read.get(place)
+        if read is None:
+            return self.since.synced
+        row = self.database.execute("SELECT started_at FROM sync_runs_ WHERE id = ?", (read["run"],)).fetchone()
+        return datetime.fromisoformat(row[0] if row is not None else read["at"])
 
     def read_before(self, environment: str | None) -> datetime:
         """Return when the environments that a question is about were read, the one that was read longest ago."""
@@ -149,12 +152,12 @@ class Standing:
         return [(None, f"no environment served has the configured population {place}") for place in missing]
 
     def _is_stale(self, place: str) -> bool:
-        return self._read.get(place, self._last_read) != self._last_read
+        return bool(self._read.get(place, {"run": self.version})["run"] != self.version)
 
     def _gaps_of(self, place: str, covered: dict[str, Any]) -> list[str]:
         found: list[str] = []
         if self._is_stale(place):
-            found.append(f"not read since {self._read[place]}")
+            found.append(f"not read since {timestamp(self.read_at(place))}")
         if covered.get("events") is False:
             full = timestamp(self.since.full)
             found.append(f"removals since {full} not seen, for audit events cannot be read")

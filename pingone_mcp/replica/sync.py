@@ -338,7 +338,6 @@ class _Run:
                     kinds += merge(connection, found, self._bounds, now)
                 _number_by_time(connection, newest)
                 counts = _counts(connection)
-                self._note_facts(connection, mode, started, findings)
                 self._note_watched(connection, now, [found.id for found in findings if found.quiet])
                 if mode == "full":  # by how many there are of what, SQLite chooses the index of a question
                     connection.execute("ANALYZE main")
@@ -349,7 +348,8 @@ class _Run:
                 ]
                 reason = " ".join(notes) or None
                 told_counts = json.dumps({"rows": counts, "changes": dict(kinds)})
-                _note_run(connection, (mode, timestamp(started), now, "complete", reason, told_counts))
+                run = _note_run(connection, (mode, timestamp(started), now, "complete", reason, told_counts))
+                self._note_facts(connection, mode, started, findings, run)
             gaps = Standing(connection, self._served.connection).gaps(None)
         return SyncReport(
             mode=mode,
@@ -363,8 +363,9 @@ class _Run:
         )
 
     def _note_facts(
-        self, connection: sqlite3.Connection, mode: Mode, started: datetime, findings: Sequence[Findings]
+        self, connection: sqlite3.Connection, mode: Mode, started: datetime, findings: Sequence[Findings], run: int
     ) -> None:
+        """Note up to where everything was read: each environment by the sync, `run`, that really read it."""
         marks = {**self._memory.get("watermarks", {}), **{place: mark.written() for place, mark in self._marks.items()}}
         known: dict[str, JsonObject] = self._memory.get("coverage", {})
         coverage = {place: told for place, told in known.items() if told.get("users") != UNREADABLE} | self._coverage
@@ -374,7 +375,7 @@ class _Run:
             "coverage": coverage,
             "shape": self._shape,
             "last_sync": at,
-            "read": {**self._memory.get("read", {}), **{found.id: at for found in findings}},
+            "read": {**self._memory.get("read", {}), **{found.id: {"run": run, "at": at} for found in findings}},
             "read_in_full": {
                 **self._memory.get("read_in_full", {}),
                 **{found.id: at for found in findings if found.mode == "full"},
@@ -464,11 +465,13 @@ def _number_by_time(connection: sqlite3.Connection, newest: int) -> None:
     )
 
 
-def _note_run(connection: sqlite3.Connection, row: Row) -> None:
-    connection.execute(
+def _note_run(connection: sqlite3.Connection, row: Row) -> int:
+    """Note a sync, and return its number."""
+    added = connection.execute(
         "INSERT INTO sync_runs_ (mode, started_at, ended_at, outcome, reason, counts) VALUES (?, ?, ?, ?, ?, ?)", row
     )
     forget_runs(connection)
+    return int(added.lastrowid or 0)
 
 
 def _counts(connection: sqlite3.Connection) -> dict[str, int]:

@@ -89,7 +89,8 @@ class Upstream:
     async def group(self, identity: str) -> Group | None:
         """Return one group, or None for one that is gone (404)."""
         try:
-            return wire.group(await self._served.client.get(f"{self._root}/groups/{identity}", background=True))
+            path = f"{self._root}/groups/{identity}?include=totalMemberCounts"
+            return wire.group(await self._served.client.get(path, background=True))
         except NotFound:
             return None
 

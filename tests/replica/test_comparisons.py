@@ -156,7 +156,7 @@ async def test_who_is_not_served_is_not_compared_with(tmp_path: Path, population
         roster = Roster(entries=tuple(RosterEntry(line=1, username=user["username"]) for user in world.sandbox.users()))
         for looked_up in (-1, 1_000):
             drift, _ = await replica.reading(
-                lambda copy, most=looked_up: check_drift(copy, roster, NOW, looked_up=most)  # type: ignore[misc]
+                lambda copy, most=looked_up: check_drift(copy, roster, NOW, looked_up=most)  # type: ignore[misc] # mypy infers no lambda with a default
             )
             inside = sum(user["population"]["id"] == place for user in world.sandbox.users())
             assert drift.counts["users"] == (inside if populations else 60)

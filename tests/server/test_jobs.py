@@ -197,6 +197,6 @@ async def test_the_end_of_the_server_stops_what_a_thread_does() -> None:
         return "never"
 
     async with opened() as office:
-        seen = await office.jobs.wait("a", 1, work, seconds=0, report=report)  # type: ignore[assignment]
+        seen = await office.jobs.wait("a", 1, work, seconds=0, report=report)  # type: ignore[assignment] # only what is still running is looked at
         await anyio.to_thread.run_sync(looked.wait)
     assert (ended.is_set(), seen.stopped) == (True, True)

@@ -73,7 +73,7 @@ async def test_an_area_tells_media_types(world: World) -> None:
     }
 
 
-@pytest.mark.parametrize("area", ["nothing", "Users", "..", "users%2f.."])
+@pytest.mark.parametrize("area", ["nothing", "..", "users%2f.."])
 async def test_an_area_that_is_not_there_is_not_found(world: World, area: str) -> None:
     async with world.client() as client:
         with pytest.raises(MCPError):
