@@ -54,6 +54,8 @@ _RETRIED_GROUPS = 20
 # So many of those who were not found, or were called removed by a 404, are looked for again in an incremental sync.
 _LOOKED_FOR_AGAIN = 500
 _ASKED_AGAIN = 50
+# Beyond so many who are missing, lists are asked first, and then no more than these before a person is.
+_MANY = 50
 _CONTROLS = 50
 _ENTERED_ONE_BY_ONE = 200
 _PAST_PAGES = 40
@@ -295,6 +297,23 @@ class Reading:
                 self._found.gone[user] = Gone(at=removed[user].at, evidence="event", actor=removed[user].actor)
             else:
                 asked.append(user)
+        if len(asked) > _MANY:  # lists tell of some dozens at once who is there after all
+            raws = await self._upstream.users_by_id(asked)
+            for user, raw in raws.items():
+                await self._settle(user, raw)
+            asked = [user for user in asked if user not in raws]
+        absent = await self._absent(asked[:_MANY])
+        rest = asked[_MANY:]
+        # Where nobody of some dozens is there and a person will be asked anyway, the others are not asked for.
+        if rest and len(absent) == _MANY and masses(await self._vanishing(asked), self._task.share):
+            absent |= set(rest)
+        else:
+            absent |= await self._absent(rest)
+        if absent:
+            await self._judge(absent)
+
+    async def _absent(self, users: Sequence[str]) -> set[str]:
+        """Ask for users one by one; return who answers 404. Who is there is staged, who may not be read is unseen."""
         done = 0
         absent: set[str] = set()
 
@@ -310,11 +329,10 @@ class Reading:
                 else:
                     await self._settle(user, raw)
             done += 1
-            self._task.report("removals", done, len(asked))
+            self._task.report("removals", done, len(users))
 
-        await each(ask, asked)
-        if absent:
-            await self._judge(absent)
+        await each(ask, users)
+        return absent
 
     async def _settle(self, user: str, raw: JsonObject) -> None:
         """Stage a user who is there; who was moved out of the populations served has left."""
@@ -325,14 +343,10 @@ class Reading:
 
     async def _judge(self, absent: set[str]) -> None:
         """Decide about users who answer 404 without an event: gone, not known, or too many to be either."""
-        populations = await self._task.look(partial(looks.populations_of, ids=absent))
-        by_population = defaultdict[str | None, set[str]](set)
-        for user in absent:
-            by_population[populations.get(user)].add(user)
-        await self._hold_users(by_population)
+        self._hold(await self._vanishing(absent), absent - self._task.accepted)
         counts = await self._counts_of_populations()
         now = timestamp(self._task.now())
-        for population, users in by_population.items():
+        for population, users in (await self._by_population(absent)).items():
             control = await self._control(population, users, counts.get(population or ""))
             accepted = users & self._task.accepted
             how: Evidence = "read" if control.answers else "accepted"
@@ -340,21 +354,25 @@ class Reading:
             self._found.gone.update((user, Gone(at=now, evidence=how)) for user in gone)
             self._found.unseen |= users - gone
 
-    async def _hold_users(self, by_population: Mapping[str | None, set[str]]) -> None:
+    async def _by_population(self, users: Iterable[str]) -> dict[str | None, set[str]]:
+        populations = await self._task.look(partial(looks.populations_of, ids=users))
+        found = defaultdict[str | None, set[str]](set)
+        for user in users:
+            found[populations.get(user)].add(user)
+        return found
+
+    async def _vanishing(self, absent: Iterable[str]) -> list[Vanished]:
+        """Return how many would be gone of the environment and of each population, beside whom a person accepted."""
         known = await self._task.look(partial(looks.known_by_population, environment=self._environment))
-        doubtful = {place: users - self._task.accepted for place, users in by_population.items()}
-        everybody = set[str]().union(*doubtful.values())
-        self._hold(
-            [
-                self._vanished("users", everybody, sum(known.values())),
-                *(
-                    self._vanished("users", users, known.get(place, 0), place)
-                    for place, users in doubtful.items()
-                    if place is not None
-                ),
-            ],
-            everybody,
-        )
+        doubtful = set(absent) - self._task.accepted
+        return [
+            self._vanished("users", doubtful, sum(known.values())),
+            *(
+                self._vanished("users", users, known.get(place, 0), place)
+                for place, users in (await self._by_population(doubtful)).items()
+                if place is not None
+            ),
+        ]
 
     def _vanished(self, what: str, ids: set[str], known: int, population: str | None = None) -> Vanished:
         return Vanished(
