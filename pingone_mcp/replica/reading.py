@@ -420,23 +420,17 @@ class Reading:
             return {}
 
     async def _control(self, population: str | None, missing: set[str], counted: int | None) -> Control:
-        """Look whether somebody else of a population can still be seen."""
+        """Look whether somebody else of a population can still be seen, and how many are left without the missing."""
+        gone = missing | self._found.gone.keys()
+        held = await self._task.look(partial(looks.held_by_population, environment=self._environment, gone=gone))
         if self._found.mode == "full":
             staged = await self._task.look(partial(looks.staged_by_population, environment=self._environment))
             seen = staged.get(population, 0) if population is not None else sum(staged.values())
-            refused = await self._task.look(partial(looks.populations_of, ids=self._found.unseen))
-            there = sum(place == population for place in refused.values())
-            return Control(visible=seen > 0, seen=seen + there, counted=counted)
-        look = partial(
-            looks.others_in, environment=self._environment, population=population, ids=missing, most=_CONTROLS
-        )
+            return Control(visible=seen > 0, left=held.get(population, 0), counted=counted)
+        look = partial(looks.others_in, environment=self._environment, population=population, ids=gone, most=_CONTROLS)
         others = await self._task.look(look)
         visible = bool(await self._upstream.users_by_id(others)) if others else False
-        known = await self._task.look(partial(looks.known_by_population, environment=self._environment))
-        # Those who are new are staged, and may be counted already.
-        staged = await self._task.look(partial(looks.staged_by_population, environment=self._environment))
-        seen = known.get(population, 0) - len(missing) + staged.get(population, 0)
-        return Control(visible=visible, seen=seen, counted=counted)
+        return Control(visible=visible, left=held.get(population, 0), counted=counted)
 
     def _note_unseen(self) -> None:
         if left_out := self._left_out + self._upstream.left_out:

@@ -69,8 +69,8 @@ GROUP_COLUMNS: tuple[str, ...] = (
 """The columns of a group, in the order of `rows.group_row`."""
 
 _LONG_COLUMNS = ("custom_attributes", "record")
-REMOVED = "u.removed_at IS NOT NULL AND u.status = 'deleted'"
-"""Who was removed from the directory. Others with `removed_at` left the populations served, and keep their status."""
+REMOVED = "u.removed_at IS NOT NULL AND u.status_reasons = 'removed'"
+"""Who was removed from the directory. Others with `removed_at` left the populations served, and keep their reasons."""
 
 # What is long stands last, so that what is in front of it is read without it. `number` is the rowid under a name of its
 # own, so that it survives a VACUUM: `people` points at it.
