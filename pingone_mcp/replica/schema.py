@@ -108,6 +108,11 @@ USER_INDEXES: Mapping[str, str] = MappingProxyType(
 )
 """The indexes of users_ by name. A first sync makes them once everybody is there, which takes half as long."""
 
+REMOVED_AT_IN: Mapping[str, int] = MappingProxyType(
+    {"users_by_population_": 2, "users_listed_": 2, "users_counted_": 1}
+)
+"""Which column of an index, counted from 1, is `removed_at`."""
+
 TABLES = f"""
 CREATE TABLE environments_ (id TEXT PRIMARY KEY, name, type, region) WITHOUT ROWID;
 CREATE TABLE populations_ (id TEXT PRIMARY KEY, environment_id, name, is_default) WITHOUT ROWID;
