@@ -113,7 +113,7 @@ class PingOneDirectory:
         return Preview(organization=organization, path=path, query=query, body=body)
 
     async def concerned(self, question: ProxyQuestion) -> tuple[Concerned, ...]:
-        return await concerned(self._served, question)
+        return await concerned(self._served, self._proxy.completed(question))
 
     async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
         answer = await self._proxy.send(self._proxy.completed(question), at)

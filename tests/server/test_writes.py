@@ -592,6 +592,16 @@ async def test_the_question_names_whom_it_is_about(scene: Scene) -> None:
     assert f"User: there is none of this id, {nobody}" in asked
 
 
+@pytest.mark.parametrize("start", ["/environments/{id}", "/v1/environments/{environmentID}", "/v1/environments/ENV"])
+async def test_the_question_names_whom_it_is_about_however_the_path_is_written(scene: Scene, start: str) -> None:
+    person = Person("decline")
+    start = start.replace("ENV", scene.world.sandbox.environment_id)
+    async with scene.world.client(answers=person, writes=scene.rules()) as client:
+        await client.call_tool("proxy_request", {"method": "DELETE", "path": f"{start}/users/{scene.user['id']}"})
+    (question,) = person.asked
+    assert f"User: `Amara Eriksen`, username `{scene.user['username']}`, {scene.user['id']}" in question
+
+
 async def test_a_name_cannot_leave_its_quotes_in_a_question(scene: Scene) -> None:
     state = scene.world.sandbox.state()
     position = next(at for at, user in enumerate(scene.world.sandbox.users()) if user["id"] == scene.user["id"])
