@@ -131,7 +131,7 @@ class Progress:
         if done:
             self._bars.update(self._task, completed=1, total=1, told=self._told)
         if self._lines and done:
-            self._out.print(Text(f"{self._stage}: {self._told or 'done'}"))
+            self._out.print(Text(f"{self._stage}: {self._told if self._done else 'done'}"))
         self._stage = None
 
 

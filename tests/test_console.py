@@ -28,6 +28,12 @@ def test_a_short_stage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "users: 1,000\n"
 
 
+def test_a_stage_that_ended_without_a_number_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(lines=True, now=lambda: 0.0) as progress:
+        progress.report("memberships", 0, 120)
+    assert capsys.readouterr().err == "memberships: done\n"
+
+
 def test_a_stage_that_begins_anew_is_another_bar_and_no_line_says_that_it_was_done(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

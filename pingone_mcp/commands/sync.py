@@ -75,7 +75,12 @@ def _tell(out: Console, report: SyncReport, *, first: bool) -> None:
         out.print(Text(f"{counted(total, 'change')} since the last sync." if total else "No changes were found."))
     print_rows(out, [(kind, f"{count:,}") for kind, count in sorted(report.changes.items())])
     if report.watermark is not None:
-        out.print(Text(f"It holds all that PingOne knew at {report.watermark}."))
+        held = (
+            f"what could be read of PingOne as of {report.watermark}"
+            if report.gaps
+            else f"all that PingOne knew at {report.watermark}"
+        )
+        out.print(Text(f"It holds {held}."))
     missing = [f"Missing: {shown(gap)}." for gap in report.gaps]
     for line in missing or filter(None, [report.reason]):
         out.print(Text(line, style="yellow"))

@@ -205,7 +205,8 @@ class Matched:
         count, first = len(self.changed_ids), self.changed_ids[0].line
         return (
             (
-                f"Of the missing accounts, {count:,} have an id that a spreadsheet seems to have changed, first at {first}: "
+                f"Of the missing accounts, {count:,} with an id that a spreadsheet seems to have changed, the first at line "
+                f"{first:,}: "
                 'leading zeros lost, or written like 1.00E+05 or ="000124". Export again, with that column as text.'
             ),
         )

@@ -383,7 +383,7 @@ def _roster(rows: Iterable[tuple[int, Mapping[str, str | tuple[str, ...]]]], not
     ]
     if odd:
         notes.append(
-            f"{len(odd)} entries have a status that is not understood, first at {odd[0]}; they count as active. "
+            f"A status that is not understood counts as active: {len(odd):,} in all, the first at line {odd[0]:,}. "
             "Write active or inactive."
         )
     return Roster(entries=entries, notes=tuple(notes))

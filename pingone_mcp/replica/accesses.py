@@ -22,7 +22,10 @@ _BATCH = 500
 _NONE: Roles = MappingProxyType({})
 _HOW_TO_KNOW = "PINGONE_REPLICA_ROLES=1 and a full sync read them of everybody, get_user of one"
 MEMBERSHIPS_UNREAD = "groups and memberships are not, or not all, in the copy"
-ROLES_UNREAD = f"administrator roles were not read of everybody, only of users that audit events named; {_HOW_TO_KNOW}"
+ROLES_UNREAD = (
+    "administrator roles were read only of users that audit events named, so who has access by nothing but a role may be "
+    f"missing; {_HOW_TO_KNOW}"
+)
 
 
 def unread(copy: Standing, *, memberships: bool = True, roles: bool = True) -> tuple[str, ...]:
@@ -95,10 +98,10 @@ class Accesses:
         asks_for_roles = self._question.role is not None or self._question == AccessQuestion()
         told = [*self._copy.gaps(None), *unread(self._copy, roles=asks_for_roles)]
         if roles_unknown:
-            told.append(
-                f"administrator roles were not read of {roles_unknown:,} of {people:,} people, so whether they are privileged "
-                f"is unknown; {_HOW_TO_KNOW}"
+            unknown = (
+                f"whether {roles_unknown:,} of {people:,} people are privileged is unknown: their roles were not read"
             )
+            told.append(unknown if asks_for_roles else f"{unknown}; {_HOW_TO_KNOW}")
         if self._copy.places.connection.populations and self._question.population is None:
             told.append("only people of the populations that are served were looked at")
         return tuple(told)

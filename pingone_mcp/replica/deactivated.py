@@ -151,7 +151,7 @@ def _doubts(reason: Reason, since: datetime | None, known: Since) -> list[str]:
     if reason == "removed":
         if since is None or since < known.told:
             doubts.append(
-                f"Who was removed before {timestamp(known.told)} is not in the copy: nobody told of it any more."
+                f"Who was removed before {timestamp(known.told)} is not in the copy: PingOne's audit did not reach back so far."
             )
         if not known.audited and known.full < known.synced:
             doubts.append(f"The audit could not be read, so removals since the last full sync ({full}) are not seen.")
@@ -163,7 +163,9 @@ def _doubts(reason: Reason, since: datetime | None, known: Since) -> list[str]:
             "`since`."
         )
     if reason == "locked" and known.full < known.synced:
-        doubts.append(f"Locks by failed sign-ons may raise no event; those since the last full sync ({full}) may miss.")
+        doubts.append(
+            f"Locks by failed sign-ons may raise no event; those since the last full sync ({full}) may be missing."
+        )
     return doubts
 
 

@@ -39,4 +39,6 @@ class Progressing:
 
 def told(stage: str, done: int, about: int | None) -> str:
     """Say it for people."""
+    if not done and about is None:
+        return stage
     return f"{stage}: {done:,}" + (f" of about {about:,}" if about is not None else "")

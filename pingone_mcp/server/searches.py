@@ -10,7 +10,7 @@ from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Problem
 from pingone_mcp.server.edge import Backend
 
-_ONLY_AS_WRITTEN = "Names with other accents are not looked for; after sync_directory they are, here."
+_ONLY_AS_WRITTEN = "Only names with these very accents were looked for; after sync_directory, others are found too."
 # What a hint beside rows takes.
 HINT_CHARACTERS = 200
 # With fewer letters so many people of a large directory would have to be looked at that the answer came late.
@@ -82,9 +82,10 @@ class Search:
         told: list[str] = []
         if question.query is not None:
             told.append(
-                "Nobody is called so, with other accents neither."
+                "Nobody has such a name, username or email, whatever the accents."
                 if self._fresh
-                else "Nobody is called so. Accents count (Zoë is not Zoe); after sync_directory they do not, here."
+                else "Nobody has such a name, username or email. PingOne compares accents (Zoe does not find Zoë); after "
+                "sync_directory this search does not."
             )
         if narrowing:
             told.append(f"Try without {' or '.join(narrowing)}.")

@@ -85,9 +85,9 @@ def test_ids_that_a_spreadsheet_changed_are_missing_with_a_hint(exported: str, c
     assert len(drift.notes) == bool(changed)
     for note in drift.notes:
         assert note.startswith(
-            f"Of the missing accounts, {len(changed)} have an id that a spreadsheet seems to have changed, "
+            f"Of the missing accounts, {len(changed)} with an id that a spreadsheet seems to have changed, "
         )
-        assert "first at 2: " in note
+        assert "the first at line 2: " in note
 
 
 def test_what_both_sides_say_in_one_word_is_no_mismatch() -> None:

@@ -230,7 +230,7 @@ CASES = ROOT.parent / "shared" / "cases"
         ("scim_page_1_of_250.json", 2, "1 of 250 entries"),
         ("utf16le_without_bom.csv", 1, "line 2  user000001@corp.example"),
         ("own_export_read_back.csv", 1, "+evil@corp.example"),
-        ("ids_damaged_by_a_spreadsheet.csv", 1, "3 have an id that a spreadsheet seems to have changed"),
+        ("ids_damaged_by_a_spreadsheet.csv", 1, "3 with an id that a spreadsheet seems to have changed"),
     ],
 )
 def test_inputs_that_failed(served: Served, name: str, status: int, said: str) -> None:

@@ -65,6 +65,13 @@ def test_a_held_sync_waits_for_the_word_of_a_person(served: Served) -> None:
     assert inside("sync", "--json", env=env).json()["changes"] == {}
 
 
+def test_a_copy_that_lacks_something_is_not_said_to_hold_all(served: Served) -> None:
+    whole = inside("sync", env=served.variables()).out
+    lacking = inside("sync", env=served.variables(PINGONE_POPULATIONS="00000000-0000-4000-8000-00000000000a")).out
+    assert ("It holds all that PingOne knew at" in whole, "Missing: " in whole) == (True, False)
+    assert ("It holds what could be read of PingOne as of" in lacking, "Missing: " in lacking) == (True, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

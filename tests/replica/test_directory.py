@@ -915,7 +915,7 @@ async def test_coverage_says_what_the_copy_cannot_know(one: Both) -> None:
         "locked": True,
         "removed": False,
     }
-    assert "nobody told of it any more" in (coverage["removed"].note or "")
+    assert "PingOne's audit did not reach back so far" in (coverage["removed"].note or "")
     assert coverage["disabled"].how == "from the local copy, 1 minute old"
     early = DeactivatedQuestion(reasons=("disabled",), since=NOW - timedelta(days=300))
     found = await pages(both.copy, early)
