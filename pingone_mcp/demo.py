@@ -143,7 +143,8 @@ class _Story:
 
     async def _opening(self) -> None:
         tools = (await self.client.list_tools()).tools
-        text = compact([tool.model_dump(by_alias=True, exclude_none=True) for tool in tools])
+        # What hosts show to a model; what tools answer is for programs.
+        text = compact([tool.model_dump(by_alias=True, exclude_none=True, exclude={"output_schema"}) for tool in tools])
         self.out.print(
             f"[bold]A sample company with {self.sandbox.company.size:,} users[/] lives in a fake PingOne on "
             f"{self.sandbox.base_url}.\n"

@@ -80,7 +80,7 @@ def _tell(out: Console, found: Drift, wanted: Sequence[Kind], what: str) -> None
     total = sum(found.counts[kind] for kind in wanted)
     print_outcome(out, total, found, nothing="No drift", what=what)
     known = f"{counted(found.counts['entries'], 'account')}, {counted(found.counts['users'], 'user')}"
-    out.print(Text(f"{known}; {found.counts['matched']:,} belong together."))
+    out.print(Text(f"{known}; {found.counts['matched']:,} matched."))
     print_warnings(out, [*found.notes, *found.gaps])
     for kind in wanted:
         if not found.counts[kind]:

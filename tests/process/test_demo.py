@@ -44,6 +44,11 @@ def test_it_tells_what_was_asked_what_came_back_and_what_it_cost(told: Ended) ->
     assert costs[-1][0] == "no", "a mistake is found before PingOne is asked"
 
 
+def test_it_counts_the_definitions_as_a_model_reads_them(told: Ended) -> None:
+    (cost,) = re.findall(r"13 tools, about ([\d,]+) tokens of definitions", told.out)
+    assert int(cost.replace(",", "")) <= 4_000, "as README says"
+
+
 def test_the_mistake_is_announced_as_one_and_nothing_looks_like_a_failure_of_the_demo(told: Ended) -> None:
     assert "A mistake on purpose" in told.out
     assert re.search(r"\b(Error|error|failed|Traceback|refused:)", told.out) is None

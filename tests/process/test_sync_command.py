@@ -42,6 +42,7 @@ def test_a_sync_says_what_it_read_and_changes_what_happened_since(served: Served
     assert len(shown.out.splitlines()) == 1
     assert "status: active → inactive" in shown.out
     assert "1 change, in the local copy of" in shown.err
+    assert "\nNote: changes before " in inside("changes", "--since", "30d", env=env).err
     assert inside("changes", "--since", "2999-01-01", env=env).out == ""
 
 
