@@ -23,7 +23,7 @@ from pingone_mcp.replica.standing import Standing
 from pingone_mcp.replica.state import State, state_of
 from pingone_mcp.replica.store import NoReplica, Store, no_replica
 from pingone_mcp.replica.sync import Sync, SyncReport
-from pingone_mcp.replica.users import Gone, gone_user
+from pingone_mcp.replica.users import Gone, gone_user, has_user
 
 T = TypeVar("T")
 
@@ -128,6 +128,14 @@ class Replica:
             found, _ = await self.reading(lambda copy: gone_user(copy, reference))
         except Problem:  # there is no copy, or none that can be read
             return None
+        return found
+
+    async def has(self, reference: str) -> bool:
+        """Say whether the copy has a user; not where there is no copy."""
+        try:
+            found, _ = await self.reading(lambda copy: has_user(copy, reference))
+        except Problem:
+            return False
         return found
 
     async def query(self, sql: str, *, limit: int, characters: int, seconds: float) -> tuple[Answer, State]:

@@ -261,6 +261,12 @@ def gone_user(copy: Standing, reference: str) -> Gone | None:
     return Gone(id=row[0], at=row[1], removed=row[2] == "deleted") if row is not None else None
 
 
+def has_user(copy: Standing, reference: str) -> bool:
+    """Say whether somebody who is served has this id, username, address or external id in the copy."""
+    served = copy.places.environments(None)
+    return any(_users_called(copy, environment, reference.strip()) for environment in served)
+
+
 def _users_called(
     copy: Standing, environment: str, reference: str
 ) -> list[tuple[str, str, str | None, str, str | None]]:

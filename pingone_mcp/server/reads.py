@@ -147,12 +147,18 @@ async def get_user(
         with in_time(backend):
             found = await backend.directory.user(user, environment=environment, remote_data=bool(include_remote_data))
     except NotFound as unknown:
-        raise await _not_any_more(backend, user) or unknown from None
+        raise await _not_any_more(backend, user, anywhere=environment is None) or unknown from None
     return answer(whole_user(found, backend.answer_characters))
 
 
-async def _not_any_more(backend: Backend, user: str) -> NotFound | None:
-    """Return the failure for a user whom the local copy knew: removed, or moved to where this connection looks not."""
+async def _not_any_more(backend: Backend, user: str, *, anywhere: bool) -> NotFound | None:
+    """Return the failure for a user whom the local copy knows: removed, moved out of scope, or still there for it."""
+    if anywhere and await backend.replica.has(user):
+        return NotFound(
+            "PingOne does not show this user now, but the local copy still has them: removed since, or hidden.",
+            "sync_directory finds out which; query_directory tells what the copy knows.",
+            code="NOT_FOUND",
+        )
     gone = await backend.replica.gone(user)
     if gone is None:
         return None

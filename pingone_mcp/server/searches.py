@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pingone_mcp.directory.models import Page, User
 from pingone_mcp.directory.provider import UserQuestion
@@ -72,9 +73,19 @@ class Search:
                 f"copy, which is {age} s old."
             )
         if first and last and not ids:
-            return self._nobody()
+            return " ".join(filter(None, (self._nobody(), await self._held()))) or None
         named = self._question.query is not None and "@" not in self._question.query
         return _ONLY_AS_WRITTEN if last and named and not self._fresh else None
+
+    async def _held(self) -> str | None:
+        """Say that many who were there cannot be found now; there may be no copy, or none that can be read."""
+        with suppress(Problem):
+            state = await self._backend.replica.state()
+            if state is not None and state.held:
+                return (
+                    "A sync is held, because many users cannot be found now: they may be hidden (describe_directory)."
+                )
+        return None
 
     def _nobody(self) -> str | None:
         question = self._question

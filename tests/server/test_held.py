@@ -58,6 +58,12 @@ async def test_everybody_who_answers_404_is_held_and_every_answer_says_so(hidden
             assert any("held since" in gap for gap in told["gaps"]), told
         assert described["replica"]["held"] is True
 
+        nobody = await called(client, "list_users")
+        unknown = await called(client, "list_users", query=username)
+        assert all("A sync is held" in told["hint"] for told in (nobody, unknown))
+        text = error_text(await client.call_tool("get_user", {"user": username}))
+        assert ("the local copy still has them" in text, "removed at" in text) == (True, False)
+
         hidden.sandbox.narrow(hidden.sandbox.environment_id)
         again = await called(client, "sync_directory")
         assert (again["state"], again["mode"], again.get("gaps")) == ("done", "full", None)
