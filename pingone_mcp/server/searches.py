@@ -11,7 +11,7 @@ from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Problem
 from pingone_mcp.server.edge import Backend
 
-_ONLY_AS_WRITTEN = "Only names with these very accents were looked for; after sync_directory, others are found too."
+_ONLY_AS_WRITTEN = "Only names with these very accents were looked for"
 # What a hint beside rows takes.
 HINT_CHARACTERS = 200
 # With fewer letters so many people of a large directory would have to be looked at that the answer came late.
@@ -34,6 +34,7 @@ class Search:
         self._first: Page[User] | None = None
         self._seen: set[str] = set()
         self._spelt: set[str] = set()
+        self._is_long = max(map(len, (question.query or "").split()), default=0) >= _LEAST
 
     async def page(self, at: str | None, *, page_size: int) -> Page[User]:
         """Return the page at a position. `total` counts both kinds where PingOne's own count is known."""
@@ -53,9 +54,8 @@ class Search:
         return dataclasses.replace(page, next=page.next or first.at, total=_sum(self._live, first.total))
 
     async def _first_otherwise_spelt(self, page_size: int) -> Page[User] | None:
-        words = (self._question.query or "").split()
         if self._fresh is None:
-            self._fresh = max(map(len, words), default=0) >= _LEAST and await self._backend.copy_is_fresh()
+            self._fresh = self._is_long and await self._backend.copy_is_fresh()
         if self._fresh and self._first is None:
             try:
                 self._first = await self._backend.copy.otherwise_spelt(self._question, page_size=page_size)
@@ -69,13 +69,15 @@ class Search:
         if spelt:
             age = (await self._backend.copy.source()).age_seconds
             return (
-                f"The last {spelt} of these rows are written with other accents than `query`; they come from the local "
-                f"copy, which is {age} s old."
+                f"Written with other accents than `query`: the last {spelt} of these rows. They come from the local copy, "
+                f"which is {age} s old."
             )
         if first and last and not ids:
             return " ".join(filter(None, (self._nobody(), await self._held()))) or None
         named = self._question.query is not None and "@" not in self._question.query
-        return _ONLY_AS_WRITTEN if last and named and not self._fresh else None
+        if not last or not named or self._fresh:
+            return None
+        return _ONLY_AS_WRITTEN + ("; after sync_directory, others are found too." if self._is_long else ".")
 
     async def _held(self) -> str | None:
         """Say that many who were there cannot be found now; there may be no copy, or none that can be read."""
@@ -93,10 +95,10 @@ class Search:
         told: list[str] = []
         if question.query is not None:
             told.append(
-                "Nobody has such a name, username or email, whatever the accents."
+                "No name, username or email begins like this, whatever the accents."
                 if self._fresh
-                else "Nobody has such a name, username or email. PingOne compares accents (Zoe does not find Zoë); after "
-                "sync_directory this search does not."
+                else "No name, username or email begins like this. PingOne compares accents (Zoe does not find Zoë)"
+                + ("; after sync_directory this search does not." if self._is_long else ".")
             )
         if narrowing:
             told.append(f"Try without {' or '.join(narrowing)}.")

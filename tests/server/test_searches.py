@@ -154,6 +154,7 @@ async def test_a_zero_says_what_to_try(named: World) -> None:
         only_filter = await found(client, filter='title eq "No Such Title"')
         groups = facts(await client.call_tool("list_groups", {"query": "no such"}))
         somebody = await found(client, query="zz@")
+        short = await found(client, query="zz")
         await sync(client)
         fresh = await found(client, query="Zzyzx")
     assert "PingOne compares accents" in alone["hint"]
@@ -163,8 +164,9 @@ async def test_a_zero_says_what_to_try(named: World) -> None:
     assert "Try without `status` or `group`." in narrowed["hint"]
     assert only_filter["hint"] == "Try without `filter`."
     assert "list_groups without `query`" in groups["hint"]
-    assert "Nobody has such a name, username or email, whatever the accents." in fresh["hint"]
+    assert "No name, username or email begins like this, whatever the accents." in fresh["hint"]
     assert somebody["result_count"] == 0
+    assert "sync_directory" not in short["hint"], "other accents are looked for from three letters on"
 
 
 async def test_an_address_and_a_list_of_everybody_carry_no_hint(named: World) -> None:
