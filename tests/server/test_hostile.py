@@ -170,7 +170,7 @@ async def called(client: Client, tool: str, /, **arguments: Any) -> dict[str, An
         text_body = facts.get("body") if isinstance(facts.get("body"), str) else None
         assert_harmless(facts if text_body is None else facts | {"body": re.split(r"[\n\r\t]", text_body)})
         for message in told:
-            assert re.fullmatch(r"(page \d+|[a-z ]+): [\d,]+( of about [\d,]+)?( [a-z ]+)?", message)
+            assert re.fullmatch(r"[a-z ]+|(page \d+|[a-z ]+): [\d,]+( of about [\d,]+)?( [a-z ]+)?", message)
         assert_ours(json.dumps(facts.get("coverage"), ensure_ascii=False))
         if first is None:
             first = facts
