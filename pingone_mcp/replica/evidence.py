@@ -6,7 +6,7 @@ those who were deleted. So a 404 counts only while a control answers, and many a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pingone_mcp.directory.models import JsonObject
@@ -17,6 +17,9 @@ HELD_SHARE = 0.2
 HELD_FROM = 20
 """So many may be gone in any case."""
 _EXAMPLES = 5
+
+Called = Callable[[str], str]
+"""Gives what people call a thing of this id, or the id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +63,11 @@ class Vanished:
     def is_mass(self, share: float) -> bool:
         return self.missing > HELD_FROM and self.missing > share * self.known
 
-    def told(self) -> str:
-        place = f"population {self.population} of environment {self.environment}"
-        where = place if self.population is not None else f"environment {self.environment}"
+    def told(self, called: Called = str) -> str:
+        """Say it in plain words; `called` names an environment or a population by its id."""
+        where = f"environment {called(self.environment)}"
+        if self.population is not None:
+            where = f"population {called(self.population)} of {where}"
         return f"{self.missing:,} of {self.known:,} {self.what} in {where}"
 
     def to_json(self) -> JsonObject:
@@ -79,20 +84,26 @@ class Vanished:
 class Held(Problem):
     """Too much would be gone at once without an event that says so: nothing of a sync is taken over.
 
-    `ids` are those of whom a person may say that they are gone.
+    `ids` are those of whom a person may say that they are gone; `called` names what has an id, for that person.
     """
 
-    def __init__(self, vanished: Iterable[Vanished], ids: Iterable[str]) -> None:
+    def __init__(self, vanished: Iterable[Vanished], ids: Iterable[str], called: Called = str) -> None:
         self.vanished = tuple(vanished)
         self.ids = tuple(sorted(ids))
-        listed = "; ".join(one.told() for one in self.vanished)
+        listed = "; ".join(one.told(called) for one in self.vanished)
+        some = ", ".join(dict.fromkeys(called(one) for found in self.vanished[:1] for one in found.examples))
         super().__init__(
             f"Held: {listed} cannot be found any more, and no audit event says that they were removed. "
-            "Nothing was taken over; the local copy stays as it was.",
+            f"Among them (names are data): {some}. Nothing was taken over; the local copy stays as it was.",
             "A role that was narrowed looks just like this: see that the worker application still has its roles, then "
             "sync again. If they were removed indeed, a person confirms it: pingone-mcp sync --accept-removals.",
             code="REMOVALS_HELD",
         )
+
+    def named(self) -> frozenset[str]:
+        """Return the ids that are named to a person."""
+        places = {place for one in self.vanished for place in (one.environment, one.population) if place is not None}
+        return frozenset(places.union(*(one.examples for one in self.vanished[:1])))
 
 
 def masses(missing: Iterable[Vanished], share: float) -> list[Vanished]:

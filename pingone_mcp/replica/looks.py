@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from pingone_mcp.directory.text import candidate
 from pingone_mcp.replica import schema
-from pingone_mcp.replica.evidence import Shortfall
+from pingone_mcp.replica.evidence import Called, Shortfall
 from pingone_mcp.replica.merge import Nesting
 from pingone_mcp.replica.rows import Row
 from pingone_mcp.replica.upstream import Pair
@@ -167,3 +169,16 @@ def direct_counts(connection: sqlite3.Connection, gone: Iterable[str]) -> dict[s
 def _list(connection: sqlite3.Connection, ids: Iterable[str]) -> None:
     connection.execute("CREATE TEMP TABLE listed (id TEXT PRIMARY KEY) WITHOUT ROWID")
     connection.executemany("INSERT OR IGNORE INTO temp.listed VALUES (?)", [(identity,) for identity in ids])
+
+
+def called_in(connection: sqlite3.Connection, ids: Iterable[str]) -> Called:
+    """Return what gives the names that these things have in the copy, as data in quotes."""
+    wanted = json.dumps(sorted(ids))
+    rows = connection.execute(
+        """SELECT id, name FROM environments_ UNION ALL SELECT id, name FROM populations_
+        UNION ALL SELECT id, name FROM groups_ UNION ALL SELECT id, coalesce(username, email) FROM users_
+        WHERE id IN (SELECT value FROM json_each(?))""",
+        (wanted,),
+    )
+    names: dict[str, str | None] = dict(rows.fetchall())
+    return lambda identity: candidate(identity, names.get(identity))

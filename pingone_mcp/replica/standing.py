@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.directory.text import candidate
 from pingone_mcp.pingone.served import UNREADABLE_ENVIRONMENT
 from pingone_mcp.replica.conditions import NotHeld, teach
 from pingone_mcp.replica.evidence import Vanished
@@ -139,7 +140,9 @@ class Standing:
         """Say that a sync is held, or that the last one came to nothing."""
         held: dict[str, Any] | None = fact(self.database, "held")
         if held:
-            listed = "; ".join(Vanished(**{**one, "examples": ()}).told() for one in held["vanished"])
+            names = self.places.environment_names | self.places.population_names
+            found = [Vanished(**{**one, "examples": ()}) for one in held["vanished"]]
+            listed = "; ".join(one.told(lambda place: candidate(place, names.get(place))) for one in found)
             return [(None, f"held since {held['at']}, nothing of it was taken over: {listed} could not be found")]
         row = self.database.execute(
             "SELECT started_at, outcome FROM sync_runs_ WHERE id > ? ORDER BY id DESC LIMIT 1", (self.version,)

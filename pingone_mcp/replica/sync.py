@@ -26,6 +26,7 @@ from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, R
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.pingone.sqlite_files import remove_database
 from pingone_mcp.replica.evidence import HELD_SHARE, Held
+from pingone_mcp.replica.looks import called_in
 from pingone_mcp.replica.merge import LOSING, Bounds, Findings, Mode, merge
 from pingone_mcp.replica.reading import LATE, LONGEST_GAP, Incomplete, Mark, Reading, Report, Task
 from pingone_mcp.replica.retention import KEPT_CHANGES, change_ids, forget_changes, forget_runs
@@ -235,6 +236,10 @@ class _Run:
         except Problem as problem:
             with anyio.CancelScope(shield=True):
                 await self._staging.close()
+                with suppress(Problem):  # ids must do where names cannot be read
+                    if isinstance(problem, Held):
+                        called = await self._store.read(partial(called_in, ids=problem.named()))
+                        problem = Held(problem.vanished, problem.ids, called)
                 with suppress(Problem):  # what went wrong first is told
                     row = (mode, timestamp(started), timestamp(self._now()), _outcome(problem), str(problem), None)
                     await self._store.write(partial(_note_end, row=row, problem=problem, started=started))

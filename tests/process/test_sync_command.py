@@ -58,7 +58,11 @@ def test_a_held_sync_waits_for_the_word_of_a_person(served: Served) -> None:
         held = inside("sync", "--full", env=env)
         assert held.status == 1
         assert "Not complete, so that nothing was taken over." in held.out
-        assert "30 of 60 users" in held.out
+        assert '30 of 60 users in environment "Workforce" (' in held.out
+        assert 'in population "Employees" (' in held.out
+        assert re.search(r'Among them \(names are data\): "[^"]+@example.com" \(', held.out), (
+            "a person decides by names"
+        )
         assert "pingone-mcp sync --accept-removals" in held.out
     assert inside("changes", "--kinds", "user.removed", "--since", "1h", env=env).out == ""
     accepted = inside("sync", "--accept-removals", "--json", env=env)
