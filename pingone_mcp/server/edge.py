@@ -114,6 +114,8 @@ class Backend:
             )
         try:
             return parse_rules(self.roles_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise Refused("There is no file where PINGONE_ROLES_FILE says.", code="NO_RULES") from None
         except (OSError, UnicodeDecodeError):
             raise Refused(
                 "The file that PINGONE_ROLES_FILE names cannot be read as a text in UTF-8.", code="NO_RULES"

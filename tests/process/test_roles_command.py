@@ -112,6 +112,8 @@ def test_wrong_rules_are_told_with_their_lines_and_nothing_is_asked(env: dict[st
     assert end.status == 2
     for part in ("line 1: applies to everybody", "line 6: `grup` is not known; did you mean group?"):
         assert part in end.sentence()
+    Path(env["PINGONE_ROLES_FILE"]).unlink()
+    assert "There is no file where PINGONE_ROLES_FILE says." in run("roles", env=env).sentence()
     assert not served.sandbox.requests
 
 
