@@ -82,6 +82,8 @@ async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator
         )
         for step, path, needed in _reads(place.id, clock):
             yield await _count(client, f"{step} of {label}", path, advice, needed=needed)
+        if (hidden := await _hidden(client, names, place.id)) is not None:
+            yield Finding(step=f"users of {label}", ok=False, text=hidden, needed=False)
     for population in connection.populations:
         yield await _population(client, names, population, [place.id for place in environments])
 
@@ -120,6 +122,21 @@ async def _count(client: Client, step: str, path: str, advice: set[str], *, need
     count = body.get("count")
     return Finding(
         step=step, ok=True, text=f"readable{f', {count:,}' if isinstance(count, int) else ''}", needed=needed
+    )
+
+
+async def _hidden(client: Client, names: Names, environment: str) -> str | None:
+    """Return what to say where populations count more users than can be seen: a role that was narrowed looks so."""
+    try:
+        body = await client.get(f"/environments/{environment}/users?limit=1")
+        counted = sum(place.user_count or 0 for place in await names.populations(environment))
+    except Problem:  # told already
+        return None
+    seen = body.get("count")
+    if not isinstance(seen, int) or counted <= seen:
+        return None
+    return (
+        f"PingOne counts {counted:,} in the populations and shows {seen:,}. Check that the roles reach all populations."
     )
 
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from pingone_mcp.sandbox.roles import Narrowing
 from tests.process.programs import Ended, Served, bare, run
 from tests.process.test_secrets import closed_port
 
@@ -117,6 +118,15 @@ def test_without_any_role_it_does_not_work(served: Served, environments: str) ->
     assert end.status == 1
     assert "Identity Data Read Only" in lines(end, "failed")[0]
     assert end.out.count("Identity Data Read Only") == 1, "an advice is given once"
+
+
+def test_users_who_are_counted_and_not_shown_are_missing(served: Served) -> None:
+    hidden = frozenset(user["id"] for user in list(served.sandbox.users())[:30])
+    served.sandbox.narrow(served.sandbox.environment_id, Narrowing(hidden=hidden))
+    told = check(served)
+    assert told.status == 0
+    (line,) = lines(told, "missing")
+    assert "PingOne counts 60 in the populations and shows 30." in line
 
 
 def test_with_json_the_whole_output_is_one_document(served: Served) -> None:
