@@ -53,8 +53,8 @@ SAID = {
 
 
 def _default(value: Any) -> str:
-    if value is False:
-        return "off"
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
