@@ -23,7 +23,7 @@ _EXAMPLES = 5
 class Control:
     """What answers for a population some of whose users were not found.
 
-    `visible`: somebody else of it was read in the same sync. `seen` is how many were, or are known and not missing;
+    `visible`: somebody else of it could be read afterwards. `seen` is how many were read, or are known and not missing;
     `counted` is PingOne's own `userCount` of the population, None where it says nothing.
     """
 

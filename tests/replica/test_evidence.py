@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import anyio
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,6 +177,61 @@ async def test_one_who_is_gone_without_an_event_is_removed_by_a_404_beside_a_con
     await company.equal(client)
 
 
+# --------------------------------------------------------------------------------------- a role narrowed in between
+
+
+@dataclass
+class Watching(httpx.AsyncBaseTransport):
+    """Call `seen` with each address before it is asked, and answer with what `changed` makes of the answer."""
+
+    inner: httpx.AsyncBaseTransport
+    seen: Callable[[str], object] = lambda address: None
+    changed: Callable[[str, Any], Any] = lambda address, body: body
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        address = str(request.url)
+        self.seen(address)
+        answer = await self.inner.handle_async_request(request)
+        if answer.status_code != 200 or "/v1/" not in address:
+            return answer
+        await answer.aread()
+        body = self.changed(address, answer.json())
+        return httpx.Response(200, json=body) if body is not None else httpx.Response(404, json={"code": "NOT_FOUND"})
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("page", [5, 7, 8, 10, 12])
+async def test_a_role_that_is_narrowed_during_a_full_sync_removes_nobody_and_no_membership(
+    tmp_path: Path, page: int, *, listed: bool
+) -> None:
+    """Who was read before it was narrowed is no control of those who cannot be found afterwards."""
+    options = Options(max_page=15, unreachable_user_status=404, unreachable_populations_listed=listed)
+    async with opened(tmp_path, options) as (company, client):
+        await well(company, client)
+        before = await company.state()
+        company.pass_time(MINUTES)
+        state, main = company.sandbox.state(), company.sandbox.environment_id
+        asked: list[str] = []
+
+        def narrow(address: str) -> None:
+            if f"{main}/users?" in address:
+                asked.append(address)
+            if len(asked) == page:
+                others = frozenset(state.populations) - {state.employees()}
+                company.sandbox.narrow(main, Narrowing(populations=others))
+
+        async with company.kept.syncing(transport=Watching(company.sandbox.transport(), narrow)) as sync:
+            await sync.run("full")
+        assert await company.changes() == {}
+        after = await company.state()
+        assert (after.users, after.memberships) == (before.users, before.memberships)
+        assert await gaps_of(client)
+        company.heal()
+        company.pass_time(MINUTES)
+        await well(company, client)
+        await company.equal(client)
+
+
 # ------------------------------------------------------------------------------------------------------ memberships
 
 
@@ -228,6 +284,36 @@ async def test_fewer_members_than_pingone_counts_is_a_gap_and_nobody_leaves(
     company.pass_time(MINUTES)
     await well(company, client)
     await company.equal(client)
+
+
+@pytest.mark.parametrize("mode", ["full", "incremental"])
+async def test_a_group_that_no_count_tells_of_loses_nobody_because_its_list_comes_short(
+    tmp_path: Path, mode: Mode
+) -> None:
+    """PingOne counts no members by a filter in lists, and direct ones not by population."""
+    scope = frozenset({Sandbox(120, now=NOW, customers=60).state().employees()})
+    async with opened(tmp_path, populations=scope) as (company, client):
+        await well(company, client)
+        before = await company.state()
+        some = {group for _, group in before.memberships}
+        async with Doors(company.sandbox) as doors:
+            for one in some & company.sandbox.state().groups.keys():
+                await doors.send("PATCH", f"/groups/{one}", {"description": "read it again"})
+
+        def shortened(address: str, body: Any) -> Any:
+            if "/users?" in address and "memberOfGroups" in address and "id%20eq" in address.partition("%5D")[0]:
+                told = address.count("id+eq") + address.count("id%20eq")
+                if told == 1:  # the list of a group, and no question about single users
+                    body["_embedded"]["users"] = body["_embedded"]["users"][:1]
+                    body |= {"count": 1, "size": 1}
+                    body["_links"].pop("next", None)
+            return body
+
+        company.pass_time(MINUTES)
+        async with company.kept.syncing(transport=Watching(company.sandbox.transport(), changed=shortened)) as sync:
+            await sync.run(mode)
+        assert "membership.removed" not in await company.changes()
+        assert (await company.state()).memberships == before.memberships
 
 
 @pytest.mark.parametrize("members", MEMBERS, ids=lambda members: members.name)
