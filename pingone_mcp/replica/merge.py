@@ -421,8 +421,8 @@ class _Merge:
                 WHERE {scope} AND NOT EXISTS (
                     SELECT 1 FROM temp.effective e WHERE e.group_id = m.group_id AND e.user_id = m.user_id)"""  # noqa: S608 - our names
             )
+        self._hold_lost_memberships()
         if not self._found.quiet:
-            self._hold_lost_memberships()
             self._note_memberships()
         self._do(
             """DELETE FROM memberships_ WHERE (group_id, user_id) IN
@@ -438,10 +438,14 @@ class _Merge:
         lost = self._do(
             """SELECT t.user_id, t.group_id, u.population_id FROM temp.turned t JOIN users_ u ON u.id = t.user_id
             WHERE t.before = 'direct' AND t.after IS NULL AND u.removed_at IS NULL
-            AND t.group_id IN (SELECT id FROM temp.present) AND t.user_id NOT IN (SELECT id FROM temp.moved)"""
+            AND t.user_id NOT IN (SELECT id FROM temp.moved)"""
         ).fetchall()
-        ended = self._found.wanted.left_group
-        losing = {user: population for user, group, population in lost if not ended(user, group)}
+        wanted = self._found.wanted
+        losing = {
+            user: population
+            for user, group, population in lost
+            if group not in wanted.removed_groups and not wanted.left_group(user, group)
+        }
         if len(losing) <= self._bounds.accepted.get(self._found.id, 0):
             return
         here, what = self._found.id, LOSING

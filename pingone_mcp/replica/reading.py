@@ -55,6 +55,8 @@ _RETRIED_GROUPS = 20
 _LOOKED_FOR_AGAIN = 500
 _ASKED_AGAIN = 50
 _CONTROLS = 50
+# Where all of so many of those who were not met answer 404, and all would be too many, the others need not be asked.
+_SAMPLED = 50
 _ENTERED_ONE_BY_ONE = 200
 _PAST_PAGES = 40
 _NAMED = "named in events"
@@ -314,7 +316,12 @@ class Reading:
             done += 1
             self._task.report("removals", done, len(asked))
 
-        await each(ask, asked)
+        some = sorted(asked)[:_SAMPLED]
+        await each(ask, some)
+        if absent == set(some) and await self._masses(set(asked)):
+            absent = set(asked)  # a question to a person, whatever each of the others would answer
+        else:
+            await each(ask, sorted(set(asked) - set(some)))
         if absent:
             await self._judge(absent)
 
@@ -327,11 +334,10 @@ class Reading:
 
     async def _judge(self, absent: set[str]) -> None:
         """Decide about users who answer 404 without an event: gone, not known, or too many to be either."""
-        populations = await self._task.look(partial(looks.populations_of, ids=absent))
-        by_population = defaultdict[str | None, set[str]](set)
-        for user in absent:
-            by_population[populations.get(user)].add(user)
-        await self._hold_users(by_population)
+        by_population = await self._by_population(absent)
+        if found := await self._masses(absent):
+            self.vanished += found
+            self.held |= absent - self._task.accepted
         counts = await self._counts_of_populations()
         now = timestamp(self._task.now())
         for population, users in by_population.items():
@@ -342,20 +348,27 @@ class Reading:
             self._found.gone.update((user, Gone(at=now, evidence=how)) for user in gone)
             self._found.unseen |= users - gone
 
-    async def _hold_users(self, by_population: Mapping[str | None, set[str]]) -> None:
+    async def _by_population(self, users: set[str]) -> dict[str | None, set[str]]:
+        populations = await self._task.look(partial(looks.populations_of, ids=users))
+        found = defaultdict[str | None, set[str]](set)
+        for user in users:
+            found[populations.get(user)].add(user)
+        return found
+
+    async def _masses(self, absent: set[str]) -> list[Vanished]:
+        """Return where too many of these would be gone, those aside whom a person has said to be."""
+        doubtful = absent - self._task.accepted
         known = await self._task.look(partial(looks.known_by_population, environment=self._environment))
-        doubtful = {place: users - self._task.accepted for place, users in by_population.items()}
-        everybody = set[str]().union(*doubtful.values())
-        self._hold(
+        return masses(
             [
-                self._vanished("users", everybody, sum(known.values())),
+                self._vanished("users", doubtful, sum(known.values())),
                 *(
                     self._vanished("users", users, known.get(place, 0), place)
-                    for place, users in doubtful.items()
+                    for place, users in (await self._by_population(doubtful)).items()
                     if place is not None
                 ),
             ],
-            everybody,
+            self._task.share,
         )
 
     def _vanished(self, what: str, ids: set[str], known: int, population: str | None = None) -> Vanished:
@@ -367,11 +380,6 @@ class Reading:
             known=known,
             examples=examples(ids),
         )
-
-    def _hold(self, vanished: Sequence[Vanished], ids: set[str]) -> None:
-        if found := masses(vanished, self._task.share):
-            self.vanished += found
-            self.held |= ids
 
     async def _count_populations(self) -> None:
         """Note the populations of which PingOne counts more users than the copy will hold: some are not seen."""
@@ -388,8 +396,8 @@ class Reading:
         found: JsonObject = {}
         for place in sorted(more(self._user_counts) & more(now)):
             counted, there = now[place], held.get(place, 0)
-            same = before.get(place, {}).get("counted") == counted
-            tries = before[place]["tries"] + 1 if same else 1
+            # A number that changes is none to begin anew for: of a population that is hidden, it does so all the time.
+            tries = before.get(place, {"tries": 0})["tries"] + 1
             found[place] = {"counted": counted, "found": there, "tries": tries}
         if found:
             self.coverage["populations_short"] = found
@@ -722,7 +730,7 @@ class Reading:
         self._short_before = await self._task.look(partial(looks.shortfalls_known, environment=self._environment))
         old = await self._task.look(partial(looks.groups_known, environment=self._environment))
         missing = old.keys() - {group.id for group in groups} - self._found.wanted.removed_groups
-        there, kept = await self._settle_groups(missing, len(old), control=bool(groups))
+        there, kept = await self._settle_groups(missing, old, groups)
         groups += there
         self._listed = {group.id for group in groups}
         self._found.groups = [group_row(group, self._environment) for group in groups]
@@ -733,8 +741,13 @@ class Reading:
             self.coverage["groups_short"] = True
         return groups
 
-    async def _settle_groups(self, missing: set[str], known: int, *, control: bool) -> tuple[list[Group], set[str]]:
-        """Return the groups that are there although they were not listed, and those of which nothing is known."""
+    async def _settle_groups(
+        self, missing: set[str], known: Mapping[str, Row], listed: Sequence[Group]
+    ) -> tuple[list[Group], set[str]]:
+        """Return the groups that are there although they were not listed, and those of which nothing is known.
+
+        A 404 is believed while another group of the same population, or of the environment, can be read.
+        """
         there: list[Group] = []
         absent: set[str] = set()
         kept: set[str] = set()
@@ -753,10 +766,20 @@ class Reading:
 
         await each(ask, sorted(missing))
         doubtful = absent - self._task.accepted
-        self._hold([self._vanished("groups", doubtful, known)], doubtful)
-        if not control:  # no group at all can be seen
-            kept |= doubtful
-        return there, kept
+        if found := masses([self._vanished("groups", doubtful, len(known))], self._task.share):
+            self.vanished += found
+            self.held |= doubtful
+        controls = {group.workspace and group.workspace.id: group.id for group in listed}
+        visible: dict[str | None, bool] = {}
+        for place in {known[group][_POPULATION] for group in doubtful} & controls.keys():
+            try:
+                visible[place] = await self._upstream.group(controls[place]) is not None
+            except _ONE_FAILS:
+                visible[place] = False
+        unseen = {group for group in doubtful if not visible.get(known[group][_POPULATION])}
+        if unseen:
+            self.coverage["unseen_groups"] = sorted(unseen)
+        return there, kept | unseen
 
     def _kept_nestings(self, old: set[Nesting], listed: set[str]) -> set[Nesting]:
         """Return the nestings in groups that were not listed: they stay as they were."""

@@ -76,6 +76,34 @@ async def held(company: Watched, client: Client, mode: Mode = "full") -> None:
     assert (report.complete, report.held, report.taken_over) == (False, True, False)
 
 
+@dataclass
+class Watching(httpx.AsyncBaseTransport):
+    """Call `seen` with each address before it is asked, and answer with what `changed` makes of the answer."""
+
+    inner: httpx.AsyncBaseTransport
+    seen: Callable[[str], object] = lambda address: None
+    changed: Callable[[str, Any], Any] = lambda address, body: body
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        address = str(request.url)
+        self.seen(address)
+        answer = await self.inner.handle_async_request(request)
+        if answer.status_code != 200 or "/v1/" not in address:
+            return answer
+        await answer.aread()
+        body = self.changed(address, answer.json())
+        return httpx.Response(200, json=body) if body is not None else httpx.Response(404, json={"code": "NOT_FOUND"})
+
+
+def without_members(address: str, body: Any) -> Any:
+    """Show no member of any group, and count none."""
+    for one in body.get("_embedded", {}).get("groups", ()):
+        one.pop("directMemberCounts", None)
+    if "/users?" in address and "memberOfGroups" in address:
+        body |= {"_embedded": {"users": []}, "count": 0, "size": 0, "_links": {}}
+    return body
+
+
 # ---------------------------------------------------------------------------------------------- mass disappearance
 
 MASSES: dict[str, Callable[[list[str]], list[str]]] = {
@@ -177,26 +205,91 @@ async def test_one_who_is_gone_without_an_event_is_removed_by_a_404_beside_a_con
     await company.equal(client)
 
 
+async def test_many_who_are_missing_are_a_question_without_each_of_them_being_asked_for(tmp_path: Path) -> None:
+    async with opened(tmp_path, Options(unreachable_user_status=404), size=600) as (company, client):
+        await company.sync("full")
+        main = company.sandbox.environment_id
+        company.delete(main, company.there(main)[::2], told=False)
+        company.pass_time(MINUTES)
+        company.sandbox.requests.clear()
+        report = await company.sync("full")
+        assert not isinstance(report, Problem)
+        assert report.held
+        assert len(company.kept.world.api_requests()) <= 150
+        assert "300 of 600" in str(report.reason)
+        assert await gaps_of(client)
+        accepted = await company.sync("auto", accept=True)
+        assert not isinstance(accepted, Problem)
+        assert accepted.changes["user.removed"] == 300
+
+
+async def test_a_held_sync_stays_a_question_while_the_place_cannot_be_read(both: tuple[Watched, Client]) -> None:
+    company, client = both
+    main, _ = company.places
+    hidden = Narrowing(hidden=frozenset(company.there(main)[::2]))
+    company.sandbox.narrow(main, hidden)
+    await held(company, client)
+    company.sandbox.narrow(main, Narrowing(populations=frozenset()))
+    company.pass_time(MINUTES)
+    await company.synced(client, "full")
+    company.sandbox.narrow(main, hidden)
+    company.pass_time(MINUTES)
+    await company.synced(client, "incremental")
+    assert any(gap.startswith("held") for gap in await gaps_of(client))
+    company.heal()
+    company.pass_time(MINUTES)
+    await well(company, client)
+    await company.equal(client)
+
+
+async def test_a_yes_is_for_those_whom_the_question_named(both: tuple[Watched, Client]) -> None:
+    """Who was seen again since is asked about again, though another question came in between."""
+    company, client = both
+    main, _ = company.places
+    hidden = Narrowing(hidden=frozenset(company.there(main)[::2]))
+    company.sandbox.narrow(main, hidden)
+    await held(company, client)
+    company.heal()
+    company.pass_time(MINUTES)
+
+    async with company.kept.syncing(transport=Watching(company.sandbox.transport(), changed=without_members)) as sync:
+        assert "membership" in str((await sync.run("full")).reason)
+    company.sandbox.narrow(main, hidden)
+    company.pass_time(MINUTES)
+    report = await company.sync("full", accept=True)
+    assert not isinstance(report, Problem)
+    assert report.held
+    assert await company.removed() == set()
+
+
+async def test_a_hidden_population_whose_count_changes_is_not_looked_for_in_full_again_and_again(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as (company, _):
+        contractors, hidden = company.sandbox.state().contractors(), 500
+
+        def counted(_: str, body: Any) -> Any:
+            for one in body.get("_embedded", {}).get("populations", ()):
+                one["userCount"] += hidden if one["id"] == contractors else 0
+            return body
+
+        walks = 0
+
+        def walked(address: str) -> None:
+            nonlocal walks
+            walks += address.endswith("/users?limit=40")
+
+        await company.sync("full")
+        for number in range(8):
+            hidden += number % 2
+            company.pass_time(MINUTES)
+            transport = Watching(company.sandbox.transport(), walked, counted)
+            async with company.kept.syncing(transport=transport) as sync:
+                await sync.run("auto")
+        assert walks == 1
+
+
 # --------------------------------------------------------------------------------------- a role narrowed in between
-
-
-@dataclass
-class Watching(httpx.AsyncBaseTransport):
-    """Call `seen` with each address before it is asked, and answer with what `changed` makes of the answer."""
-
-    inner: httpx.AsyncBaseTransport
-    seen: Callable[[str], object] = lambda address: None
-    changed: Callable[[str, Any], Any] = lambda address, body: body
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        address = str(request.url)
-        self.seen(address)
-        answer = await self.inner.handle_async_request(request)
-        if answer.status_code != 200 or "/v1/" not in address:
-            return answer
-        await answer.aread()
-        body = self.changed(address, answer.json())
-        return httpx.Response(200, json=body) if body is not None else httpx.Response(404, json={"code": "NOT_FOUND"})
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -284,6 +377,43 @@ async def test_fewer_members_than_pingone_counts_is_a_gap_and_nobody_leaves(
     company.pass_time(MINUTES)
     await well(company, client)
     await company.equal(client)
+
+
+@pytest.mark.parametrize("mode", ["full", "incremental"])
+async def test_groups_that_are_not_found_any_more_end_no_memberships_of_many(
+    both: tuple[Watched, Client], mode: Mode
+) -> None:
+    """However few groups there are: those of the environment, which only a role over all of it shows, answer 404."""
+    company, client = both
+    main = company.sandbox.environment_id
+    before = await company.state()
+    hidden = {one.id for one in company.sandbox.state().groups.values() if "population" not in one.record}
+
+    def without(address: str, body: Any) -> Any:
+        listed = body.get("_embedded", {}).get("groups")
+        if listed is not None and main in address:
+            body["_embedded"]["groups"] = [one for one in listed if one["id"] not in hidden]
+            body["size"] = body["count"] = len(body["_embedded"]["groups"])
+        return None if any(f"/groups/{one}" in address for one in hidden) else body
+
+    async with company.kept.syncing(transport=Watching(company.sandbox.transport(), changed=without)) as sync:
+        await sync.run(mode)
+    assert (await company.state()).memberships == before.memberships
+    assert await gaps_of(client)
+    company.pass_time(MINUTES)
+    await well(company, client)
+    await company.equal(client)
+
+
+async def test_a_copy_that_is_made_anew_asks_before_many_lose_their_memberships(both: tuple[Watched, Client]) -> None:
+    company, client = both
+    before = await company.state()
+
+    transport = Watching(company.sandbox.transport(), changed=without_members)
+    async with company.kept.syncing(transport=transport, connection={"attributes": {"department": "team"}}) as sync:
+        assert (await sync.run("auto")).held
+    assert (await company.state()).memberships == before.memberships
+    assert await gaps_of(client)
 
 
 @pytest.mark.parametrize("mode", ["full", "incremental"])
