@@ -26,6 +26,7 @@ from pingone_mcp.sandbox.roles import Narrowing
 from tests.faults.plans import tries
 from tests.replica.evidence import Mode, Watched, deactivated, gaps_of, queried, watched
 from tests.replica.happenings import KINDS, Doors, Happening
+from tests.replica.truth import State
 from tests.world import NOW, World, facts
 
 MINUTES = 300.0
@@ -221,6 +222,25 @@ async def test_many_who_are_missing_are_a_question_without_each_of_them_being_as
         accepted = await company.sync("auto", accept=True)
         assert not isinstance(accepted, Problem)
         assert accepted.changes["user.removed"] == 300
+
+
+@pytest.mark.parametrize("stage", ["places", "users", "events", "groups", "memberships", "merge"])
+async def test_a_sync_that_is_cancelled_takes_over_nothing_and_the_next_one_everything(
+    tmp_path: Path, stage: str
+) -> None:
+    async with opened(tmp_path) as (company, client):
+        with anyio.CancelScope() as scope:
+
+            def report(now: str, _: int, __: int | None) -> None:
+                if now == stage:
+                    scope.cancel()
+
+            async with company.kept.syncing(report=report) as sync:
+                await sync.run("full")
+        assert scope.cancelled_caught
+        assert await company.state() == State()
+        await well(company, client, "auto")
+        await company.equal(client)
 
 
 async def test_a_held_sync_stays_a_question_while_the_place_cannot_be_read(both: tuple[Watched, Client]) -> None:
