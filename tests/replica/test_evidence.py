@@ -567,6 +567,21 @@ async def test_whom_a_wider_role_shows_is_read_or_is_a_gap(tmp_path: Path, *, li
         await company.equal(client)
 
 
+@pytest.mark.parametrize("mode", ["full", "incremental"])
+async def test_members_of_groups_that_a_wider_role_shows_have_not_just_joined(tmp_path: Path, mode: Mode) -> None:
+    async with opened(tmp_path) as (company, client):
+        state = company.sandbox.state()
+        company.sandbox.narrow(None, Narrowing(populations=frozenset(state.populations) - {state.contractors()}))
+        await company.synced(client, "full")
+        company.heal()
+        company.pass_time(MINUTES)
+        await company.synced(client, mode)
+        assert "membership.added" not in await company.changes()
+        company.pass_time(MINUTES)
+        await well(company, client)
+        await company.equal(client)
+
+
 # ------------------------------------------------------------------------------------------------------ stale places
 
 LOST: dict[str, Narrowing] = {
