@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -54,7 +55,7 @@ _RETRIED_GROUPS = 20
 # So many of those who were not found, or were called removed by a 404, are looked for again in an incremental sync.
 _LOOKED_FOR_AGAIN = 500
 _ASKED_AGAIN = 50
-_CONTROLS = 50
+_CONTROLS = 10
 # Where all of so many of those who were not met answer 404, and all would be too many, the others need not be asked.
 _SAMPLED = 50
 _ENTERED_ONE_BY_ONE = 200
@@ -418,14 +419,17 @@ class Reading:
         """
         here = self._environment
         look = partial(looks.others_in, environment=here, population=population, ids=missing, most=_CONTROLS)
-        others = await self._task.look(look)
-        try:
-            visible = bool(await self._upstream.users_by_id(others)) if others else False
-        except _ONE_FAILS:
-            visible = False
+        visible = await self._sees_any(await self._task.look(look))
         gone = missing | self._found.gone.keys()
         held = await self._task.look(partial(looks.held_by_population, environment=here, gone=gone))
         return Control(visible=visible, seen=held.get(population, 0), counted=counted)
+
+    async def _sees_any(self, users: Iterable[str]) -> bool:
+        for user in users:
+            with suppress(*_ONE_FAILS):
+                if await self._upstream.user(user) is not None:
+                    return True
+        return False
 
     def _note_unseen(self) -> None:
         if left_out := self._left_out + self._upstream.left_out:
@@ -772,10 +776,8 @@ class Reading:
         controls = {group.workspace and group.workspace.id: group.id for group in listed}
         visible: dict[str | None, bool] = {}
         for place in {known[group][_POPULATION] for group in doubtful} & controls.keys():
-            try:
+            with suppress(*_ONE_FAILS):
                 visible[place] = await self._upstream.group(controls[place]) is not None
-            except _ONE_FAILS:
-                visible[place] = False
         unseen = {group for group in doubtful if not visible.get(known[group][_POPULATION])}
         if unseen:
             self.coverage["unseen_groups"] = sorted(unseen)

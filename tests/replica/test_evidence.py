@@ -193,17 +193,19 @@ async def test_a_clean_out_without_events_waits_for_a_person(both: tuple[Watched
     await company.equal(client)
 
 
+@pytest.mark.parametrize("refused", [(), ("id",)])
 async def test_one_who_is_gone_without_an_event_is_removed_by_a_404_beside_a_control(
-    both: tuple[Watched, Client],
+    tmp_path: Path, refused: tuple[str, ...]
 ) -> None:
-    company, client = both
-    main, _ = company.places
-    gone = company.there(main)[7]
-    company.delete(main, [gone], told=False)
-    company.pass_time(MINUTES)
-    await well(company, client)
-    assert await company.removed() == {gone}
-    await company.equal(client)
+    async with opened(tmp_path, Options(refused_filters=refused)) as (company, client):
+        await well(company, client)
+        main, _ = company.places
+        gone = company.there(main)[7]
+        company.delete(main, [gone], told=False)
+        company.pass_time(MINUTES)
+        await well(company, client)
+        assert await company.removed() == {gone}
+        await company.equal(client)
 
 
 async def test_many_who_are_missing_are_a_question_without_each_of_them_being_asked_for(tmp_path: Path) -> None:
