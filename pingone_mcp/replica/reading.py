@@ -715,7 +715,11 @@ class Reading:
 
     def _mark(self, before: Mark | None, began: datetime) -> Mark:
         seen = {**(before.seen if before is not None else {}), **self._found.wanted.seen}
-        last = max([*self._found.wanted.seen.values(), before.events if before is not None else timestamp(began)])
+        now = timestamp(
+            self._task.now()
+        )  # of an event from the future, none of those in between would be read any more
+        times = (at for at in self._found.wanted.seen.values() if at <= now)
+        last = max([*times, before.events if before is not None else timestamp(began)])
         edge = timestamp(datetime.fromisoformat(last) - EVENTS_OVERLAP)
         return Mark(updated=timestamp(began), events=last, seen={event: at for event, at in seen.items() if at >= edge})
 

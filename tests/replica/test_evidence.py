@@ -658,6 +658,30 @@ async def test_one_group_that_cannot_be_read_is_named_and_left_out(
         assert (await company.state()).users == company.moment().state.users
 
 
+@pytest.mark.parametrize("when", ["soon", "2099-01-01T00:00:00.000Z", 17])
+async def test_one_event_at_an_odd_time_hides_no_other(both: tuple[Watched, Client], when: object) -> None:
+    company, client = both
+    main, _ = company.places
+
+    def odd(address: str, body: Any) -> Any:
+        for one in body.get("_embedded", {}).get("activities", ())[:1]:
+            one |= {"recordedAt": when, "createdAt": when}
+        return body
+
+    for at in (3, 5):
+        company.delete(main, company.there(main)[at : at + 1], told=True)
+        company.pass_time(MINUTES)
+        async with company.kept.syncing(transport=Watching(company.sandbox.transport(), changed=odd)) as sync:
+            assert (await sync.run("incremental")).complete
+    gone = company.there(main)[7]
+    company.delete(main, [gone], told=True)
+    company.pass_time(MINUTES)
+    await well(company, client, "incremental")
+    assert gone in await company.removed()
+    await well(company, client)
+    await company.equal(client)
+
+
 UNREADABLE: dict[str, dict[str, object]] = {
     "last sign-on": {"lastSignOn.at": "soon"},
     "last change": {"updatedAt": "yesterday"},
