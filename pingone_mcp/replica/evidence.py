@@ -23,22 +23,22 @@ _EXAMPLES = 5
 class Control:
     """What answers for a population some of whose users were not found.
 
-    `visible`: somebody else of it could be read afterwards. `seen` is how many were read, or are known and not missing;
-    `counted` is PingOne's own `userCount` of the population, None where it says nothing.
+    `visible`: somebody else of it could be read afterwards. `left` is how many the copy would hold without those who
+    are missing; `counted` is PingOne's own `userCount` of the population, None where it says nothing.
     """
 
     visible: bool
-    seen: int
+    left: int
     counted: int | None
 
     @property
     def answers(self) -> bool:
         """Say whether a 404 means that the user is gone.
 
-        It does not where PingOne counts more users than can be seen: those are hidden. Where nobody else of a
+        It does not where PingOne counts more users than would be left: those are hidden. Where nobody else of a
         population can be seen, only the population itself can say that it is empty.
         """
-        if self.counted is not None and self.counted > self.seen:
+        if self.counted is not None and self.counted > self.left:
             return False
         return self.visible or self.counted == 0
 

@@ -55,9 +55,9 @@ _RETRIED_GROUPS = 20
 # So many of those who were not found, or were called removed by a 404, are looked for again in an incremental sync.
 _LOOKED_FOR_AGAIN = 500
 _ASKED_AGAIN = 50
+# Beyond so many who are missing, lists are asked first, and then no more than these before a person is.
+_MANY = 50
 _CONTROLS = 10
-# Where all of so many of those who were not met answer 404, and all would be too many, the others need not be asked.
-_SAMPLED = 50
 _ENTERED_ONE_BY_ONE = 200
 _PAST_PAGES = 40
 _NAMED = "named in events"
@@ -300,6 +300,24 @@ class Reading:
                 self._found.gone[user] = Gone(at=removed[user].at, evidence="event", actor=removed[user].actor)
             else:
                 asked.append(user)
+        if len(asked) > _MANY:  # lists tell of some dozens at once who is there after all
+            with suppress(*_ONE_FAILS):
+                raws = await self._upstream.users_by_id(asked)
+                for user, raw in raws.items():
+                    await self._settle(user, raw)
+                asked = [user for user in asked if user not in raws]
+        absent = await self._absent(asked[:_MANY])
+        rest = asked[_MANY:]
+        # Where nobody of some dozens is there and a person will be asked anyway, the others are not asked for.
+        if rest and len(absent) == _MANY and masses(await self._vanishing(asked), self._task.share):
+            absent |= set(rest)
+        else:
+            absent |= await self._absent(rest)
+        if absent:
+            await self._judge(absent)
+
+    async def _absent(self, users: Sequence[str]) -> set[str]:
+        """Ask for users one by one; return who answers 404. Who is there is staged, who may not be read is unseen."""
         done = 0
         absent: set[str] = set()
 
@@ -315,16 +333,10 @@ class Reading:
                 else:
                     await self._settle(user, raw)
             done += 1
-            self._task.report("removals", done, len(asked))
+            self._task.report("removals", done, len(users))
 
-        some = sorted(asked)[:_SAMPLED]
-        await each(ask, some)
-        if absent == set(some) and await self._masses(set(asked)):
-            absent = set(asked)  # a question to a person, whatever each of the others would answer
-        else:
-            await each(ask, sorted(set(asked) - set(some)))
-        if absent:
-            await self._judge(absent)
+        await each(ask, users)
+        return absent
 
     async def _settle(self, user: str, raw: JsonObject) -> None:
         """Stage a user who is there; who was moved out of the populations served has left."""
@@ -335,13 +347,10 @@ class Reading:
 
     async def _judge(self, absent: set[str]) -> None:
         """Decide about users who answer 404 without an event: gone, not known, or too many to be either."""
-        by_population = await self._by_population(absent)
-        if found := await self._masses(absent):
-            self.vanished += found
-            self.held |= absent - self._task.accepted
+        self._hold(await self._vanishing(absent), absent - self._task.accepted)
         counts = await self._counts_of_populations()
         now = timestamp(self._task.now())
-        for population, users in by_population.items():
+        for population, users in (await self._by_population(absent)).items():
             control = await self._control(population, users, counts.get(population or ""))
             accepted = users & self._task.accepted
             how: Evidence = "read" if control.answers else "accepted"
@@ -349,28 +358,25 @@ class Reading:
             self._found.gone.update((user, Gone(at=now, evidence=how)) for user in gone)
             self._found.unseen |= users - gone
 
-    async def _by_population(self, users: set[str]) -> dict[str | None, set[str]]:
+    async def _by_population(self, users: Iterable[str]) -> dict[str | None, set[str]]:
         populations = await self._task.look(partial(looks.populations_of, ids=users))
         found = defaultdict[str | None, set[str]](set)
         for user in users:
             found[populations.get(user)].add(user)
         return found
 
-    async def _masses(self, absent: set[str]) -> list[Vanished]:
-        """Return where too many of these would be gone, those aside whom a person has said to be."""
-        doubtful = absent - self._task.accepted
+    async def _vanishing(self, absent: Iterable[str]) -> list[Vanished]:
+        """Return how many would be gone of the environment and of each population, beside whom a person accepted."""
         known = await self._task.look(partial(looks.known_by_population, environment=self._environment))
-        return masses(
-            [
-                self._vanished("users", doubtful, sum(known.values())),
-                *(
-                    self._vanished("users", users, known.get(place, 0), place)
-                    for place, users in (await self._by_population(doubtful)).items()
-                    if place is not None
-                ),
-            ],
-            self._task.share,
-        )
+        doubtful = set(absent) - self._task.accepted
+        return [
+            self._vanished("users", doubtful, sum(known.values())),
+            *(
+                self._vanished("users", users, known.get(place, 0), place)
+                for place, users in (await self._by_population(doubtful)).items()
+                if place is not None
+            ),
+        ]
 
     def _vanished(self, what: str, ids: set[str], known: int, population: str | None = None) -> Vanished:
         return Vanished(
@@ -381,6 +387,11 @@ class Reading:
             known=known,
             examples=examples(ids),
         )
+
+    def _hold(self, vanished: Sequence[Vanished], ids: set[str]) -> None:
+        if found := masses(vanished, self._task.share):
+            self.vanished += found
+            self.held |= ids
 
     async def _count_populations(self) -> None:
         """Note the populations of which PingOne counts more users than the copy will hold: some are not seen."""
@@ -417,12 +428,11 @@ class Reading:
 
         That somebody was read before says nothing: a role may have been narrowed since.
         """
-        here = self._environment
-        look = partial(looks.others_in, environment=here, population=population, ids=missing, most=_CONTROLS)
+        here, gone = self._environment, missing | self._found.gone.keys()
+        look = partial(looks.others_in, environment=here, population=population, ids=gone, most=_CONTROLS)
         visible = await self._sees_any(await self._task.look(look))
-        gone = missing | self._found.gone.keys()
         held = await self._task.look(partial(looks.held_by_population, environment=here, gone=gone))
-        return Control(visible=visible, seen=held.get(population, 0), counted=counted)
+        return Control(visible=visible, left=held.get(population, 0), counted=counted)
 
     async def _sees_any(self, users: Iterable[str]) -> bool:
         for user in users:
@@ -774,9 +784,7 @@ class Reading:
 
         await each(ask, sorted(missing))
         doubtful = absent - self._task.accepted
-        if found := masses([self._vanished("groups", doubtful, len(known))], self._task.share):
-            self.vanished += found
-            self.held |= doubtful
+        self._hold([self._vanished("groups", doubtful, len(known))], doubtful)
         controls = {group.workspace and group.workspace.id: group.id for group in listed}
         visible: dict[str | None, bool] = {}
         for place in {known[group][_POPULATION] for group in doubtful} & controls.keys():

@@ -69,8 +69,8 @@ GROUP_COLUMNS: tuple[str, ...] = (
 """The columns of a group, in the order of `rows.group_row`."""
 
 _LONG_COLUMNS = ("custom_attributes", "record")
-REMOVED = "u.removed_at IS NOT NULL AND u.status = 'deleted'"
-"""Who was removed from the directory. Others with `removed_at` left the populations served, and keep their status."""
+REMOVED = "u.removed_at IS NOT NULL AND u.status_reasons = 'removed'"
+"""Who was removed from the directory. Others with `removed_at` left the populations served, and keep their reasons."""
 
 # What is long stands last, so that what is in front of it is read without it. `number` is the rowid under a name of its
 # own, so that it survives a VACUUM: `people` points at it.
@@ -107,6 +107,11 @@ USER_INDEXES: Mapping[str, str] = MappingProxyType(
     }
 )
 """The indexes of users_ by name. A first sync makes them once everybody is there, which takes half as long."""
+
+REMOVED_AT_IN: Mapping[str, int] = MappingProxyType(
+    {"users_by_population_": 2, "users_listed_": 2, "users_counted_": 1}
+)
+"""Which column of an index, counted from 1, is `removed_at`."""
 
 TABLES = f"""
 CREATE TABLE environments_ (id TEXT PRIMARY KEY, name, type, region) WITHOUT ROWID;

@@ -13,7 +13,7 @@ from pingone_mcp.pingone.served import UNREADABLE_ENVIRONMENT
 from pingone_mcp.replica.conditions import NotHeld, teach
 from pingone_mcp.replica.evidence import Vanished
 from pingone_mcp.replica.places import Places
-from pingone_mcp.replica.schema import HAS_UNREADABLE
+from pingone_mcp.replica.schema import HAS_UNREADABLE, UNREADABLE_INDEX
 from pingone_mcp.replica.state import fact
 from pingone_mcp.replica.store import no_replica
 from pingone_mcp.settings import Connection
@@ -184,7 +184,7 @@ class Standing:
 
     def _unreadable_users(self, place: str) -> list[str]:
         rows = self.database.execute(
-            f"SELECT id FROM users_ WHERE environment_id = ? AND {HAS_UNREADABLE} "  # noqa: S608 - our own text
+            f"SELECT id FROM users_ INDEXED BY {UNREADABLE_INDEX} WHERE environment_id = ? AND {HAS_UNREADABLE} "  # noqa: S608 - our own text
             "AND json_type(record, '$.unreadable') IS NOT NULL ORDER BY id",
             (place,),
         ).fetchall()

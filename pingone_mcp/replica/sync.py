@@ -30,7 +30,7 @@ from pingone_mcp.replica.merge import LOSING, Bounds, Findings, Mode, merge
 from pingone_mcp.replica.reading import LATE, LONGEST_GAP, Incomplete, Mark, Reading, Report, Task
 from pingone_mcp.replica.retention import KEPT_CHANGES, change_ids, forget_changes, forget_runs
 from pingone_mcp.replica.rows import Row
-from pingone_mcp.replica.schema import REMOVED
+from pingone_mcp.replica.schema import REMOVED, REMOVED_AT_IN
 from pingone_mcp.replica.staging import Staging, leftovers
 from pingone_mcp.replica.standing import UNREADABLE, Standing
 from pingone_mcp.replica.store import NoReplica, Store, told, transaction
@@ -348,6 +348,7 @@ class _Run:
                 self._note_watched(connection, now, [found.id for found in findings if found.quiet])
                 if mode == "full":  # by how many there are of what, SQLite chooses the index of a question
                     connection.execute("ANALYZE main")
+                    _mind_who_exists(connection)
                 short = [told["users_short"] for told in self._coverage.values() if "users_short" in told]
                 notes = [
                     *self._notes,
@@ -484,6 +485,21 @@ def _note_run(connection: sqlite3.Connection, row: Row) -> int:
     )
     forget_runs(connection)
     return int(added.lastrowid or 0)
+
+
+def _mind_who_exists(connection: sqlite3.Connection) -> None:
+    """Let SQLite know that `removed_at IS NULL` chooses nearly everybody: it goes by how many values there are.
+
+    The statistics are, by index, how many rows there are and how many agree in the first column, in the first two, …
+    (SQLite, "The sqlite_stat1 table").
+    """
+    for index, place in REMOVED_AT_IN.items():
+        row = connection.execute("SELECT stat FROM sqlite_stat1 WHERE idx = ?", (index,)).fetchone()
+        numbers = row[0].split() if row is not None else []
+        if len(numbers) > place:
+            numbers[place] = numbers[place - 1]
+            stat = " ".join(numbers)
+            connection.execute("UPDATE sqlite_stat1 SET stat = ? WHERE idx = ?", (stat, index))
 
 
 def _counts(connection: sqlite3.Connection) -> dict[str, int]:

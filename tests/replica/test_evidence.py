@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -976,3 +976,34 @@ def test_nobody_is_called_gone_without_evidence_and_nobody_is_left_out_without_a
 
     with tempfile.TemporaryDirectory() as folder:
         anyio.run(go, Path(folder))
+
+
+# -------------------------------------------------------------------------------------------------- who comes back
+
+
+async def test_who_comes_back_is_told_when_found_with_all_memberships_by_the_next_incremental_sync(
+    tmp_path: Path,
+) -> None:
+    options = Options(unreachable_user_status=404, user_counts_narrowed=True, member_counts_narrowed=True)
+    async with opened(tmp_path, options) as (company, client):
+        await well(company, client)
+        main, _ = company.places
+        somebody = next(user for user, _ in sorted(company.moment().state.memberships))
+        before = await company.state()
+        company.sandbox.narrow(main, Narrowing(hidden=frozenset({somebody})))
+        company.excused.add(somebody)  # nobody can tell this from a removal
+        company.pass_time(MINUTES)
+        await company.sync("full")
+        assert (somebody,) in await company.copied("SELECT id FROM removed_users")
+        company.heal()
+        company.pass_time(MINUTES)
+        found = NOW + timedelta(seconds=company.kept.world.time.passed)
+        await company.sync("incremental")
+        assert (somebody,) not in await company.copied("SELECT id FROM removed_users")
+        assert (await company.state()).memberships == before.memberships
+        rows = await company.copied(
+            f"SELECT kind, at FROM changes WHERE user_id = '{somebody}' ORDER BY id DESC LIMIT 1"  # noqa: S608 - an id
+        )
+        [(kind, at)] = rows
+        assert kind == "user.entered_scope"
+        assert abs(datetime.fromisoformat(at) - found) < timedelta(minutes=1), "when it was found, not when created"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import tempfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,7 +18,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pingone_mcp.directory.changes import ChangeKind, Difference, replayed
+from pingone_mcp.directory.provider import DeactivatedQuestion
 from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.replica.deactivated import deactivated_stretches
+from pingone_mcp.replica.standing import Standing
 from pingone_mcp.replica.store import NoReplica, Store, replica_path
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.faults import Fault
@@ -461,3 +465,19 @@ async def test_nothing_is_left_beside_the_copy_and_managers_are_found(kept: Copy
         "SELECT u.username FROM people JOIN users u ON u.id = people.id WHERE people MATCH 'amara*'"
     )
     assert found
+
+
+async def test_that_some_were_removed_misleads_no_question_to_another_index(tmp_path: Path) -> None:
+    """SQLite takes `removed_at IS NULL` for a narrow choice when there are many times at which somebody was removed."""
+    kept = copy(str(tmp_path), size=5_000)
+    await kept.sync()
+    assert (await kept.rows("SELECT count(DISTINCT removed_at) FROM users_"))[0][0] > 10
+
+    def plans(database: sqlite3.Connection) -> list[str]:
+        stretches = deactivated_stretches(Standing(database, kept.world.connection()), DeactivatedQuestion())
+        asked = ((f"EXPLAIN QUERY PLAN SELECT count(*) FROM users_ u WHERE {one.where.sql}", one) for one in stretches)  # noqa: S608 - our own text
+        return [database.execute(sql, one.where.values).fetchall()[0][3] for sql, one in asked]
+
+    found = await kept.store.read(plans)
+    assert len(found) == 3
+    assert all("users_not_active_" in plan for plan in found), found

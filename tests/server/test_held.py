@@ -96,3 +96,14 @@ async def test_get_user_says_whether_somebody_left_the_populations_served_or_was
     assert "[NOT_FOUND]" in unknown, "of others nothing is told"
     assert {row["kind"] for row in changes["result"] if row["user"]["id"] == mover["id"]} == {"user.left_scope"}
     assert [row["id"] for row in status["result"]] == [leaver["id"]]
+
+
+async def test_a_mass_that_is_held_costs_few_requests(tmp_path: Path) -> None:
+    options = Options(unreachable_user_status=404)
+    world = World(sandbox=Sandbox(size=2_000, options=options, now=NOW, customers=5), cache=tmp_path / "cache")
+    async with world.client() as client:
+        await called(client, "sync_directory")
+        hide_everybody(world)
+        world.sandbox.requests.clear()
+        assert (await called(client, "sync_directory", mode="full"))["state"] == "held"
+    assert len(world.api_requests()) < 200, "not one for each who is missing"
