@@ -511,9 +511,10 @@ async def walking(
                 yield walk
             except Exception as error:  # noqa: BLE001 - raised below, outside the group that would wrap it
                 failure = error
-            complete = walk.verdict.complete
-            tasks.cancel_scope.cancel()
-            walk.close()
+            finally:
+                complete = walk.verdict.complete
+                tasks.cancel_scope.cancel()
+                walk.close()
     finally:
         if complete:
             notes.remove()

@@ -14,6 +14,9 @@ from typing import Any
 
 from pingone_mcp.directory.changes import ChangeKind
 from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.errors import UnexpectedAnswer
+from pingone_mcp.pingone import wire
 
 # What is asked for by type where there are too many events of all kinds to read them all.
 TYPES = (
@@ -101,16 +104,14 @@ def changes_from(activities: Iterable[JsonObject]) -> Wanted:
     """
     wanted = Wanted()
     for activity in activities:
-        identity, at = activity.get("id"), activity.get("recordedAt") or activity.get("createdAt")
-        action = _object(activity.get("action")).get("type")
-        if (
-            isinstance(identity, str)
-            and isinstance(at, str)
-            and isinstance(action, str)
-            and identity not in wanted.seen
-        ):
-            wanted.seen[identity] = at
-            _note(wanted, activity, action.upper(), Trace(at, _actor(activity)))
+        try:
+            event = wire.event(activity)
+        except UnexpectedAnswer:  # without an id or a readable time
+            continue
+        if event.action and event.id not in wanted.seen:
+            at = timestamp(event.at)
+            wanted.seen[event.id] = at
+            _note(wanted, activity, event.action.upper(), Trace(at, event.actor))
     return wanted
 
 
@@ -158,13 +159,6 @@ def _keep_latest(wanted: Wanted, key: tuple[str, str, str], trace: Trace) -> Non
     known = wanted.traces.get(key)
     if known is None or known.at < trace.at:
         wanted.traces[key] = trace
-
-
-def _actor(activity: JsonObject) -> str | None:
-    actors = _object(activity.get("actors"))
-    actor = _object(actors.get("user")) or _object(actors.get("client"))
-    name = actor.get("name") or actor.get("id")
-    return name if isinstance(name, str) else None
 
 
 def _id(value: Any) -> str | None:

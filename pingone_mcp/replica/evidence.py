@@ -26,7 +26,7 @@ Called = Callable[[str], str]
 class Control:
     """What answers for a population some of whose users were not found.
 
-    `visible`: somebody else of it was read in the same sync. `left` is how many the copy would hold without those who
+    `visible`: somebody else of it could be read afterwards. `left` is how many the copy would hold without those who
     are missing; `counted` is PingOne's own `userCount` of the population, None where it says nothing.
     """
 

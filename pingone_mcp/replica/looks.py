@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from pingone_mcp.directory.text import candidate
@@ -13,7 +13,7 @@ from pingone_mcp.replica import schema
 from pingone_mcp.replica.evidence import Called, Shortfall
 from pingone_mcp.replica.merge import Nesting
 from pingone_mcp.replica.rows import Row
-from pingone_mcp.replica.upstream import Pair
+from pingone_mcp.replica.upstream import Kind, Pair
 
 
 def not_staged(connection: sqlite3.Connection, environment: str) -> list[str]:
@@ -66,11 +66,6 @@ def known_by_population(connection: sqlite3.Connection, environment: str) -> dic
     return dict(connection.execute(query, (environment,)))
 
 
-def staged_by_population(connection: sqlite3.Connection, environment: str) -> dict[str | None, int]:
-    query = "SELECT population_id, count(*) FROM staged.users_ WHERE environment_id = ? GROUP BY 1"
-    return dict(connection.execute(query, (environment,)))
-
-
 def held_by_population(connection: sqlite3.Connection, environment: str, gone: Iterable[str]) -> dict[str | None, int]:
     """Return how many users the copy will hold in each population once what was read is taken over."""
     _list(connection, gone)
@@ -84,10 +79,12 @@ def held_by_population(connection: sqlite3.Connection, environment: str, gone: I
 def others_in(
     connection: sqlite3.Connection, environment: str, population: str | None, ids: Iterable[str], most: int
 ) -> list[str]:
-    """Return some users whom the copy has in a population, these aside."""
+    """Return some users whom this sync read in a population, or the copy has there, these aside."""
     _list(connection, ids)
-    query = """SELECT id FROM main.users_ WHERE environment_id = ? AND population_id IS ? AND removed_at IS NULL
-        AND id NOT IN (SELECT id FROM temp.listed) LIMIT ?"""
+    query = """SELECT id FROM (
+        SELECT id FROM staged.users_ WHERE environment_id = ?1 AND population_id IS ?2
+        UNION ALL SELECT id FROM main.users_ WHERE environment_id = ?1 AND population_id IS ?2 AND removed_at IS NULL
+        AND id NOT IN (SELECT id FROM staged.users_)) WHERE id NOT IN (SELECT id FROM temp.listed) LIMIT ?3"""
     return [row[0] for row in connection.execute(query, (environment, population, most))]
 
 
@@ -105,14 +102,17 @@ def held_memberships(connection: sqlite3.Connection, ids: Iterable[str]) -> dict
     return {(user, group): kind for user, group, kind in connection.execute(query)}
 
 
-def lost_memberships(connection: sqlite3.Connection, groups: Iterable[str]) -> list[Pair]:
-    """Return the direct memberships of groups that the copy has and that were not read again."""
+def lost_memberships(
+    connection: sqlite3.Connection, groups: Iterable[str], dynamic: Collection[str]
+) -> dict[Pair, Kind]:
+    """Return the memberships of groups that the copy has and that were not read again: of `dynamic` ones all kinds."""
     _list(connection, groups)
-    return connection.execute(
-        """SELECT m.user_id, m.group_id FROM main.memberships_ m WHERE m.type = 'direct'
-        AND m.group_id IN (SELECT id FROM temp.listed)
+    rows = connection.execute(
+        """SELECT m.user_id, m.group_id, m.type FROM main.memberships_ m
+        WHERE m.group_id IN (SELECT id FROM temp.listed)
         AND NOT EXISTS (SELECT 1 FROM staged.members s WHERE s.group_id = m.group_id AND s.user_id = m.user_id)"""
-    ).fetchall()
+    )
+    return {(user, group): kind for user, group, kind in rows if kind == "direct" or group in dynamic}
 
 
 def groups_known(connection: sqlite3.Connection, environment: str) -> dict[str, Row]:

@@ -103,6 +103,7 @@ class Findings:
 
 _FILTER = schema.GROUP_COLUMNS.index("user_filter")
 _NAME = schema.GROUP_COLUMNS.index("name")
+_CREATED = schema.GROUP_COLUMNS.index("created_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,8 +422,8 @@ class _Merge:
                 WHERE {scope} AND NOT EXISTS (
                     SELECT 1 FROM temp.effective e WHERE e.group_id = m.group_id AND e.user_id = m.user_id)"""  # noqa: S608 - our names
             )
+        self._hold_lost_memberships()
         if not self._found.quiet:
-            self._hold_lost_memberships()
             self._note_memberships()
         self._do(
             """DELETE FROM memberships_ WHERE (group_id, user_id) IN
@@ -438,10 +439,14 @@ class _Merge:
         lost = self._do(
             """SELECT t.user_id, t.group_id, u.population_id FROM temp.turned t JOIN users_ u ON u.id = t.user_id
             WHERE t.before = 'direct' AND t.after IS NULL AND u.removed_at IS NULL
-            AND t.group_id IN (SELECT id FROM temp.present) AND t.user_id NOT IN (SELECT id FROM temp.moved)"""
+            AND t.user_id NOT IN (SELECT id FROM temp.moved)"""
         ).fetchall()
-        ended = self._found.wanted.left_group
-        losing = {user: population for user, group, population in lost if not ended(user, group)}
+        wanted = self._found.wanted
+        losing = {
+            user: population
+            for user, group, population in lost
+            if group not in wanted.removed_groups and not wanted.left_group(user, group)
+        }
         if len(losing) <= self._bounds.accepted.get(self._found.id, 0):
             return
         here, what = self._found.id, LOSING
@@ -465,7 +470,7 @@ class _Merge:
             raise Held([whole, *(one for one in held if one is not whole)], ())
 
     def _note_memberships(self) -> None:
-        """Write down who is in a group or not any more; of who enters or leaves scope that is no change."""
+        """Write down who is in a group or not any more; that a user or a group enters or leaves scope is none such."""
         names = {row[0]: row[_NAME] for row in self._found.groups}
         rows = self._do(
             """SELECT t.group_id, t.user_id, t.before, t.after, u.username, u.email, g.name
@@ -474,8 +479,24 @@ class _Merge:
             AND NOT (t.before IS NULL AND t.user_id IN (SELECT id FROM temp.entered))
             ORDER BY t.group_id, t.user_id"""
         )
+        revealed = self._revealed_groups()
+        added = self._found.wanted.trace
         for chunk in _chunks(rows):
-            self._note(self._membership_change(row, names) for row in chunk)
+            self._note(
+                self._membership_change(row, names)
+                for row in chunk
+                if row[0] not in revealed or row[2] is not None or added("membership.added", row[1], row[0]) is not None
+            )
+
+    def _revealed_groups(self) -> set[str]:
+        """Return the groups that are new in the copy and not in the directory: their members were so before."""
+        before = self._found.seen_before
+        if before is None:
+            return set()
+        known = {row[0] for row in self._do("SELECT id FROM groups_ WHERE environment_id = ?", (self._found.id,))}
+        return {
+            row[0] for row in self._found.groups if row[0] not in known and row[_CREATED] and row[_CREATED] < before
+        }
 
     def _membership_change(self, row: Row, names: Mapping[str, str | None]) -> Row:
         group, user, before, after, username, email, old_name = row

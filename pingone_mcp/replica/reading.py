@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -34,7 +35,7 @@ from pingone_mcp.replica.rows import Row, group_row, user_row
 from pingone_mcp.replica.staging import Staging
 from pingone_mcp.replica.standing import UNREADABLE
 from pingone_mcp.replica.store import Store, told
-from pingone_mcp.replica.upstream import Pair, ShortList, Upstream
+from pingone_mcp.replica.upstream import KINDS, Pair, ShortList, Upstream
 
 Report = Callable[[str, int, int | None], None]
 """Told of progress: the stage, how much of it is done, and how much it is about in all, where that is known."""
@@ -56,7 +57,7 @@ _LOOKED_FOR_AGAIN = 500
 _ASKED_AGAIN = 50
 # Beyond so many who are missing, lists are asked first, and then no more than these before a person is.
 _MANY = 50
-_CONTROLS = 50
+_CONTROLS = 10
 _ENTERED_ONE_BY_ONE = 200
 _PAST_PAGES = 40
 _NAMED = "named in events"
@@ -133,6 +134,7 @@ class Reading:
         self._user_counts: dict[str, int | None] = {}
         self._left_out = 0
         self._listed: set[str] = set()
+        self._short_before: dict[str, tuple[Shortfall, int]] = {}
         self.notes: list[str] = []
         self.vanished: list[Vanished] = []
         self.held: set[str] = set()
@@ -185,6 +187,7 @@ class Reading:
             old_groups = await self._task.look(partial(looks.groups_known, environment=self._environment))
             self._found.whole = {row[0] for row in self._found.groups} | old_groups.keys()
             await self._read_members(groups)
+            await self._lost(groups)
         if mark is None or began - datetime.fromisoformat(mark.events) > LONGEST_GAP:
             self.coverage["roles"] = _NAMED  # nobody knows who has got a role before the audit begins
         await self._roles(everybody=self._task.all_roles)
@@ -298,10 +301,11 @@ class Reading:
             else:
                 asked.append(user)
         if len(asked) > _MANY:  # lists tell of some dozens at once who is there after all
-            raws = await self._upstream.users_by_id(asked)
-            for user, raw in raws.items():
-                await self._settle(user, raw)
-            asked = [user for user in asked if user not in raws]
+            with suppress(*_ONE_FAILS):
+                raws = await self._upstream.users_by_id(asked)
+                for user, raw in raws.items():
+                    await self._settle(user, raw)
+                asked = [user for user in asked if user not in raws]
         absent = await self._absent(asked[:_MANY])
         rest = asked[_MANY:]
         # Where nobody of some dozens is there and a person will be asked anyway, the others are not asked for.
@@ -404,8 +408,8 @@ class Reading:
         found: JsonObject = {}
         for place in sorted(more(self._user_counts) & more(now)):
             counted, there = now[place], held.get(place, 0)
-            same = before.get(place, {}).get("counted") == counted
-            tries = before[place]["tries"] + 1 if same else 1
+            # A number that changes is none to begin anew for: of a population that is hidden, it does so all the time.
+            tries = before.get(place, {"tries": 0})["tries"] + 1
             found[place] = {"counted": counted, "found": there, "tries": tries}
         if found:
             self.coverage["populations_short"] = found
@@ -420,17 +424,22 @@ class Reading:
             return {}
 
     async def _control(self, population: str | None, missing: set[str], counted: int | None) -> Control:
-        """Look whether somebody else of a population can still be seen, and how many are left without the missing."""
-        gone = missing | self._found.gone.keys()
-        held = await self._task.look(partial(looks.held_by_population, environment=self._environment, gone=gone))
-        if self._found.mode == "full":
-            staged = await self._task.look(partial(looks.staged_by_population, environment=self._environment))
-            seen = staged.get(population, 0) if population is not None else sum(staged.values())
-            return Control(visible=seen > 0, left=held.get(population, 0), counted=counted)
-        look = partial(looks.others_in, environment=self._environment, population=population, ids=gone, most=_CONTROLS)
-        others = await self._task.look(look)
-        visible = bool(await self._upstream.users_by_id(others)) if others else False
+        """Look whether somebody else of a population can still be seen, now that these could not be found.
+
+        That somebody was read before says nothing: a role may have been narrowed since.
+        """
+        here, gone = self._environment, missing | self._found.gone.keys()
+        look = partial(looks.others_in, environment=here, population=population, ids=gone, most=_CONTROLS)
+        visible = await self._sees_any(await self._task.look(look))
+        held = await self._task.look(partial(looks.held_by_population, environment=here, gone=gone))
         return Control(visible=visible, left=held.get(population, 0), counted=counted)
+
+    async def _sees_any(self, users: Iterable[str]) -> bool:
+        for user in users:
+            with suppress(*_ONE_FAILS):
+                if await self._upstream.user(user) is not None:
+                    return True
+        return False
 
     def _note_unseen(self) -> None:
         if left_out := self._left_out + self._upstream.left_out:
@@ -510,7 +519,7 @@ class Reading:
         found.refiltered = {group for group in listed & old.keys() if now[group][_FILTER] != old[group][_FILTER]}
         found.reread |= found.refiltered
         found.reread |= {group.id for group in groups if group.id in created and group.member_count != 0}
-        short = await self._task.look(partial(looks.shortfalls_known, environment=self._environment))
+        short = self._short_before
         tried_again = sorted(group for group, (one, _) in short.items() if one.tries < _TRIES and group in listed)
         found.reread |= set(tried_again[:_RETRIED_GROUPS])
         await self._verify()
@@ -523,7 +532,7 @@ class Reading:
         found.reread |= found.whole & found.dynamic & listed
         found.short |= {group: one for group, (one, _) in short.items() if group in now and group not in found.reread}
         await self._read_members(groups)
-        await self._lost(listed)
+        await self._lost(groups)
 
     async def _renest(self, groups: Sequence[Group], named: set[str], old: set[Nesting]) -> None:
         """Find the nestings: of groups that are named, and in groups that hold another number of groups than before."""
@@ -587,8 +596,10 @@ class Reading:
         directly, doubtful = await self._upstream.holding(direct, "direct")
         indirectly, unsure = await self._upstream.holding(indirect, "indirect")
         missing = {pair for pair in direct - directly if held.get(pair) == "direct" and not wanted.left_group(*pair)}
+        missing |= {pair for pair in indirect - indirectly - unsure if held.get(pair) == "indirect"}
         hidden = await self._hidden({user for user, _ in missing})
         doubtful |= {pair for pair in missing if pair[0] in hidden}
+        unsure |= {pair for pair in indirect - indirectly if pair[0] in hidden}
         rows: dict[Pair, str | None] = {
             pair: "direct" if pair in directly else None for pair in direct if pair in directly or pair not in doubtful
         }
@@ -622,23 +633,36 @@ class Reading:
         return found
 
     async def _hidden(self, users: set[str]) -> set[str]:
-        """Return who of these, none of them read in this sync, cannot be seen: of them nothing is known now."""
-        asked = users - await self._staging.user_ids(self._environment) - self._found.gone.keys() if users else users
-        hidden = asked - (await self._upstream.users_by_id(asked)).keys() if asked else asked
+        """Return who of these cannot be seen, now that a membership of theirs was not: of them nothing is known."""
+        asked = users - self._found.gone.keys() - self._found.unseen
+        try:
+            hidden = asked - (await self._upstream.users_by_id(asked)).keys() if asked else asked
+        except _ONE_FAILS:
+            hidden = asked
         self._found.unseen |= hidden
         return hidden
 
-    async def _lost(self, listed: set[str]) -> None:
+    async def _lost(self, groups: Sequence[Group]) -> None:
         """Look again at memberships that would end because a group's list lacks the user."""
         found = self._found
-        lost = await self._task.look(partial(looks.lost_memberships, groups=found.reread & listed - found.short.keys()))
-        doubtful = {pair for pair in lost if pair[0] not in found.gone and not found.wanted.left_group(*pair)}
-        hidden = await self._hidden({user for user, _ in doubtful})
-        if self._task.served.connection.populations:  # no count of PingOne's says that the list was whole
-            pairs = {pair for pair in doubtful if pair[0] not in hidden}
-            directly, unsure = await self._upstream.holding(pairs, "direct")
-            for user, group in directly | unsure:
-                await self._staging.put_members(group, (user,), "direct")
+        whole = found.reread & self._listed - found.short.keys()
+        lost = await self._task.look(partial(looks.lost_memberships, groups=whole, dynamic=found.dynamic & whole))
+        gone = found.gone.keys() | found.unseen
+        ended = {pair for pair, kind in lost.items() if kind == "direct" and found.wanted.left_group(*pair)}
+        doubtful = {pair for pair in lost.keys() - ended if pair[0] not in gone}
+        # PingOne counts the direct members of all populations: only then a count says that the list was whole.
+        counted = {group.id for group in groups if group.member_count is not None}
+        if self._task.served.connection.populations:
+            counted.clear()
+        for kind in KINDS:
+            pairs = {pair for pair in doubtful if lost[pair] == kind and (kind == "indirect" or pair[1] not in counted)}
+            holding, unsure = await self._upstream.holding(pairs, kind)
+            for user, group in holding | unsure:
+                await self._staging.put_members(group, (user,), kind)
+            for group in {group for _, group in unsure}:
+                self._fall_short(group, None, None, why="MEMBERS_UNSURE")
+            doubtful -= holding | unsure
+        await self._hidden({user for user, _ in doubtful})
 
     async def _better_whole(self, group: str, users: int) -> bool:
         """Say whether all members of a group are fewer pages than so many users are questions."""
@@ -701,7 +725,11 @@ class Reading:
 
     def _mark(self, before: Mark | None, began: datetime) -> Mark:
         seen = {**(before.seen if before is not None else {}), **self._found.wanted.seen}
-        last = max([*self._found.wanted.seen.values(), before.events if before is not None else timestamp(began)])
+        now = timestamp(
+            self._task.now()
+        )  # of an event from the future, none of those in between would be read any more
+        times = (at for at in self._found.wanted.seen.values() if at <= now)
+        last = max([*times, before.events if before is not None else timestamp(began)])
         edge = timestamp(datetime.fromisoformat(last) - EVENTS_OVERLAP)
         return Mark(updated=timestamp(began), events=last, seen={event: at for event, at in seen.items() if at >= edge})
 
@@ -717,9 +745,10 @@ class Reading:
                 f"The groups of {self._environment} could not be read ({problem.code}); they stay as they were."
             )
             return None
+        self._short_before = await self._task.look(partial(looks.shortfalls_known, environment=self._environment))
         old = await self._task.look(partial(looks.groups_known, environment=self._environment))
         missing = old.keys() - {group.id for group in groups} - self._found.wanted.removed_groups
-        there, kept = await self._settle_groups(missing, len(old), control=bool(groups))
+        there, kept = await self._settle_groups(missing, old, groups)
         groups += there
         self._listed = {group.id for group in groups}
         self._found.groups = [group_row(group, self._environment) for group in groups]
@@ -730,8 +759,13 @@ class Reading:
             self.coverage["groups_short"] = True
         return groups
 
-    async def _settle_groups(self, missing: set[str], known: int, *, control: bool) -> tuple[list[Group], set[str]]:
-        """Return the groups that are there although they were not listed, and those of which nothing is known."""
+    async def _settle_groups(
+        self, missing: set[str], known: Mapping[str, Row], listed: Sequence[Group]
+    ) -> tuple[list[Group], set[str]]:
+        """Return the groups that are there although they were not listed, and those of which nothing is known.
+
+        A 404 is believed while another group of the same population, or of the environment, can be read.
+        """
         there: list[Group] = []
         absent: set[str] = set()
         kept: set[str] = set()
@@ -750,10 +784,16 @@ class Reading:
 
         await each(ask, sorted(missing))
         doubtful = absent - self._task.accepted
-        self._hold([self._vanished("groups", doubtful, known)], doubtful)
-        if not control:  # no group at all can be seen
-            kept |= doubtful
-        return there, kept
+        self._hold([self._vanished("groups", doubtful, len(known))], doubtful)
+        controls = {group.workspace and group.workspace.id: group.id for group in listed}
+        visible: dict[str | None, bool] = {}
+        for place in {known[group][_POPULATION] for group in doubtful} & controls.keys():
+            with suppress(*_ONE_FAILS):
+                visible[place] = await self._upstream.group(controls[place]) is not None
+        unseen = {group for group in doubtful if not visible.get(known[group][_POPULATION])}
+        if unseen:
+            self.coverage["unseen_groups"] = sorted(unseen)
+        return there, kept | unseen
 
     def _kept_nestings(self, old: set[Nesting], listed: set[str]) -> set[Nesting]:
         """Return the nestings in groups that were not listed: they stay as they were."""
@@ -787,13 +827,14 @@ class Reading:
     def _fall_short(
         self, group: str, counted: int | None, found: int | None, *, total: int | None = None, why: str | None = None
     ) -> None:
-        """Note that not all members of a group were read."""
-        self._found.short[group] = Shortfall(counted=counted, found=found, total=total, why=why)
+        """Note that not all members of a group were read, and in how many syncs that was so."""
+        before, _ = self._short_before.get(group, (None, 0))
+        tries = before.tries + 1 if before is not None else 1
+        self._found.short[group] = Shortfall(counted=counted, found=found, total=total, why=why, tries=tries)
 
     async def _read_members(self, groups: Sequence[Group]) -> None:
         """Stage the members of the groups that are to be read whole, several groups at a time."""
         reread = [group for group in groups if group.id in self._found.reread]
-        before = await self._task.look(partial(looks.shortfalls_known, environment=self._environment))
         done = 0
 
         async def read(group: Group) -> None:
@@ -811,9 +852,6 @@ class Reading:
                 self._fall_short(group.id, short.counted if narrowed else group.member_count, short.found)
             except _ONE_FAILS as problem:
                 self._fall_short(group.id, group.member_count, None, why=problem.code)
-            if group.id in self._found.short and group.id in before:
-                short_now = self._found.short[group.id]
-                self._found.short[group.id] = replace(short_now, tries=before[group.id][0].tries + 1)
             done += 1
             self._task.report("memberships", done, len(reread))
 

@@ -34,7 +34,6 @@ from pingone_mcp.replica.rows import Row
 from pingone_mcp.replica.schema import REMOVED, REMOVED_AT_IN
 from pingone_mcp.replica.staging import Staging, leftovers
 from pingone_mcp.replica.standing import UNREADABLE, Standing
-from pingone_mcp.replica.state import fact
 from pingone_mcp.replica.store import NoReplica, Store, told, transaction
 from pingone_mcp.replica.upstream import Upstream
 
@@ -206,8 +205,14 @@ class _Run:
         self._coverage: dict[str, JsonObject] = {}
         self._notes: list[str] = []
         self._readings: list[Reading] = []
+        self._accepts = accept_removals
         held: JsonObject = (memory.get("held") or {}) if accept_removals else {}
-        unseen = [one for told in memory.get("coverage", {}).values() for one in told.get("unseen", ())]
+        self._accepted_ids: list[str] = held.get("ids", [])
+        unseen = [
+            one
+            for told in memory.get("coverage", {}).values()
+            for one in (*told.get("unseen", ()), *told.get("unseen_groups", ()))
+        ]
         self._bounds = Bounds(share=share, accepted=held.get("memberships", {}))
         self._task = Task(
             served=served,
@@ -242,7 +247,9 @@ class _Run:
                         problem = Held(problem.vanished, problem.ids, called)
                 with suppress(Problem):  # what went wrong first is told
                     row = (mode, timestamp(started), timestamp(self._now()), _outcome(problem), str(problem), None)
-                    await self._store.write(partial(_note_end, row=row, problem=problem, started=started))
+                    await self._store.write(
+                        partial(_note_end, row=row, problem=problem, started=started, accepted=self._accepted_ids)
+                    )
             if not isinstance(problem, Incomplete | Held):
                 raise
             report = SyncReport(
@@ -388,7 +395,11 @@ class _Run:
             },
         }
         if mode == "full":
-            facts |= {"last_full": at, "held": None}
+            facts["last_full"] = at
+            held: JsonObject = self._memory.get("held") or {"vanished": ()}
+            looked_at = {one["environment"] for one in held["vanished"]} <= {found.id for found in findings}
+            if looked_at or self._accepts:
+                facts["held"] = None
         for name, value in facts.items():
             _note_fact(connection, name, value)
 
@@ -420,12 +431,13 @@ def _outcome(problem: Problem) -> str:
             return "failed"
 
 
-def _note_end(connection: sqlite3.Connection, row: Row, problem: Problem, started: datetime) -> None:
-    """Note a sync that took nothing over; of a held one, what a person may say yes to."""
+def _note_end(
+    connection: sqlite3.Connection, row: Row, problem: Problem, started: datetime, accepted: Sequence[str]
+) -> None:
+    """Note a sync that took nothing over; of a held one, what a person may say yes to, or has said in this sync."""
     _note_run(connection, row)
     if not isinstance(problem, Held):
         return
-    known: JsonObject = fact(connection, "held") or {}
     losing = {one.environment: one.missing for one in problem.vanished if one.what == LOSING and one.population is None}
     _note_fact(
         connection,
@@ -433,7 +445,7 @@ def _note_end(connection: sqlite3.Connection, row: Row, problem: Problem, starte
         {
             "at": timestamp(started),
             "vanished": [one.to_json() for one in problem.vanished],
-            "ids": list(problem.ids) or known.get("ids", []),
+            "ids": sorted({*problem.ids, *accepted}),
             "memberships": losing,
         },
     )

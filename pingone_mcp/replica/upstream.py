@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, I
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 from urllib.parse import quote
 
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, User, Workspace
@@ -20,6 +20,7 @@ from pingone_mcp.replica.events import TYPES
 
 T = TypeVar("T")
 Kind = Literal["direct", "indirect"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Pair = tuple[str, str]
 """A user and a group."""
 

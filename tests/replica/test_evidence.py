@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import anyio
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from pingone_mcp.sandbox.roles import Narrowing
 from tests.faults.plans import tries
 from tests.replica.evidence import Mode, Watched, deactivated, gaps_of, queried, watched
 from tests.replica.happenings import KINDS, Doors, Happening
+from tests.replica.truth import State
 from tests.world import NOW, World, facts
 
 MINUTES = 300.0
@@ -73,6 +75,34 @@ async def held(company: Watched, client: Client, mode: Mode = "full") -> None:
     report = await company.synced(client, mode)
     assert not isinstance(report, Problem), report
     assert (report.complete, report.held, report.taken_over) == (False, True, False)
+
+
+@dataclass
+class Watching(httpx.AsyncBaseTransport):
+    """Call `seen` with each address before it is asked, and answer with what `changed` makes of the answer."""
+
+    inner: httpx.AsyncBaseTransport
+    seen: Callable[[str], object] = lambda address: None
+    changed: Callable[[str, Any], Any] = lambda address, body: body
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        address = str(request.url)
+        self.seen(address)
+        answer = await self.inner.handle_async_request(request)
+        if answer.status_code != 200 or "/v1/" not in address:
+            return answer
+        await answer.aread()
+        body = self.changed(address, answer.json())
+        return httpx.Response(200, json=body) if body is not None else httpx.Response(404, json={"code": "NOT_FOUND"})
+
+
+def without_members(address: str, body: Any) -> Any:
+    """Show no member of any group, and count none."""
+    for one in body.get("_embedded", {}).get("groups", ()):
+        one.pop("directMemberCounts", None)
+    if "/users?" in address and "memberOfGroups" in address:
+        body |= {"_embedded": {"users": []}, "count": 0, "size": 0, "_links": {}}
+    return body
 
 
 # ---------------------------------------------------------------------------------------------- mass disappearance
@@ -163,17 +193,158 @@ async def test_a_clean_out_without_events_waits_for_a_person(both: tuple[Watched
     await company.equal(client)
 
 
+@pytest.mark.parametrize("refused", [(), ("id",)])
 async def test_one_who_is_gone_without_an_event_is_removed_by_a_404_beside_a_control(
-    both: tuple[Watched, Client],
+    tmp_path: Path, refused: tuple[str, ...]
 ) -> None:
+    async with opened(tmp_path, Options(refused_filters=refused)) as (company, client):
+        await well(company, client)
+        main, _ = company.places
+        gone = company.there(main)[7]
+        company.delete(main, [gone], told=False)
+        company.pass_time(MINUTES)
+        await well(company, client)
+        assert await company.removed() == {gone}
+        await company.equal(client)
+
+
+async def test_many_who_are_missing_are_a_question_without_each_of_them_being_asked_for(tmp_path: Path) -> None:
+    async with opened(tmp_path, Options(unreachable_user_status=404), size=600) as (company, client):
+        await company.sync("full")
+        main = company.sandbox.environment_id
+        company.delete(main, company.there(main)[::2], told=False)
+        company.pass_time(MINUTES)
+        company.sandbox.requests.clear()
+        report = await company.sync("full")
+        assert not isinstance(report, Problem)
+        assert report.held
+        assert len(company.kept.world.api_requests()) <= 150
+        assert "300 of 600" in str(report.reason)
+        assert await gaps_of(client)
+        accepted = await company.sync("auto", accept=True)
+        assert not isinstance(accepted, Problem)
+        assert accepted.changes["user.removed"] == 300
+
+
+@pytest.mark.parametrize("stage", ["places", "users", "events", "groups", "memberships", "merge"])
+async def test_a_sync_that_is_cancelled_takes_over_nothing_and_the_next_one_everything(
+    tmp_path: Path, stage: str
+) -> None:
+    async with opened(tmp_path) as (company, client):
+        with anyio.CancelScope() as scope:
+
+            def report(now: str, _: int, __: int | None) -> None:
+                if now == stage:
+                    scope.cancel()
+
+            async with company.kept.syncing(report=report) as sync:
+                await sync.run("full")
+        assert scope.cancelled_caught
+        assert await company.state() == State()
+        await well(company, client, "auto")
+        await company.equal(client)
+
+
+async def test_a_held_sync_stays_a_question_while_the_place_cannot_be_read(both: tuple[Watched, Client]) -> None:
     company, client = both
     main, _ = company.places
-    gone = company.there(main)[7]
-    company.delete(main, [gone], told=False)
+    hidden = Narrowing(hidden=frozenset(company.there(main)[::2]))
+    company.sandbox.narrow(main, hidden)
+    await held(company, client)
+    company.sandbox.narrow(main, Narrowing(populations=frozenset()))
+    company.pass_time(MINUTES)
+    await company.synced(client, "full")
+    company.sandbox.narrow(main, hidden)
+    company.pass_time(MINUTES)
+    await company.synced(client, "incremental")
+    assert any(gap.startswith("held") for gap in await gaps_of(client))
+    company.heal()
     company.pass_time(MINUTES)
     await well(company, client)
-    assert await company.removed() == {gone}
     await company.equal(client)
+
+
+async def test_a_yes_is_for_those_whom_the_question_named(both: tuple[Watched, Client]) -> None:
+    """Who was seen again since is asked about again, though another question came in between."""
+    company, client = both
+    main, _ = company.places
+    hidden = Narrowing(hidden=frozenset(company.there(main)[::2]))
+    company.sandbox.narrow(main, hidden)
+    await held(company, client)
+    company.heal()
+    company.pass_time(MINUTES)
+
+    async with company.kept.syncing(transport=Watching(company.sandbox.transport(), changed=without_members)) as sync:
+        assert "membership" in str((await sync.run("full")).reason)
+    company.sandbox.narrow(main, hidden)
+    company.pass_time(MINUTES)
+    report = await company.sync("full", accept=True)
+    assert not isinstance(report, Problem)
+    assert report.held
+    assert await company.removed() == set()
+
+
+async def test_a_hidden_population_whose_count_changes_is_not_looked_for_in_full_again_and_again(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as (company, _):
+        contractors, hidden = company.sandbox.state().contractors(), 500
+
+        def counted(_: str, body: Any) -> Any:
+            for one in body.get("_embedded", {}).get("populations", ()):
+                one["userCount"] += hidden if one["id"] == contractors else 0
+            return body
+
+        walks = 0
+
+        def walked(address: str) -> None:
+            nonlocal walks
+            walks += address.endswith("/users?limit=40")
+
+        await company.sync("full")
+        for number in range(8):
+            hidden += number % 2
+            company.pass_time(MINUTES)
+            transport = Watching(company.sandbox.transport(), walked, counted)
+            async with company.kept.syncing(transport=transport) as sync:
+                await sync.run("auto")
+        assert walks == 1
+
+
+# --------------------------------------------------------------------------------------- a role narrowed in between
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("page", [5, 7, 8, 10, 12])
+async def test_a_role_that_is_narrowed_during_a_full_sync_removes_nobody_and_no_membership(
+    tmp_path: Path, page: int, *, listed: bool
+) -> None:
+    """Who was read before it was narrowed is no control of those who cannot be found afterwards."""
+    options = Options(max_page=15, unreachable_user_status=404, unreachable_populations_listed=listed)
+    async with opened(tmp_path, options) as (company, client):
+        await well(company, client)
+        before = await company.state()
+        company.pass_time(MINUTES)
+        state, main = company.sandbox.state(), company.sandbox.environment_id
+        asked: list[str] = []
+
+        def narrow(address: str) -> None:
+            if f"{main}/users?" in address:
+                asked.append(address)
+            if len(asked) == page:
+                others = frozenset(state.populations) - {state.employees()}
+                company.sandbox.narrow(main, Narrowing(populations=others))
+
+        async with company.kept.syncing(transport=Watching(company.sandbox.transport(), narrow)) as sync:
+            await sync.run("full")
+        assert await company.changes() == {}
+        after = await company.state()
+        assert (after.users, after.memberships) == (before.users, before.memberships)
+        assert await gaps_of(client)
+        company.heal()
+        company.pass_time(MINUTES)
+        await well(company, client)
+        await company.equal(client)
 
 
 # ------------------------------------------------------------------------------------------------------ memberships
@@ -228,6 +399,73 @@ async def test_fewer_members_than_pingone_counts_is_a_gap_and_nobody_leaves(
     company.pass_time(MINUTES)
     await well(company, client)
     await company.equal(client)
+
+
+@pytest.mark.parametrize("mode", ["full", "incremental"])
+async def test_groups_that_are_not_found_any_more_end_no_memberships_of_many(
+    both: tuple[Watched, Client], mode: Mode
+) -> None:
+    """However few groups there are: those of the environment, which only a role over all of it shows, answer 404."""
+    company, client = both
+    main = company.sandbox.environment_id
+    before = await company.state()
+    hidden = {one.id for one in company.sandbox.state().groups.values() if "population" not in one.record}
+
+    def without(address: str, body: Any) -> Any:
+        listed = body.get("_embedded", {}).get("groups")
+        if listed is not None and main in address:
+            body["_embedded"]["groups"] = [one for one in listed if one["id"] not in hidden]
+            body["size"] = body["count"] = len(body["_embedded"]["groups"])
+        return None if any(f"/groups/{one}" in address for one in hidden) else body
+
+    async with company.kept.syncing(transport=Watching(company.sandbox.transport(), changed=without)) as sync:
+        await sync.run(mode)
+    assert (await company.state()).memberships == before.memberships
+    assert await gaps_of(client)
+    company.pass_time(MINUTES)
+    await well(company, client)
+    await company.equal(client)
+
+
+async def test_a_copy_that_is_made_anew_asks_before_many_lose_their_memberships(both: tuple[Watched, Client]) -> None:
+    company, client = both
+    before = await company.state()
+
+    transport = Watching(company.sandbox.transport(), changed=without_members)
+    async with company.kept.syncing(transport=transport, connection={"attributes": {"department": "team"}}) as sync:
+        assert (await sync.run("auto")).held
+    assert (await company.state()).memberships == before.memberships
+    assert await gaps_of(client)
+
+
+@pytest.mark.parametrize("mode", ["full", "incremental"])
+async def test_a_group_that_no_count_tells_of_loses_nobody_because_its_list_comes_short(
+    tmp_path: Path, mode: Mode
+) -> None:
+    """PingOne counts no members by a filter in lists, and direct ones not by population."""
+    scope = frozenset({Sandbox(120, now=NOW, customers=60).state().employees()})
+    async with opened(tmp_path, populations=scope) as (company, client):
+        await well(company, client)
+        before = await company.state()
+        some = {group for _, group in before.memberships}
+        async with Doors(company.sandbox) as doors:
+            for one in some & company.sandbox.state().groups.keys():
+                await doors.send("PATCH", f"/groups/{one}", {"description": "read it again"})
+
+        def shortened(address: str, body: Any) -> Any:
+            if "/users?" in address and "memberOfGroups" in address and "id%20eq" in address.partition("%5D")[0]:
+                told = address.count("id+eq") + address.count("id%20eq")
+                if told == 1:  # the list of a group, and no question about single users
+                    body["_embedded"]["users"] = body["_embedded"]["users"][:1]
+                    body |= {"count": 1, "size": 1}
+                    body["_links"].pop("next", None)
+            return body
+
+        company.pass_time(MINUTES)
+        async with company.kept.syncing(transport=Watching(company.sandbox.transport(), changed=shortened)) as sync:
+            await sync.run(mode)
+        assert "membership.removed" not in await company.changes()
+        assert (await company.state()).memberships == before.memberships
 
 
 @pytest.mark.parametrize("members", MEMBERS, ids=lambda members: members.name)
@@ -331,6 +569,21 @@ async def test_whom_a_wider_role_shows_is_read_or_is_a_gap(tmp_path: Path, *, li
         await company.equal(client)
 
 
+@pytest.mark.parametrize("mode", ["full", "incremental"])
+async def test_members_of_groups_that_a_wider_role_shows_have_not_just_joined(tmp_path: Path, mode: Mode) -> None:
+    async with opened(tmp_path) as (company, client):
+        state = company.sandbox.state()
+        company.sandbox.narrow(None, Narrowing(populations=frozenset(state.populations) - {state.contractors()}))
+        await company.synced(client, "full")
+        company.heal()
+        company.pass_time(MINUTES)
+        await company.synced(client, mode)
+        assert "membership.added" not in await company.changes()
+        company.pass_time(MINUTES)
+        await well(company, client)
+        await company.equal(client)
+
+
 # ------------------------------------------------------------------------------------------------------ stale places
 
 LOST: dict[str, Narrowing] = {
@@ -403,6 +656,30 @@ async def test_one_group_that_cannot_be_read_is_named_and_left_out(
         told = " ".join(await gaps_of(client))
         assert broken in told or "Engineering" in told
         assert (await company.state()).users == company.moment().state.users
+
+
+@pytest.mark.parametrize("when", ["soon", "2099-01-01T00:00:00.000Z", 17])
+async def test_one_event_at_an_odd_time_hides_no_other(both: tuple[Watched, Client], when: object) -> None:
+    company, client = both
+    main, _ = company.places
+
+    def odd(address: str, body: Any) -> Any:
+        for one in body.get("_embedded", {}).get("activities", ())[:1]:
+            one |= {"recordedAt": when, "createdAt": when}
+        return body
+
+    for at in (3, 5):
+        company.delete(main, company.there(main)[at : at + 1], told=True)
+        company.pass_time(MINUTES)
+        async with company.kept.syncing(transport=Watching(company.sandbox.transport(), changed=odd)) as sync:
+            assert (await sync.run("incremental")).complete
+    gone = company.there(main)[7]
+    company.delete(main, [gone], told=True)
+    company.pass_time(MINUTES)
+    await well(company, client, "incremental")
+    assert gone in await company.removed()
+    await well(company, client)
+    await company.equal(client)
 
 
 UNREADABLE: dict[str, dict[str, object]] = {
