@@ -35,7 +35,7 @@ from pingone_mcp.replica.rows import Row, group_row, user_row
 from pingone_mcp.replica.staging import Staging
 from pingone_mcp.replica.standing import UNREADABLE
 from pingone_mcp.replica.store import Store, told
-from pingone_mcp.replica.upstream import KINDS, Pair, ShortList, Upstream
+from pingone_mcp.replica.upstream import KINDS, Kind, Pair, ShortList, Upstream
 
 Report = Callable[[str, int, int | None], None]
 """Told of progress: the stage, how much of it is done, and how much it is about in all, where that is known."""
@@ -57,6 +57,7 @@ _LOOKED_FOR_AGAIN = 500
 _ASKED_AGAIN = 50
 # Beyond so many who are missing, lists are asked first, and then no more than these before a person is.
 _MANY = 50
+_SOME = 25
 _CONTROLS = 10
 _ENTERED_ONE_BY_ONE = 200
 _PAST_PAGES = 40
@@ -636,11 +637,22 @@ class Reading:
         """Return who of these cannot be seen, now that a membership of theirs was not: of them nothing is known."""
         asked = users - self._found.gone.keys() - self._found.unseen
         try:
-            hidden = asked - (await self._upstream.users_by_id(asked)).keys() if asked else asked
+            hidden = await self._not_visible(asked)
         except _ONE_FAILS:
             hidden = asked
         self._found.unseen |= hidden
         return hidden
+
+    async def _not_visible(self, users: set[str]) -> set[str]:
+        """Return who of these no list shows.
+
+        Roles reach over populations: where some dozens of one are seen, so are the others.
+        """
+        places = (await self._by_population(users)).values()
+        some = {user for inside in places for user in sorted(inside)[:_SOME]}
+        hidden = some - (await self._upstream.users_by_id(some)).keys()
+        rest = set[str]().union(*(inside - some for inside in places if inside & hidden))
+        return hidden | (rest - (await self._upstream.users_by_id(rest)).keys())
 
     async def _lost(self, groups: Sequence[Group]) -> None:
         """Look again at memberships that would end because a group's list lacks the user."""
@@ -650,12 +662,13 @@ class Reading:
         gone = found.gone.keys() | found.unseen
         ended = {pair for pair, kind in lost.items() if kind == "direct" and found.wanted.left_group(*pair)}
         doubtful = {pair for pair in lost.keys() - ended if pair[0] not in gone}
-        # PingOne counts the direct members of all populations: only then a count says that the list was whole.
-        counted = {group.id for group in groups if group.member_count is not None}
-        if self._task.served.connection.populations:
-            counted.clear()
+        by_filter = {group for user, group in doubtful if lost[user, group] == "indirect"}
+        counted: dict[Kind, set[str]] = {"direct": set(), "indirect": set()}
+        if not self._task.served.connection.populations:  # PingOne counts the members of all of them
+            counted["direct"] = {group.id for group in groups if group.member_count is not None}
+            counted["indirect"] = {group for group in by_filter if await self._is_whole(group)}
         for kind in KINDS:
-            pairs = {pair for pair in doubtful if lost[pair] == kind and (kind == "indirect" or pair[1] not in counted)}
+            pairs = {pair for pair in doubtful if lost[pair] == kind and pair[1] not in counted[kind]}
             holding, unsure = await self._upstream.holding(pairs, kind)
             for user, group in holding | unsure:
                 await self._staging.put_members(group, (user,), kind)
@@ -663,6 +676,15 @@ class Reading:
                 self._fall_short(group, None, None, why="MEMBERS_UNSURE")
             doubtful -= holding | unsure
         await self._hidden({user for user, _ in doubtful})
+
+    async def _is_whole(self, group: str) -> bool:
+        """Say whether as many members of a group were read, directly in it or not, as PingOne counts in all."""
+        try:
+            fresh = await self._upstream.group(group)
+        except _ONE_FAILS:
+            return False
+        total = fresh.total_member_count if fresh is not None else None
+        return total is not None and await self._staging.count_members(group) >= total
 
     async def _better_whole(self, group: str, users: int) -> bool:
         """Say whether all members of a group are fewer pages than so many users are questions."""

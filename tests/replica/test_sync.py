@@ -242,7 +242,7 @@ async def test_a_hundred_changes_take_few_requests(tmp_path: Path) -> None:
     report = await kept.sync("incremental")
     asked = kept.world.api_requests()
     assert sum(report.changes.values()) >= 60
-    assert len(asked) <= 40, asked  # some hundred leave a group by its filter: each is looked for once more
+    assert len(asked) <= 20, asked
     await check_equal(kept)
 
 
