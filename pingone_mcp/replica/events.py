@@ -80,6 +80,8 @@ class Wanted:
     groups: set[str] = field(default_factory=set[str])
     removed_groups: set[str] = field(default_factory=set[str])
     roles: set[str] = field(default_factory=set[str])
+    homes: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    """By user: when the latest event was, and the population that it names."""
     populations: bool = False
     traces: dict[tuple[str, str, str], Trace] = field(default_factory=dict[tuple[str, str, str], Trace])
     """The latest by (user, group or '', action)."""
@@ -125,6 +127,7 @@ def _note(wanted: Wanted, activity: JsonObject, action: str, trace: Trace) -> No
         match area:
             case "USER" if about and resource.get("type") in ("USER", None):
                 _note_user(wanted, activity, about, action, trace)
+                _note_home(wanted, about, _id(_object(resource.get("population")).get("id")), trace)
             case "PASSWORD" if about and action == "PASSWORD.UNLOCKED":
                 _note_user(wanted, activity, user or about, action, trace)
             case "MEMBER_OF_GROUP" if user and group:
@@ -148,6 +151,13 @@ def _note_user(wanted: Wanted, activity: JsonObject, user: str, action: str, tra
         wanted.removed[user] = trace
     else:
         wanted.users.add(user)
+
+
+def _note_home(wanted: Wanted, user: str, population: str | None, trace: Trace) -> None:
+    """Note in which population a user was by the latest event: who was moved out of sight is not gone."""
+    known = wanted.homes.get(user)
+    if population is not None and (known is None or known[0] <= trace.at):
+        wanted.homes[user] = (trace.at, population)
 
 
 def _succeeded(activity: JsonObject, wanted: str, action: str) -> bool:

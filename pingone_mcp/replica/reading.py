@@ -360,11 +360,18 @@ class Reading:
             self._found.unseen |= users - gone
 
     async def _by_population(self, users: Iterable[str]) -> dict[str | None, set[str]]:
+        """Return users by the population in which an event has named them last, or else the copy has them."""
         populations = await self._task.look(partial(looks.populations_of, ids=users))
+        populations |= self._homes()
         found = defaultdict[str | None, set[str]](set)
         for user in users:
             found[populations.get(user)].add(user)
         return found
+
+    def _homes(self) -> dict[str, str]:
+        """Return where events say that users are, those of earlier syncs who could not be found since included."""
+        told: dict[str, str] = dict(self._known.get("homes", {}))
+        return told | {user: population for user, (_, population) in self._found.wanted.homes.items()}
 
     async def _vanishing(self, absent: Iterable[str]) -> list[Vanished]:
         """Return how many would be gone of the environment and of each population, beside whom a person accepted."""
@@ -447,6 +454,9 @@ class Reading:
             self.coverage["without_id"] = left_out
         if self._found.unseen:
             self.coverage["unseen"] = sorted(self._found.unseen)
+            homes = self._homes()
+            if moved := {user: homes[user] for user in self.coverage["unseen"] if user in homes}:
+                self.coverage["homes"] = moved
             self.notes.append(
                 f"{len(self._found.unseen)} users could not be found or read, and nothing proves that they were removed; "
                 "they stay as they were."

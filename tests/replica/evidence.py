@@ -220,8 +220,9 @@ class Watched:
     async def _excuse(self, mode: Mode) -> None:
         """Note whom nobody could tell from somebody who was deleted.
 
-        Whoever was moved to a population out of reach is missing from one that answers. And of many who are hidden one
-        by one, an incremental sync asks only for those whom events name.
+        Whoever was moved to a population out of reach is missing from one that answers, where no event could be read
+        that says where to. And of many who are hidden one by one, an incremental sync asks only for those whom events
+        name.
         """
         now = self.moment()
         seen, narrowed = self.seen(now), self.sandbox.world.narrowed

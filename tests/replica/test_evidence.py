@@ -1007,3 +1007,23 @@ async def test_who_comes_back_is_told_when_found_with_all_memberships_by_the_nex
         [(kind, at)] = rows
         assert kind == "user.entered_scope"
         assert abs(datetime.fromisoformat(at) - found) < timedelta(minutes=1), "when it was found, not when created"
+
+
+@pytest.mark.parametrize("mode", ["incremental", "full"])
+async def test_who_is_moved_out_of_sight_is_not_called_removed(tmp_path: Path, mode: Mode) -> None:
+    """A user of a population that answers is missing: the event says where to, and that population does not answer."""
+    async with opened(tmp_path, Options(unreachable_user_status=404)) as (company, client):
+        state = company.sandbox.state()
+        company.sandbox.narrow(None, Narrowing(populations=frozenset(state.populations) - {state.contractors()}))
+        await well(company, client)
+        company.pass_time(MINUTES)
+        (mover, *_) = [one["id"] for one in company.sandbox.users() if one["population"]["id"] == state.employees()]
+        with company.administrator():
+            async with Doors(company.sandbox) as doors:
+                await doors.send("PUT", f"/users/{mover}/population", {"id": state.contractors()})
+        for _ in range(2):  # the second sync reads no event about it any more
+            company.pass_time(MINUTES)
+            await company.sync(mode)
+            assert "user.removed" not in await company.changes()
+            assert (mover,) in await company.copied("SELECT id FROM users")
+            assert any("nothing proves" in gap for gap in await gaps_of(client))
