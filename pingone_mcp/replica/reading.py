@@ -57,7 +57,6 @@ _LOOKED_FOR_AGAIN = 500
 _ASKED_AGAIN = 50
 # Beyond so many who are missing, lists are asked first, and then no more than these before a person is.
 _MANY = 50
-_SOME = 25
 _CONTROLS = 10
 _ENTERED_ONE_BY_ONE = 200
 _PAST_PAGES = 40
@@ -659,7 +658,10 @@ class Reading:
         Roles reach over populations: where some dozens of one are seen, so are the others.
         """
         places = (await self._by_population(users)).values()
-        some = {user for inside in places for user in sorted(inside)[:_SOME]}
+        each_place = max(
+            1, _MANY // max(1, len(places))
+        )  # one question in all, as long as places are no more than that
+        some = {user for inside in places for user in sorted(inside)[:each_place]}
         hidden = some - (await self._upstream.users_by_id(some)).keys()
         rest = set[str]().union(*(inside - some for inside in places if inside & hidden))
         return hidden | (rest - (await self._upstream.users_by_id(rest)).keys())
