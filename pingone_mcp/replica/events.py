@@ -82,7 +82,6 @@ class Wanted:
     roles: set[str] = field(default_factory=set[str])
     homes: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     """By user: when the latest event was, and the population that it names."""
-    populations: bool = False
     traces: dict[tuple[str, str, str], Trace] = field(default_factory=dict[tuple[str, str, str], Trace])
     """The latest by (user, group or '', action)."""
     seen: dict[str, str] = field(default_factory=dict[str, str])
@@ -137,8 +136,6 @@ def _note(wanted: Wanted, activity: JsonObject, action: str, trace: Trace) -> No
                 wanted.roles.add(user)
             case "GROUP" if about:
                 (wanted.removed_groups if _succeeded(activity, "GROUP.DELETED", action) else wanted.groups).add(about)
-            case "POPULATION":
-                wanted.populations = True
             case _:
                 pass
 

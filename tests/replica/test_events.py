@@ -61,7 +61,6 @@ def test_memberships_and_roles_are_found_in_the_address() -> None:
         ]
     )
     assert (wanted.memberships, wanted.roles, wanted.groups) == ({(ANN, STAFF)}, {ANN}, {STAFF})
-    assert wanted.populations
     assert wanted.users == set()
     assert wanted.trace("membership.added", ANN, STAFF) == Trace(AT.replace("08", "01"), "bo")
 
