@@ -87,8 +87,8 @@ class Task:
     """What the reading of every environment of one sync has in common.
 
     `share` is what share of users may be gone without an event; `by_counts` says that the `userCount` of populations is
-    to be believed; `accepted` are users and groups whom a person has said
-    to be gone; `coverage` is what the last sync noted, by environment.
+    to be believed; `accepted` are users and groups that a person has said to be gone; `coverage` is what the last sync
+    noted, by environment.
     """
 
     served: Served
