@@ -37,6 +37,9 @@ AHEAD = 4
 STEP = 0.5
 # Seconds after an answer for which its question may have more to ask: so long a walk stays aside.
 COURTESY = 0.05
+# Seconds in which a walk comes back to its full pace then: where questions follow one another closely, few of its
+# requests stand before the next one at the other end.
+RETURN = 0.9
 # The share of a learned rate that is used, and by how much of a rate its use grows in a second, to notice when there is
 # more. The rest is for others who live on the same licence.
 CAUTION, GROWTH = 0.95, 0.03
@@ -108,7 +111,7 @@ class Pace:
                 return None
             if self._walks and courtesy > 0:
                 return courtesy
-            if self._questions + self._walks >= self._room_of_walks():
+            if self._questions + self._walks >= self._room_after_a_question(now):
                 return None
         elif self._questions >= int(self._window):
             return None
@@ -117,6 +120,11 @@ class Pace:
 
     def _room_of_walks(self) -> int:
         return int(min(self._window, self._saturation.enough))
+
+    def _room_after_a_question(self, now: float) -> int:
+        """Return how many requests of walks may be under way: after a question from one on, soon as many as ever."""
+        back = min(1.0, (now - self._last_question + _INSTANT) / RETURN)
+        return max(1, int(self._room_of_walks() * back))
 
     def start(self, now: float, *, background: bool) -> int:
         """Note that a request has started; return how many are under way with it."""

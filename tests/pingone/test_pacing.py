@@ -243,6 +243,14 @@ def test_a_walk_that_begins_a_second_after_a_question_has_the_full_window() -> N
     assert fill(pace, background=True, now=1.0) == FIRST_WINDOW
 
 
+def test_just_behind_a_question_few_pages_of_a_walk_are_under_way_for_another_may_follow() -> None:
+    pace = Pace(most=16)
+    pace.start(0.0, background=False)
+    pace.end(0.1, "answered", started=0.0, background=False)
+    assert fill(pace, background=True, now=0.2) == 1
+    assert fill(pace, background=True, now=0.6) == FIRST_WINDOW // 2 - 1, "half of them after half a second"
+
+
 def test_a_question_starts_at_once_when_a_walk_has_used_up_all_starts() -> None:
     pace = Pace(most=64)
     assert fill(pace, background=True) == BURST
