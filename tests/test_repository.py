@@ -113,6 +113,17 @@ def test_every_suppression_in_the_code_has_its_reason(files: list[str]) -> None:
     assert bare == []
 
 
+# --- The package
+
+
+def test_all_work_in_threads_is_in_pools_of_our_own(files: list[str]) -> None:
+    """Anyio's own is full of the SDK's reading and writing, and a full one is a server that hears nothing."""
+    elsewhere = re.compile(r"to_thread|run_in_executor|ThreadPoolExecutor|anyio\.Path\b|anyio\.open_file")
+    package = [name for name in files if name.startswith("pingone_mcp/") and name.endswith(".py")]
+    assert "pingone_mcp/tasks.py" in package
+    assert [name for name in package if elsewhere.search(text_of(name))] == ["pingone_mcp/tasks.py"]
+
+
 # --- Commands
 
 

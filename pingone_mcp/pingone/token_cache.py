@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
-import anyio.to_thread
 
 from pingone_mcp.settings import Connection
+from pingone_mcp.tasks import in_thread
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -92,14 +92,14 @@ class TokenCache:
             yield
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(turn.end)
+                await in_thread(turn.end, pool="disk")
 
     async def _on_disk(self, work: Callable[[], _T]) -> _T | None:
         """Run `work` in a worker thread; None if the disk cannot be used."""
         if self._off:
             return None
         with anyio.move_on_after(self._disk_seconds):
-            return await anyio.to_thread.run_sync(self._try, work, abandon_on_cancel=True)
+            return await in_thread(self._try, work, pool="disk", abandon=True)
         self._turn_off("it takes too long")
         return None
 

@@ -26,13 +26,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import anyio.to_thread
-
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.schema import VIEWS
 from pingone_mcp.replica.store import Store
+from pingone_mcp.tasks import in_thread
 
 Cell = str | int | float | None
 
@@ -109,7 +108,7 @@ async def query(store: Store, sql: str, *, limit: int = 100, characters: int = 2
             )
 
     try:
-        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        return await in_thread(work, pool="query", abandon=True)
     finally:
         left.set()
 

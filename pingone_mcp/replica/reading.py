@@ -16,9 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import anyio
-import anyio.to_thread
-
 from pingone_mcp.directory.changes import ChangeKind, Evidence
 from pingone_mcp.directory.models import Event, Group, JsonObject, RoleAssignment, User
 from pingone_mcp.directory.rows import timestamp
@@ -36,6 +33,7 @@ from pingone_mcp.replica.staging import Staging
 from pingone_mcp.replica.standing import UNREADABLE
 from pingone_mcp.replica.store import Store, told
 from pingone_mcp.replica.upstream import KINDS, Kind, Pair, ShortList, Upstream
+from pingone_mcp.tasks import in_thread
 
 Report = Callable[[str, int, int | None], None]
 """Told of progress: the stage, how much of it is done, and how much it is about in all, where that is known."""
@@ -114,7 +112,7 @@ class Task:
                 connection.execute("ATTACH DATABASE ? AS staged", (str(self.staging.path),))
                 return work(connection)
 
-        return await anyio.to_thread.run_sync(looked)
+        return await in_thread(looked, pool="copy")
 
 
 class Reading:
@@ -210,7 +208,7 @@ class Reading:
 
     async def _start_over(self) -> None:
         with told():
-            await anyio.to_thread.run_sync(remove_database, self._task.ledger(self._environment))
+            await in_thread(remove_database, self._task.ledger(self._environment), pool="copy")
         await self._staging.forget_users(self._environment)
         await self._staging.note(f"{self._environment} walked", False)
 

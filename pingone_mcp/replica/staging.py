@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-import anyio.to_thread
 
 from pingone_mcp.directory.models import User
 from pingone_mcp.pingone.sqlite_files import is_damage, remove_database
 from pingone_mcp.replica import schema
 from pingone_mcp.replica.rows import Row, storable, user_row
 from pingone_mcp.replica.store import make_private, told, transaction
+from pingone_mcp.tasks import in_thread
 
 _VERSION = 1
 _USERS = ", ".join(schema.USER_COLUMNS)
@@ -45,19 +45,19 @@ class Staging:
 
     async def open(self, purpose: str) -> None:
         """Open what an earlier sync of the same purpose has left, else start anew."""
-        await anyio.to_thread.run_sync(self._open, purpose, limiter=self._turn)
+        await in_thread(self._open, purpose, pool=self._turn)
 
     async def do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Return what `work` makes in one transaction, in a worker thread."""
-        return await anyio.to_thread.run_sync(self._do, work, limiter=self._turn)
+        return await in_thread(self._do, work, pool=self._turn)
 
     async def close(self) -> None:
         """Close the file and leave it where it is."""
-        await anyio.to_thread.run_sync(self._close, limiter=self._turn)
+        await in_thread(self._close, pool=self._turn)
 
     async def remove(self) -> None:
         """Close the file and remove it: it has been taken over, or is not wanted any more."""
-        await anyio.to_thread.run_sync(self._remove, limiter=self._turn)
+        await in_thread(self._remove, pool=self._turn)
 
     def _open(self, purpose: str) -> None:
         with told():

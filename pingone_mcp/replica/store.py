@@ -18,12 +18,12 @@ from typing import TypeVar
 from urllib.parse import quote
 
 import anyio
-import anyio.to_thread
 
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.pingone.sqlite_files import SIDE_FILES, is_damage, make_file, primary_code
 from pingone_mcp.replica import schema
 from pingone_mcp.settings import Connection
+from pingone_mcp.tasks import in_thread
 
 FOLDER = "replica"
 # How long a writer waits for another one's transaction, and a reader for a log that is being recovered.
@@ -67,11 +67,11 @@ class Store:
 
     async def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Return what `work` makes of a read-only connection, in a worker thread."""
-        return await anyio.to_thread.run_sync(self._read, work)
+        return await in_thread(self._read, work, pool="copy")
 
     async def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Return what `work` makes in one transaction, in a worker thread; nothing of it stays when it raises."""
-        return await anyio.to_thread.run_sync(self._write, work, limiter=self._turn)
+        return await in_thread(self._write, work, pool=self._turn)
 
     def _read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         with self.reader() as connection:

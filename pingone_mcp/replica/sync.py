@@ -18,7 +18,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import anyio
-import anyio.to_thread
 
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import timestamp
@@ -36,6 +35,7 @@ from pingone_mcp.replica.staging import Staging, leftovers
 from pingone_mcp.replica.standing import UNREADABLE, Standing
 from pingone_mcp.replica.store import NoReplica, Store, told, transaction
 from pingone_mcp.replica.upstream import Upstream
+from pingone_mcp.tasks import in_thread
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -117,7 +117,7 @@ class Sync:
             shape = json.dumps([_SHAPE, dict(self._served.connection.attributes), self._remote_data], sort_keys=True)
             chosen = self._choose(mode, memory, shape, accept_removals=accept_removals)
             if chosen == "full":
-                await anyio.to_thread.run_sync(self._store.check)
+                await in_thread(self._store.check, pool="copy")
                 memory = await self._store.write(_memory)
             try:
                 report = await self._once(memory, shape, accept_removals=accept_removals).run(chosen)
@@ -237,7 +237,7 @@ class _Run:
             findings = await self._read(mode)
             self._report("merge", 0, None)
             await self._staging.close()
-            report = await anyio.to_thread.run_sync(partial(self._merge, findings, mode, started))
+            report = await in_thread(self._merge, findings, mode, started, pool="copy")
         except Problem as problem:
             with anyio.CancelScope(shield=True):
                 await self._staging.close()
@@ -261,7 +261,7 @@ class _Run:
             with anyio.CancelScope(shield=True):
                 await self._staging.close()
             raise
-        await anyio.to_thread.run_sync(self._tidy)
+        await in_thread(self._tidy, pool="copy")
         return report
 
     def _now(self) -> datetime:

@@ -23,7 +23,6 @@ from io import TextIOWrapper
 from typing import Any, Self, TypeAlias
 
 import anyio
-import anyio.to_thread
 from anyio.abc import TaskGroup
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
@@ -36,6 +35,7 @@ from pydantic import ValidationError
 from pingone_mcp.first_answers import Frozen
 from pingone_mcp.handshake import REPLAYED, Handover
 from pingone_mcp.server.rehearsal import rehearse
+from pingone_mcp.tasks import in_thread
 
 _logger = logging.getLogger(__name__)
 _BUSY_SECONDS = 1.0  # so long a client that has just started this server asks this and that
@@ -88,7 +88,7 @@ async def _learn(connections: Server[Any], keep: Callable[[Frozen], None], gone:
     except Exception:
         _logger.exception("What this server says first could not be learned.")
         return
-    await anyio.to_thread.run_sync(keep, said)
+    await in_thread(keep, said, pool="disk")
 
 
 class _WithoutReplayed:
