@@ -15,6 +15,7 @@ import httpx
 
 from pingone_mcp.errors import RateLimited, Unreachable
 from pingone_mcp.pingone.clock import Clock
+from pingone_mcp.pingone.failures import unreachable
 from pingone_mcp.pingone.pacing import Lanes, Outcome
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -221,14 +222,7 @@ async def _whole(response: httpx.Response) -> httpx.Response:
 
 
 def _unreachable(request: httpx.Request, failure: httpx.TransportError | None, *, sent: bool) -> Unreachable:
-    host = request.url.host
-    if isinstance(failure, httpx.TimeoutException):
-        what = f"{host} did not answer in time."
-    elif sent:
-        what = f"The connection to {host} broke before the answer was whole."
-    else:
-        what = f"{host} cannot be reached."
-    step = "Check the network, a proxy, and PINGONE_REGION (or PINGONE_API_URL and PINGONE_AUTH_URL)."
+    told = unreachable(request.url.host, failure)
     if sent and request.method not in SAFE_METHODS:
-        step = "It may have happened all the same: read the resource before you repeat the request."
-    return Unreachable(what, step, code="UNREACHABLE")
+        told.next_step = "It may have happened all the same: read the resource before you repeat the request."
+    return told

@@ -1,0 +1,177 @@
+"""Why no answer came: a cause out of a small set, read from the chain of exceptions, and the sentence about it.
+
+httpx wraps httpcore's failures, which wrap those of anyio, ssl and the operating system; what happened stands at the
+end of that chain and nowhere else. No text of an exception is shown: it may hold a URL with credentials.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from enum import Enum, auto
+from types import MappingProxyType
+
+import anyio
+import httpx
+
+from pingone_mcp.errors import Unreachable
+
+
+class Cause(Enum):
+    """What kept an answer from coming."""
+
+    REFUSED = auto()
+    NO_SUCH_HOST = auto()
+    NOT_TRUSTED = auto()
+    EXPIRED = auto()
+    OTHER_HOST = auto()
+    NO_TLS = auto()
+    PROXY_UNREACHABLE = auto()
+    PROXY_LOGIN = auto()
+    PROXY_REFUSED = auto()
+    NO_CONNECTION_IN_TIME = auto()
+    NO_FREE_CONNECTION = auto()
+    NO_ANSWER_IN_TIME = auto()
+    NOT_WHOLE_IN_TIME = auto()
+    BROKEN = auto()
+    UNREACHABLE = auto()
+
+
+class NotWholeInTime(httpx.TimeoutException):
+    """An answer was not there, head and body, after so many `seconds`, whether or not some of it came."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"not whole after {seconds:g} s")
+        self.seconds = seconds
+
+
+LASTING = frozenset({Cause.NOT_TRUSTED, Cause.EXPIRED, Cause.OTHER_HOST, Cause.PROXY_LOGIN})
+"""What is the same a moment later: a person has to change something."""
+
+_ADDRESSES = "Check PINGONE_REGION (or PINGONE_API_URL, PINGONE_AUTH_URL and PINGONE_CUSTOM_DOMAIN)"
+_TOLD: Mapping[Cause, tuple[str, str]] = MappingProxyType(
+    {
+        Cause.REFUSED: (
+            "{host} refused the connection.",
+            f"{_ADDRESSES}, and whether a firewall is in between.",
+        ),
+        Cause.NO_SUCH_HOST: (
+            "There is no address for the host {host}.",
+            f"{_ADDRESSES} and the network; where only a proxy leads out, name it in HTTPS_PROXY.",
+        ),
+        Cause.NOT_TRUSTED: (
+            "The certificate of {host} is not one that is trusted here.",
+            "Where a proxy opens TLS, name its certificate in SSL_CERT_FILE; else check PINGONE_API_URL, PINGONE_AUTH_URL.",
+        ),
+        Cause.EXPIRED: (
+            "The certificate of {host} has expired, or is not valid yet.",
+            "Check the clock of this machine, and a proxy in between.",
+        ),
+        Cause.OTHER_HOST: (
+            "The certificate that {host} shows is one for another host.",
+            "Check PINGONE_API_URL, PINGONE_AUTH_URL and PINGONE_CUSTOM_DOMAIN, and a proxy in between.",
+        ),
+        Cause.NO_TLS: (
+            "No TLS connection to {host} came about.",
+            "Check PINGONE_API_URL and PINGONE_AUTH_URL (https, the port), and a proxy in between.",
+        ),
+        Cause.PROXY_UNREACHABLE: (
+            "The proxy on the way to {host} cannot be reached.",
+            "Check HTTPS_PROXY, or except {host} with NO_PROXY.",
+        ),
+        Cause.PROXY_LOGIN: (
+            "The proxy on the way to {host} asks for a name and a password (407).",
+            "Write them into HTTPS_PROXY (http://name:password@proxy.example.com:3128), or except {host} with NO_PROXY.",
+        ),
+        Cause.PROXY_REFUSED: (
+            "The proxy on the way to {host} did not let the connection through.",
+            "Check what HTTPS_PROXY names and what it allows, or except {host} with NO_PROXY.",
+        ),
+        Cause.NO_CONNECTION_IN_TIME: (
+            "No connection to {host} came about in time.",
+            f"{_ADDRESSES} and the network; where only a proxy leads out, name it in HTTPS_PROXY.",
+        ),
+        Cause.NO_FREE_CONNECTION: (
+            "No connection to {host} became free in time.",
+            "Try again; PINGONE_CONCURRENCY says how many there may be.",
+        ),
+        Cause.NO_ANSWER_IN_TIME: ("{host} did not answer in time.", "Try again later."),
+        Cause.NOT_WHOLE_IN_TIME: (
+            "The answer of {host} was not whole after {seconds:g} s.",
+            "Check the network and a proxy in between, then try again.",
+        ),
+        Cause.BROKEN: (
+            "The connection to {host} broke before the answer was whole.",
+            "Try again. If it stays so, check the network, a proxy in between, and PINGONE_REGION.",
+        ),
+        Cause.UNREACHABLE: (
+            "{host} cannot be reached.",
+            f"{_ADDRESSES}, the network, and HTTPS_PROXY.",
+        ),
+    }
+)
+# X509_V_ERR_… of OpenSSL's x509_vfy.h, as `SSLCertVerificationError.verify_code` tells them.
+_OUT_OF_DATE = frozenset({9, 10})
+_FOR_ANOTHER = frozenset({62, 64})
+
+
+def unreachable(host: str, failure: BaseException | None) -> Unreachable:
+    """Return what to tell of a request to `host` that ended in `failure` (an httpx.TransportError)."""
+    what, step = _TOLD[cause(failure)]
+    seconds = failure.seconds if isinstance(failure, NotWholeInTime) else 0.0
+    return Unreachable(what.format(host=host, seconds=seconds), step.format(host=host), code="UNREACHABLE")
+
+
+def cause(failure: BaseException | None) -> Cause:
+    """Read the cause from a failure and those it came from."""
+    match failure:
+        case httpx.ProxyError():
+            return _of_proxy(failure)
+        case httpx.ConnectError():
+            return _of_connection(failure)
+        case NotWholeInTime():
+            return Cause.NOT_WHOLE_IN_TIME
+        case httpx.PoolTimeout():
+            return Cause.NO_FREE_CONNECTION
+        case httpx.ConnectTimeout():
+            return Cause.NO_CONNECTION_IN_TIME
+        case httpx.TimeoutException():
+            return Cause.NO_ANSWER_IN_TIME
+        case None:
+            return Cause.UNREACHABLE
+    return Cause.BROKEN
+
+
+def _of_proxy(failure: httpx.ProxyError) -> Cause:
+    """Read what a proxy did: its text is the status line of its answer (httpcore's tunnel), unless there was none."""
+    if isinstance(failure.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
+        return Cause.PROXY_UNREACHABLE
+    return Cause.PROXY_LOGIN if str(failure).startswith("407") else Cause.PROXY_REFUSED
+
+
+def _of_connection(failure: httpx.ConnectError) -> Cause:
+    for one in _chain(failure):
+        match one:
+            case ssl.SSLCertVerificationError(verify_code=code):
+                if code in _OUT_OF_DATE:
+                    return Cause.EXPIRED
+                return Cause.OTHER_HOST if code in _FOR_ANOTHER else Cause.NOT_TRUSTED
+            case ssl.SSLError() | anyio.EndOfStream() | anyio.BrokenResourceError():
+                return Cause.NO_TLS  # the connection was there by then
+            case ConnectionRefusedError():
+                return Cause.REFUSED
+            case socket.gaierror():
+                return Cause.NO_SUCH_HOST
+    return Cause.UNREACHABLE
+
+
+def _chain(failure: BaseException | None) -> Iterator[BaseException]:
+    """Give a failure and those it came from; one that came from several gives all of them."""
+    if failure is None:
+        return
+    yield failure
+    if isinstance(failure, BaseExceptionGroup):
+        for member in failure.exceptions:
+            yield from _chain(member)
+    yield from _chain(failure.__cause__ or failure.__context__)

@@ -1,0 +1,199 @@
+"""What kept an answer from coming is told by its name; the failures come from real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from pingone_mcp.pingone.failures import Cause, NotWholeInTime, cause, unreachable
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def answer_never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        await reader.read()
+    finally:
+        writer.close()
+
+
+async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    writer.close()
+
+
+async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    opened: socket.socket = writer.get_extra_info("socket")
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def says(text: str) -> Serve:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(text.encode())
+        await writer.drain()
+        writer.close()
+
+    return say
+
+
+@asynccontextmanager
+async def serving(serve: Serve, certificate: Path | None = None) -> AsyncIterator[int]:
+    """Serve on a port of this machine; with a certificate, by TLS."""
+    context = None
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def certificate(folder: Path, *names: str, begins: timedelta, ends: timedelta) -> Path:
+    """Write a certificate of its own authority, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + begins)
+        .not_valid_after(now + ends)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(names[0]))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, none = serialization.Encoding.PEM, serialization.NoEncryption()
+    path = folder / "certificate.pem"
+    path.write_bytes(built.public_bytes(pem) + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, none))
+    return path
+
+
+async def failure(url: str, *, proxy: str | None = None, trusted: Path | None = None) -> httpx.TransportError:
+    """Return what a request really ends in."""
+    verify = ssl.create_default_context(cafile=trusted)
+    async with httpx.AsyncHTTPTransport(proxy=proxy, verify=verify, trust_env=False) as transport:
+        request = httpx.Request("GET", url, extensions={"timeout": httpx.Timeout(0.2).as_dict()})
+        try:
+            response = await transport.handle_async_request(request)
+            await response.aread()
+        except httpx.TransportError as ended:
+            return ended
+        pytest.fail(f"answered: {response.status_code}")
+
+
+async def test_a_port_that_nobody_listens_on() -> None:
+    async with serving(answer_never) as port:
+        pass
+    assert cause(await failure(f"http://127.0.0.1:{port}")) is Cause.REFUSED
+
+
+async def test_a_name_that_nobody_has() -> None:
+    assert cause(await failure("https://nobody.invalid")) is Cause.NO_SUCH_HOST
+
+
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "begins", "ends", "trust", "found"),
+    [
+        ("127.0.0.1", -DAY, DAY, False, Cause.NOT_TRUSTED),
+        ("127.0.0.1", -3 * DAY, -DAY, True, Cause.EXPIRED),
+        ("127.0.0.1", DAY, 3 * DAY, True, Cause.EXPIRED),
+        ("127.0.0.2", -DAY, DAY, True, Cause.OTHER_HOST),
+    ],
+    ids=["not-trusted", "expired", "not-yet", "of-another"],
+)
+async def test_a_certificate_that_is_not_accepted(
+    name: str, begins: timedelta, ends: timedelta, *, trust: bool, found: Cause, tmp_path: Path
+) -> None:
+    shown = certificate(tmp_path, name, begins=begins, ends=ends)
+    async with serving(hang_up, shown) as port:
+        ended = await failure(f"https://127.0.0.1:{port}", trusted=shown if trust else None)
+    assert cause(ended) is found
+
+
+@pytest.mark.parametrize(
+    ("serve", "scheme", "found"),
+    [
+        (hang_up, "https", Cause.NO_TLS),
+        (reset, "https", Cause.NO_TLS),
+        (says("HTTP/1.1 400 Bad Request\r\n\r\n"), "https", Cause.NO_CONNECTION_IN_TIME),
+        (hang_up, "http", Cause.BROKEN),
+        (reset, "http", Cause.BROKEN),
+        (says("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), "http", Cause.BROKEN),
+        (says("SSH-2.0-OpenSSH\r\n\r\n"), "http", Cause.BROKEN),
+        (answer_never, "http", Cause.NO_ANSWER_IN_TIME),
+        (answer_never, "https", Cause.NO_CONNECTION_IN_TIME),
+    ],
+)
+async def test_a_server_that_does_not_answer(serve: Serve, scheme: str, found: Cause) -> None:
+    async with serving(serve) as port:
+        assert cause(await failure(f"{scheme}://127.0.0.1:{port}")) is found
+
+
+@pytest.mark.parametrize(
+    ("status", "found"), [("407 Who are you", Cause.PROXY_LOGIN), ("502 Bad Gateway", Cause.PROXY_REFUSED)]
+)
+async def test_a_proxy_that_opens_no_way(status: str, found: Cause) -> None:
+    async with serving(says(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")) as port:
+        assert cause(await failure("https://api.pingone.eu", proxy=f"http://127.0.0.1:{port}")) is found
+
+
+def caused(outer: Exception, inner: Exception) -> Exception:
+    outer.__cause__ = inner
+    return outer
+
+
+def test_one_refusal_among_several_addresses_is_a_refusal() -> None:
+    group = ExceptionGroup("attempts", [OSError("no route"), ConnectionRefusedError()])
+    assert cause(caused(httpx.ConnectError("x"), caused(OSError("x"), group))) is Cause.REFUSED
+
+
+ALL = {
+    Cause.REFUSED: caused(httpx.ConnectError("secret"), ConnectionRefusedError("secret")),
+    Cause.PROXY_UNREACHABLE: caused(httpx.ProxyError("secret"), httpx.ConnectError("secret")),
+    Cause.NO_CONNECTION_IN_TIME: httpx.ConnectTimeout("secret"),
+    Cause.NO_FREE_CONNECTION: httpx.PoolTimeout("secret"),
+    Cause.NO_ANSWER_IN_TIME: httpx.ReadTimeout("secret"),
+    Cause.NOT_WHOLE_IN_TIME: NotWholeInTime(30),
+    Cause.BROKEN: httpx.ReadError("secret"),
+    Cause.UNREACHABLE: httpx.ConnectError("secret"),
+}
+
+
+@pytest.mark.parametrize(("found", "ended"), ALL.items(), ids=lambda value: getattr(value, "name", ""))
+def test_the_sentence_names_the_host_and_what_to_do_and_nothing_else(found: Cause, ended: Exception) -> None:
+    told = unreachable("api.pingone.eu", ended)
+    assert cause(ended) is found
+    assert "api.pingone.eu" in told.what
+    assert told.next_step
+    assert "secret" not in str(told)
+    assert "{" not in str(told)
+
+
+def test_the_sentences_are_told_apart() -> None:
+    told = [unreachable("api.pingone.eu", ended).what for ended in ALL.values()]
+    assert len(set(told)) == len(told)
+    assert unreachable("api.pingone.eu", ALL[Cause.NOT_WHOLE_IN_TIME]).what == (
+        "The answer of api.pingone.eu was not whole after 30 s."
+    )
