@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import httpx
 
+from pingone_mcp.directory import json_text
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import (
     FilterRefused,
@@ -53,10 +54,10 @@ def is_cut_short(response: httpx.Response) -> bool:
     if not response.is_success or not response.content or not kind.endswith(("/json", "+json")):
         return False
     try:
-        response.extensions[_READ] = json.loads(response.content, parse_constant=_no_constant)
+        response.extensions[_READ] = json_text.loads(response.content)
     except (json.JSONDecodeError, UnicodeDecodeError):
         return True
-    except (ValueError, RecursionError):  # whole, and still nothing that can be read: asking again would not help
+    except ValueError:  # whole, and still nothing that can be read: asking again would not help
         return False
     return False
 
@@ -66,8 +67,8 @@ def json_object(response: httpx.Response) -> JsonObject:
     if not response.is_success:
         raise problem(response)
     try:
-        body = response.extensions.pop(_READ, None) or json.loads(response.content, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        body = response.extensions.pop(_READ, None) or json_text.loads(response.content)
+    except ValueError:
         raise _unreadable(response) from None
     if not isinstance(body, dict):
         raise _unreadable(response)
@@ -124,8 +125,8 @@ def problem(response: httpx.Response) -> UpstreamProblem:
 def _stated(response: httpx.Response) -> tuple[str | None, list[str], dict[str, list[str]]]:
     """Return `code`, the detail codes and the lists of supported names from an error body of any shape."""
     try:
-        body: Any = json.loads(response.content)
-    except (ValueError, RecursionError):
+        body: Any = json_text.loads(response.content)
+    except ValueError:
         return None, [], {}
     if not isinstance(body, dict):
         return None, [], {}
@@ -180,11 +181,6 @@ def _role_advice(path: str, details: list[str]) -> str:
         "some minutes to work. PingOne also answers so when the environment does not exist: check "
         "PINGONE_ENVIRONMENT_ID, PINGONE_ENVIRONMENTS and PINGONE_REGION."
     )
-
-
-def _no_constant(name: str) -> None:
-    """NaN and Infinity are no JSON (RFC 8259 §6), whatever Python's parser thinks of them."""
-    raise ValueError(name)
 
 
 def _unreadable(response: httpx.Response) -> UnexpectedAnswer:

@@ -13,6 +13,7 @@ import anyio
 import httpx
 
 from pingone_mcp import __version__
+from pingone_mcp.directory import json_text
 from pingone_mcp.errors import (
     NotAuthenticated,
     Problem,
@@ -281,8 +282,8 @@ class ClientCredentials(httpx.Auth):
 
 def _json(answer: httpx.Response) -> object:
     try:
-        body: object = answer.json()
-    except (ValueError, RecursionError):
+        body: object = json_text.loads(answer.content)
+    except ValueError:
         return None
     return body
 

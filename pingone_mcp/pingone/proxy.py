@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import httpx
 
+from pingone_mcp.directory import json_text
 from pingone_mcp.directory.cursor import counted_before, place_of, position
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.provider import ProxyAnswer, ProxyQuestion
@@ -30,7 +30,6 @@ _ENVELOPE = frozenset({"_links", "_embedded", "count", "size"})
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}(; ?charset=[\w-]{1,20})?", re.ASCII)
 # Lists of days, whose `count` is that of the people on the last of them.
 _COUNTS_OTHERS = re.compile(r"/(totalIdentities|activeIdentityCounts)(\?|$)")
-_LEVELS = 64  # what PingOne nests deepest, flows of DaVinci, stays below half of it
 
 
 class Proxy:
@@ -117,10 +116,9 @@ class Proxy:
         return {"content_type": kind, "body": redacted_text(response.text)}
 
     def _read_json(self, response: httpx.Response, target: str, *, listed: bool) -> dict[str, Any]:
-        body = _parsed(response)
-        cut = _is_deeper(body, _LEVELS)
-        if cut:
-            body = _shallow(body, _LEVELS)
+        whole = _parsed(response)
+        body = json_text.shallow(whole)
+        cut = body is not whole
         segments = target.partition("?")[0].strip("/").split("/")
         body = redacted(body, also=secrets_of(segments))
         found = _listed(body) if listed else None
@@ -206,23 +204,16 @@ def _content(question: ProxyQuestion) -> dict[str, Any]:
 
 
 def _parsed(response: httpx.Response) -> Any:
-    """Return JSON data. Raises UnexpectedAnswer for what is not JSON, or nested beyond what Python reads."""
+    """Return JSON data. Raises UnexpectedAnswer for what is not JSON."""
     try:
-        return json.loads(response.content, parse_constant=_refuse_constant, parse_float=_number)
-    except RecursionError:
-        what, step = "PingOne's answer is nested too deeply to be read.", "Ask for a part of it."
+        return json_text.loads(response.content)
     except ValueError:
-        what, step = "PingOne's answer is not the JSON that it says it is.", "Try again."
-    raise UnexpectedAnswer(what, step, code="UNREADABLE_ANSWER", correlation_id=correlation_id(response))
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)  # NaN and Infinity are Python's, not JSON's (RFC 8259 §6)
-
-
-def _number(text: str) -> float | str:
-    value = float(text)
-    return value if math.isfinite(value) else text
+        raise UnexpectedAnswer(
+            "PingOne's answer is not the JSON that it says it is, or is nested too deeply to be read.",
+            "Try again, or ask for a part of it.",
+            code="UNREADABLE_ANSWER",
+            correlation_id=correlation_id(response),
+        ) from None
 
 
 def _listed(body: Any) -> tuple[list[JsonObject], Any] | None:
@@ -248,28 +239,3 @@ def _listed(body: Any) -> tuple[list[JsonObject], Any] | None:
 
 def _environment(segments: list[str]) -> str | None:
     return unquote(segments[1]) if segments[0] == "environments" and len(segments) > 1 else None
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Say whether JSON data is nested more than so many levels; without recursion, which has its own limit."""
-    layer = [value]
-    for _ in range(levels + 1):
-        layer = [
-            inner
-            for outer in layer
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not layer:
-            return False
-    return True
-
-
-def _shallow(value: Any, levels: int) -> Any:
-    if not isinstance(value, dict | list):
-        return value
-    if levels == 0:
-        return f"[nested deeper than {_LEVELS} levels]"
-    if isinstance(value, dict):
-        return {key: _shallow(member, levels - 1) for key, member in value.items()}
-    return [_shallow(item, levels - 1) for item in value]

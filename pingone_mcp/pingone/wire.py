@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from pingone_mcp.directory.json_text import shallow
 from pingone_mcp.directory.models import (
     Address,
     Email,
@@ -86,7 +87,7 @@ def user(
         found,
         custom_attributes=_custom(raw),
         unreadable=_unified(unread, {**_OF_A_USER, **mapped}),
-        remote_data=raw if remote_data else None,
+        remote_data=shallow(raw) if remote_data else None,
     )
 
 
@@ -143,7 +144,7 @@ def _user(
 
 
 def _custom(raw: JsonObject) -> JsonObject:
-    return {key: value for key, value in raw.items() if key not in CORE_ATTRIBUTES}
+    return {key: shallow(value) for key, value in raw.items() if key not in CORE_ATTRIBUTES}
 
 
 def status_of(source: StatusSource) -> tuple[str, tuple[StatusReason, ...]]:
@@ -191,7 +192,7 @@ def group(raw: JsonObject, *, populations: Mapping[str, str | None] | None = Non
     found, unread = _leniently(raw, read)
     if not unread and not remote_data:
         return found
-    return replace(found, unreadable=_unified(unread, _OF_A_GROUP), remote_data=raw if remote_data else None)
+    return replace(found, unreadable=_unified(unread, _OF_A_GROUP), remote_data=shallow(raw) if remote_data else None)
 
 
 def workspace(raw: JsonObject) -> Workspace:
@@ -530,5 +531,5 @@ def _manager(raw: JsonObject, key: str) -> Manager | None:
         return Manager(reference=value)
     if isinstance(value, dict):
         named = next((v for key in ("id", "value", "username", "email") if isinstance(v := value.get(key), str)), None)
-        return Manager(reference=named or json.dumps(value, ensure_ascii=False))
+        return Manager(reference=named or json.dumps(shallow(value), ensure_ascii=False))
     raise _OtherType(raw, key)

@@ -292,13 +292,18 @@ async def test_a_token_is_renewed_a_minute_before_it_expires(
 
 @pytest.mark.parametrize(
     ("expires_in", "used_for"),
-    [(3600, 3540), (120.5, 60.5), (30, 15), (None, 240), ("3600", 240), (-1, 240), (0, 240), (True, 240), (1e400, 240)],
-    ids=str,
+    [
+        ("3600", 3540),
+        ("120.5", 60.5),
+        ("30", 15),
+        *((unsaid, 240) for unsaid in ("null", '"3600"', "-1", "0", "true", "1e400", "9" * 5_000)),
+    ],
+    ids=lambda value: str(value)[:8],
 )
 async def test_the_lifetime_is_what_pingone_says_or_five_minutes(
-    credentials: ClientCredentials, endpoint: TokenEndpoint, time: Time, expires_in: object, used_for: float
+    credentials: ClientCredentials, endpoint: TokenEndpoint, time: Time, expires_in: str, used_for: float
 ) -> None:
-    body = json.dumps({"access_token": "first", "token_type": "bearer", "expires_in": expires_in})
+    body = f'{{"access_token": "first", "token_type": "bearer", "expires_in": {expires_in}}}'
     endpoint.answers = [httpx.Response(200, content=body)]
     assert await credentials.token() == "first"
     time.now += used_for - 0.01

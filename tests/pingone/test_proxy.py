@@ -264,16 +264,17 @@ async def test_what_is_nested_deeply_is_cut(world: World, levels: int) -> None:
     assert "nested deeper than 64 levels" in text
 
 
-@pytest.mark.parametrize("body", [b"{", b'{"a":NaN}', b"[Infinity]", b"\xff\xfe\x00", b"1" * 5_000])
+@pytest.mark.parametrize("body", [b"{", b'{"a":NaN}', b"[Infinity]", b"\xff\xfe\x00"])
 async def test_what_is_no_json_is_one_sentence(world: World, body: bytes) -> None:
     with pytest.raises(UnexpectedAnswer) as caught:
         await answered(world, body)
     assert caught.value.code == "UNREADABLE_ANSWER"
 
 
-async def test_a_number_beyond_floats_stays_readable(world: World) -> None:
+async def test_a_number_that_cannot_be_held_stays_readable(world: World) -> None:
     answer = await answered(world, b'{"a":1e999,"b":1.5,"c":12345678901234567890}')
-    assert answer.body == {"a": "1e999", "b": 1.5, "c": 12345678901234567890}
+    assert answer.body == {"a": "1e999", "b": 1.5, "c": "12345678901234567890"}
+    assert (await answered(world, b"1" * 5_000)).body == "1" * 5_000
 
 
 # Fences around answers and cursors
