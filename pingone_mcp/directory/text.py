@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from typing import Any
@@ -14,6 +15,16 @@ _HIDDEN = re.compile(
     "\u2800\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+# What is looked at before a person sees it: what is not ASCII, what Markdown or HTML read as their own (in `a_b` the
+# line is nothing to them, and `[a]` is no link), the colon that makes a link, and a space that HTML would drop.
+_UNUSUAL = re.compile(
+    r"""[^ -~]|["\\`*~|#$^&<>]|_(?![0-9A-Za-z])|(?<![0-9A-Za-z])_|\[(?=\[)|\](?=[\[\]():])|:(?=//)|(?<= ) """
+)
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')  # of JSON
+_SHORT = {"\n": "\\n", "\t": "\\t"}
+_LETTERS = frozenset({"Lu", "Ll", "Lt", "Lo", "Lm", "Nd"})
+_PLAIN_SIGNS = frozenset("\u2013\u2014\u2026\xb7\u30fb\u3001\u3002\xa1\xbf\xa7\xb0\u20ac\xa3\xa5")
+_MARKS_AT_MOST = 3
 _DEEPEST = 80
 _LONGEST_NAME = 50
 # What is no letter with an accent to Unicode, but is to people who lack it on their keyboard.
@@ -63,9 +74,53 @@ def harmless(text: str, *, keep_lines: bool = False) -> str:
     return _HIDDEN.sub(replace, text)
 
 
-def revealed(text: str) -> str:
-    """Return the text with every hidden character written as its code, for who must see all that is there."""
-    return _HIDDEN.sub(lambda match: match.group().encode("unicode_escape", "surrogatepass").decode(), text)
+def quoted(value: Any) -> str:
+    """Return JSON of a value in which everything is what it looks like, for a person who decides about it.
+
+    It is one line and parses back to the value. What a display could hide, change or reorder inside its texts is
+    written as its code, see `coded`.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _STRING.sub(lambda match: f'"{coded(json.loads(match.group()))}"', text)
+
+
+def coded(text: str) -> str:
+    r"""Return a text for the inside of a JSON string in which everything is what it looks like.
+
+    ASCII stays, and so do letters and digits that are written from left to right, their accents, and a few signs. All
+    else becomes its code (`\u202e`): what is hidden; what is written from right to left, since that reorders what
+    stands around it (UAX #9); what Markdown or HTML read as their own. Quotes and backslashes too: Markdown drops a
+    backslash before a quote, and the text would seem to end there.
+    """
+    return _UNUSUAL.sub(lambda match: match.group() if _is_plain(text, match.start()) else _code(match.group()), text)
+
+
+def _is_plain(text: str, at: int) -> bool:
+    """Say whether what is not ASCII is seen by everybody, in its place, and as nothing else."""
+    letter = text[at]
+    if letter.isascii() or _HIDDEN.match(letter):
+        return False
+    if letter in _PLAIN_SIGNS:
+        return True
+    kind = unicodedata.category(letter)
+    if kind in ("Mn", "Mc"):
+        return _accents(text[max(at - _MARKS_AT_MOST, 0) : at], letter)
+    return kind in _LETTERS and unicodedata.bidirectional(letter) == "L" and not "\u02b0" <= letter <= "\u02ff"
+
+
+def _accents(before: str, mark: str) -> bool:
+    """Say whether a mark belongs to a letter before it, and neither strikes it out nor is one mark too many."""
+    if unicodedata.combining(mark) == 1 or "\u20d0" <= mark <= "\u20ff":
+        return False
+    base = next((letter for letter in reversed(before) if unicodedata.category(letter) not in ("Mn", "Mc")), "")
+    return base.isalpha() and unicodedata.bidirectional(base) == "L"
+
+
+def _code(character: str) -> str:
+    if character in _SHORT:
+        return _SHORT[character]
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def clean(value: Any, *, levels: int = _DEEPEST) -> Any:

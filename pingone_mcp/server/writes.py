@@ -1,7 +1,7 @@
 """Where PingOne is changed, and nowhere else: `proxy_request` with writes, each confirmed by a person.
 
 It fails closed: writes are off unless a setting allows them; an environment that is not known to be a SANDBOX needs a
-second setting; a client that cannot ask its person is refused; a confirmation is good for one request.
+second setting; a client that cannot ask its person is refused; one yes to one question sends one request.
 """
 
 from __future__ import annotations
@@ -9,65 +9,55 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import secrets
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
+import anyio
 from mcp.server.mcpserver import AcceptedElicitation, Context, DeclinedElicitation, Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
-from mcp.types import CallToolResult, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel, Field, StrictBool
 
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.directory.provider import Concerned, Preview, ProxyQuestion
+from pingone_mcp.directory.provider import Concerned, Preview, ProxyAnswer, ProxyQuestion
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.directory.text import revealed
+from pingone_mcp.directory.text import coded, quoted
 from pingone_mcp.errors import Problem, Refused, ServerFailed, UnexpectedAnswer, Unreachable
 from pingone_mcp.server import reads
-from pingone_mcp.server.edge import App, AppContext, Backend, answer, backend_of, compact, open_object, strict_tool
+from pingone_mcp.server.edge import App, AppContext, Backend, answer, backend_of, open_object, strict_tool
 from pingone_mcp.server.journal import Journal
+from pingone_mcp.server.questions import Client, Question, Questions
 from pingone_mcp.server.reads import Cursor, Query
 
 logger = logging.getLogger(__name__)
 
 READS = ("GET", "HEAD")
+Recorder = Callable[[str, JsonObject], None]
+"""Records one event of a write, by its name and what more is to be said."""
 _SHOWN = 6_000
 _LONGEST_NAME = 100
 _AROUND = 600
 _LOOK = "It may have happened all the same: read the resource before you repeat the request."
-_PENDING_AT_MOST = 1_000
+# What a confirmed write waits for, 50 s together: clients give up after 60, and should hear what became of it.
+_CHECK_SECONDS, _SEND_SECONDS = 10.0, 40.0
 _WRITING = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteRules:
-    """What is allowed, where it is recorded, and which confirmations have been asked for and not been used yet."""
+    """What is allowed, where it is recorded, what people were asked; `within` bounds a wait, in seconds."""
 
     journal: Journal
     allow_production: bool = False
-    pending: dict[str, str] = field(default_factory=dict[str, str])
-
-    def reference(self, request: str) -> str:
-        """Return the reference of the question about a request; a new one each time a confirmation was used up.
-
-        It stands in the question, so that an answer to an earlier question is none to this one. The oldest questions
-        are forgotten.
-        """
-        found = self.pending.setdefault(request, secrets.token_hex(4))
-        while len(self.pending) > _PENDING_AT_MOST:
-            del self.pending[next(iter(self.pending))]
-        return found
-
-    def use(self, request: str) -> bool:
-        """Use up the confirmation of a request; say whether there was one."""
-        return self.pending.pop(request, None) is not None
+    questions: Questions = field(default_factory=Questions)
+    within: Callable[[float], anyio.CancelScope] = anyio.move_on_after
 
 
 class Confirmation(BaseModel):
@@ -89,8 +79,9 @@ ContentType = Annotated[
 
 @dataclass(slots=True, kw_only=True)
 class _Asking:
-    """One call of the tool: how to refuse it for the answer to its question (None: none was asked or still counts)."""
+    """One call of the tool: the question that its person answers, and how to refuse what is no answer to it."""
 
+    question: Question | None = None
     refuse: Callable[[], None] | None = None
 
 
@@ -104,10 +95,13 @@ class AskingTool(Tool):
         asking = _Asking()
         token = _ASKING.set(asking)
         try:
-            return await super().run(arguments, context, convert_result)
+            result = await super().run(arguments, context, convert_result)
         except (MCPError, ToolError):
             if asking.refuse is None:
                 raise
+        else:
+            await _let_wait(context, result, asking.question)
+            return result
         finally:
             _ASKING.reset(token)
         try:
@@ -121,6 +115,12 @@ class AskingTool(Tool):
             raise ToolError(str(problem)) from problem
 
 
+async def _let_wait(ctx: Context[Any, Any], result: Any, question: Question | None) -> None:
+    """Let a question that leaves with the answer of this call be answered by another one."""
+    if isinstance(result, InputRequiredResult) and result.request_state is not None and question is not None:
+        _rules(await backend_of(ctx)).questions.wait(result.request_state, question)
+
+
 async def confirmed(
     ctx: Context[App, Any],
     *,
@@ -131,36 +131,72 @@ async def confirmed(
     content_type: str | None,
     cursor: str | None,
 ) -> Elicit[Confirmation] | Confirmation:
-    """Ask the person whether to send a write; reads need no asking. Refuse here what may not be sent at all."""
+    """Ask the person whether to send a write; reads need no asking. Refuse here what may not be sent at all.
+
+    Where the answer comes with a second call, this runs again there: it takes the question that the person has seen,
+    and asks the same, to which the SDK has the answer.
+    """
     if method in READS:
         return Confirmation(confirm=True)
     try:
         backend = await backend_of(ctx)
         rules = _rules(backend)
-        question = write_question(path, method, query, body, content_type)
-        with _refusals(_recorder(ctx, rules.journal, question, None)):
+        request = write_question(path, method, query, body, content_type)
+        with _refusals(_recorder(ctx, rules.journal, request, None)):
             if cursor is not None:
                 raise Refused("A write takes no `cursor`.", "Leave it out. Nothing was sent.", code="CURSOR_REFUSED")
-            preview = await backend.directory.preview(question)
-        record = _recorder(ctx, rules.journal, question, preview)
+            with _bounded(rules, _CHECK_SECONDS, "Nothing was sent. Try again."):
+                preview = await backend.directory.preview(request)
+        record = _recorder(ctx, rules.journal, request, preview)
         with _refusals(record):
-            _check(rules, preview)
-            _check_client(ctx)
-            about = await backend.directory.concerned(question)
-            message = _message(question, preview, about, rules.reference(_digest(question)))
+            question = _taken(ctx, rules, request) or await _asked(ctx, backend, request, preview)
     except Problem as problem:
         raise ToolError(str(problem)) from problem
+    asking = _ASKING.get()
+    asking.question = question
+    asking.refuse = lambda: record("refused", {"code": "NO_CONFIRMATION"})
+    return Elicit(question.text, Confirmation)
 
-    def refuse() -> None:
-        rules.use(_digest(question))
-        record("refused", {"code": "NO_CONFIRMATION"})
 
-    _ASKING.get().refuse = refuse
-    return Elicit(message, Confirmation)
+def _taken(ctx: Context[App, Any], rules: WriteRules, request: ProxyQuestion) -> Question | None:
+    """Take the question that this call answers; None where it answers none. Raises Refused for one taken before."""
+    if ctx.request_state is None or not ctx.input_responses:
+        return None
+    found = rules.questions.take(ctx.request_state, _digest(request), _client(ctx))
+    if found is None:
+        raise _used()
+    return found
+
+
+async def _asked(ctx: Context[App, Any], backend: Backend, request: ProxyQuestion, preview: Preview) -> Question:
+    """Return a new question. Raises Refused for what may not be sent, or not be asked."""
+    rules = _rules(backend)
+    _check(rules, preview)
+    _check_client(ctx)
+    about = await backend.directory.concerned(request)
+    text = _message(request, preview, about, rules.questions.reference())
+    return rules.questions.ask(text, _digest(request), _client(ctx))
+
+
+def _used() -> Refused:
+    return Refused(
+        "This confirmation was used up before, or came too late, so nothing was sent for it now.",
+        "Read the resource to see whether the request was sent; make it anew to ask the person again.",
+        code="CONFIRMATION_USED",
+    )
 
 
 @contextmanager
-def _refusals(record: Callable[[str, JsonObject], None]) -> Iterator[None]:
+def _bounded(rules: WriteRules, seconds: float, step: str) -> Iterator[None]:
+    """Bound what is waited for. Raises Unreachable when that ends; `step` says what is known then."""
+    with rules.within(seconds) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise Unreachable(f"PingOne did not answer within {seconds:g} s.", step, code="TOO_SLOW")
+
+
+@contextmanager
+def _refusals(record: Recorder) -> Iterator[None]:
     """Record what is refused; that it is matters more to who asked than that it cannot be recorded."""
     try:
         yield
@@ -174,16 +210,19 @@ def write_question(path: str, method: str, query: Query, body: Any, content_type
 
 
 async def send(
-    ctx: AppContext, question: ProxyQuestion, confirmation: ElicitationResult[Confirmation]
+    ctx: AppContext, request: ProxyQuestion, confirmation: ElicitationResult[Confirmation]
 ) -> CallToolResult:
     """Send a write that the person confirmed; record what was decided, sent and answered."""
-    _ASKING.get().refuse = None
+    asking = _ASKING.get()
+    asking.refuse = None
     backend = await backend_of(ctx)
     rules = _rules(backend)
-    with _refusals(_recorder(ctx, rules.journal, question, None)):
-        preview = await backend.directory.preview(question)
-    record = _recorder(ctx, rules.journal, question, preview)
-    was_asked = rules.use(_digest(question))
+    with (
+        _refusals(_recorder(ctx, rules.journal, request, None)),
+        _bounded(rules, _CHECK_SECONDS, "Nothing was sent. Make the request anew to ask the person again."),
+    ):
+        preview = await backend.directory.preview(request)
+    record = _recorder(ctx, rules.journal, request, preview)
     if not isinstance(confirmation, AcceptedElicitation) or not confirmation.data.confirm:
         word = "cancelled" if not isinstance(confirmation, DeclinedElicitation | AcceptedElicitation) else "declined"
         record(word, {})
@@ -191,16 +230,24 @@ async def send(
             f"The person {word} this request, so nothing was sent.", "Do not repeat it unasked.", code="DECLINED"
         )
     with _refusals(record):
-        if not was_asked:
-            raise Refused(
-                "This confirmation was used up, by this request or one just like it, so nothing was sent.",
-                "Make the request anew to ask the person again.",
-                code="CONFIRMATION_USED",
-            )
+        if asking.question is None or not rules.questions.is_open(asking.question):
+            raise _used()
         _check(rules, preview)  # the person may have taken their time
     record("sending", {})  # what cannot be recorded is not sent
+    sent = await _sent(backend, rules, request, record)
+    told: JsonObject = {"status": sent.status, "correlation_id": sent.correlation_id}
+    notes = [] if _record_result(record, "answered", told) else ["It was sent, but its result could not be recorded."]
+    if sent.unread is not None:
+        notes.append(f"It was done, but its answer cannot be shown: {sent.unread}")
+    facts = reads.proxied(sent, {}, backend.answer_characters - _AROUND)
+    return answer(facts | ({"note": " ".join(notes)} if notes else {}))
+
+
+async def _sent(backend: Backend, rules: WriteRules, request: ProxyQuestion, record: Recorder) -> ProxyAnswer:
+    """Send a write and return its answer; record it when there is none. Nothing that may have happened is repeated."""
     try:
-        sent = await backend.directory.proxy(question)
+        with _bounded(rules, _SEND_SECONDS, _LOOK):
+            return await backend.directory.proxy(request)
     except (Unreachable, ServerFailed, UnexpectedAnswer) as problem:
         _record_result(record, "unknown", {"code": problem.code, "correlation_id": problem.correlation_id})
         raise type(problem)(problem.what, _LOOK, code=problem.code, correlation_id=problem.correlation_id) from problem
@@ -210,15 +257,9 @@ async def send(
     except BaseException:
         _record_result(record, "unknown", {"code": "ENDED"})
         raise
-    told: JsonObject = {"status": sent.status, "correlation_id": sent.correlation_id}
-    notes = [] if _record_result(record, "answered", told) else ["It was sent, but its result could not be recorded."]
-    if sent.unread is not None:
-        notes.append(f"It was done, but its answer cannot be shown: {sent.unread}")
-    facts = reads.proxied(sent, {}, backend.answer_characters - _AROUND)
-    return answer(facts | ({"note": " ".join(notes)} if notes else {}))
 
 
-def _record_result(record: Callable[[str, JsonObject], None], event: str, more: JsonObject) -> bool:
+def _record_result(record: Recorder, event: str, more: JsonObject) -> bool:
     """Record what became of a request, sent or refused; a full disk must not hide that it was."""
     try:
         record(event, more)
@@ -292,24 +333,24 @@ def _kind(preview: Preview) -> str:
     return preview.organization.type if preview.organization.type in ("PRODUCTION", "SANDBOX") else "unknown"
 
 
-def _message(question: ProxyQuestion, preview: Preview, about: tuple[Concerned, ...], reference: str) -> str:
+def _message(request: ProxyQuestion, preview: Preview, about: tuple[Concerned, ...], reference: str) -> str:
     """Say what would be sent, where, to whom, and what it changes: all of it, each part on one line of its own.
 
-    Secrets are blanked, and characters that nobody would see are written as their codes. Raises Refused for what is
-    too large to be looked at.
+    Secrets are blanked. What somebody else wrote stands in quotes that it cannot leave, or holds no space, and shows
+    as what it is wherever it is displayed. Raises Refused for what is too large to be looked at.
     """
     lines = [
-        f"{question.method} {preview.path}",
-        f"Environment: {_quoted(preview.organization.name or 'unnamed')} ({_kind(preview)}), {preview.organization.id}",
+        f"{request.method} {coded(preview.path)}",
+        f"Environment: {_named(preview.organization.name or 'unnamed')} ({_kind(preview)}), {preview.organization.id}",
         *map(_whom, about),
     ]
     if preview.query:
-        lines.append(f"Query: {revealed(compact(preview.query))}")
-    if question.content_type:
-        lines.append(f"Media type: {question.content_type}")
-    if question.body is not None:
-        lines.append(f"Body: {revealed(compact(preview.body))}")
-    if question.method == "DELETE":
+        lines.append(f"Query: {quoted(preview.query)}")
+    if request.content_type:
+        lines.append(f"Media type: {quoted(request.content_type)}")
+    if request.body is not None:
+        lines.append(f"Body: {quoted(preview.body)}")
+    if request.method == "DELETE":
         lines.append("This deletes what the path names.")
     text = "\n".join(lines)
     if len(text) > _SHOWN:
@@ -328,33 +369,40 @@ def _whom(one: Concerned) -> str:
         return f"{word}: the name cannot be read, {one.id}"
     if not one.found:
         return f"{word}: there is none of this id, {one.id}"
-    username = f", username {_quoted(one.username)}" if one.username is not None else ""
-    return f"{word}: {_quoted(one.name) if one.name is not None else 'without a name'}{username}, {one.id}"
+    username = f", username {_named(one.username)}" if one.username is not None else ""
+    return f"{word}: {_named(one.name) if one.name is not None else 'without a name'}{username}, {one.id}"
 
 
-def _quoted(name: str) -> str:
-    """Return a name that cannot leave its quotes or its line, cut where it is longer than a name should be."""
-    shown = revealed(name).replace("`", "'")
-    return f"`{shown if len(shown) <= _LONGEST_NAME else shown[:_LONGEST_NAME] + '…'}`"
+def _named(name: str) -> str:
+    """Return a name in quotes, cut where it is longer than a name should be."""
+    return quoted(name) if len(name) <= _LONGEST_NAME else f"{quoted(name[:_LONGEST_NAME])} and more"
 
 
-def _digest(question: ProxyQuestion) -> str:
-    parts = [question.method, question.path, question.query, question.body, question.content_type]
+def _digest(request: ProxyQuestion) -> str:
+    parts = [request.method, request.path, request.query, request.body, request.content_type]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _recorder(
-    ctx: Context[App, Any], journal: Journal, question: ProxyQuestion, preview: Preview | None
-) -> Callable[[str, JsonObject], None]:
+def _members(given: Mapping[str, Any]) -> list[str]:
+    """Return names as they are recorded: what is refused may hold any number of any length."""
+    return [name[:_LONGEST_NAME] for name in sorted(given)[:_LONGEST_NAME]]
+
+
+def _client(ctx: Context[App, Any]) -> Client | None:
+    told = ctx.session.client_params
+    return (told.client_info.name, told.client_info.version) if told is not None else None
+
+
+def _recorder(ctx: Context[App, Any], journal: Journal, request: ProxyQuestion, preview: Preview | None) -> Recorder:
     """Return what records one event of this write. Of query and body only the names of the members are kept.
 
     Without a `preview`, which is where nothing was let through, path and query are those that were given.
     """
-    client = ctx.session.client_params.client_info if ctx.session.client_params is not None else None
+    client = _client(ctx)
     identity = str(uuid.uuid4())
     place: JsonObject = {
-        "path": preview.path if preview is not None else question.path.partition("?")[0][:_SHOWN],
-        "query": sorted(preview.query if preview is not None else question.query),
+        "path": preview.path if preview is not None else request.path.partition("?")[0][:_SHOWN],
+        "query": _members(preview.query if preview is not None else request.query),
         "environment": {"id": preview.organization.id, "type": preview.organization.type} if preview else None,
     }
 
@@ -364,11 +412,11 @@ def _recorder(
                 "at": timestamp(datetime.now(UTC)),
                 "id": identity,
                 "event": event,
-                "client": {"name": client.name, "version": client.version} if client is not None else None,
-                "method": question.method,
+                "client": dict(zip(("name", "version"), client, strict=True)) if client is not None else None,
+                "method": request.method,
                 **place,
-                "content_type": question.content_type,
-                "body_members": sorted(question.body) if isinstance(question.body, dict) else [],
+                "content_type": request.content_type[:_LONGEST_NAME] if request.content_type is not None else None,
+                "body_members": _members(request.body) if isinstance(request.body, dict) else [],
                 **more,
             }
         )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.text import candidate, clean, harmless, unaccented
+from pingone_mcp.directory.text import candidate, clean, coded, harmless, quoted, unaccented
 
 # Format characters (Cf) that have a glyph of their own: number signs and verse marks of Arabic, Syriac and Kaithi.
 GLYPHS = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
@@ -229,3 +229,64 @@ def test_no_name_of_a_candidate_leaves_its_quotes(name: str) -> None:
 def test_without_accents_names_are_what_people_type(text: str, bare: str) -> None:
     assert unaccented(text) == bare
     assert unaccented(bare) == bare
+
+
+# What a person sees who decides
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Zoë O'Brien-Łuk (EU), 5 €", "Zoë O'Brien-Łuk (EU), 5 €"),
+        ("漢字 ジョン・スミス ไทย हिन्दी Việt e\u0301", "漢字 ジョン・スミス ไทย हिन्दी Việt e\u0301"),
+        ("client_id user@example.com 50% 2026-06-15T12:00", "client_id user@example.com 50% 2026-06-15T12:00"),
+        ("a\nb\tc", r"a\nb\tc"),
+        ('x","admin":"y', r"x\u0022,\u0022admin\u0022:\u0022y"),
+        ("\\", r"\u005c"),
+        ("<!-- a --> <b>", r"\u003c!-- a --\u003e \u003cb\u003e"),
+        ("[a](https://e.test)", r"[a\u005d(https\u003a//e.test)"),
+        ("emails[type eq 1] [[a]]", r"emails[type eq 1] \u005b[a\u005d]"),
+        ("**a** _b_ `c` ~~d~~ |e| #f &lt; $x$", None),
+        ("אבג", r"\u05d0\u05d1\u05d2"),
+        ("a\u202eb\u200b\U000e0041", r"a\u202eb\u200b\udb40\udc41"),
+        ("a  b\xa0c", r"a \u0020b\u00a0c"),
+        ("x\u0336 \u0301 x\u20dd", r"x\u0336 \u0301 x\u20dd"),
+        ("“x” ″ ʺ ＂", r"\u201cx\u201d \u2033 \u02ba \uff02"),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_what_a_display_could_hide_change_or_reorder_is_written_as_its_code(text: str, shown: str | None) -> None:
+    assert json.loads(quoted(text)) == text
+    if shown is not None:
+        assert coded(text) == shown
+    assert not set(coded(text)) & set('*`~|#&<>$"')
+
+
+SHOWY = st.text(
+    st.sampled_from("ab1 _*`~|#&<>[]()!:/\\\"'{}$^\n\t\r\x00\x85\u2028\u202e\u2066\u200bאمé漢\u0301\u0336\U000e0041")
+    | st.characters(),
+    max_size=20,
+)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | SHOWY,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SHOWY, inner, max_size=3),
+        max_leaves=8,
+    )
+)
+def test_any_value_in_quotes_is_one_line_that_reads_from_left_to_right_and_parses_back(value: Any) -> None:
+    shown = quoted(value)
+    assert json.loads(shown) == value
+    assert shown.isprintable()
+    assert not {unicodedata.bidirectional(letter) for letter in shown} & {"R", "AL", "AN", "RLE", "RLO", "RLI"}
+    assert not set(shown) & set("*`~|#&<>$^")
+    assert "](" not in shown
+    assert "://" not in shown
+    assert shown.count('"') % 2 == 0
+
+
+@given(st.text(), SHOWY)
+def test_no_text_leaves_its_quotes(before: str, text: str) -> None:
+    assert not set(coded(before + text)) & {'"', "\n", "\r", "\u2028"}

@@ -27,9 +27,11 @@ Era = Literal["handshake", "stateless"]
 ERAS = pytest.mark.parametrize("era", ["handshake", "stateless"])
 
 
-def envelope(version: str = STATELESS) -> dict[str, Any]:
+def envelope(
+    version: str = STATELESS, client: dict[str, str] = CLIENT, capabilities: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Return what every stateless request carries."""
-    told = {"protocolVersion": version, "clientCapabilities": {}, "clientInfo": CLIENT}
+    told = {"protocolVersion": version, "clientCapabilities": capabilities or {}, "clientInfo": client}
     return {f"io.modelcontextprotocol/{name}": value for name, value in told.items()}
 
 
@@ -317,6 +319,78 @@ def test_a_call_that_waits_holds_up_no_other(served: Served, held: Held, era: Er
         messages = [json.loads(talk.server.line()) for _ in asked]
         counts = {message["id"]: message["result"]["structuredContent"]["result_count"] for message in messages}
         assert counts == asked
+
+
+# --- Confirmed writes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """A client of the stateless era that asks its person, and sends what it likes."""
+
+    served: Served
+    server: Running
+
+    @property
+    def path(self) -> str:
+        user = next(iter(self.served.sandbox.users()))
+        return f"/environments/{self.served.sandbox.environment_id}/users/{user['id']}/enabled"
+
+    def call(self, *, client: dict[str, str] = CLIENT, **more: Any) -> int:
+        meta = envelope(client=client, capabilities={"elicitation": {"form": {}}})
+        write = {"method": "PUT", "path": self.path, "body": {"enabled": False}}
+        return self.server.ask("tools/call", name="proxy_request", arguments=write, _meta=meta, **more)
+
+    def question(self) -> dict[str, Any]:
+        """Return what a second call carries that says yes to a new question."""
+        asked = self.server.answer(self.call())["result"]
+        yes = {"action": "accept", "content": {"confirm": True}}
+        return {"requestState": asked["requestState"], "inputResponses": dict.fromkeys(asked["inputRequests"], yes)}
+
+    def told(self, numbers: list[int]) -> list[str]:
+        """Return what came of calls, as a code: "" for what was sent."""
+        waited, codes = set(numbers), list[str]()
+        while waited:
+            message = json.loads(self.server.line())
+            waited.discard(message["id"])
+            result = message["result"]
+            codes.append(result["content"][0]["text"].rpartition("[")[2].rstrip("]") if result["isError"] else "")
+        return sorted(codes)
+
+    def writes(self) -> int:
+        return sum(entry.method == "PUT" for entry in self.served.sandbox.requests)
+
+
+@contextmanager
+def asking(served: Served) -> Iterator[Asking]:
+    with started(env=served.variables(PINGONE_ALLOW_WRITES="1")) as server:
+        yield Asking(served=served, server=server)
+
+
+def test_thirty_copies_of_one_confirmed_call_on_a_pipe_send_one_write(served: Served) -> None:
+    with asking(served) as client:
+        for writes in range(1, 4):
+            yes = client.question()
+            assert client.told([client.call(**yes) for _ in range(30)]) == ["", *["CONFIRMATION_USED"] * 29]
+            assert client.told([client.call(**yes) for _ in range(2)]) == ["CONFIRMATION_USED"] * 2
+            assert client.writes() == writes
+
+
+def test_a_question_is_answered_by_the_client_that_was_asked(served: Served) -> None:
+    with asking(served) as client:
+        yes = client.question()
+        assert client.told([client.call(client={"name": "another", "version": "1"}, **yes)]) == ["CONFIRMATION_USED"]
+        assert client.told([client.call(**yes)]) == [""]
+
+
+def test_a_confirmation_does_not_outlive_the_server_that_asked(served: Served) -> None:
+    with asking(served) as client:
+        yes = client.question()
+    with asking(served) as client:
+        assert client.server.answer(client.call(**yes))["error"]["code"] == INVALID_PARAMS
+        client.question()
+        assert client.server.answer(client.call(**yes))["error"]["code"] == INVALID_PARAMS
+    assert client.writes() == 0
 
 
 # --- Lines

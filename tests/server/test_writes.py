@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import stat
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from mcp.types import ElicitRequestParams, ElicitResult, ErrorData, InputRequire
 
 from pingone_mcp.errors import Refused
 from pingone_mcp.server.journal import Journal
+from pingone_mcp.server.questions import Questions
 from pingone_mcp.server.writes import WriteRules
 from tests.world import World, error_text, facts
 
@@ -63,8 +65,10 @@ class Scene:
         self.user = next(user for user in world.sandbox.users() if user["enabled"])
         self.path = f"/environments/{world.sandbox.environment_id}/users/{self.user['id']}"
 
-    def rules(self, *, allow_production: bool = False) -> WriteRules:
-        return WriteRules(journal=Journal(self.journal), allow_production=allow_production)
+    def rules(self, **more: Any) -> WriteRules:
+        return WriteRules(
+            journal=Journal(self.journal), questions=Questions(now=lambda: self.world.time.passed), **more
+        )
 
     def watching(self, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
         self.watch = Watching(inner)
@@ -77,10 +81,11 @@ class Scene:
     def recorded(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.journal.read_text().splitlines()] if self.journal.exists() else []
 
+    def write(self) -> dict[str, Any]:
+        return {"method": "PUT", "path": f"{self.path}/enabled", "body": {"enabled": False}}
+
     async def disable(self, client: Client) -> Any:
-        return await client.call_tool(
-            "proxy_request", {"method": "PUT", "path": f"{self.path}/enabled", "body": {"enabled": False}}
-        )
+        return await client.call_tool("proxy_request", self.write())
 
     def is_enabled(self) -> bool:
         user = self.world.sandbox.user(None, self.user["id"])
@@ -117,7 +122,7 @@ async def test_a_confirmed_write_is_sent_once_and_recorded(scene: Scene, mode: s
     assert (tool.annotations.read_only_hint, tool.annotations.destructive_hint) == (False, True)
     assert "confirmation" not in tool.input_schema["properties"]
     (question,) = person.asked
-    for part in ("PUT", scene.path, "`Workforce` (SANDBOX)", '{"enabled":false}'):
+    for part in ("PUT", scene.path, '"Workforce" (SANDBOX)', '{"enabled":false}'):
         assert part in question
     sending, answered = scene.recorded()
     assert (sending["event"], answered["event"], answered["status"]) == ("sending", "answered", 200)
@@ -408,22 +413,25 @@ async def test_reads_need_no_confirmation_where_writes_are_allowed(scene: Scene)
     assert person.asked == []
 
 
+YES = ElicitResult(action="accept", content={"confirm": True})
+
+
 class Replay:
     """A client of the modern era that answers as it likes: with old answers, other requests, no questions."""
 
-    def __init__(self, client: Client, scene: Scene) -> None:
-        self.client, self.scene = client, scene
+    def __init__(self, client: Client) -> None:
+        self.client = client
 
     async def ask(self, arguments: dict[str, Any]) -> InputRequiredResult:
         result = await self.client.session.call_tool("proxy_request", arguments, allow_input_required=True)
         assert isinstance(result, InputRequiredResult)
         return result
 
-    async def answer(self, arguments: dict[str, Any], asked: InputRequiredResult, *, state: bool = True) -> Any:
+    async def answer(
+        self, arguments: dict[str, Any], asked: InputRequiredResult, answer: ElicitResult = YES, *, state: bool = True
+    ) -> Any:
         assert asked.input_requests is not None
-        yes: dict[str, Any] = {
-            key: ElicitResult(action="accept", content={"confirm": True}) for key in asked.input_requests
-        }
+        yes: dict[str, Any] = dict.fromkeys(asked.input_requests, answer)
         return await self.client.session.call_tool(
             "proxy_request",
             arguments,
@@ -434,26 +442,48 @@ class Replay:
 
 
 async def test_a_confirmation_is_good_for_one_request_and_for_no_other(scene: Scene) -> None:
-    disable = {"method": "PUT", "path": f"{scene.path}/enabled", "body": {"enabled": False}}
+    disable = scene.write()
     enable = {**disable, "body": {"enabled": True}}
     async with scene.world.client(wrap=scene.watching, answers=Person("yes"), writes=scene.rules()) as client:
-        replay = Replay(client, scene)
+        replay = Replay(client)
         first = await replay.ask(disable)
         assert isinstance(await replay.answer(disable, first, state=False), InputRequiredResult)
-        with suppress(MCPError):  # the SDK binds its state to the arguments
-            assert isinstance(await replay.answer(enable, first), InputRequiredResult)
+        with pytest.raises(MCPError):  # the SDK binds its state to the arguments
+            await replay.answer(enable, first)
         assert scene.sent == []
         assert not (await replay.answer(disable, first)).is_error
         assert len(scene.sent) == 1
-        assert isinstance(await replay.answer(disable, first), InputRequiredResult), "it was used up"
+        assert "CONFIRMATION_USED" in error_text(await replay.answer(disable, first))
         second = await replay.ask(disable)
-        assert isinstance(await replay.answer(disable, first), InputRequiredResult), "it answers an older question"
+        assert "CONFIRMATION_USED" in error_text(await replay.answer(disable, first)), "it answers an older question"
         assert len(scene.sent) == 1
         assert not (await replay.answer(disable, second)).is_error
     assert len(scene.sent) == 2
+    events = [(event["event"], event.get("code"), event["path"]) for event in scene.recorded()]
+    assert events.count(("refused", "CONFIRMATION_USED", disable["path"])) == 2
 
 
-async def test_two_questions_about_one_request_confirm_one_write(scene: Scene) -> None:
+async def test_thirty_copies_of_one_confirmed_call_send_one_write(scene: Scene) -> None:
+    disable = scene.write()
+    async with scene.world.client(wrap=scene.watching, answers=Person("yes"), writes=scene.rules()) as client:
+        replay = Replay(client)
+        for writes in range(1, 6):
+            asked = await replay.ask(disable)
+            results: list[Any] = []
+
+            async def answer(asked: InputRequiredResult = asked, results: list[Any] = results) -> None:
+                results.append(await replay.answer(disable, asked))
+
+            async with anyio.create_task_group() as tasks:
+                for _ in range(30):
+                    tasks.start_soon(answer)
+            assert [result.is_error for result in results].count(False) == 1
+            assert sum("CONFIRMATION_USED" in error_text(result) for result in results) == 29
+            assert len(scene.sent) == writes
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_two_questions_about_one_request_are_each_good_for_one_write(scene: Scene, mode: str) -> None:
     both = anyio.Event()
     person = Person("yes")
 
@@ -465,19 +495,141 @@ async def test_two_questions_about_one_request_confirm_one_write(scene: Scene) -
             await both.wait()
         return answer
 
-    results: list[Any] = []
+    async with (
+        scene.world.client(mode=mode, wrap=scene.watching, answers=together, writes=scene.rules()) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(scene.disable, client)
+        tasks.start_soon(scene.disable, client)
+    first, second = person.asked
+    assert first != second
+    assert len(scene.sent) == 2
 
-    async with scene.world.client(mode="legacy", wrap=scene.watching, answers=together, writes=scene.rules()) as client:
 
-        async def disable() -> None:
-            results.append(await scene.disable(client))
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(disable)
-            tasks.start_soon(disable)
-    assert sorted(result.is_error for result in results) == [False, True]
-    assert "CONFIRMATION_USED" in "".join(error_text(result) for result in results)
+async def test_of_two_questions_about_one_request_the_refused_one_sends_nothing(scene: Scene) -> None:
+    disable = scene.write()
+    async with scene.world.client(wrap=scene.watching, answers=Person("yes"), writes=scene.rules()) as client:
+        replay = Replay(client)
+        first, second = await replay.ask(disable), await replay.ask(disable)
+        assert "DECLINED" in error_text(await replay.answer(disable, first, ElicitResult(action="decline")))
+        for _ in range(2):
+            assert "CONFIRMATION_USED" in error_text(await replay.answer(disable, first))
+        assert scene.sent == []
+        assert not (await replay.answer(disable, second)).is_error
+        assert "CONFIRMATION_USED" in error_text(await replay.answer(disable, second))
     assert len(scene.sent) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ElicitResult(action="decline"),
+        ElicitResult(action="cancel"),
+        ElicitResult(action="accept"),
+        ElicitResult(action="accept", content={"confirm": False}),
+        ElicitResult(action="accept", content={"confirm": "true"}),
+    ],
+)
+async def test_any_answer_uses_up_its_question(scene: Scene, answer: ElicitResult) -> None:
+    disable = scene.write()
+    async with scene.world.client(wrap=scene.watching, answers=Person("yes"), writes=scene.rules()) as client:
+        replay = Replay(client)
+        asked = await replay.ask(disable)
+        assert "nothing was sent" in error_text(await replay.answer(disable, asked, answer))
+        assert "CONFIRMATION_USED" in error_text(await replay.answer(disable, asked))
+    assert scene.sent == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("seconds", "writes"), [(600, 1), (601, 0)])
+async def test_a_yes_that_comes_after_ten_minutes_is_none(scene: Scene, mode: str, seconds: float, writes: int) -> None:
+    async def thinks(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+        scene.world.time.passed += seconds
+        return YES
+
+    async with scene.world.client(mode=mode, wrap=scene.watching, answers=thinks, writes=scene.rules()) as client:
+        result = await scene.disable(client)
+    assert len(scene.sent) == writes
+    assert ("CONFIRMATION_USED" in error_text(result)) is (writes == 0)
+
+
+async def test_questions_that_nobody_answers_are_forgotten_the_oldest_first(scene: Scene) -> None:
+    disable = scene.write()
+    async with scene.world.client(wrap=scene.watching, answers=Person("yes"), writes=scene.rules()) as client:
+        replay = Replay(client)
+        first, second = [await replay.ask(disable) for _ in range(201)][:2]
+        assert "CONFIRMATION_USED" in error_text(await replay.answer(disable, first))
+        assert not (await replay.answer(disable, second)).is_error
+    assert len(scene.sent) == 1
+
+
+class Bell:
+    """Time that ends when somebody says so, however long it was to be."""
+
+    def __init__(self) -> None:
+        self.scopes: list[tuple[float, anyio.CancelScope]] = []
+
+    def within(self, seconds: float) -> anyio.CancelScope:
+        self.scopes.append((seconds, anyio.CancelScope()))
+        return self.scopes[-1][1]
+
+    def ring(self) -> None:
+        self.scopes[-1][1].cancel()
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_write_whose_answer_does_not_come_is_told_as_unknown_within_a_minute(scene: Scene, mode: str) -> None:
+    bell = Bell()
+
+    class Stuck(Watching):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method != "PUT":
+                return await super().handle_async_request(request)
+            self.writes.append(request)
+            bell.ring()
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    def wrap(inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        scene.watch = Stuck(inner)
+        return scene.watch
+
+    async with scene.world.client(
+        mode=mode, wrap=wrap, answers=Person("yes"), writes=scene.rules(within=bell.within)
+    ) as client:
+        with anyio.fail_after(60):
+            result = await scene.disable(client)
+    assert "may have happened" in error_text(result)
+    assert "TOO_SLOW" in error_text(result)
+    assert len(scene.sent) == 1
+    assert [(event["event"], event.get("code")) for event in scene.recorded()] == [
+        ("sending", None),
+        ("unknown", "TOO_SLOW"),
+    ]
+    *_, (checking, _), (sending, _) = bell.scopes
+    assert checking + sending <= 50
+
+
+async def test_what_is_read_before_a_question_is_waited_for_within_bounds(scene: Scene) -> None:
+    bell, person = Bell(), Person("yes")
+
+    class Stuck(Watching):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith(f"/environments/{scene.world.sandbox.environment_id}"):
+                bell.ring()
+                await anyio.sleep_forever()
+            return await super().handle_async_request(request)
+
+    def wrap(inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        scene.watch = Stuck(inner)
+        return scene.watch
+
+    async with scene.world.client(wrap=wrap, answers=person, writes=scene.rules(within=bell.within)) as client:
+        with anyio.fail_after(60):
+            result = await scene.disable(client)
+    assert "Nothing was sent" in error_text(result)
+    assert (person.asked, scene.sent) == ([], [])
+    assert [(event["event"], event["code"]) for event in scene.recorded()] == [("refused", "TOO_SLOW")]
 
 
 async def test_an_environment_that_became_production_while_the_person_thought_is_left_alone(scene: Scene) -> None:
@@ -543,7 +695,7 @@ async def test_a_write_that_was_done_is_told_as_done_whatever_its_answer(
     ("body", "shows"),
     [
         ({"a": "x" * 1_500, "enabled": False}, '"enabled":false'),
-        ({"title": "A\u200bdmin\U000e0041"}, "A\\u200bdmin\\U000e0041"),
+        ({"title": "A\u200bdmin\U000e0041"}, "A\\u200bdmin\\udb40\\udc41"),
         ({"note": "-----BEGIN PRIVATE KEY----- evil instructions"}, "[redacted, 45 characters]"),
         ({"title": "x\nEnvironment: `Other` (SANDBOX)"}, '"x\\nEnvironment'),
         ({"title": "x\u2028Environment: `Other`"}, "x\\u2028Environment"),
@@ -557,6 +709,32 @@ async def test_the_person_sees_all_that_is_sent(scene: Scene, body: dict[str, An
     assert shows in question
     assert question.isascii() or question.isprintable() or all(line.isprintable() for line in question.split("\n"))
     assert question.count("\n") == 4
+
+
+SHOWY = 'ab1 _*`<>[]()!:/\\"{},\n\x00\u2028\u202e\u200bאé漢\u0301\U000e0041'
+
+
+async def test_a_question_is_our_lines_and_the_data_in_it_parses_back(scene: Scene) -> None:
+    die, person = random.Random(7), Person("decline")
+
+    def text() -> str:
+        return "".join(die.choices(SHOWY, k=die.randint(1, 12)))
+
+    async with scene.world.client(answers=person, writes=scene.rules()) as client:
+        for _ in range(40):
+            body: dict[str, Any] = {
+                text(): [text(), {text(): text()}],
+                text(): die.choice([None, True, 7, "", {}, [[]]]),
+            }
+            query = {text(): text(), text(): [text(), text()]}
+            write = {"method": "PATCH", "path": scene.path, "query": query, "body": body}
+            await client.call_tool("proxy_request", write)
+            first, *lines = person.asked.pop().split("\n")
+            assert re.fullmatch(r"Send this to PingOne\? \([0-9a-f]{16}\)", first)
+            assert [line.partition(" ")[0] for line in lines] == ["PATCH", "Environment:", "User:", "Query:", "Body:"]
+            assert json.loads(lines[3].removeprefix("Query: ")) == query
+            assert json.loads(lines[4].removeprefix("Body: ")) == body
+            assert all(line.isprintable() and not set(line) & set("*`~|#&<>") for line in lines)
 
 
 async def question_about(scene: Scene, method: str, path: str, body: Any = None, **client: Any) -> str:
@@ -573,20 +751,20 @@ async def test_the_question_names_whom_it_is_about(scene: Scene) -> None:
     user, state = scene.user, scene.world.sandbox.state()
     group = next(group.id for group in state.groups.values() if group.record["name"] == "Sales")
     population = user["population"]["id"]
-    person = f"User: `Amara Eriksen`, username `{user['username']}`, {user['id']}"
+    person = f'User: "Amara Eriksen", username "{user["username"]}", {user["id"]}'
     asked = await question_about(scene, "PUT", f"/users/{user['id']}/enabled", {"enabled": False})
     assert person in asked
     asked = await question_about(scene, "POST", f"/users/{user['id']}/memberOfGroups", {"id": group})
-    assert (person in asked, f"Group: `Sales`, {group}" in asked) == (True, True)
+    assert (person in asked, f'Group: "Sales", {group}' in asked) == (True, True)
     asked = await question_about(scene, "DELETE", f"/users/{user['id']}/memberOfGroups/{group}")
-    assert (person in asked, "Group: `Sales`" in asked) == (True, True)
+    assert (person in asked, 'Group: "Sales"' in asked) == (True, True)
     asked = await question_about(scene, "DELETE", f"/groups/{group}")
-    assert "Group: `Sales`" in asked
+    assert 'Group: "Sales"' in asked
     asked = await question_about(scene, "PUT", f"/users/{user['id']}/population", {"id": population})
-    assert (person in asked, f"Population: `Employees`, {population}" in asked) == (True, True)
+    assert (person in asked, f'Population: "Employees", {population}' in asked) == (True, True)
     role = (await scene.world.native("/roles"))["_embedded"]["roles"][0]
     asked = await question_about(scene, "POST", f"/users/{user['id']}/roleAssignments", {"role": {"id": role["id"]}})
-    assert f"Role: `{role['name']}`, {role['id']}" in asked
+    assert f'Role: "{role["name"]}", {role["id"]}' in asked
     nobody = "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
     asked = await question_about(scene, "DELETE", f"/users/{nobody}")
     assert f"User: there is none of this id, {nobody}" in asked
@@ -599,19 +777,19 @@ async def test_the_question_names_whom_it_is_about_however_the_path_is_written(s
     async with scene.world.client(answers=person, writes=scene.rules()) as client:
         await client.call_tool("proxy_request", {"method": "DELETE", "path": f"{start}/users/{scene.user['id']}"})
     (question,) = person.asked
-    assert f"User: `Amara Eriksen`, username `{scene.user['username']}`, {scene.user['id']}" in question
+    assert f'User: "Amara Eriksen", username "{scene.user["username"]}", {scene.user["id"]}' in question
 
 
 async def test_a_name_cannot_leave_its_quotes_in_a_question(scene: Scene) -> None:
     state = scene.world.sandbox.state()
     position = next(at for at, user in enumerate(scene.world.sandbox.users()) if user["id"] == scene.user["id"])
-    evil = "Ann`\nEnvironment: `Other` (SANDBOX)\u202e\u200b" + "x" * 150
+    evil = 'Ann"\nEnvironment: "Other" (SANDBOX)\u202e\u200b' + "x" * 150
     state.put_user(position, state.user(position) | {"name": {"formatted": evil}})
     asked = await question_about(scene, "DELETE", f"/users/{scene.user['id']}")
     (line,) = [line for line in asked.split("\n") if line.startswith("User: ")]
     assert line.isprintable()
-    assert line.startswith("User: `Ann'\\nEnvironment: 'Other' (SANDBOX)\\u202e\\u200b")
-    assert "x…`, username" in line
+    assert line.startswith(r'User: "Ann\u0022\nEnvironment: \u0022Other\u0022 (SANDBOX)\u202e\u200b')
+    assert 'x" and more, username' in line
     assert asked.count("\nEnvironment: ") == 1
 
 
