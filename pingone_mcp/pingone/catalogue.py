@@ -43,6 +43,11 @@ def match(method: str, segments: Sequence[str]) -> Operation | None:
     return min(found, key=lambda one: one.path.count("{"), default=None)
 
 
+def spelling(segment: str) -> str:
+    """Return a segment of a path as PingOne spells it where it is one of its words in another case, else as it is."""
+    return _words().get(segment.casefold(), segment)
+
+
 def complete(prefix: str) -> tuple[str, ...]:
     """Return the path templates that begin as a path does, with its ids in the place of their parameters."""
     given = prefix.lstrip("/").split("/")
@@ -78,6 +83,12 @@ def _by_method() -> dict[str, list[Operation]]:
     for operation in operations():
         found.setdefault(operation.method, []).append(operation)
     return found
+
+
+@functools.cache
+def _words() -> dict[str, str]:
+    parts = {part for operation in operations() for part in operation.path.split("/") if not part.startswith("{")}
+    return {part.casefold(): part for part in parts}
 
 
 def _fits(operation: Operation, segments: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ The rules, each with the `code` of its refusal (docs/proxy.md tells them to peop
 
     path            PATH_REFUSED            a path below the API base, in segments that every server reads alike
     writes          WRITES_OFF              GET and HEAD only, unless the connection allows writes
+    write path      PATH_REFUSED            a write is spelled as PingOne spells it: nothing encoded, no second reading
     write place     PATH_REFUSED            a write changes something inside one environment
     environment     OUTSIDE_CONFIGURATION   an environment that is served; below it everything may be read
     population      OUTSIDE_CONFIGURATION   where populations are configured: below one, or the environment itself
@@ -24,7 +25,9 @@ _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # One path segment as PingOne writes them: ids, words, `id:latest`, user names in no case.
 _SEGMENT = re.compile(r"[A-Za-z0-9._~:@$()-]+")
 # What lies below an environment but changes the environment itself: its end, its kind, its services.
-_OF_ENVIRONMENT = frozenset({"status", "type", "billOfMaterials"})
+_OF_ENVIRONMENT = frozenset({"status", "type", "billofmaterials"})
+# One segment of a write, which has one reading: a server that decodes, folds case or cuts at a dot changes no letter.
+_WRITTEN = re.compile(r"[A-Za-z0-9_:-]+")
 _VERSION = re.compile(r"^/?v1/")
 _PLACEHOLDER = r"(?:\{\w{1,40}\}|%7[Bb]\w{1,40}%7[Dd])"
 _OPEN_PLACE = re.compile(rf"^(/?environments/){_PLACEHOLDER}(?=[/?]|$)")
@@ -69,7 +72,7 @@ class Fence:
             raise _refuse("`path` is below PingOne's API base: no host, no scheme.", "/environments/{id}/users")
         segments = _segments(path)
         if method not in READS:
-            self._check_write(segments)
+            self._check_write(path, segments)
         match segments:
             case ["environments" | "organizations" as all_of] if self.environments is not None:
                 raise Refused(
@@ -105,16 +108,20 @@ class Fence:
         self.url(path, "POST")
         return _segments(path)[1]
 
-    def _check_write(self, segments: list[str]) -> None:
+    def _check_write(self, path: str, segments: list[str]) -> None:
         if not self.writes:
             raise Refused(
                 "This connection only reads (GET and HEAD), so nothing was requested.",
                 "The person who runs this server can allow writes with PINGONE_ALLOW_WRITES.",
                 code="WRITES_OFF",
             )
-        itself = len(segments) < 3 or (len(segments) == 3 and segments[2] in _OF_ENVIRONMENT)
-        if itself or segments[0] != "environments":
+        if "%" in path.partition("?")[0] or not all(map(_WRITTEN.fullmatch, segments)):
+            raise _refuse("A write has a path of plain letters, digits, - and _.", "/environments/{id}/users/{id}")
+        if segments[0] != "environments" or len(segments) < 3 or _letters(segments[2]) in _OF_ENVIRONMENT:
             raise _refuse("Writes stay inside one environment.", "/environments/{id}/users/{id}")
+        for segment in segments:
+            if segment != (spelled := catalogue.spelling(segment)):
+                raise _refuse(f"PingOne writes `{spelled}` with other capitals.", "/environments/{id}/users/{id}")
 
     def _check_top_level(self, segments: list[str]) -> None:
         """Let through what is known, written down above, and says nothing beyond the configured populations."""
@@ -185,6 +192,10 @@ def _names_ids(template: str, segments: list[str]) -> bool:
     return all(_ID.fullmatch(segment) for part, segment in zip(parts, segments, strict=True) if part.startswith("{"))
 
 
+def _letters(segment: str) -> str:
+    return "".join(filter(str.isalpha, segment.casefold()))
+
+
 def _segments(path: str) -> list[str]:
     """Return the decoded segments of a path; refuse what a server may read in another way than we do."""
     text = path.strip()
@@ -193,7 +204,7 @@ def _segments(path: str) -> list[str]:
     bare, _, _ = text.partition("?")
     if "#" in text:
         raise _refuse("`path` holds a fragment (#).", "/environments/{id}/users")
-    segments = [unquote(part) for part in bare.strip("/").split("/")]
+    segments = [unquote(part) for part in bare.removeprefix("/").removesuffix("/").split("/")]
     for segment in segments:
         if re.fullmatch(r"\{\w{1,40}\}", segment):
             raise Refused(

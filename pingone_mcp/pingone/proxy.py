@@ -27,7 +27,10 @@ _ACCEPT = "application/json, */*;q=0.1"
 _JSON = "application/json"
 _TEXTS = frozenset({"application/xml", "application/yaml", "application/x-ndjson", "application/x-pem-file"})
 _ENVELOPE = frozenset({"_links", "_embedded", "count", "size"})
-_MEDIA_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}(; ?charset=[\w-]{1,20})?", re.ASCII)
+# What a body may be called (RFC 9110 §8.3.1): it is sent as JSON in UTF-8, and as nothing else.
+_MEDIA_TYPE = re.compile(
+    r"""[\w.+-]{1,100}(/|/[\w.+-]{1,100}\+)json([ \t]*;[ \t]*charset=("?)utf-8\3)?""", re.ASCII | re.IGNORECASE
+)
 # Lists of days, whose `count` is that of the people on the last of them.
 _COUNTS_OTHERS = re.compile(r"/(totalIdentities|activeIdentityCounts)(\?|$)")
 
@@ -192,8 +195,8 @@ def _content(question: ProxyQuestion) -> dict[str, Any]:
     kind = question.content_type or _JSON
     if not _MEDIA_TYPE.fullmatch(kind):
         raise Refused(
-            "`content_type` is no media type.",
-            "Give one such as application/json. Nothing was requested.",
+            "`content_type` is no media type of JSON in UTF-8, which is what a body is sent as.",
+            "Give one such as application/json, with no parameter but charset=utf-8. Nothing was requested.",
             code="MEDIA_TYPE_REFUSED",
         )
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
@@ -95,11 +95,98 @@ def test_a_write_goes_nowhere_that_could_not_be_read_and_changes_no_environment(
         Fence(BASE, (HOME,), (PEOPLE,), writes=True).url(path, "PUT")
 
 
+PARTS = ["status", "type", "billOfMaterials"]
+SPELLINGS = [
+    "{}",
+    "{}/",
+    "{}//",
+    "/{}",
+    "{}/products",
+    "{};x=1",
+    "{}.",
+    "{}.json",
+    "{}:",
+    "{}-",
+    "{}%20",
+    "{}%00",
+    "{}%2f",
+    "{}%3bx",
+    "./{}",
+    "x/../{}",
+    "%2e/{}",
+    "{}?x=1",
+    "{}/.",
+    "{}~",
+    "({})",
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("part", PARTS)
+def test_no_spelling_of_a_part_of_an_environment_can_be_written(part: str, spelling: str) -> None:
+    fence = Fence(BASE, (HOME,), writes=True)
+    first = f"%{ord(part[0]):02x}"
+    wide = "".join(chr(ord(letter) + 0xFEE0) for letter in part)
+    for word in (
+        part,
+        part.upper(),
+        part.capitalize(),
+        part.swapcase(),
+        first + part[1:],
+        first.upper() + part[1:],
+        f"%25{first[1:]}{part[1:]}",
+        wide,
+        quote(wide),
+        part.replace("i", "\u0131").replace("y", "\u0443").replace("s", "\u017f"),
+        part[:2] + "\u200b" + part[2:],
+    ):
+        path = f"/environments/{HOME}/{spelling.format(word)}"
+        with pytest.raises(Refused) as caught:
+            fence.url(path, "PUT")
+        assert caught.value.code == "PATH_REFUSED"
+
+
+@given(st.sampled_from(PARTS), st.data())
+def test_capitals_make_no_other_place_of_what_is_written(part: str, data: st.DataObject) -> None:
+    word = "".join(data.draw(st.sampled_from([letter.lower(), letter.upper()])) for letter in part)
+    with pytest.raises(Refused):
+        Fence(BASE, (HOME,), writes=True).url(f"/environments/{HOME}/{word}", "PUT")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        f"Users/{OTHER}",
+        f"users/{OTHER}/MemberOfGroups",
+        f"u%73ers/{OTHER}",
+        f"users/%32{OTHER[1:]}",
+        f"users/{OTHER}.json",
+        f"users/{OTHER}/",
+        f"users/{OTHER}//",
+        f"users/({OTHER})",
+    ],
+)
+def test_a_write_is_spelled_as_pingone_spells_it(rest: str) -> None:
+    fence = Fence(BASE, (HOME,), writes=True)
+    path = f"/environments/{HOME}/{rest}"
+    if rest == f"users/{OTHER}/":
+        assert fence.url(path, "PUT") == BASE + path
+        return
+    with pytest.raises(Refused) as caught:
+        fence.url(path, "PUT")
+    assert caught.value.code == "PATH_REFUSED"
+
+
+def test_a_word_that_nobody_knows_may_be_written() -> None:
+    path = f"/environments/{HOME}/newThings/{OTHER}/status/en-GB"
+    assert Fence(BASE, (HOME,), writes=True).url(path, "PUT") == BASE + path
+
+
 def outcome(operation: Operation, *, writes: bool) -> str:
     """Say what becomes of an operation inside one configured environment, as docs/proxy.md tells it."""
     inside = operation.path.startswith("/environments/{environmentID}/")
     if operation.method not in READS:
-        of_environment = operation.path.rpartition("/")[2] in ("status", "type", "billOfMaterials")
+        of_environment = operation.path.rpartition("/")[2] in PARTS
         changes = inside and not (of_environment and operation.path.count("/") == 3)
         return ("sent" if changes else "PATH_REFUSED") if writes else "WRITES_OFF"
     if operation.path in ("/environments", "/organizations"):

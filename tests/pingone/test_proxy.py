@@ -121,6 +121,58 @@ async def test_a_body_that_cannot_be_sent_is_refused(world: World, body: Any, ki
     assert recorder.requests == []
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8",
+        'application/vnd.pingidentity.user+json ; charset="utf-8"',
+        "APPLICATION/JSON",
+    ],
+)
+async def test_json_in_utf_8_may_be_called_what_it_is(world: World, kind: str) -> None:
+    recorder = Recorder(world, {})
+    await ask(world, recorder, method="POST", body={"a": "ü"}, content_type=kind)
+    (sent,) = recorder.requests
+    assert (sent.headers["content-type"], sent.content) == (kind, '{"a": "ü"}'.encode())
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json; charset=utf-16",
+        "application/json;charset=latin1",
+        "application/json; charset=utf-8; charset=utf-16",
+        "application/json; charset=utf-16; charset=utf-8",
+        "application/json; charset*=utf-8''utf-16",
+        'application/json; charset="utf-16',
+        "application/json; charset=utf-8x",
+        "application/json; charset = utf-8",
+        "application/json; q=1",
+        "application/json;",
+        "application/json, text/plain",
+        "application/json text/plain",
+        "application/xjson",
+        "application/+json/x",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "text/plain; charset=utf-8",
+        "application/\uff4ason",
+        "json",
+        "/json",
+        " application/json",
+        "application/json\n",
+    ],
+)
+async def test_json_in_utf_8_is_not_called_anything_else(world: World, kind: str) -> None:
+    recorder = Recorder(world, {})
+    with pytest.raises(Refused) as caught:
+        await ask(world, recorder, method="POST", body={}, content_type=kind)
+    assert caught.value.code == "MEDIA_TYPE_REFUSED"
+    assert "UTF-8" in str(caught.value)
+    assert recorder.requests == []
+
+
 # Answers
 
 
