@@ -19,7 +19,7 @@ from pingone_mcp.pingone import filters
 from pingone_mcp.pingone.answers import correlation_id, problem
 from pingone_mcp.pingone.client import Client, collection, path_with
 from pingone_mcp.pingone.fence import LONGEST, READS
-from pingone_mcp.pingone.redaction import redacted, redacted_text, secrets_of
+from pingone_mcp.pingone.redaction import redacted, redacted_text
 from pingone_mcp.pingone.tally import Tally
 
 # JSON where it can be had; the few paths that have nothing else answer as they can (PEM, CSV).
@@ -96,14 +96,14 @@ class Proxy:
         target = _target(question)
         _content(question)
         path, _, written = target.partition("?")
-        secrets = secrets_of(path.strip("/").split("/"))
+        segments = path.strip("/").split("/")
         given: dict[str, list[str]] = {}
         for name, value in parse_qsl(written, keep_blank_values=True):
             given.setdefault(name, []).append(value)
         query = redacted(
-            {name: values[0] if len(values) == 1 else values for name, values in given.items()}, also=secrets
+            {name: values[0] if len(values) == 1 else values for name, values in given.items()}, at=segments
         )
-        return path, query, _counted(question.body, redacted(question.body, also=secrets))
+        return path, query, _counted(question.body, redacted(question.body, at=segments))
 
     def _read(self, response: httpx.Response, target: str, *, listed: bool) -> dict[str, Any]:
         kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -123,7 +123,7 @@ class Proxy:
         body = json_text.shallow(whole)
         cut = body is not whole
         segments = target.partition("?")[0].strip("/").split("/")
-        body = redacted(body, also=secrets_of(segments))
+        body = redacted(body, at=segments)
         found = _listed(body) if listed else None
         if found is None:
             return {"body": body, "cut": cut}
@@ -199,9 +199,12 @@ def _content(question: ProxyQuestion) -> dict[str, Any]:
             "Give one such as application/json, with no parameter but charset=utf-8. Nothing was requested.",
             code="MEDIA_TYPE_REFUSED",
         )
+    if json_text.shallow(question.body) is not question.body:
+        what = f"`body` is nested deeper than {json_text.LEVELS} levels."
+        raise Refused(what, "Nothing was requested.", code="BODY_REFUSED")
     try:
         body = b"" if question.body is None else json.dumps(question.body, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError):
+    except ValueError:
         raise Refused("`body` is no JSON.", "Nothing was requested.", code="BODY_REFUSED") from None
     return {"content": body, "headers": headers | {"Content-Type": kind}}
 
