@@ -180,7 +180,7 @@ async def _asked(ctx: Context[App, Any], backend: Backend, request: ProxyQuestio
 
 def _used() -> Refused:
     return Refused(
-        "This confirmation was used up before, or came too late, so nothing was sent for it now.",
+        "This confirmation was used up before, or came too late, so this call sent nothing.",
         "Read the resource to see whether the request was sent; make it anew to ask the person again.",
         code="CONFIRMATION_USED",
     )

@@ -808,6 +808,8 @@ async def test_a_name_that_cannot_be_read_is_said_and_keeps_nothing_from_being_a
         ({"content_type": f"application/json; {'x' * 300}=evil"}, "MEDIA_TYPE_REFUSED"),
         ({"query": {"x": "y" * 200_000}}, "QUERY_REFUSED"),
         ({"cursor": "x"}, "CURSOR_REFUSED"),
+        ({"body": "[" * 400 + "]" * 400}, "BODY_REFUSED"),
+        ({"body": {"x": "\ud800"}}, "BODY_REFUSED"),
     ],
 )
 async def test_what_would_be_refused_later_is_not_asked_about(
@@ -821,6 +823,16 @@ async def test_what_would_be_refused_later_is_not_asked_about(
     assert person.asked == []
     (event,) = scene.recorded()
     assert (event["event"], event["code"], event["method"]) == ("refused", says, "PATCH")
+
+
+async def test_what_is_refused_is_recorded_within_bounds(scene: Scene) -> None:
+    names = [f"{number}{'x' * 10_000}" for number in range(200)]
+    async with scene.world.client(answers=Person("yes"), writes=scene.rules()) as client:
+        write = {"method": "PATCH", "path": scene.path, "body": dict.fromkeys(names, 1), "content_type": "x" * 100_000}
+        assert (await client.call_tool("proxy_request", write)).is_error
+    (event,) = scene.recorded()
+    assert len(event["body_members"]) == 100
+    assert scene.journal.stat().st_size < 20_000
 
 
 async def test_secrets_in_query_and_path_are_neither_shown_nor_recorded(scene: Scene) -> None:
