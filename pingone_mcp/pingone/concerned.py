@@ -14,7 +14,7 @@ from pingone_mcp.errors import NotFound, Problem
 from pingone_mcp.pingone.names import as_id
 from pingone_mcp.pingone.served import Served
 
-_SECONDS = 3.0
+_SECONDS = 3.0  # for all of them: a path has room for a hundred ids
 # The word in a path before an id, and the member of a body that holds one.
 _KINDS: dict[str, ConcernedKind] = {
     "users": "user",
@@ -26,11 +26,13 @@ _KINDS: dict[str, ConcernedKind] = {
 }
 
 
-async def concerned(served: Served, question: ProxyQuestion) -> tuple[Concerned, ...]:
+async def concerned(served: Served, question: ProxyQuestion, seconds: float = _SECONDS) -> tuple[Concerned, ...]:
     """Return whom a write is about, in the order in which it names them; what cannot be read in time has no name."""
     segments = [unquote(part) for part in question.path.partition("?")[0].strip().strip("/").split("/")]
     environment, inner = segments[1], segments[2:]
-    return tuple([await _read(served, environment, *one) for one in dict.fromkeys(_named(inner, question.body))])
+    until = anyio.current_time() + seconds
+    named = dict.fromkeys(_named(inner, question.body))
+    return tuple([await _read(served, environment, *one, until=until) for one in named])
 
 
 def _named(inner: list[str], body: Any) -> Iterator[tuple[ConcernedKind, str]]:
@@ -46,7 +48,7 @@ def _named(inner: list[str], body: Any) -> Iterator[tuple[ConcernedKind, str]]:
             yield _KINDS[word], identity
 
 
-async def _read(served: Served, environment: str, kind: ConcernedKind, identity: str) -> Concerned:
+async def _read(served: Served, environment: str, kind: ConcernedKind, identity: str, *, until: float) -> Concerned:
     async def user() -> Concerned:
         found = await served.user_by_id(environment, identity)
         if found is None:
@@ -73,7 +75,7 @@ async def _read(served: Served, environment: str, kind: ConcernedKind, identity:
         "population": population,
         "role": role,
     }
-    with anyio.move_on_after(_SECONDS):
+    with anyio.CancelScope(deadline=until):
         try:
             return await readings[kind]()
         except NotFound:
