@@ -32,7 +32,12 @@ async def concerned(served: Served, question: ProxyQuestion, seconds: float = _S
     environment, inner = segments[1], segments[2:]
     until = anyio.current_time() + seconds
     named = dict.fromkeys(_named(inner, question.body))
-    return tuple([await _read(served, environment, *one, until=until) for one in named])
+    found: list[Concerned] = []
+    for kind, identity in named:
+        in_time = anyio.current_time() < until
+        unread = Concerned(kind=kind, id=identity)
+        found.append(await _read(served, environment, kind, identity, until=until) if in_time else unread)
+    return tuple(found)
 
 
 def _named(inner: list[str], body: Any) -> Iterator[tuple[ConcernedKind, str]]:
