@@ -12,7 +12,20 @@ from typing import Literal
 
 import anyio
 
-from benchmarks import conversion, floor, growth, limit, meanwhile, question, replica, results, sizes, startup, walk
+from benchmarks import (
+    attacks,
+    conversion,
+    floor,
+    growth,
+    limit,
+    meanwhile,
+    question,
+    replica,
+    results,
+    sizes,
+    startup,
+    walk,
+)
 from benchmarks.figures import Figure, at_least, at_most, summary, table
 from benchmarks.plot import plot
 
@@ -289,6 +302,59 @@ def local_copy(extent: Extent) -> Measured:
     return Measured(figures=figures)
 
 
+def under_attack(extent: Extent) -> Measured:
+    quick = attacks.Sizes(
+        users=500,
+        queries=10,
+        zipped_mebibytes=32,
+        array_mebibytes=4,
+        small_array_mebibytes=1,
+        fields=1_000,
+        key_parts=500,
+        rows=2_000,
+        patience=20,
+    )
+    figures: list[Figure] = []
+    for found in attacks.measure(quick if extent == "quick" else None):
+        figures += [
+            Figure(
+                what=found.name,
+                against="the longest that a ping may take",
+                ours=found.ping,
+                yardstick=attacks.PING_SECONDS,
+                unit="s",
+                promised=at_most(1),
+            ),
+            Figure(
+                what="  a small list_users beside it",
+                against=f"the longest idle; the attack took {found.seconds:.1f} s",
+                ours=found.listing,
+                yardstick=found.idle_listing,
+                unit="s",
+            ),
+            Figure(
+                what="  peak memory",
+                against="the same server before it",
+                ours=found.peak,
+                yardstick=found.idle_peak,
+                unit="MiB",
+                comparison="difference",
+            ),
+        ]
+        if found.harm is not None:
+            harmed = Figure(
+                what="  what it did to others",
+                against=found.harm,
+                ours=1,
+                yardstick=0,
+                unit="failures",
+                comparison="difference",
+                promised=at_most(0),
+            )
+            figures.append(harmed)
+    return Measured(figures=figures)
+
+
 GROUPS: dict[str, Group] = {
     "startup": Group(title="Start-up", measure=start_up),
     "sizes": Group(title="Size of an answer", measure=answer_sizes),
@@ -301,6 +367,7 @@ GROUPS: dict[str, Group] = {
     "growth": Group(title=f"Growth, {growth.LATENCY * 1000:g} ms per answer", measure=curves),
     "memory": Group(title="Memory", measure=memory),
     "replica": Group(title="The local copy", measure=local_copy),
+    "attacks": Group(title="Under attack", measure=under_attack),
 }
 
 

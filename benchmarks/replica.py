@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +34,7 @@ from benchmarks.trip import peak_memory
 from pingone_mcp.cli import calm_collector
 from pingone_mcp.directory.provider import DeactivatedQuestion, UserQuestion
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
+from pingone_mcp.replica.queries import Queries
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store import Store, replica_path
 
@@ -172,8 +174,8 @@ def _bearer(place: Place) -> dict[str, str]:
 
 async def _ask(place: Place, cache: Path, runs: int) -> tuple[Asked, Asked, Asked]:
     connected = connection(place, cache)
-    async with open_directory(connected) as live:
-        copy = Replica(store=Store(replica_path(connected)), served=live.served)
+    async with open_directory(connected) as live, aclosing(Queries()) as queries:
+        copy = Replica(store=Store(replica_path(connected)), served=live.served, queries=queries)
         directory = copy.directory(live)
         someone = (await directory.users(UserQuestion(), page_size=1)).items[0]
         letters = (someone.last_name or someone.username or "")[:_FIRST_LETTERS]

@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import httpx
 
     from pingone_mcp.pingone.directory import PingOneDirectory
+    from pingone_mcp.replica.queries import Queries
     from pingone_mcp.replica.replica import Replica
     from pingone_mcp.server.edge import Backend, StrictServer
     from pingone_mcp.server.writes import WriteRules
@@ -297,13 +298,14 @@ async def open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
 
     from pingone_mcp.directory.cursor import CursorSeal
     from pingone_mcp.pingone.directory import open_directory
+    from pingone_mcp.replica.queries import Queries
     from pingone_mcp.server.edge import Backend
     from pingone_mcp.server.exports import Exports
     from pingone_mcp.server.rosters import Rosters
 
     connection, transport = connect(settings)
-    async with open_directory(connection, transport=transport) as directory:
-        replica = replica_of(settings, directory)
+    async with open_directory(connection, transport=transport) as directory, aclosing(Queries()) as queries:
+        replica = replica_of(settings, directory, queries)
         yield Backend(
             directory=directory,
             replica=replica,
@@ -322,7 +324,7 @@ async def open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
         )
 
 
-def replica_of(settings: Settings, directory: PingOneDirectory) -> Replica:
+def replica_of(settings: Settings, directory: PingOneDirectory, queries: Queries) -> Replica:
     """Return the local copy of a directory; nothing is opened before it is asked."""
     from datetime import timedelta
 
@@ -332,6 +334,7 @@ def replica_of(settings: Settings, directory: PingOneDirectory) -> Replica:
     return Replica(
         store=Store(replica_path(directory.served.connection)),
         served=directory.served,
+        queries=queries,
         roles=settings.replica_roles,
         remote_data=settings.replica_remote_data,
         full_after=timedelta(hours=settings.full_sync_hours),

@@ -17,10 +17,10 @@ import anyio.to_thread
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-Pool = Literal["disk", "copy", "query"]
-"""Kinds of work that do not wait for each other: small files (tokens, notes), the local copy, and SQL of a model."""
+Pool = Literal["disk", "copy"]
+"""Kinds of work that do not wait for each other: small files (tokens, notes), and the local copy."""
 
-AT_ONCE: Mapping[Pool, int] = MappingProxyType({"disk": 8, "copy": 8, "query": 8})
+AT_ONCE: Mapping[Pool, int] = MappingProxyType({"disk": 8, "copy": 8})
 
 _LIMITERS: anyio.lowlevel.RunVar[dict[Pool, anyio.CapacityLimiter]] = anyio.lowlevel.RunVar("pools")
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import httpx
 import pytest
 
 from benchmarks import replica, results
 from benchmarks.__main__ import GROUPS, main
+from benchmarks.attacks import Attack, Harmed, withstood
+from benchmarks.bombs import array, mined, zipped
 from benchmarks.figures import Bound, Comparison, Figure, at_least, at_most, summary, table
 from benchmarks.growth import Point
 from benchmarks.limit import answered_per_second
 from benchmarks.log import Received, forget, received
 from benchmarks.meanwhile import percentile_95
+from benchmarks.pipes import Spoken
 from benchmarks.plot import plot
 from benchmarks.served import serving
 from benchmarks.trip import race
@@ -162,3 +169,39 @@ def test_a_copy_is_made_renewed_and_asked_the_same_as_live() -> None:
     for asked in (found.counted, found.searched, found.deactivated):
         assert asked.copy_seconds > 0
         assert asked.live_seconds > 0
+
+
+def test_a_bomb_lies_where_it_is_asked_for_and_all_else_is_as_it_was() -> None:
+    bombs = {"small-bomb": array(1), "zipped-bomb": zipped(3)}
+    assert len(bombs["small-bomb"].body) == pytest.approx(2**20, rel=0.01)
+    assert len(bombs["zipped-bomb"].body) < 10_000
+    assert len(gzip.decompress(bombs["zipped-bomb"].body)) == pytest.approx(3 * 2**20, rel=0.01)
+    with serving(size=3) as place, mined(place, bombs) as mines, httpx.Client(base_url=mines.base_url) as http:
+        secret = (place.client_id, place.client_secret)
+        grant = http.post(f"/{place.environment_id}/as/token", data={"grant_type": "client_credentials"}, auth=secret)
+        users = f"/v1/environments/{place.environment_id}/users"
+        told = http.get(users, headers={"Authorization": f"Bearer {grant.json()['access_token']}"})
+        assert len(told.json()["_embedded"]["users"]) == 3
+        assert place.base_url not in told.text
+        assert len(http.get(users, params={"filter": "small-bomb"}).json()["_embedded"]["users"]) > 100_000
+        assert http.get(users, params={"filter": "zipped-bomb"}).json()["_embedded"]["users"] == []
+
+
+def test_what_an_attack_does_to_others_is_measured_beside_it(tmp_path: Path) -> None:
+    def strike(server: Spoken) -> None:
+        assert "error" in server.call("list_users", limit=0)
+        raise Harmed("a sync failed")
+
+    with serving(size=3) as place:
+        found = withstood(Attack(name="a wrong question", strike=strike), place.variables(tmp_path), patience=60)
+        stuck = Attack(name="an endless one", strike=lambda _: threading.Event().wait(60))
+        endless = withstood(stuck, place.variables(tmp_path), patience=0.3)
+    assert (found.name, found.harm) == ("a wrong question", "a sync failed")
+    assert endless.harm is None
+    assert endless.seconds == pytest.approx(0.3, abs=0.2)
+    for measured in (found, endless):
+        assert 0 < measured.ping < 60
+        assert 0 < measured.listing < 60
+        assert 0 < measured.idle_listing < 60
+        assert measured.idle_peak <= measured.peak < 1_000
+        assert measured.idle_peak > 10 or sys.platform != "linux"

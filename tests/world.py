@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from pingone_mcp.directory.cursor import CursorSeal
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
+from pingone_mcp.replica.queries import Queries
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store import Store, replica_path
 from pingone_mcp.sandbox.app import Sandbox
@@ -117,9 +118,12 @@ class World:
         @asynccontextmanager
         async def open_backend() -> AsyncIterator[Backend]:
             allowed = {"allow_writes": writes is not None}
-            async with self.directory(transport=transport, **allowed | changes) as directory:
+            async with (
+                self.directory(transport=transport, **allowed | changes) as directory,
+                aclosing(Queries()) as queries,
+            ):
                 store = Store(replica_path(directory.served.connection))
-                replica = Replica(store=store, served=directory.served, roles=replica_roles)
+                replica = Replica(store=store, served=directory.served, queries=queries, roles=replica_roles)
                 yield Backend(
                     directory=directory,
                     replica=replica,

@@ -9,7 +9,8 @@ SQLite itself refuses; no pattern is matched. A statement is compiled twice:
    in sentences that quote nothing.
 
 Both times an authorizer (https://sqlite.org/c3ref/set_authorizer.html) allows SELECT, the views and the functions
-listed here, and limits (https://sqlite.org/limits.html) bound what one statement may cost.
+listed here, and limits (https://sqlite.org/limits.html) bound what one statement may cost. What they do not bound ends
+with the process that runs it (`queries.py`).
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ import json
 import math
 import re
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.schema import VIEWS
-from pingone_mcp.replica.store import Store
-from pingone_mcp.tasks import in_thread
+
+if TYPE_CHECKING:
+    from pingone_mcp.directory.models import JsonObject
 
 Cell = str | int | float | None
 
@@ -76,9 +77,6 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 1,
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
-# Sorting and materializing happen in memory, so that no directory data lies in a temporary file. SQLite counts what
-# all connections of the process use: this is a ceiling for an attack, far above what a sync needs.
-_MOST_MEMORY = 256 * 1024 * 1024
 _STEPS = 1_000  # of SQLite's machine, between two looks at the clock
 _LONGEST_NAME = 60
 _LONGEST_MESSAGE = 200
@@ -97,41 +95,26 @@ class Answer:
     truncated: bool
 
 
-async def query(store: Store, sql: str, *, limit: int = 100, characters: int = 20_000, seconds: float = 2.0) -> Answer:
-    """Answer one SELECT from the local copy, as `run_query` does, in a worker thread; a caller who leaves ends it."""
-    left = threading.Event()
-
-    def work() -> Answer:
-        with store.reader() as connection:
-            return run_query(
-                connection, sql, limit=limit, characters=characters, seconds=seconds, cancelled=left.is_set
-            )
-
-    try:
-        return await in_thread(work, pool="query", abandon=True)
-    finally:
-        left.set()
-
-
 def run_query(
     connection: sqlite3.Connection,
     sql: str,
     *,
-    limit: int = 100,
-    characters: int = 20_000,
-    seconds: float = 2.0,
-    cancelled: Callable[[], bool] = lambda: False,
+    limit: int,
+    characters: int,
+    seconds: float,
+    waited: float = 0.0,
     now: Callable[[], float] = time.monotonic,
 ) -> Answer:
     """Answer one SELECT with at most `limit` rows and `characters` of compact JSON, columns and rows together.
 
-    `connection` is one of `Store.reader`, good for nothing else afterwards. Blocks for about `seconds` at most (`now`
-    is monotonic); `cancelled` is asked now and then. A blob is told by its size. Raises Refused, which says how to
-    write the query instead, and sqlite3.DatabaseError for a damaged file, which the reader turns into a Problem.
+    `connection` is one of `Store.reader`, good for nothing else afterwards. Blocks for what is left of `seconds` after
+    it has `waited`, and for longer where SQLite does not ask for the time (`now` is monotonic). A blob is told by its
+    size. Raises Refused, which says how to write the query instead, and sqlite3.DatabaseError for a damaged file, which
+    the reader turns into a Problem.
     """
     _check(sql)
     text = sql.rstrip("; \t\r\n\f")
-    watch = _Watch(deadline=now() + seconds, now=now, cancelled=cancelled)
+    watch = _Watch(deadline=now() + seconds - waited, now=now)
     _compile(text, watch)
     connection.text_factory = lambda value: value.decode("utf-8", "replace")
     connection.execute("BEGIN")  # one state from here on: no schema changes between what is set up and what runs
@@ -140,7 +123,7 @@ def run_query(
     connection.set_authorizer(_Gate(watch, tables=_in_copy))
     connection.set_progress_handler(watch, _STEPS)
     try:
-        with _interrupted_after(connection, seconds):
+        with _own_functions(connection):
             cursor = connection.execute(text)
             columns = [name[0][:_LONGEST_NAME] for name in cursor.description or ()]
             return _gathered(columns, cursor, limit=max(1, limit), characters=characters)
@@ -149,18 +132,16 @@ def run_query(
 
 
 class _Watch:
-    """Whether a query has to end: its time is over, or nobody waits for it. Asked by SQLite, as a progress handler."""
+    """Whether the time of a query is over. Asked by SQLite, as a progress handler."""
 
-    def __init__(self, *, deadline: float, now: Callable[[], float], cancelled: Callable[[], bool]) -> None:
+    def __init__(self, *, deadline: float, now: Callable[[], float]) -> None:
         self._deadline = deadline
         self._now = now
-        self._cancelled = cancelled
-        self.ended: Literal["time", "cancelled"] | None = None
+        self.ended = False
 
     def __call__(self) -> bool:
-        if self.ended is None:
-            self.ended = "cancelled" if self._cancelled() else "time" if self._now() >= self._deadline else None
-        return self.ended is not None
+        self.ended = self.ended or self._now() >= self._deadline
+        return self.ended
 
 
 class _Gate:
@@ -289,18 +270,30 @@ def _outline() -> sqlite3.Connection:
 def _bound(connection: sqlite3.Connection) -> None:
     """Set what an authorizer would refuse from here on, and the limits."""
     connection.execute("PRAGMA query_only = 1")
-    connection.execute("PRAGMA temp_store = memory")
-    connection.execute(f"PRAGMA hard_heap_limit = {_MOST_MEMORY}")
+    connection.execute("PRAGMA temp_store = memory")  # no directory data lies in a temporary file
     for function in (*TABLE_FUNCTIONS, _WORDS):  # a virtual table is set up at its first use, by CREATE TABLE
         connection.execute(f"SELECT * FROM {function} LIMIT 0").fetchall()  # noqa: S608 - our own names
-    for name, strip in (("trim", str.strip), ("ltrim", str.lstrip), ("rtrim", str.rstrip)):
-        connection.create_function(name, 2, _stripping(strip), deterministic=True)
     for category, most in _LIMITS.items():
         connection.setlimit(category, most)
 
 
+# ---------------------------------------------------------------------------------------------------------- functions
+
+
+@contextmanager
+def _own_functions(connection: sqlite3.Connection) -> Iterator[None]:
+    """Replace what takes minutes or longer for one value, uninterrupted, by what has a bound."""
+    for name, strip in (("trim", str.strip), ("ltrim", str.lstrip), ("rtrim", str.rstrip)):
+        connection.create_function(name, 2, _stripping(strip), deterministic=True)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as plain:
+        plain.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
+        for name in ("printf", "format"):
+            connection.create_function(name, -1, _formatting(plain), deterministic=True)
+        yield
+
+
 def _stripping(strip: Callable[[str, str], str]) -> Callable[[Any, Any], str | None]:
-    """Make a trim of few characters: SQLite's own takes minutes, uninterrupted, for two long texts."""
+    """Make a trim of few characters: SQLite's own takes the time of both lengths multiplied."""
 
     def trim(text: Any, characters: Any) -> str | None:
         if text is None or characters is None:
@@ -312,25 +305,39 @@ def _stripping(strip: Callable[[str, str], str]) -> Callable[[Any, Any], str | N
     return trim
 
 
+def _formatting(plain: sqlite3.Connection) -> Callable[..., Any]:
+    """Make a printf whose widths have a bound: SQLite's own counts to two billion. `plain` has the one of SQLite."""
+
+    def printf(*arguments: Any) -> Any:
+        if not arguments or arguments[0] is None:
+            return None
+        pattern, *values = arguments
+        text = pattern.decode(errors="replace") if isinstance(pattern, bytes) else str(pattern)
+        _check_widths(text)
+        marks = ", ".join("?" * len(arguments))
+        try:
+            (formatted,) = plain.execute(f"SELECT printf({marks})", (text, *values)).fetchone()
+        except sqlite3.DataError:  # too long
+            raise OverflowError from None  # which sqlite3 hands on as SQLITE_TOOBIG
+        return formatted
+
+    return printf
+
+
+@lru_cache
+def _check_widths(pattern: str) -> None:
+    """Raise ValueError for a width that an argument gives, OverflowError for more than a value may be long.
+
+    Every % counts as the start of a part, up to a letter: no part that SQLite reads is missed.
+    """
+    parts = re.findall(r"%[^%a-z]+", pattern, re.IGNORECASE | re.ASCII)
+    if any("*" in part for part in parts):
+        raise ValueError
+    if sum(int(width) for part in parts for width in re.findall(r"[0-9]+", part)) > _LONGEST_VALUE:
+        raise OverflowError
+
+
 # ------------------------------------------------------------------------------------------------------------ running
-
-
-@contextmanager
-def _interrupted_after(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
-    """Interrupt from outside too: a full-text search of many words asks no progress handler for long."""
-    ended = threading.Event()
-
-    def interrupt() -> None:
-        while not ended.wait(seconds):
-            connection.interrupt()
-
-    thread = threading.Thread(target=interrupt, name="query-time", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()  # before the connection is closed
 
 
 def _gathered(columns: list[str], rows: Iterable[tuple[Any, ...]], *, limit: int, characters: int) -> Answer:
@@ -470,18 +477,20 @@ def _too_complicated() -> Refused:
     )
 
 
+def too_slow(seconds: float) -> Refused:
+    return Refused(
+        f"The query did not end within {seconds:g} s.",
+        "Add a WHERE, join on ids, or aggregate; a recursive query needs a bound.",
+        code="SQL_TOO_SLOW",
+    )
+
+
 def _failed(error: sqlite3.Error | MemoryError, watch: _Watch, seconds: float) -> Exception:
     """Say what went wrong while a query ran. SQLite's message is read but never shown: it may quote what it read."""
-    if watch.ended == "cancelled":
-        return Refused("The query was cancelled.", code="SQL_CANCELLED")
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_NOMEM) & 0xFF
     message = str(error)
-    if watch.ended == "time" or code == sqlite3.SQLITE_INTERRUPT:
-        return Refused(
-            f"The query did not end within {seconds:g} s.",
-            "Add a WHERE, join on ids, or aggregate; a recursive query needs a bound.",
-            code="SQL_TOO_SLOW",
-        )
+    if watch.ended:
+        return too_slow(seconds)
     match code:
         case sqlite3.SQLITE_TOOBIG:
             return Refused(
@@ -519,8 +528,11 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "LIKE or GLOB": ("The pattern of LIKE or GLOB is too long.", "Use one of at most 128 bytes."),
     "integer overflow": ("A sum became too large for an integer.", "Use total() instead of sum()."),
     "user-defined function": (
-        f"trim, ltrim and rtrim take a text and at most {_MOST_STRIPPED} characters to take off.",
-        "Use replace or substr instead.",
+        (
+            f"trim, ltrim and rtrim take a text and at most {_MOST_STRIPPED} characters to take off; printf and format "
+            "take no width from an argument (*)."
+        ),
+        "Use replace or substr instead, or write the width as digits.",
     ),
     **dict.fromkeys(
         ("fts5", "unterminated string", "no such column", "unknown special query"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
@@ -17,7 +17,8 @@ from pingone_mcp.replica.directory import ReplicaDirectory
 from pingone_mcp.replica.evidence import HELD_SHARE
 from pingone_mcp.replica.feed import ChangePage, ChangeQuestion, changes_page, newest_changes
 from pingone_mcp.replica.merge import Mode
-from pingone_mcp.replica.query import Answer, query
+from pingone_mcp.replica.queries import Queries
+from pingone_mcp.replica.query import Answer
 from pingone_mcp.replica.reading import Report
 from pingone_mcp.replica.standing import Standing
 from pingone_mcp.replica.state import State, state_of
@@ -33,11 +34,12 @@ class Replica:
     """One local copy, filled from what is `served`. Every question raises NoReplica until a first sync was taken over.
 
     `roles`, `remote_data`, `full_after`, `held_share` and `by_counts` are told in `Sync`; `max_age` says how long the
-    copy may answer in the place of PingOne.
+    copy may answer in the place of PingOne. Whoever lets it be queried closes `queries`.
     """
 
     store: Store
     served: Served
+    queries: Queries = field(default_factory=Queries)
     roles: bool = False
     remote_data: bool = False
     full_after: timedelta = timedelta(hours=24)
@@ -139,11 +141,12 @@ class Replica:
         return found
 
     async def query(self, sql: str, *, limit: int, characters: int, seconds: float) -> tuple[Answer, State]:
-        """Answer one SELECT over the views; see `run_query`. Who is cancelled meanwhile stops it."""
+        """Answer one SELECT over the views; see `Queries`. Who is cancelled meanwhile stops it."""
         state = await self.state()
         if state is None:
             raise no_replica()
-        return await query(self.store, sql, limit=limit, characters=characters, seconds=seconds), state
+        path = self.store.path
+        return await self.queries.answer(path, sql, limit=limit, characters=characters, seconds=seconds), state
 
 
 def _with_gaps(page: ChangePage, copy: Standing, question: ChangeQuestion) -> ChangePage:

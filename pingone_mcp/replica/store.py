@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 import anyio
@@ -22,8 +22,10 @@ import anyio
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.pingone.sqlite_files import SIDE_FILES, is_damage, make_file, primary_code
 from pingone_mcp.replica import schema
-from pingone_mcp.settings import Connection
 from pingone_mcp.tasks import in_thread
+
+if TYPE_CHECKING:  # which a process that runs queries does without
+    from pingone_mcp.settings import Connection
 
 FOLDER = "replica"
 # How long a writer waits for another one's transaction, and a reader for a log that is being recovered.
