@@ -16,6 +16,7 @@ from pingone_mcp.errors import Refused
 EVERY_FIELD = "*"
 # Characters of one whole user, `remote_data` aside, that are about 600 tokens: fewer where every group has its id.
 _WITH_IDS, _WITHOUT_IDS = 1_650, 1_800
+_HINTED = 5  # of unknown fields: looking for near ones takes time for each
 _NATIVE_LEFT_OUT = 60  # what it takes to say that the provider's own object had no room
 
 USER_FIELDS: tuple[str, ...] = tuple(f.name for f in dataclasses.fields(User))
@@ -250,7 +251,7 @@ def choose_fields(wanted: list[str] | None, *, several_organizations: bool, limi
         return tuple(f for f in USER_FIELDS if f != "remote_data")
     unknown = [name for name in wanted if name not in ROW_FIELDS]
     if unknown:
-        near = [match for name in unknown for match in difflib.get_close_matches(name, ROW_FIELDS, n=2)]
+        near = [match for name in unknown[:_HINTED] for match in difflib.get_close_matches(name[:64], ROW_FIELDS, n=2)]
         hint = f"Did you mean {', '.join(dict.fromkeys(near))}? " if near else ""
         raise Refused(
             f"{len(unknown)} of the {len(wanted)} fields do not exist.",

@@ -25,11 +25,13 @@ def add_completions(server: MCPServer[App]) -> None:
     async def complete(ctx: ServerRequestContext[App, Any], params: CompleteRequestParams) -> CompleteResult:
         given = params.context.arguments if params.context is not None else None
         typed = params.argument.value
+        place = (given or {}).get("environment") or None
+        if max(len(typed), len(place or "")) > _LONGEST:  # no name goes on from there
+            return CompleteResult(completion=completion((), ""))
         try:
             backend = await ctx.lifespan_context.backend()
             with in_time(backend):
-                place = (given or {}).get("environment") or None
-                found = await _candidates(backend, params.argument.name, typed[:_LONGEST], place)
+                found = await _candidates(backend, params.argument.name, typed, place)
         except Problem:
             found = ()
         return CompleteResult(completion=completion(map(harmless, found), typed))

@@ -43,6 +43,7 @@ from pingone_mcp.directory.roles import Rules, parse_rules
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import clean, harmless
 from pingone_mcp.errors import NotFound, Problem, Refused
+from pingone_mcp.server.bounds import LONGEST_URI, beyond
 from pingone_mcp.server.jobs import Jobs
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.schemas import OUTPUT
@@ -66,6 +67,8 @@ T = TypeVar("T")
 
 # The envelope without rows and cursor: names, counts, and a problem that ended the answer.
 _ENVELOPE_CHARACTERS = 700
+_LONGEST_NAME = 64  # of a tool, which an answer to an unknown one repeats
+_SHOWN_MISTAKES = 5
 _PLACES = tuple(str(uuid.UUID(int=number << 96 | 0x1B2D3F4A5C6E)) for number in (11, 222, 3333, 44444))
 READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
@@ -194,7 +197,7 @@ class StrictServer(MCPServer[App]):
         self, name: str, arguments: dict[str, Any], context: Context[App, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         try:
-            return await super().call_tool(name, arguments, context)
+            return await super().call_tool(name[:_LONGEST_NAME], arguments, context)
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
                 tool = self._tool_manager.get_tool(name)
@@ -211,6 +214,8 @@ class StrictServer(MCPServer[App]):
         self, uri: AnyUrl | str, context: Context[App, Any] | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
         """Read a resource; one without parameters gets no context from the SDK, and finds the app here."""
+        if len(str(uri)) > LONGEST_URI:
+            raise ResourceNotFoundError(f"The URI has more than {LONGEST_URI:,} characters, as none does that is here.")
         if context is None:
             return await super().read_resource(uri, context)
         token = _APP.set(context.request_context.lifespan_context)
@@ -227,6 +232,8 @@ class StrictServer(MCPServer[App]):
         if prompt is None:
             known = ", ".join(prompt.name for prompt in self._prompt_manager.list_prompts())
             raise MCPError(INVALID_PARAMS, f"There is no prompt of this name. The prompts are: {known}.")
+        if told := beyond(arguments or {}):
+            raise MCPError(INVALID_PARAMS, f"The prompt {name}: {told}")
         required = [argument.name for argument in prompt.arguments or [] if argument.required]
         if missing := [argument for argument in required if not (arguments or {}).get(argument, "").strip()]:
             raise MCPError(INVALID_PARAMS, f"The prompt {name} needs the argument {' and '.join(missing)}.")
@@ -260,7 +267,9 @@ def _wrong_arguments(error: ValidationError, known: Mapping[str, Any]) -> str:
             lines.append(f"`{where}` is missing: {known[where].get('description', 'give it.')}")
         else:
             lines.append(f"`{where[:64]}`: {_WRITTEN.get(item['type'], item['msg'])}.")
-    return " ".join(dict.fromkeys(lines))
+    shown = list(dict.fromkeys(lines))
+    more = f" And {len(shown) - _SHOWN_MISTAKES:,} more." if len(shown) > _SHOWN_MISTAKES else ""
+    return " ".join(shown[:_SHOWN_MISTAKES]) + more
 
 
 def strict_tool(
@@ -298,8 +307,13 @@ class _Arguments(FuncMetadata):
     explain: Callable[[JsonObject], str | None]
 
     def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments to validate (the SDK's own version turns the text "null" into no argument at all)."""
+        """Return the arguments to validate (the SDK's own version turns the text "null" into no argument at all).
+
+        Raises ToolError for more than one call may hold, as it came or inside a text.
+        """
+        _refuse_beyond(data)
         read = {name: self._read(name, value) for name, value in data.items()}
+        _refuse_beyond(read)
         known = self.arg_model.model_fields
         return {name: value for name, value in read.items() if name not in known or not self._is_absent(name, value)}
 
@@ -316,6 +330,11 @@ class _Arguments(FuncMetadata):
         except (ValueError, RecursionError):
             return value
         return parsed if isinstance(parsed, list | dict) else value
+
+
+def _refuse_beyond(arguments: Mapping[str, Any]) -> None:
+    if told := beyond(arguments):
+        raise ToolError(told)
 
 
 def _telling(fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
