@@ -65,7 +65,7 @@ async def roles(
     wanted = chosen(kinds, tuple(REVIEWED if diff is None else COMPARED), "Kinds of finding")
     async with open_backend() as backend:
         with asking():
-            rules = backend.rules()
+            rules = await backend.rules()
         accounts = find_roster(backend.rosters, diff)[2] if diff is not None else None
         await bring_up_to_date(backend.replica)
         if user is not None:

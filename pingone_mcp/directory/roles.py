@@ -21,9 +21,11 @@ import difflib
 import fnmatch
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -34,13 +36,14 @@ from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, Nam
 from pingone_mcp.directory.roster import Roster
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.directory.text import harmless
-from pingone_mcp.directory.toml_lines import KeyPath, line_of, lines_of
+from pingone_mcp.directory.toml_lines import KeyPath, line_of, line_of_long_key, lines_of
 from pingone_mcp.errors import Refused
 
-MAX_CHARACTERS = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 MAX_RULES = 2_000
 KEPT = 1_000
 _LONGEST = 256
+_MOST_PARTS = 16  # of a key; a rule needs two
 _SHOWN_MISTAKES = 50
 _STATUSES = ("active", "inactive", "invited", "any")
 _RULE_KEYS = ("role", "group", "population", "attributes", "status", "expires", "note")
@@ -61,16 +64,6 @@ class Rule:
     expires: datetime | None = None
     note: str | None = None
 
-    def names(self, group: Group | GroupMembership) -> bool:
-        """Say whether the group of this rule is meant to be this one: by id, by name, or by a pattern of names."""
-        if self.group is None:
-            return False
-        name, wanted = folded(group.name or ""), folded(self.group)
-        if group.id == self.group or name == wanted:
-            return True
-        # Brackets stand for themselves: groups are called [EU] Sales.
-        return self.is_pattern and fnmatch.fnmatchcase(name, wanted.replace("[", "[[]"))
-
     @property
     def is_pattern(self) -> bool:
         return self.group is not None and ("*" in self.group or "?" in self.group)
@@ -88,29 +81,92 @@ class Exclusive:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Rules:
-    """All rules; `rules[n - 1]` is number n."""
+    """All rules; `rules[n - 1]` is number n.
+
+    What applies to a user is found by what the user has, not by going through all that was written: there are many
+    users, and there may be many rules. So everything is prepared for comparison once.
+    """
 
     rules: tuple[Rule, ...] = ()
     exclusive: tuple[Exclusive, ...] = ()
-    _of_group: dict[tuple[str, str | None] | None, tuple[int, ...]] = field(
-        default_factory=dict[tuple[str, str | None] | None, tuple[int, ...]], init=False, repr=False, compare=False
-    )
 
-    @property
+    @cached_property
     def without_group(self) -> tuple[int, ...]:
         """Return the numbers of the rules that may apply whatever groups a user is in."""
-        if None not in self._of_group:
-            self._of_group[None] = tuple(rule.number for rule in self.rules if rule.group is None)
-        return self._of_group[None]
+        return tuple(rule.number for rule in self.rules if rule.group is None)
 
     def of_group(self, group: Group | GroupMembership) -> tuple[int, ...]:
-        """Return the numbers of the rules that name a group. Kept: there are few groups and many members."""
+        """Return the numbers of the rules that name a group: by id, by name, or by a pattern of names.
+
+        Kept: there are few groups and many members.
+        """
         key = (group.id, group.name)
         if key not in self._of_group:
-            self._of_group[key] = tuple(rule.number for rule in self.rules if rule.names(group))
+            name = folded(group.name or "")
+            named = (*self._by_reference.get(group.id, ()), *self._by_name.get(name, ()))
+            fitting = (number for number, fits in self._patterns if fits(name))
+            self._of_group[key] = tuple(sorted({*named, *fitting}))
         return self._of_group[key]
+
+    def wants(self, rule: Rule, user: User) -> bool:
+        """Say whether a user has every attribute that a rule names."""
+        return all(
+            not values.isdisjoint(map(key, attribute_of(user, name, several=True)))
+            for name, key, values in self._attributes[rule.number]
+        )
+
+    def conflicts(self, roles: Iterable[str]) -> tuple[Conflict, ...]:
+        """Return what nobody should have together, of the roles that somebody has."""
+        held = set(map(folded, roles))
+        found = Counter(place for role in held for place in self._excluding.get(role, ()))
+        return tuple(
+            Conflict(line=one.line, roles=tuple(role for role in one.roles if folded(role) in held), note=one.note)
+            for one in (self.exclusive[place] for place in sorted(found) if found[place] > 1)
+        )
+
+    @cached_property
+    def _of_group(self) -> dict[tuple[str, str | None], tuple[int, ...]]:
+        return {}
+
+    @cached_property
+    def _by_reference(self) -> Mapping[str, Sequence[int]]:
+        return _indexed((rule.group, rule.number) for rule in self.rules if rule.group is not None)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Sequence[int]]:
+        return _indexed((folded(rule.group), rule.number) for rule in self.rules if rule.group is not None)
+
+    @cached_property
+    def _patterns(self) -> Sequence[tuple[int, Callable[[str], object]]]:
+        # Brackets stand for themselves: groups are called [EU] Sales.
+        return [
+            (rule.number, re.compile(fnmatch.translate(folded(rule.group).replace("[", "[[]"))).match)
+            for rule in self.rules
+            if rule.group is not None and rule.is_pattern
+        ]
+
+    @cached_property
+    def _attributes(self) -> Mapping[int, Sequence[tuple[str, Callable[[str], str], frozenset[str]]]]:
+        return {
+            rule.number: [
+                (name, key := address_key if squeezed(name) == "email" else folded, frozenset(map(key, values)))
+                for name, values in rule.attributes.items()
+            ]
+            for rule in self.rules
+        }
+
+    @cached_property
+    def _excluding(self) -> Mapping[str, Sequence[int]]:
+        return _indexed((folded(role), place) for place, one in enumerate(self.exclusive) for role in one.roles)
+
+
+def _indexed(pairs: Iterable[tuple[str, int]]) -> Mapping[str, Sequence[int]]:
+    found: dict[str, list[int]] = {}
+    for key, number in pairs:
+        found.setdefault(key, []).append(number)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,15 +213,18 @@ class Mapped:
 
 def parse_rules(text: str) -> Rules:
     """Read roles.toml. Raises Refused with every mistake and its line in one message."""
-    if len(text) > MAX_CHARACTERS:
-        raise _refused([f"it is longer than {MAX_CHARACTERS:,} characters"])
+    text = text.removeprefix("\ufeff")
+    if len(text) > MAX_BYTES:
+        raise _refused([f"it is longer than {MAX_BYTES:,} characters"])
+    if line := line_of_long_key(text, _MOST_PARTS):
+        raise _refused([f"line {line}: a key has more than {_MOST_PARTS} parts"])
     try:
-        document = tomllib.loads(text.removeprefix("\ufeff"))
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _refused([_syntax(str(error), text)]) from error
     except (RecursionError, ValueError) as error:  # lists in lists without end; a number of thousands of digits
         raise _refused(["it is nested too deeply, or holds an endless number"]) from error
-    return _Reader(document, lines_of(text.removeprefix("\ufeff"))).rules()
+    return _Reader(document, lines_of(text)).rules()
 
 
 class _Reader:
@@ -195,9 +254,8 @@ class _Reader:
         for number, table in enumerate(exclusive):
             for role in table.roles:
                 if folded(role) not in given:
-                    self._mistake(
-                        ("exclusive", number, "roles"), f"no rule gives the role {_quoted(role)}{_near(role, rules)}"
-                    )
+                    near = _near(role[:_LONGEST], rules) if self._hints() else ""
+                    self._mistake(("exclusive", number, "roles"), f"no rule gives the role {_quoted(role)}{near}")
         if self._mistakes:
             raise _refused([f"line {line}: {what}" for line, what in sorted(self._mistakes)])
         return Rules(rules=tuple(rules), exclusive=tuple(exclusive))
@@ -295,9 +353,13 @@ class _Reader:
     def _unknown(self, path: KeyPath, table: Mapping[str, Any], known: Sequence[str]) -> None:
         for key in table:
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
+                near = difflib.get_close_matches(key[:_LONGEST], known, n=1) if self._hints() else []
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
                 self._mistake((*path, key), f"{_quoted(key)} is not known; {hint}")
+
+    def _hints(self) -> bool:
+        """Say whether there is still room for a hint at what was meant, for which all that is known is compared."""
+        return len(self._mistakes) < _SHOWN_MISTAKES
 
     def _mistake(self, path: KeyPath, what: str) -> None:
         self._mistakes.append((line_of(self._lines, path), what))
@@ -345,25 +407,20 @@ def map_roles(rules: Rules, user: User, groups: Sequence[GroupMembership], now: 
             through.setdefault(number, []).append(group)
     for number in sorted({*through, *rules.without_group}):
         rule = rules.rules[number - 1]
-        if (given := _given(rule, user, through.get(number, []))) is not None:
+        if (given := _given(rules, rule, user, through.get(number, []))) is not None:
             (expired if rule.over(now) else granted).append(given)
-    held = {folded(one.role) for one in granted}
-    conflicts = [
-        Conflict(line=exclusive.line, roles=both, note=exclusive.note)
-        for exclusive in rules.exclusive
-        if len(both := tuple(role for role in exclusive.roles if folded(role) in held)) > 1
-    ]
-    return Mapped(granted=tuple(granted), expired=tuple(expired), conflicts=tuple(conflicts))
+    conflicts = rules.conflicts(one.role for one in granted)
+    return Mapped(granted=tuple(granted), expired=tuple(expired), conflicts=conflicts)
 
 
-def _given(rule: Rule, user: User, through: Sequence[GroupMembership]) -> Granted | None:
+def _given(rules: Rules, rule: Rule, user: User, through: Sequence[GroupMembership]) -> Granted | None:
     """Return what a rule gives to a user who is in these of its groups, whether it has expired or not."""
     if (rule.group is not None and not through) or user.status == "deleted" or rule.status not in (user.status, "any"):
         return None
     place = next((place for place in user.workspaces if _is(rule.population, place)), None)
     if rule.population is not None and place is None:
         return None
-    if not all(_has(user, name, values) for name, values in rule.attributes.items()):
+    if not rules.wants(rule, user):
         return None
     return Granted(
         role=rule.role,
@@ -378,11 +435,6 @@ def _given(rule: Rule, user: User, through: Sequence[GroupMembership]) -> Grante
 
 def _is(reference: str | None, place: Named) -> bool:
     return reference is not None and (place.id == reference or folded(place.name or "") == folded(reference))
-
-
-def _has(user: User, name: str, values: tuple[str, ...]) -> bool:
-    key = address_key if squeezed(name) == "email" else folded
-    return not set(map(key, values)).isdisjoint(map(key, attribute_of(user, name, several=True)))
 
 
 # --- RulesReviewing them against a directory

@@ -10,17 +10,19 @@ from dataclasses import dataclass, field
 KeyPath = tuple[str | int, ...]
 
 # One piece each; strings first, so that nothing inside one is taken for structure. https://toml.io/en/v1.0.0#string
+# A string without an end is one piece up to where it should have ended: looking for it from each quote takes hours.
 _PIECE = re.compile(
-    r'"""(?:\\.|[^\\])*?"""(?:"{0,2})'
-    r"|'''.*?'''(?:'{0,2})"
-    r'|"(?:\\.|[^"\\\n])*"'
-    r"|'[^'\n]*'"
+    r'"""(?:\\.|[^\\])*?(?:"""(?:"{0,2})|\\?\Z)'
+    r"|'''.*?(?:'''(?:'{0,2})|\Z)"
+    r'|"(?:\\.|[^"\\\n])*"?'
+    r"|'[^'\n]*'?"
     r"|#[^\n]*"
     r"|[A-Za-z0-9_-]+"
     r"|[ \t\r]+"
     r"|.",
     re.DOTALL,
 )
+_WORD = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(slots=True)
@@ -68,6 +70,24 @@ def line_of(lines: Mapping[KeyPath, int], path: KeyPath) -> int:
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path, 1)
+
+
+def line_of_long_key(text: str, most: int) -> int | None:
+    """Return the line of the first key that has more than `most` parts; None where none has.
+
+    The text need not be valid. The standard parser takes time by the square of the parts of a key.
+    """
+    parts, dotted = 0, False
+    for line, piece in _pieces(text):
+        if piece == ".":
+            dotted = True
+        elif piece[0] in "\"'" or _WORD.fullmatch(piece):
+            parts, dotted = parts + 1 if dotted else 1, False
+            if parts > most:
+                return line
+        elif not piece.isspace() or piece == "\n":
+            parts, dotted = 0, False
+    return None
 
 
 def _statements(text: str) -> Iterator[tuple[int, int, list[str]]]:

@@ -39,15 +39,17 @@ from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, g
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.moments import moment
 from pingone_mcp.directory.provider import Directory
-from pingone_mcp.directory.roles import Rules, parse_rules
+from pingone_mcp.directory.roles import MAX_BYTES, Rules, parse_rules
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import clean, harmless
 from pingone_mcp.errors import NotFound, Problem, Refused
 from pingone_mcp.server.bounds import LONGEST_URI, beyond
+from pingone_mcp.server.given_files import read_whole
 from pingone_mcp.server.jobs import Jobs
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.schemas import OUTPUT
 from pingone_mcp.server.syncing import Syncing
+from pingone_mcp.tasks import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -107,7 +109,7 @@ class Backend:
         except Problem:  # a copy that cannot be read is none
             return False
 
-    def rules(self) -> Rules:
+    async def rules(self) -> Rules:
         """Return the rules of map_roles as they are now. Raises Refused where there are none, or wrong ones."""
         if self.roles_file is None:
             raise Refused(
@@ -115,14 +117,18 @@ class Backend:
                 "The person who runs this server sets PINGONE_ROLES_FILE (docs/roles.md tells how to write it).",
                 code="NO_RULES",
             )
-        try:
-            return parse_rules(self.roles_file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise Refused("There is no file where PINGONE_ROLES_FILE says.", code="NO_RULES") from None
-        except (OSError, UnicodeDecodeError):
-            raise Refused(
-                "The file that PINGONE_ROLES_FILE names cannot be read as a text in UTF-8.", code="NO_RULES"
-            ) from None
+        return await in_thread(_read_rules, self.roles_file, pool="disk")
+
+
+def _read_rules(path: Path) -> Rules:
+    try:
+        return parse_rules(read_whole(path, MAX_BYTES, what="The file that PINGONE_ROLES_FILE names").decode())
+    except FileNotFoundError:
+        raise Refused("There is no file where PINGONE_ROLES_FILE says.", code="NO_RULES") from None
+    except (OSError, UnicodeDecodeError):
+        raise Refused(
+            "The file that PINGONE_ROLES_FILE names cannot be read as a text in UTF-8.", code="NO_RULES"
+        ) from None
 
 
 OpenBackend = Callable[[], AbstractAsyncContextManager[Backend]]

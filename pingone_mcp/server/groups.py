@@ -39,6 +39,7 @@ from pingone_mcp.server.edge import (
 from pingone_mcp.server.local_copy import standing_of
 from pingone_mcp.server.reads import Cursor, Environment, Fields, Limit, Population, RemoteData, narrowed
 from pingone_mcp.server.topics import OVERVIEW, told_of
+from pingone_mcp.tasks import in_thread
 
 
 async def list_groups(
@@ -141,7 +142,7 @@ async def describe_directory(
     Or another topic.
     """
     backend = await backend_of(ctx)
-    told = await description(backend) if topic.strip() in ("", OVERVIEW) else told_of(backend, topic)
+    told = await description(backend) if topic.strip() in ("", OVERVIEW) else await told_of(backend, topic)
     return answer(fitted(told, backend.answer_characters))
 
 
@@ -152,7 +153,7 @@ async def description(backend: Backend) -> JsonObject:
     facts: JsonObject = told | {
         "writes": backend.writes is not None,
         "replica": await standing_of(backend),
-        "rosters": list(backend.rosters.names()),
+        "rosters": list(await in_thread(backend.rosters.names, pool="disk")),
         "strings_are": STRINGS,
     }
     return facts

@@ -176,7 +176,7 @@ async def map_roles(
     backend = await backend_of(ctx)
     from pingone_mcp.replica import comparisons  # noqa: PLC0415 - start-up, as above
 
-    rules, now = backend.rules(), backend.replica.now()
+    rules, now = await backend.rules(), backend.replica.now()
     if user is not None:
         found = await comparisons.roles_of(backend.replica, backend.copy, rules, user)
         told = {"user": user_row(found.user, ("id", "username", "name", "status")), **found.to_json()}

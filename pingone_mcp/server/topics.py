@@ -8,6 +8,7 @@ from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import NotFound, Problem, Refused
 from pingone_mcp.server.edge import Backend
+from pingone_mcp.tasks import in_thread
 
 OVERVIEW = "overview"
 TOPICS = (OVERVIEW, "views", "filters", "api", "roles", "rosters")
@@ -20,7 +21,7 @@ _USE_OF_API = (
 )
 
 
-def told_of(backend: Backend, topic: str) -> JsonObject:
+async def told_of(backend: Backend, topic: str) -> JsonObject:
     """Return what there is to tell of a topic other than the overview. Raises Refused for one that there is not."""
     wanted = topic.strip()
     if wanted.startswith(_AREA) and (area := wanted.removeprefix(_AREA)):
@@ -33,9 +34,9 @@ def told_of(backend: Backend, topic: str) -> JsonObject:
         case "api":
             told = api(backend)
         case "roles":
-            told = roles(backend)
+            told = await roles(backend)
         case "rosters":
-            told = rosters(backend)
+            told = await in_thread(rosters, backend, pool="disk")
         case _:
             raise Refused(
                 "There is no such topic.",
@@ -78,10 +79,10 @@ def area_of_api(backend: Backend, area: str) -> JsonObject:
     return {"area": name, "operations": operations}
 
 
-def roles(backend: Backend) -> JsonObject:
+async def roles(backend: Backend) -> JsonObject:
     """Return the rules of map_roles in their order, as their file has them; where there are none, why."""
     try:
-        rules = backend.rules()
+        rules = await backend.rules()
     except Problem as problem:
         return {"rules": [], "note": str(problem)}
     told = [plain(rule) | ({"attributes": dict(rule.attributes)} if rule.attributes else {}) for rule in rules.rules]
