@@ -31,6 +31,8 @@ _MAKERS = ("mcp", "mcp_types", "pydantic", "pydantic_core")
 _MOST_FILES = 16  # one for each set of versions and settings that is in use on this machine
 _LARGEST = 4_000_000  # bytes
 # A line of an env file whose value is beyond doubt, and one that says anything about the folder at all.
+MOST_ENV_BYTES = 64 * 1024
+"""Of a file of settings: the parser takes time by the square of what is in one value."""
 _PLAIN_FOLDER = re.compile(r"\s*(?:export\s+)?PINGONE_CACHE_DIR\s*=\s*(['\"]?)([\w./~@:+-]*)\1\s*", re.IGNORECASE)
 _ANY_FOLDER = re.compile(r"PINGONE_CACHE_DIR", re.IGNORECASE)
 
@@ -211,6 +213,8 @@ def _cache_folder(env_file: Path | None) -> Path | None:
     """Return the folder that `Settings.cache_folder` names; None when only the settings can say which that is."""
     given = ""
     if env_file is not None:
+        if not env_file.is_file() or env_file.stat().st_size > MOST_ENV_BYTES:
+            return None  # the settings refuse it
         lines = [text for text in env_file.read_text(encoding="utf-8").splitlines() if _ANY_FOLDER.search(text)]
         for text in lines:
             plain = _PLAIN_FOLDER.fullmatch(text)

@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pingone_mcp.errors import Unconfigured
+from pingone_mcp.first_answers import MOST_ENV_BYTES
 
 Region = Literal["NA", "CA", "EU", "AU", "SG", "AP"]
 AuthMethod = Literal["client_secret_basic", "client_secret_post"]
@@ -286,6 +287,10 @@ class Settings(BaseSettings):
         if env_file is not None and not env_file.is_file():
             raise Unconfigured(f"The file {env_file} given with --env-file does not exist.")
         try:
+            if env_file is not None and env_file.stat().st_size > MOST_ENV_BYTES:
+                raise Unconfigured(
+                    f"The file {env_file} given with --env-file is larger than {MOST_ENV_BYTES // 1024} KiB."
+                )
             return cls(_env_file=env_file)
         except UnicodeDecodeError:
             raise Unconfigured(f"The file {env_file} given with --env-file is not a text in UTF-8.") from None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from pingone_mcp.errors import Unconfigured
+from pingone_mcp.first_answers import kept
 from pingone_mcp.settings import TOP_LEVEL_DOMAINS, Connection, Region, Settings
 
 HOME = "11111111-1111-4111-8111-111111111111"
@@ -320,3 +322,21 @@ def test_no_proxy_is_kept(names: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert connection(monkeypatch, API_URL="https://b.example/v1").proxy == (
         None if names == "*" else "http://proxy.example:3128"
     )
+
+
+def test_a_file_of_settings_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "huge.env"
+    with file.open("wb") as opened:
+        opened.truncate(2**40)
+    with pytest.raises(Unconfigured, match="is larger than 64 KiB"):
+        load(monkeypatch, file)
+    assert kept(file) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes among files")
+def test_a_pipe_of_settings_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "pipe.env"
+    os.mkfifo(file)
+    with pytest.raises(Unconfigured, match="does not exist"):
+        load(monkeypatch, file)
+    assert kept(file) is None

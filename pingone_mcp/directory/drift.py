@@ -8,15 +8,12 @@ no entry can name it is enough to know how many there are, and the first of them
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, get_args
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Literal, get_args
 
 from pingone_mcp.directory.attributes import attribute_of, squeezed
 from pingone_mcp.directory.identity import IdentityKind, address_key, folded, identity_key
@@ -24,7 +21,6 @@ from pingone_mcp.directory.models import JsonObject, User
 from pingone_mcp.directory.roster import Roster, RosterEntry
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.directory.text import harmless
-from pingone_mcp.errors import Refused
 
 Kind = Literal["missing", "status_mismatches", "ambiguous", "attribute_mismatches", "unexpected", "unidentified"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -129,49 +125,7 @@ class Drift:
             "notes": list(self.notes),
             "gaps": list(self.gaps),
         }
-        return about | _grouped(self.findings, rows)
-
-    @classmethod
-    def from_json(cls, told: Any) -> Drift:
-        """Read what `to_json` wrote. Raises Refused for anything else."""
-        try:
-            if told["version"] != _VERSION:
-                raise _not_comparable("was written by another version")
-            findings = [{**row, "kind": kind} for kind in KINDS for row in told.get(kind, ())]
-            members = {
-                name: told[name]
-                for name in ("checked_at", "match_on", "fold_plus", "compare", "counts", "notes", "gaps")
-            }
-            return _DRIFT.validate_python({**members, "findings": findings})
-        except (ValidationError, KeyError, TypeError, AttributeError) as error:
-            raise _not_comparable("is damaged") from error
-
-
-_DRIFT = TypeAdapter(Drift)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
-    """What is new since the check of `since`, and what is resolved; attributes one by one.
-
-    `unsure` counts findings on either side of which it cannot be said, because unexpected users were cut.
-    """
-
-    since: datetime
-    counts: Mapping[str, int]
-    new: tuple[Finding, ...] = ()
-    resolved: tuple[Finding, ...] = ()
-    unsure: int = 0
-
-    def to_json(self, rows: int | None = None) -> JsonObject:
-        """Return JSON-ready data, counts first, with at most `rows` findings of each kind on each side."""
-        return {
-            "since": plain(self.since),
-            "counts": dict(self.counts),
-            "unsure": self.unsure,
-            "new": _grouped(self.new, rows),
-            "resolved": _grouped(self.resolved, rows),
-        }
+        return about | grouped(self.findings, rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +186,30 @@ class _Found:
     also: tuple[int, ...] = ()
 
 
+class _Numbers:
+    """Which entries have an identity, by their numbers.
+
+    Of most there is one. A list for each would be hundreds of thousands of things at which Python looks again and again
+    when it looks for garbage, and stops everything else meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._one: dict[tuple[IdentityKind, str], int] = {}
+        self._more: dict[tuple[IdentityKind, str], list[int]] = {}
+
+    def add(self, key: tuple[IdentityKind, str], number: int) -> None:
+        if self._one.setdefault(key, number) != number:
+            self._more.setdefault(key, []).append(number)
+
+    def of(self, key: tuple[IdentityKind, str]) -> Iterator[int]:
+        if key in self._one:
+            yield self._one[key]
+            yield from self._more.get(key, ())
+
+    def keys(self) -> Iterable[tuple[IdentityKind, str]]:
+        return self._one.keys()
+
+
 class Matching:
     """Finds the users of a roster while they pass by, each of them once.
 
@@ -242,17 +220,17 @@ class Matching:
         self._entries = roster.entries
         self._match_on = tuple(dict.fromkeys(match_on))
         self._fold_plus = fold_plus
-        self._index: dict[tuple[IdentityKind, str], list[int]] = {}
+        self._index = _Numbers()
         self._found: dict[int, _Found] = {}
         self._nameless: set[int] = set()
-        self._numbers: dict[tuple[IdentityKind, str], list[int]] = {}
+        self._numbers = _Numbers()
         self._without_zeros: set[int] = set()
         for number, entry in enumerate(self._entries):
             keys = self._entry_keys(entry)
             for key in keys:
-                self._index.setdefault(key, []).append(number)
+                self._index.add(key, number)
                 if is_number(key[1]) and not key[1].startswith("0"):
-                    self._numbers.setdefault(key, []).append(number)
+                    self._numbers.add(key, number)
             if not keys:
                 self._nameless.add(number)
 
@@ -264,11 +242,11 @@ class Matching:
         """Take note of a user, and say whether an entry names it."""
         hits: dict[int, tuple[IdentityKind, ...]] = {}
         for key in self._user_keys(user):
-            for number in self._index.get(key, ()):
+            for number in self._index.of(key):
                 kinds = hits.get(number, ())
                 hits[number] = kinds if key[0] in kinds else (*kinds, key[0])
-            if self._numbers and key[1].startswith("0") and is_number(key[1]):
-                self._without_zeros.update(self._numbers.get((key[0], key[1].lstrip("0")), ()))
+            if key[1].startswith("0") and is_number(key[1]):
+                self._without_zeros.update(self._numbers.of((key[0], key[1].lstrip("0"))))
         # A short list of lines, shared by all its entries: a thousand equal entries do not make a million lines.
         also = tuple(self._entries[number].line for number in sorted(hits)[: _CANDIDATES + 1])
         for number, kinds in hits.items():
@@ -346,6 +324,11 @@ def is_number(key: str) -> bool:
     return key.isascii() and key.isdigit() and len(key) <= LONGEST_NUMBER
 
 
+def order(person: Person) -> str:
+    """Return what stays when everything else about somebody changes, so that cut lists can be compared."""
+    return person.id
+
+
 class FirstPeople:
     """Counts people who pass by and keeps the first ones by id, however many there are."""
 
@@ -356,7 +339,7 @@ class FirstPeople:
 
     def add(self, person: Person) -> None:
         self.count += 1
-        self._kept.append((_order(person), person))
+        self._kept.append((order(person), person))
         if len(self._kept) > 2 * self._keep:
             self._shorten()
 
@@ -514,78 +497,8 @@ def check(
     return comparison.drift(now, gaps)
 
 
-def since(previous: Any, now: Drift) -> Changes:
-    """Return what is new and what is resolved since a check; `previous` is the JSON of its `to_json()`.
-
-    An account is known by its identities, so that a roster in another order changes nothing. Raises Refused when the
-    two cannot be compared: another way of matching, other attributes, other gaps, or rows that were cut. That both
-    asked for the same `expected` users is up to the caller.
-    """
-    before = Drift.from_json(previous)
-    if (set(before.match_on), before.fold_plus) != (set(now.match_on), now.fold_plus):
-        raise _not_comparable("matched people in another way")
-    if before.compare != now.compare:
-        raise _not_comparable("compared other attributes")
-    if set(before.gaps) != set(now.gaps):
-        raise _not_comparable("could read another part of the directory")
-    for kind in KINDS:
-        if kind != "unexpected" and len(before.of(kind)) < before.counts.get(kind, 0):
-            raise _not_comparable("was shortened")
-    then, today = _by_key(before), _by_key(now)
-    new = [finding for key, finding in today.items() if key not in then]
-    resolved = [finding for key, finding in then.items() if key not in today]
-    known_then, known_now = _horizon(before), _horizon(now)
-    sure_new = tuple(finding for finding in new if _within(finding, known_then))
-    sure_resolved = tuple(finding for finding in resolved if _within(finding, known_now))
-    counts = {f"new_{kind}": sum(f.kind == kind for f in sure_new) for kind in KINDS}
-    counts |= {f"resolved_{kind}": sum(f.kind == kind for f in sure_resolved) for kind in KINDS}
-    return Changes(
-        since=before.checked_at,
-        counts={"new": len(sure_new), "resolved": len(sure_resolved), **counts},
-        new=sure_new,
-        resolved=sure_resolved,
-        unsure=len(new) + len(resolved) - len(sure_new) - len(sure_resolved),
-    )
-
-
-def _by_key(drift: Drift) -> dict[tuple[str, ...], Finding]:
-    """Return the findings under what makes them the same one in two checks, each attribute on its own."""
-    keyed: dict[tuple[str, ...], Finding] = {}
-    for finding in drift.findings:
-        account = finding.account or Account(line=0)
-        # A missing user is the account alone; who cannot be told by an identity is told by name.
-        person = finding.person.id if finding.person and finding.kind != "missing" else ""
-        named = account.name if finding.kind == "unidentified" else account.external_id
-        who = (address_key(account.email or ""), folded(account.username or ""), folded(named or ""), person)
-        if not finding.differences:
-            keyed[finding.kind, *who] = finding
-        for difference in finding.differences:
-            values = (difference.attribute, folded(difference.app), folded(difference.directory))
-            keyed[finding.kind, *who, *values] = dataclasses.replace(finding, differences=(difference,))
-    return keyed
-
-
-def _horizon(drift: Drift) -> str | None:
-    """Return how far the unexpected users of a check are known, in the order of `_order`; None: to the end."""
-    kept = [finding.person for finding in drift.of("unexpected") if finding.person]
-    if len(kept) >= drift.counts.get("unexpected", 0):
-        return None
-    return _order(kept[-1]) if kept else ""
-
-
-def _within(finding: Finding, horizon: str | None) -> bool:
-    """Say whether a check that knows unexpected users so far would show this finding if it had made it."""
-    if horizon is None or finding.kind != "unexpected" or finding.person is None:
-        return True
-    return _order(finding.person) <= horizon
-
-
-def _order(person: Person) -> str:
-    """Return what stays when everything else about somebody changes, so that cut lists can be compared."""
-    return person.id
-
-
-def _grouped(findings: Sequence[Finding], rows: int | None) -> JsonObject:
+def grouped(findings: Sequence[Finding], rows: int | None) -> JsonObject:
+    """Return findings as JSON-ready data by their kind, at most `rows` of each."""
     grouped: dict[str, list[JsonObject]] = {kind: [] for kind in KINDS}
     for finding in findings:
         if rows is None or len(grouped[finding.kind]) < rows:
@@ -645,11 +558,3 @@ def _shape(reference: str) -> str:
     if " " in reference.strip():
         return "name"
     return "id" if _UUID.fullmatch(reference.strip()) else "login"
-
-
-def _not_comparable(why: str) -> Refused:
-    return Refused(
-        f"The earlier check cannot be compared with this one: it {why}.",
-        "Check again without it, and keep the new one to compare with.",
-        code="NOT_COMPARABLE",
-    )

@@ -21,6 +21,7 @@ _CUT = f"[nested deeper than {LEVELS} levels]"
 _DIGITS = 18  # of an integer that fits into 64 bits whatever the digits are
 _READABLE = 200  # levels that Python's parser reads wherever it is called; it gives up below a thousand
 _MOST_CUT = 4 * 1024 * 1024  # characters that are looked through for where to cut: less than a second
+_SPACE = re.compile(r"[ \t\n\r]*+")
 _TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
@@ -41,6 +42,33 @@ def loads(content: bytes | str) -> Any:
         return _decode(_cut(text))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def loads_in_steps(text: str, most: int) -> Any:
+    """Return what `loads` returns of a long text, letting other threads run meanwhile.
+
+    Python's parser keeps them all waiting until it ends, so the items of the outermost list, or of the lists in the
+    outermost object, are read one by one. Raises ValueError as `loads` does, and TooManyItems for a list of more than
+    `most` items.
+    """
+    value: Any
+    at = _behind_space(text, 0)
+    try:
+        if text[at : at + 1] == "[":
+            value, at = _list(text, at, most)
+        elif text[at : at + 1] == "{":
+            value, at = _object(text, at, most)
+        else:
+            return loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if at < len(text):
+        raise json.JSONDecodeError("Extra data", text, at)
+    return value
+
+
+class TooManyItems(Exception):
+    """A list is longer than was asked for."""
 
 
 def shallow(value: Any) -> Any:
@@ -68,7 +96,56 @@ def _no_constant(name: str) -> None:
 
 
 # A decoder is made once: `json.loads` makes one per call that says how to read numbers.
-_decode = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=_no_constant).decode
+_decoder = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=_no_constant)
+_decode, _decode_first = _decoder.decode, _decoder.raw_decode
+
+
+def _list(text: str, at: int, most: int) -> tuple[list[Any], int]:
+    """Return the list that begins at a place, and the place of what is behind it."""
+    items: list[Any] = []
+    names: dict[str, str] = {}  # one text for each name, however many items have it
+    at = _behind_space(text, at + 1)
+    while text[at : at + 1] != "]" or items:
+        item, at = _decode_first(text, at)
+        items.append({names.setdefault(name, name): one for name, one in item.items()} if type(item) is dict else item)
+        if len(items) > most:
+            raise TooManyItems
+        at, more = _more(text, at, "]")
+        if not more:
+            return items, at
+    return items, _behind_space(text, at + 1)
+
+
+def _object(text: str, at: int, most: int) -> tuple[dict[str, Any], int]:
+    members: dict[str, Any] = {}
+    at = _behind_space(text, at + 1)
+    while text[at : at + 1] != "}" or members:
+        if text[at : at + 1] != '"':
+            raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
+        name, at = _decode_first(text, at)
+        at = _behind_space(text, at)
+        if text[at : at + 1] != ":":
+            raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
+        at = _behind_space(text, at + 1)
+        members[name], at = _list(text, at, most) if text[at : at + 1] == "[" else _decode_first(text, at)
+        at, more = _more(text, at, "}")
+        if not more:
+            return members, at
+    return members, _behind_space(text, at + 1)
+
+
+def _more(text: str, at: int, end: str) -> tuple[int, bool]:
+    """Return the place of what is behind a comma, or behind the end, and whether it is a comma."""
+    at = _behind_space(text, at)
+    if text[at : at + 1] not in (",", end):
+        raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
+    return _behind_space(text, at + 1), text[at] == ","
+
+
+def _behind_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    assert found is not None, "it matches nothing too"
+    return found.end()
 
 
 def _cut(text: str) -> str:

@@ -7,7 +7,6 @@ becomes an attribute under its own name. Problems name lines and columns, never 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any, Literal
 
 from pingone_mcp.directory.attributes import squeezed
 from pingone_mcp.directory.export import undefused
+from pingone_mcp.directory.json_text import TooManyItems, loads_in_steps
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Refused
 
@@ -61,6 +61,8 @@ _FALSE = frozenset("0 n no f false off".split())
 # Understood, and neither: whoever is invited may accept.
 _UNDECIDED = frozenset({"invited"})
 _DELIMITERS = ",;\t"
+_LINE = re.compile(r"[^\r\n]*+(?:\r\n|[\r\n])|[^\r\n]++\Z")
+_Row = tuple[int, Mapping[str, str | tuple[str, ...]]]  # the line or place, and texts by their headings
 # What an entry of a SCIM answer says about itself (RFC 7643 §3), and where it keeps what is beyond SCIM's core.
 _ABOUT_THE_ENTRY = frozenset({"schemas", "meta"})
 _SCIM_EXTENSION = "urn:ietf:params:scim:schemas:extension:"
@@ -122,35 +124,54 @@ def roster_of(entries: Sequence[Any]) -> Roster:
     """
     if len(entries) > MAX_ENTRIES:
         raise _too_many()
-    rows: list[tuple[int, Mapping[str, str | tuple[str, ...]]]] = []
     mistakes: list[str] = []
-    unread: set[int] = set()
-    for place, entry in enumerate(entries, 1):
-        if not isinstance(entry, Mapping):
-            mistakes.append(f'entry {place}: is no object; write {{"email": …}}')
-            continue
-        if len(entry) > MAX_COLUMNS:
-            mistakes.append(f"entry {place}: has more than {MAX_COLUMNS} members")
-            continue
-        row: dict[str, str | tuple[str, ...]] = {}
-        for heading, value in _members(entry):
-            told = _told(heading, value)
-            if told is None:
-                unread.add(place)
+    unread: list[int] = []
+    named = False
+
+    def rows() -> Iterator[_Row]:
+        nonlocal named
+        for place, entry in enumerate(entries, 1):
+            if not isinstance(entry, Mapping):
+                mistakes.append(f'entry {place}: is no object; write {{"email": …}}')
+                continue
+            if len(entry) > MAX_COLUMNS:
+                mistakes.append(f"entry {place}: has more than {MAX_COLUMNS} members")
+                continue
+            row, whole = _flat(entry)
+            if not whole and not unread:
+                unread.append(place)
+            named = named or any(_spelt(heading) in _IDENTITIES for heading in row)
+            if _is_long(row):
+                mistakes.append(f"entry {place}: a value is longer than {MAX_CELL} characters")
             else:
-                row |= told
-        if any(
-            len(cell) > MAX_CELL for value in row.values() for cell in ((value,) if isinstance(value, str) else value)
-        ):
-            mistakes.append(f"entry {place}: a value is longer than {MAX_CELL} characters")
-            continue
-        rows.append((place, row))
+                yield place, row
+
+    found = _entries(rows())
     if mistakes:
         raise _mistaken(mistakes)
-    if not any(_spelt(heading) in _IDENTITIES for _, row in rows for heading in row) and entries:
+    if not named and entries:
         raise _nameless("None of the entries has")
-    notes = [f"Values that are themselves objects were left out, first in entry {min(unread)}."] if unread else []
-    return _roster(rows, notes)
+    notes = [f"Values that are themselves objects were left out, first in entry {unread[0]}."] if unread else []
+    return _roster(found, notes)
+
+
+def _flat(entry: Mapping[Any, Any]) -> tuple[dict[str, str | tuple[str, ...]], bool]:
+    """Return the members of an entry as text, and whether all of them could be read so."""
+    row: dict[str, str | tuple[str, ...]] = {}
+    whole = True
+    for heading, value in _members(entry):
+        told = _told(heading, value)
+        if told is None:
+            whole = False
+        else:
+            row |= told
+    return row, whole
+
+
+def _is_long(row: Mapping[str, str | tuple[str, ...]]) -> bool:
+    return any(
+        len(cell) > MAX_CELL for value in row.values() for cell in ((value,) if isinstance(value, str) else value)
+    )
 
 
 def _read_csv(text: str) -> Roster:
@@ -176,7 +197,14 @@ def _read_csv(text: str) -> Roster:
         raise _mistaken(mistakes)
     if not any(_spelt(name) in _IDENTITIES for name in names):
         raise _nameless(f"Line {heading_line}, the heading line, has no column for")
-    rows: list[tuple[int, Mapping[str, str]]] = []
+    found = _entries(_rows(records, names, mistakes))
+    if mistakes:
+        raise _mistaken(mistakes)
+    return _roster(found, [])
+
+
+def _rows(records: Iterable[tuple[int, list[str]]], names: Sequence[str], mistakes: list[str]) -> Iterator[_Row]:
+    """Yield the records under their headings; what is wrong with others is added to the mistakes."""
     for line, cells in records:
         if not any(cell.strip() for cell in cells):
             continue
@@ -187,17 +215,12 @@ def _read_csv(text: str) -> Roster:
         elif any(len(cell) > MAX_CELL for cell in cells):
             mistakes.append(f"line {line}: a cell is longer than {MAX_CELL} characters; is a quote missing?")
         else:
-            rows.append((line, dict(zip(names, map(undefused, cells), strict=False))))
-        if len(rows) > MAX_ENTRIES:
-            raise _too_many()
-    if mistakes:
-        raise _mistaken(mistakes)
-    return _roster(rows, [])
+            yield line, dict(zip(names, map(undefused, cells), strict=False))
 
 
 def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each record with the line that it begins on."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader((line.group() for line in _LINE.finditer(text)), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -275,14 +298,18 @@ def _decoded(content: bytes) -> str:
 
 def _json_entries(text: str) -> list[Any]:
     try:
-        document = json.loads(text)
+        document = loads_in_steps(text, MAX_ENTRIES)
+    except TooManyItems:
+        raise _too_many() from None
     except json.JSONDecodeError as error:
         raise _refused(
             f"The roster is not JSON: line {error.lineno}, column {error.colno} cannot be read.",
             'Write a list of objects, e.g. [{"email": "ann@example.com", "roles": ["reader"]}].',
         ) from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a list in a list in a list …
-        raise _refused("The roster is JSON that is nested too deeply or holds an endless number.", "") from error
+    except ValueError as error:  # a list in a list in a list …; NaN
+        raise _refused(
+            "The roster is JSON that is nested too deeply, or holds what is no value of JSON.", ""
+        ) from error
     entries = _listed(document) if isinstance(document, dict) else document
     if not isinstance(entries, list):
         raise _refused(
@@ -374,8 +401,17 @@ def _item(item: Any) -> tuple[str | None, bool]:
     return text, item.get("primary") is True or item.get("is_primary") is True
 
 
-def _roster(rows: Iterable[tuple[int, Mapping[str, str | tuple[str, ...]]]], notes: list[str]) -> Roster:
-    entries = tuple(_entry(line, row) for line, row in rows)
+def _entries(rows: Iterable[_Row]) -> tuple[RosterEntry, ...]:
+    """Return the accounts that rows tell; of the rows nothing is kept."""
+    entries: list[RosterEntry] = []
+    for line, row in rows:
+        entries.append(_entry(line, row))
+        if len(entries) > MAX_ENTRIES:
+            raise _too_many()
+    return tuple(entries)
+
+
+def _roster(entries: tuple[RosterEntry, ...], notes: list[str]) -> Roster:
     odd = [
         entry.line
         for entry in entries

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mcp.server.mcpserver.tools import Tool
@@ -39,6 +40,7 @@ from pingone_mcp.server.exported import export_made, exported
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.reads import Cursor, Limit
 from pingone_mcp.server.replica import freshness
+from pingone_mcp.tasks import in_thread
 
 if TYPE_CHECKING:
     from pingone_mcp.replica.reviews import AccessReview
@@ -71,7 +73,7 @@ async def check_drift(
     """
     backend = await backend_of(ctx)
     identities = tuple(match_on or MATCH_ON)
-    read, which = _accounts(backend, roster, entries)
+    read, which = await in_thread(_accounts, backend, roster, entries, pool="disk")
     keep, shown_beside = (KEPT_UNEXPECTED, _SHOWN) if roster is not None else (_SHOWN_BESIDE, _SHOWN_BESIDE)
 
     def compare(copy: Standing, tally: Tally) -> JsonObject:
@@ -102,7 +104,7 @@ def _accounts(
         raise Refused("Give either `roster` or `entries`.", f"Registered rosters: {names}.", code="MISSING_ARGUMENT")
     if name is None:
         found = roster_of(entries or ())
-        return lambda: found, ("", compact(entries))
+        return lambda: found, ("", sha256(compact(entries).encode(errors="replace")).hexdigest())
     file = backend.rosters.find(name)
     return file.read, (name, file.fingerprint())
 
@@ -192,7 +194,9 @@ async def map_roles(
         async def work(tally: Tally) -> tuple[JsonObject, State]:
             return await backend.replica.reading(lambda copy: review(copy, tally))
 
-        return await _patiently(ctx, backend, ("map_roles", repr(rules)), work)
+        return await _patiently(
+            ctx, backend, ("map_roles", sha256(repr(rules).encode(errors="replace")).hexdigest()), work
+        )
     question = UserQuestion(group=wanted.question["group"], include=("groups",))
 
     async def read(at: str | None) -> Page[User]:

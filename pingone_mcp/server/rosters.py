@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from pingone_mcp.directory.drift import Changes, Drift, since
-from pingone_mcp.directory.roster import Roster, RosterKind, parse_roster
+from pingone_mcp.directory.drift import Drift
+from pingone_mcp.directory.roster import MAX_BYTES, Roster, RosterKind, parse_roster
+from pingone_mcp.directory.since_last import Changes, kept, since
 from pingone_mcp.errors import Refused
 from pingone_mcp.server.exports import write_private
+from pingone_mcp.server.given_files import read_whole
 
 _KINDS: dict[str, RosterKind] = {".csv": "csv", ".json": "json"}
 _LISTED = 20
+_LONGEST_LINE = 1024 * 1024  # of what is kept of a check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +48,13 @@ class Rosters:
             return None
         path = self._remembered(name)
         try:
-            changes = since(json.loads(path.read_bytes()), drift)
+            with path.open(encoding="utf-8") as file:
+                changes = since(iter(partial(file.readline, _LONGEST_LINE), ""), drift)
         except (OSError, ValueError, Refused):
             changes = None
         with suppress(OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(path, [json.dumps(drift.to_json())])
+            write_private(path, kept(drift))
         return changes
 
     def _files(self) -> dict[str, Path]:
@@ -107,6 +111,6 @@ def open_roster(path: Path) -> RosterFile:
     if kind is None:
         raise Refused("A roster is a file that ends with .csv or .json.", code="UNKNOWN_ROSTER")
     try:
-        return RosterFile(kind=kind, content=path.read_bytes())
+        return RosterFile(kind=kind, content=read_whole(path, MAX_BYTES, what="The roster"))
     except OSError as error:
         raise Refused(f"The roster cannot be read: {error.strerror}.", code="UNKNOWN_ROSTER") from None

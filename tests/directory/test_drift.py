@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.drift import KINDS, MATCH_ON, Comparison, Drift, Kind, Matching, check, since
+from pingone_mcp.directory.drift import KINDS, MATCH_ON, Comparison, Drift, Kind, Matching, check
 from pingone_mcp.directory.identity import IdentityKind, address_key, folded, identity_key
 from pingone_mcp.directory.models import Email, Manager, StatusSource, User
 from pingone_mcp.directory.roster import Roster, RosterEntry, parse_roster
+from pingone_mcp.directory.since_last import KEPT, kept, since
 from pingone_mcp.errors import Refused
 
 NOW = datetime(2026, 3, 1, 9, 30, 0, 123_000, tzinfo=UTC)
@@ -476,18 +477,16 @@ def test_what_is_kept_is_proportional_to_the_roster() -> None:
 
 
 @given(ROSTERS, USERS, st.integers(0, 3))
-def test_nothing_is_new_since_the_same_check_and_json_keeps_it(entries: Roster, users: list[User], keep: int) -> None:
+def test_nothing_is_new_since_the_same_check_(entries: Roster, users: list[User], keep: int) -> None:
     found = check(entries, users, now=NOW, keep=keep, gaps=("a population",))
-    told = json.loads(json.dumps(found.to_json()))
-    assert Drift.from_json(told) == found
-    changes = since(told, found)
+    changes = since(kept(found), found)
     assert (changes.new, changes.resolved, changes.unsure, changes.since) == ((), (), 0, NOW)
 
 
 @given(ROSTERS, USERS, USERS)
 def test_what_is_new_one_way_is_resolved_the_other_way(entries: Roster, before: list[User], after: list[User]) -> None:
     old, new = check(entries, before, now=NOW), check(entries, after, now=NOW + timedelta(days=1))
-    there, back = since(old.to_json(), new), since(new.to_json(), old)
+    there, back = since(kept(old), new), since(kept(new), old)
     assert (there.new, there.resolved) == (back.resolved, back.new)
 
 
@@ -495,9 +494,9 @@ def test_what_is_new_one_way_is_resolved_the_other_way(entries: Roster, before: 
 def test_what_is_said_of_a_cut_list_is_true_of_the_whole_one(
     entries: Roster, before: list[User], after: list[User], keep_before: int, keep_after: int
 ) -> None:
-    whole = since(check(entries, before, now=NOW).to_json(), check(entries, after, now=NOW))
+    whole = since(kept(check(entries, before, now=NOW)), check(entries, after, now=NOW))
     old, new = check(entries, before, now=NOW, keep=keep_before), check(entries, after, now=NOW, keep=keep_after)
-    told = since(old.to_json(), new)
+    told = since(kept(old), new)
     assert set(told.new) <= set(whole.new)
     assert set(told.resolved) <= set(whole.resolved)
 
@@ -514,7 +513,7 @@ def test_since_tells_what_is_new_and_what_is_resolved_wherever_the_lines_moved()
     ann = user("u", "ann", title="y", department="HR")
     old = check(before, [ann, user("new", "new")], now=NOW)
     new = check(after, [ann, user("b", "back", status="inactive", status_reasons=("locked",))], now=NOW)
-    told = since(old.to_json(), new)
+    told = since(kept(old), new)
     assert [(f.kind, f.person and f.person.id, [d.attribute for d in f.differences]) for f in told.new] == [
         ("status_mismatches", "b", []),
         ("attribute_mismatches", "u", ["department"]),
@@ -540,9 +539,12 @@ def test_users_beyond_the_ones_kept_are_neither_new_nor_resolved() -> None:
     crowd = [user(f"u{n}", f"n{n}") for n in range(5)]
     old = check(roster(), crowd[1:], now=NOW, keep=2)  # knows n1 n2, and that n3 n4 are there
     new = check(roster(), crowd, now=NOW, keep=2)  # knows n0 n1: n2 fell off the end
-    told = since(old.to_json(), new)
+    told = since(kept(old), new)
     assert [f.person.id for f in told.new if f.person] == ["u0"]
     assert (told.resolved, told.unsure) == ((), 1)
+
+
+FOUND = check(roster(entry(2, username="a")), [], now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -551,27 +553,60 @@ def test_users_beyond_the_ones_kept_are_neither_new_nor_resolved() -> None:
         ({"match_on": ["email"]}, "another way"),
         ({"fold_plus": True}, "another way"),
         ({"compare": ["title"]}, "other attributes"),
+        ({"compare": []}, "other attributes"),
         ({"gaps": ["a population"]}, "another part"),
-        ({"missing": []}, "shortened"),
-        ({"version": 2}, "another version"),
+        ({"version": 1}, "another version"),
         ({"version": None}, "another version"),
-        ({"counts": 3}, "damaged"),
+        ({"horizon": 3}, "damaged"),
         ({"checked_at": "soon"}, "damaged"),
-        ({"missing": [{"account": {"line": "x"}}]}, "damaged"),
-        ({"missing": 3}, "damaged"),
-        ({"missing": [3]}, "damaged"),
     ],
 )
 def test_a_check_that_cannot_be_compared_says_why(change: dict[str, Any], why: str) -> None:
-    found = check(roster(entry(2, username="a")), [], now=NOW)
+    first, *rest = kept(FOUND)
     with pytest.raises(Refused, match=why):
-        since(found.to_json() | change, found)
+        since([json.dumps(json.loads(first) | change), *rest], FOUND)
 
 
-@pytest.mark.parametrize("told", [None, [], "x", {}, {"version": 1}])
-def test_what_is_no_check_is_refused(told: Any) -> None:
+@pytest.mark.parametrize(
+    "written",
+    [
+        [],
+        ["\n"],
+        ["null"],
+        ["[]"],
+        ['{"version": 2}'],
+        list(kept(FOUND))[:-1],
+        [next(kept(FOUND)), '["not hex", "missing", {}]\n', "\n"],
+        [next(kept(FOUND)), '["00", "missing", {"kind": "missing", "account": {"line": "x"}}]\n', "\n"],
+        [next(kept(FOUND)), "3\n", "\n"],
+        [next(kept(FOUND)), '["00", "rubbish"]\n', "\n"],
+    ],
+)
+def test_what_is_no_check_or_only_the_beginning_of_one_is_refused(written: list[str]) -> None:
     with pytest.raises(Refused, match="cannot be compared"):
-        Drift.from_json(told)
+        since(written, FOUND)
+
+
+def test_of_many_changes_all_are_counted_and_the_first_are_kept() -> None:
+    many = check(roster(*(entry(n, username=f"a{n}") for n in range(KEPT + 5))), [], now=NOW)
+    there, back = since(kept(FOUND), many), since(kept(many), FOUND)
+    assert (there.counts["new_missing"], len(there.new)) == (KEPT + 5, KEPT)
+    assert (back.counts["resolved_missing"], len(back.resolved)) == (KEPT + 5, KEPT)
+    assert sum("account" in line for line in kept(many)) == KEPT
+
+
+def test_what_was_kept_is_read_line_by_line() -> None:
+    many = check(roster(*(entry(n, username=f"a{n}") for n in range(100))), [], now=NOW)
+    told, read = list(kept(many)), [0]
+
+    def one_by_one() -> Iterator[str]:
+        for line in told:
+            read[0] += 1
+            yield line
+
+    gone = iter(one_by_one())
+    assert since(gone, many).counts["resolved"] == 0
+    assert (read[0], len(told), max(map(len, told)) < 400) == (102, 102, True)
 
 
 # --- Hostile strings
@@ -598,9 +633,10 @@ def test_matching_alone_pairs_entries_with_users() -> None:
     )
 )
 def test_a_damaged_check_is_refused_and_never_breaks(rubbish: Any) -> None:
-    told = check(roster(entry(2, username="a")), [user("u", "b")], now=NOW).to_json()
-    for name in told:
+    first, *rest = kept(FOUND)
+    for name in json.loads(first):
         with suppress(Refused):
-            Drift.from_json(told | {name: rubbish})
-    with suppress(Refused):
-        Drift.from_json(told | {"missing": [{"account": rubbish}]})
+            since([json.dumps(json.loads(first) | {name: rubbish}), *rest], FOUND)
+    for line in (rubbish, ["00", rubbish], ["00", "missing", {"kind": "missing", "account": rubbish}]):
+        with suppress(Refused):
+            since([first, json.dumps(line) + "\n", *rest], FOUND)

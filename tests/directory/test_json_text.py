@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.json_text import LEVELS, loads, shallow
+from pingone_mcp.directory.json_text import LEVELS, TooManyItems, loads, loads_in_steps, shallow
 
 DIGITS = "9" * 5_000
 MARK = f"[nested deeper than {LEVELS} levels]"
@@ -89,3 +90,34 @@ def test_everything_else_is_read_as_python_reads_it(value: Any) -> None:
     text = json.dumps(value)
     assert loads(text) == json.loads(text)
     assert shallow(value) is value
+
+
+# In steps
+
+
+@given(plain_json, st.sampled_from([None, 1]))
+def test_in_steps_the_same_is_read(value: Any, indent: int | None) -> None:
+    text = json.dumps(value, indent=indent)
+    assert loads_in_steps(f" {text}\n", 1_000) == loads(text)
+
+
+@given(st.text(alphabet='[]{}":, 1ea\\\n', max_size=30))
+def test_in_steps_the_same_is_refused(text: str) -> None:
+    def read(how: Callable[[str], Any]) -> Any:
+        try:
+            return how(text)
+        except ValueError:
+            return ValueError
+
+    assert read(lambda text: loads_in_steps(text, 1_000)) == read(loads)
+
+
+@pytest.mark.parametrize("text", ["[1,2,3,4]", '{"a":[],"b":[1,2,3,4]}'])
+def test_in_steps_a_list_ends_where_it_is_too_long(text: str) -> None:
+    with pytest.raises(TooManyItems):
+        loads_in_steps(text[:-1] + "," + "never read", 3)
+
+
+def test_in_steps_what_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        loads_in_steps("[" * 100_000, 3)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -59,4 +62,58 @@ async def test_a_roster_that_is_too_large_is_not_read(world: World, kind: str) -
     with (world.rosters / f"ledger.{kind}").open("wb") as file:
         file.truncate(2**40)
     told = await refusal(world, "check_drift", roster="ledger")
-    assert told == "The roster is larger than 32 MiB. Keep what is needed of it. [TOO_LARGE]"
+    assert told == "The roster is larger than 64 MiB. Keep what is needed of it. [TOO_LARGE]"
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+async def test_a_large_roster_stops_nobody_and_little_is_kept_of_it(world: World, kind: str) -> None:
+    assert world.rosters is not None
+    accounts = [{"email": f"user{number}@example.com", "name": f"User {number}"} for number in range(30_000)]
+    rows = "".join(f"{one['email']},{one['name']}\n" for one in accounts)
+    (world.rosters / f"ledger.{kind}").write_text(json.dumps(accounts) if kind == "json" else f"email,name\n{rows}")
+    searches: list[int] = []
+
+    def note(phase: str, told: dict[str, int]) -> None:
+        if phase == "start":
+            searches.append(told["generation"])
+
+    async with world.client() as client:
+        facts(await client.call_tool("sync_directory", {}))
+        usual = gc.get_threshold()
+        gc.callbacks.append(note)
+        try:
+            told = facts(await client.call_tool("check_drift", {"roster": "ledger"}))
+        finally:
+            gc.callbacks.remove(note)
+    assert told["counts"]["missing"] == 30_000
+    assert 1 in searches
+    assert 2 not in searches, "everything was looked through for garbage, while all threads wait"
+    assert gc.get_threshold() == usual
+    (kept,) = (world.cache / "drift").iterdir()
+    assert kept.stat().st_size < 30_000 * 80
+
+
+async def test_what_a_person_named_is_read_beside_the_loop(world: World) -> None:
+    assert world.rosters is not None
+    assert world.roles_file is not None
+    (world.rosters / "ledger.csv").write_text("email\nann@example.com\n")
+    world.roles_file.write_text('[[rule]]\nrole = "caller"\ngroup = "VPN*"\n')
+    loop, read = threading.get_ident(), dict[str, int]()
+
+    def listening(event: str, arguments: tuple[object, ...]) -> None:
+        name = str(arguments[0]) if event == "open" else ""
+        if name.endswith(("ledger.csv", "roles.toml")) and not done:
+            read[Path(name).name] = threading.get_ident()
+
+    done: list[bool] = []
+    sys.addaudithook(listening)  # it stays, and hears nothing any more
+    try:
+        async with world.client() as client:
+            facts(await client.call_tool("sync_directory", {}))
+            facts(await client.call_tool("check_drift", {"roster": "ledger"}))
+            facts(await client.call_tool("map_roles", {}))
+            facts(await client.call_tool("describe_directory", {"topic": "roles"}))
+    finally:
+        done.append(True)
+    assert read.keys() == {"ledger.csv", "roles.toml"}
+    assert loop not in read.values()
