@@ -37,6 +37,7 @@ _ADDRESS = ("street", "city", "region", "postal_code", "country")
 _SOURCE = ("enabled", "account_status", "lifecycle_status")
 _DIGEST_BYTES = 16
 _NOTHING = "{}"
+_MOST_QUERIED = 32_000  # bytes
 # An encoder is made once: `json.dumps` makes one per call. Keys are sorted, whatever order an answer had.
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _encode_shown = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -122,10 +123,33 @@ def user_row(user: User, environment: str, *, remote_data: bool = False) -> Row:
         record.get("locked_at"),
         record.get("created_at"),
         record.get("updated_at"),
-        _encode_shown(user.custom_attributes) if user.custom_attributes else _NOTHING,
+        _queried(user.custom_attributes) if user.custom_attributes else _NOTHING,
         text,
         digest,
     )
+
+
+def _queried(attributes: JsonObject) -> str:
+    """Return custom attributes as the JSON that queries read; the record has them whole.
+
+    A query fails as a whole for one value that is longer than it may be (`query.py`): where they are longer together,
+    the largest ones give way to their size, and names that are too long themselves go.
+    """
+    text = _encode_shown(attributes)
+    if len(text) <= _MOST_QUERIED // 4:  # of UTF-8 no character takes more than 4 bytes
+        return text
+    sizes = {name: _bytes(_encode_shown(value)) for name, value in attributes.items()}
+    kept, left = dict(attributes), _bytes(text)
+    for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
+        if left <= _MOST_QUERIED:
+            return _encode_shown(kept)
+        kept[name] = f"[{sizes[name]:,} bytes]"
+        left -= sizes[name] - _bytes(kept[name]) - 2
+    return _encode_shown(kept) if left <= _MOST_QUERIED else _NOTHING
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(errors="replace"))
 
 
 def storable(row: Row) -> Row:

@@ -123,6 +123,32 @@ async def test_the_copy_holds_everybody_and_json_of_all_can_be_read(world: World
     assert deactivated
 
 
+@pytest.mark.parametrize(
+    ("attributes", "told"),
+    [
+        ({"odd": "x" * 40_000, "even": 1}, ["[40,002 bytes]", 1]),
+        ({"odd": "\u20ac" * 12_000, "even": 1}, ["[36,002 bytes]", 1]),
+        ({"odd": "x" * 20_000, "even": "y" * 15_000}, ["[20,002 bytes]", "y" * 15_000]),
+        ({"odd": 1, **{f"{number}{'x' * 300}": number for number in range(200)}}, [None, None]),
+    ],
+    ids=["long", "wide", "together", "names"],
+)
+async def test_more_than_a_query_holds_of_one_user_costs_nobody_else(
+    world: World, attributes: dict[str, Any], told: list[Any]
+) -> None:
+    touch(world, 31, costCenter="plain", **attributes)
+    sql = (
+        "SELECT id, substr(json_extract(custom_attributes, '$.odd'), 1, 20), "
+        "substr(json_extract(custom_attributes, '$.even'), 1, 20) FROM users"
+    )
+    identity = world.sandbox.state().user(31)["id"]
+    async with world.client(wrap=Strange) as client:
+        assert (await synced(client))["complete"]
+        rows = {row[0]: row[1:] for row in facts(await client.call_tool("query_directory", {"sql": sql}))["rows"]}
+    assert len(rows) == 60
+    assert rows[identity] == [str(value)[:20] if value is not None else None for value in told]
+
+
 async def test_what_was_not_changed_is_no_change(world: World) -> None:
     async with world.client(wrap=Strange) as client:
         await synced(client)
