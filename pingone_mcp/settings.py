@@ -46,7 +46,8 @@ class Connection:
     """One worker application and the environments it serves: all that a provider needs to know.
 
     `api_base` ends with `/v1`, without a trailing slash. `environments` is None for "every one that the
-    credentials see"; `populations` is empty for all. Times are seconds.
+    credentials see"; `populations` is empty for all. `api_proxy` and `auth_proxy` are the URLs of the HTTP
+    proxies on the way to the hosts of `api_base` and `token_url`. Times are seconds.
     """
 
     environment_id: str
@@ -64,7 +65,8 @@ class Connection:
     retry_seconds: float = 30.0
     concurrency: int = 16
     requests_per_second: float | None = None
-    proxy: str | None = None
+    api_proxy: str | None = field(default=None, repr=False)  # either may hold a password
+    auth_proxy: str | None = field(default=None, repr=False)
     allow_writes: bool = False
 
 
@@ -305,6 +307,7 @@ class Settings(BaseSettings):
         The token path carries no environment id on a custom domain (PingOne, "Custom domains").
         """
         domain = TOP_LEVEL_DOMAINS[self.region]
+        api = self.api_url or f"https://api.pingone.{domain}/v1"
         auth = self.auth_url or f"https://{self.custom_domain or f'auth.pingone.{domain}'}"
         path = "" if self.custom_domain else f"/{self.environment_id}"
         own = (self.environment_id,)
@@ -312,7 +315,7 @@ class Settings(BaseSettings):
             environment_id=self.environment_id,
             client_id=self.client_id,
             client_secret=self.client_secret,
-            api_base=self.api_url or f"https://api.pingone.{domain}/v1",
+            api_base=api,
             token_url=f"{auth}{path}/as/token",
             cache_dir=self.cache_folder(),
             region=self.region,
@@ -325,7 +328,8 @@ class Settings(BaseSettings):
             concurrency=self.concurrency,
             requests_per_second=self.requests_per_second,
             allow_writes=self.allow_writes,
-            proxy=_proxy(self.api_url or f"https://api.pingone.{domain}"),
+            api_proxy=_proxy(api),
+            auth_proxy=_proxy(auth),
         )
 
     def audit_path(self) -> Path:
@@ -378,7 +382,7 @@ def _base(text: str) -> str:
         raise wrong from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in text:
         raise wrong
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise PydanticCustomError("base_url", "must be https (plain http is for this machine only)")
     return text.strip().rstrip("/")
 
@@ -389,8 +393,7 @@ def _proxy(url: str) -> str | None:
     Raises Unconfigured for one of another kind, without showing it: it may hold a password.
     """
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    if _is_loopback(host) or urllib.request.proxy_bypass(host):
+    if is_loopback(parts.hostname or "") or urllib.request.proxy_bypass(parts.netloc):
         return None
     found = urllib.request.getproxies().get(parts.scheme)
     if not found:
@@ -410,7 +413,8 @@ def _proxy(url: str) -> str | None:
     return proxy
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether what is sent to a host stays on this machine."""
     if host == "localhost":
         return True
     try:

@@ -302,26 +302,65 @@ def test_the_cache_folder_is_the_platforms_unless_one_is_named(tmp_path: Path, m
 # ------------------------------------------------------------------------------------------------------------- proxy
 
 
+PROXY = "http://proxy.example:3128"
+
+
+def proxies(monkeypatch: pytest.MonkeyPatch, **variables: str) -> tuple[str | None, str | None]:
+    """Return the proxies on the way to the API and to the token endpoint."""
+    made = connection(monkeypatch, **variables)
+    return made.api_proxy, made.auth_proxy
+
+
 def test_pingone_is_reached_through_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    assert connection(monkeypatch).proxy == "http://proxy.example:3128"
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    assert proxies(monkeypatch) == (PROXY, PROXY)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8010/v1", "http://localhost:8010/v1", "https://[::1]:8010/v1"])
 def test_this_machine_is_never_reached_through_a_proxy(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    assert connection(monkeypatch, API_URL=url).proxy is None
+    monkeypatch.setenv("HTTP_PROXY", PROXY)
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    assert proxies(monkeypatch, API_URL=url) == (None, PROXY)
+    assert proxies(monkeypatch, API_URL="https://api.pingone.com/v1", AUTH_URL=url) == (PROXY, None)
 
 
-@pytest.mark.parametrize("names", ["api.pingone.com", ".pingone.com", "*", "other.example, pingone.com"])
+@pytest.mark.parametrize("names", ["pingone.com", ".pingone.com", "*", "other.example, pingone.com"])
 def test_no_proxy_is_kept(names: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
     monkeypatch.setenv("NO_PROXY", names)
-    assert connection(monkeypatch).proxy is None
-    assert connection(monkeypatch, API_URL="https://b.example/v1").proxy == (
-        None if names == "*" else "http://proxy.example:3128"
-    )
+    assert proxies(monkeypatch) == (None, None)
+    other = None if names == "*" else PROXY
+    assert proxies(monkeypatch, API_URL="https://b.example/v1") == (other, None)
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ("api.pingone.com", (None, PROXY)),
+        ("auth.pingone.com", (PROXY, None)),
+        ("auth.pingone.com:8443", (PROXY, PROXY)),
+    ],
+)
+def test_each_host_is_reached_in_its_own_way(
+    names: str, found: tuple[str | None, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    monkeypatch.setenv("NO_PROXY", names)
+    assert proxies(monkeypatch) == found
+
+
+def test_no_proxy_may_name_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    monkeypatch.setenv("NO_PROXY", "login.example.com:8443")
+    assert proxies(monkeypatch, AUTH_URL="https://login.example.com:8443") == (PROXY, None)
+    assert proxies(monkeypatch, AUTH_URL="https://login.example.com") == (PROXY, PROXY)
+
+
+def test_the_password_of_a_proxy_is_not_in_what_a_connection_looks_like(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:pass-word@proxy.example:3128")
+    made = connection(monkeypatch)
+    assert made.api_proxy is not None
+    assert "pass-word" not in repr(made)
 
 
 def test_a_file_of_settings_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pingone_mcp.pingone.auth import ClientCredentials
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.fence import Fence
 from pingone_mcp.pingone.pacing import COURTESY, Lanes
+from pingone_mcp.pingone.routes import Routes
 from pingone_mcp.pingone.tally import Tally
 from pingone_mcp.pingone.transport import PatientTransport, parse_http_date
 from pingone_mcp.settings import Connection
@@ -55,11 +56,7 @@ class Client:
         self, connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
     ) -> None:
         clock = clock or Clock()
-        # As many connections as requests may be under way, all kept open; the token endpoint and the groups share them.
-        limits = httpx.Limits(
-            max_connections=3 * connection.concurrency, max_keepalive_connections=connection.concurrency
-        )
-        inner = transport or httpx.AsyncHTTPTransport(limits=limits, proxy=connection.proxy)
+        inner = Routes(connection, transport)
         lanes = Lanes(clock, most=connection.concurrency, most_per_second=connection.requests_per_second)
         self.connection = connection
         self.fence = Fence(

@@ -1,0 +1,56 @@
+"""The way of a request: directly, or through the proxy that is set for its host; and never where others can read it."""
+
+from __future__ import annotations
+
+import httpx
+
+from pingone_mcp.errors import Refused
+from pingone_mcp.pingone.failures import Cause, cause
+from pingone_mcp.settings import Connection, is_loopback
+
+# What these say of a connection through a proxy is said of the proxy; TLS comes about behind it.
+_OF_THE_PROXY = frozenset({Cause.REFUSED, Cause.NO_SUCH_HOST, Cause.UNREACHABLE, Cause.NO_CONNECTION_IN_TIME})
+
+
+class Routes(httpx.AsyncBaseTransport):
+    """Send each request the way of its host, or all of them through `instead`.
+
+    Raises Refused, before anything is sent, for plain http that leaves this machine: every request of ours carries the
+    secret or a token. A proxy that cannot be reached is an httpx.ProxyError.
+    """
+
+    def __init__(self, connection: Connection, instead: httpx.AsyncBaseTransport | None = None) -> None:
+        # As many connections as requests may be under way, all kept open; the token endpoint and the groups share them.
+        limits = httpx.Limits(
+            max_connections=3 * connection.concurrency, max_keepalive_connections=connection.concurrency
+        )
+        proxies = {connection.api_base: connection.api_proxy, connection.token_url: connection.auth_proxy}
+        self._proxies = {httpx.URL(url).host: proxy for url, proxy in proxies.items() if instead is None}
+        self._ways: dict[str | None, httpx.AsyncBaseTransport] = {None: instead} if instead else {}
+        if instead is None:
+            trusted = httpx.create_ssl_context()
+            for proxy in (None, *self._proxies.values()):
+                self._ways[proxy] = httpx.AsyncHTTPTransport(verify=trusted, limits=limits, proxy=proxy)
+
+    def _proxy(self, host: str) -> str | None:
+        return None if is_loopback(host) else self._proxies.get(host)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        host = request.url.host
+        if request.url.scheme != "https" and not is_loopback(host):
+            raise Refused(
+                f"A request to {host} by plain http was stopped: anybody on the way could have read the credentials.",
+                "Set PINGONE_API_URL and PINGONE_AUTH_URL to https:// URLs.",
+                code="PLAIN_HTTP",
+            )
+        proxy = self._proxy(host)
+        try:
+            return await self._ways[proxy].handle_async_request(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as failure:
+            if proxy is None or cause(failure) not in _OF_THE_PROXY:
+                raise
+            raise httpx.ProxyError("not reached") from failure
+
+    async def aclose(self) -> None:
+        for way in self._ways.values():
+            await way.aclose()

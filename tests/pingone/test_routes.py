@@ -1,0 +1,124 @@
+"""Credentials go to PingOne by the way that is set for its host, and never where others could read them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from pingone_mcp.directory.provider import UserQuestion
+from pingone_mcp.errors import Problem, Refused, Unreachable
+from pingone_mcp.pingone.client import Client
+from pingone_mcp.sandbox.app import Sandbox, running
+from pingone_mcp.settings import Settings
+from tests.world import NOW, World
+
+
+class Proxy:
+    """A proxy that opens no way, and keeps what it was sent."""
+
+    def __init__(self) -> None:
+        self.heard = ""
+        self.port = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        async with server:
+            self.port = server.sockets[0].getsockname()[1]
+            yield f"http://127.0.0.1:{self.port}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.heard += (await reader.readuntil(b"\r\n\r\n")).decode()
+        writer.write(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
+    """Give a proxy that the environment names for everything."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    listening = Proxy()
+    async with listening.running() as url:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, url)
+        yield listening
+
+
+def settings(
+    monkeypatch: pytest.MonkeyPatch, world: World, *, api: str = "https://api.pingone.eu", auth: str | None = None
+) -> Settings:
+    base = world.connection()
+    variables = {
+        "ENVIRONMENT_ID": base.environment_id,
+        "CLIENT_ID": base.client_id,
+        "CLIENT_SECRET": base.client_secret.get_secret_value(),
+        "CACHE_DIR": str(world.cache),
+        "API_URL": f"{api}/v1",
+        "RETRY_SECONDS": "0",
+    }
+    for name, value in (variables | ({"AUTH_URL": auth} if auth else {})).items():
+        monkeypatch.setenv(f"PINGONE_{name}", value)
+    return Settings.load()
+
+
+async def test_a_secret_for_this_machine_does_not_go_to_a_proxy(
+    proxy: Proxy, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API is elsewhere, and reached through the proxy; the token endpoint is here."""
+    async with running(world.sandbox) as here:
+        client = Client(settings(monkeypatch, world, auth=here).connection())
+        try:
+            await client.authenticate()
+            with pytest.raises(Unreachable, match="asks for a name and a password") as told:
+                await client.get("/environments")
+        finally:
+            await client.aclose()
+    assert world.sandbox.token_requests == 1
+    assert "HTTPS_PROXY" in told.value.next_step
+    assert proxy.heard.startswith("CONNECT api.pingone.eu:443 ")
+    assert "authorization" not in proxy.heard.lower()
+
+
+async def test_a_proxy_that_is_not_there_is_told_as_one(
+    proxy: Proxy, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(world.sandbox) as here:
+        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+        monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+        client = Client(settings(monkeypatch, world, auth=here).connection())
+        try:
+            with pytest.raises(Unreachable, match=r"The proxy on the way to api\.pingone\.eu cannot be reached"):
+                await client.get("/environments")
+        finally:
+            await client.aclose()
+
+
+@pytest.mark.parametrize("place", ["api_base", "token_url"])
+async def test_no_credentials_go_over_plain_http_to_another_machine(world: World, tmp_path: Path, place: str) -> None:
+    """The settings refuse such a URL at start; a connection that was made otherwise is stopped before it sends."""
+    sandbox = Sandbox(size=5, now=NOW)
+    elsewhere = World(sandbox=sandbox, cache=tmp_path / "elsewhere")
+    base = elsewhere.connection()
+    changed = getattr(base, place).replace("http://127.0.0.1:8010", "http://192.0.2.7")
+    async with elsewhere.directory(**{place: changed}) as directory:
+        with pytest.raises(Refused, match="plain http"):
+            await directory.users(UserQuestion())
+    sent = [one.path for one in sandbox.requests]
+    assert not any(path.startswith("/v1/") for path in sent)
+    assert (place == "token_url") == (sent == [])
+
+
+@pytest.mark.parametrize("variable", ["PINGONE_API_URL", "PINGONE_AUTH_URL"])
+def test_plain_http_to_another_machine_is_refused_at_start(
+    variable: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings(monkeypatch, world)
+    monkeypatch.setenv(variable, "http://api.pingone.eu")
+    with pytest.raises(Problem, match=f"{variable}: must be https"):
+        Settings.load()
