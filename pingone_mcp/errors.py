@@ -13,6 +13,7 @@
         ├── Unreachable          no answer: DNS, TLS, connection, time-out
         ├── ServerFailed         5xx beyond the patience of one call
         └── UnexpectedAnswer     an answer that is not what PingOne documents
+            └── AnswerTooLarge       one that is larger than anything it should be
 
 Everything else that is raised is a bug: it is masked at the edge and logged.
 No text of PingOne's error bodies ever enters a Problem, and of a directory only the names of candidates do, as quoted
@@ -92,3 +93,7 @@ class ServerFailed(UpstreamProblem):
 
 class UnexpectedAnswer(UpstreamProblem):
     """An answer that is not what PingOne documents: not JSON, cut short, or a link that leads elsewhere."""
+
+
+class AnswerTooLarge(UnexpectedAnswer):
+    """An answer of more bytes or items than are taken; the rest of it was not read."""

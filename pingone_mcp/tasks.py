@@ -17,10 +17,11 @@ import anyio.to_thread
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-Pool = Literal["disk", "copy"]
-"""Kinds of work that do not wait for each other: small files (tokens, notes), and the local copy."""
+Pool = Literal["disk", "copy", "answers"]
+"""Kinds of work that do not wait for each other: small files (tokens, notes), the local copy, and large answers of
+PingOne, which are work of Python and no faster for more threads."""
 
-AT_ONCE: Mapping[Pool, int] = MappingProxyType({"disk": 8, "copy": 8})
+AT_ONCE: Mapping[Pool, int] = MappingProxyType({"disk": 8, "copy": 8, "answers": 2})
 
 _LIMITERS: anyio.lowlevel.RunVar[dict[Pool, anyio.CapacityLimiter]] = anyio.lowlevel.RunVar("pools")
 

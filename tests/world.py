@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+import math
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.lowlevel
 import httpx
 from jsonschema import Draft202012Validator
@@ -39,27 +41,55 @@ NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 
 @dataclass
 class Time:
-    """A clock that stands still until somebody naps; then it has passed at once."""
+    """A clock that stands still until somebody naps; then it has passed at once.
+
+    What waits no longer than it says, `within` it, ends when the time has passed. A caller waits `until` then.
+    """
 
     start: float = NOW.timestamp()
     passed: float = 0.0
     naps: list[float] = field(default_factory=list[float])
+    until: float = math.inf
+    ends: list[tuple[float, anyio.CancelScope]] = field(default_factory=list[tuple[float, anyio.CancelScope]])
 
     def now(self) -> float:
         return self.start + self.passed
 
     async def nap(self, seconds: float) -> None:
         self.naps.append(seconds)
-        self.passed += seconds
+        await self.passes(self.passed + seconds)
 
     async def dawdle(self, seconds: float) -> None:
         """Pass as the sandbox takes its time; what is under way at the same time passes together."""
         until = self.passed + seconds
         await anyio.lowlevel.checkpoint()
+        await self.passes(until)
+
+    async def passes(self, until: float) -> None:
         self.passed = max(self.passed, until)
+        for at, scope in self.ends:
+            if at < self.passed:
+                scope.cancel()
+        await anyio.lowlevel.checkpoint_if_cancelled()
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[anyio.CancelScope]:
+        with anyio.CancelScope() as scope:
+            self.ends.append(end := (self.passed + seconds, scope))
+            try:
+                yield scope
+            finally:
+                self.ends.remove(end)
 
     def clock(self) -> Clock:
-        return Clock(wall=self.now, monotonic=lambda: self.passed, sleep=self.nap, jitter=lambda: 0.0)
+        return Clock(
+            wall=self.now,
+            monotonic=lambda: self.passed,
+            sleep=self.nap,
+            jitter=lambda: 0.0,
+            within=self.within,
+            left=lambda: self.until - self.passed,
+        )
 
 
 @dataclass

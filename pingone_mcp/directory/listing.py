@@ -170,7 +170,7 @@ def _spent(budget: Budget, *, rows: int, pages: int, room: int, seconds: float) 
 def too_slow(seconds: float) -> Unreachable:
     return Unreachable(
         f"PingOne did not answer within the {seconds:g} s of one answer.",
-        "Try again; it may be limiting requests for a moment. PINGONE_ANSWER_SECONDS allows more time.",
+        "Try again. PINGONE_ANSWER_SECONDS allows more time; `pingone-mcp check` tries the connection step by step.",
         code="TOO_SLOW",
     )
 

@@ -235,8 +235,12 @@ def _first(items: list[Any], characters: int) -> list[Any]:
     return items
 
 
+# Made once: `json.dumps` makes one per call.
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _size(value: Any) -> int:
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    return len(_compact(value))
 
 
 def choose_fields(wanted: list[str] | None, *, several_organizations: bool, limit: int = WIDE_ROWS) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import httpx
 from pingone_mcp.directory import json_text
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import (
+    AnswerTooLarge,
     FilterRefused,
     NotAuthenticated,
     NotFound,
@@ -36,6 +37,8 @@ _CODES = frozenset(
 )
 _CORRELATION = re.compile(r"[0-9A-Za-z-]{8,64}")
 _READ = "pingone_mcp.read"  # a body that was parsed already
+# Commas, at which the time goes that it takes to look at a body; 1,000 users have about 50 each.
+_MOST_VALUES = 100_000
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_.\[\]-]{0,63}")
 
 
@@ -53,6 +56,8 @@ def is_cut_short(response: httpx.Response) -> bool:
     kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
     if not response.is_success or not response.content or not kind.endswith(("/json", "+json")):
         return False
+    if _has_too_many(response):
+        return False
     try:
         response.extensions[_READ] = json_text.loads(response.content)
     except (json.JSONDecodeError, UnicodeDecodeError):
@@ -62,17 +67,41 @@ def is_cut_short(response: httpx.Response) -> bool:
     return False
 
 
+def json_value(response: httpx.Response) -> Any:
+    """Return the body as JSON data, as it was read before where it was.
+
+    Raises ValueError for what is none, and AnswerTooLarge for one of more values than anybody would look at.
+    """
+    if _has_too_many(response):
+        raise too_large(f"{_MOST_VALUES:,} values", correlation_id(response))
+    return response.extensions.pop(_READ, None) or json_text.loads(response.content)
+
+
+def _has_too_many(response: httpx.Response) -> bool:
+    return response.content.count(b",") > _MOST_VALUES
+
+
 def json_object(response: httpx.Response) -> JsonObject:
     """Return the body of a successful answer. Raises the UpstreamProblem that the answer states otherwise."""
     if not response.is_success:
         raise problem(response)
     try:
-        body = response.extensions.pop(_READ, None) or json_text.loads(response.content)
+        body = json_value(response)
     except ValueError:
         raise _unreadable(response) from None
     if not isinstance(body, dict):
         raise _unreadable(response)
     return cast(JsonObject, body)
+
+
+def too_large(most: str, correlation: str | None = None) -> AnswerTooLarge:
+    """Return what to tell of an answer that was larger than `most`, such as "8 MiB"."""
+    return AnswerTooLarge(
+        f"PingOne's answer is larger than the {most} that are read of it.",
+        "Ask for less: a smaller `limit`, a narrower filter, a longer path. In a sync, set a smaller PINGONE_PAGE_SIZE.",
+        code="ANSWER_TOO_LARGE",
+        correlation_id=correlation,
+    )
 
 
 def problem(response: httpx.Response) -> UpstreamProblem:

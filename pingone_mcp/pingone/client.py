@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 from urllib.parse import quote, urlencode
 
 import anyio
@@ -15,20 +16,29 @@ import httpx
 
 from pingone_mcp import __version__
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.errors import UnexpectedAnswer
-from pingone_mcp.pingone.answers import is_cut_short, json_object
+from pingone_mcp.errors import AnswerTooLarge, UnexpectedAnswer
+from pingone_mcp.pingone.answers import correlation_id, is_cut_short, json_object, too_large
 from pingone_mcp.pingone.auth import ClientCredentials
+from pingone_mcp.pingone.body import PACKED, PAGE, SINGLE, is_too_large
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.fence import Fence
 from pingone_mcp.pingone.pacing import COURTESY, Lanes
 from pingone_mcp.pingone.routes import Routes
 from pingone_mcp.pingone.tally import Tally
-from pingone_mcp.pingone.transport import PatientTransport, parse_http_date
+from pingone_mcp.pingone.transport import MOST, SAFE_METHODS, PatientTransport, parse_http_date
 from pingone_mcp.settings import Connection
+from pingone_mcp.tasks import in_thread
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 # Seconds that a page of a walk lets questions go before it, looking every few of them.
 _LONGEST_ASIDE, _MOMENT = 0.1, 0.005
-_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+# Bytes of a body from which on it is read beside the event loop: a hundredth of a second.
+_LARGE = 256 * 1024
+# More than any page that PingOne documents; its largest are environments, 5,000 (PingOne, "Read All Environments").
+MOST_ITEMS = 5_000
+_LIMIT = re.compile(r"(?<=[?&]limit=)\d{1,9}(?!\d)")
 _AUDIT_HEADERS = ("X-Ping-External-Session-ID", "X-Ping-External-Transaction-ID")
 
 
@@ -72,9 +82,9 @@ class Client:
         self._http = httpx.AsyncClient(
             transport=PatientTransport(inner, budget=connection.retry_seconds, lanes=lanes, clock=clock),
             auth=self._credentials,
-            timeout=_TIMEOUT,
+            timeout=None,  # noqa: S113 - each attempt has its own
             follow_redirects=False,
-            headers={"User-Agent": f"pingone-mcp/{__version__}"},
+            headers={"User-Agent": f"pingone-mcp/{__version__}", "Accept-Encoding": PACKED},
         )
 
     async def aclose(self) -> None:
@@ -106,17 +116,26 @@ class Client:
         """Return the instant at which the last question has become an answer, or has asked on."""
         return math.inf if self._questions else self._answered_at + COURTESY
 
-    async def get(self, path: str, *, background: bool = False) -> JsonObject:
+    async def get(self, path: str, *, background: bool = False, most: int = SINGLE) -> JsonObject:
         """Return the JSON object at a path below the API base. Raises UpstreamProblem."""
-        return json_object(await self.send("GET", self.connection.api_base + path, background=background))
+        return json_object(await self.send("GET", self.connection.api_base + path, background=background, most=most))
 
     async def page(self, path: str, key: str, *, environment: str | None, background: bool = False) -> HalPage:
         """Return the page at a path (or followed link) below the API base, its items under `_embedded.{key}`.
 
-        `background` lets other requests go first.
+        `background` lets other requests go first. A page that is too large is asked for again with fewer items, as
+        often as its path has a `limit` to lower; so are those behind it then, by its `next` link.
         Raises UnexpectedAnswer for a body that is no such page, and for a `next` link that leads elsewhere.
         """
-        body = await self.get(path, background=background)
+        try:
+            return await self._page(path, key, environment=environment, background=background)
+        except AnswerTooLarge:
+            if (fewer := _with_fewer(path)) is None:
+                raise
+        return await self.page(fewer, key, environment=environment, background=background)
+
+    async def _page(self, path: str, key: str, *, environment: str | None, background: bool) -> HalPage:
+        body = await self.get(path, background=background, most=PAGE)
         embedded = body.get("_embedded")
         items = embedded.get(key) if isinstance(embedded, dict) else None
         if not isinstance(items, list):
@@ -125,6 +144,8 @@ class Client:
                 "Check PINGONE_API_URL and any proxy in between, then try again.",
                 code="UNREADABLE_ANSWER",
             )
+        if len(items) > MOST_ITEMS:
+            raise too_large(f"{MOST_ITEMS:,} items")
         # What is no object becomes one that says nothing: whoever reads it finds that it has no id.
         objects = [item if isinstance(item, dict) else {} for item in items]
         return self.hal_page(body, objects, environment=environment)
@@ -178,10 +199,12 @@ class Client:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         background: bool = False,
+        most: int = SINGLE,
     ) -> httpx.Response:
         """Send one request and return the answer, whatever its status. `headers` are added.
 
-        JSON that is cut short counts as no answer, and is asked for again where that is harmless.
+        JSON that is cut short counts as no answer, and is asked for again where that is harmless. A body of more than
+        `most` bytes raises AnswerTooLarge; after a write, the answer has none and `is_too_large`.
         The two audit headers let PingOne's audit be matched with this process and this request (PingOne,
         "External transaction IDs").
         """
@@ -189,7 +212,7 @@ class Client:
         async def is_broken(response: httpx.Response) -> bool:
             await response.aread()
             async with self.in_background() if background else nullcontext():
-                return is_cut_short(response)
+                return await beside(len(response.content), is_cut_short, response)
 
         tracing = dict(zip(_AUDIT_HEADERS, (self._session, str(uuid.uuid4())), strict=True))
         self._questions += not background
@@ -199,7 +222,7 @@ class Client:
                 url,
                 content=content,
                 headers={"Accept": "application/json", **(headers or {}), **tracing},
-                extensions={"is_broken": is_broken} | ({"background": True} if background else {}),
+                extensions={"is_broken": is_broken, MOST: most} | ({"background": True} if background else {}),
             )
         except httpx.DecodingError:
             raise UnexpectedAnswer(
@@ -213,7 +236,26 @@ class Client:
         self._server_date = (response.headers.get("date"), self._clock.monotonic())
         # Answer and stream refer to each other: without this a page stays in memory until garbage is looked for.
         response.stream = httpx.ByteStream(b"")
+        if is_too_large(response) and method in SAFE_METHODS:
+            raise too_large(size(most), correlation_id(response))
         return response
+
+
+async def beside(size: int, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
+    """Return what `work` returns; beside the event loop where it is about so many bytes that others would wait."""
+    return await in_thread(work, *arguments, pool="answers") if size > _LARGE else work(*arguments)
+
+
+def size(most: int) -> str:
+    return f"{most / 1024 / 1024:g} MiB"
+
+
+def _with_fewer(path: str) -> str | None:
+    """Return the path of a list with a quarter of its `limit`, or None where it has none, or one of 1."""
+    found = _LIMIT.search(path)
+    if found is None or (limit := int(found[0])) <= 1:
+        return None
+    return f"{path[: found.start()]}{limit // 4 or 1}{path[found.end() :]}"
 
 
 def collection(body: JsonObject) -> tuple[str, list[JsonObject]] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -16,8 +17,9 @@ from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.provider import ProxyAnswer, ProxyQuestion
 from pingone_mcp.errors import FilterRefused, Refused, UnexpectedAnswer
 from pingone_mcp.pingone import filters
-from pingone_mcp.pingone.answers import correlation_id, problem
-from pingone_mcp.pingone.client import Client, collection, path_with
+from pingone_mcp.pingone.answers import correlation_id, json_value, problem, too_large
+from pingone_mcp.pingone.body import PAGE, is_too_large
+from pingone_mcp.pingone.client import MOST_ITEMS, Client, beside, collection, path_with, size
 from pingone_mcp.pingone.fence import LONGEST, READS
 from pingone_mcp.pingone.redaction import redacted, redacted_text
 from pingone_mcp.pingone.tally import Tally
@@ -69,7 +71,7 @@ class Proxy:
     async def _sent(self, question: ProxyQuestion, target: str) -> ProxyAnswer:
         fence = self._client.fence
         url = fence.url(target.partition("?")[0], question.method) + target[len(target.partition("?")[0]) :]
-        response = await self._client.send(question.method, url, **_content(question))
+        response = await self._client.send(question.method, url, most=PAGE, **_content(question))
         answer = ProxyAnswer(status=response.status_code, correlation_id=correlation_id(response))
         if response.status_code == httpx.codes.NOT_MODIFIED:
             return answer
@@ -78,10 +80,11 @@ class Proxy:
             if isinstance(failed, FilterRefused) and target.partition("?")[0].endswith("/users"):
                 raise filters.advised(failed, _filter(target), self._client.connection.attributes.values())
             raise failed
-        if question.method == "HEAD" or not response.content:
+        if question.method == "HEAD" or not (response.content or is_too_large(response)):
             return answer
+        reading = partial(self._read, response, target, listed=question.method in READS)
         try:
-            return dataclasses.replace(answer, **self._read(response, target, listed=question.method in READS))
+            return dataclasses.replace(answer, **await beside(len(response.content), reading))
         except UnexpectedAnswer as unread:
             if question.method in READS:
                 raise
@@ -106,6 +109,8 @@ class Proxy:
         return path, query, _counted(question.body, redacted(question.body, at=segments))
 
     def _read(self, response: httpx.Response, target: str, *, listed: bool) -> dict[str, Any]:
+        if is_too_large(response):
+            raise too_large(size(PAGE), correlation_id(response))
         kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind.endswith(("/json", "+json")):
             return {"content_type": kind, **self._read_json(response, target, listed=listed)}
@@ -122,6 +127,8 @@ class Proxy:
         whole = _parsed(response)
         body = json_text.shallow(whole)
         cut = body is not whole
+        if listed and (many := _listed(body)) is not None and len(many[0]) > MOST_ITEMS:
+            raise too_large(f"{MOST_ITEMS:,} items", correlation_id(response))
         segments = target.partition("?")[0].strip("/").split("/")
         body = redacted(body, at=segments)
         found = _listed(body) if listed else None
@@ -212,7 +219,7 @@ def _content(question: ProxyQuestion) -> dict[str, Any]:
 def _parsed(response: httpx.Response) -> Any:
     """Return JSON data. Raises UnexpectedAnswer for what is not JSON."""
     try:
-        return json_text.loads(response.content)
+        return json_value(response)
     except ValueError:
         raise UnexpectedAnswer(
             "PingOne's answer is not the JSON that it says it is, or is nested too deeply to be read.",

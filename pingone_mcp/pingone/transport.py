@@ -14,8 +14,9 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from pingone_mcp.errors import RateLimited, Unreachable
+from pingone_mcp.pingone.body import SINGLE, SIZE, whole
 from pingone_mcp.pingone.clock import Clock
-from pingone_mcp.pingone.failures import unreachable
+from pingone_mcp.pingone.failures import LASTING, NotWholeInTime, cause, unreachable
 from pingone_mcp.pingone.pacing import Lanes, Outcome
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -25,8 +26,14 @@ LONGEST_BACKOFF = 20.0
 LONGEST_PAUSE = 120.0
 # Answered before anything was done, so that even a write may be sent again (RFC 6585 §4, RFC 9110 §15.6.4).
 NOT_PROCESSED = frozenset({429, 503})
-_SIZE = "bytes"  # of the body as it was sent
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+# Seconds from the first byte of a request to the last one of its answer, connecting included.
+ATTEMPT_SECONDS = 30.0
+CONNECT_SECONDS = 10.0
+# A connection that takes so long that the caller goes is one that does not come about: seconds before that.
+_AHEAD = 0.1
+MOST = "pingone_mcp.most"
+"""The extension of a request that says how many bytes the body of its answer may have; without it, `SINGLE`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +41,8 @@ class Attempt:
     """What became of one attempt.
 
     `repeatable`: doing it twice is harmless. `number` starts at 1. `elapsed` and `retry_after` are seconds.
-    `status` is None when no whole answer arrived; `sent` is False when the request never left.
+    `status` is None when no whole answer arrived; `sent` is False when the request never left, and `lasting` is True
+    when it ended in what will be the same a moment later.
     """
 
     repeatable: bool
@@ -43,6 +51,7 @@ class Attempt:
     status: int | None = None
     retry_after: float | None = None
     sent: bool = True
+    lasting: bool = False
 
 
 def retry_wait(attempt: Attempt, *, budget: float, jitter: float) -> float | None:
@@ -62,7 +71,7 @@ def retry_wait(attempt: Attempt, *, budget: float, jitter: float) -> float | Non
 
 def _may_repeat(attempt: Attempt) -> bool:
     if attempt.status is None:
-        return attempt.repeatable or not attempt.sent
+        return (attempt.repeatable or not attempt.sent) and not attempt.lasting
     if attempt.status in NOT_PROCESSED:
         return True
     return attempt.repeatable and attempt.status in TRANSIENT
@@ -133,7 +142,7 @@ class PatientTransport(httpx.AsyncBaseTransport):
         spent = 0.0  # of the budget: what passes in line, behind other requests of ours, is not the server's fault
         number = 0
         while True:
-            spent += await self._keep_pause(self._budget - spent)
+            spent += await self._keep_pause(min(self._budget - spent, self._clock.left()))
             async with self._lanes.turn(request.url.path, background="background" in request.extensions) as turn:
                 if self._pause.remaining() > 0:  # it began while we stood in line
                     continue
@@ -141,7 +150,7 @@ class PatientTransport(httpx.AsyncBaseTransport):
                 began = self._clock.monotonic()
                 response, sent, failure = await self._attempt(request)
                 turn.outcome = _outcome(response)
-                turn.size = response.extensions[_SIZE] if response else 0
+                turn.size = response.extensions[SIZE] if response else 0
             spent += self._clock.monotonic() - began
             broken = response is not None and await _is_broken(request, response)
             attempt = Attempt(
@@ -151,11 +160,12 @@ class PatientTransport(httpx.AsyncBaseTransport):
                 status=response.status_code if response and not broken else None,
                 retry_after=self._retry_after(response),
                 sent=sent,
+                lasting=failure is not None and cause(failure) in LASTING,
             )
             if attempt.status in NOT_PROCESSED and attempt.retry_after is not None:
                 self._pause.hold(attempt.retry_after)
             wait = retry_wait(attempt, budget=self._budget, jitter=self._clock.jitter())
-            if wait is not None:
+            if wait is not None and wait < self._clock.left():  # who has gone by then is not told what happened
                 spent += wait
                 await self._clock.sleep(wait)
                 continue
@@ -178,9 +188,9 @@ class PatientTransport(httpx.AsyncBaseTransport):
 
     async def _attempt(self, request: httpx.Request) -> tuple[httpx.Response | None, bool, httpx.TransportError | None]:
         try:
-            response = await self._inner.handle_async_request(request)
-            return await _whole(response), True, None
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            most = request.extensions.get(MOST, SINGLE)
+            return await exchange(self._inner, request, ATTEMPT_SECONDS, most, self._clock), True, None
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             return None, False, error
         except httpx.TransportError as error:
             return None, True, error
@@ -206,19 +216,20 @@ def _outcome(response: httpx.Response | None) -> Outcome:
     return "limited" if response.status_code == httpx.codes.TOO_MANY_REQUESTS else "answered"
 
 
-async def _whole(response: httpx.Response) -> httpx.Response:
-    """Read the body here, so that a connection that breaks in the middle of it is an attempt like any other."""
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    try:
-        body = b"".join([chunk async for chunk in response.stream])
-    finally:
-        await response.aclose()
-    return httpx.Response(
-        response.status_code,
-        headers=response.headers,
-        stream=httpx.ByteStream(body),
-        extensions={**response.extensions, _SIZE: len(body)},
-    )
+async def exchange(
+    inner: httpx.AsyncBaseTransport, request: httpx.Request, seconds: float, most: int, clock: Clock
+) -> httpx.Response:
+    """Send a request once and return its whole answer: head and body within so many seconds, and as `whole` returns it.
+
+    Raises httpx.TransportError where none comes about, and httpx.DecodingError for what cannot be unpacked.
+    """
+    waits = {"connect": min(CONNECT_SECONDS, max(_AHEAD, clock.left() - _AHEAD)), "pool": seconds}
+    request.extensions = {**request.extensions, "timeout": {"read": seconds, "write": seconds} | waits}
+    response: httpx.Response | None = None
+    with clock.within(seconds):
+        response = await inner.handle_async_request(request)
+        return await whole(response, most)
+    raise httpx.ReadTimeout("no answer") if response is None else NotWholeInTime(seconds)
 
 
 def _unreachable(request: httpx.Request, failure: httpx.TransportError | None, *, sent: bool) -> Unreachable:

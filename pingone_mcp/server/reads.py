@@ -49,6 +49,7 @@ from pingone_mcp.server.edge import (
     strict_tool,
 )
 from pingone_mcp.server.searches import HINT_CHARACTERS, Search
+from pingone_mcp.tasks import in_thread
 
 Limit = Annotated[int, Field(ge=1, le=1000, description="Most rows to return.")]
 Cursor = Annotated[str | None, Field(description="`next_cursor` of the answer before; goes on with its question.")]
@@ -267,7 +268,8 @@ async def proxy_request(
 
     listing = Listing(read=read, row=lambda item: item, identify=identify)
     gathered = await collect(ctx, backend, listing, wanted, limit=_MOST_ITEMS, noun="items", pages=1)
-    return answer(proxied(answers[0], envelope(backend, wanted, gathered, lacks=is_truncated), room))
+    listed = envelope(backend, wanted, gathered, lacks=is_truncated)
+    return answer(await in_thread(proxied, answers[0], listed, room, pool="answers"))
 
 
 def proxied(sent: ProxyAnswer, listed: JsonObject, room: int) -> JsonObject:

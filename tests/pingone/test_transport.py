@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
-from collections.abc import AsyncIterator, Iterable
+import math
+import tracemalloc
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -18,13 +22,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from pingone_mcp.errors import RateLimited, UnexpectedAnswer, Unreachable
+from pingone_mcp.errors import AnswerTooLarge, RateLimited, UnexpectedAnswer, Unreachable
 from pingone_mcp.pingone.answers import json_object
+from pingone_mcp.pingone.body import FAILED, SINGLE, is_too_large
 from pingone_mcp.pingone.client import Client
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.pacing import Lanes
 from pingone_mcp.pingone.transport import (
+    ATTEMPT_SECONDS,
     ATTEMPTS,
+    CONNECT_SECONDS,
     Attempt,
     PatientTransport,
     retry_after,
@@ -57,6 +64,8 @@ NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
         (Attempt(repeatable=True, number=1, elapsed=0), 0.5),
         (Attempt(repeatable=False, number=1, elapsed=0), None),
         (Attempt(repeatable=False, number=1, elapsed=0, sent=False), 0.5),
+        (Attempt(repeatable=True, number=1, elapsed=0, lasting=True), None),
+        (Attempt(repeatable=False, number=1, elapsed=0, sent=False, lasting=True), None),
         (Attempt(repeatable=False, number=1, elapsed=0, status=429), 0.5),
         (Attempt(repeatable=False, number=1, elapsed=0, status=503), 0.5),
         (Attempt(repeatable=False, number=1, elapsed=0, status=500), None),
@@ -78,6 +87,7 @@ TRIES = st.builds(
     status=st.none() | st.integers(100, 599),
     retry_after=st.none() | SECONDS,
     sent=st.booleans(),
+    lasting=st.booleans(),
 )
 
 
@@ -152,19 +162,41 @@ def test_a_date_in_retry_after_counts_from_that_of_the_answer() -> None:
 
 @dataclass
 class Time:
-    """A clock that only naps move."""
+    """A clock that only naps move; a caller waits `until` then."""
 
     now: float = 0.0
     naps: list[float] = field(default_factory=list[float])
+    until: float = math.inf
+    ends: dict[anyio.CancelScope, float] = field(default_factory=dict[anyio.CancelScope, float])
 
     async def sleep(self, seconds: float) -> None:
         self.naps.append(seconds)
+        await self.passes(seconds)
+
+    async def passes(self, seconds: float) -> None:
         self.now += seconds
+        for scope, end in self.ends.items():
+            if self.now > end:
+                scope.cancel()
         await anyio.lowlevel.checkpoint()
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[anyio.CancelScope]:
+        with anyio.CancelScope() as scope:
+            self.ends[scope] = self.now + seconds
+            try:
+                yield scope
+            finally:
+                del self.ends[scope]
 
     def clock(self) -> Clock:
         return Clock(
-            wall=lambda: NOW.timestamp() + self.now, monotonic=lambda: self.now, sleep=self.sleep, jitter=lambda: 0.0
+            wall=lambda: NOW.timestamp() + self.now,
+            monotonic=lambda: self.now,
+            sleep=self.sleep,
+            jitter=lambda: 0.0,
+            within=self.within,
+            left=lambda: self.until - self.now,
         )
 
 
@@ -458,3 +490,233 @@ async def test_many_requests_keep_one_pause() -> None:
                 group.start_soon(one)
     assert statuses(got) == [200] * 5
     assert time.now >= 5
+
+
+# ------------------------------------------------------------------------------------------------- how long, how much
+
+
+class Drip(httpx.AsyncByteStream):
+    """A body that comes byte by byte, one a second, and has no end."""
+
+    def __init__(self, time: Time) -> None:
+        self.time, self.closed = time, False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await self.time.passes(1.0)
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def test_an_answer_that_drips_ends_and_is_told_as_what_it_is() -> None:
+    time = Time()
+    body = Drip(time)
+    with pytest.raises(Unreachable, match=r"The answer of api\.pingone\.eu was not whole after 30 s\.") as told:
+        await send(Script(httpx.Response(200, stream=body)), time)
+    assert told.value.code == "UNREACHABLE"
+    assert ATTEMPT_SECONDS <= time.now <= ATTEMPT_SECONDS + 2
+    assert body.closed, "nobody reads on"
+
+
+async def test_a_write_whose_answer_drips_may_have_happened() -> None:
+    time = Time()
+    script = Script(httpx.Response(200, stream=Drip(time)))
+    with pytest.raises(Unreachable, match="not whole") as told:
+        await send(script, time, "POST", budget=300)
+    assert "may have happened" in told.value.next_step
+    assert len(script.requests) == 1
+    assert time.now < 60
+
+
+async def test_a_drip_that_ends_is_asked_for_again_where_there_is_time() -> None:
+    time = Time()
+    script = Script(httpx.Response(200, stream=Drip(time)), ok())
+    assert (await send(script, time, budget=60)).json() == {"id": "1"}
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [(b"HTTP/1.1 200 OK\r\n", "was not whole after 30 s"), (b"", "did not answer in time")],
+    ids=["body", "head"],
+)
+async def test_a_server_that_drips_on_a_socket_holds_nobody_up(head: bytes, told: str) -> None:
+    """A minute is a tenth of a second here."""
+    left = anyio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head and head + b"Content-Length: 1000000\r\n\r\n")
+        for byte in b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000:
+            writer.write(bytes([byte]))
+            try:
+                await writer.drain()
+            except ConnectionError:
+                break
+            await asyncio.sleep(0.005)
+        left.set()
+
+    clock = Clock(within=lambda seconds: anyio.move_on_after(seconds / 600))
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        transport = PatientTransport(httpx.AsyncHTTPTransport(), budget=0, clock=clock)
+        async with httpx.AsyncClient(transport=transport) as client:
+            with pytest.raises(Unreachable, match=told), anyio.fail_after(5):
+                await client.get(f"http://127.0.0.1:{port}")
+        with anyio.fail_after(5):
+            await left.wait()
+
+
+class Endless(httpx.AsyncByteStream):
+    """A body without an end, which counts what was taken of it."""
+
+    def __init__(self, chunk: bytes) -> None:
+        self.chunk, self.taken = chunk, 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            self.taken += len(self.chunk)
+            yield self.chunk
+
+
+def endless(chunk: bytes, status: int = 200, **headers: str) -> tuple[httpx.Response, Endless]:
+    body = Endless(chunk)
+    return httpx.Response(status, headers={"content-type": "application/json", **headers}, stream=body), body
+
+
+SPACES = b" " * 65_536
+
+
+async def test_a_body_without_an_end_is_refused_and_not_asked_for_again(tmp_path: Path) -> None:
+    answer, body = endless(SPACES)
+    script, time = Script(answer), Time()
+    with pytest.raises(AnswerTooLarge, match="larger than the 2 MiB") as told:
+        await asked(script, time, folder=tmp_path)
+    assert told.value.code == "ANSWER_TOO_LARGE"
+    assert "limit" in told.value.next_step
+    assert body.taken <= SINGLE + 2 * len(SPACES)
+    assert len(script.requests) == 2  # the token, and this
+    assert time.naps == []
+
+
+async def test_of_a_failure_the_beginning_is_enough(tmp_path: Path) -> None:
+    answer, body = endless(SPACES, 403)
+    assert (await asked(Script(answer), Time(), folder=tmp_path)).status_code == 403
+    assert body.taken <= FAILED + 2 * len(SPACES)
+
+
+async def test_a_write_whose_answer_is_too_large_was_answered(tmp_path: Path) -> None:
+    answer, _ = endless(SPACES, 201)
+    told = await asked(Script(answer), Time(), "POST", folder=tmp_path)
+    assert (told.status_code, is_too_large(told)) == (201, True)
+
+
+def bomb(size: int) -> bytes:
+    return gzip.compress(b" " * size)
+
+
+async def test_no_more_of_a_packed_body_is_unpacked_than_is_read(tmp_path: Path) -> None:
+    """256 MiB come in one piece of 256 KiB."""
+    packed = bomb(256 * 1024 * 1024)
+    answer = httpx.Response(
+        200, headers={"content-type": "application/json", "content-encoding": "gzip"}, stream=httpx.ByteStream(packed)
+    )
+    tracemalloc.start()
+    try:
+        with pytest.raises(AnswerTooLarge):
+            await asked(Script(answer), Time(), folder=tmp_path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * SINGLE
+
+
+async def test_a_packed_body_that_says_nothing_has_an_end_too(tmp_path: Path) -> None:
+    """Empty blocks of deflate: they come without end, and nothing is unpacked from them."""
+
+    class Empty(Endless):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield gzip.compress(b"")[:10]  # the head of the file
+            async for chunk in super().__aiter__():
+                yield chunk
+
+    body = Empty(b"\x00\x00\x00\xff\xff" * 13_000)
+    with pytest.raises(AnswerTooLarge):
+        await asked(
+            Script(httpx.Response(200, headers={"content-encoding": "gzip"}, stream=body)), Time(), folder=tmp_path
+        )
+    assert body.taken <= SINGLE + 2 * len(body.chunk)
+
+
+async def test_a_packed_body_that_breaks_off_is_tried_again() -> None:
+    packed = gzip.compress(b'{"id": "1"}')
+    headers = {"content-encoding": "gzip"}
+    script = Script(
+        httpx.Response(200, headers=headers, stream=httpx.ByteStream(packed[:-9])),
+        httpx.Response(200, headers=headers, stream=httpx.ByteStream(packed)),
+    )
+    time = Time()
+    assert (await send(script, time)).json() == {"id": "1"}
+    assert time.naps == [0.5]
+
+
+@pytest.mark.parametrize(("coding", "content"), [("gzip", b"not packed at all"), ("br", b"x"), ("gzip, gzip", b"x")])
+async def test_what_cannot_be_unpacked_is_one_sentence(coding: str, content: bytes, tmp_path: Path) -> None:
+    script = Script(httpx.Response(200, headers={"content-encoding": coding}, stream=httpx.ByteStream(content)))
+    with pytest.raises(UnexpectedAnswer, match="cannot be unpacked"):
+        await asked(script, Time(), folder=tmp_path)
+    assert len(script.requests) == 2
+
+
+async def test_only_what_is_unpacked_here_is_asked_for_and_no_cookie_comes_with_it(tmp_path: Path) -> None:
+    flood = [("set-cookie", f"c{number}={'x' * 3_600}; Path=/") for number in range(5)]
+    script = Script(httpx.Response(200, headers=flood))
+    answer = await asked(script, Time(), folder=tmp_path)
+    assert "set-cookie" not in answer.headers
+    assert script.requests[1].headers["accept-encoding"] == "gzip"
+
+
+# ---------------------------------------------------------------------------------------------- who is about to leave
+
+
+async def test_who_leaves_before_the_next_attempt_is_told_at_once_what_happened() -> None:
+    """A caller waits for four seconds; the fourth attempt would begin behind them."""
+    time = Time(until=4.0)
+    with pytest.raises(Unreachable, match=r"api\.pingone\.eu refused the connection"):
+        await send(Script(refused()), time)
+    assert time.naps == [0.5, 1.0, 2.0]
+
+
+def refused() -> httpx.ConnectError:
+    failure = httpx.ConnectError("All connection attempts failed")
+    failure.__cause__ = ConnectionRefusedError(111, "Connect call failed")
+    return failure
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_who_leaves_before_a_pause_ends_gets_the_answer_that_asked_for_it(status: int) -> None:
+    time = Time(until=4.0)
+    async with httpx.AsyncClient(
+        transport=PatientTransport(Script(busy("7", status), ok()), budget=30, clock=time.clock())
+    ) as client:
+        assert (await client.get(URL)).status_code == status
+        with pytest.raises(RateLimited, match="pause for 7 s more"):
+            await client.get(URL)
+    assert time.naps == []
+
+
+async def test_a_connection_may_take_as_long_as_the_caller_waits_and_no_longer() -> None:
+    for until, most in ((math.inf, CONNECT_SECONDS), (4.0, 3.9), (0.0, 0.1)):
+        script = Script(ok())
+        await send(script, Time(until=until))
+        assert script.requests[0].extensions["timeout"]["connect"] == pytest.approx(most)
+
+
+async def test_what_a_person_has_to_mend_is_not_tried_again() -> None:
+    script, time = Script(httpx.ProxyError("407 Proxy Authentication Required"), ok()), Time()
+    with pytest.raises(Unreachable, match="asks for a name and a password"):
+        await send(script, time)
+    assert (len(script.requests), time.naps) == (1, [])
+    script = Script(httpx.ProxyError("502 Bad Gateway"), ok())
+    assert (await send(script, time, "POST")).status_code == 200, "it never left"

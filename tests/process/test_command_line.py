@@ -13,6 +13,7 @@ import pytest
 from pingone_mcp import __version__
 from tests.process.inside import inside
 from tests.process.programs import PROGRAM, ROOT, Ended, Served, bare, run
+from tests.process.test_secrets import closed_port
 
 
 @pytest.fixture
@@ -143,6 +144,14 @@ def test_pingone_out_of_reach_is_a_sentence_and_exits_with_1(served: Served) -> 
     assert end.status == 1
     assert "UNREACHABLE" in end.sentence()
     assert len(end.sentence().splitlines()) == 1
+
+
+def test_a_closed_port_is_named_before_the_time_of_an_answer_ends(served: Served) -> None:
+    nowhere = f"http://127.0.0.1:{closed_port()}/v1"
+    patient = {"PINGONE_RETRY_SECONDS": "30", "PINGONE_ANSWER_SECONDS": "0.4"}
+    said = run("call", "list_users", env=served.variables(PINGONE_API_URL=nowhere, **patient)).sentence()
+    assert "127.0.0.1 refused the connection" in said
+    assert "TOO_SLOW" not in said
 
 
 def test_a_reader_that_goes_away_is_no_failure(served: Served) -> None:

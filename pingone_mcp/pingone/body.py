@@ -1,0 +1,101 @@
+"""The body of an answer: read whole, unpacked while it arrives, and no further than its limit."""
+
+from __future__ import annotations
+
+import zlib
+
+import httpx
+
+_KIB = 1024
+TOKEN = 64 * _KIB
+"""An access token may have 16 KiB (`auth`); those of PingOne have 1 to 2."""
+SINGLE = 2 * 1024 * _KIB
+"""One user with all custom attributes has some tens of KiB."""
+PAGE = 8 * 1024 * _KIB
+"""1,000 users, the most there are in a page (PingOne, "Read all users"), of 8 KiB each; a common one has 1 to 2.
+
+What else is as large is asked for through the proxy: a flow of DaVinci has some hundreds of KiB.
+"""
+FAILED = 64 * _KIB
+"""An error body of PingOne has some KiB, and nothing hangs on what stands behind."""
+PACKED = "gzip"
+"""What may be asked for as Accept-Encoding: all that is unpacked here."""
+
+SIZE = "pingone_mcp.size"
+"""The extension of an answer that says how many bytes came for its body, packed as they were."""
+_DROPPED = frozenset({"content-encoding", "content-length", "set-cookie", "set-cookie2"})
+_TOO_LARGE = "pingone_mcp.too_large"
+
+
+async def whole(response: httpx.Response, most: int) -> httpx.Response:
+    """Return the answer with its body, unpacked; with none, and `is_too_large`, where that has more than `most` bytes.
+
+    No cookie comes with it: PingOne's API needs none. Of an error the beginning is enough.
+    Raises httpx.TransportError for a body that breaks off, and httpx.DecodingError for one that cannot be unpacked.
+    """
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    most = most if response.is_success else min(most, FAILED)
+    content, arrived, too_large = bytearray(), 0, False
+    try:
+        unpacking = _unpacking(response.headers)
+        async for chunk in response.stream:
+            arrived += len(chunk)
+            content += unpacking.more(chunk, most + 1 - len(content))
+            too_large = max(arrived, len(content)) > most
+            if too_large:
+                break
+        else:
+            unpacking.end()
+    finally:
+        await response.aclose()
+    cut = too_large and response.is_success
+    return httpx.Response(
+        response.status_code,
+        headers=[(name, value) for name, value in response.headers.multi_items() if name not in _DROPPED],
+        content=b"" if cut else bytes(content[:most]),
+        extensions={**response.extensions, SIZE: arrived, _TOO_LARGE: cut},
+    )
+
+
+def is_too_large(response: httpx.Response) -> bool:
+    """Say whether an answer has no body here because it was larger than its limit."""
+    return bool(response.extensions.get(_TOO_LARGE))
+
+
+class _Plain:
+    """A body that comes as it is."""
+
+    def more(self, chunk: bytes, most: int) -> bytes:
+        """Return the next bytes of the body, at most so many."""
+        return chunk[:most]
+
+    def end(self) -> None:
+        """Raise httpx.RemoteProtocolError if the body does not end here."""
+
+
+class _Gzip(_Plain):
+    """A body packed by gzip (RFC 1952). No more of it is unpacked than is asked for, however much there is."""
+
+    def __init__(self) -> None:
+        self._inflating = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self._any = False
+
+    def more(self, chunk: bytes, most: int) -> bytes:
+        self._any = True
+        try:
+            return self._inflating.decompress(chunk, most)
+        except zlib.error as error:
+            raise httpx.DecodingError("not gzip") from error
+
+    def end(self) -> None:
+        if self._any and not self._inflating.eof:  # the answer to HEAD says that it is packed, and is empty
+            raise httpx.RemoteProtocolError("the packed body breaks off")
+
+
+def _unpacking(headers: httpx.Headers) -> _Plain:
+    match headers.get("content-encoding", "").strip().lower():
+        case "" | "identity":
+            return _Plain()
+        case "gzip" | "x-gzip":
+            return _Gzip()
+    raise httpx.DecodingError("packed in a way that was not asked for")
