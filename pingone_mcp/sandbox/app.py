@@ -41,6 +41,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pingone_mcp.sandbox import environments, groups, populations, users
 from pingone_mcp.sandbox.activities import Actor
+from pingone_mcp.sandbox.attacks import Headers, harmed
 from pingone_mcp.sandbox.calls import Call, Endpoint, PageFaults, World
 from pingone_mcp.sandbox.company import SEED, Company
 from pingone_mcp.sandbox.cursors import Cursors
@@ -73,7 +74,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 _LOGGED_HEADERS = (
     "accept",
+    "accept-encoding",
     "content-type",
+    "cookie",
     "user-agent",
     "x-ping-external-transaction-id",
     "x-ping-external-session-id",
@@ -490,7 +493,43 @@ class _Gate:
             raise AnsweredTooLate  # what was asked for has been done all the same: nobody here knows who has gone
         if any(fault.kind == "truncated_body" for fault in faults):
             body = body[: len(body) // 2]
-        await _answer(send, start, body, scope[_STATE], sandbox.clock.now())
+        drip = next((fault for fault in faults if fault.kind == "drip"), None)
+        if drip is not None and drip.seconds > patience:
+            await sandbox.wait(patience)
+            raise AnsweredTooLate
+        await self._answer(request, faults, start, body, send)
+
+    async def _answer(self, request: Request, faults: list[Fault], start: Message, body: bytes, send: Send) -> None:
+        """Send an answer, with the faults that befall it on its way."""
+        added: Headers = []
+        for fault in faults:
+            more, body = harmed(fault, body)
+            added += more
+        missing = sum(fault.amount for fault in faults if fault.kind == "false_length")
+        await send(_head(start, added, len(body) + missing, request.scope[_STATE], self._sandbox.clock.now()))
+        drip = next((fault for fault in faults if fault.kind == "drip"), None)
+        if drip is not None:
+            await self._drip(drip, body, request.receive, send)
+        else:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        if missing:
+            raise ConnectionDropped
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _drip(self, fault: Fault, body: bytes, receive: Receive, send: Send) -> None:
+        """Send a body piece by piece, for as long as somebody is there to take it."""
+
+        async def wait_for_leaving() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait_for_leaving)
+            for at in range(0, len(body), fault.amount):
+                await send({"type": "http.response.body", "body": body[at : at + fault.amount], "more_body": True})
+                await self._sandbox.wait(fault.seconds)
+            tasks.cancel_scope.cancel()
 
     async def _collected(self, app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
         """Run the application and keep its answer."""
@@ -583,14 +622,14 @@ def _http_date(at: int) -> str:
     return formatdate(at // SECOND, usegmt=True)
 
 
-async def _answer(send: Send, start: Message, body: bytes, correlation_id: str, now: int) -> None:
+def _head(start: Message, added: Headers, length: int, correlation_id: str, now: int) -> Message:
     id_ = correlation_id.encode()
     extra = {b"correlation-id": id_, b"x-amzn-requestid": id_, b"date": _http_date(now).encode()}
     extra |= {name.encode(): value.encode() for name, value in NO_STORE.items()}
     kept = [(name, value) for name, value in start["headers"] if name != b"content-length"]
-    length = [] if start["status"] == 204 else [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": start["status"], "headers": [*kept, *extra.items(), *length]})
-    await send({"type": "http.response.body", "body": body})
+    told = [] if start["status"] == 204 else [(b"content-length", str(length).encode())]
+    headers = [*kept, *extra.items(), *added, *told]
+    return {"type": "http.response.start", "status": start["status"], "headers": headers}
 
 
 async def _drop(send: Send) -> None:

@@ -17,6 +17,8 @@ FaultKind: TypeAlias = Literal[
     "not_found",
     "truncated_body",
     "slow",
+    "drip",
+    "false_length",
     "dropped_connection",
     "filter_refused",
     "cursor_refused",
@@ -32,6 +34,10 @@ FaultKind: TypeAlias = Literal[
     "foreign_next",
     "foreign_path_next",
     "repeated_next",
+    "gzip_bomb",
+    "huge_array",
+    "crowded_page",
+    "cookie_flood",
 ]
 KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
@@ -76,10 +82,10 @@ class Fault:
     method: str | None = None
     path: str | None = None
     seconds: float = 1.0
-    """`Retry-After` of the 429s and the 503, or how long `slow` takes."""
+    """`Retry-After` of the 429s and the 503, how long `slow` takes, or each piece of a `drip`."""
     amount: int = 1
     """Rows of a `short_page`; after how many rows of the page a `short_list` ends, its count too (0: none); what
-    `wrong_count` adds to the count."""
+    `wrong_count` adds to the count, and `false_length` to the bytes promised; bytes in each piece of a `drip`."""
     user_id: str | None = None
     """Who is deleted or moved. None: the last user of the page just made (deleted), the first (moved)."""
 

@@ -102,6 +102,8 @@ PASSING: frozenset[FaultKind] = MUTATIONS | {
     "dropped_connection",
     "truncated_body",
     "slow",
+    "false_length",
+    "cookie_flood",
     "short_page",
     "wrong_count",
     "missing_count",

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
 
+from pingone_mcp.pingone.checkup import open_checkup
 from pingone_mcp.sandbox.faults import KINDS, Fault
 from pingone_mcp.sandbox.options import Options
 from tests.faults.honesty import Trial, trial
@@ -151,3 +152,24 @@ async def test_a_pingone_that_answers_too_late_is_unreachable_and_nobody_waits_l
         said = error_text(await client.call_tool("get_user", {"user": "nobody@example.com"}))
     assert "did not answer in time" in said
     assert 30 <= world.time.passed <= 300
+
+
+async def test_a_pingone_that_drips_is_unreachable_and_nobody_waits_longer_than_promised(world: World) -> None:
+    """A byte a second: an answer of hours, of which something is always coming."""
+    world.sandbox.faults.add("drip", times=None)
+    async with world.client() as client:
+        said = error_text(await client.call_tool("get_user", {"user": "nobody@example.com"}))
+        assert "did not answer in time" in said
+        assert 30 <= world.time.passed <= 300
+
+
+async def test_a_check_of_a_pingone_that_drips_comes_to_its_end(world: World) -> None:
+    world.sandbox.faults.add("drip", times=None)
+    found = []
+    async with open_checkup(
+        world.connection(), transport=world.sandbox.transport(), clock=world.time.clock()
+    ) as findings:
+        found = [finding async for finding in findings]
+    assert not all(finding.ok for finding in found)
+    assert any("did not answer in time" in finding.text for finding in found)
+    assert world.time.passed <= 300

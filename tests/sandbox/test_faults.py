@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import json
+import math
 import subprocess
 import sys
 from email.utils import parsedate_to_datetime
@@ -113,6 +115,73 @@ async def test_an_answer_is_slow_by_the_clock_of_the_sandbox_unless_somebody_wan
         for _ in range(8):
             tasks.start_soon(functools.partial(client.get, "/users", timeout=None))
     assert sandbox.clock.now() - before == 86_400_000
+
+
+async def test_a_drip_takes_its_time_for_every_piece() -> None:
+    naps = Naps()
+    sandbox = Sandbox(size=10, now=NOW, sleep=naps.nap)
+    async with enter(sandbox) as client:
+        whole = (await client.get("/users?limit=1")).content
+        sandbox.faults.add("drip", seconds=2, amount=100)
+        assert (await client.get("/users?limit=1")).content == whole
+        assert naps == [2] * math.ceil(len(whole) / 100)
+        sandbox.faults.add("drip", seconds=21)
+        with pytest.raises(httpx.ReadTimeout):
+            await client.get("/users", timeout=httpx.Timeout(1, read=20))
+        assert naps[-1] == 20
+
+
+async def test_a_drip_ends_when_nobody_is_there_any_more(sandbox: Sandbox) -> None:
+    pieces, asked = 0, anyio.Event()
+
+    async def nap(seconds: float) -> None:
+        nonlocal pieces
+        pieces += 1
+        asked.set()
+        await anyio.sleep(0.005)
+
+    sandbox.sleep = nap
+    async with running(sandbox) as base, httpx.AsyncClient(base_url=base) as client:
+        client.headers["authorization"] = f"Bearer {await token(client, sandbox)}"
+        sandbox.faults.add("drip")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.get, f"/v1/environments/{sandbox.environment_id}/users")
+            await asked.wait()
+            tasks.cancel_scope.cancel()
+        await anyio.sleep(0.05)  # until the server has heard of it
+        taken = pieces
+        await anyio.sleep(0.05)
+        assert pieces == taken
+
+
+async def test_a_body_that_is_shorter_than_it_says_is_a_broken_connection(
+    sandbox: Sandbox, client: httpx.AsyncClient
+) -> None:
+    sandbox.faults.add("false_length")
+    with pytest.raises(httpx.RemoteProtocolError):
+        await client.get("/users")
+    assert sandbox.requests[-1].status == 200
+    async with running(sandbox) as base, httpx.AsyncClient(base_url=base, headers=client.headers) as other:
+        sandbox.faults.add("false_length")
+        with pytest.raises(httpx.RemoteProtocolError):
+            await other.get(f"/v1/environments/{sandbox.environment_id}/users")
+
+
+async def test_answers_that_harm_their_reader(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    sandbox.faults.add("gzip_bomb")
+    async with client.stream("GET", "/users") as answer:
+        packed = b"".join([chunk async for chunk in answer.aiter_raw()])
+    assert (answer.headers["content-encoding"], len(packed) < 100_000) == ("gzip", True)
+    assert len(gzip.decompress(packed)) == 64 * 1024 * 1024
+    sandbox.faults.add("huge_array")
+    assert len((await client.get("/users")).json()) == 2_000_000
+    sandbox.faults.add("crowded_page")
+    assert len((await client.get("/users?limit=5")).json()["_embedded"]["users"]) == 6_005
+    sandbox.faults.add("cookie_flood")
+    flood = await client.get("/users?limit=5")
+    assert sum(map(len, flood.headers.get_list("set-cookie"))) > 18_000
+    await client.get("/users?limit=5")
+    assert len(sandbox.requests[-1].headers["cookie"]) > 18_000, "a client that keeps cookies sends them back"
 
 
 async def test_a_dropped_connection(sandbox: Sandbox, client: httpx.AsyncClient) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import threading
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,6 +15,11 @@ import httpx
 import pytest
 from mcp.types import ResourceTemplateReference
 
+from pingone_mcp.directory.provider import ProxyQuestion, UserQuestion
+from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.sandbox.faults import FaultKind
+from pingone_mcp.sandbox.options import Options
+from pingone_mcp.tasks import AT_ONCE, in_thread
 from tests.world import NOW, World, error_text, facts, walk
 
 Change = Callable[[dict[str, Any]], Any]
@@ -174,6 +182,123 @@ async def test_a_slow_first_page_is_an_error_within_the_time_of_an_answer(world:
                 ("find_deactivated", {}),
             ):
                 assert "TOO_SLOW" in error_text(await client.call_tool(tool, arguments))
+
+
+class Refusing(httpx.AsyncBaseTransport):
+    """Answer for tokens; the port of the API is closed."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self.inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.startswith("/v1/"):
+            raise httpx.ConnectError("All connection attempts failed") from ConnectionRefusedError(111, "refused")
+        return await self.inner.handle_async_request(request)
+
+
+async def test_what_happened_is_told_and_not_that_it_took_too_long(world: World) -> None:
+    """Who waits for four seconds hears of it before they end, whatever PINGONE_RETRY_SECONDS allows."""
+    world.time.until = 4.0
+    async with world.client(wrap=Refusing) as client:
+        for tool, arguments in (("list_users", {}), ("describe_directory", {}), ("get_user", {"user": "kim"})):
+            world.time.until = world.time.passed + 4.0
+            told = error_text(await client.call_tool(tool, arguments))
+            assert "refused the connection" in told, tool
+            assert "PINGONE_API_URL" in told
+    kinds: dict[FaultKind, str] = {
+        "rate_limited_seconds": "rate limit",
+        "unavailable_503": "503",
+        "server_error": "500",
+    }
+    for kind, said in kinds.items():
+        world.sandbox.faults.add(kind, seconds=7, times=None)
+        world.time.until = world.time.passed + 4.0
+        async with world.client() as client:
+            assert said in error_text(await client.call_tool("list_users", {}))
+            assert world.time.passed <= world.time.until
+        world.sandbox.faults.clear()
+        world.time.passed += 60
+
+
+def fat(world: World, characters: int) -> Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport]:
+    """Give every user of a list as much text as a person may write into custom attributes."""
+
+    def fatten(body: dict[str, Any]) -> None:
+        for user in body["_embedded"]["users"]:
+            user["notes"] = "x" * characters
+
+    return rewriting("/users", fatten)
+
+
+async def test_a_page_of_large_users_is_asked_for_again_with_fewer_of_them(tmp_path: Path) -> None:
+    """500 users of 40 KB are 20 MB: more than is read at once, and no reason to read nobody."""
+    world = World(sandbox=Sandbox(size=500, now=NOW, options=Options(max_page=1_000)), cache=tmp_path)
+    everybody = [user["id"] for user in world.sandbox.users()]
+    wrap = fat(world, 40_000)
+    async with world.client(wrap=wrap, page_size=1_000) as client:
+        assert ids(await walk(client, limit=500, fields=["id"])) == everybody
+    async with world.directory(transport=wrap(world.sandbox.transport()), page_size=1_000) as directory:
+        async with directory.walk() as walked:
+            found = [user.id async for page in walked for user in page.users]
+        assert walked.verdict.complete
+    assert sorted(found) == sorted(everybody)
+
+
+async def test_one_thing_that_is_too_large_is_told_with_what_to_do(world: World) -> None:
+    world.sandbox.faults.add("gzip_bomb", path="/users", times=None)
+    async with world.client() as client:
+        told = error_text(await client.call_tool("list_users", {"limit": 5}))
+        assert "larger than the 8 MiB that are read" in told
+        assert "ANSWER_TOO_LARGE" in told
+        assert "PINGONE_PAGE_SIZE" in told
+        world.sandbox.faults.clear()
+        assert facts(await client.call_tool("list_users", {"limit": 5}))["result_count"] == 5
+
+
+@pytest.mark.parametrize("kind", ["gzip_bomb", "huge_array", "crowded_page"])
+async def test_what_is_proxied_is_as_bounded(world: World, kind: Any) -> None:
+    path = f"/environments/{world.sandbox.environment_id}/groups"
+    world.sandbox.faults.add(kind, path="/groups", times=None)
+    async with world.client() as client:
+        assert "ANSWER_TOO_LARGE" in error_text(await client.call_tool("proxy_request", {"path": path}))
+    assert sum("/groups" in request for request in world.api_requests()) == 1, "never asked for again as it is"
+
+
+async def test_a_large_answer_is_read_beside_the_event_loop(world: World) -> None:
+    """The threads for it are taken: large answers wait for one, and all others go on."""
+    transport, release, done = fat(world, 2_000)(world.sandbox.transport()), threading.Event(), list[int]()
+    path = f"/environments/{world.sandbox.environment_id}/users"
+
+    async def read() -> None:
+        done.append(len((await directory.users(UserQuestion(), page_size=200)).items))
+
+    async def proxy() -> None:
+        page = (await directory.proxy(ProxyQuestion(method="GET", path=path))).page
+        done.append(len(page.items) if page else 0)
+
+    async with world.directory(transport=transport) as directory, anyio.create_task_group() as tasks:
+        await directory.users(UserQuestion(), page_size=5)  # there is a token
+        for _ in range(AT_ONCE["answers"]):
+            tasks.start_soon(functools.partial(in_thread, release.wait, pool="answers"))
+        tasks.start_soon(read)
+        tasks.start_soon(proxy)
+        try:
+            await anyio.wait_all_tasks_blocked()
+            assert done == []
+            assert len((await directory.users(UserQuestion(), page_size=5)).items) == 5
+        finally:
+            release.set()
+    assert done == [200, 200]
+
+
+async def test_cookies_are_not_kept(world: World) -> None:
+    world.sandbox.faults.add("cookie_flood", times=None)
+    world.sandbox.faults.add("cookie_flood", path="/as/token", times=None)
+    async with world.client() as client:
+        for _ in range(3):
+            facts(await client.call_tool("list_users", {"limit": 5}))
+    assert len(world.api_requests()) >= 3
+    assert not any("cookie" in request.headers for request in world.sandbox.requests)
 
 
 async def test_the_text_null_is_a_text(world: World) -> None:

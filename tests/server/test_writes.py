@@ -343,7 +343,7 @@ async def test_writes_that_lead_elsewhere_are_not_even_asked_about(scene: Scene,
     assert event["code"] in error_text(result)
 
 
-@pytest.mark.parametrize("kind", ["dropped_connection", "server_error", "bad_gateway_html"])
+@pytest.mark.parametrize("kind", ["dropped_connection", "server_error", "bad_gateway_html", "drip", "false_length"])
 async def test_a_write_that_may_have_happened_is_not_repeated(scene: Scene, kind: Any) -> None:
     scene.world.sandbox.faults.add(kind, method="PUT", times=None)
     async with scene.world.client(wrap=scene.watching, answers=Person("yes"), writes=scene.rules()) as client:
@@ -352,6 +352,7 @@ async def test_a_write_that_may_have_happened_is_not_repeated(scene: Scene, kind
     assert len(scene.sent) == 1
     assert "may have happened" in error_text(result)
     assert [event["event"] for event in scene.recorded()] == ["sending", "unknown"]
+    assert scene.world.time.passed < 60
 
 
 async def test_a_write_that_was_refused_unprocessed_is_repeated(scene: Scene) -> None:
@@ -665,7 +666,11 @@ async def test_an_environment_that_became_production_while_the_person_thought_is
         (b'[{"id":"1"},{"id":"2"}]', "application/json"),
         (b"a;b\n" * 40_000, "text/csv"),
         (json.dumps(["x" * 50] * 2_000).encode(), "application/json"),
+        (b'{"a":"' + b"x" * 10_000_000, "application/json"),
+        (b"[" + b"0," * 200_000 + b"0]", "application/json"),
+        (b"x" * 10_000_000, "text/plain"),
     ],
+    ids=["binary", "cut", "foreign", "list", "csv", "long", "too-large", "too-many", "too-long"],
 )
 async def test_a_write_that_was_done_is_told_as_done_whatever_its_answer(
     scene: Scene, content: bytes, kind: str
