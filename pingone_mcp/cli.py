@@ -25,6 +25,7 @@ from pingone_mcp.commands.ending import FAILED, INTERRUPTED, MISCONFIGURED, OK, 
 from pingone_mcp.errors import Problem, Unconfigured
 from pingone_mcp.first_answers import Frozen, kept, may_offer_writes
 from pingone_mcp.handshake import Handover, greet, may_greet
+from pingone_mcp.private_files import PrivateFolder
 
 if TYPE_CHECKING:
     import httpx
@@ -310,10 +311,11 @@ async def open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
             directory=directory,
             replica=replica,
             copy=replica.directory(directory),
-            exports=Exports(folder=connection.cache_dir / "exports" / replica.store.path.stem),
+            exports=Exports(folder=PrivateFolder(connection.cache_dir, f"exports/{replica.store.path.stem}")),
             # What was found belongs to the directory that was compared, as its copy does.
             rosters=Rosters(
-                folder=settings.rosters_folder(), memory=connection.cache_dir / "drift" / replica.store.path.stem
+                folder=settings.rosters_folder(),
+                memory=PrivateFolder(connection.cache_dir, f"drift/{replica.store.path.stem}"),
             ),
             roles_file=settings.roles_path(),
             sync_seconds=settings.sync_minutes * 60 if settings.sync_minutes is not None else None,

@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 import re
-import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pingone_mcp import __version__
+from pingone_mcp.private_files import PrivateFolder
 
 _PACKAGE = Path(__file__).parent
 _MAKERS = ("mcp", "mcp_types", "pydantic", "pydantic_core")
@@ -47,11 +47,15 @@ NOTHING = Frozen({}, "")
 
 
 class Kept(NamedTuple):
-    """The file for the answers of this very server, and what it is named after."""
+    """The folder and the name of the file for the answers of this very server; the name is what they are made from."""
 
-    file: Path
+    folder: PrivateFolder
     key: str
     env_file: Path | None
+
+    @property
+    def file(self) -> Path:
+        return self.folder.path / self.key
 
     def known(self) -> Frozen | None:
         """Return the answers of this server; None when the SDK might say anything else."""
@@ -70,12 +74,7 @@ class Kept(NamedTuple):
 
     def _content(self) -> bytes:
         """Return what stands in the file; raises OSError and ValueError when it is not one that `keep` has written."""
-        # Neither a link nor a pipe, on which one could wait for ever.
-        number = os.open(self.file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(number, "rb") as opened:  # noqa: PTH123 - a descriptor, no path
-            found = os.fstat(number)
-            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-                raise ValueError("not a private file of this user")
+        with self.folder.open(self.key) as opened:
             mark, _, content = opened.read(_LARGEST).partition(b"\n")
         if mark != self._mark(content):
             raise ValueError("damaged, or made for something else")
@@ -90,19 +89,8 @@ class Kept(NamedTuple):
             if kept(self.env_file) != self or self._guess() == said:
                 return
             content = json.dumps(said._asdict(), ensure_ascii=False).encode()
-            self._write(self._mark(content) + b"\n" + content)
+            self.folder.write(self.key, [self._mark(content), b"\n", content])
             self._clear()
-
-    def _write(self, content: bytes) -> None:
-        """Write the file whole or not at all, for this user only."""
-        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = self.file.with_suffix(f".{os.getpid()}.new")
-        try:
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:  # noqa: PTH123 - as above
-                opened.write(content)
-            new.replace(self.file)
-        finally:
-            new.unlink(missing_ok=True)
 
     def _clear(self) -> None:
         """Remove what was made for versions of long ago."""
@@ -119,7 +107,7 @@ def kept(env_file: Path | None) -> Kept | None:
         key, folder = _circumstances(env_file), _cache_folder(env_file)
     except (OSError, RuntimeError, ValueError):
         return None
-    return None if folder is None else Kept(folder / "first-answers" / key, key, env_file)
+    return None if folder is None else Kept(PrivateFolder(folder, "first-answers"), key, env_file)
 
 
 def shipped() -> Frozen | None:

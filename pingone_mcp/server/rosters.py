@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import suppress
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pingone_mcp.directory.drift import Changes, Drift, since
 from pingone_mcp.directory.roster import Roster, RosterKind, parse_roster
 from pingone_mcp.errors import Refused
-from pingone_mcp.server.exports import write_private
+from pingone_mcp.private_files import PrivateFolder
 
 _KINDS: dict[str, RosterKind] = {".csv": "csv", ".json": "json"}
 _LISTED = 20
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class Rosters:
     """The rosters in `folder` (None: there is none), and what the last check of each found, in `memory`."""
 
     folder: Path | None
-    memory: Path
+    memory: PrivateFolder
 
     def names(self) -> tuple[str, ...]:
         """Return the names that may be asked for: of the files in the folder itself, without their ending."""
@@ -43,14 +44,16 @@ class Rosters:
         """
         if drift.compared_nobody:
             return None
-        path = self._remembered(name)
+        remembered = self._remembered(name)
         try:
-            changes = since(json.loads(path.read_bytes()), drift)
+            with self.memory.open(remembered) as file:
+                changes = since(json.load(file), drift)
         except (OSError, ValueError, Refused):
             changes = None
-        with suppress(OSError):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(path, [json.dumps(drift.to_json())])
+        try:
+            self.memory.write(remembered, [json.dumps(drift.to_json()).encode()])
+        except OSError as error:
+            _logger.warning("What this check found is not kept for the next one: %s", error.strerror)
         return changes
 
     def _files(self) -> dict[str, Path]:
@@ -62,9 +65,9 @@ class Rosters:
             return {}
         return {path.stem: path for path in found if path.suffix.lower() in _KINDS and path.is_file()}
 
-    def _remembered(self, name: str) -> Path:
+    def _remembered(self, name: str) -> str:
         key = hashlib.sha256(f"{self.folder}\0{name}".encode()).hexdigest()
-        return self.memory / f"{key}.json"
+        return f"{key}.json"
 
     def unknown(self) -> Refused:
         """Return what is to be said of a name that is none: which there are, or why there is none."""
