@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pingone_mcp import __version__
-from pingone_mcp.private_files import PrivateFolder
+from pingone_mcp.private_files import PrivateFolder, read_named
 
 _PACKAGE = Path(__file__).parent
 _MAKERS = ("mcp", "mcp_types", "pydantic", "pydantic_core")
@@ -199,7 +199,8 @@ def _cache_folder(env_file: Path | None) -> Path | None:
     """Return the folder that `Settings.cache_folder` names; None when only the settings can say which that is."""
     given = ""
     if env_file is not None:
-        lines = [text for text in env_file.read_text(encoding="utf-8").splitlines() if _ANY_FOLDER.search(text)]
+        content = read_named(env_file, _LARGEST).decode()
+        lines = [text for text in content.splitlines() if _ANY_FOLDER.search(text)]
         for text in lines:
             plain = _PLAIN_FOLDER.fullmatch(text)
             if plain is None and not text.lstrip().startswith("#"):

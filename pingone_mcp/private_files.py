@@ -101,6 +101,24 @@ class PrivateFolder(NamedTuple):
             yield folder
 
 
+def read_named(path: Path, most: int) -> bytes:
+    """Return the whole of a file that a person has named. Raises OSError, also for what is no file or larger."""
+    with os.fdopen(
+        os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
+    ) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most:,} bytes")
+    return content
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Say whether others may read or change a file, by its mode."""
+    return sys.platform != "win32" and bool(path.stat().st_mode & _OTHERS)
+
+
 def write_whole(path: Path, content: Iterable[bytes]) -> None:
     """Write a file that nobody else may read, whole or not at all; a link in its place makes way. Raises OSError."""
     fresh = path.with_name(f".{path.name}.{os.urandom(3).hex()}")
