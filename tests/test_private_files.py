@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import stat
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import pingone_mcp
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.private_files import NotPrivate, PrivateFolder, make_file, write_whole
 from pingone_mcp.replica.store import Store
@@ -248,3 +250,22 @@ def test_what_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         write_whole(tmp_path / "name", (chunk for _ in range(2) for chunk in chunks()))
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
+
+
+# --- One way in
+
+# What makes, opens for writing or changes files; `os.open` elsewhere opens no file of ours.
+_MAKE = {"mkdir", "chmod", "fchmod", "touch", "symlink_to", "write_text", "write_bytes"}
+
+
+def test_no_other_module_makes_folders_and_files() -> None:
+    package = Path(pingone_mcp.__file__).parent
+    found = {
+        f"{file.relative_to(package)}: {node.func.attr}"
+        for file in sorted(package.rglob("*.py"))
+        if file.name != "private_files.py"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _MAKE
+    }
+    # The record of writes is a file that a person may have named, and is appended to.
+    assert found <= {"server/journal.py: mkdir", "server/journal.py: fchmod"}

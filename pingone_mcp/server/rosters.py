@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pingone_mcp.directory.drift import Changes, Drift, since
 from pingone_mcp.directory.roster import Roster, RosterKind, parse_roster
+from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.private_files import PrivateFolder
 
@@ -78,7 +79,9 @@ class Rosters:
                 code="NO_ROSTERS",
             )
         names = self.names()
-        listed = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+        listed = ", ".join(map(harmless, names[:_LISTED])) + (
+            f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        )
         return Refused(
             "There is no roster of this name.",
             f"The rosters are: {listed}."
