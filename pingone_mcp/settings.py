@@ -419,9 +419,9 @@ def _host(text: str) -> str | None:
         elif host.rpartition(".")[2].isdigit():
             ipaddress.IPv4Address(host)
         elif "xn--" in host:
-            import idna  # noqa: PLC0415 - start-up: hardly anybody has such a name
+            import httpx  # noqa: PLC0415 - start-up: hardly anybody has such a name
 
-            idna.decode(host)
+            _ = httpx.URL(f"https://{host}").host  # which it decodes (RFC 5891 §4.4)
     except ValueError:
         return None
     return host
