@@ -17,13 +17,12 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import NamedTuple
 
 from pingone_mcp import __version__
-from pingone_mcp.private_files import PrivateFolder, read_named
+from pingone_mcp.private_files import NotPrivate, PrivateFolder, read_named
 
 _PACKAGE = Path(__file__).parent
 _MAKERS = ("mcp", "mcp_types", "pydantic", "pydantic_core")
@@ -85,12 +84,18 @@ class Kept(NamedTuple):
 
     def keep(self, said: Frozen) -> None:
         """Take over what the SDK said, unless it is known or something has changed since; a full disk is no failure."""
-        with suppress(OSError):
-            if kept(self.env_file) != self or self._guess() == said:
-                return
-            content = json.dumps(said._asdict(), ensure_ascii=False).encode()
+        if kept(self.env_file) != self or self._guess() == said:
+            return
+        content = json.dumps(said._asdict(), ensure_ascii=False).encode()
+        try:
             self.folder.write(self.key, [self._mark(content), b"\n", content])
             self._clear()
+        except NotPrivate as error:
+            import logging  # noqa: PLC0415 - start-up time
+
+            logging.getLogger(__name__).warning("The first answers are not kept: %s.", error.strerror)
+        except OSError:
+            pass
 
     def _clear(self) -> None:
         """Remove what was made for versions of long ago."""

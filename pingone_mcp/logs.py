@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+from types import TracebackType
 
 from pingone_mcp.directory.text import harmless_lines
 
@@ -15,7 +17,12 @@ class _Harmless(logging.Formatter):
 
 
 def log_harmlessly() -> None:
-    """Log so from now on; where logging is set up already (the SDK would do so too) it stays as it is."""
+    """Log so from now on, what nobody catches too; where logging is set up already (as the SDK does) it stays so."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Harmless())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    sys.excepthook = _log_uncaught
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    logging.getLogger(__name__).critical("This is a bug of pingone-mcp:", exc_info=(kind, error, trace))

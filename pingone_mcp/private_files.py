@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+ANOTHER_CACHE = "Remove that, or name another folder with PINGONE_CACHE_DIR."
+"""What to do about what is not private in the cache folder."""
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 

@@ -13,6 +13,7 @@ import pytest
 
 import pingone_mcp
 from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.first_answers import Frozen, kept, shipped
 from pingone_mcp.private_files import NotPrivate, PrivateFolder, make_file, write_whole
 from pingone_mcp.replica.store import Store
 from pingone_mcp.sandbox.app import Sandbox
@@ -134,6 +135,36 @@ async def test_a_planted_folder_of_checks_costs_the_comparison_with_the_last_one
             told = facts(await client.call_tool("check_drift", {"roster": "crm"}))
             assert told["since_last"] is None
     assert "is not kept for the next one" in caplog.text
+    assert as_it_was(victim)
+
+
+@pytest.mark.parametrize("plant", FOLDERS[:3])
+def test_a_planted_folder_of_first_answers_costs_the_early_answer(
+    tmp_path: Path,
+    victim: Path,
+    plant: Plant,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("PINGONE_CACHE_DIR", str(tmp_path))
+    plant(tmp_path / "first-answers", victim)
+    place = kept(None)
+    assert place is not None
+    place.keep(Frozen({"2025-11-25": {"initialize": "{}"}}, "2025-11-25"))
+    assert place.known() == shipped()
+    assert "The first answers are not kept: " in caplog.text
+    assert as_it_was(victim)
+
+
+@pytest.mark.parametrize("plant", FOLDERS[:3])
+async def test_a_planted_folder_of_tokens_costs_a_token_request(
+    company: World, victim: Path, plant: Plant, caplog: pytest.LogCaptureFixture
+) -> None:
+    plant(company.cache / "tokens", victim)
+    async with company.client() as client:
+        assert facts(await client.call_tool("list_users", {"limit": 1}))["result"]
+    assert "Tokens are kept in memory only" in caplog.text
+    assert "PINGONE_CACHE_DIR" in caplog.text
     assert as_it_was(victim)
 
 

@@ -20,7 +20,7 @@ import anyio
 
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.pingone.sqlite_files import SIDE_FILES, is_damage, primary_code
-from pingone_mcp.private_files import NotPrivate, PrivateFolder, make_file
+from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder, make_file
 from pingone_mcp.replica import schema
 from pingone_mcp.tasks import in_thread
 
@@ -235,7 +235,7 @@ def told() -> Iterator[None]:
     except NotPrivate as error:
         raise ReplicaProblem(
             f"The local copy is not touched: {error.strerror}.",
-            "Remove that, or name another folder with PINGONE_CACHE_DIR.",
+            ANOTHER_CACHE,
             code="REPLICA_NOT_PRIVATE",
         ) from error
     except OSError as error:

@@ -17,13 +17,12 @@ from typing import BinaryIO
 from pingone_mcp.directory.export import Format
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import NotFound, Problem, Refused
-from pingone_mcp.private_files import NotPrivate, PrivateFolder
+from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
 
 KEPT = 20
 MOST_LINES = 1_000
 _MOST_ROWS = 10**9
 _NAME = re.compile(r"[a-z-]+-\d{8}-\d{6}-[0-9a-f]{6}\.(csv|jsonl)")
-_NEXT = "Remove that, or name another folder with PINGONE_CACHE_DIR."
 
 
 class NotWritten(Problem):
@@ -46,7 +45,7 @@ class Exports:
             self._make_room()
         except NotPrivate as error:
             raise NotWritten(
-                f"The export is not written: {error.strerror}.", _NEXT, code="EXPORT_NOT_WRITTEN"
+                f"The export is not written: {error.strerror}.", ANOTHER_CACHE, code="EXPORT_NOT_WRITTEN"
             ) from None
         except OSError as error:
             raise NotWritten(
@@ -103,7 +102,7 @@ class Exports:
         try:
             return self.folder.open(name)
         except NotPrivate as error:
-            raise Refused(f"The export is not read: {error.strerror}.", _NEXT, code="EXPORT_NOT_READ") from None
+            raise Refused(f"The export is not read: {error.strerror}.", ANOTHER_CACHE, code="EXPORT_NOT_READ") from None
         except OSError:
             raise gone from None
 

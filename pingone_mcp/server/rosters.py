@@ -12,7 +12,7 @@ from pingone_mcp.directory.drift import Changes, Drift, since
 from pingone_mcp.directory.roster import Roster, RosterKind, parse_roster
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Refused
-from pingone_mcp.private_files import PrivateFolder
+from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
 
 _KINDS: dict[str, RosterKind] = {".csv": "csv", ".json": "json"}
 _LISTED = 20
@@ -54,7 +54,8 @@ class Rosters:
         try:
             self.memory.write(remembered, [json.dumps(drift.to_json()).encode()])
         except OSError as error:
-            _logger.warning("What this check found is not kept for the next one: %s", error.strerror)
+            advice = f". {ANOTHER_CACHE}" if isinstance(error, NotPrivate) else ""
+            _logger.warning("What this check found is not kept for the next one: %s%s", error.strerror, advice)
         return changes
 
     def _files(self) -> dict[str, Path]:
