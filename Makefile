@@ -48,7 +48,6 @@ conformance: $(READY)  ## Put the server before the official referees of MCP (ne
 	@$(BIN)/python -m tests.conformance
 
 lock: $(READY)  ## Compile requirements-dev.txt anew (newer versions: make lock UPGRADE=--upgrade)
-	@$(BIN)/python -m pip install -qq uv==0.13.9
 	@$(BIN)/uv pip compile pyproject.toml requirements-dev.in --output-file requirements-dev.txt --quiet $(UPGRADE) \
 		--universal --python-version 3.11 --generate-hashes --annotation-style line --custom-compile-command "make lock"
 

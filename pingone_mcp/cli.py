@@ -18,13 +18,14 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pingone_mcp import __version__
 from pingone_mcp.commands.ending import FAILED, INTERRUPTED, MISCONFIGURED, OK, UNCHECKED, WrongUse
 from pingone_mcp.errors import Problem, Unconfigured
 from pingone_mcp.first_answers import Frozen, kept, may_offer_writes
 from pingone_mcp.handshake import Handover, greet, may_greet
+from pingone_mcp.private_files import PrivateFolder
 
 if TYPE_CHECKING:
     import httpx
@@ -50,13 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     given, rest = anywhere.parse_known_args(argv, argparse.Namespace(env_file=None))
     arguments = _parser(anywhere).parse_args(rest, given)
     try:
+        if arguments.run is not _serve:
+            _log_harmlessly()
         status: int = arguments.run(arguments)
         sys.stdout.flush()
     except (Unconfigured, WrongUse) as problem:
-        print(problem, file=sys.stderr)
+        _complain(str(problem))
         return MISCONFIGURED
     except Problem as problem:
-        print(problem, file=sys.stderr)
+        _complain(str(problem))
         failed: int = arguments.failed
         return failed
     except KeyboardInterrupt:
@@ -68,8 +71,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _anywhere() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="pingone-mcp", add_help=False, allow_abbrev=False)
+def _complain(text: str) -> None:
+    from pingone_mcp.console import say
+
+    say(text, stderr=True)
+
+
+def _log_harmlessly() -> None:
+    from pingone_mcp.logs import log_harmlessly
+
+    log_harmlessly()
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints, which repeat what was typed, are harmless to look at."""
+
+    def error(self, message: str) -> NoReturn:
+        from pingone_mcp.directory.text import harmless
+
+        super().error(harmless(message))
+
+
+def _anywhere() -> _Parser:
+    parser = _Parser(prog="pingone-mcp", add_help=False, allow_abbrev=False)
     parser.add_argument(
         "--env-file",
         type=Path,
@@ -80,8 +104,8 @@ def _anywhere() -> argparse.ArgumentParser:
     return parser
 
 
-def _parser(anywhere: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser(anywhere: _Parser) -> _Parser:
+    parser = _Parser(
         prog="pingone-mcp",
         description="A whole PingOne user directory for AI assistants, IDEs and scripts, over MCP.\n"
         "Without a command it serves MCP on stdin and stdout: that is what an MCP client calls.",
@@ -94,7 +118,7 @@ def _parser(anywhere: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.set_defaults(run=_serve, failed=FAILED)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], help: str, text: str) -> argparse.ArgumentParser:  # noqa: A002 - argparse's word
+    def command(name: str, run: Callable[[argparse.Namespace], int], help: str, text: str) -> _Parser:  # noqa: A002 - argparse's word
         description, _, epilog = text.partition("\n\n")
         added = commands.add_parser(
             name,
@@ -127,7 +151,7 @@ def _parser(anywhere: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
-def _copy_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+def _copy_commands(command: Callable[..., _Parser]) -> None:
     """Add the commands that work with the local copy."""
     as_json = ("--json", "store_true", "print JSON instead of lines")
 
@@ -310,10 +334,11 @@ async def open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
             directory=directory,
             replica=replica,
             copy=replica.directory(directory),
-            exports=Exports(folder=connection.cache_dir / "exports" / replica.store.path.stem),
+            exports=Exports(folder=PrivateFolder(connection.cache_dir, f"exports/{replica.store.path.stem}")),
             # What was found belongs to the directory that was compared, as its copy does.
             rosters=Rosters(
-                folder=settings.rosters_folder(), memory=connection.cache_dir / "drift" / replica.store.path.stem
+                folder=settings.rosters_folder(),
+                memory=PrivateFolder(connection.cache_dir, f"drift/{replica.store.path.stem}"),
             ),
             roles_file=settings.roles_path(),
             sync_seconds=settings.sync_minutes * 60 if settings.sync_minutes is not None else None,
@@ -400,6 +425,8 @@ def _server(env_file: Path | None) -> StrictServer:
     # The SDK logs through rich where it finds it: time at the start, and lines folded at 80 columns. This hides it.
     hidden = sys.modules.setdefault("rich", None) is None  # type: ignore[arg-type] # None says: not to be imported
     try:
+        _log_harmlessly()
+
         from pingone_mcp.server.build import build_server
 
         return build_server(functools.partial(open_backend, env_file), allow_writes=_allows_writes(env_file))
@@ -492,11 +519,12 @@ def _call(arguments: argparse.Namespace) -> int:
             result = await client.call_tool(arguments.tool, typed)
         if result.is_error:
             text = "\n".join(block.text for block in result.content if block.type == "text")
-            print(text.removeprefix(f"Error executing tool {arguments.tool}: "), file=sys.stderr)
+            _complain(text.removeprefix(f"Error executing tool {arguments.tool}: "))
             return FAILED
-        # JSON between programs is UTF-8 (RFC 8259); on another kind of terminal it is escaped.
-        plain = sys.stdout.encoding.lower() != "utf-8"
-        print(json.dumps(result.structured_content, ensure_ascii=plain, indent=2))
+
+        from pingone_mcp.console import print_json
+
+        print_json(result.structured_content, indent=2)
         return OK
 
     return _run(run)
@@ -623,13 +651,14 @@ def _sandbox(arguments: argparse.Namespace) -> int:
 
     import anyio
 
+    from pingone_mcp.console import say
     from pingone_mcp.sandbox.app import Sandbox, running
 
     sandbox = Sandbox(size=arguments.size, sleep=anyio.sleep)  # who is at the other end of a socket has a real clock
 
     async def run() -> int:
         async with running(sandbox, port=arguments.port) as base_url:
-            print(_sandbox_card(sandbox, base_url), flush=True)
+            say(_sandbox_card(sandbox, base_url))
             await anyio.sleep_forever()
         return OK
 

@@ -1,4 +1,8 @@
-"""What people see in a terminal: coloured where it is one, plain where it is piped, JSON where it is asked for."""
+"""What people see in a terminal: coloured where it is one, plain where it is piped, JSON where it is asked for.
+
+Whatever a command prints goes out here, without control, bidi, zero-width and tag characters: names in a directory and
+of files are written by others. `shown` takes line breaks too, for a text of others within a line of ours.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,14 @@ from typing import Any, Self
 
 from rich import progress as bars
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text import clean, harmless, harmless_lines
 
 _SECONDS_BETWEEN_LINES = 30.0
 
@@ -30,7 +35,11 @@ def console(*, stderr: bool = False) -> Console:
 
 
 class _Console(Console):
-    """A console that leaves it to the command line what to do when its reader has gone."""
+    """A console that prints what is harmless, and leaves it to the command line what to do when its reader has gone."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=harmless_lines(segment.text))
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -64,11 +73,17 @@ def print_warnings(out: Console, warnings: Iterable[str]) -> None:
         out.print(Text(f"Note: {shown(warning)}", style="yellow"))
 
 
-def print_json(document: Any) -> None:
-    """Print one JSON document as one line; between programs it is UTF-8 (RFC 8259), elsewhere it is escaped."""
+def print_json(document: Any, *, indent: int | None = None) -> None:
+    """Print one JSON document; between programs it is UTF-8 (RFC 8259), elsewhere it is escaped."""
     escaped = sys.stdout.encoding.lower() != "utf-8"
-    sys.stdout.write(json.dumps(document, ensure_ascii=escaped) + "\n")
-    sys.stdout.flush()
+    say(json.dumps(clean(document), ensure_ascii=escaped, indent=indent))
+
+
+def say(text: str, *, stderr: bool = False) -> None:
+    """Print a text of ours as it is, without colours and folding."""
+    out = sys.stderr if stderr else sys.stdout
+    out.write(f"{harmless_lines(text)}\n")
+    out.flush()
 
 
 class Progress:
@@ -157,14 +172,14 @@ class Report:
         if self.as_json:
             return
         mark, style = ("ok", "green") if ok else ("failed", "red") if needed else ("missing", "yellow")
-        self._console.print(f"[{style}]{mark:<8}[/] [bold]{escape(step)}[/]: {escape(text)}")
+        self._console.print(f"[{style}]{mark:<8}[/] [bold]{escape(shown(step))}[/]: {escape(shown(text))}")
 
     def close(self) -> bool:
         """Print the verdict; return whether everything that is needed is there."""
         works = all(line.ok or not line.needed for line in self._lines)
         if self.as_json:
             document = {"ok": works, "findings": [asdict(line) for line in self._lines]}
-            sys.stdout.write(json.dumps(document) + "\n")
+            print_json(document)
             return works
         missing = sum(not line.ok and not line.needed for line in self._lines)
         verdict = "This connection works." if works else "This connection does not work yet."

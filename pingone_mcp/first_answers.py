@@ -15,15 +15,14 @@ import hashlib
 import json
 import os
 import re
-import stat
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import NamedTuple
 
 from pingone_mcp import __version__
+from pingone_mcp.private_files import NotPrivate, PrivateFolder, read_named
 
 _PACKAGE = Path(__file__).parent
 _MAKERS = ("mcp", "mcp_types", "pydantic", "pydantic_core")
@@ -49,11 +48,15 @@ NOTHING = Frozen({}, "")
 
 
 class Kept(NamedTuple):
-    """The file for the answers of this very server, and what it is named after."""
+    """The folder and the name of the file for the answers of this very server; the name is what they are made from."""
 
-    file: Path
+    folder: PrivateFolder
     key: str
     env_file: Path | None
+
+    @property
+    def file(self) -> Path:
+        return self.folder.path / self.key
 
     def known(self) -> Frozen | None:
         """Return the answers of this server; None when the SDK might say anything else."""
@@ -72,12 +75,7 @@ class Kept(NamedTuple):
 
     def _content(self) -> bytes:
         """Return what stands in the file; raises OSError and ValueError when it is not one that `keep` has written."""
-        # Neither a link nor a pipe, on which one could wait for ever.
-        number = os.open(self.file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(number, "rb") as opened:  # noqa: PTH123 - a descriptor, no path
-            found = os.fstat(number)
-            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-                raise ValueError("not a private file of this user")
+        with self.folder.open(self.key) as opened:
             mark, _, content = opened.read(_LARGEST).partition(b"\n")
         if mark != self._mark(content):
             raise ValueError("damaged, or made for something else")
@@ -88,23 +86,18 @@ class Kept(NamedTuple):
 
     def keep(self, said: Frozen) -> None:
         """Take over what the SDK said, unless it is known or something has changed since; a full disk is no failure."""
-        with suppress(OSError):
-            if kept(self.env_file) != self or self._guess() == said:
-                return
-            content = json.dumps(said._asdict(), ensure_ascii=False).encode()
-            self._write(self._mark(content) + b"\n" + content)
-            self._clear()
-
-    def _write(self, content: bytes) -> None:
-        """Write the file whole or not at all, for this user only."""
-        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = self.file.with_suffix(f".{os.getpid()}.new")
+        if kept(self.env_file) != self or self._guess() == said:
+            return
+        content = json.dumps(said._asdict(), ensure_ascii=False).encode()
         try:
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:  # noqa: PTH123 - as above
-                opened.write(content)
-            new.replace(self.file)
-        finally:
-            new.unlink(missing_ok=True)
+            self.folder.write(self.key, [self._mark(content), b"\n", content])
+            self._clear()
+        except NotPrivate as error:
+            import logging  # noqa: PLC0415 - start-up time
+
+            logging.getLogger(__name__).warning("The first answers are not kept: %s.", error.strerror)
+        except OSError:
+            pass
 
     def _clear(self) -> None:
         """Remove what was made for versions of long ago."""
@@ -121,7 +114,7 @@ def kept(env_file: Path | None) -> Kept | None:
         key, folder = _circumstances(env_file), _cache_folder(env_file)
     except (OSError, RuntimeError, ValueError):
         return None
-    return None if folder is None else Kept(folder / "first-answers" / key, key, env_file)
+    return None if folder is None else Kept(PrivateFolder(folder, "first-answers"), key, env_file)
 
 
 def shipped() -> Frozen | None:
@@ -213,9 +206,8 @@ def _cache_folder(env_file: Path | None) -> Path | None:
     """Return the folder that `Settings.cache_folder` names; None when only the settings can say which that is."""
     given = ""
     if env_file is not None:
-        if not env_file.is_file() or env_file.stat().st_size > MOST_ENV_BYTES:
-            return None  # the settings refuse it
-        lines = [text for text in env_file.read_text(encoding="utf-8").splitlines() if _ANY_FOLDER.search(text)]
+        content = read_named(env_file, MOST_ENV_BYTES).decode()
+        lines = [text for text in content.splitlines() if _ANY_FOLDER.search(text)]
         for text in lines:
             plain = _PLAIN_FOLDER.fullmatch(text)
             if plain is None and not text.lstrip().startswith("#"):

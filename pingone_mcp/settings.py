@@ -6,8 +6,10 @@ the current folder is never read: a workspace that somebody opens could send the
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
+import logging
 import re
 import urllib.request
 import uuid
@@ -22,6 +24,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.first_answers import MOST_ENV_BYTES
+from pingone_mcp.private_files import is_open_to_others, read_named
 
 Region = Literal["NA", "CA", "EU", "AU", "SG", "AP"]
 AuthMethod = Literal["client_secret_basic", "client_secret_post"]
@@ -37,7 +40,13 @@ TOP_LEVEL_DOMAINS: dict[Region, str] = {
 }
 ALL = "all"
 _PREFIX = "PINGONE_"
-_HOST = re.compile(r"[\w-]+(\.[\w-]+)*(:\d{1,5})?")
+_LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
+_HOST = re.compile(rf"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>{_LABEL}(?:\.{_LABEL})*))(?::(?P<port>[0-9]{{1,5}}))?")
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[^/]+)(?P<path>(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~-]+)*)/*", re.IGNORECASE
+)
+_LONGEST_HOST = 253  # characters (RFC 1035 §2.3.4)
+_logger = logging.getLogger(__name__)
 _UUID_EXAMPLE = "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
 
 
@@ -260,7 +269,7 @@ class Settings(BaseSettings):
         if value is None:
             return None
         host = value.strip().rstrip("/")
-        if not _HOST.fullmatch(host):
+        if _host(host) is None:
             raise PydanticCustomError("host", "must be a host name without https:// and path")
         return host
 
@@ -286,18 +295,10 @@ class Settings(BaseSettings):
 
         Raises Unconfigured with one text that names every missing or wrong variable with an example.
         """
-        if env_file is not None and not env_file.is_file():
-            raise Unconfigured(f"The file {env_file} given with --env-file does not exist.")
+        if env_file is not None:
+            _check_env_file(env_file)
         try:
-            if env_file is not None and env_file.stat().st_size > MOST_ENV_BYTES:
-                raise Unconfigured(
-                    f"The file {env_file} given with --env-file is larger than {MOST_ENV_BYTES // 1024} KiB."
-                )
             return cls(_env_file=env_file)
-        except UnicodeDecodeError:
-            raise Unconfigured(f"The file {env_file} given with --env-file is not a text in UTF-8.") from None
-        except OSError as error:
-            raise Unconfigured(f"The file {env_file} given with --env-file cannot be read: {error.strerror}.") from None
         except ValidationError as error:
             raise Unconfigured(*_explain(error)) from None
 
@@ -351,6 +352,29 @@ class Settings(BaseSettings):
         return user_cache_path("pingone-mcp", appauthor=False)
 
 
+def _check_env_file(path: Path) -> None:
+    """See that a file can be read, and warn where others can read or change what stands in it. Raises Unconfigured."""
+    given = f"The file {path} given with --env-file"
+    try:
+        text = read_named(path, MOST_ENV_BYTES).decode()
+        if "\0" in text:
+            raise Unconfigured(f"{given} is not a text in UTF-8.")
+        if is_open_to_others(path):
+            _warn_of_others(path)
+    except FileNotFoundError:
+        raise Unconfigured(f"{given} does not exist.") from None
+    except UnicodeDecodeError:
+        raise Unconfigured(f"{given} is not a text in UTF-8.") from None
+    except OSError as error:
+        raise Unconfigured(f"{given} cannot be read: {error.strerror}.") from None
+
+
+@functools.cache
+def _warn_of_others(path: Path) -> None:
+    """Say it once in the life of a process: settings are read again and again."""
+    _logger.warning("Others on this machine can read or change %s, which holds the client secret: chmod 600 it.", path)
+
+
 def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
@@ -374,17 +398,37 @@ def _uuid(text: str) -> str:
 
 
 def _base(text: str) -> str:
-    wrong = PydanticCustomError("base_url", "must be a URL such as https://api.pingone.eu/v1")
-    try:
-        parts = urlsplit(text.strip())
-        _ = parts.port
-    except ValueError:  # whose text repeats the value
-        raise wrong from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in text:
-        raise wrong
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    """Read an http or https URL of a host and perhaps a port and a path; every reader takes it for the same (RFC 3986).
+
+    So it is narrower than what a URL may be: no credentials, no query, nothing escaped, no `..`.
+    """
+    parts = _URL.fullmatch(text.strip())
+    host = _host(parts["host"]) if parts is not None else None
+    if parts is None or host is None:
+        raise PydanticCustomError("base_url", "must be a URL such as https://api.pingone.eu/v1")
+    if parts["scheme"].lower() == "http" and not is_loopback(host):
         raise PydanticCustomError("base_url", "must be https (plain http is for this machine only)")
-    return text.strip().rstrip("/")
+    return f"{parts['scheme'].lower()}://{parts['host'].lower()}{parts['path']}"
+
+
+def _host(text: str) -> str | None:
+    """Return the name (RFC 1123 §2.1, and _) or address of a host that may have a port; None for anything else."""
+    parts = _HOST.fullmatch(text)
+    if parts is None or len(text) > _LONGEST_HOST or not 0 < int(parts["port"] or 443) < 65_536:
+        return None
+    host = str(parts["v6"] or parts["name"]).lower()
+    try:
+        if parts["v6"]:
+            ipaddress.IPv6Address(host)
+        elif host.rpartition(".")[2].isdigit():
+            ipaddress.IPv4Address(host)
+        elif "xn--" in host:
+            import httpx  # noqa: PLC0415 - start-up: hardly anybody has such a name
+
+            _ = httpx.URL(f"https://{host}").host  # which it decodes (RFC 5891 §4.4)
+    except ValueError:
+        return None
+    return host
 
 
 def _proxy(url: str) -> str | None:

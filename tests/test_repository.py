@@ -14,6 +14,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from pingone_mcp.settings import Settings
 from tests.process.programs import PATIENCE
@@ -62,6 +63,24 @@ def test_the_lock_file_names_packages_and_hashes_but_no_place_to_get_them_from()
     lines = text_of("requirements-dev.txt").splitlines()[2:]
     assert [line for line in lines if not (pin.fullmatch(line) or digest.fullmatch(line) or origin.match(line))] == []
     assert "://" not in "\n".join(lines)
+
+
+# The first versions without a known hole, by advisory: what is let in must not be older (pyproject.toml names them).
+SAFE = {
+    "anyio": "4.14.2",
+    "cryptography": "48.0.1",
+    "filelock": "3.20.3",
+    "pydantic-settings": "2.14.2",
+    "starlette": "1.3.1",
+}
+
+
+@pytest.mark.parametrize("name", SAFE)
+def test_no_version_is_let_in_that_has_a_known_hole(name: str) -> None:
+    (requirement,) = [one for one in RUNTIME if one.name == name]
+    floors = [Version(one.version) for one in requirement.specifier if one.operator == ">="]
+    assert floors >= [Version(SAFE[name])]
+    assert re.search(rf'"{name}>=[\d.]+",  # (?:CVE|GHSA)-', text_of("pyproject.toml"))
 
 
 def test_there_is_one_lock_file(files: list[str]) -> None:
@@ -149,6 +168,35 @@ def test_the_workflow_runs_what_a_person_runs_on_every_python_that_is_promised()
     assert commands == [".ci/run"]
     promised = re.findall(r"Python :: (3\.\d+)", "\n".join(PYPROJECT["project"]["classifiers"]))
     assert jobs["test"]["strategy"]["matrix"]["python"] == promised
+
+
+def test_the_workflows_use_no_action_that_could_become_another_one(files: list[str]) -> None:
+    """A tag can be moved; a commit cannot. The version beside it is for people."""
+    uses = [
+        f"{name}: {line.strip()}"
+        for name in files
+        if name.startswith(".github/") and name.endswith((".yml", ".yaml"))
+        for line in text_of(name).splitlines()
+        if re.match(r"\s*(?:- )?uses:", line)
+    ]
+    pinned = re.compile(r".*uses: [\w-]+/[\w./-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+")
+    assert len(uses) >= 4
+    assert [line for line in uses if not pinned.fullmatch(line)] == []
+
+
+def test_what_compiles_the_lock_file_is_in_it() -> None:
+    assert "uv" in locked()
+    recipe = re.search(r"^lock:.*\n((?:\t.*\n)+)", text_of("Makefile"), re.MULTILINE)
+    assert recipe is not None
+    assert "pip install" not in recipe[1]
+
+
+def test_everything_that_make_installs_is_hashed() -> None:
+    installs = re.findall(r"pip install.*", text_of("Makefile"))
+    assert installs
+    assert [
+        line for line in installs if not re.search(r"--require-hashes|--no-deps --no-build-isolation -e \.", line)
+    ] == []
 
 
 def test_the_workflow_may_only_read() -> None:

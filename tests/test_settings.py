@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import urllib.parse
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
+import httpx
+import hypothesis
+import hypothesis.strategies as st
 import pytest
+from pydantic import SecretStr, ValidationError
 
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.first_answers import kept
@@ -217,6 +225,27 @@ def test_a_custom_domain_is_a_host_name_and_no_more(host: str, monkeypatch: pyte
         "api.pingone.eu/v1",
         "file:///etc/passwd",
         "javascript:alert(1)",
+        "http://[::1]evil.com/v1",
+        "http://[::1].evil.com/v1",
+        "https://api.pingone.eu\n.evil.com/v1",
+        "https://api.pingone.eu\t/v1",
+        "https://api.pingone.eu /v1",
+        "https://api.pingone.eu/v1\x1b[2J",
+        "https://api.pingone.eu/v1/../v2",
+        "https://api.pingone.eu/v1/%2e%2e",
+        "https://api.pingone.eu\\@evil.com/v1",
+        "https://user@api.pingone.eu/v1",
+        "https://api.pingone.eu:0/v1",
+        "https://api..eu/v1",
+        "https://-api.eu/v1",
+        f"https://{'a' * 64}.eu/v1",
+        "https://999.1.1.1/v1",
+        "https://127.1/v1",
+        "https://2130706433/v1",
+        "https://xn--a/v1",
+        "https://[fe80::1%25eth0]/v1",
+        "https://\u0430pi.pingone.eu/v1",
+        "https://api\u3002pingone.eu/v1",
     ],
 )
 def test_a_base_that_is_not_safe_is_refused(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,6 +268,135 @@ def test_a_base_may_be_this_machine_or_https(url: str, monkeypatch: pytest.Monke
     found = connection(monkeypatch, API_URL=f" {url} ", AUTH_URL=url.replace("/v1", ""))
     assert found.api_base == url.rstrip("/")
     assert found.token_url == f"{url.rpartition('/v1')[0]}/{HOME}/as/token"
+
+
+@pytest.mark.parametrize(
+    "host", ["login.example.com\n.evil.com", "login.example.com:0", "999.1.1.1", "[::1]x", "a@b", "a b"]
+)
+def test_a_custom_domain_is_a_host(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "PINGONE_CUSTOM_DOMAIN: must be a host name" in refusal(monkeypatch, **COMPLETE, CUSTOM_DOMAIN=host)
+
+
+_PIECES = st.sampled_from(
+    [
+        *"http https HTTPS : / // ? # @ [ ] [::1] [::ffff:1.2.3.4] %2e %00 .. . - _ ; \\ , 0 1 127.0.0.1 1.1 443 65536 localhost api "
+        "pingone.eu evil.com v1 xn--bcher-kva xn-- as é \u3002 \u2024 \u202e ℀".split(),
+        " ",
+        "\n",
+        "\t",
+        "\r",
+        "\x1b",
+        "\x85",
+        "\x7f",
+        "\u2028",
+        "a" * 63,
+        "a" * 64,
+        "a." * 130,
+    ]
+)
+_URLS = st.one_of(
+    st.builds("".join, st.lists(_PIECES, max_size=12)),
+    st.builds(
+        "{}://{}{}".format,
+        st.sampled_from(["http", "https"]),
+        st.builds("".join, st.lists(_PIECES, max_size=5)),
+        _PIECES,
+    ),
+    st.builds("https://{}/{}".format, st.text(max_size=12), st.text(max_size=6)),
+)
+
+
+def _accepted(url: str) -> Settings | None:
+    """Return settings with this URL; None where it is refused, and nothing else is said to be wrong."""
+    own = {"environment_id": HOME, "client_id": CLIENT, "client_secret": SecretStr(SECRET)}
+    try:
+        return Settings.model_validate(own | {"api_url": url, "auth_url": url})
+    except ValidationError as error:
+        wrong = {item["type"] for item in error.errors()}
+    assert wrong == {"base_url"}
+    return None
+
+
+@hypothesis.given(url=_URLS)
+def test_every_reader_takes_a_url_that_is_accepted_for_the_same(url: str) -> None:
+    settings = _accepted(url)
+    if settings is None:
+        return
+    made = settings.connection()
+    for text in (made.api_base, made.token_url):
+        ours, library, standard = text.split("/")[2], httpx.URL(text), urllib.parse.urlsplit(text)
+        name = re.sub(r":\d+$", "", ours).strip("[]")
+        assert [library.raw_host.decode(), standard.hostname] == [name, name]
+        assert library.raw_path.decode() == (standard.path or "/")
+        assert library.port in {standard.port, None}
+        assert httpx.Request("GET", library).headers["host"].partition(":")[0] == ours.partition(":")[0]
+    assert url.strip().rstrip("/").lower() == str(settings.api_url).lower(), "what is used is what was written"
+
+
+@hypothesis.given(name=st.sampled_from(sorted(Settings.model_fields)), value=st.text(max_size=40))
+def test_any_text_in_any_setting_is_a_setting_or_a_sentence(
+    name: str, value: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    variables = {**COMPLETE, name.upper(): "'" + re.sub(r"['\\\0]|[\ud800-\udfff]", "", value) + "'"}
+    file = written(tmp_path_factory.getbasetemp(), **variables)
+    file.chmod(0o600)
+    with suppress(Unconfigured):
+        settings = Settings.load(file)
+        settings.connection()
+        settings.audit_path()
+        settings.rosters_folder()
+        settings.roles_path()
+
+
+# ---------------------------------------------------------------------------------------------------------- env files
+
+
+def _pipe(file: Path) -> None:
+    os.mkfifo(file)
+
+
+def _with_a_zero(file: Path) -> None:
+    file.write_bytes(b"PINGONE_REGION=E\0U\n")
+
+
+def _huge(file: Path) -> None:
+    with file.open("wb") as opened:
+        opened.truncate(10_000_000_000)
+
+
+def _device(file: Path) -> None:
+    file.symlink_to("/dev/zero")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes, devices and sparse files")
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (Path.mkdir, "cannot be read"),
+        (_pipe, "cannot be read: it is no file"),
+        (_device, "cannot be read: it is no file"),
+        (_huge, "larger than 1,048,576 bytes"),
+        (_with_a_zero, "is not a text"),
+    ],
+)
+def test_what_is_no_file_of_settings_is_said_at_once(make: Callable[[Path], None], said: str, tmp_path: Path) -> None:
+    make(tmp_path / "my.env")
+    with pytest.raises(Unconfigured, match=rf"my\.env given with --env-file .*{said}"):
+        Settings.load(tmp_path / "my.env")
+    kept(tmp_path / "my.env")  # nor does what runs before the settings wait for a pipe, or read for ever
+
+
+@pytest.mark.skipif(os.name != "posix", reason="access lists instead of modes")
+@pytest.mark.parametrize("mode", [0o644, 0o620, 0o602, 0o666, 0o600, 0o400])
+def test_a_file_of_settings_that_others_can_read_or_change_is_warned_of_once(
+    mode: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = written(tmp_path, f"{mode:o}.env", **COMPLETE)
+    file.chmod(mode)
+    for _ in range(3):
+        Settings.load(file)
+    warned = [message for message in caplog.messages if "chmod 600" in message and file.name in message]
+    assert len(warned) == (1 if mode & 0o077 else 0)
 
 
 # ----------------------------------------------------------------------------------------------------- what is served

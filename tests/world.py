@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from pingone_mcp.directory.cursor import CursorSeal
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
+from pingone_mcp.private_files import PrivateFolder
 from pingone_mcp.replica.queries import Queries
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store import Store, replica_path
@@ -158,8 +159,8 @@ class World:
                     directory=directory,
                     replica=replica,
                     copy=replica.directory(directory),
-                    exports=Exports(folder=self.cache / "exports"),
-                    rosters=Rosters(folder=self.rosters, memory=self.cache / "drift"),
+                    exports=Exports(folder=PrivateFolder(self.cache, "exports")),
+                    rosters=Rosters(folder=self.rosters, memory=PrivateFolder(self.cache, "drift")),
                     roles_file=self.roles_file,
                     cursors=CursorSeal(b"k" * 32),
                     answer_characters=characters,

@@ -67,7 +67,7 @@ def find_roster(registered: Rosters, reference: str) -> tuple[Rosters, str, Rost
         with asking():
             return registered, reference, registered.find(reference).read()
     if not path.is_file():
-        names = ", ".join(registered.names()[:SHOWN])
+        names = ", ".join(map(shown, registered.names()[:SHOWN]))
         raise WrongUse(
             "There is neither a file nor a registered roster of this name.",
             f"Registered rosters: {names}." if names else "PINGONE_ROSTERS names a folder for rosters.",

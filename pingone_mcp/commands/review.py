@@ -16,10 +16,11 @@ from pingone_mcp.commands.ending import FAILED, OK, WrongUse, asking
 from pingone_mcp.commands.words import at_minute, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.export import Format, Manifest, verify
+from pingone_mcp.private_files import write_whole
 from pingone_mcp.replica.accesses import AccessQuestion
 from pingone_mcp.replica.reviews import AccessReview, export_review, review_access
 from pingone_mcp.server.edge import OpenBackend
-from pingone_mcp.server.exports import NotWritten, write_private
+from pingone_mcp.server.exports import NotWritten
 
 _FORMATS: Mapping[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}
 # How long roles may be read that the local copy does not hold: nobody waits for an answer here.
@@ -49,7 +50,7 @@ async def review(
                 with _writing():
                     if force:
                         beside.unlink(missing_ok=True)  # that of another file must not stand beside this one
-                    write_private(path, chunks)
+                    write_whole(path, (chunk.encode() for chunk in chunks))
 
             manifest = export_review(reviewed, chosen, put)
             _write_beside(path, beside, manifest)
@@ -129,7 +130,7 @@ def _write_beside(path: Path, beside: Path, manifest: Manifest) -> None:
     """Write the manifest; a file without one is not left behind."""
     try:
         with _writing():
-            write_private(beside, [json.dumps(manifest.to_json(), ensure_ascii=False, indent=1), "\n"])
+            write_whole(beside, [f"{json.dumps(manifest.to_json(), ensure_ascii=False, indent=1)}\n".encode()])
     except BaseException:
         with suppress(OSError):
             path.unlink()

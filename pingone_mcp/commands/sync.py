@@ -45,7 +45,7 @@ async def _round(
             raise
         else:
             out = console(stderr=True)
-            out.print(Text(f"This sync failed: {problem}", style="red"))
+            out.print(Text(f"This sync failed: {shown(str(problem))}", style="red"))
             out.print(Text(f"The next one begins in {spelt(every)}."))
         return FAILED
     if as_json:
@@ -60,7 +60,7 @@ async def _round(
 def _tell(out: Console, report: SyncReport, *, first: bool) -> None:
     if not report.taken_over:
         out.print(Text("Not complete, so that nothing was taken over.", style="bold red"))
-        out.print(Text(report.reason or ""))
+        out.print(Text(shown(report.reason or "")))
         return
     if report.complete:
         done = f"The local copy is up to date ({report.mode} sync, {report.seconds:.1f} s)."
@@ -81,6 +81,6 @@ def _tell(out: Console, report: SyncReport, *, first: bool) -> None:
             else f"all that PingOne knew at {report.watermark}"
         )
         out.print(Text(f"It holds {held}."))
-    missing = [f"Missing: {shown(gap)}." for gap in report.gaps]
+    missing = [f"Missing: {gap}." for gap in report.gaps]
     for line in missing or filter(None, [report.reason]):
-        out.print(Text(line, style="yellow"))
+        out.print(Text(shown(line), style="yellow"))

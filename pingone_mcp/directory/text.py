@@ -74,6 +74,11 @@ def harmless(text: str, *, keep_lines: bool = False) -> str:
     return _HIDDEN.sub(replace, text)
 
 
+def harmless_lines(text: str) -> str:
+    """Return a text of ours made harmless line by line; only a line feed ends one, so that nothing is overwritten."""
+    return "\n".join(map(harmless, text.split("\n")))
+
+
 def quoted(value: Any) -> str:
     """Return JSON of a value in which everything is what it looks like, for a person who decides about it.
 

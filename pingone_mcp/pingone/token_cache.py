@@ -16,8 +16,6 @@ import hashlib
 import json
 import logging
 import os
-import stat
-import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
@@ -28,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
+from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, make_file
 from pingone_mcp.settings import Connection
 from pingone_mcp.tasks import in_thread
 
@@ -106,7 +105,7 @@ class TokenCache:
     def _try(self, work: Callable[[], _T]) -> _T | None:
         with _one_thread:
             try:
-                _make_private(self.folder)
+                make_file(self.folder / DATABASE)
                 try:
                     return work()
                 except Exception as error:
@@ -118,7 +117,8 @@ class TokenCache:
             # KeyError, sqlite3.Error …), and whatever it is, a token can still be fetched.
             except Exception as error:  # noqa: BLE001
                 reason = error.strerror if isinstance(error, OSError) else None
-                self._turn_off(reason or type(error).__name__)
+                advice = f". {ANOTHER_CACHE}" if isinstance(error, NotPrivate) else ""
+                self._turn_off(f"{reason or type(error).__name__}{advice}")
                 return None
 
     def _turn_off(self, reason: str) -> None:
@@ -280,42 +280,6 @@ def _strict_disk() -> Any:
     return StrictDisk
 
 
-def _make_private(folder: Path) -> None:
-    """Create what is missing and take from others what they may do with the rest.
-
-    SQLite gives its -wal and -shm files the mode of the database (sqlite3 os_unix.c, findCreateFileMode), and the
-    database is made here, so that none of them is readable by others for a moment. Raises OSError.
-    """
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    if sys.platform == "win32":  # the profile's access list does it there
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        found = os.fstat(descriptor)
-        _check_owner(found)
-        if found.st_mode & 0o077:
-            os.fchmod(descriptor, found.st_mode & 0o700)
-    finally:
-        os.close(descriptor)
-    for path in folder.iterdir():
-        with suppress(FileNotFoundError):  # another process closed its database just now
-            found = path.lstat()
-            _check_owner(found)
-            if not stat.S_ISREG(found.st_mode):
-                raise OSError(errno.EINVAL, "something else than a file lies in it")
-            if found.st_mode & 0o077:
-                path.chmod(found.st_mode & 0o600)
-    with suppress(FileExistsError):
-        os.close(os.open(folder / DATABASE, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def _check_owner(found: os.stat_result) -> None:
-    if sys.platform != "win32" and found.st_uid != os.geteuid():
-        raise PermissionError(errno.EPERM, "it belongs to somebody else")
-
-
 def _is_damage(error: Exception) -> bool:
     """Say whether a new database would help, as it would not on a full, read-only or busy disk."""
     import sqlite3  # noqa: PLC0415 - start-up time, see above
@@ -331,4 +295,4 @@ def _is_damage(error: Exception) -> bool:
 def _remove_database(folder: Path) -> None:
     for suffix in ("", "-wal", "-shm", "-journal"):
         (folder / f"{DATABASE}{suffix}").unlink(missing_ok=True)
-    _make_private(folder)
+    make_file(folder / DATABASE)

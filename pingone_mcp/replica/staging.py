@@ -16,9 +16,10 @@ import anyio
 
 from pingone_mcp.directory.models import User
 from pingone_mcp.pingone.sqlite_files import is_damage, remove_database
+from pingone_mcp.private_files import make_file
 from pingone_mcp.replica import schema
 from pingone_mcp.replica.rows import Row, storable, user_row
-from pingone_mcp.replica.store import make_private, told, transaction
+from pingone_mcp.replica.store import told, transaction
 from pingone_mcp.tasks import in_thread
 
 _VERSION = 1
@@ -76,7 +77,7 @@ class Staging:
                 self._note(database, "purpose", purpose)
 
     def _opened(self) -> sqlite3.Connection:
-        make_private(self.path)
+        make_file(self.path)
         database = sqlite3.connect(self.path, isolation_level=None, timeout=0.0, check_same_thread=False)
         try:
             database.execute("PRAGMA journal_mode = WAL")

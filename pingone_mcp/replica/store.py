@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -20,7 +19,8 @@ from urllib.parse import quote
 import anyio
 
 from pingone_mcp.errors import Problem, Refused
-from pingone_mcp.pingone.sqlite_files import SIDE_FILES, is_damage, make_file, primary_code
+from pingone_mcp.pingone.sqlite_files import SIDE_FILES, is_damage, primary_code
+from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder, make_file
 from pingone_mcp.replica import schema
 from pingone_mcp.tasks import in_thread
 
@@ -65,6 +65,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.folder = PrivateFolder(path.parent.parent, path.parent.name)
         self._turn = anyio.CapacityLimiter(1)
 
     async def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
@@ -89,6 +90,7 @@ class Store:
         with told():
             if not self.path.is_file():
                 raise no_replica()
+            self._check_files()
             with closing(_connect(self.path, mode="ro")) as connection:
                 connection.execute("PRAGMA query_only = ON")
                 version = _version(connection)
@@ -118,6 +120,7 @@ class Store:
         with told():
             if not self.path.is_file():
                 return
+            self._check_files()
             try:
                 with closing(_connect(self.path, mode="rw")) as connection:
                     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -128,15 +131,20 @@ class Store:
             if verdict != "ok":
                 self._set_aside()
 
+    def _check_files(self) -> None:
+        """See that what will be opened by its path is ours."""
+        self.folder.check()
+        self.folder.claim_files()
+
     def _open(self) -> sqlite3.Connection:
-        make_private(self.path)
+        make_file(self.path)
         try:
             return self._opened()
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
             self._set_aside()
-            make_private(self.path)
+            make_file(self.path)
             return self._opened()
 
     def _opened(self) -> sqlite3.Connection:
@@ -214,15 +222,6 @@ def _run(connection: sqlite3.Connection, script: str) -> None:
         connection.execute(statement)
 
 
-def make_private(path: Path) -> None:
-    """Make an empty file that nobody else may read, in such a folder, and take from others what they may do there."""
-    make_file(path)
-    if sys.platform != "win32":  # the profile's access list does it there
-        for place, others in ((path.parent, 0o700), (path, 0o600)):
-            if place.stat().st_mode & 0o077:
-                place.chmod(others)
-
-
 @contextmanager
 def told() -> Iterator[None]:
     """Raise a Problem for what SQLite or the disk refuses."""
@@ -233,6 +232,12 @@ def told() -> Iterator[None]:
         if problem is None:  # a mistake of ours: a traceback says more than a sentence
             raise
         raise problem from error
+    except NotPrivate as error:
+        raise ReplicaProblem(
+            f"The local copy is not touched: {error.strerror}.",
+            ANOTHER_CACHE,
+            code="REPLICA_NOT_PRIVATE",
+        ) from error
     except OSError as error:
         raise _not_writable() from error
 

@@ -160,7 +160,8 @@ class Sync:
         from filelock import FileLock  # noqa: PLC0415 - start-up: only needed once something is synced
 
         with told():
-            self._store.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._store.folder.make()
+            self._store.folder.claim_files()
         lock: BaseFileLock = FileLock(self._store.path.with_suffix(".lock"), mode=0o600, thread_local=False)
         waited = 0.0
         while not _takes(lock):

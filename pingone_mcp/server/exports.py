@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-import os
 import re
 import secrets
 from collections.abc import Callable, Iterable
@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
+from typing import BinaryIO
 
 from pingone_mcp.directory.export import Format
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.errors import NotFound, Problem
+from pingone_mcp.errors import NotFound, Problem, Refused
+from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
 
 KEPT = 20
 MOST_LINES = 1_000
@@ -32,7 +33,7 @@ class NotWritten(Problem):
 class Exports:
     """The newest exports, in `folder`; older ones make way."""
 
-    folder: Path
+    folder: PrivateFolder
 
     def name(self, subject: str, format_: Format, now: datetime) -> str:
         return f"{subject}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}.{format_}"
@@ -40,9 +41,12 @@ class Exports:
     def write(self, name: str, chunks: Iterable[str]) -> None:
         """Write a file that nobody else may read. Raises NotWritten."""
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(self.folder / name, chunks)
+            self.folder.write(name, (chunk.encode() for chunk in chunks))
             self._make_room()
+        except NotPrivate as error:
+            raise NotWritten(
+                f"The export is not written: {error.strerror}.", ANOTHER_CACHE, code="EXPORT_NOT_WRITTEN"
+            ) from None
         except OSError as error:
             raise NotWritten(
                 f"The export cannot be written: {error.strerror}.",
@@ -57,7 +61,7 @@ class Exports:
     def read(self, name: str, *, offset: int, limit: int, characters: int) -> str:
         """Return whole lines of an export, at least one where there is one, "" behind its end. Raises NotFound."""
         found: list[str] = []
-        with self._file(name).open(encoding="utf-8", newline="") as file:
+        with io.TextIOWrapper(self._open(name), encoding="utf-8", newline="") as file:
             for line in islice(file, min(offset, _MOST_ROWS), min(offset, _MOST_ROWS) + limit):
                 characters -= len(line)
                 if found and characters < 0:
@@ -72,7 +76,7 @@ class Exports:
         all. Raises NotFound.
         """
         found: list[JsonObject] = []
-        with self._file(name).open("rb") as file:
+        with self._open(name) as file:
             read: Callable[[bytes], JsonObject] = json.loads
             if name.endswith(".csv"):
                 columns = _cells(file.readline())
@@ -89,16 +93,21 @@ class Exports:
                 found.append(row)
         return found, None
 
-    def _file(self, name: str) -> Path:
-        path = self.folder / name
-        if not _NAME.fullmatch(name) or not path.is_file():
-            raise NotFound(
-                "There is no such export any more.", f"The last {KEPT} are kept; make it again.", code="NOT_FOUND"
-            )
-        return path
+    def _open(self, name: str) -> BinaryIO:
+        gone = NotFound(
+            "There is no such export any more.", f"The last {KEPT} are kept; make it again.", code="NOT_FOUND"
+        )
+        if not _NAME.fullmatch(name):
+            raise gone
+        try:
+            return self.folder.open(name)
+        except NotPrivate as error:
+            raise Refused(f"The export is not read: {error.strerror}.", ANOTHER_CACHE, code="EXPORT_NOT_READ") from None
+        except OSError:
+            raise gone from None
 
     def _make_room(self) -> None:
-        found = sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
+        found = sorted(path for path in self.folder.path.iterdir() if _NAME.fullmatch(path.name))
         for path in found[:-KEPT]:  # their names begin with the time
             for old in (path, path.with_name(f"{path.name}.manifest.json")):
                 with suppress(OSError):
@@ -108,15 +117,3 @@ class Exports:
 def _cells(line: bytes) -> list[str]:
     """Return the cells of a line of CSV; no cell of ours holds a line break."""
     return next(csv.reader([line.decode()]), [])
-
-
-def write_private(path: Path, chunks: Iterable[str]) -> None:
-    """Write a text with its line ends as they are, whole or not at all, readable by its owner only."""
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(3)}")
-    try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.writelines(chunks)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import Refused
+from pingone_mcp.private_files import refuse_odd_file
 
 
 class Journal:
@@ -26,6 +27,7 @@ class Journal:
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
             descriptor = os.open(self._path, flags, 0o600)
             try:
+                refuse_odd_file("it", os.fstat(descriptor))
                 _append(descriptor, line.encode())
             finally:
                 os.close(descriptor)
@@ -39,8 +41,6 @@ class Journal:
 
 def _append(descriptor: int, line: bytes) -> None:
     about = os.fstat(descriptor)
-    if not stat.S_ISREG(about.st_mode):
-        raise OSError("it is no file")
     if hasattr(os, "fchmod") and stat.S_IMODE(about.st_mode) != 0o600:
         os.fchmod(descriptor, 0o600)
     if about.st_size and os.pread(descriptor, 1, about.st_size - 1) != b"\n":

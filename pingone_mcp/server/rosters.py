@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+import io
+import logging
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,15 @@ from pathlib import Path
 from pingone_mcp.directory.drift import Drift
 from pingone_mcp.directory.roster import MAX_BYTES, Roster, RosterKind, parse_roster
 from pingone_mcp.directory.since_last import Changes, kept, since
+from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Refused
-from pingone_mcp.server.exports import write_private
+from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
 from pingone_mcp.server.given_files import read_whole
 
 _KINDS: dict[str, RosterKind] = {".csv": "csv", ".json": "json"}
 _LISTED = 20
 _LONGEST_LINE = 1024 * 1024  # of what is kept of a check
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +28,7 @@ class Rosters:
     """The rosters in `folder` (None: there is none), and what the last check of each found, in `memory`."""
 
     folder: Path | None
-    memory: Path
+    memory: PrivateFolder
 
     def names(self) -> tuple[str, ...]:
         """Return the names that may be asked for: of the files in the folder itself, without their ending."""
@@ -46,15 +49,17 @@ class Rosters:
         """
         if drift.compared_nobody:
             return None
-        path = self._remembered(name)
+        remembered = self._remembered(name)
         try:
-            with path.open(encoding="utf-8") as file:
+            with io.TextIOWrapper(self.memory.open(remembered), encoding="utf-8") as file:
                 changes = since(iter(partial(file.readline, _LONGEST_LINE), ""), drift)
         except (OSError, ValueError, Refused):
             changes = None
-        with suppress(OSError):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(path, kept(drift))
+        try:
+            self.memory.write(remembered, (line.encode() for line in kept(drift)))
+        except OSError as error:
+            advice = f". {ANOTHER_CACHE}" if isinstance(error, NotPrivate) else ""
+            _logger.warning("What this check found is not kept for the next one: %s%s", error.strerror, advice)
         return changes
 
     def _files(self) -> dict[str, Path]:
@@ -66,9 +71,9 @@ class Rosters:
             return {}
         return {path.stem: path for path in found if path.suffix.lower() in _KINDS and path.is_file()}
 
-    def _remembered(self, name: str) -> Path:
+    def _remembered(self, name: str) -> str:
         key = hashlib.sha256(f"{self.folder}\0{name}".encode()).hexdigest()
-        return self.memory / f"{key}.json"
+        return f"{key}.json"
 
     def unknown(self) -> Refused:
         """Return what is to be said of a name that is none: which there are, or why there is none."""
@@ -79,7 +84,9 @@ class Rosters:
                 code="NO_ROSTERS",
             )
         names = self.names()
-        listed = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+        listed = ", ".join(map(harmless, names[:_LISTED])) + (
+            f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        )
         return Refused(
             "There is no roster of this name.",
             f"The rosters are: {listed}."

@@ -209,6 +209,14 @@ def test_the_environment_wins_over_the_named_file(served: Served) -> None:
     assert "PINGONE_CLIENT_SECRET" in end.sentence()
 
 
+def test_an_env_file_that_others_can_read_is_warned_of_once_and_used(served: Served) -> None:
+    file = written(served.home / "my.env", served)
+    file.chmod(0o644)
+    end = run("call", "list_users", "limit=1", "--env-file", str(file), env=bare(served.home))
+    assert end.json()["result_count"] == 1
+    assert end.err.count("chmod 600") == end.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"PINGONE_CLIENT_SECRET=\xe4\n"], ids=["binary", "latin-1"])
 def test_an_env_file_that_is_no_text_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "my.env"

@@ -194,6 +194,7 @@ def test_with_other_settings_the_sdk_is_asked_and_learned_from_too(served: Serve
 
 def test_an_env_file_is_one_of_the_settings(machine: Machine) -> None:
     file = machine.home / "my.env"
+    file.touch(mode=0o600)
     file.write_text("PINGONE_SANDBOX=1\nPINGONE_ALLOW_WRITES=1\n", encoding="utf-8")
     arguments = ("--env-file", str(file))
     assert "DELETE" in "".join(machine.start(*arguments))

@@ -10,6 +10,7 @@ import pytest
 
 from pingone_mcp.directory.export import Format, csv_chunks, jsonl_chunks
 from pingone_mcp.errors import NotFound
+from pingone_mcp.private_files import PrivateFolder
 from pingone_mcp.server.exports import KEPT, Exports, NotWritten
 from tests.world import NOW
 
@@ -22,23 +23,23 @@ def made(exports: Exports, number: int) -> str:
 
 
 def test_only_the_newest_are_kept_each_with_its_manifest(tmp_path: Path) -> None:
-    exports = Exports(folder=tmp_path / "exports")
+    exports = Exports(folder=PrivateFolder(tmp_path, "exports"))
     names = [made(exports, number) for number in range(KEPT + 3)]
-    left = {path.name for path in exports.folder.iterdir()}
+    left = {path.name for path in exports.folder.path.iterdir()}
     assert left == {*names[3:], *(f"{name}.manifest.json" for name in names[3:])}
 
 
 def test_an_export_is_for_its_owner_only(tmp_path: Path) -> None:
-    exports = Exports(folder=tmp_path / "exports")
+    exports = Exports(folder=PrivateFolder(tmp_path, "exports"))
     made(exports, 1)
-    assert {path.stat().st_mode & 0o077 for path in (exports.folder, *exports.folder.iterdir())} == {0}
+    assert {path.stat().st_mode & 0o077 for path in (exports.folder.path, *exports.folder.path.iterdir())} == {0}
 
 
 def test_nothing_but_an_export_is_read(tmp_path: Path) -> None:
-    exports = Exports(folder=tmp_path / "exports")
+    exports = Exports(folder=PrivateFolder(tmp_path, "exports"))
     name = made(exports, 1)
     (tmp_path / "secret.csv").write_text("secret")
-    (exports.folder / "notes.csv").write_text("secret")
+    (exports.folder.path / "notes.csv").write_text("secret")
     for other in ("../secret.csv", "notes.csv", f"{name}.manifest.json", str(tmp_path / "secret.csv"), "", "."):
         with pytest.raises(NotFound):
             exports.read(other, offset=0, limit=10, characters=1_000)
@@ -59,13 +60,13 @@ def test_nothing_but_an_export_is_read(tmp_path: Path) -> None:
 def test_whole_lines_are_read_from_a_place_on(
     tmp_path: Path, offset: int, limit: int, characters: int, text: str
 ) -> None:
-    exports = Exports(folder=tmp_path / "exports")
+    exports = Exports(folder=PrivateFolder(tmp_path, "exports"))
     assert exports.read(made(exports, 1), offset=offset, limit=limit, characters=characters) == text
 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])
 def test_rows_are_read_one_after_the_other_whatever_is_in_them(tmp_path: Path, limit: int) -> None:
-    exports = Exports(folder=tmp_path / "exports")
+    exports = Exports(folder=PrivateFolder(tmp_path, "exports"))
     people = [
         {"id": "1", "name": 'Ann "A" Lee, MD', "note": "Zoë Ж"},
         {"id": "2", "name": "=1+1"},
@@ -88,7 +89,7 @@ def test_rows_are_read_one_after_the_other_whatever_is_in_them(tmp_path: Path, l
 
 @pytest.mark.parametrize("content", ["id,name\r\n", ""])
 def test_an_export_of_nobody_has_no_rows(tmp_path: Path, content: str) -> None:
-    exports = Exports(folder=tmp_path / "exports")
+    exports = Exports(folder=PrivateFolder(tmp_path, "exports"))
     name = exports.name("access-review", "csv", NOW)
     exports.write(name, [content])
     assert exports.rows(name, 0, limit=10, characters=1_000) == ([], None)
@@ -97,4 +98,4 @@ def test_an_export_of_nobody_has_no_rows(tmp_path: Path, content: str) -> None:
 def test_where_nothing_can_be_written_it_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(NotWritten, match="PINGONE_CACHE_DIR"):
-        made(Exports(folder=tmp_path / "file" / "exports"), 1)
+        made(Exports(folder=PrivateFolder(tmp_path / "file", "exports")), 1)
