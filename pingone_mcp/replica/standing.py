@@ -15,15 +15,15 @@ from pingone_mcp.replica.conditions import NotHeld, teach
 from pingone_mcp.replica.evidence import Vanished
 from pingone_mcp.replica.places import Places
 from pingone_mcp.replica.schema import HAS_UNREADABLE, UNREADABLE_INDEX
-from pingone_mcp.replica.state import fact
+from pingone_mcp.replica.state import age_of, fact
 from pingone_mcp.replica.store import no_replica
 from pingone_mcp.settings import Connection
 
 UNREADABLE = "unreadable"
 """What a sync notes as the coverage of users, or of roles, that it may not read."""
 
-
 _NAMED = 5
+_WRONG_CLOCK = "a clock is or was wrong, and a sync finds out which"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,12 @@ class PlaceState:
 
 
 class Standing:
-    """Read what the syncs have noted. Raises NoReplica before the first one has been taken over."""
+    """Read what the syncs have noted. Raises NoReplica before the first one has been taken over.
 
-    def __init__(self, database: sqlite3.Connection, connection: Connection) -> None:
+    By `now`, where it is given, a copy from the future is known.
+    """
+
+    def __init__(self, database: sqlite3.Connection, connection: Connection, now: datetime | None = None) -> None:
         teach(database)
         self.database = database
         newest = self._run("DESC")
@@ -83,6 +86,7 @@ class Standing:
             told=datetime.fromisoformat(max(reached)) if len(reached) == len(copied) > 0 else began,
             audited=self._everywhere("events", True),
         )
+        self._is_ahead = now is not None and age_of(synced, now) < 0
         self._gaps = self._all_gaps()
 
     def _run(self, order: str) -> tuple[int, str] | None:
@@ -110,7 +114,7 @@ class Standing:
                 id=place,
                 name=organization.name,
                 read_at=self.read_at(place),
-                age_seconds=max(0, round((now - self.read_at(place)).total_seconds())),
+                age_seconds=age_of(self.read_at(place), now),
                 is_stale=self._is_stale(place),
                 gaps=tuple(gap for where, gap in self._gaps if where == place),
             )
@@ -121,6 +125,10 @@ class Standing:
 
     def _all_gaps(self) -> tuple[tuple[str | None, str], ...]:
         found: list[tuple[str | None, str]] = [(place, gap) for place, gap in self._left_out()]
+        if self._is_ahead:
+            found.append(
+                (None, f"the copy is of {timestamp(self.since.synced)}, which has not come yet: {_WRONG_CLOCK}")
+            )
         found += self._last_sync()
         found += self._no_populations()
         for place in self.places.organizations:

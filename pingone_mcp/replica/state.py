@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from pingone_mcp.pingone.audit import CLOCK_SKEW
 from pingone_mcp.replica.retention import change_ids
 
 
@@ -16,7 +17,8 @@ class State:
     """What is in the copy, and since when.
 
     `synced_at` is when the last sync that was taken over began: nothing later is surely in it. `age_seconds` counts
-    from there. `problem` says why a later one came to nothing, and `held` that it waits for a person.
+    from there, and is less than nothing where a clock is wrong (`age_of`). `problem` says why a later one came to
+    nothing, and `held` that it waits for a person.
     """
 
     synced_at: datetime
@@ -28,6 +30,10 @@ class State:
     changes: int
     problem: str | None = None
     held: bool = False
+
+    def is_young(self, most: timedelta) -> bool:
+        """Say whether the copy is at most so old; one from the future is not."""
+        return 0 <= self.age_seconds <= most.total_seconds()
 
 
 def state_of(connection: sqlite3.Connection, now: datetime) -> State | None:
@@ -43,7 +49,7 @@ def state_of(connection: sqlite3.Connection, now: datetime) -> State | None:
     oldest_id, newest_id = change_ids(connection)
     return State(
         synced_at=synced_at,
-        age_seconds=max(0, round((now - synced_at).total_seconds())),
+        age_seconds=age_of(synced_at, now),
         full_at=datetime.fromisoformat(full["started_at"]) if full is not None else None,
         users=counts["users"],
         groups=counts["groups"],
@@ -52,6 +58,12 @@ def state_of(connection: sqlite3.Connection, now: datetime) -> State | None:
         problem=str(newest["reason"] or "It failed.") if failed and newest is not None else None,
         held=bool(fact(connection, "held")),
     )
+
+
+def age_of(then: datetime, now: datetime) -> int:
+    """Return how many seconds ago a time was; less than nothing where it is further ahead than good clocks differ."""
+    seconds = round((now - then).total_seconds())
+    return 0 if -CLOCK_SKEW.total_seconds() <= seconds < 0 else seconds
 
 
 def fact(connection: sqlite3.Connection, name: str) -> Any:

@@ -32,6 +32,7 @@ FaultKind: TypeAlias = Literal[
     "foreign_next",
     "foreign_path_next",
     "repeated_next",
+    "wrong_date",
 ]
 KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
@@ -76,7 +77,7 @@ class Fault:
     method: str | None = None
     path: str | None = None
     seconds: float = 1.0
-    """`Retry-After` of the 429s and the 503, or how long `slow` takes."""
+    """`Retry-After` of the 429s and the 503, how long `slow` takes, or by how much a `wrong_date` is ahead."""
     amount: int = 1
     """Rows of a `short_page`; after how many rows of the page a `short_list` ends, its count too (0: none); what
     `wrong_count` adds to the count."""
