@@ -27,6 +27,9 @@ Nesting = tuple[str, str]
 LOSING = "users who lose a membership"
 _CHUNK = 500
 _USERS = ", ".join(schema.USER_COLUMNS)
+_USERS_THERE, _USERS_READ = (
+    ", ".join(f"{table}.{name}" for name in schema.USER_COLUMNS) for table in ("users_", "excluded")
+)
 _GROUPS = ", ".join(schema.GROUP_COLUMNS)
 _CHANGE = """INSERT INTO changes_ (at, seen_at, kind, user_id, username, email, environment_id, group_id, group_name, before, after,
     evidence, actor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -191,7 +194,7 @@ class _Merge:
         self._do(
             f"""INSERT INTO main.users_ ({_USERS}) SELECT {_USERS} FROM staged.users_ WHERE environment_id = ?
             ON CONFLICT (id) DO UPDATE SET {update}, removed_at = NULL, removed_evidence = NULL
-            WHERE users_.record IS NOT excluded.record OR users_.removed_at IS NOT NULL""",  # noqa: S608 - our names
+            WHERE ({_USERS_THERE}) IS NOT ({_USERS_READ}) OR users_.removed_at IS NOT NULL""",  # noqa: S608 - our names
             here,
         )
         if first:

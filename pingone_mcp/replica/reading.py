@@ -29,7 +29,7 @@ from pingone_mcp.replica.events import PAST_TYPES, ROLE_TYPES, Trace, changes_fr
 from pingone_mcp.replica.evidence import Control, Shortfall, Vanished, examples, masses
 from pingone_mcp.replica.merge import Findings, Gone, Nesting, Past, closure
 from pingone_mcp.replica.rows import Row, group_row, user_row
-from pingone_mcp.replica.staging import Staging
+from pingone_mcp.replica.staging import BEGAN, Staging
 from pingone_mcp.replica.standing import UNREADABLE
 from pingone_mcp.replica.store import Store, told
 from pingone_mcp.replica.upstream import KINDS, Kind, Pair, ShortList, Upstream
@@ -214,7 +214,7 @@ class Reading:
 
     async def _began(self) -> tuple[datetime, bool]:
         """Return when the reading of users began, and whether a sync that was killed has already walked to the end."""
-        began, walked = await self._staging.fact(f"{self._environment} began"), False
+        began, walked = await self._staging.fact(f"{self._environment}{BEGAN}"), False
         if began is not None:
             at = datetime.fromisoformat(began)
             walked = bool(await self._staging.fact(f"{self._environment} walked"))
@@ -222,7 +222,7 @@ class Reading:
                 return at, walked
         await self._start_over()
         now = self._task.now()
-        await self._staging.note(f"{self._environment} began", timestamp(now))
+        await self._staging.note(f"{self._environment}{BEGAN}", timestamp(now))
         return now, False
 
     async def _start_over(self) -> None:
@@ -235,7 +235,7 @@ class Reading:
         """Stage all users. Raises Incomplete."""
         environment = self._environment
         if resumed:
-            await self._staging_since(datetime.fromisoformat(await self._staging.fact(f"{environment} began")))
+            await self._staging_since(datetime.fromisoformat(await self._staging.fact(f"{environment}{BEGAN}")))
             return
         for _ in range(2):
             async with walking(

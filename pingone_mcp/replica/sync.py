@@ -27,6 +27,7 @@ from pingone_mcp.pingone.sqlite_files import remove_database
 from pingone_mcp.replica.evidence import HELD_SHARE, Held
 from pingone_mcp.replica.looks import called_in
 from pingone_mcp.replica.merge import LOSING, Bounds, Findings, Mode, merge
+from pingone_mcp.replica.noted import facts
 from pingone_mcp.replica.reading import (
     LATE,
     LONGEST_GAP,
@@ -42,7 +43,7 @@ from pingone_mcp.replica.rows import Row
 from pingone_mcp.replica.schema import REMOVED, REMOVED_AT_IN
 from pingone_mcp.replica.staging import Staging, leftovers
 from pingone_mcp.replica.standing import UNREADABLE, Standing
-from pingone_mcp.replica.store import NoReplica, ReplicaProblem, Store, told, transaction
+from pingone_mcp.replica.store import Damaged, NoReplica, ReplicaProblem, Store, told, transaction
 from pingone_mcp.replica.upstream import Upstream
 from pingone_mcp.tasks import in_thread
 
@@ -122,21 +123,26 @@ class Sync:
         """
         async with self._alone():
             began = self._served.clock.monotonic()
-            memory = await self._store.write(_memory)
-            await self._settle_time(mode)
-            shape = json.dumps([_SHAPE, dict(self._served.connection.attributes), self._remote_data], sort_keys=True)
-            chosen = self._choose(mode, memory, shape, accept_removals=accept_removals)
-            if chosen == "full":
-                await in_thread(self._store.check, pool="copy")
-                memory = await self._store.write(_memory)
             try:
-                report = await self._once(memory, shape, accept_removals=accept_removals).run(chosen)
-            except FilterRefused:
-                if chosen == "full":
-                    raise
-                # PingOne cannot tell who was changed.
-                report = await self._once(memory, shape, accept_removals=accept_removals).run("full")
+                report = await self._run(mode, accept_removals=accept_removals)
+            except Damaged:  # by now it is set aside, and there is an empty one
+                report = await self._run("full", accept_removals=accept_removals)
             return replace(report, seconds=self._served.clock.monotonic() - began)
+
+    async def _run(self, mode: Mode | Literal["auto"], *, accept_removals: bool) -> SyncReport:
+        memory = await self._store.write(facts)
+        await self._settle_time(mode)
+        shape = json.dumps([_SHAPE, dict(self._served.connection.attributes), self._remote_data], sort_keys=True)
+        chosen = self._choose(mode, memory, shape, accept_removals=accept_removals)
+        if chosen == "full":
+            await in_thread(self._store.check, pool="copy")
+        try:
+            return await self._once(memory, shape, accept_removals=accept_removals).run(chosen)
+        except FilterRefused:
+            if chosen == "full":
+                raise
+            # PingOne cannot tell who was changed.
+            return await self._once(memory, shape, accept_removals=accept_removals).run("full")
 
     async def _settle_time(self, mode: Mode | Literal["auto"]) -> None:
         """Find out what time it is at PingOne: everything below goes by it. Raises Problem."""
@@ -236,6 +242,10 @@ class _Run:
         self._marks: dict[str, Mark] = {}
         self._coverage: dict[str, JsonObject] = {}
         self._notes: list[str] = []
+        if why := memory.get("damaged"):
+            self._notes.append(
+                f"The local copy was damaged: {why}. It was set aside, and what changed before is not known any more."
+            )
         self._readings: list[Reading] = []
         self._accepts = accept_removals
         held: JsonObject = (memory.get("held") or {}) if accept_removals else {}
@@ -380,7 +390,7 @@ class _Run:
         with self._store.writer() as connection:
             connection.execute("ATTACH DATABASE ? AS staged", (str(self._staging.path),))
             with transaction(connection):
-                if _memory(connection) != self._memory:  # what was found is only what has changed since
+                if facts(connection) != self._memory:  # what was found is only what has changed since
                     raise ReplicaProblem(
                         "The local copy is not the one that this sync began with: it was removed, or changed by "
                         "something else.",
@@ -430,6 +440,7 @@ class _Run:
             "coverage": coverage,
             "shape": self._shape,
             "last_sync": at,
+            "damaged": None,
             "read": {**self._memory.get("read", {}), **{found.id: {"run": run, "at": at} for found in findings}},
             "read_in_full": {
                 **self._memory.get("read_in_full", {}),
@@ -503,11 +514,6 @@ def _takes(lock: BaseFileLock) -> bool:
         except Timeout:  # an OSError too
             return False
         return True
-
-
-def _memory(connection: sqlite3.Connection) -> JsonObject:
-    """Return what the last syncs have noted."""
-    return {name: json.loads(value) for name, value in connection.execute("SELECT name, value FROM facts_")}
 
 
 def _note_fact(connection: sqlite3.Connection, name: str, value: object) -> None:
