@@ -15,7 +15,7 @@ class NotCurrent(Problem):
 
 async def bring_up_to_date(replica: Replica) -> None:
     """Sync a copy that is missing or older than it may be. Raises Problem where that comes to nothing."""
-    state = await replica.state()
+    state = await replica.sound_state()
     if state is not None and state.is_young(replica.max_age):
         return
     with Progress() as progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pingone_mcp.pingone.clock import Clock
@@ -14,6 +15,15 @@ _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2020,
 _WITNESSES = 3
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A Date, and what our clocks showed when it came."""
+
+    told: float
+    monotonic: float
+    wall: float
+
+
 class ServerTime:
     """Believe a Date that agrees with what is known of PingOne's time, at first with our own clock.
 
@@ -22,38 +32,50 @@ class ServerTime:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._ahead: float | None = None  # of our monotonic clock
-        self._doubted: tuple[float, ...] = ()
+        self._believed: _Heard | None = None
+        self._doubted: tuple[_Heard, ...] = ()
 
     @property
     def is_settled(self) -> bool:
-        """Say whether some Date was believed."""
-        return self._ahead is not None
+        """Say whether some Date was believed, and our own clocks have gone on alike since."""
+        return self._believed is not None and _agree(self._by_monotonic(self._believed), self._by_wall(self._believed))
 
     def hear(self, date: str | None) -> None:
         """Take note of the Date of an answer that has just come, if it had one."""
         told = parse_http_date(date)
         if told is None or not _FIRST <= told < _LAST:
             return
-        ahead = told - self._clock.monotonic()
-        witnesses = (*self._doubted, ahead)[-_WITNESSES:]
-        if _agree(self._expected(), ahead) or (len(witnesses) == _WITNESSES and _agree(*witnesses)):
-            self._ahead, self._doubted = ahead, ()
+        heard = _Heard(told, self._clock.monotonic(), self._clock.wall())
+        witnesses = (*self._doubted, heard)[-_WITNESSES:]
+        agree = len(witnesses) == _WITNESSES and _agree(*map(self._by_monotonic, witnesses))
+        if agree or any(_agree(told, expected) for expected in self._expected()):
+            self._believed, self._doubted = heard, ()
         else:
             self._doubted = witnesses
 
     def now(self) -> float | None:
         """Return PingOne's wall-clock seconds; None before the first Date.
 
-        While its Dates and our clock disagree it is the earlier one: what is read twice does no harm.
+        Since the last one that was believed, as much time has passed as either of our clocks says: the monotonic one
+        may stand still while the machine sleeps. While no Date is believed it is the earliest time that may be meant:
+        what is read twice does no harm.
         """
-        if self._ahead is None and not self._doubted:
+        if self._believed is not None:
+            return max(self._expected())
+        if not self._doubted:
             return None
-        ahead = self._ahead if self._ahead is not None else min(self._expected(), *self._doubted)
-        return ahead + self._clock.monotonic()
+        return min(self._clock.wall(), *map(self._by_monotonic, self._doubted))
 
-    def _expected(self) -> float:
-        return self._ahead if self._ahead is not None else self._clock.wall() - self._clock.monotonic()
+    def _expected(self) -> tuple[float, ...]:
+        if self._believed is None:
+            return (self._clock.wall(),)
+        return self._by_monotonic(self._believed), self._by_wall(self._believed)
+
+    def _by_monotonic(self, heard: _Heard) -> float:
+        return heard.told + self._clock.monotonic() - heard.monotonic
+
+    def _by_wall(self, heard: _Heard) -> float:
+        return heard.told + self._clock.wall() - heard.wall
 
 
 def _agree(*times: float) -> bool:

@@ -22,7 +22,7 @@ from pingone_mcp.replica.query import Answer
 from pingone_mcp.replica.reading import Report
 from pingone_mcp.replica.standing import Standing
 from pingone_mcp.replica.state import State, age_of, state_of
-from pingone_mcp.replica.store import NoReplica, Store, no_replica
+from pingone_mcp.replica.store import Damaged, NoReplica, Store, no_replica
 from pingone_mcp.replica.sync import Sync, SyncReport
 from pingone_mcp.replica.users import Gone, gone_user, has_user
 
@@ -75,6 +75,13 @@ class Replica:
         try:
             return await self.store.read(lambda connection: state_of(connection, now))
         except NoReplica:
+            return None
+
+    async def sound_state(self) -> State | None:
+        """Return how the copy stands; None when there is none yet, or one so damaged that a sync will make it anew."""
+        try:
+            return await self.state()
+        except Damaged:
             return None
 
     def directory(self, live: Directory) -> ReplicaDirectory:

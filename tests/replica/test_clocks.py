@@ -130,6 +130,26 @@ async def test_our_clock_and_one_date_may_be_wrong_together(kept: Copy) -> None:
     assert await is_equal(kept)
 
 
+async def test_a_machine_that_has_slept_goes_on_where_it_was(kept: Copy) -> None:
+    """The monotonic clock stands still meanwhile."""
+    async with kept.syncing() as sync:
+        await sync.run()
+        kept.sandbox.clock.advance(8 * HOUR)
+        kept.world.time.start += 8 * HOUR
+        await change(kept)
+        assert (await sync.run("incremental")).mode == "incremental"
+    assert await is_equal(kept)
+
+
+async def test_a_copy_is_not_fresh_after_a_sleep(kept: Copy) -> None:
+    await kept.sync()
+    async with kept.world.client() as client:
+        await ask(client, "list_users", {})
+        assert (await ask(client, "find_deactivated", {}))["source"]["kind"] == "replica"
+        kept.world.time.start += 8 * HOUR
+        assert (await ask(client, "find_deactivated", {}))["source"]["kind"] == "live"
+
+
 @pytest.mark.parametrize("back", [HOUR, 400 * DAY])
 async def test_a_copy_from_the_future_is_not_fresh_and_says_so(kept: Copy, back: float) -> None:
     world = kept.world
