@@ -15,8 +15,8 @@ class NotCurrent(Problem):
 
 async def bring_up_to_date(replica: Replica) -> None:
     """Sync a copy that is missing or older than it may be. Raises Problem where that comes to nothing."""
-    state = await replica.state()
-    if state is not None and state.age_seconds <= replica.max_age.total_seconds():
+    state = await replica.sound_state()
+    if state is not None and state.is_young(replica.max_age):
         return
     with Progress() as progress:
         report = await replica.sync("auto", report=progress.report)
@@ -26,4 +26,5 @@ async def bring_up_to_date(replica: Replica) -> None:
 
 def standing(state: State) -> str:
     """Say what was read, and how old it is."""
-    return f"the local copy of {at_minute(state.synced_at)} ({spelt(state.age_seconds)} old)"
+    age = f"{spelt(state.age_seconds)} old" if state.age_seconds >= 0 else "which has not come yet: a clock is wrong"
+    return f"the local copy of {at_minute(state.synced_at)} ({age})"

@@ -34,7 +34,7 @@ async def sync(
 async def _round(
     backend: Backend, mode: Mode | None, every: float | None, *, as_json: bool, accept_removals: bool = False
 ) -> int:
-    first = await backend.replica.state() is None
+    first = await backend.replica.sound_state() is None
     try:
         with Progress(kept=True, lines=not as_json) as progress:
             report = await backend.replica.sync(mode or "auto", report=progress.report, accept_removals=accept_removals)

@@ -24,8 +24,9 @@ from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.fence import Fence
 from pingone_mcp.pingone.pacing import COURTESY, Lanes
 from pingone_mcp.pingone.routes import Routes
+from pingone_mcp.pingone.server_time import ServerTime
 from pingone_mcp.pingone.tally import Tally
-from pingone_mcp.pingone.transport import MOST, SAFE_METHODS, PatientTransport, parse_http_date
+from pingone_mcp.pingone.transport import MOST, SAFE_METHODS, PatientTransport
 from pingone_mcp.settings import Connection
 from pingone_mcp.tasks import in_thread
 
@@ -39,6 +40,8 @@ _LARGE = 256 * 1024
 # More than any page that PingOne documents; its largest are environments, 5,000 (PingOne, "Read All Environments").
 MOST_ITEMS = 5_000
 _LIMIT = re.compile(r"(?<=[?&]limit=)\d{1,9}(?!\d)")
+# Enough for one wrong Date among those that show our own clock to be wrong.
+_TIMES_ASKED = 5
 _AUDIT_HEADERS = ("X-Ping-External-Session-ID", "X-Ping-External-Transaction-ID")
 
 
@@ -74,7 +77,7 @@ class Client:
         )
         self._clock = clock
         self._session = str(uuid.uuid4())
-        self._server_date: tuple[str | None, float] = (None, 0.0)
+        self._server_time = ServerTime(clock)
         self._background_turn = anyio.Lock()
         # Requests of questions: how many are under way, and when the last one was answered.
         self._questions, self._answered_at = 0, -math.inf
@@ -95,10 +98,18 @@ class Client:
         await self._credentials.token()
 
     def server_now(self) -> float | None:
-        """Return PingOne's wall-clock seconds by the Date of its last answer (RFC 9110 §6.6.1), if it had one."""
-        date, received = self._server_date
-        told = parse_http_date(date)
-        return None if told is None else told + self._clock.monotonic() - received
+        """Return PingOne's wall-clock seconds, by the Dates of its answers; None before the first one."""
+        return self._server_time.now()
+
+    async def settle_server_time(self) -> None:
+        """Ask PingOne, whatever it answers, until its Dates agree with our clock or with each other, if they ever do.
+
+        Raises UpstreamProblem.
+        """
+        for _ in range(_TIMES_ASKED):
+            if self._server_time.is_settled:
+                return
+            await self.send("GET", f"{self.connection.api_base}/environments/{self.connection.environment_id}")
 
     @asynccontextmanager
     async def in_background(self) -> AsyncIterator[None]:
@@ -233,7 +244,7 @@ class Client:
         finally:
             if not background:
                 self._questions, self._answered_at = self._questions - 1, self._clock.monotonic()
-        self._server_date = (response.headers.get("date"), self._clock.monotonic())
+        self._server_time.hear(response.headers.get("date"))
         # Answer and stream refer to each other: without this a page stays in memory until garbage is looked for.
         response.stream = httpx.ByteStream(b"")
         if is_too_large(response) and method in SAFE_METHODS:

@@ -196,7 +196,7 @@ class DeactivatedUsers:
         return newest
 
     def _now(self) -> datetime:
-        return self._served.clock.now()
+        return self._served.now()
 
 
 def _note(gap: str, reason: Reason) -> str | None:

@@ -45,7 +45,7 @@ async def _unserved(served: Served) -> tuple[str, ...]:
 
 async def _summary(served: Served, place: Organization, gaps: list[str]) -> OrganizationSummary:
     root = f"/environments/{place.id}"
-    now = served.clock.now()
+    now = served.now()
     inside = await served.population_filters(place.id, None)
     users = await _users(served, root, inside)
     disabled = await _users(served, root, [all_of((eq("enabled", value=False), one)) for one in inside])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
@@ -73,6 +74,15 @@ class Served:
 
         found = await self.in_each(await self.environment_ids(environment), find)
         return the_one_group(found, reference, await self.names.environment_names() if len(found) > 1 else {})
+
+    def now(self) -> datetime:
+        """Return PingOne's time, by its answers; ours before the first one."""
+        told = self.client.server_now()
+        return self.clock.now() if told is None else datetime.fromtimestamp(told, UTC)
+
+    def ahead(self) -> float:
+        """Return how many seconds our clock is ahead of PingOne's."""
+        return (self.clock.now() - self.now()).total_seconds()
 
     async def population_filters(self, environment: str, reference: str | None) -> list[Filter | None]:
         if reference is not None:

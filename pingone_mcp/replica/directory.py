@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 from pingone_mcp.directory.models import (
@@ -38,12 +38,12 @@ from pingone_mcp.directory.provider import (
     Source,
     UserQuestion,
 )
-from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.replica.conditions import NotHeld
 from pingone_mcp.replica.deactivated import check_since, coverage, deactivated_page, deactivated_stretches
 from pingone_mcp.replica.groups import group_stretches, groups_page, member_stretches, members_page, one_group
 from pingone_mcp.replica.pages import Stretch, is_ours
 from pingone_mcp.replica.standing import Standing
+from pingone_mcp.replica.state import age_of
 from pingone_mcp.replica.store import NoReplica, Store
 from pingone_mcp.replica.users import one_user, user_stretches, users_page
 from pingone_mcp.settings import Connection
@@ -59,16 +59,16 @@ class ReplicaDirectory:
     Raises NoReplica until a first sync has been taken over. How old a copy may be is for the caller to say: `fresh`.
     """
 
-    def __init__(self, store: Store, live: Directory, connection: Connection, clock: Clock | None = None) -> None:
+    def __init__(self, store: Store, live: Directory, connection: Connection, now: Callable[[], datetime]) -> None:
         self._store = store
         self._live = live
         self._connection = connection
-        self._clock = clock or Clock()
+        self._now = now
 
     async def fresh(self, seconds: float) -> bool:
-        """Say whether there is a copy that is at most so old."""
+        """Say whether there is a copy that is at most so old; one from the future, by a wrong clock, is not."""
         try:
-            return (await self.source()).age_seconds <= seconds
+            return 0 <= (await self.source()).age_seconds <= seconds
         except NoReplica:
             return False
 
@@ -80,7 +80,7 @@ class ReplicaDirectory:
             if question is not None:
                 _stretches(copy, question)
             then = copy.since.synced if question is None else copy.read_before(question.environment)
-            return Source(kind="replica", age_seconds=max(0, round((now - then).total_seconds())))
+            return Source(kind="replica", age_seconds=age_of(then, now))
 
         if at is not None and not is_ours(at):
             return await self._live.source(question, at)
@@ -200,9 +200,6 @@ class ReplicaDirectory:
 
     # Reading
 
-    def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock.wall(), UTC)
-
     async def _here_or_live(self, at: str | None, here: Callable[[Standing], T], live: Callable[[], Awaitable[T]]) -> T:
         """Return what the copy answers, or the live directory where the copy does not hold it, or did not begin."""
         if at is not None and not is_ours(at):
@@ -218,7 +215,7 @@ class ReplicaDirectory:
         def read(database: sqlite3.Connection) -> T:
             database.execute("BEGIN")
             try:
-                return work(Standing(database, self._connection))
+                return work(Standing(database, self._connection, self._now()))
             finally:
                 database.execute("COMMIT")
 

@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pingone_mcp.directory.changes import ChangeKind, Evidence, changes_between
@@ -27,6 +27,9 @@ Nesting = tuple[str, str]
 LOSING = "users who lose a membership"
 _CHUNK = 500
 _USERS = ", ".join(schema.USER_COLUMNS)
+_USERS_THERE, _USERS_READ = (
+    ", ".join(f"{table}.{name}" for name in schema.USER_COLUMNS) for table in ("users_", "excluded")
+)
 _GROUPS = ", ".join(schema.GROUP_COLUMNS)
 _CHANGE = """INSERT INTO changes_ (at, seen_at, kind, user_id, username, email, environment_id, group_id, group_name, before, after,
     evidence, actor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -191,7 +194,7 @@ class _Merge:
         self._do(
             f"""INSERT INTO main.users_ ({_USERS}) SELECT {_USERS} FROM staged.users_ WHERE environment_id = ?
             ON CONFLICT (id) DO UPDATE SET {update}, removed_at = NULL, removed_evidence = NULL
-            WHERE users_.record IS NOT excluded.record OR users_.removed_at IS NOT NULL""",  # noqa: S608 - our names
+            WHERE ({_USERS_THERE}) IS NOT ({_USERS_READ}) OR users_.removed_at IS NOT NULL""",  # noqa: S608 - our names
             here,
         )
         if first:
@@ -220,7 +223,7 @@ class _Merge:
         for change in changes_between(before, json.loads(record)):
             trace = None if entered else self._found.wanted.trace(change.kind, user)
             at = (trace.at if trace else None) or (created if before is None and not entered else None)
-            at = at or (updated if before is not None else None) or self._now
+            at = min(at or (updated if before is not None else None) or self._now, self._now)  # no clock knows more
             how: Evidence = "event" if trace else "walk" if self._found.mode == "full" else "read"
             kind: ChangeKind = "user.entered_scope" if entered else change.kind
             yield (
@@ -238,7 +241,7 @@ class _Merge:
         return bool(created < before)
 
     def _gone(self) -> None:
-        gone = self._found.gone
+        gone = {user: replace(one, at=min(one.at, self._now)) for user, one in self._found.gone.items()}
         for chunk in _chunks(gone):
             known = self._known(chunk)
             if not self._found.quiet:
@@ -278,17 +281,18 @@ class _Merge:
         marks = ", ".join("?" * len(schema.USER_COLUMNS))
         told: list[Row] = []
         for past in self._found.past:
+            at = min(past.trace.at, self._now)
             if past.kind == "user.removed" and past.row is not None:
                 self._do(
                     f"""INSERT INTO users_ ({_USERS}, removed_at, removed_evidence) VALUES ({marks}, ?, 'event')
                     ON CONFLICT (id) DO NOTHING""",  # noqa: S608 - our names
-                    (*storable(past.row), past.trace.at),
+                    (*storable(past.row), at),
                 )
             query = f"SELECT username, email FROM users_ u WHERE u.id = ? AND {_STILL[past.kind]}"  # noqa: S608 - our text
             told += [
                 storable(
                     (
-                        *(past.trace.at, self._now, past.kind, past.user, username, email, self._found.id),
+                        *(at, self._now, past.kind, past.user, username, email, self._found.id),
                         *(None, None, None, None, "event", past.trace.actor),
                     )
                 )
@@ -508,7 +512,7 @@ class _Merge:
             trace = Trace(gone.at, gone.actor)
         how = "event" if trace else "walk" if self._found.mode == "full" else "read"
         return (
-            *(trace.at if trace else self._now, self._now, kind, user, username, email, self._found.id),
+            *(min(trace.at, self._now) if trace else self._now, self._now, kind, user, username, email, self._found.id),
             *(group, names.get(group, old_name), _json(before and {"type": before}), _json(after and {"type": after})),
             *(gone.evidence if gone else how, trace.actor if trace else None),
         )

@@ -29,7 +29,7 @@ from pingone_mcp.replica.events import PAST_TYPES, ROLE_TYPES, Trace, changes_fr
 from pingone_mcp.replica.evidence import Control, Shortfall, Vanished, examples, masses
 from pingone_mcp.replica.merge import Findings, Gone, Nesting, Past, closure
 from pingone_mcp.replica.rows import Row, group_row, user_row
-from pingone_mcp.replica.staging import Staging
+from pingone_mcp.replica.staging import BEGAN, Staging
 from pingone_mcp.replica.standing import UNREADABLE
 from pingone_mcp.replica.store import Store, told
 from pingone_mcp.replica.upstream import KINDS, Kind, Pair, ShortList, Upstream
@@ -70,14 +70,32 @@ class Incomplete(Problem):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """Up to where an environment was read: by `updatedAt`, and by events, with those of the last minutes by id."""
+    """Up to where an environment was read: by `updatedAt`, and by events, with those of the last minutes by id.
+
+    `ahead` is how many seconds our clock was ahead of PingOne's then, None where no sync has noted it.
+    """
 
     updated: str
     events: str
     seen: dict[str, str] = field(default_factory=dict[str, str])
+    ahead: float | None = None
 
     def written(self) -> JsonObject:
-        return {"updated": self.updated, "events": self.events, "seen": self.seen}
+        return {"updated": self.updated, "events": self.events, "seen": self.seen, "ahead": self.ahead}
+
+    def is_sound(self, now: datetime, ahead: float) -> bool:
+        """Say whether no clock was wrong: the mark is not in the future, and our clock and PingOne's agree as they did.
+
+        A mark of a clock that was wrong may be in the past by now.
+        """
+        latest = timestamp(now + UPDATES_OVERLAP)
+        moved = 0.0 if self.ahead is None else abs(ahead - self.ahead)
+        return max(self.updated, self.events) <= latest and moved <= UPDATES_OVERLAP.total_seconds()
+
+    def as_far_back(self, now: datetime) -> Mark:
+        """Return the mark that stands for one that is not sound: as far back as events are relied on."""
+        oldest = timestamp(now - LONGEST_GAP - audit.PRECISION)
+        return Mark(updated=oldest, events=oldest, seen=self.seen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +149,7 @@ class Reading:
         self._counted: int | None = None
         self._user_counts: dict[str, int | None] = {}
         self._left_out = 0
+        self._opened = task.served.clock.monotonic()
         self._listed: set[str] = set()
         self._short_before: dict[str, tuple[Shortfall, int]] = {}
         self.notes: list[str] = []
@@ -195,15 +214,15 @@ class Reading:
 
     async def _began(self) -> tuple[datetime, bool]:
         """Return when the reading of users began, and whether a sync that was killed has already walked to the end."""
-        began, walked = await self._staging.fact(f"{self._environment} began"), False
+        began, walked = await self._staging.fact(f"{self._environment}{BEGAN}"), False
         if began is not None:
             at = datetime.fromisoformat(began)
             walked = bool(await self._staging.fact(f"{self._environment} walked"))
-            if self._task.now() - at <= RESUMED_FOR:
+            if -UPDATES_OVERLAP <= self._task.now() - at <= RESUMED_FOR:
                 return at, walked
         await self._start_over()
         now = self._task.now()
-        await self._staging.note(f"{self._environment} began", timestamp(now))
+        await self._staging.note(f"{self._environment}{BEGAN}", timestamp(now))
         return now, False
 
     async def _start_over(self) -> None:
@@ -216,7 +235,7 @@ class Reading:
         """Stage all users. Raises Incomplete."""
         environment = self._environment
         if resumed:
-            await self._staging_since(datetime.fromisoformat(await self._staging.fact(f"{environment} began")))
+            await self._staging_since(datetime.fromisoformat(await self._staging.fact(f"{environment}{BEGAN}")))
             return
         for _ in range(2):
             async with walking(
@@ -757,13 +776,18 @@ class Reading:
 
     def _mark(self, before: Mark | None, began: datetime) -> Mark:
         seen = {**(before.seen if before is not None else {}), **self._found.wanted.seen}
-        now = timestamp(
-            self._task.now()
-        )  # of an event from the future, none of those in between would be read any more
-        times = (at for at in self._found.wanted.seen.values() if at <= now)
-        last = max([*times, before.events if before is not None else timestamp(began)])
+        # By all that is known of PingOne's time now. Behind a mark in the future nothing would be read any more.
+        served, now = self._task.served, self._task.now()
+        updated = min(began, now - timedelta(seconds=served.clock.monotonic() - self._opened))
+        times = (at for at in self._found.wanted.seen.values() if at <= timestamp(now))
+        last = max([*times, min(before.events if before is not None else timestamp(began), timestamp(updated))])
         edge = timestamp(datetime.fromisoformat(last) - EVENTS_OVERLAP)
-        return Mark(updated=timestamp(began), events=last, seen={event: at for event, at in seen.items() if at >= edge})
+        return Mark(
+            updated=timestamp(updated),
+            events=last,
+            seen={event: at for event, at in seen.items() if at >= edge},
+            ahead=served.ahead(),
+        )
 
     async def _list_groups(self) -> list[Group] | None:
         """Return the groups that PingOne lists, and note those that stay as they were; None where there is no list."""

@@ -21,8 +21,8 @@ from pingone_mcp.replica.queries import Queries
 from pingone_mcp.replica.query import Answer
 from pingone_mcp.replica.reading import Report
 from pingone_mcp.replica.standing import Standing
-from pingone_mcp.replica.state import State, state_of
-from pingone_mcp.replica.store import NoReplica, Store, no_replica
+from pingone_mcp.replica.state import State, age_of, state_of
+from pingone_mcp.replica.store import Damaged, NoReplica, Store, no_replica
 from pingone_mcp.replica.sync import Sync, SyncReport
 from pingone_mcp.replica.users import Gone, gone_user, has_user
 
@@ -62,7 +62,12 @@ class Replica:
         return await run.run(mode, accept_removals=accept_removals)
 
     def now(self) -> datetime:
-        return self.served.clock.now()
+        """Return PingOne's time, by which the copy is dated, as well as it is known."""
+        return self.served.now()
+
+    def age_of(self, state: State) -> int:
+        """Return how many seconds old a state is by now."""
+        return age_of(state.synced_at, self.now())
 
     async def state(self) -> State | None:
         """Return how the copy stands; None when there is none yet."""
@@ -72,9 +77,16 @@ class Replica:
         except NoReplica:
             return None
 
+    async def sound_state(self) -> State | None:
+        """Return how the copy stands; None when there is none yet, or one so damaged that a sync will make it anew."""
+        try:
+            return await self.state()
+        except Damaged:
+            return None
+
     def directory(self, live: Directory) -> ReplicaDirectory:
         """Return the copy as a directory; what it does not hold is asked of the live one."""
-        return ReplicaDirectory(self.store, live, self.served.connection, self.served.clock)
+        return ReplicaDirectory(self.store, live, self.served.connection, self.now)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> tuple[T, State]:
         """Return what `work` makes of the copy, and how the copy stood."""
@@ -100,7 +112,7 @@ class Replica:
 
         def ask(connection: sqlite3.Connection) -> T:
             try:
-                return work(Standing(connection, self.served.connection))
+                return work(Standing(connection, self.served.connection, self.now()))
             except NotHeld:
                 raise NoReplica(
                     "The local copy does not hold what this needs: PingOne did not let a sync read it.",

@@ -6,9 +6,12 @@ notes of its walk (`pingone.ledger`) speak of, and the next one goes on from the
 
 from __future__ import annotations
 
+import functools
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,12 +20,13 @@ import anyio
 from pingone_mcp.directory.models import User
 from pingone_mcp.pingone.sqlite_files import is_damage, remove_database
 from pingone_mcp.private_files import make_file
-from pingone_mcp.replica import schema
+from pingone_mcp.replica import schema, shape
 from pingone_mcp.replica.rows import Row, storable, user_row
 from pingone_mcp.replica.store import told, transaction
 from pingone_mcp.tasks import in_thread
 
-_VERSION = 1
+BEGAN = " began"
+"""Behind an environment: the fact of when the reading of its users began."""
 _USERS = ", ".join(schema.USER_COLUMNS)
 _PUT_USER = f"INSERT OR REPLACE INTO users_ ({_USERS}) VALUES ({', '.join('?' * len(schema.USER_COLUMNS))})"  # noqa: S608 - our names
 # `members` holds what was read of whole groups, `verified` of single users in them (type NULL: not a member).
@@ -64,16 +68,15 @@ class Staging:
         with told():
             try:
                 self._database = self._opened()
-                if self._fact(self._database, "purpose") == purpose:
+                if shape.schema_of(self._database) == _wanted() and self._purpose(self._database) == purpose:
                     return
-            except sqlite3.DatabaseError as error:
-                if not is_damage(error) and "no such table" not in str(error):
+            except (sqlite3.DatabaseError, ValueError) as error:
+                if isinstance(error, sqlite3.DatabaseError) and not is_damage(error):
                     raise
             self._remove()
             self._database = database = self._opened()
             with transaction(database):
-                for statement in _TABLES.split(";"):
-                    database.execute(statement)
+                shape.run(database, _TABLES)
                 self._note(database, "purpose", purpose)
 
     def _opened(self) -> sqlite3.Connection:
@@ -109,6 +112,16 @@ class Staging:
 
     async def note(self, name: str, value: Any) -> None:
         await self.do(lambda database: self._note(database, name, value))
+
+    @staticmethod
+    def _purpose(database: sqlite3.Connection) -> Any:
+        """Return what was staged for. Raises ValueError where a fact is none that was noted here."""
+        rows = database.execute("SELECT name, value FROM facts WHERE value IS NOT NULL")
+        facts = {name: json.loads(value) for name, value in rows}
+        for name, value in facts.items():
+            if name.endswith(BEGAN):
+                datetime.fromisoformat(str(value))
+        return facts.get("purpose")
 
     @staticmethod
     def _fact(database: sqlite3.Connection, name: str) -> Any:
@@ -172,6 +185,13 @@ class Staging:
         """Keep what was verified: (group, user, type or None)."""
         kept = list(rows)
         await self.do(lambda database: _many(database, "INSERT OR REPLACE INTO verified VALUES (?, ?, ?)", kept))
+
+
+@functools.cache
+def _wanted() -> shape.Schema:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as empty:
+        shape.run(empty, _TABLES)
+        return shape.schema_of(empty)
 
 
 def _many(database: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:

@@ -13,17 +13,18 @@ from pingone_mcp.directory.text import candidate
 from pingone_mcp.pingone.served import UNREADABLE_ENVIRONMENT
 from pingone_mcp.replica.conditions import NotHeld, teach
 from pingone_mcp.replica.evidence import Vanished
+from pingone_mcp.replica.noted import facts, last_run
 from pingone_mcp.replica.places import Places
 from pingone_mcp.replica.schema import HAS_UNREADABLE, UNREADABLE_INDEX
-from pingone_mcp.replica.state import fact
+from pingone_mcp.replica.state import age_of
 from pingone_mcp.replica.store import no_replica
 from pingone_mcp.settings import Connection
 
 UNREADABLE = "unreadable"
 """What a sync notes as the coverage of users, or of roles, that it may not read."""
 
-
 _NAMED = 5
+_WRONG_CLOCK = "a clock is or was wrong, and a sync finds out which"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,49 +56,47 @@ class PlaceState:
 
 
 class Standing:
-    """Read what the syncs have noted. Raises NoReplica before the first one has been taken over."""
+    """Read what the syncs have noted. Raises NoReplica before the first one has been taken over.
 
-    def __init__(self, database: sqlite3.Connection, connection: Connection) -> None:
+    By `now`, where it is given, a copy from the future is known.
+    """
+
+    def __init__(self, database: sqlite3.Connection, connection: Connection, now: datetime | None = None) -> None:
         teach(database)
         self.database = database
-        newest = self._run("DESC")
-        oldest = self._run("ASC")
+        newest = last_run(database, "outcome = 'complete'")
+        oldest = last_run(database, "outcome = 'complete'", "ASC")
         if newest is None or oldest is None:
             raise no_replica()
-        self.version = int(newest[0])
+        self.version = newest.id
         """Grows with every sync that is taken over."""
         self.places = Places(database, connection)
-        self._coverage: dict[str, dict[str, Any]] = fact(database, "coverage") or {}
-        self._read: dict[str, dict[str, Any]] = fact(database, "read") or {}
-        in_full: dict[str, str] = fact(database, "read_in_full") or {}
-        synced = datetime.fromisoformat(newest[1])
-        full = fact(database, "last_full")
-        watched: dict[str, str] = fact(database, "watched_since") or {}
-        began = max(map(datetime.fromisoformat, watched.values() or (oldest[1],)))
+        self._facts = facts(database)
+        self._coverage: dict[str, dict[str, Any]] = self._facts["coverage"]
+        self._read: dict[str, dict[str, Any]] = self._facts.get("read", {})
+        in_full: dict[str, str] = self._facts.get("read_in_full", {})
+        synced = datetime.fromisoformat(newest.started_at)
+        watched: dict[str, str] = self._facts.get("watched_since", {})
+        began = max(map(datetime.fromisoformat, watched.values() or (oldest.started_at,)))
         copied = [covered for covered in self._coverage.values() if covered.get("users") != UNREADABLE]
         reached = [str(covered["audited_since"]) for covered in copied if "audited_since" in covered]
         self.since = Since(
             synced=synced,
-            full=min(map(datetime.fromisoformat, in_full.values() or (full or newest[1],))),
+            full=min(map(datetime.fromisoformat, in_full.values() or (self._facts["last_full"],))),
             watched=began,
             told=datetime.fromisoformat(max(reached)) if len(reached) == len(copied) > 0 else began,
             audited=self._everywhere("events", True),
         )
+        self._is_ahead = now is not None and age_of(synced, now) < 0
         self._gaps = self._all_gaps()
-
-    def _run(self, order: str) -> tuple[int, str] | None:
-        row: tuple[int, str] | None = self.database.execute(
-            f"SELECT id, started_at FROM sync_runs_ WHERE outcome = 'complete' ORDER BY id {order} LIMIT 1"  # noqa: S608 - one of two words
-        ).fetchone()
-        return row
 
     def read_at(self, place: str) -> datetime:
         """Return when an environment of the copy was really read last."""
         read = self._read.get(place)
         if read is None:
             return self.since.synced
-        row = self.database.execute("SELECT started_at FROM sync_runs_ WHERE id = ?", (read["run"],)).fetchone()
-        return datetime.fromisoformat(row[0] if row is not None else read["at"])
+        run = last_run(self.database, f"id = {int(read['run'])}")
+        return datetime.fromisoformat(run.started_at if run is not None else read["at"])
 
     def read_before(self, environment: str | None) -> datetime:
         """Return when the environments that a question is about were read, the one that was read longest ago."""
@@ -110,7 +109,7 @@ class Standing:
                 id=place,
                 name=organization.name,
                 read_at=self.read_at(place),
-                age_seconds=max(0, round((now - self.read_at(place)).total_seconds())),
+                age_seconds=age_of(self.read_at(place), now),
                 is_stale=self._is_stale(place),
                 gaps=tuple(gap for where, gap in self._gaps if where == place),
             )
@@ -121,6 +120,10 @@ class Standing:
 
     def _all_gaps(self) -> tuple[tuple[str | None, str], ...]:
         found: list[tuple[str | None, str]] = [(place, gap) for place, gap in self._left_out()]
+        if self._is_ahead:
+            found.append(
+                (None, f"the copy is of {timestamp(self.since.synced)}, which has not come yet: {_WRONG_CLOCK}")
+            )
         found += self._last_sync()
         found += self._no_populations()
         for place in self.places.organizations:
@@ -138,16 +141,14 @@ class Standing:
 
     def _last_sync(self) -> list[tuple[str | None, str]]:
         """Say that a sync is held, or that the last one came to nothing."""
-        held: dict[str, Any] | None = fact(self.database, "held")
+        held: dict[str, Any] | None = self._facts.get("held")
         if held:
             names = self.places.environment_names | self.places.population_names
             found = [Vanished(**{**one, "examples": ()}) for one in held["vanished"]]
             listed = "; ".join(one.told(lambda place: candidate(place, names.get(place))) for one in found)
             return [(None, f"held since {held['at']}, nothing of it was taken over: {listed} could not be found")]
-        row = self.database.execute(
-            "SELECT started_at, outcome FROM sync_runs_ WHERE id > ? ORDER BY id DESC LIMIT 1", (self.version,)
-        ).fetchone()
-        return [] if row is None else [(None, f"the sync of {row[0]} came to nothing ({row[1]})")]
+        run = last_run(self.database, f"id > {self.version}")
+        return [] if run is None else [(None, f"the sync of {run.started_at} came to nothing ({run.outcome})")]
 
     def _no_populations(self) -> list[tuple[str | None, str]]:
         """Name the configured populations that no environment has."""
@@ -241,8 +242,7 @@ class Standing:
 
     @property
     def has_remote_data(self) -> bool:
-        shape = fact(self.database, "shape")
-        return shape is not None and bool(json.loads(shape)[2])
+        return bool(json.loads(self._facts["shape"])[2])
 
     def need_memberships(self) -> None:
         """Raise NotHeld where groups, or who is in them, are not in the copy."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 
+from pingone_mcp.pingone.audit import CLOCK_SKEW
+from pingone_mcp.replica.noted import facts, last_run
 from pingone_mcp.replica.retention import change_ids
 
 
@@ -16,7 +16,8 @@ class State:
     """What is in the copy, and since when.
 
     `synced_at` is when the last sync that was taken over began: nothing later is surely in it. `age_seconds` counts
-    from there. `problem` says why a later one came to nothing, and `held` that it waits for a person.
+    from there, and is less than nothing where a clock is wrong (`age_of`). `problem` says why a later one came to
+    nothing, and `held` that it waits for a person.
     """
 
     synced_at: datetime
@@ -29,40 +30,36 @@ class State:
     problem: str | None = None
     held: bool = False
 
+    def is_young(self, most: timedelta) -> bool:
+        """Say whether the copy is at most so old; one from the future is not."""
+        return 0 <= self.age_seconds <= most.total_seconds()
+
 
 def state_of(connection: sqlite3.Connection, now: datetime) -> State | None:
     """Return the state of the copy at a time; None before the first sync has been taken over."""
-    last = _run(connection, "outcome = 'complete'")
-    if last is None:
+    last = last_run(connection, "outcome = 'complete'")
+    if last is None or last.counts is None:
         return None
-    full = _run(connection, "outcome = 'complete' AND mode = 'full'")
-    newest = _run(connection, "1")
-    failed = newest is not None and newest["outcome"] != "complete"
-    synced_at = datetime.fromisoformat(last["started_at"])
-    counts: dict[str, int] = json.loads(last["counts"])["rows"]  # only a sync writes, so they hold until the next one
+    full = last_run(connection, "outcome = 'complete' AND mode = 'full'")
+    newest = last_run(connection, "1")
+    failed = newest is not None and newest.outcome != "complete"
+    synced_at = datetime.fromisoformat(last.started_at)
+    counts = last.counts.rows  # only a sync writes, so they hold until the next one
     oldest_id, newest_id = change_ids(connection)
     return State(
         synced_at=synced_at,
-        age_seconds=max(0, round((now - synced_at).total_seconds())),
-        full_at=datetime.fromisoformat(full["started_at"]) if full is not None else None,
-        users=counts["users"],
-        groups=counts["groups"],
-        memberships=counts["memberships"],
+        age_seconds=age_of(synced_at, now),
+        full_at=datetime.fromisoformat(full.started_at) if full is not None else None,
+        users=counts.users,
+        groups=counts.groups,
+        memberships=counts.memberships,
         changes=newest_id - oldest_id + 1,
-        problem=str(newest["reason"] or "It failed.") if failed and newest is not None else None,
-        held=bool(fact(connection, "held")),
+        problem=newest.reason or "It failed." if failed and newest is not None else None,
+        held=bool(facts(connection).get("held")),
     )
 
 
-def fact(connection: sqlite3.Connection, name: str) -> Any:
-    """Return what a sync noted under a name; None when it noted nothing."""
-    row = connection.execute("SELECT value FROM facts_ WHERE name = ?", (name,)).fetchone()
-    return None if row is None else json.loads(row[0])
-
-
-def _run(connection: sqlite3.Connection, which: str) -> dict[str, Any] | None:
-    columns = ("mode", "started_at", "outcome", "reason", "counts")
-    row = connection.execute(
-        f"SELECT {', '.join(columns)} FROM sync_runs_ WHERE {which} ORDER BY id DESC LIMIT 1"  # noqa: S608 - our own text
-    ).fetchone()
-    return None if row is None else dict(zip(columns, row, strict=True))
+def age_of(then: datetime, now: datetime) -> int:
+    """Return how many seconds ago a time was; less than nothing where it is further ahead than good clocks differ."""
+    seconds = round((now - then).total_seconds())
+    return 0 if -CLOCK_SKEW.total_seconds() <= seconds < 0 else seconds

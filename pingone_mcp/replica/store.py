@@ -19,9 +19,9 @@ from urllib.parse import quote
 import anyio
 
 from pingone_mcp.errors import Problem, Refused
-from pingone_mcp.pingone.sqlite_files import SIDE_FILES, is_damage, primary_code
+from pingone_mcp.pingone.sqlite_files import SIDE_FILES, is_damage, primary_code, remove_database
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder, make_file
-from pingone_mcp.replica import schema
+from pingone_mcp.replica import schema, shape
 from pingone_mcp.tasks import in_thread
 
 if TYPE_CHECKING:  # which a process that runs queries does without
@@ -55,6 +55,18 @@ def replica_path(connection: Connection) -> Path:
     ]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     return connection.cache_dir / FOLDER / f"{key}.db"
+
+
+class Damaged(ReplicaProblem):
+    """The local copy holds what no sync has written: its pages, its schema, or what the syncs have noted."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The local copy is damaged: {why}.",
+            "Run `pingone-mcp sync --full` (or call sync_directory): it is set aside, and the copy is made anew.",
+            code="REPLICA_DAMAGED",
+        )
+        self.why = why
 
 
 class Store:
@@ -91,78 +103,90 @@ class Store:
             if not self.path.is_file():
                 raise no_replica()
             self._check_files()
-            with closing(_connect(self.path, mode="ro")) as connection:
+            with self._readable() as connection:
                 connection.execute("PRAGMA query_only = ON")
                 version = _version(connection)
                 if version > schema.VERSION:
                     raise _newer()
                 if version < schema.VERSION:  # a sync is just making it, or will bring it to this version
                     raise no_replica()
+                _check_shape(connection)
                 yield connection
 
     @contextmanager
-    def writer(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection that may write, in one thread, the file made and migrated where it must be."""
-        with told():
-            connection = self._open()
+    def _readable(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection to the file and its log; where SQLite may not write beside it, to the file without a log.
+
+        Raises a Problem where there is a log that cannot be read so, and where somebody else wrote meanwhile.
+        """
+        with closing(_connect(self.path, mode="ro")) as connection:
+            if _opens(connection):
+                yield connection
+                return
+        # SQLite, "Read-Only Databases" in "Write-Ahead Logging": nothing is locked now, so nothing may change.
+        before = self._on_disk()
+        if before[-1]:
+            raise _log_unreadable()
+        with closing(_connect(self.path, mode="ro", more="&immutable=1")) as connection:
             try:
                 yield connection
-            except sqlite3.DatabaseError as error:
-                if is_damage(error):
-                    connection.close()
-                    self._set_aside()
-                raise
             finally:
-                connection.close()
+                if self._on_disk() != before:
+                    raise _busy()
+
+    def _on_disk(self) -> tuple[int, ...]:
+        """Return what changes when somebody writes; the size of the log comes last."""
+        file, log = self.path.stat(), Path(f"{self.path}-wal")
+        return file.st_ino, file.st_size, file.st_mtime_ns, log.stat().st_size if log.exists() else 0
+
+    @contextmanager
+    def writer(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection that may write, in one thread, the file made and migrated where it must be.
+
+        Raises Damaged with the file set aside and an empty one in its place: whoever writes begins anew.
+        """
+        try:
+            with told(), closing(self._opened()) as connection:
+                yield connection
+        except Damaged as damage:
+            self._make_anew(damage.why)
+            raise
 
     def check(self) -> None:
-        """Read every page of the file, and set it aside if it is damaged; for before a sync that fills it anew."""
-        with told():
-            if not self.path.is_file():
-                return
-            self._check_files()
-            try:
-                with closing(_connect(self.path, mode="rw")) as connection:
-                    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            except sqlite3.DatabaseError as error:
-                if not is_damage(error):
-                    raise
-                verdict = "damaged"
+        """Read every page of the file; for before a sync that fills it anew. Raises Damaged, as a writer does."""
+        with self.writer() as connection:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
-                self._set_aside()
+                raise Damaged("its pages contradict each other")
 
     def _check_files(self) -> None:
         """See that what will be opened by its path is ours."""
         self.folder.check()
         self.folder.claim_files()
 
-    def _open(self) -> sqlite3.Connection:
-        make_file(self.path)
-        try:
-            return self._opened()
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise
-            self._set_aside()
-            make_file(self.path)
-            return self._opened()
-
     def _opened(self) -> sqlite3.Connection:
+        make_file(self.path)
         connection = _connect(self.path, mode="rw")
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             _migrate(connection)
+            _check_shape(connection)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _set_aside(self) -> None:
-        _logger.warning("The local copy is damaged; it is set aside and will be made anew: %s", self.path.name)
-        for suffix in SIDE_FILES:
-            with suppress(FileNotFoundError):
-                Path(f"{self.path}{suffix}").replace(f"{self.path}.damaged{suffix}")
+    def _make_anew(self, why: str) -> None:
+        """Set the file aside, and note in a new one why that was done."""
+        _logger.warning("The local copy is damaged (%s); it is set aside, to be made anew: %s", why, self.path.name)
+        with told():
+            remove_database(Path(f"{self.path}.damaged"))
+            for suffix in SIDE_FILES:
+                with suppress(FileNotFoundError):
+                    Path(f"{self.path}{suffix}").replace(f"{self.path}.damaged{suffix}")
+            with closing(self._opened()) as connection:
+                connection.execute("INSERT INTO facts_ VALUES ('damaged', ?)", (json.dumps(why),))
 
 
 @contextmanager
@@ -178,14 +202,25 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
+def _connect(path: Path, *, mode: str, more: str = "") -> sqlite3.Connection:
     return sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?mode={mode}",
+        f"file:{quote(str(path.absolute()))}?mode={mode}{more}",
         uri=True,
         isolation_level=None,
         timeout=_WAIT_SECONDS,
         check_same_thread=False,  # a worker thread may hand it to the next one, never two at a time
     )
+
+
+def _opens(connection: sqlite3.Connection) -> bool:
+    """Say whether a file can be read together with its log, which SQLite must be able to share with writers."""
+    try:
+        _version(connection)
+    except sqlite3.OperationalError as error:
+        if primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+        return False
+    return True
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -201,25 +236,31 @@ def _migrate(connection: sqlite3.Connection) -> None:
         version = _version(connection)  # another process may have been faster
         if version > schema.VERSION:
             raise _newer()
-        if version == 0:
-            _run(connection, schema.TABLES)
-        for older in range(max(version, 1), schema.VERSION):
-            _run(connection, schema.MIGRATIONS[older])
-        if version < schema.VERSION:
-            _remake_views(connection)
-            connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+        try:
+            _bring_up(connection, version)
+        except sqlite3.OperationalError as error:
+            if primary_code(error) != sqlite3.SQLITE_ERROR:
+                raise
+            raise Damaged(f"it is not what version {version} makes") from error
 
 
-def _remake_views(connection: sqlite3.Connection) -> None:
+def _bring_up(connection: sqlite3.Connection, version: int) -> None:
+    if version == schema.VERSION:
+        return
+    if version == 0:
+        shape.run(connection, schema.TABLES)
+    for older in range(max(version, 1), schema.VERSION):
+        shape.run(connection, schema.MIGRATIONS[older])
     for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'view'").fetchall():
         connection.execute(f'DROP VIEW "{name}"')
-    _run(connection, schema.VIEW_STATEMENTS)
+    shape.run(connection, schema.VIEW_STATEMENTS)
+    connection.execute(f"PRAGMA user_version = {schema.VERSION}")
 
 
-def _run(connection: sqlite3.Connection, script: str) -> None:
-    """Run statements inside the transaction that is open (`executescript` would end it)."""
-    for statement in script.split(";"):
-        connection.execute(statement)
+def _check_shape(connection: sqlite3.Connection) -> None:
+    different = shape.difference(connection)
+    if different is not None:
+        raise Damaged(different)
 
 
 @contextmanager
@@ -238,16 +279,16 @@ def told() -> Iterator[None]:
             ANOTHER_CACHE,
             code="REPLICA_NOT_PRIVATE",
         ) from error
+    except json.JSONDecodeError as error:
+        raise Damaged("what should be JSON in it is none") from error
     except OSError as error:
-        raise _not_writable() from error
+        raise _not_writable(error.strerror) from error
 
 
 def _problem(error: sqlite3.DatabaseError) -> ReplicaProblem | None:
     code = primary_code(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return ReplicaProblem(
-            "The local copy is in use by another process.", "Wait a moment, then try again.", code="REPLICA_BUSY"
-        )
+        return _busy()
     if code == sqlite3.SQLITE_FULL:
         return ReplicaProblem(
             "The disk is full, so the local copy was not changed.",
@@ -255,21 +296,33 @@ def _problem(error: sqlite3.DatabaseError) -> ReplicaProblem | None:
             code="REPLICA_DISK_FULL",
         )
     if is_damage(error):
-        return ReplicaProblem(
-            "The local copy is damaged.",
-            "Run a full sync: what is damaged is set aside and the copy is made anew.",
-            code="REPLICA_DAMAGED",
-        )
+        return Damaged("it is no database, or not a whole one")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM):
-        return _not_writable()
+        return _not_writable(str(error))
     return None
 
 
-def _not_writable() -> ReplicaProblem:
+def _not_writable(why: str | None) -> ReplicaProblem:
     return ReplicaProblem(
-        "The local copy cannot be opened, read or written.",
-        "See that PINGONE_CACHE_DIR may be read and written to, and that its disk has room.",
+        f"The local copy cannot be opened, read or written{f' ({why})' if why else ''}.",
+        "See that PINGONE_CACHE_DIR may be read and written to, and that its disk has room. A copy that may only be "
+        "read still answers; only a sync has to write.",
         code="REPLICA_NOT_WRITABLE",
+    )
+
+
+def _log_unreadable() -> ReplicaProblem:
+    return ReplicaProblem(
+        "The local copy cannot be read: what was written last is still in its log (-wal), which takes a folder that may "
+        "be written to.",
+        "Let PINGONE_CACHE_DIR be written to, or name a copy of that folder that may.",
+        code="REPLICA_LOG_UNREADABLE",
+    )
+
+
+def _busy() -> ReplicaProblem:
+    return ReplicaProblem(
+        "The local copy is in use by another process.", "Wait a moment, then try again.", code="REPLICA_BUSY"
     )
 
 

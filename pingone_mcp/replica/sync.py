@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -27,13 +27,23 @@ from pingone_mcp.pingone.sqlite_files import remove_database
 from pingone_mcp.replica.evidence import HELD_SHARE, Held
 from pingone_mcp.replica.looks import called_in
 from pingone_mcp.replica.merge import LOSING, Bounds, Findings, Mode, merge
-from pingone_mcp.replica.reading import LATE, LONGEST_GAP, Incomplete, Mark, Reading, Report, Task
+from pingone_mcp.replica.noted import facts
+from pingone_mcp.replica.reading import (
+    LATE,
+    LONGEST_GAP,
+    UPDATES_OVERLAP,
+    Incomplete,
+    Mark,
+    Reading,
+    Report,
+    Task,
+)
 from pingone_mcp.replica.retention import KEPT_CHANGES, change_ids, forget_changes, forget_runs
 from pingone_mcp.replica.rows import Row
 from pingone_mcp.replica.schema import REMOVED, REMOVED_AT_IN
 from pingone_mcp.replica.staging import Staging, leftovers
 from pingone_mcp.replica.standing import UNREADABLE, Standing
-from pingone_mcp.replica.store import NoReplica, Store, told, transaction
+from pingone_mcp.replica.store import Damaged, NoReplica, ReplicaProblem, Store, told, transaction
 from pingone_mcp.replica.upstream import Upstream
 from pingone_mcp.tasks import in_thread
 
@@ -113,20 +123,41 @@ class Sync:
         """
         async with self._alone():
             began = self._served.clock.monotonic()
-            memory = await self._store.write(_memory)
-            shape = json.dumps([_SHAPE, dict(self._served.connection.attributes), self._remote_data], sort_keys=True)
-            chosen = self._choose(mode, memory, shape, accept_removals=accept_removals)
-            if chosen == "full":
-                await in_thread(self._store.check, pool="copy")
-                memory = await self._store.write(_memory)
             try:
-                report = await self._once(memory, shape, accept_removals=accept_removals).run(chosen)
-            except FilterRefused:
-                if chosen == "full":
-                    raise
-                # PingOne cannot tell who was changed.
-                report = await self._once(memory, shape, accept_removals=accept_removals).run("full")
+                report = await self._run(mode, accept_removals=accept_removals)
+            except Damaged:  # by now it is set aside, and there is an empty one
+                report = await self._run("full", accept_removals=accept_removals)
             return replace(report, seconds=self._served.clock.monotonic() - began)
+
+    async def _run(self, mode: Mode | Literal["auto"], *, accept_removals: bool) -> SyncReport:
+        memory = await self._store.write(facts)
+        await self._settle_time(mode)
+        shape = json.dumps([_SHAPE, dict(self._served.connection.attributes), self._remote_data], sort_keys=True)
+        chosen = self._choose(mode, memory, shape, accept_removals=accept_removals)
+        if chosen == "full":
+            await in_thread(self._store.check, pool="copy")
+        try:
+            return await self._once(memory, shape, accept_removals=accept_removals).run(chosen)
+        except FilterRefused:
+            if chosen == "full":
+                raise
+            # PingOne cannot tell who was changed.
+            return await self._once(memory, shape, accept_removals=accept_removals).run("full")
+
+    async def _settle_time(self, mode: Mode | Literal["auto"]) -> None:
+        """Find out what time it is at PingOne: everything below goes by it. Raises Problem."""
+        client = self._served.client
+        started = self._served.now()
+        try:
+            if client.server_now() is None:
+                await self._served.names.environments()
+            await client.settle_server_time()
+        except Problem as problem:
+            with suppress(Problem):  # what went wrong first is told
+                tried: Mode = "full" if mode == "full" else "incremental"
+                row = (tried, timestamp(started), timestamp(self._served.now()), "failed", str(problem), None)
+                await self._store.write(partial(_note_run, row=row))
+            raise
 
     def _once(self, memory: JsonObject, shape: str, *, accept_removals: bool) -> _Run:
         return _Run(
@@ -148,11 +179,18 @@ class Sync:
             return "full"
         if accept_removals or (mode == "auto" and memory.get("held")):
             return "full"  # only that tells whether they are still gone
-        now = datetime.fromtimestamp(self._served.client.server_now() or self._served.clock.wall(), UTC)
-        if now - datetime.fromisoformat(last) > LONGEST_GAP:
+        now = self._served.now()
+        if now - datetime.fromisoformat(last) > LONGEST_GAP or not self._is_sound(memory):
             return "full"
         overdue = now - datetime.fromisoformat(last_full) > self._full_after
         return "full" if mode == "auto" and overdue else "incremental"
+
+    def _is_sound(self, memory: JsonObject) -> bool:
+        """Say whether no clock was wrong when the last syncs noted up to where they had read."""
+        now, ahead = self._served.now(), self._served.ahead()
+        marks = [Mark(**mark) for mark in memory.get("watermarks", {}).values()]
+        in_future = memory["last_full"] > timestamp(now + UPDATES_OVERLAP)
+        return not in_future and all(mark.is_sound(now, ahead) for mark in marks)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
@@ -205,6 +243,10 @@ class _Run:
         self._marks: dict[str, Mark] = {}
         self._coverage: dict[str, JsonObject] = {}
         self._notes: list[str] = []
+        if why := memory.get("damaged"):
+            self._notes.append(
+                f"The local copy was damaged: {why}. It was set aside, and what changed before is not known any more."
+            )
         self._readings: list[Reading] = []
         self._accepts = accept_removals
         held: JsonObject = (memory.get("held") or {}) if accept_removals else {}
@@ -230,15 +272,12 @@ class _Run:
         )
 
     async def run(self, mode: Mode) -> SyncReport:
-        started = self._now()
+        begun = self._served.clock.monotonic()
         try:
-            if self._served.client.server_now() is None:
-                await self._served.names.environments()  # the first answer tells PingOne's time
-                started = self._now()
             findings = await self._read(mode)
             self._report("merge", 0, None)
             await self._staging.close()
-            report = await in_thread(self._merge, findings, mode, started, pool="copy")
+            report = await in_thread(self._merge, findings, mode, begun, pool="copy")
         except Problem as problem:
             with anyio.CancelScope(shield=True):
                 await self._staging.close()
@@ -247,6 +286,7 @@ class _Run:
                         called = await self._store.read(partial(called_in, ids=problem.named()))
                         problem = Held(problem.vanished, problem.ids, called)
                 with suppress(Problem):  # what went wrong first is told
+                    started = self._at(begun)
                     row = (mode, timestamp(started), timestamp(self._now()), _outcome(problem), str(problem), None)
                     await self._store.write(
                         partial(_note_end, row=row, problem=problem, started=started, accepted=self._accepted_ids)
@@ -266,9 +306,11 @@ class _Run:
         return report
 
     def _now(self) -> datetime:
-        """Return PingOne's time, by its last answer; ours before the first one."""
-        told_now = self._served.client.server_now()
-        return datetime.fromtimestamp(told_now if told_now is not None else self._served.clock.wall(), UTC)
+        return self._served.now()
+
+    def _at(self, instant: float) -> datetime:
+        """Return PingOne's time at an instant of our monotonic clock, by what is known of it now."""
+        return self._served.now() - timedelta(seconds=self._served.clock.monotonic() - instant)
 
     async def _gaps(self) -> tuple[str, ...]:
         try:
@@ -320,7 +362,10 @@ class _Run:
         place = names.get(environment)
         marks = self._memory.get("watermarks", {})
         mark = Mark(**marks[environment]) if environment in marks else None
-        late = mark is not None and self._now() - datetime.fromisoformat(mark.updated) > LONGEST_GAP
+        now = self._now()
+        if mark is not None and not mark.is_sound(now, self._served.ahead()):
+            mark = mark.as_far_back(now)
+        late = mark is not None and now - datetime.fromisoformat(mark.updated) > LONGEST_GAP
         if mark is None or late or Reading.is_to_be_full(self._task.coverage.get(environment, {})):
             mode = "full"
         found = Findings(
@@ -339,13 +384,20 @@ class _Run:
         self._notes += reading.notes
         return found
 
-    def _merge(self, findings: Sequence[Findings], mode: Mode, started: datetime) -> SyncReport:
+    def _merge(self, findings: Sequence[Findings], mode: Mode, begun: float) -> SyncReport:
         """Take over everything that was found, in one transaction. Raises Held, with nothing taken over."""
-        now = timestamp(self._now())
+        now, started = timestamp(self._now()), self._at(begun)
         kinds = Counter[str]()
         with self._store.writer() as connection:
             connection.execute("ATTACH DATABASE ? AS staged", (str(self._staging.path),))
             with transaction(connection):
+                if facts(connection) != self._memory:  # what was found is only what has changed since
+                    raise ReplicaProblem(
+                        "The local copy is not the one that this sync began with: it was removed, or changed by "
+                        "something else.",
+                        "Sync again.",
+                        code="REPLICA_CHANGED",
+                    )
                 _, newest = change_ids(connection)
                 for found in findings:
                     kinds += merge(connection, found, self._bounds, now)
@@ -389,6 +441,7 @@ class _Run:
             "coverage": coverage,
             "shape": self._shape,
             "last_sync": at,
+            "damaged": None,
             "read": {**self._memory.get("read", {}), **{found.id: {"run": run, "at": at} for found in findings}},
             "read_in_full": {
                 **self._memory.get("read_in_full", {}),
@@ -462,11 +515,6 @@ def _takes(lock: BaseFileLock) -> bool:
         except Timeout:  # an OSError too
             return False
         return True
-
-
-def _memory(connection: sqlite3.Connection) -> JsonObject:
-    """Return what the last syncs have noted."""
-    return {name: json.loads(value) for name, value in connection.execute("SELECT name, value FROM facts_")}
 
 
 def _note_fact(connection: sqlite3.Connection, name: str, value: object) -> None:

@@ -506,7 +506,9 @@ class _Gate:
             more, body = harmed(fault, body)
             added += more
         missing = sum(fault.amount for fault in faults if fault.kind == "false_length")
-        await send(_head(start, added, len(body) + missing, request.scope[_STATE], self._sandbox.clock.now()))
+        wrong = sum(fault.seconds for fault in faults if fault.kind == "wrong_date")
+        now = self._sandbox.clock.now() + round(wrong * SECOND)
+        await send(_head(start, added, len(body) + missing, request.scope[_STATE], now))
         drip = next((fault for fault in faults if fault.kind == "drip"), None)
         if drip is not None:
             await self._drip(drip, body, request.receive, send)

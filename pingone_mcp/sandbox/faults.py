@@ -38,6 +38,7 @@ FaultKind: TypeAlias = Literal[
     "huge_array",
     "crowded_page",
     "cookie_flood",
+    "wrong_date",
 ]
 KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
@@ -82,7 +83,8 @@ class Fault:
     method: str | None = None
     path: str | None = None
     seconds: float = 1.0
-    """`Retry-After` of the 429s and the 503, how long `slow` takes, or each piece of a `drip`."""
+    """`Retry-After` of the 429s and the 503, how long `slow` takes, or each piece of a `drip`, or by how much a
+    `wrong_date` is ahead."""
     amount: int = 1
     """Rows of a `short_page`; after how many rows of the page a `short_list` ends, its count too (0: none); what
     `wrong_count` adds to the count, and `false_length` to the bytes promised; bytes in each piece of a `drip`."""

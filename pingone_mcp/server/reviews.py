@@ -255,8 +255,7 @@ async def _patiently(
     if isinstance(ended, Tally):
         return answer({"state": "running", "stage": ended.stage, "done": ended.done, "about": ended.about})
     told, state = ended
-    age = max(0, round((backend.replica.now() - state.synced_at).total_seconds()))
-    return answer(told | {"replica_age_s": age})
+    return answer(told | {"replica_age_s": backend.replica.age_of(state)})
 
 
 def tools() -> list[Tool]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sqlite3
+from contextlib import closing
 
 import anyio
 import pytest
@@ -186,3 +188,20 @@ def test_without_configuration_the_variables_are_named(served: Served) -> None:
     end = run("changes", env=bare(served.home))
     assert end.status == 2
     assert "PINGONE_CLIENT_SECRET" in end.sentence()
+
+
+def test_a_damaged_copy_is_said_to_be_one_and_is_made_anew_by_a_sync(served: Served) -> None:
+    env = served.variables()
+    assert inside("sync", env=env).status == 0
+    [copy] = (served.cache / "replica").glob("*.db")
+    with closing(sqlite3.connect(copy)) as database:
+        database.execute("DROP VIEW changes")
+    told = inside("changes", env=env)
+    assert (told.status, told.out) == (1, "")
+    assert "the view changes is missing" in told.sentence()
+    assert "pingone-mcp sync --full" in told.sentence()
+    healed = inside("sync", env=env)
+    assert healed.status == 0
+    assert "full sync" in healed.out
+    assert "The local copy was damaged: the view changes is missing." in " ".join(healed.out.split())
+    assert "damaged" not in inside("sync", env=env).out

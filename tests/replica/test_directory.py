@@ -90,7 +90,7 @@ async def opened(world: World, *, synced: bool = True, roles: bool = True, **cha
     client = Client(connection, transport=line, clock=world.time.clock())
     store = Store(replica_path(connection))
     live = PingOneDirectory(client, world.time.clock())
-    copy = ReplicaDirectory(store, live, connection, world.time.clock())
+    copy = ReplicaDirectory(store, live, connection, world.time.clock().now)
     both = Both(world, live, copy, Served(client, world.time.clock()), store, line)
     try:
         if synced:
@@ -772,7 +772,7 @@ async def test_a_copy_that_holds_more_is_fenced_all_the_same(tmp_path: Path) -> 
     main, customers = world.sandbox.company.main, world.sandbox.company.environments[1]
     async with opened(world, environments=tuple(sorted((main.id, customers.id)))) as both:
         narrow = world.connection(populations=(main.populations[1].id,))
-        fenced = ReplicaDirectory(both.store, both.live, narrow, world.time.clock())
+        fenced = ReplicaDirectory(both.store, both.live, narrow, world.time.clock().now)
         found = items(await pages(fenced, UserQuestion()))
         assert found
         assert {user.workspaces[0].id for user in found} == {main.populations[1].id}
@@ -810,7 +810,7 @@ async def test_members_are_counted_in_the_population_that_is_asked_for_or_served
     world = one.world
     here = world.sandbox.company.main.populations[1].id
     group = max((await one.copy.groups(GroupQuestion())).items, key=lambda each: each.member_count or 0).id
-    fenced = ReplicaDirectory(one.store, one.live, world.connection(populations=(here,)), world.time.clock())
+    fenced = ReplicaDirectory(one.store, one.live, world.connection(populations=(here,)), world.time.clock().now)
     everybody = await one.copy.users(UserQuestion(group=group))
     asked = await one.copy.users(UserQuestion(group=group, population=here))
     served = await fenced.members(MemberQuestion(group=group))

@@ -275,6 +275,12 @@ async def test_a_wrong_count(sandbox: Sandbox, client: httpx.AsyncClient) -> Non
     assert (await client.get("/groups")).json()["count"] == len(sandbox.state().groups) + 5
 
 
+async def test_a_wrong_date(client: httpx.AsyncClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add("wrong_date", seconds=3_600.0)
+    wrong, right = [parsedate_to_datetime((await client.get("/users")).headers["date"]) for _ in range(2)]
+    assert (wrong - right).total_seconds() == 3_600
+
+
 async def test_a_count_left_out(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     sandbox.faults.add("missing_count", times=2)
     page = (await client.get("/users?limit=5")).json()

@@ -441,7 +441,7 @@ async def test_the_description_tells_how_the_copy_stands(living: World) -> None:
     async with living.client() as client:
         assert facts(await client.call_tool("describe_directory", {}))["replica"] is None
         await synced(client)
-        living.time.passed += 30
+        pass_time(living, 0.5)
         replica = facts(await client.call_tool("describe_directory", {}))["replica"]
     assert (replica["users"], replica["groups"]) == (300, 21)
     assert replica["age_seconds"] >= 30
