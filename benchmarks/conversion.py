@@ -15,6 +15,7 @@ import httpx
 from pingone_mcp.pingone.client import Client
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.tasks import background
 from tests.world import NOW, World
 
 PAGES = 5
@@ -47,11 +48,11 @@ async def measure(runs: int = 40) -> Conversion:
         world = World(sandbox=Sandbox(size=PAGES * ROWS, now=NOW), cache=Path(cache))
         environment = world.sandbox.environment_id
         clock = world.time.clock()
-        client = _Received(world.connection(), transport=world.sandbox.transport(), clock=clock)
-        client.answers = await _pages(world, f"/environments/{environment}/users?limit={ROWS}")
-        served = Served(client, clock)
-        best = dict.fromkeys(client.answers, (math.inf, math.inf))
-        try:
+        async with background() as tasks:
+            client = _Received(world.connection(), world.sandbox.transport(), tasks, clock)
+            client.answers = await _pages(world, f"/environments/{environment}/users?limit={ROWS}")
+            served = Served(client, clock)
+            best = dict.fromkeys(client.answers, (math.inf, math.inf))
             for _ in range(runs):
                 for path, answer in client.answers.items():
                     started = time.perf_counter()
@@ -63,8 +64,6 @@ async def measure(runs: int = 40) -> Conversion:
                     assert len(users) == ROWS
                     loads, unified = best[path]
                     best[path] = (min(loads, between - started), min(unified, ended - between))
-        finally:
-            await client.aclose()
     return Conversion(
         loads_seconds=sum(loads for loads, _ in best.values()) / len(best),
         unified_seconds=sum(unified for _, unified in best.values()) / len(best),

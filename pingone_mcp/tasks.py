@@ -1,4 +1,4 @@
-"""Blocking work in worker threads of our own, apart from those that carry the messages of a client.
+"""Work that is not its caller's alone: in threads of our own, behind a block, or for all who wait for the same.
 
 The SDK reads stdin and writes stdout in threads of anyio's default limiter, 40 for everything. A hundred slow questions
 in that pool are a server that neither hears nor says anything.
@@ -6,13 +6,17 @@ in that pool are a server that neither hears nor says anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Literal, TypeVar, TypeVarTuple
+from typing import Any, Generic, Literal, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from pingone_mcp.errors import Problem
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -46,3 +50,83 @@ def _limiter(pool: Pool) -> anyio.CapacityLimiter:
         limiters = {kind: anyio.CapacityLimiter(most) for kind, most in AT_ONCE.items()}
         _LIMITERS.set(limiters)
     return limiters[pool]
+
+
+@asynccontextmanager
+async def background() -> AsyncIterator[TaskGroup]:
+    """Give a group for tasks that go on behind the block, and are cancelled at its end.
+
+    What the block raises leaves it as it is, and not in the ExceptionGroup of a task group.
+    """
+    raised: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        try:
+            yield tasks
+        except Exception as error:  # noqa: BLE001 - raised below, outside the group that would wrap it
+            raised = error
+        tasks.cancel_scope.cancel()
+    if raised is not None:
+        raise raised
+
+
+class SingleFlight:
+    """Do one piece of work per key at a time, in `tasks`, for all who ask for it meanwhile; each of them may leave.
+
+    As Go's `singleflight` does (pkg.go.dev/golang.org/x/sync/singleflight), among tasks that are cancelled.
+    """
+
+    def __init__(self, tasks: TaskGroup) -> None:
+        self._tasks = tasks
+        self._flights: dict[Hashable, _Flight[Any]] = {}
+
+    async def do(self, key: Hashable, work: Callable[[], Awaitable[T]], *, lasting: bool = False) -> T:
+        """Return what comes of the work under this key: what is under way, or is begun now. Raises what it raises.
+
+        It ends when nobody waits any more; `lasting` work, which is worth its while for those who come later, goes on.
+        """
+        flight: _Flight[T] = self._flights.get(key) or self._begin(key, work)
+        flight.waiting += 1
+        try:
+            await flight.ended.wait()
+        finally:
+            flight.waiting -= 1
+            if not (flight.waiting or lasting or flight.ended.is_set()):
+                self._leave(key, flight)
+                flight.scope.cancel()
+        return flight.outcome()
+
+    def _begin(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> _Flight[T]:
+        self._flights[key] = flight = _Flight[T]()
+        self._tasks.start_soon(self._fly, key, flight, work)
+        return flight
+
+    async def _fly(self, key: Hashable, flight: _Flight[T], work: Callable[[], Awaitable[T]]) -> None:
+        try:
+            with flight.scope:
+                flight.value.append(await work())
+        except Exception as error:  # noqa: BLE001 - it is raised for those who wait, and must not end the others' work
+            flight.error = error
+        finally:
+            self._leave(key, flight)
+            flight.ended.set()
+
+    def _leave(self, key: Hashable, flight: _Flight[Any]) -> None:
+        """Let those who come from now on begin anew."""
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+
+
+class _Flight(Generic[T]):
+    """Work under way, and what came of it."""
+
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope()
+        self.ended = anyio.Event()
+        self.waiting = 0
+        self.value: list[T] = []
+        self.error: Exception = Problem("The connection ended before this was answered.", "Ask again.", code="ENDED")
+
+    def outcome(self) -> T:
+        if self.value:
+            return self.value[0]
+        raise self.error

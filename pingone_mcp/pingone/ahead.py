@@ -10,6 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pingone_mcp.errors import Problem
+from pingone_mcp.tasks import background
 
 T = TypeVar("T")
 
@@ -61,12 +62,5 @@ async def ahead() -> AsyncIterator[Ahead]:
 
     A Problem leaves the block as it is, so that the order of taking decides which of several is told.
     """
-    problem: Problem | None = None
-    async with anyio.create_task_group() as tasks:
-        try:
-            yield Ahead(tasks)
-        except Problem as raised:
-            problem = raised
-        tasks.cancel_scope.cancel()
-    if problem is not None:
-        raise problem
+    async with background() as tasks:
+        yield Ahead(tasks)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import base64
-import copy
 import re
 from collections.abc import AsyncGenerator, Generator
+from functools import partial
 from typing import NoReturn
 from urllib.parse import quote_plus
 
 import anyio
 import httpx
+from anyio.abc import TaskGroup
 
 from pingone_mcp import __version__
 from pingone_mcp.directory import json_text
 from pingone_mcp.errors import (
     NotAuthenticated,
-    Problem,
     RateLimited,
     Refused,
     ServerFailed,
@@ -25,16 +25,21 @@ from pingone_mcp.errors import (
     UpstreamProblem,
 )
 from pingone_mcp.pingone.answers import is_cut_short
+from pingone_mcp.pingone.body import PACKED, TOKEN
 from pingone_mcp.pingone.clock import Clock
+from pingone_mcp.pingone.failures import LASTING, cause, unreachable
 from pingone_mcp.pingone.token_cache import Token, TokenCache
-from pingone_mcp.pingone.transport import Attempt, retry_after, retry_wait
+from pingone_mcp.pingone.transport import Attempt, exchange, retry_after, retry_wait
 from pingone_mcp.settings import Connection
+from pingone_mcp.tasks import SingleFlight
 
 RENEW_BEFORE = 60.0
 # RFC 6749 §5.1 only recommends `expires_in`; PingOne sends 3600.
 LIFETIME_IF_UNSAID = 300.0
 ATTEMPTS = 5
 REQUEST_SECONDS = 10.0
+_TO_TELL = 0.1  # of the time of a caller
+_SLOW_DISK = "The cache folder has not answered yet."
 # The folder in the cache folder, because the latter may be one that we must not make private (say, /tmp).
 _FOLDER = "tokens"
 # RFC 6750 §2.1. A token with other characters would be quoted in the exception of the HTTP library.
@@ -52,7 +57,8 @@ class ClientCredentials(httpx.Auth):
     """Authorize requests to PingOne's API by the client credentials grant (RFC 6749 §4.4).
 
     `transport` carries the token requests. It stays the caller's, and must neither repeat requests nor add
-    this authorization itself. `clock` gives wall-clock seconds, `random` 0..1.
+    this authorization itself. A token is fetched in `tasks`, and goes on when the request that needed it has left.
+    `request_seconds` is what one token request may take, its answer included.
     Use as `httpx.AsyncClient(auth=…)`, without following redirects, in one event loop.
     """
 
@@ -60,18 +66,21 @@ class ClientCredentials(httpx.Auth):
         self,
         connection: Connection,
         transport: httpx.AsyncBaseTransport,
+        tasks: TaskGroup,
         *,
         clock: Clock | None = None,
+        request_seconds: float = REQUEST_SECONDS,
     ) -> None:
         self._connection = connection
         self._transport = transport
         self._clock = clock or Clock()
         self._api_base = httpx.URL(connection.api_base)
+        self._host = httpx.URL(connection.token_url).host
         self._cache = TokenCache(connection.cache_dir / _FOLDER, connection)
-        self._turn = anyio.Lock()
+        self._request_seconds = request_seconds
+        self._renewal = SingleFlight(tasks)
         self._token: Token | None = None
-        self._failure: Problem | None = None
-        self._renewals = 0
+        self._waits_for = ""
 
     async def token(self) -> str:
         """Return an access token that is good for a minute or longer.
@@ -113,44 +122,45 @@ class ClientCredentials(httpx.Auth):
     async def _current(self, refused: Token | None = None) -> Token:
         """Return the token in use; if that is `refused`, a new one.
 
-        Who waits while another caller renews gets the same token, or the same failure.
+        Who waits while it is renewed for another caller gets the same token, or the same failure. Who has no time left
+        is told, just before it ends, what it was that took so long.
         """
         if (token := self._usable(refused)) is not None:
             return token
-        renewals = self._renewals
-        async with self._turn:
-            if (token := self._usable(refused)) is not None:
-                return token
-            if self._failure is not None and self._renewals != renewals:
-                raise copy.copy(self._failure)
-            try:
-                self._token = await self._renew(refused)
-            except Problem as problem:
-                self._failure = copy.copy(problem)  # without the traceback
-                raise
-            else:
-                self._failure = None
-                return self._token
-            finally:
-                # A cancelled renewal ends without a verdict: the next in line tries.
-                self._renewals += 1
+        with anyio.move_on_at(anyio.current_effective_deadline() - _TO_TELL):
+            return await self._renewal.do("token", partial(self._renew, refused), lasting=True)
+        raise Unreachable(
+            f"There is no access token yet. {self._waits_for}",
+            "Ask again in a few seconds: it is waited for meanwhile.",
+            code="NO_TOKEN_YET",
+        )
 
     def _usable(self, refused: Token | None) -> Token | None:
         token = self._token
         return token if token and token is not refused and self._clock.wall() < token.renew_at else None
 
     async def _renew(self, refused: Token | None) -> Token:
-        self._failure = self._token = None
-        # Another process may repeat its request for as long as we would.
-        patience = self._connection.retry_seconds + REQUEST_SECONDS
-        async with self._cache.alone(patience=patience, sleep=self._clock.sleep):
-            cached = await self._cache.read(self._clock.wall())
-            if cached and refused and cached.value == refused.value:
-                await self._cache.delete()
-            elif cached:
+        self._token = None
+        self._waits_for = _SLOW_DISK
+        self._token = await self._cached(refused) or await self._fetched(refused)
+        return self._token
+
+    async def _cached(self, refused: Token | None) -> Token | None:
+        """Return the token on disk, unless it is the one that was refused."""
+        cached = await self._cache.read(self._clock.wall())
+        return None if cached and refused and cached.value == refused.value else cached
+
+    async def _fetched(self, refused: Token | None) -> Token:
+        """Return a new token, or the one that another process has fetched meanwhile."""
+        self._waits_for = "Another process of this machine is fetching one."
+        async with self._cache.alone(sleep=self._clock.sleep):
+            if (cached := await self._cached(refused)) is not None:
                 return cached
-            # Kept before it is written, so that a caller who is cancelled now does not waste it.
+            if refused is not None:
+                await self._cache.delete()
+            self._waits_for = f"PingOne's token endpoint on {self._host} has not answered yet."
             self._token = token = await self._mint()
+            self._waits_for = _SLOW_DISK
             await self._cache.write(token, self._clock.wall())
             return token
 
@@ -161,41 +171,42 @@ class ClientCredentials(httpx.Auth):
             number += 1
             asked_at = self._clock.wall()
             answer = await self._ask()
-            attempt = Attempt(
-                repeatable=True,  # a token too many does no harm
-                number=number,
-                elapsed=self._clock.monotonic() - started,
-                status=None if answer is None or is_cut_short(answer) else answer.status_code,
-                retry_after=self._retry_after(answer),
-            )
-            wait = retry_wait(attempt, budget=self._connection.retry_seconds, jitter=self._clock.jitter())
-            if wait is not None and number < ATTEMPTS:
-                await self._clock.sleep(wait)
-            elif answer is not None:
+            wait = self._wait(answer, number, self._clock.monotonic() - started)
+            if wait is None:
                 return self._read(answer, asked_at)
-            else:
-                raise Unreachable(
-                    f"PingOne's token endpoint on {httpx.URL(self._connection.token_url).host} cannot be reached.",
-                    "Check PINGONE_REGION (or PINGONE_CUSTOM_DOMAIN, PINGONE_AUTH_URL), the network and a proxy.",
-                    code="UNREACHABLE",
-                )
+            self._waits_for = f"{self._trouble(answer)} It is asked again."
+            await self._clock.sleep(wait)
 
-    async def _ask(self) -> httpx.Response | None:
-        """Post one token request; None if no whole answer came."""
+    async def _ask(self) -> httpx.Response | httpx.RequestError:
+        """Post one token request; return the answer, or why no whole one came in time."""
         try:
-            response = await self._transport.handle_async_request(self._token_request())
-            try:
-                await response.aread()
-            finally:
-                await response.aclose()
-        except httpx.RequestError:
-            return None
-        return response
+            return await exchange(self._transport, self._token_request(), self._request_seconds, TOKEN, self._clock)
+        except httpx.RequestError as failure:
+            return failure
+
+    def _wait(self, answer: httpx.Response | httpx.RequestError, number: int, elapsed: float) -> float | None:
+        """Return the seconds until a token is asked for once more; None if that is not to be."""
+        status = pause = None
+        lasting = isinstance(answer, httpx.RequestError) and cause(answer) in LASTING
+        if isinstance(answer, httpx.Response):
+            status = None if is_cut_short(answer) else answer.status_code
+            pause = self._retry_after(answer)
+        # A token too many does no harm.
+        attempt = Attempt(
+            repeatable=True, number=number, elapsed=elapsed, status=status, retry_after=pause, lasting=lasting
+        )
+        wait = retry_wait(attempt, budget=self._connection.retry_seconds, jitter=self._clock.jitter())
+        return wait if number < ATTEMPTS else None
+
+    def _trouble(self, answer: httpx.Response | httpx.RequestError) -> str:
+        if isinstance(answer, httpx.Response):
+            return f"PingOne's token endpoint on {self._host} answered HTTP {answer.status_code}."
+        return unreachable(self._host, answer).what
 
     def _token_request(self) -> httpx.Request:
         connection = self._connection
         client, secret = connection.client_id, connection.client_secret.get_secret_value()
-        headers = {"Accept": "application/json", "User-Agent": f"pingone-mcp/{__version__}"}
+        headers = {"Accept": "application/json", "Accept-Encoding": PACKED, "User-Agent": f"pingone-mcp/{__version__}"}
         form = {"grant_type": "client_credentials"}
         if connection.auth_method == "client_secret_basic":
             # RFC 6749 §2.3.1: each is form-encoded before the two are joined.
@@ -203,14 +214,15 @@ class ClientCredentials(httpx.Auth):
             headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         else:
             form |= {"client_id": client, "client_secret": secret}
-        # A bare transport has no default time-outs.
-        extensions = {"timeout": httpx.Timeout(REQUEST_SECONDS).as_dict()}
-        return httpx.Request("POST", connection.token_url, headers=headers, data=form, extensions=extensions)
+        return httpx.Request("POST", connection.token_url, headers=headers, data=form)
 
-    def _retry_after(self, answer: httpx.Response | None) -> float | None:
-        return None if answer is None else retry_after(answer.headers, self._clock.wall())
+    def _retry_after(self, answer: httpx.Response) -> float | None:
+        return retry_after(answer.headers, self._clock.wall())
 
-    def _read(self, answer: httpx.Response, asked_at: float) -> Token:
+    def _read(self, answer: httpx.Response | httpx.RequestError, asked_at: float) -> Token:
+        if isinstance(answer, httpx.RequestError):
+            told = unreachable(self._host, answer)
+            raise Unreachable(f"No access token could be fetched. {told.what}", told.next_step, code=told.code)
         body = _json(answer)
         if answer.status_code != httpx.codes.OK:
             self._raise_refusal(answer, body)

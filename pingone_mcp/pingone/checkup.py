@@ -14,7 +14,7 @@ import httpx
 from pingone_mcp.directory.text import candidate, harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Problem, UpstreamProblem
 from pingone_mcp.pingone import audit, wire
-from pingone_mcp.pingone.client import Client
+from pingone_mcp.pingone.client import Client, open_client
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.names import Names
 from pingone_mcp.settings import Connection
@@ -49,11 +49,8 @@ async def open_checkup(
     clock = clock or Clock()
     with tempfile.TemporaryDirectory(prefix="pingone-mcp-check-") as cache:
         fresh = replace(connection, cache_dir=Path(cache), retry_seconds=min(connection.retry_seconds, PATIENCE))
-        client = Client(fresh, transport=transport, clock=clock)
-        try:
+        async with open_client(fresh, transport=transport, clock=clock) as client:
             yield _findings(client, Names(client, clock), clock)
-        finally:
-            await client.aclose()
 
 
 async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator[Finding]:

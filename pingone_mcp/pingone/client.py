@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 import anyio
 import httpx
+from anyio.abc import TaskGroup
 
 from pingone_mcp import __version__
 from pingone_mcp.directory.models import JsonObject
@@ -28,7 +29,7 @@ from pingone_mcp.pingone.server_time import ServerTime
 from pingone_mcp.pingone.tally import Tally
 from pingone_mcp.pingone.transport import MOST, SAFE_METHODS, PatientTransport
 from pingone_mcp.settings import Connection
-from pingone_mcp.tasks import in_thread
+from pingone_mcp.tasks import background, in_thread
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -59,19 +60,28 @@ class HalPage:
     missing: int = 0
 
 
+@asynccontextmanager
+async def open_client(
+    connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
+) -> AsyncIterator[Client]:
+    """Open a connection; what goes on behind it ends with it. Nothing is sent before the first request.
+
+    `transport` is how bytes travel, closed at the end; the sandbox and the tests bring their own.
+    """
+    async with Routes(connection, transport) as inner, background() as tasks:
+        yield Client(connection, inner, tasks, clock or Clock())
+
+
 class Client:
     """Send requests to PingOne with the connection's token, to its API base and nowhere else.
 
-    `transport` is how bytes travel; the sandbox and the tests bring their own. Close with `aclose`.
+    `tasks` is where what several callers wait for is done, such as fetching a token.
     """
 
-    def __init__(
-        self, connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
-    ) -> None:
-        clock = clock or Clock()
-        inner = Routes(connection, transport)
+    def __init__(self, connection: Connection, inner: httpx.AsyncBaseTransport, tasks: TaskGroup, clock: Clock) -> None:
         lanes = Lanes(clock, most=connection.concurrency, most_per_second=connection.requests_per_second)
         self.connection = connection
+        self.tasks = tasks
         self.fence = Fence(
             connection.api_base, connection.environments, connection.populations, connection.allow_writes
         )
@@ -81,7 +91,7 @@ class Client:
         self._background_turn = anyio.Lock()
         # Requests of questions: how many are under way, and when the last one was answered.
         self._questions, self._answered_at = 0, -math.inf
-        self._credentials = ClientCredentials(connection, inner, clock=clock)
+        self._credentials = ClientCredentials(connection, inner, tasks, clock=clock)
         self._http = httpx.AsyncClient(
             transport=PatientTransport(inner, budget=connection.retry_seconds, lanes=lanes, clock=clock),
             auth=self._credentials,
@@ -89,9 +99,6 @@ class Client:
             follow_redirects=False,
             headers={"User-Agent": f"pingone-mcp/{__version__}", "Accept-Encoding": PACKED},
         )
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
 
     async def authenticate(self) -> None:
         """Make sure that there is a token. Raises UpstreamProblem when the credentials are not accepted."""

@@ -28,7 +28,7 @@ from pingone_mcp.directory.provider import (
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone import catalogue, filters
 from pingone_mcp.pingone.candidates import candidates
-from pingone_mcp.pingone.client import Client
+from pingone_mcp.pingone.client import Client, open_client
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.concerned import concerned
 from pingone_mcp.pingone.deactivated import DeactivatedUsers
@@ -48,11 +48,8 @@ async def open_directory(
 ) -> AsyncIterator[PingOneDirectory]:
     """Open the directory behind a connection; nothing is sent before the first question."""
     clock = clock or Clock()
-    client = Client(connection, transport=transport, clock=clock)
-    try:
+    async with open_client(connection, transport=transport, clock=clock) as client:
         yield PingOneDirectory(client, clock)
-    finally:
-        await client.aclose()
 
 
 class PingOneDirectory:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 DATABASE = "cache.db"  # diskcache's name for it
 POLL_SECONDS = 0.05
+# Shorter than an answer may take, so that a process that stands still with the lock fails nobody. A token too many does
+# no harm.
+PATIENCE = 3.0
 _NONCE_BYTES = 12  # NIST SP 800-38D §8.2.2
 _logger = logging.getLogger(__name__)
 # Closing any descriptor of a file drops every POSIX lock that this process holds on it, SQLite's too
@@ -62,6 +65,7 @@ class TokenCache:
         self._secret = connection.client_secret
         self._disk_seconds = disk_seconds
         self._off = False
+        self._in_vain = False
 
     async def read(self, now: float) -> Token | None:
         """Return the token if there is one that may still be used at `now` (wall-clock seconds)."""
@@ -77,21 +81,26 @@ class TokenCache:
         await self._on_disk(self._delete)
 
     @asynccontextmanager
-    async def alone(self, *, patience: float, sleep: Callable[[float], Awaitable[None]]) -> AsyncIterator[None]:
+    async def alone(
+        self, *, sleep: Callable[[float], Awaitable[None]], patience: float = PATIENCE
+    ) -> AsyncIterator[None]:
         """Let one process at a time through, by a lock that the operating system drops when its holder dies.
 
-        Goes on without the lock after `patience` seconds, and where there can be none (a read-only folder).
+        Goes on without the lock after `patience` seconds, at once where the last wait was in vain and the lock has not
+        been free since, and where there can be none (a read-only folder).
         """
         turn = _Turn(self.folder / f"{self._key}.lock")
-        waited = 0.0
+        left = 0.0 if self._in_vain else patience
         try:
-            while await self._on_disk(turn.is_taken_by_another) and waited < patience:
+            while (taken := bool(await self._on_disk(turn.is_taken_by_another))) and left > 0:
                 await sleep(POLL_SECONDS)
-                waited += POLL_SECONDS
+                left -= POLL_SECONDS
+            self._in_vain = taken
             yield
         finally:
-            with anyio.CancelScope(shield=True):
-                await in_thread(turn.end, pool="disk")
+            turn.over()
+            with anyio.move_on_after(self._disk_seconds, shield=True):
+                await in_thread(turn.end, pool="disk", abandon=True)
 
     async def _on_disk(self, work: Callable[[], _T]) -> _T | None:
         """Run `work` in a worker thread; None if the disk cannot be used."""
@@ -199,9 +208,13 @@ class _Turn:
             self._lock = lock
             return False
 
+    def over(self) -> None:
+        """Let a thread that has not begun take nothing any more."""
+        self._ended = True
+
     def end(self) -> None:
+        """Give the lock back; one that a thread is just taking on a slow disk is given back behind it."""
         with self._mutex:
-            self._ended = True
             if self._lock is not None:
                 with suppress(OSError):
                     self._lock.release(force=True)

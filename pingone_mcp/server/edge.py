@@ -11,7 +11,7 @@ import functools
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,12 +49,12 @@ from pingone_mcp.server.jobs import Jobs
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.schemas import OUTPUT
 from pingone_mcp.server.syncing import Syncing
-from pingone_mcp.tasks import in_thread
+from pingone_mcp.tasks import SingleFlight, background, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from anyio.abc import TaskGroup
+    from anyio.abc import TaskGroup, TaskStatus
 
     from pingone_mcp.replica.directory import ReplicaDirectory
     from pingone_mcp.replica.replica import Replica
@@ -140,26 +140,33 @@ class App:
     Opening raises Unconfigured for missing settings; the server has started and listed its tools all the same.
     """
 
-    def __init__(
-        self, open_backend: OpenBackend, stack: AsyncExitStack, tasks: TaskGroup, tell: Callable[[], Awaitable[None]]
-    ) -> None:
+    def __init__(self, open_backend: OpenBackend, tasks: TaskGroup, tell: Callable[[], Awaitable[None]]) -> None:
         self._open = open_backend
-        self._stack = stack
         self._tasks = tasks
         self._tell = tell
+        self._opening = SingleFlight(tasks)
         self._backend: Backend | None = None
         self._syncing: Syncing | None = None
-        self._turn = anyio.Lock()
         self.jobs: Jobs[tuple[JsonObject, State]] = Jobs(tasks)
         """Reviews and comparisons of everybody."""
 
     async def backend(self) -> Backend:
-        async with self._turn:
-            if self._backend is None:
-                self._backend = await self._stack.enter_async_context(self._open())
-                if self._backend.sync_seconds is not None:
-                    self._tasks.start_soon(self.syncing(self._backend).every, self._backend.sync_seconds)
+        if self._backend is not None:
             return self._backend
+        return await self._opening.do("backend", self._opened, lasting=True)
+
+    async def _opened(self) -> Backend:
+        backend: Backend = await self._tasks.start(self._hold)
+        self._backend = backend
+        if backend.sync_seconds is not None:
+            self._tasks.start_soon(self.syncing(backend).every, backend.sync_seconds)
+        return backend
+
+    async def _hold(self, *, task_status: TaskStatus[Backend]) -> None:
+        """Keep the backend open until the server ends: the task that has opened it is the one that closes it."""
+        async with self._open() as backend:
+            task_status.started(backend)
+            await anyio.sleep_forever()
 
     def syncing(self, backend: Backend) -> Syncing:
         """Return the syncs of this server: one at a time."""
@@ -178,9 +185,8 @@ def lifespan(
 
     @asynccontextmanager
     async def run(_: MCPServer[App]) -> AsyncIterator[App]:
-        async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
-            yield App(open_backend, stack, tasks, tell)
-            tasks.cancel_scope.cancel()
+        async with background() as tasks:
+            yield App(open_backend, tasks, tell)
 
     return run
 

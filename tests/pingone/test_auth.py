@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import itertools
 import json
 import logging
 import os
+import signal
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -18,13 +21,14 @@ from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 import anyio
 import anyio.lowlevel
 import httpx
 import pytest
+from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
 from pingone_mcp.errors import (
@@ -39,6 +43,7 @@ from pingone_mcp.errors import (
 from pingone_mcp.pingone.auth import ClientCredentials
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.settings import Connection
+from pingone_mcp.tasks import background
 
 ENVIRONMENT = "11111111-1111-4111-8111-111111111111"
 CLIENT = "22222222-2222-4222-8222-222222222222"
@@ -76,8 +81,26 @@ class Time:
     def clock(self) -> Clock:
         return Clock(wall=lambda: self.now, monotonic=lambda: self.now, sleep=self.sleep, jitter=lambda: 0.5)
 
-    def credentials(self, connection: Connection, endpoint: httpx.AsyncBaseTransport) -> ClientCredentials:
-        return ClientCredentials(connection, endpoint, clock=self.clock())
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[TaskGroup]:
+    async with background() as tasks:
+        yield tasks
+
+
+class Opener(Protocol):
+    """Open credentials that live as long as the test, on its clock."""
+
+    def __call__(
+        self, connection: Connection, endpoint: httpx.AsyncBaseTransport, **given: Any
+    ) -> ClientCredentials: ...
+
+
+@pytest.fixture
+def opened(time: Time, tasks: TaskGroup) -> Opener:
+    return lambda connection, endpoint, **given: ClientCredentials(
+        connection, endpoint, tasks, **{"clock": time.clock()} | given
+    )
 
 
 @pytest.fixture
@@ -115,8 +138,8 @@ def endpoint() -> TokenEndpoint:
 
 
 @pytest.fixture
-def credentials(connection: Connection, endpoint: TokenEndpoint, time: Time) -> ClientCredentials:
-    return time.credentials(connection, endpoint)
+def credentials(connection: Connection, endpoint: TokenEndpoint, opened: Opener) -> ClientCredentials:
+    return opened(connection, endpoint)
 
 
 class Api:
@@ -146,9 +169,9 @@ async def api(credentials: ClientCredentials) -> AsyncIterator[Api]:
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
 async def test_the_token_request_follows_the_authentication_method(
-    connection: Connection, endpoint: TokenEndpoint, method: Any
+    connection: Connection, endpoint: TokenEndpoint, method: Any, opened: Opener
 ) -> None:
-    await ClientCredentials(replace(connection, auth_method=method), endpoint).token()
+    await opened(replace(connection, auth_method=method), endpoint).token()
     [request] = endpoint.requests
     form = {name: value for name, [value] in parse_qs(request.content.decode(), strict_parsing=True).items()}
     if method == "client_secret_basic":
@@ -205,21 +228,21 @@ async def test_twenty_callers_share_one_failure(credentials: ClientCredentials, 
 
 
 async def test_a_second_start_uses_the_cached_token(
-    connection: Connection, endpoint: TokenEndpoint, time: Time
+    connection: Connection, endpoint: TokenEndpoint, opened: Opener
 ) -> None:
     for _ in range(3):
-        assert await time.credentials(connection, endpoint).token() == "token-1"
+        assert await opened(connection, endpoint).token() == "token-1"
     assert len(endpoint.requests) == 1
 
 
 async def test_two_clients_in_one_process_share_one_token(
-    connection: Connection, endpoint: TokenEndpoint, time: Time
+    connection: Connection, endpoint: TokenEndpoint, opened: Opener
 ) -> None:
     endpoint.open = anyio.Event()
     tokens: list[str] = []
 
     async def ask() -> None:
-        tokens.append(await ClientCredentials(connection, endpoint, clock=Clock(sleep=poll)).token())
+        tokens.append(await opened(connection, endpoint, clock=Clock(sleep=poll)).token())
 
     async def poll(_: float) -> None:
         endpoint.open.set()  # whoever polls knows that another one holds the lock
@@ -233,7 +256,7 @@ async def test_two_clients_in_one_process_share_one_token(
 
 
 async def test_a_cancelled_caller_takes_nobody_along(
-    credentials: ClientCredentials, connection: Connection, endpoint: TokenEndpoint
+    credentials: ClientCredentials, connection: Connection, endpoint: TokenEndpoint, opened: Opener
 ) -> None:
     endpoint.open = anyio.Event()
     tokens: list[str] = []
@@ -253,15 +276,15 @@ async def test_a_cancelled_caller_takes_nobody_along(
         scopes[2].cancel()  # and this one in the queue
         endpoint.open.set()
     assert tokens == ["token-1", "token-1"]
-    assert len(endpoint.requests) == 2
+    assert len(endpoint.requests) == 1, "who waits gets what the first has begun"
     # The lock among processes is free too: no poll, hence no nap, is needed.
-    newcomer = ClientCredentials(
-        replace(connection, client_secret=SecretStr("other")), endpoint, clock=Clock(sleep=_no_nap)
-    )
+    newcomer = opened(replace(connection, client_secret=SecretStr("other")), endpoint, clock=Clock(sleep=_no_nap))
     assert await newcomer.token() == "token-2"
 
 
-async def test_the_token_of_a_cancelled_caller_is_not_wasted(connection: Connection, endpoint: TokenEndpoint) -> None:
+async def test_the_token_of_a_cancelled_caller_is_not_wasted(
+    connection: Connection, endpoint: TokenEndpoint, opened: Opener
+) -> None:
     scope = anyio.CancelScope()
 
     class CancelOnAnswer(httpx.AsyncBaseTransport):
@@ -270,11 +293,133 @@ async def test_the_token_of_a_cancelled_caller_is_not_wasted(connection: Connect
             scope.cancel()
             return answer
 
-    credentials = ClientCredentials(connection, CancelOnAnswer())
+    credentials = opened(connection, CancelOnAnswer())
     with scope:
         await credentials.token()
     assert scope.cancelled_caught
     assert await credentials.token() == "token-1"
+
+
+# --- A token endpoint that takes its time
+
+
+async def test_a_token_that_takes_longer_than_anybody_waits_is_fetched_once(
+    credentials: ClientCredentials, endpoint: TokenEndpoint
+) -> None:
+    endpoint.open = anyio.Event()
+    for _ in range(8):
+        async with anyio.create_task_group() as caller:
+            caller.start_soon(credentials.token)
+            await endpoint.asked.wait()
+            caller.cancel_scope.cancel()
+    endpoint.open.set()
+    assert await credentials.token() == "token-1"
+    assert len(endpoint.requests) == 1
+
+
+async def test_who_has_no_time_left_is_told_what_it_waits_for(
+    credentials: ClientCredentials, endpoint: TokenEndpoint, tasks: TaskGroup
+) -> None:
+    endpoint.open = anyio.Event()
+    tasks.start_soon(credentials.token)
+    await endpoint.asked.wait()
+    with pytest.raises(Unreachable, match=r"token endpoint on auth\.pingone\.eu has not answered yet"):
+        with anyio.fail_after(0.15):
+            await credentials.token()
+    endpoint.open.set()
+    assert await credentials.token() == "token-1"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"), [(httpx.Response(503), "HTTP 503"), (httpx.ReadTimeout("late"), "did not answer in time")]
+)
+async def test_who_has_no_time_left_is_told_what_went_wrong_so_far(
+    connection: Connection, opened: Opener, tasks: TaskGroup, trouble: Any, told: str
+) -> None:
+    waiting = anyio.Event()
+
+    async def wait(_: float) -> None:
+        waiting.set()
+        await anyio.sleep_forever()
+
+    endpoint = TokenEndpoint()
+    endpoint.answers = [trouble]
+    credentials = opened(connection, endpoint, clock=Clock(sleep=wait))
+    tasks.start_soon(credentials.token)
+    await waiting.wait()
+    with pytest.raises(Unreachable, match=told), anyio.fail_after(0.15):
+        await credentials.token()
+
+
+async def test_a_connection_that_ends_takes_its_token_request_and_the_lock_along(
+    connection: Connection, endpoint: TokenEndpoint, opened: Opener
+) -> None:
+    endpoint.open = anyio.Event()
+    told: list[str | None] = []
+
+    async def ask(credentials: ClientCredentials) -> None:
+        try:
+            await credentials.token()
+        except Problem as problem:
+            told.append(problem.code)
+
+    async with anyio.create_task_group() as callers, background() as ending:
+        callers.start_soon(ask, ClientCredentials(connection, endpoint, ending))
+        await endpoint.asked.wait()
+    assert told == ["ENDED"]
+    endpoint.open.set()
+    assert await opened(connection, endpoint, clock=Clock(sleep=_no_nap)).token() == "token-1"
+
+
+class Drip(httpx.AsyncByteStream):
+    """A body whose first byte comes, and the next one never."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"{"
+        await anyio.sleep_forever()
+
+
+async def test_an_answer_that_drips_has_its_time_and_is_asked_for_again(
+    connection: Connection, endpoint: TokenEndpoint, opened: Opener
+) -> None:
+    endpoint.answers = [httpx.Response(200, stream=Drip())]
+    with anyio.fail_after(30):
+        assert await opened(connection, endpoint, request_seconds=0.05).token() == "token-1"
+    assert len(endpoint.requests) == 2
+
+
+async def test_answers_that_drip_end_with_the_patience_of_the_connection(
+    connection: Connection, endpoint: TokenEndpoint, opened: Opener
+) -> None:
+    endpoint.answers = [httpx.Response(200, stream=Drip()) for _ in range(9)]
+    with pytest.raises(Unreachable, match=r"auth\.pingone\.eu was not whole after 0\.05 s"), anyio.fail_after(30):
+        await opened(connection, endpoint, request_seconds=0.05).token()
+    assert len(endpoint.requests) == 5
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_an_answer_that_is_far_too_large_holds_no_token(
+    credentials: ClientCredentials, endpoint: TokenEndpoint, packed: bool
+) -> None:
+    body = json.dumps({"access_token": "a", "token_type": "Bearer", "more": " " * 10_000_000}).encode()
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    content = gzip.compress(body) if packed else body
+    endpoint.answers = [httpx.Response(200, headers=headers, stream=httpx.ByteStream(content))]
+    with pytest.raises(UnexpectedAnswer, match="no bearer token"):
+        await credentials.token()
+    assert len(endpoint.requests) == 1
+
+
+async def test_what_only_a_person_can_change_is_not_asked_for_again(
+    credentials: ClientCredentials, endpoint: TokenEndpoint
+) -> None:
+    failure = httpx.ConnectError("refused")
+    failure.__cause__ = untrusted = ssl.SSLCertVerificationError(1, "self-signed")
+    untrusted.verify_code = 18
+    endpoint.answers = [failure] * 9
+    with pytest.raises(Unreachable, match=r"certificate of auth\.pingone\.eu"):
+        await credentials.token()
+    assert len(endpoint.requests) == 1
 
 
 # --- Renewal
@@ -326,13 +471,13 @@ async def test_the_lifetime_counts_from_before_the_request(
 
 
 async def test_a_refused_token_is_renewed_once_and_the_request_repeated(
-    api: Api, credentials: ClientCredentials, connection: Connection, endpoint: TokenEndpoint, time: Time
+    api: Api, credentials: ClientCredentials, connection: Connection, endpoint: TokenEndpoint, opened: Opener
 ) -> None:
     api.refused = {await credentials.token()}
     assert (await api.client.get(USERS)).status_code == 200
     assert api.seen == ["token-1", "token-2"]
     # On disk, too, the refused one has made room.
-    assert await time.credentials(connection, endpoint).token() == "token-2"
+    assert await opened(connection, endpoint).token() == "token-2"
 
 
 async def test_a_second_401_is_returned_as_it_is(api: Api) -> None:
@@ -358,9 +503,9 @@ async def test_twenty_401s_lead_to_one_renewal(
 
 
 async def test_a_token_that_another_process_renewed_is_not_renewed_again(
-    connection: Connection, endpoint: TokenEndpoint, time: Time
+    connection: Connection, endpoint: TokenEndpoint, opened: Opener
 ) -> None:
-    one, other = (Api(time.credentials(connection, endpoint)) for _ in range(2))
+    one, other = (Api(opened(connection, endpoint)) for _ in range(2))
     async with one.client, other.client:
         for api in (one, other):
             await api.client.get(USERS)
@@ -373,13 +518,13 @@ async def test_a_token_that_another_process_renewed_is_not_renewed_again(
 
 
 async def test_a_refused_token_is_dropped_even_if_none_can_be_had(
-    api: Api, credentials: ClientCredentials, connection: Connection, endpoint: TokenEndpoint, time: Time
+    api: Api, credentials: ClientCredentials, connection: Connection, endpoint: TokenEndpoint, opened: Opener
 ) -> None:
     api.refused = {await credentials.token()}
     endpoint.answers = [httpx.Response(401, json={"error": "invalid_client"})]
     with pytest.raises(NotAuthenticated):
         await api.client.get(USERS)
-    assert await time.credentials(connection, endpoint).token() == "token-2"
+    assert await opened(connection, endpoint).token() == "token-2"
 
 
 # --- Where the token may go
@@ -425,19 +570,19 @@ async def test_a_request_to_another_place_is_stopped_before_anything_is_sent(
     ],
 )
 async def test_a_request_below_the_api_base_carries_the_token(
-    connection: Connection, endpoint: TokenEndpoint, api_base: str, url: str
+    connection: Connection, endpoint: TokenEndpoint, api_base: str, url: str, opened: Opener
 ) -> None:
-    api = Api(ClientCredentials(replace(connection, api_base=api_base), endpoint))
+    api = Api(opened(replace(connection, api_base=api_base), endpoint))
     async with api.client:
         assert (await api.client.get(url)).status_code == 200
     assert api.seen == ["token-1"]
 
 
-def test_a_synchronous_client_is_refused(credentials: ClientCredentials) -> None:
+async def test_a_synchronous_client_is_refused(credentials: ClientCredentials) -> None:
     """It would send its requests without a token, and hide that behind a 401."""
     transport = httpx.MockTransport(lambda _: httpx.Response(200))
     with httpx.Client(transport=transport, auth=credentials) as client, pytest.raises(RuntimeError):
-        client.get(USERS)
+        client.get(USERS)  # noqa: ASYNC212 - nothing is sent
 
 
 # --- Patience
@@ -485,21 +630,21 @@ async def test_the_pause_that_pingone_asks_for_is_kept(
     ids=["limited", "failing", "unreachable"],
 )
 async def test_patience_ends_after_five_attempts(
-    connection: Connection, endpoint: TokenEndpoint, time: Time, trouble: Any, expected: type[Problem]
+    connection: Connection, endpoint: TokenEndpoint, trouble: Any, expected: type[Problem], opened: Opener
 ) -> None:
     endpoint.answers = [trouble] * 50
-    patient = time.credentials(replace(connection, retry_seconds=300), endpoint)
+    patient = opened(replace(connection, retry_seconds=300), endpoint)
     with pytest.raises(expected):
         await patient.token()
     assert len(endpoint.requests) == 5
 
 
 async def test_a_longer_pause_than_the_budget_is_not_begun(
-    connection: Connection, endpoint: TokenEndpoint, time: Time
+    connection: Connection, endpoint: TokenEndpoint, time: Time, opened: Opener
 ) -> None:
     endpoint.answers = [httpx.Response(429, headers={"Retry-After": "31"})]
     with pytest.raises(RateLimited) as limited:
-        await time.credentials(replace(connection, retry_seconds=30), endpoint).token()
+        await opened(replace(connection, retry_seconds=30), endpoint).token()
     assert time.naps == []
     assert "31 s" in str(limited.value)
 
@@ -573,18 +718,20 @@ async def test_a_refusal_is_told_in_our_words_with_the_next_step(
     assert len(endpoint.requests) == 1
 
 
-async def test_the_other_method_is_the_one_that_is_advised(connection: Connection, endpoint: TokenEndpoint) -> None:
+async def test_the_other_method_is_the_one_that_is_advised(
+    connection: Connection, endpoint: TokenEndpoint, opened: Opener
+) -> None:
     endpoint.answers = [httpx.Response(400, json={"error_description": "Unsupported authentication method"})]
-    posting = ClientCredentials(replace(connection, auth_method="client_secret_post"), endpoint)
+    posting = opened(replace(connection, auth_method="client_secret_post"), endpoint)
     with pytest.raises(NotAuthenticated, match="PINGONE_AUTH_METHOD=client_secret_basic"):
         await posting.token()
 
 
-async def test_an_unreachable_host_is_named(connection: Connection, time: Time) -> None:
+async def test_an_unreachable_host_is_named(connection: Connection, opened: Opener) -> None:
     closed = replace(connection, token_url="http://127.0.0.1:9/as/token", retry_seconds=0)
     async with httpx.AsyncHTTPTransport() as transport:
         with pytest.raises(Unreachable) as failure:
-            await time.credentials(closed, transport).token()
+            await opened(closed, transport).token()
     assert "127.0.0.1" in str(failure.value)
     assert "PINGONE_REGION" in str(failure.value)
 
@@ -616,12 +763,13 @@ CALLER = """
     from pydantic import SecretStr
     from pingone_mcp.pingone.auth import ClientCredentials
     from pingone_mcp.settings import Connection
+    from pingone_mcp.tasks import background
 
     async def main() -> None:
         given = json.loads(sys.stdin.readline())
         connection = Connection(client_secret=SecretStr(given.pop("secret")), cache_dir=Path(given.pop("cache")), **given)
-        async with httpx.AsyncHTTPTransport() as transport:
-            credentials = ClientCredentials(connection, transport)
+        async with httpx.AsyncHTTPTransport() as transport, background() as tasks:
+            credentials = ClientCredentials(connection, transport, tasks)
             print("ready", flush=True)
             sys.stdin.readline()
             print("asking", flush=True)
@@ -751,3 +899,22 @@ def test_the_import_brings_in_nothing_that_only_a_token_needs() -> None:
 
 async def _no_nap(_: float) -> None:
     raise AssertionError("there is nothing to wait for")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are stopped by a signal of POSIX")
+async def test_a_process_that_stands_still_with_the_lock_is_waited_for_once(
+    connection: Connection, loopback: LoopbackEndpoint, endpoint: TokenEndpoint, opened: Opener, time: Time
+) -> None:
+    base = f"http://127.0.0.1:{loopback.server_address[1]}"
+    same = replace(connection, api_base=f"{base}/v1", token_url=f"{base}/{ENVIRONMENT}/as/token", region="NA")
+    with _callers(1, loopback, connection.cache_dir) as [stopped]:
+        _ask([stopped])
+        assert loopback.asked.wait(60)
+        stopped.send_signal(signal.SIGSTOP)
+        api = Api(opened(same, endpoint))
+        async with api.client:
+            for number in range(1, 20):
+                assert (await api.client.get(f"{base}/v1/users")).status_code == 200
+                api.refused.add(f"token-{number}")
+    assert endpoint.minted == [f"token-{number}" for number in range(1, 20)]
+    assert 0 < sum(time.naps) < 4.0, "less than one answer may take, for all of them"

@@ -11,7 +11,7 @@ import pytest
 
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Problem, Refused, Unreachable
-from pingone_mcp.pingone.client import Client
+from pingone_mcp.pingone.client import open_client
 from pingone_mcp.sandbox.app import Sandbox, running
 from pingone_mcp.settings import Settings
 from tests.world import NOW, World
@@ -71,14 +71,13 @@ async def test_a_secret_for_this_machine_does_not_go_to_a_proxy(
     proxy: Proxy, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The API is elsewhere, and reached through the proxy; the token endpoint is here."""
-    async with running(world.sandbox) as here:
-        client = Client(settings(monkeypatch, world, auth=here).connection())
-        try:
-            await client.authenticate()
-            with pytest.raises(Unreachable, match="asks for a name and a password") as told:
-                await client.get("/environments")
-        finally:
-            await client.aclose()
+    async with (
+        running(world.sandbox) as here,
+        open_client(settings(monkeypatch, world, auth=here).connection()) as client,
+    ):
+        await client.authenticate()
+        with pytest.raises(Unreachable, match="asks for a name and a password") as told:
+            await client.get("/environments")
     assert world.sandbox.token_requests == 1
     assert "HTTPS_PROXY" in told.value.next_step
     assert proxy.heard.startswith("CONNECT api.pingone.eu:443 ")
@@ -91,12 +90,9 @@ async def test_a_proxy_that_is_not_there_is_told_as_one(
     async with running(world.sandbox) as here:
         monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
-        client = Client(settings(monkeypatch, world, auth=here).connection())
-        try:
+        async with open_client(settings(monkeypatch, world, auth=here).connection()) as client:
             with pytest.raises(Unreachable, match=r"The proxy on the way to api\.pingone\.eu cannot be reached"):
                 await client.get("/environments")
-        finally:
-            await client.aclose()
 
 
 @pytest.mark.parametrize("place", ["api_base", "token_url"])

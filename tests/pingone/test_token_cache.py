@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -425,6 +426,51 @@ async def test_who_waited_long_enough_goes_on_without_the_lock(folder: Path, con
     async with first.alone(patience=0, sleep=_no_sleep), second.alone(patience=2.0, sleep=nap):
         pass
     assert sum(naps) == pytest.approx(2.0, abs=0.1)
+
+
+async def test_a_wait_in_vain_is_not_repeated_until_the_lock_was_free(folder: Path, connection: Connection) -> None:
+    naps: list[float] = []
+
+    async def nap(seconds: float) -> None:
+        naps.append(seconds)
+
+    async def waited() -> float:
+        naps.clear()
+        async with second.alone(patience=2.0, sleep=nap):
+            return sum(naps)
+
+    first, second = (TokenCache(folder, connection) for _ in range(2))
+    async with first.alone(sleep=_no_sleep):
+        assert await waited() == pytest.approx(2.0, abs=0.1)
+        assert await waited() == 0
+    assert await waited() == 0
+    async with first.alone(sleep=_no_sleep):
+        assert await waited() == pytest.approx(2.0, abs=0.1)
+
+
+async def test_a_disk_that_hangs_while_the_lock_is_taken_holds_nobody_up(
+    folder: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that takes its time to open stands in for a disk of the network that has gone."""
+    back, opening = threading.Event(), os.open
+
+    def hang(path: Any, *rest: Any, **more: Any) -> int:
+        if str(path).endswith(".lock"):
+            back.wait(30)
+        return opening(path, *rest, **more)
+
+    async with TokenCache(folder, connection).alone(sleep=_no_sleep):
+        pass  # all that is imported for it is there
+    monkeypatch.setattr(os, "open", hang)
+    try:
+        with anyio.fail_after(10):
+            async with TokenCache(folder, connection, disk_seconds=0.1).alone(sleep=_no_sleep):
+                pass
+    finally:
+        back.set()
+    with anyio.fail_after(30):
+        async with TokenCache(folder, connection).alone(patience=1e9, sleep=lambda _: anyio.lowlevel.checkpoint()):
+            pass
 
 
 @pytest.mark.parametrize("moment", ["waiting", "inside"])

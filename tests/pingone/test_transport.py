@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from pingone_mcp.errors import AnswerTooLarge, RateLimited, UnexpectedAnswer, Unreachable
 from pingone_mcp.pingone.answers import json_object
 from pingone_mcp.pingone.body import FAILED, SINGLE, is_too_large
-from pingone_mcp.pingone.client import Client
+from pingone_mcp.pingone.client import open_client
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.pacing import Lanes
 from pingone_mcp.pingone.transport import (
@@ -247,11 +247,8 @@ async def asked(script: Script, time: Time, method: str = "GET", *, folder: Path
     )
     token = httpx.Response(200, json={"access_token": "t", "token_type": "Bearer", "expires_in": 3600})
     script.answers.insert(0, token)
-    client = Client(connection, transport=script, clock=time.clock())
-    try:
+    async with open_client(connection, transport=script, clock=time.clock()) as client:
         return await client.send(method, URL)
-    finally:
-        await client.aclose()
 
 
 @pytest.mark.parametrize("content", [b'{"half":', '{"a":"\xe4'.encode()[:-1], b'{"a":[{"b":1}]'])

@@ -29,7 +29,7 @@ from pingone_mcp.directory.provider import (
 )
 from pingone_mcp.directory.rows import choose_fields, deactivated_row, group_row, list_row, plain
 from pingone_mcp.errors import FilterRefused, NotPermitted, Problem, Refused, Unreachable
-from pingone_mcp.pingone.client import Client
+from pingone_mcp.pingone.client import open_client
 from pingone_mcp.pingone.directory import PingOneDirectory
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.directory import ReplicaDirectory
@@ -87,17 +87,14 @@ class Line(httpx.AsyncBaseTransport):
 async def opened(world: World, *, synced: bool = True, roles: bool = True, **changes: Any) -> AsyncIterator[Both]:
     connection = world.connection(**({"retry_seconds": 0.0} | changes))
     line = Line(world.sandbox.transport())
-    client = Client(connection, transport=line, clock=world.time.clock())
     store = Store(replica_path(connection))
-    live = PingOneDirectory(client, world.time.clock())
-    copy = ReplicaDirectory(store, live, connection, world.time.clock().now)
-    both = Both(world, live, copy, Served(client, world.time.clock()), store, line)
-    try:
+    async with open_client(connection, transport=line, clock=world.time.clock()) as client:
+        live = PingOneDirectory(client, world.time.clock())
+        copy = ReplicaDirectory(store, live, connection, world.time.clock().now)
+        both = Both(world, live, copy, Served(client, world.time.clock()), store, line)
         if synced:
             await both.sync(roles=roles)
         yield both
-    finally:
-        await client.aclose()
 
 
 def a_world(folder: Path, size: int = 500) -> World:

@@ -34,7 +34,7 @@ SYNCER = (
 
         import anyio
 
-        from pingone_mcp.pingone.client import Client
+        from pingone_mcp.pingone.client import open_client
         from pingone_mcp.pingone.clock import Clock
         from pingone_mcp.pingone.served import Served
         from pingone_mcp.replica.store import NoReplica, Store, replica_path
@@ -65,11 +65,10 @@ SYNCER = (
 
         async def main():
             connection = Settings().connection()
-            client = Client(connection)
             store = MortalStore(replica_path(connection))
-            result = await Sync(Served(client, Clock()), store, report=report).run(sys.argv[1])
-            print("ended", result.complete, flush=True)
-            await client.aclose()
+            async with open_client(connection) as client:
+                result = await Sync(Served(client, Clock()), store, report=report).run(sys.argv[1])
+                print("ended", result.complete, flush=True)
 
         anyio.run(main)
     """),

@@ -15,7 +15,7 @@ import httpx
 
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.client import Client
+from pingone_mcp.pingone.client import open_client
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.rows import record_of
 from pingone_mcp.replica.store import Store, replica_path
@@ -106,13 +106,10 @@ class Copy:
     ) -> AsyncIterator[Sync]:
         clock = self.world.time.clock()
         changed = self.world.connection(page_size=self.page_size, **self.served | (connection or {}))
-        client = Client(changed, transport=transport or self.sandbox.transport(), clock=clock)
-        try:
+        async with open_client(changed, transport=transport or self.sandbox.transport(), clock=clock) as client:
             yield Sync(
                 Served(client, clock), Store(replica_path(changed)), **{"full_after": timedelta(days=3650)} | given
             )
-        finally:
-            await client.aclose()
 
     async def sync(self, mode: Any = "auto", **given: Any) -> Any:
         async with self.syncing(**given) as sync:

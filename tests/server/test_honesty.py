@@ -175,6 +175,8 @@ async def test_a_slow_first_page_is_an_error_within_the_time_of_an_answer(world:
     user = next(world.sandbox.users())["id"]
     async with world.client(seconds=0.3, wrap=Stuck) as client:
         with anyio.fail_after(60):
+            while "NO_TOKEN_YET" in error_text(await client.call_tool("list_users", {})):
+                pass  # the first use of the disk may take longer than that
             for tool, arguments in (
                 ("list_users", {}),
                 ("get_user", {"user": user}),

@@ -1,0 +1,56 @@
+"""A token that is long in coming is an answer that says so, and never more than that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import httpx
+
+from tests.world import World, error_text, facts
+
+CALLS: dict[str, dict[str, Any]] = {
+    "list_users": {"limit": 1},
+    "get_user": {"user": "nobody"},
+    "find_deactivated": {"limit": 1},
+    "list_groups": {"limit": 1},
+    "list_members": {"group": "nobody"},
+    "describe_directory": {},
+}
+
+
+class Door(httpx.AsyncBaseTransport):
+    """Lets everybody to the API, and nobody to the token endpoint before it is `open`."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+        self.open = anyio.Event()
+        self.reached = anyio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/as/token"):
+            self.reached.set()
+            await self.open.wait()
+        return await self._inner.handle_async_request(request)
+
+
+async def test_a_slow_token_endpoint_is_named_and_the_next_call_has_the_token(world: World) -> None:
+    doors: list[Door] = []
+
+    def wrap(inner: httpx.AsyncBaseTransport) -> Door:
+        doors.append(Door(inner))
+        return doors[0]
+
+    with anyio.fail_after(60):
+        async with world.client(seconds=0.3, wrap=wrap) as client:
+            await client.call_tool("list_users", {})
+            await doors[0].reached.wait()
+            users = f"/environments/{world.sandbox.environment_id}/users"
+            for tool, arguments in (*CALLS.items(), ("proxy_request", {"path": users})):
+                told = error_text(await client.call_tool(tool, arguments))
+                assert "PingOne's token endpoint on 127.0.0.1 has not answered yet." in told, tool
+            doors[0].open.set()
+            while (result := await client.call_tool("list_users", {"limit": 1})).is_error:
+                assert "has not answered yet" in error_text(result)
+            assert facts(result)["result_count"] == 1
+    assert world.sandbox.token_requests == 1
