@@ -113,10 +113,11 @@ class PingOneDirectory:
         return await concerned(self._served, self._proxy.completed(question))
 
     async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
-        answer = await self._proxy.send(self._proxy.completed(question), at)
-        if question.method not in READS:
-            self._served.names.forget()
-        return answer
+        try:
+            return await self._proxy.send(self._proxy.completed(question), at)
+        finally:  # a write may have happened also where no answer came, or nobody waited for it
+            if question.method not in READS:
+                self._served.names.forget()
 
     @asynccontextmanager
     async def walk(

@@ -6,6 +6,7 @@ import difflib
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -17,6 +18,7 @@ from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import Client, path_with
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.filters import eq
+from pingone_mcp.tasks import SingleFlight
 
 T = TypeVar("T")
 
@@ -34,7 +36,7 @@ _LOOKUP_PAGE = 1000
 _LABEL_SECONDS = 3.0
 _CANDIDATES = 5
 _LISTED = 10
-_WITHOUT_LABELS_SECONDS = 30.0
+_LACKING_SECONDS = 30.0
 
 
 class Names:
@@ -43,8 +45,8 @@ class Names:
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-        self._kept: dict[str, tuple[float, Any]] = {}
-        self._locks: dict[str, anyio.Lock] = {}
+        self._kept = _Kept(clock)
+        self._reading = SingleFlight(client.tasks)
 
     async def environments(self) -> tuple[Organization, ...]:
         """Return the environments served, ordered by id. An unreadable one that is configured has no name."""
@@ -52,7 +54,7 @@ class Names:
 
     async def found_environments(self) -> Found[Organization]:
         """Return the environments served, and whether they are all that there are."""
-        return await self.keep("environments", self._read_environments)
+        return await self.keep("environments", self._read_environments, everybody=True)
 
     async def environment_names(self) -> dict[str, str | None]:
         return {place.id: place.name for place in await self.environments()}
@@ -62,8 +64,8 @@ class Names:
         return await self._read_environment(identity.lower())
 
     def forget(self) -> None:
-        """Forget what was looked up: something was changed."""
-        self._kept.clear()
+        """Forget what was looked up, and what is just being read: something was changed."""
+        self._kept, self._reading = _Kept(self._clock), SingleFlight(self._client.tasks)
 
     async def populations(self, environment: str) -> tuple[Workspace, ...]:
         return (await self.found_populations(environment)).items
@@ -75,6 +77,7 @@ class Names:
             f"populations {environment}",
             lambda: self._read_all(path, "populations", environment, wire.workspace),
             fresh=fresh,
+            everybody=True,
         )
 
     async def population_names(self, environment: str) -> dict[str, str | None]:
@@ -85,7 +88,7 @@ class Names:
         async def read() -> tuple[Role, ...]:
             return (await self._read_all("/roles", "roles", None, wire.role)).items
 
-        return await self._labels("role names", lambda: self.keep("roles", read))
+        return await self._labels("role names", lambda: self.keep("roles", read, everybody=True))
 
     async def _labels(
         self, key: str, read: Callable[[], Awaitable[tuple[Role, ...] | tuple[Workspace, ...]]]
@@ -100,10 +103,10 @@ class Names:
                     pass
             return {}
 
-        found = await self.keep(key, attempt)
-        if not found and key in self._kept:
-            self._expire(key, after=_WITHOUT_LABELS_SECONDS)
-        return found
+        try:
+            return await self.keep(key, attempt, everybody=True)
+        except UpstreamProblem:  # there is no token
+            return {}
 
     async def find_environment(self, reference: str) -> str:
         """Return the id of the environment that an id or a name means. Raises Refused."""
@@ -165,7 +168,7 @@ class Names:
         if not groups:
             # PingOne compares the stored name; answers show it without hidden characters. And who mistypes a name is
             # helped by the nearest ones. One page is looked through for both.
-            groups = await self.keep(f"groups {environment}", lambda: self._some_groups(environment))
+            groups = await self.keep(f"groups {environment}", lambda: self._some_groups(environment), everybody=True)
         served = [group for group in groups if group.workspace is None or self._serves(group.workspace.id)]
         return the_one("group", reference, ((group.id, group.name) for group in served), gap=found.gap)
 
@@ -224,30 +227,46 @@ class Names:
         gap = f"PingOne's list of {key}{where} lacks {lacking:,} of them." if lacking else None
         return Found(items=items, gap=gap)
 
-    async def keep(self, key: str, read: Callable[[], Awaitable[T]], *, fresh: bool = False) -> T:
-        """Return what was read under this key within the last minutes, else read it, once for all who wait."""
-        async with self._locks.setdefault(key, anyio.Lock()):
-            kept = self._kept.get(key)
-            if kept is not None and not fresh and self._clock.monotonic() - kept[0] < KEPT_SECONDS:
-                value: T = kept[1]
-                return value
-            value = await read()
-            self._forget_old()
-            if value not in ((), Found()):  # what was not there may be made any moment
-                self._kept[key] = (self._clock.monotonic(), value)
-                if isinstance(value, Found) and value.gap is not None:
-                    self._expire(key, after=_WITHOUT_LABELS_SECONDS)
+    async def keep(
+        self, key: str, read: Callable[[], Awaitable[T]], *, fresh: bool = False, everybody: bool = False
+    ) -> T:
+        """Return what was read under this key within the last minutes, else read it, once for all who wait.
+
+        What is of use to `everybody` is read to its end, also where those who asked have left.
+        """
+        if fresh:  # what others have begun may be older than this question
+            return await _read(key, read, self._kept)
+        value: T | None = self._kept.get(key)
+        if value is not None:
             return value
+        await self._client.authenticate()  # here, where who waits is told what takes long
+        return await self._reading.do(key, partial(_read, key, read, self._kept), lasting=everybody)
 
-    def _expire(self, key: str, *, after: float) -> None:
-        at, value = self._kept[key]
-        self._kept[key] = (min(at, self._clock.monotonic() - KEPT_SECONDS + after), value)
 
-    def _forget_old(self) -> None:
+class _Kept:
+    """What was looked up, each for some minutes; what was not there may be made any moment."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._values: dict[str, tuple[float, Any]] = {}
+
+    def get(self, key: str) -> Any:
+        """Return what is kept under a key, or None."""
+        until, value = self._values.get(key, (0.0, None))
+        return value if self._clock.monotonic() < until else None
+
+    def put(self, key: str, value: object) -> None:
         now = self._clock.monotonic()
-        for key in [key for key, (at, _) in self._kept.items() if now - at >= KEPT_SECONDS]:
-            del self._kept[key]
-            self._locks.pop(key, None)
+        self._values = {other: held for other, held in self._values.items() if now < held[0]}
+        if value not in ((), Found()):
+            lacks = not value or (isinstance(value, Found) and value.gap is not None)
+            self._values[key] = (now + (_LACKING_SECONDS if lacks else KEPT_SECONDS), value)
+
+
+async def _read(key: str, read: Callable[[], Awaitable[T]], kept: _Kept) -> T:
+    value = await read()
+    kept.put(key, value)
+    return value
 
 
 def no_such_user(*, limited: bool) -> NotFound:

@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import httpx
+import pytest
 
 from tests.world import World, error_text, facts
 
@@ -34,15 +35,17 @@ class Door(httpx.AsyncBaseTransport):
         return await self._inner.handle_async_request(request)
 
 
-async def test_a_slow_token_endpoint_is_named_and_the_next_call_has_the_token(world: World) -> None:
+@pytest.mark.parametrize("served", ["one environment", "all environments"])
+async def test_a_slow_token_endpoint_is_named_and_the_next_call_has_the_token(world: World, served: str) -> None:
     doors: list[Door] = []
 
     def wrap(inner: httpx.AsyncBaseTransport) -> Door:
         doors.append(Door(inner))
         return doors[0]
 
+    changes: dict[str, Any] = {} if served == "one environment" else {"environments": None}
     with anyio.fail_after(60):
-        async with world.client(seconds=0.3, wrap=wrap) as client:
+        async with world.client(seconds=0.3, wrap=wrap, **changes) as client:
             await client.call_tool("list_users", {})
             await doors[0].reached.wait()
             users = f"/environments/{world.sandbox.environment_id}/users"
