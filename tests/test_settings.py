@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import urllib.parse
 from collections.abc import Callable
 from contextlib import suppress
@@ -375,7 +374,7 @@ def _device(file: Path) -> None:
         (Path.mkdir, "cannot be read"),
         (_pipe, "cannot be read: it is no file"),
         (_device, "cannot be read: it is no file"),
-        (_huge, "larger than 1,048,576 bytes"),
+        (_huge, "larger than 65,536 bytes"),
         (_with_a_zero, "is not a text"),
     ],
 )
@@ -519,21 +518,3 @@ def test_the_password_of_a_proxy_is_not_in_what_a_connection_looks_like(monkeypa
     made = connection(monkeypatch)
     assert made.api_proxy is not None
     assert "pass-word" not in repr(made)
-
-
-def test_a_file_of_settings_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    file = tmp_path / "huge.env"
-    with file.open("wb") as opened:
-        opened.truncate(2**40)
-    with pytest.raises(Unconfigured, match="is larger than 64 KiB"):
-        load(monkeypatch, file)
-    assert kept(file) is None
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no pipes among files")
-def test_a_pipe_of_settings_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    file = tmp_path / "pipe.env"
-    os.mkfifo(file)
-    with pytest.raises(Unconfigured, match="does not exist"):
-        load(monkeypatch, file)
-    assert kept(file) is None

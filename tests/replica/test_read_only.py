@@ -62,6 +62,8 @@ def read_only(kept: Copy, *, files: int = 0o400, folders: int = 0o500) -> Iterat
         if is_root:
             os.seteuid(0)
             os.setegid(0)
+            for path in (*cache.rglob("*"), cache):
+                os.chown(path, 0, 0)
 
 
 @pytest.mark.parametrize(("files", "folders"), [(0o400, 0o500), (0o600, 0o500), (0o400, 0o700)])
