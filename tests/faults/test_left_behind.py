@@ -107,7 +107,7 @@ class Door(httpx.AsyncBaseTransport):
             await self._moved.wait()
 
 
-async def yes(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:  # noqa: ARG001 - the SDK's signature
+async def yes(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
     return ElicitResult(action="accept", content={"confirm": True})
 
 
