@@ -36,6 +36,7 @@ from tests.world import facts, walk
 
 SIZE = 45
 PAGE = 7
+TURNS = 5
 PATHS = (None, "/users", "/groups", "/populations", "/activities", "/as/token", "cursor=")
 ENDS = frozenset({"answered", "failed", "unknown"})
 
@@ -83,9 +84,14 @@ def calls() -> st.SearchStrategy[list[tuple[int, int | None, int]]]:
     return st.lists(one, min_size=1, max_size=4)
 
 
+async def turn(times: int) -> None:
+    for _ in range(times):
+        await anyio.lowlevel.checkpoint()
+
+
 @dataclass
 class Door(httpx.AsyncBaseTransport):
-    """Pass requests on and count them."""
+    """Pass requests on and count them; each is under way for some turns of the event loop, and so is its answer."""
 
     inner: httpx.AsyncBaseTransport
     count: int = 0
@@ -98,7 +104,10 @@ class Door(httpx.AsyncBaseTransport):
         moved.set()
         self.under_way += 1
         try:
-            return await self.inner.handle_async_request(request)
+            await turn(TURNS)
+            answer = await self.inner.handle_async_request(request)
+            await turn(TURNS)
+            return answer
         finally:
             self.under_way -= 1
 
@@ -131,8 +140,7 @@ class Scene:
                 if call.requests is None:
                     return
                 await self.door.reached(begun + call.requests)
-                for _ in range(call.turns):
-                    await anyio.lowlevel.checkpoint()
+                await turn(call.turns)
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(leave)
@@ -170,12 +178,12 @@ async def scene(opened: Trial, era: Era, **changes: Any) -> AsyncIterator[Scene]
 async def running(besides: set[Any]) -> list[str]:
     """Return what still runs when everything that ends by itself has ended."""
     left: set[Any] = set()
-    for turn in range(400):
+    for moment in range(400):
         left = {task for task in asyncio.all_tasks() if not task.done()} - besides
         if not left:
             return []
         # A worker thread cannot be cancelled; it ends soon, and needs moments of the processor for it.
-        await (anyio.lowlevel.checkpoint() if turn < 200 else anyio.sleep(0.01))
+        await (anyio.lowlevel.checkpoint() if moment < 200 else anyio.sleep(0.01))
     return sorted(repr(task) for task in left)
 
 
@@ -249,6 +257,24 @@ async def test_nothing_is_left_of_calls_whose_callers_leave_in_a_session(
     planned: list[Fault], drawn: list[tuple[int, int | None, int]]
 ) -> None:
     await through(planned, Options(), drawn, "legacy")
+
+
+CALLED = range(14)
+
+
+@pytest.mark.parametrize("number", CALLED)
+async def test_whoever_leaves_at_any_request_leaves_nothing_behind(number: int) -> None:
+    with trial(size=SIZE) as opened, anyio.fail_after(100):
+        async with scene(opened, "auto") as here:
+            facts(await here.client.call_tool("sync_directory", {"mode": "full"}))
+            tasks, asked = asyncio.all_tasks(), questions(opened)
+            assert len(asked) == len(CALLED)
+            tool, arguments = asked[number]
+            for requests in range(8):
+                for turns in (0, TURNS + 2, 40):
+                    await here.call(Call(tool, arguments, requests, turns))
+            await look(here, tasks)
+            assert {row["id"] for row in await walk(here.client)} == everybody(opened.sandbox)
 
 
 HEAVY: tuple[FaultKind, ...] = ("gzip_bomb", "huge_array", "crowded_page", "drip", "truncated_body", "false_length")
