@@ -6,8 +6,10 @@ in that pool are a server that neither hears nor says anything.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar, TypeVarTuple
 
@@ -69,6 +71,19 @@ async def background() -> AsyncIterator[TaskGroup]:
         raise raised
 
 
+_FLIGHT: ContextVar[_Flight[Any] | None] = ContextVar("flight", default=None)
+
+
+def left() -> float:
+    """Return the seconds after which nobody waits any more for what this task does (infinite: never).
+
+    For what is done for several, that is when the last of them leaves; what goes on without any has all the time.
+    """
+    flight = _FLIGHT.get()
+    waiting = max(flight.waiting, default=math.inf) if flight is not None else math.inf
+    return min(anyio.current_effective_deadline(), waiting) - anyio.current_time()
+
+
 class SingleFlight:
     """Do one piece of work per key at a time, in `tasks`, for all who ask for it meanwhile; each of them may leave.
 
@@ -85,11 +100,11 @@ class SingleFlight:
         It ends when nobody waits any more; `lasting` work, which is worth its while for those who come later, goes on.
         """
         flight: _Flight[T] = self._flights.get(key) or self._begin(key, work)
-        flight.waiting += 1
+        flight.waiting.append(until := anyio.current_time() + left())
         try:
             await flight.ended.wait()
         finally:
-            flight.waiting -= 1
+            flight.waiting.remove(until)
             if not (flight.waiting or lasting or flight.ended.is_set()):
                 self._leave(key, flight)
                 flight.scope.cancel()
@@ -101,6 +116,7 @@ class SingleFlight:
         return flight
 
     async def _fly(self, key: Hashable, flight: _Flight[T], work: Callable[[], Awaitable[T]]) -> None:
+        _FLIGHT.set(flight)
         try:
             with flight.scope:
                 flight.value.append(await work())
@@ -117,12 +133,12 @@ class SingleFlight:
 
 
 class _Flight(Generic[T]):
-    """Work under way, and what came of it."""
+    """Work under way, until when who waits for it does so, and what came of it."""
 
     def __init__(self) -> None:
         self.scope = anyio.CancelScope()
         self.ended = anyio.Event()
-        self.waiting = 0
+        self.waiting: list[float] = []
         self.value: list[T] = []
         self.error: Exception = Problem("The connection ended before this was answered.", "Ask again.", code="ENDED")
 

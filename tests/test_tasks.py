@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from pingone_mcp.directory.provider import UserQuestion
-from pingone_mcp.tasks import AT_ONCE, Pool, in_thread
+from pingone_mcp.tasks import AT_ONCE, Pool, SingleFlight, background, in_thread, left
 from tests.world import World
 
 LONG = 30.0
@@ -54,3 +55,54 @@ def assert_over(over: threading.Event) -> None:
 def test_each_event_loop_has_its_own_pools() -> None:
     for _ in range(2):
         assert anyio.run(partial(in_thread, threading.get_ident, pool="disk")) != threading.get_ident()
+
+
+async def test_work_for_several_knows_when_the_last_of_them_leaves() -> None:
+    told: list[float] = []
+    ask, go_on = anyio.Event(), anyio.Event()
+
+    async with background() as tasks, background() as callers:
+        flights = SingleFlight(tasks)
+
+        async def inner() -> None:
+            await ask.wait()
+            told.append(left())
+            go_on.set()
+            await anyio.sleep_forever()
+
+        async def outer() -> None:
+            await flights.do("inner", inner, lasting=True)
+
+        async def caller(seconds: float) -> None:
+            with anyio.move_on_after(seconds):
+                await flights.do("outer", outer, lasting=True)
+
+        for seconds in (LONG, 2 * LONG):
+            callers.start_soon(caller, seconds)
+        await anyio.wait_all_tasks_blocked()
+        ask.set()
+        await go_on.wait()
+    assert LONG < told[0] <= 2 * LONG
+
+
+async def test_work_that_goes_on_for_nobody_has_all_the_time() -> None:
+    leave, told = anyio.Event(), anyio.Event()
+    seconds: list[float] = []
+
+    async def lasting() -> None:
+        await leave.wait()
+        seconds.append(left())
+        told.set()
+
+    async with background() as tasks:
+        with anyio.move_on_after(LONG) as caller:
+
+            async def leaves() -> None:
+                await anyio.wait_all_tasks_blocked()
+                caller.cancel()
+
+            tasks.start_soon(leaves)
+            await SingleFlight(tasks).do("it", lasting, lasting=True)
+        leave.set()
+        await told.wait()
+    assert seconds == [math.inf]

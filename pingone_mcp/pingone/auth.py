@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import AsyncGenerator, Generator
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 from urllib.parse import quote_plus
@@ -31,7 +33,7 @@ from pingone_mcp.pingone.failures import LASTING, cause, unreachable
 from pingone_mcp.pingone.token_cache import Token, TokenCache
 from pingone_mcp.pingone.transport import Attempt, exchange, retry_after, retry_wait
 from pingone_mcp.settings import Connection
-from pingone_mcp.tasks import SingleFlight
+from pingone_mcp.tasks import SingleFlight, left
 
 RENEW_BEFORE = 60.0
 # RFC 6749 §5.1 only recommends `expires_in`; PingOne sends 3600.
@@ -73,7 +75,8 @@ class ClientCredentials(httpx.Auth):
     ) -> None:
         self._connection = connection
         self._transport = transport
-        self._clock = clock or Clock()
+        # A token is for those who come later too: what those who wait now have left hurries nothing.
+        self._clock = replace(clock or Clock(), left=lambda: math.inf)
         self._api_base = httpx.URL(connection.api_base)
         self._host = httpx.URL(connection.token_url).host
         self._cache = TokenCache(connection.cache_dir / _FOLDER, connection)
@@ -127,7 +130,7 @@ class ClientCredentials(httpx.Auth):
         """
         if (token := self._usable(refused)) is not None:
             return token
-        with anyio.move_on_at(anyio.current_effective_deadline() - _TO_TELL):
+        with anyio.move_on_after(left() - _TO_TELL):
             return await self._renewal.do("token", partial(self._renew, refused), lasting=True)
         raise Unreachable(
             f"There is no access token yet. {self._waits_for}",

@@ -11,9 +11,7 @@ from datetime import UTC, datetime
 
 import anyio
 
-
-def _left() -> float:
-    return anyio.current_effective_deadline() - anyio.current_time()
+from pingone_mcp.tasks import left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +19,7 @@ class Clock:
     """`wall` and `monotonic` in seconds, `jitter` in 0..1.
 
     `within` so many seconds a block ends or is cancelled, as anyio.move_on_after has it. `left` are the seconds after
-    which the caller will have stopped waiting (infinite: never).
+    which whoever waits will have stopped (infinite: never).
     """
 
     wall: Callable[[], float] = time.time
@@ -29,7 +27,7 @@ class Clock:
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     jitter: Callable[[], float] = random.random
     within: Callable[[float], AbstractContextManager[anyio.CancelScope]] = anyio.move_on_after
-    left: Callable[[], float] = _left
+    left: Callable[[], float] = left
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.wall(), UTC)

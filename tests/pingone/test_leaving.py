@@ -18,7 +18,9 @@ from pingone_mcp.directory.provider import (
     ProxyQuestion,
     UserQuestion,
 )
-from pingone_mcp.pingone.directory import PingOneDirectory
+from pingone_mcp.errors import Unreachable
+from pingone_mcp.pingone.clock import Clock
+from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
 from pingone_mcp.pingone.token_cache import PATIENCE
 from tests.world import World
 
@@ -187,3 +189,18 @@ async def test_a_write_whose_caller_leaves_may_have_changed_names(world: World) 
         await directory.served.names.populations(world.sandbox.environment_id)
     assert door.scope.cancelled_caught
     assert len(door.passed) == before + 1
+
+
+async def test_what_is_read_for_everybody_tells_those_who_wait_what_happened_before_they_leave(world: World) -> None:
+    class Refusing(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path.startswith("/v1/"):
+                raise httpx.ConnectError("") from ConnectionRefusedError()
+            return await world.sandbox.transport().handle_async_request(request)
+
+    clock = replace(world.time.clock(), left=Clock().left)
+    async with open_directory(world.connection(), transport=Refusing(), clock=clock) as directory:
+        await directory.served.client.authenticate()
+        with anyio.fail_after(0.4), pytest.raises(Unreachable, match="refused the connection"):
+            await directory.served.names.populations(world.sandbox.environment_id)
+    assert world.time.naps == [], "the next attempt would have been made when nobody waits any more"
