@@ -510,16 +510,17 @@ def _call(arguments: argparse.Namespace) -> int:
     async def run() -> int:
         from mcp import Client
 
+        from pingone_mcp.commands.call import called, complaint
+
         async with Client(server) as client:
             schemas = {tool.name: tool.input_schema for tool in (await client.list_tools()).tools}
             if arguments.tool not in schemas:
                 raise WrongUse("There is no such tool.", f"The tools are: {', '.join(schemas)}.")
             properties = schemas[arguments.tool]["properties"]
             typed = {name: _typed(value, properties.get(name, {})) for name, value in given.items()}
-            result = await client.call_tool(arguments.tool, typed)
+            result = await called(client.call_tool, arguments.tool, typed)
         if result.is_error:
-            text = "\n".join(block.text for block in result.content if block.type == "text")
-            _complain(text.removeprefix(f"Error executing tool {arguments.tool}: "))
+            _complain(complaint(result).removeprefix(f"Error executing tool {arguments.tool}: "))
             return FAILED
 
         from pingone_mcp.console import print_json

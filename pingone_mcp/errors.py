@@ -22,6 +22,9 @@ data (`directory.text.candidate`). The sentences are ours (`code` values are che
 
 from __future__ import annotations
 
+NO_TOKEN_YET = "NO_TOKEN_YET"  # noqa: S105 - a code
+"""The code of an answer that came to its end before a token came, which is still waited for."""
+
 
 class Problem(Exception):
     """State what went wrong (`what`), what to do about it (`next_step`), and how to find it in PingOne's logs.

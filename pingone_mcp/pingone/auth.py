@@ -18,6 +18,7 @@ from anyio.abc import TaskGroup
 from pingone_mcp import __version__
 from pingone_mcp.directory import json_text
 from pingone_mcp.errors import (
+    NO_TOKEN_YET,
     NotAuthenticated,
     RateLimited,
     Refused,
@@ -135,7 +136,7 @@ class ClientCredentials(httpx.Auth):
         raise Unreachable(
             f"There is no access token yet. {self._waits_for}",
             "Ask again in a few seconds: it is waited for meanwhile.",
-            code="NO_TOKEN_YET",
+            code=NO_TOKEN_YET,
         )
 
     def _usable(self, refused: Token | None) -> Token | None:

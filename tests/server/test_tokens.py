@@ -7,7 +7,9 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from pingone_mcp.commands.call import called
 from tests.world import World, error_text, facts
 
 CALLS: dict[str, dict[str, Any]] = {
@@ -56,4 +58,34 @@ async def test_a_slow_token_endpoint_is_named_and_the_next_call_has_the_token(wo
             while (result := await client.call_tool("list_users", {"limit": 1})).is_error:
                 assert "has not answered yet" in error_text(result)
             assert facts(result)["result_count"] == 1
+    assert world.sandbox.token_requests == 1
+
+
+@pytest.mark.parametrize("ends", ["with a token", "without"])
+async def test_the_command_call_waits_for_the_token_however_short_one_answer_is(world: World, ends: str) -> None:
+    """It ends with its answer, and would take along what is waited for; so would the next one, for ever."""
+    doors: list[Door] = []
+
+    def wrap(inner: httpx.AsyncBaseTransport) -> Door:
+        doors.append(Door(inner))
+        return doors[0]
+
+    told: list[str] = []
+
+    async def ask(tool: str, arguments: dict[str, Any]) -> Any:
+        result = await client.call_tool(tool, arguments)
+        told.append(error_text(result))
+        if len(told) == 2:
+            doors[0].open.set()
+        return result
+
+    changes: dict[str, Any] = {} if ends == "with a token" else {"client_secret": SecretStr("wrong")}
+    with anyio.fail_after(60):
+        async with world.client(seconds=0.5, wrap=wrap, **changes) as client:
+            result = await called(ask, "describe_directory", {})
+    assert all("[NO_TOKEN_YET]" in text for text in told[:2])
+    if ends == "without":
+        assert "PINGONE_CLIENT_SECRET" in error_text(result)
+    else:
+        assert facts(result)["organizations"]
     assert world.sandbox.token_requests == 1
