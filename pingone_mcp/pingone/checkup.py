@@ -21,6 +21,7 @@ from pingone_mcp.settings import Connection
 
 PATIENCE = 5.0
 _NAMED = 10
+_STEPS = {"activities": "audit"}
 _ROLES = (
     "Give it a role over an environment, such as Identity Data Read Only, and Configuration Read Only to list "
     "environments; or name the environments in PINGONE_ENVIRONMENTS instead of `all`."
@@ -77,9 +78,14 @@ async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator
             if place.name
             else f"{place.id} (name and type not readable{await _others(client)})",
         )
-        for step, path, needed in _reads(place.id, clock):
-            yield await _count(client, f"{step} of {label}", path, advice, needed=needed)
-        if (hidden := await _hidden(client, names, place.id)) is not None:
+        readable: set[str] = set()
+        for key, path in _reads(place.id, clock).items():
+            finding = await _count(client, place.id, key, path, advice, label=label)
+            readable |= {key} if finding.ok else set()
+            yield finding
+        # What could not be read is not asked for again: that it cannot may have taken half a minute.
+        both = {"users", "populations"} <= readable
+        if both and (hidden := await _hidden(client, names, place.id)) is not None:
             yield Finding(step=f"users of {label}", ok=False, text=hidden, needed=False)
     for population in connection.populations:
         yield await _population(client, names, population, [place.id for place in environments])
@@ -95,42 +101,40 @@ async def _others(client: Client) -> str:
     return f"; the credentials see {', '.join(seen)}" if seen else ""
 
 
-def _reads(environment: str, clock: Clock) -> list[tuple[str, str, bool]]:
-    """Return what is tried in one environment: step, path, and whether the server needs it."""
+def _reads(environment: str, clock: Clock) -> dict[str, str]:
+    """Return what is tried in one environment: PingOne's name of a list, and its path."""
     root = f"/environments/{environment}"
     now = datetime.fromtimestamp(clock.wall(), UTC)
-    return [
-        ("users", f"{root}/users?limit=1", True),
-        ("populations", f"{root}/populations?limit=1", False),
-        ("groups", f"{root}/groups?limit=1", False),
-        ("audit", audit.path(environment, now, limit=1, since=now - timedelta(hours=1)), False),
-    ]
+    return {
+        "users": f"{root}/users?limit=1",
+        "populations": f"{root}/populations?limit=1",
+        "groups": f"{root}/groups?limit=1",
+        "activities": audit.path(environment, now, limit=1, since=now - timedelta(hours=1)),
+    }
 
 
-async def _count(client: Client, step: str, path: str, advice: set[str], *, needed: bool) -> Finding:
+async def _count(client: Client, environment: str, key: str, path: str, advice: set[str], *, label: str) -> Finding:
     """Try one read. `advice` is what was said so far: said twice, it hides what is different."""
+    step, needed = f"{_STEPS.get(key, key)} of {label}", key == "users"
     try:
-        body = await client.get(path)
+        count = (await client.page(path, key, environment=environment)).count
     except Problem as problem:
         known = problem.next_step in advice
         advice.add(problem.next_step)
         text = f"{problem.what} What is advised above helps here too." if known else str(problem)
         return Finding(step=step, ok=False, text=text, needed=needed)
-    count = body.get("count")
-    return Finding(
-        step=step, ok=True, text=f"readable{f', {count:,}' if isinstance(count, int) else ''}", needed=needed
-    )
+    return Finding(step=step, ok=True, text=f"readable{f', {count:,}' if count is not None else ''}", needed=needed)
 
 
 async def _hidden(client: Client, names: Names, environment: str) -> str | None:
     """Return what to say where populations count more users than can be seen: a role that was narrowed looks so."""
     try:
-        body = await client.get(f"/environments/{environment}/users?limit=1")
+        users = f"/environments/{environment}/users?limit=1"
+        seen = (await client.page(users, "users", environment=environment)).count
         counted = sum(place.user_count or 0 for place in await names.populations(environment))
     except Problem:  # told already
         return None
-    seen = body.get("count")
-    if not isinstance(seen, int) or counted <= seen:
+    if seen is None or counted <= seen:
         return None
     return (
         f"PingOne counts {counted:,} in the populations and shows {seen:,}. Check that the roles reach all populations."
