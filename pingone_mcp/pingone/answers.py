@@ -131,7 +131,7 @@ def problem(response: httpx.Response) -> UpstreamProblem:
             "PingOne's rate limit is reached and repeating did not help.", "Try again in a minute.", **known
         )
     if status >= 500:
-        return ServerFailed(f"PingOne failed ({status}), repeatedly.", "Try again later.", **known)
+        return ServerFailed(f"PingOne failed ({status}).", "Try again later.", **known)
     if 300 <= status < 400 or status < 200:
         return UnexpectedAnswer(
             f"PingOne answered with a redirection ({status}), which was not followed.",

@@ -45,8 +45,9 @@ _SHOWN = 6_000
 _LONGEST_NAME = 100
 _AROUND = 600
 _LOOK = "It may have happened all the same: read the resource before you repeat the request."
-# What a confirmed write waits for, 50 s together: clients give up after 60, and should hear what became of it.
-_CHECK_SECONDS, _SEND_SECONDS = 10.0, 40.0
+# What a confirmed write waits for: 55 s together where it is checked twice in one call, as in that which brings the
+# answer to a question. Clients give up after 60, and should hear what became of it.
+_CHECK_SECONDS, _SEND_SECONDS = 10.0, 35.0
 _WRITING = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False)
 
 

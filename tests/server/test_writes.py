@@ -607,8 +607,9 @@ async def test_a_write_whose_answer_does_not_come_is_told_as_unknown_within_a_mi
         ("sending", None),
         ("unknown", "TOO_SLOW"),
     ]
-    *_, (checking, _), (sending, _) = bell.scopes
-    assert checking + sending <= 50
+    # A client of the sessions waits for its first check before it asks its person, and counts anew behind that.
+    last_call = bell.scopes[1:] if mode == "auto" else bell.scopes[-2:]
+    assert sum(seconds for seconds, _ in last_call) <= 55
 
 
 async def test_what_is_read_before_a_question_is_waited_for_within_bounds(scene: Scene) -> None:
