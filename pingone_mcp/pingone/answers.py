@@ -104,6 +104,13 @@ def too_large(most: str, correlation: str | None = None) -> AnswerTooLarge:
     )
 
 
+def not_unpacked(what: str = "PingOne's answer") -> UnexpectedAnswer:
+    """Return what to tell of an answer that is packed in a way that was not asked for, or damaged (DecodingError)."""
+    return UnexpectedAnswer(
+        f"{what} cannot be unpacked.", "Check any proxy in between, then try again.", code="UNREADABLE_ANSWER"
+    )
+
+
 def problem(response: httpx.Response) -> UpstreamProblem:
     """Return what a failed answer means, and what to do about it, in our words."""
     status = response.status_code

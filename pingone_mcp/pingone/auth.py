@@ -27,7 +27,7 @@ from pingone_mcp.errors import (
     Unreachable,
     UpstreamProblem,
 )
-from pingone_mcp.pingone.answers import is_cut_short
+from pingone_mcp.pingone.answers import is_cut_short, not_unpacked
 from pingone_mcp.pingone.body import PACKED, TOKEN
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.failures import LASTING, cause, unreachable
@@ -181,17 +181,22 @@ class ClientCredentials(httpx.Auth):
             self._waits_for = f"{self._trouble(answer)} It is asked again."
             await self._clock.sleep(wait)
 
-    async def _ask(self) -> httpx.Response | httpx.RequestError:
-        """Post one token request; return the answer, or why no whole one came in time."""
+    async def _ask(self) -> httpx.Response | httpx.TransportError:
+        """Post one token request; return the answer, or why no whole one came in time.
+
+        Raises UnexpectedAnswer for one that cannot be unpacked.
+        """
         try:
             return await exchange(self._transport, self._token_request(), self._request_seconds, TOKEN, self._clock)
-        except httpx.RequestError as failure:
+        except httpx.TransportError as failure:
             return failure
+        except httpx.DecodingError:
+            raise not_unpacked("The token endpoint's answer") from None
 
-    def _wait(self, answer: httpx.Response | httpx.RequestError, number: int, elapsed: float) -> float | None:
+    def _wait(self, answer: httpx.Response | httpx.TransportError, number: int, elapsed: float) -> float | None:
         """Return the seconds until a token is asked for once more; None if that is not to be."""
         status = pause = None
-        lasting = isinstance(answer, httpx.RequestError) and cause(answer) in LASTING
+        lasting = isinstance(answer, httpx.TransportError) and cause(answer) in LASTING
         if isinstance(answer, httpx.Response):
             status = None if is_cut_short(answer) else answer.status_code
             pause = self._retry_after(answer)
@@ -202,7 +207,7 @@ class ClientCredentials(httpx.Auth):
         wait = retry_wait(attempt, budget=self._connection.retry_seconds, jitter=self._clock.jitter())
         return wait if number < ATTEMPTS else None
 
-    def _trouble(self, answer: httpx.Response | httpx.RequestError) -> str:
+    def _trouble(self, answer: httpx.Response | httpx.TransportError) -> str:
         if isinstance(answer, httpx.Response):
             return f"PingOne's token endpoint on {self._host} answered HTTP {answer.status_code}."
         return unreachable(self._host, answer).what
@@ -223,8 +228,8 @@ class ClientCredentials(httpx.Auth):
     def _retry_after(self, answer: httpx.Response) -> float | None:
         return retry_after(answer.headers, self._clock.wall())
 
-    def _read(self, answer: httpx.Response | httpx.RequestError, asked_at: float) -> Token:
-        if isinstance(answer, httpx.RequestError):
+    def _read(self, answer: httpx.Response | httpx.TransportError, asked_at: float) -> Token:
+        if isinstance(answer, httpx.TransportError):
             told = unreachable(self._host, answer)
             raise Unreachable(f"No access token could be fetched. {told.what}", told.next_step, code=told.code)
         body = _json(answer)

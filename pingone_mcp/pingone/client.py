@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 from pingone_mcp import __version__
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import AnswerTooLarge, UnexpectedAnswer
-from pingone_mcp.pingone.answers import correlation_id, is_cut_short, json_object, too_large
+from pingone_mcp.pingone.answers import correlation_id, is_cut_short, json_object, not_unpacked, too_large
 from pingone_mcp.pingone.auth import ClientCredentials
 from pingone_mcp.pingone.body import PACKED, PAGE, SINGLE, is_too_large
 from pingone_mcp.pingone.clock import Clock
@@ -243,11 +243,7 @@ class Client:
                 extensions={"is_broken": is_broken, MOST: most} | ({"background": True} if background else {}),
             )
         except httpx.DecodingError:
-            raise UnexpectedAnswer(
-                "PingOne's answer cannot be unpacked.",
-                "Check any proxy in between, then try again.",
-                code="UNREADABLE_ANSWER",
-            ) from None
+            raise not_unpacked() from None
         finally:
             if not background:
                 self._questions, self._answered_at = self._questions - 1, self._clock.monotonic()

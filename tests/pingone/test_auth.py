@@ -689,6 +689,16 @@ UPSTREAM = f"Request denied: <b>text of PingOne</b> (Correlation ID: {CORRELATIO
         ),
         (httpx.Response(200, text=f"<html>{UPSTREAM}</html>"), UnexpectedAnswer, ["no bearer token"]),
         (httpx.Response(200, content=b"\xff\xfe"), UnexpectedAnswer, ["no bearer token"]),
+        (
+            httpx.Response(200, headers={"Content-Encoding": "br"}, stream=httpx.ByteStream(b"\x0b\x02\x80{}\x03")),
+            UnexpectedAnswer,
+            ["token endpoint", "cannot be unpacked", "proxy"],
+        ),
+        (
+            httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"{}")),
+            UnexpectedAnswer,
+            ["token endpoint", "cannot be unpacked", "proxy"],
+        ),
         (httpx.Response(200, content=b"[" * 100_000), UnexpectedAnswer, ["no bearer token"]),
         (httpx.Response(200, json={"token_type": "Bearer"}), UnexpectedAnswer, ["no bearer token"]),
         (httpx.Response(200, json={"access_token": "secret-thing"}), UnexpectedAnswer, ["no bearer token"]),
