@@ -244,9 +244,9 @@ async def test_two_clients_in_one_process_share_one_token(
     async def ask() -> None:
         tokens.append(await opened(connection, endpoint, clock=Clock(sleep=poll)).token())
 
-    async def poll(_: float) -> None:
+    async def poll(seconds: float) -> None:
         endpoint.open.set()  # whoever polls knows that another one holds the lock
-        await anyio.lowlevel.checkpoint()
+        await anyio.sleep(seconds)  # or patience would end before a disk that is really slow
 
     with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
