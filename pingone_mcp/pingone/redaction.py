@@ -18,11 +18,13 @@ REDACTED = "[redacted]"
 # What makes a secret of a value wherever it stands in its name, of which the letters alone are looked at.
 _STEMS = re.compile(
     r"secret(?!ar(?:y|ies|ial|iat))|passw(?:or)?d|passphrase|passcode|credential|token(?!i[sz])|authorization|bearer|"
-    r"(?:access|account|admin|api|auth|cipher|crypto|decrypt(?:ion)?|encrypt(?:ion)?|hmac|licen[cs]e|master|pairing|"
-    r"priv|private|root|service|session|shared|signing|ssh|storage|subscription|symmetric|verification|webhook|wrapping)"
+    r"(?:access|account|admin|aes|api|app|auth|backup|cipher|client|consumer|crypto|decrypt(?:ion)?|encrypt(?:ion)?|hmac|"
+    r"licen[cs]e|master|pairing|priv|private|recovery|root|sas|service|session|shared|signing|ssh|storage|subscription|"
+    r"symmetric|unlock|verification|webhook|wrapping)"
     r"key(?!ids?$|words?|board)|keyuri|"
     r"(?:access|activation|auth|backup|device|login|mfa|onetime|pairing|recovery|reset|security|sms|user|verification)"
-    r"code|clientassertion|connectionstring"
+    r"code|(?:challenge|security)answer|clientassertion|codeverifier|connectionstring|keymaterial|keytab|mnemonic|"
+    r"recoveryphrase|(?:otpauth|provisioning|totp)ur[il]"
 )
 # What does so as a word of its own; `pass` as the last one.
 _WORDS = frozenset("cookie cookies creds jwt jwts otp otps pin pins psk pwd pwds salt seed seeds".split())
@@ -59,6 +61,8 @@ _SECRETS_BY_PLACE = {"pairingkeys": "code", "password": "value", "pushcredential
 _SETTINGS_BY_PLACE = {"emaildomains": "tokens"}
 # Private parameters of a JSON Web Key (RFC 7518 §6), an object with a `kty`.
 _PRIVATE_OF_JWK = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+# What stands beside the name of a secret, and is it.
+_VALUES = frozenset({"value", "values", "defaultvalue"})
 # Maps of HTTP headers hold credentials under names of anybody's choice; these headers are known to hold none.
 _PLAIN_HEADERS = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "user-agent"})
 # Texts that are secrets wherever they stand: private keys (RFC 7468) and what an authenticator app scans.
@@ -133,11 +137,13 @@ def _told_secrets(members: dict[str, Any], place: _Place) -> frozenset[str]:
     """Return the names of the secrets among members that are told by the others."""
     if isinstance(members.get("kty"), str):
         return _PRIVATE_OF_JWK
-    if "value" not in members:
-        return frozenset()
-    named = any(isinstance(name := members.get(by), str) and place.is_secret(name) for by in ("name", "key"))
-    told = named or any(str(members.get(by)).casefold() == "secret" for by in ("dataType", "type"))
-    return frozenset({"value"}) if told else frozenset()
+    values = frozenset(name for name in members if name.casefold() in _VALUES)
+    if not values:
+        return values
+    about = {name.casefold(): member for name, member in members.items() if isinstance(member, str)}
+    named = any(place.is_secret(about[by]) for by in ("name", "key") if by in about)
+    told = named or any(about.get(by, "").casefold() == "secret" for by in ("datatype", "type"))
+    return values if told else frozenset()
 
 
 def _blank(value: Any) -> Any:

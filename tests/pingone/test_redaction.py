@@ -20,7 +20,9 @@ SECRET = (
     "pairing_code verificationCode sessionToken Cookie secretAccessKey accessKey secretValue passwordHash tokens jwt "
     "recoveryCodes hmacKey privateKeyPem secret_2 password1 API_KEY_V2 clientsecret dbpassword myPaSsWoRd userPIN "
     "client.secret Proxy-Authorization authorizationCode bearer connectionString clientAssertion userPass pass\u00adword "
-    "to\u200bken \uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff44 p\xe4ssword preSharedKey signingKeys salt"
+    "to\u200bken \uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff44 p\xe4ssword preSharedKey signingKeys salt "
+    "appKey client_key consumerKey aes-key backupKey recoveryKey unlockKey sasKey keyMaterial keytab mnemonic "
+    "recoveryPhrase securityAnswer challengeAnswers code_verifier totpUri otpauthUrl"
 ).split()
 HARMLESS = (
     "tokenEndpointAuthMethod passwordPolicy passwordStatus accessTokenValiditySeconds name id key keyId secretary "
@@ -129,6 +131,13 @@ def test_headers_that_people_chose_are_blanked() -> None:
 def test_a_value_beside_the_name_or_type_of_a_secret_is_blanked() -> None:
     assert redacted({"name": "clientSecret", "value": "hunter2"}) == {"name": "clientSecret", "value": REDACTED}
     assert redacted({"name": "x", "dataType": "secret", "value": "hunter2"})["value"] == REDACTED
+    for members in (
+        {"Name": "password", "Value": "hunter2"},
+        {"name": "Authorization", "values": ["hunter2", {"a": "hunter2"}]},
+        {"key": "apiToken", "defaultValue": "hunter2", "value": 7},
+        {"dataType": "SECRET", "VALUE": "hunter2"},
+    ):
+        assert "hunter2" not in str(redacted(members)), members
     kept = [{"name": "colour", "dataType": "string", "value": "red"}, {"name": "password", "type": "TEXT"}]
     assert redacted(kept) == kept
 
