@@ -25,15 +25,16 @@ class Routes(httpx.AsyncBaseTransport):
             max_connections=3 * connection.concurrency, max_keepalive_connections=connection.concurrency
         )
         proxies = {connection.api_base: connection.api_proxy, connection.token_url: connection.auth_proxy}
-        self._proxies = {httpx.URL(url).host: proxy for url, proxy in proxies.items() if instead is None}
+        # By host and port: NO_PROXY may name one port of a host.
+        self._proxies = {httpx.URL(url).netloc: proxy for url, proxy in proxies.items() if instead is None}
         self._ways: dict[str | None, httpx.AsyncBaseTransport] = {None: instead} if instead else {}
         if instead is None:
             trusted = httpx.create_ssl_context()
             for proxy in (None, *self._proxies.values()):
                 self._ways[proxy] = httpx.AsyncHTTPTransport(verify=trusted, limits=limits, proxy=proxy)
 
-    def _proxy(self, host: str) -> str | None:
-        return None if is_loopback(host) else self._proxies.get(host)
+    def _proxy(self, url: httpx.URL) -> str | None:
+        return None if is_loopback(url.host) else self._proxies.get(url.netloc)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
@@ -43,7 +44,7 @@ class Routes(httpx.AsyncBaseTransport):
                 "Set PINGONE_API_URL and PINGONE_AUTH_URL to https:// URLs.",
                 code="PLAIN_HTTP",
             )
-        proxy = self._proxy(host)
+        proxy = self._proxy(request.url)
         try:
             return await self._ways[proxy].handle_async_request(request)
         except (httpx.ConnectError, httpx.ConnectTimeout) as failure:

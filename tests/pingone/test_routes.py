@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Problem, Refused, Unreachable
 from pingone_mcp.pingone.client import open_client
+from pingone_mcp.pingone.routes import Routes
 from pingone_mcp.sandbox.app import Sandbox, running
 from pingone_mcp.settings import Settings
 from tests.world import NOW, World
@@ -93,6 +95,17 @@ async def test_a_proxy_that_is_not_there_is_told_as_one(
         async with open_client(settings(monkeypatch, world, auth=here).connection()) as client:
             with pytest.raises(Unreachable, match=r"The proxy on the way to api\.pingone\.eu cannot be reached"):
                 await client.get("/environments")
+
+
+async def test_two_ports_of_one_host_have_a_way_each(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("HTTPS_PROXY", "http://127.0.0.1:1"), ("NO_PROXY", "pingone.invalid:8443")):
+        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name.lower(), value)
+    api, auth = "https://pingone.invalid:8443", "https://pingone.invalid:9443"
+    async with Routes(settings(monkeypatch, world, api=api, auth=auth).connection()) as routes:
+        for url, way in ((f"{api}/v1", httpx.ConnectError), (auth, httpx.ProxyError)):
+            with pytest.raises(way):
+                await routes.handle_async_request(httpx.Request("GET", url))
 
 
 @pytest.mark.parametrize("place", ["api_base", "token_url"])
