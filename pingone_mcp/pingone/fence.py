@@ -27,7 +27,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._~:@$()-]+")
 # What lies below an environment but changes the environment itself: its end, its kind, its services.
 _OF_ENVIRONMENT = frozenset({"status", "type", "billofmaterials"})
 # One segment of a write, which has one reading: a server that decodes, folds case or cuts at a dot changes no letter.
-_WRITTEN = re.compile(r"[A-Za-z0-9_:-]+")
+_WRITTEN = re.compile(r"[A-Za-z0-9_-]+")
 _VERSION = re.compile(r"^/?v1/")
 _PLACEHOLDER = r"(?:\{\w{1,40}\}|%7[Bb]\w{1,40}%7[Dd])"
 _OPEN_PLACE = re.compile(rf"^(/?environments/){_PLACEHOLDER}(?=[/?]|$)")
@@ -120,7 +120,8 @@ class Fence:
         if segments[0] != "environments" or len(segments) < 3 or _letters(segments[2]) in _OF_ENVIRONMENT:
             raise _refuse("Writes stay inside one environment.", "/environments/{id}/users/{id}")
         for segment in segments:
-            if segment != (spelled := catalogue.spelling(segment)):
+            spelled = segment.lower() if _ID.fullmatch(segment) else catalogue.spelling(segment)
+            if segment != spelled:
                 raise _refuse(f"PingOne writes `{spelled}` with other capitals.", "/environments/{id}/users/{id}")
 
     def _check_top_level(self, segments: list[str]) -> None:

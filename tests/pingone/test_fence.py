@@ -106,6 +106,7 @@ SPELLINGS = [
     "{}.",
     "{}.json",
     "{}:",
+    "{}:x",
     "{}-",
     "{}%20",
     "{}%00",
@@ -164,6 +165,8 @@ def test_capitals_make_no_other_place_of_what_is_written(part: str, data: st.Dat
         f"users/{OTHER}/",
         f"users/{OTHER}//",
         f"users/({OTHER})",
+        f"users/{OTHER.upper()}",
+        f"users/{OTHER}/password:check",
     ],
 )
 def test_a_write_is_spelled_as_pingone_spells_it(rest: str) -> None:

@@ -870,6 +870,16 @@ async def test_the_environment_itself_is_not_written(scene: Scene, part: str) ->
     assert "PATH_REFUSED" in error_text(result)
 
 
+async def test_no_spelling_of_an_id_hides_whom_a_write_is_about(scene: Scene) -> None:
+    person, home = Person("yes"), scene.world.sandbox.environment_id
+    async with scene.world.client(wrap=scene.watching, answers=person, writes=scene.rules()) as client:
+        for given in (home, scene.user["id"]):
+            path = f"{scene.path}/enabled".replace(given, given.upper())
+            result = await client.call_tool("proxy_request", {"method": "PUT", "path": path, "body": {}})
+            assert f"PingOne writes `{given}` with other capitals." in error_text(result)
+    assert (person.asked, scene.sent) == ([], [])
+
+
 async def test_what_was_made_is_found_at_once(scene: Scene) -> None:
     root = f"/environments/{scene.world.sandbox.environment_id}/groups"
     async with scene.world.client(answers=Person("yes"), writes=scene.rules()) as client:
