@@ -32,7 +32,7 @@ from pingone_mcp.pingone.body import PACKED, TOKEN
 from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.failures import LASTING, cause, unreachable
 from pingone_mcp.pingone.token_cache import Token, TokenCache
-from pingone_mcp.pingone.transport import Attempt, exchange, retry_after, retry_wait
+from pingone_mcp.pingone.transport import Attempt, Pause, exchange, retry_after, retry_wait
 from pingone_mcp.settings import Connection
 from pingone_mcp.tasks import SingleFlight, left
 
@@ -83,6 +83,7 @@ class ClientCredentials(httpx.Auth):
         self._cache = TokenCache(connection.cache_dir / _FOLDER, connection)
         self._request_seconds = request_seconds
         self._renewal = SingleFlight(tasks)
+        self._pause = Pause(self._clock)
         self._token: Token | None = None
         self._waits_for = ""
 
@@ -169,6 +170,7 @@ class ClientCredentials(httpx.Auth):
             return token
 
     async def _mint(self) -> Token:
+        await self._keep_pause()
         started = self._clock.monotonic()
         number = 0
         while True:
@@ -180,6 +182,15 @@ class ClientCredentials(httpx.Auth):
                 return self._read(answer, asked_at)
             self._waits_for = f"{self._trouble(answer)} It is asked again."
             await self._clock.sleep(wait)
+
+    async def _keep_pause(self) -> None:
+        """Keep the pause that an earlier call was asked for. Raises RateLimited for one beyond patience."""
+        pause = self._pause.remaining()
+        if pause > self._connection.retry_seconds:
+            raise _limited(pause)
+        if pause > 0:
+            self._waits_for = _limited(pause).what
+            await self._pause.wait()
 
     async def _ask(self) -> httpx.Response | httpx.TransportError:
         """Post one token request; return the answer, or why no whole one came in time.
@@ -254,11 +265,10 @@ class ClientCredentials(httpx.Auth):
         kind: type[UpstreamProblem]
         code: str | None = None
         if status == httpx.codes.TOO_MANY_REQUESTS:
-            kind, code = RateLimited, "REQUEST_LIMITED"
-            pause = self._retry_after(answer)
-            what = "PingOne limits the rate of token requests" + (f" for {pause:.0f} s more." if pause else ".")
-            step = "Try again later."
-        elif status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            pause = self._retry_after(answer) or 0.0
+            self._pause.hold(pause)
+            raise _limited(pause, correlation)
+        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
             kind = ServerFailed
             what, step = f"PingOne's token endpoint keeps failing (HTTP {status}).", "Try again in a few minutes."
         elif status >= httpx.codes.BAD_REQUEST:
@@ -299,6 +309,16 @@ class ClientCredentials(httpx.Auth):
             f"PingOne refused the token request (HTTP {status}).",
             "Check PINGONE_ENVIRONMENT_ID, PINGONE_REGION, PINGONE_CLIENT_ID and PINGONE_AUTH_METHOD.",
         )
+
+
+def _limited(pause: float, correlation: str | None = None) -> RateLimited:
+    more = f" for {pause:.0f} s more." if pause else "."
+    return RateLimited(
+        f"PingOne limits the rate of token requests{more}",
+        "Try again later.",
+        code="REQUEST_LIMITED",
+        correlation_id=correlation,
+    )
 
 
 def _json(answer: httpx.Response) -> object:

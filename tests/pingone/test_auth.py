@@ -649,6 +649,22 @@ async def test_a_longer_pause_than_the_budget_is_not_begun(
     assert "31 s" in str(limited.value)
 
 
+async def test_no_token_is_asked_for_during_a_pause_that_an_earlier_call_was_told(
+    connection: Connection, endpoint: TokenEndpoint, time: Time, opened: Opener
+) -> None:
+    endpoint.answers = [httpx.Response(429, headers={"Retry-After": "100"})]
+    credentials = opened(replace(connection, retry_seconds=30), endpoint)
+    begun = time.now
+    for left in (100, 100, 50):
+        time.now = begun + 100 - left
+        with pytest.raises(RateLimited, match=f"{left} s more"):
+            await credentials.token()
+    assert len(endpoint.requests) == 1
+    time.now = begun + 80
+    assert await credentials.token() == "token-1"
+    assert time.naps == [20]
+
+
 # --- What a failure says
 
 UPSTREAM = f"Request denied: <b>text of PingOne</b> (Correlation ID: {CORRELATION})"
