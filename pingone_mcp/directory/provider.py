@@ -16,7 +16,7 @@ from pingone_mcp.directory.models import Deactivated, Description, Group, JsonOb
 Status = Literal["active", "inactive", "invited"]
 Include = Literal["groups", "roles"]
 Reason = Literal["disabled", "locked", "removed"]
-ConcernedKind = Literal["user", "group", "population", "role"]
+ConcernedKind = Literal["user", "group", "population", "role", "role assignment"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +121,16 @@ class MemberQuestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What a write would send: to which environment and path, with which query and body; secrets are blanked."""
+    """What a write would send: to which environment and path, with which query and body; secrets are blanked.
+
+    `beyond`: it gives a role over more than that environment.
+    """
 
     organization: Organization
     path: str
     query: JsonObject = field(default_factory=dict[str, Any])
     body: Any = None
+    beyond: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ _KINDS: dict[str, ConcernedKind] = {
     "population": "population",
     "populations": "population",
     "role": "role",
+    "roleAssignments": "role assignment",
 }
 
 
@@ -32,12 +33,31 @@ async def concerned(served: Served, question: ProxyQuestion, seconds: float = _S
     environment, inner = segments[1], segments[2:]
     until = anyio.current_time() + seconds
     named = dict.fromkeys(_named(inner, question.body))
+    assigned = "/".join(("/environments", *segments[1:]))
     found: list[Concerned] = []
     for kind, identity in named:
         in_time = anyio.current_time() < until
         unread = Concerned(kind=kind, id=identity)
-        found.append(await _read(served, environment, kind, identity, until=until) if in_time else unread)
+        found.append(await _read(served, environment, kind, identity, assigned, until=until) if in_time else unread)
     return tuple(found)
+
+
+def reaches_beyond(environment: str, body: Any) -> bool:
+    """Say whether a body gives a role over more than the environment that its path names.
+
+    The scope of a role assignment is an organization, an environment or a population (PingOne, "Role Assignments").
+    What is neither this environment nor a population is more.
+    """
+    for scope in (one["scope"] for one in _objects(body) if isinstance(one.get("scope"), dict)):
+        kind, identity = scope.get("type"), _text(scope.get("id"))
+        if kind != "POPULATION" and not (kind == "ENVIRONMENT" and identity and as_id(identity) == as_id(environment)):
+            return True
+    return False
+
+
+def _objects(body: Any) -> list[dict[str, Any]]:
+    """Return the objects of a body: itself, or those in its list."""
+    return [one for one in (body if isinstance(body, list) else [body]) if isinstance(one, dict)]
 
 
 def _named(inner: list[str], body: Any) -> Iterator[tuple[ConcernedKind, str]]:
@@ -45,15 +65,21 @@ def _named(inner: list[str], body: Any) -> Iterator[tuple[ConcernedKind, str]]:
     for word, segment in pairwise(inner):
         if word in _KINDS and (identity := as_id(segment)):
             yield _KINDS[word], identity
-    if not isinstance(body, dict):
-        return
-    for word, member in ((inner[-1], body), *body.items()):
-        reference = _text(member.get("id")) if isinstance(member, dict) else None
-        if word in _KINDS and reference is not None and (identity := as_id(reference)):
-            yield _KINDS[word], identity
+    for one in _objects(body):
+        for word, member in ((inner[-1], one), *one.items()):
+            if not isinstance(member, dict):
+                continue
+            meant = "population" if word == "scope" and member.get("type") == "POPULATION" else word
+            reference = _text(member.get("id"))
+            if meant in _KINDS and reference is not None and (identity := as_id(reference)):
+                yield _KINDS[meant], identity
 
 
-async def _read(served: Served, environment: str, kind: ConcernedKind, identity: str, *, until: float) -> Concerned:
+async def _read(
+    served: Served, environment: str, kind: ConcernedKind, identity: str, assigned: str, *, until: float
+) -> Concerned:
+    """Read one of those named; `assigned` is the path of the write, where a role assignment may be read."""
+
     async def user() -> Concerned:
         found = await served.user_by_id(environment, identity)
         if found is None:
@@ -74,11 +100,19 @@ async def _read(served: Served, environment: str, kind: ConcernedKind, identity:
         name = (await served.names.role_names()).get(identity)
         return Concerned(kind=kind, id=identity, name=name, found=True if name is not None else None)
 
+    async def assignment() -> Concerned:
+        raw = await served.client.get(assigned)
+        held = raw.get("role")
+        role_id = _text(held.get("id")) if isinstance(held, dict) else None
+        name = (await served.names.role_names()).get(role_id) if role_id is not None else None
+        return Concerned(kind=kind, id=identity, name=name, found=True if name is not None else None)
+
     readings: dict[ConcernedKind, Callable[[], Awaitable[Concerned]]] = {
         "user": user,
         "group": group,
         "population": population,
         "role": role,
+        "role assignment": assignment,
     }
     with anyio.CancelScope(deadline=until):
         try:

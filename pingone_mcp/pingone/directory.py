@@ -30,7 +30,7 @@ from pingone_mcp.pingone import catalogue, filters
 from pingone_mcp.pingone.candidates import candidates
 from pingone_mcp.pingone.client import Client, open_client
 from pingone_mcp.pingone.clock import Clock
-from pingone_mcp.pingone.concerned import concerned
+from pingone_mcp.pingone.concerned import concerned, reaches_beyond
 from pingone_mcp.pingone.deactivated import DeactivatedUsers
 from pingone_mcp.pingone.description import describe
 from pingone_mcp.pingone.fence import READS
@@ -107,7 +107,8 @@ class PingOneDirectory:
         environment = self._served.client.fence.written(question.path)
         path, query, body = self._proxy.preview(question)
         organization = await self._served.names.environment_now(environment)
-        return Preview(organization=organization, path=path, query=query, body=body)
+        beyond = reaches_beyond(environment, question.body)
+        return Preview(organization=organization, path=path, query=query, body=body, beyond=beyond)
 
     async def concerned(self, question: ProxyQuestion) -> tuple[Concerned, ...]:
         return await concerned(self._served, self._proxy.completed(question))

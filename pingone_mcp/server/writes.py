@@ -316,6 +316,13 @@ def _check(rules: WriteRules, preview: Preview) -> None:
             "The person who runs this server can allow it with PINGONE_ALLOW_PRODUCTION_WRITES.",
             code="PRODUCTION_WRITES_OFF",
         )
+    if preview.beyond and not rules.allow_production:
+        raise Refused(
+            "This gives a role over more than the environment in its path, so nothing was sent.",
+            "Give the role over that environment (scope: its id, type ENVIRONMENT) or a population in it. The person who "
+            "runs this server can allow more with PINGONE_ALLOW_PRODUCTION_WRITES.",
+            code="PRODUCTION_WRITES_OFF",
+        )
 
 
 def _check_client(ctx: Context[App, Any]) -> None:

@@ -771,9 +771,52 @@ async def test_the_question_names_whom_it_is_about(scene: Scene) -> None:
     role = (await scene.world.native("/roles"))["_embedded"]["roles"][0]
     asked = await question_about(scene, "POST", f"/users/{user['id']}/roleAssignments", {"role": {"id": role["id"]}})
     assert f'Role: "{role["name"]}", {role["id"]}' in asked
+    scope = {"id": population, "type": "POPULATION"}
+    given = [{"role": {"id": role["id"]}, "scope": scope}]
+    asked = await question_about(scene, "POST", f"/users/{user['id']}/roleAssignments", given)
+    assert f'Role: "{role["name"]}", {role["id"]}\nPopulation: "Employees", {population}' in asked
     nobody = "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
     asked = await question_about(scene, "DELETE", f"/users/{nobody}")
     assert f"User: there is none of this id, {nobody}" in asked
+
+
+async def test_the_question_about_a_role_that_is_taken_names_the_role(scene: Scene) -> None:
+    home, names = f"/environments/{scene.world.sandbox.environment_id}", {}
+    for role in (await scene.world.native("/roles"))["_embedded"]["roles"]:
+        names[role["id"]] = role["name"]
+    for user in scene.world.sandbox.users():
+        held = await scene.world.native(f"{home}/users/{user['id']}/roleAssignments")
+        for one in held["_embedded"]["roleAssignments"]:
+            asked = await question_about(scene, "DELETE", f"/users/{user['id']}/roleAssignments/{one['id']}")
+            assert f'Role assignment: "{names[one["role"]["id"]]}", {one["id"]}' in asked
+            return
+    raise AssertionError("nobody has a role")
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("scope", ["ORGANIZATION", "organization", "another environment", "unknown", "nothing said"])
+async def test_a_role_over_more_than_the_environment_needs_the_second_setting(
+    scene: Scene, scope: str, *, many: bool
+) -> None:
+    place = scene.world.sandbox.environment_id
+    given = {"id": "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10", "type": scope}
+    if scope == "another environment":
+        given["type"] = "ENVIRONMENT"
+    if scope == "nothing said":
+        del given["type"]
+    body: Any = {"role": {"id": "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e11"}, "scope": given}
+    write = {"method": "POST", "path": f"{scene.path}/roleAssignments", "body": [body] if many else body}
+    person = Person("yes")
+    async with scene.world.client(wrap=scene.watching, answers=person, writes=scene.rules()) as client:
+        assert "PRODUCTION_WRITES_OFF" in error_text(await client.call_tool("proxy_request", write))
+    assert (scene.sent, person.asked) == ([], [])
+    body["scope"] = {"id": place, "type": "ENVIRONMENT"}
+    await question_about(scene, "POST", f"/users/{scene.user['id']}/roleAssignments", write["body"])
+    body["scope"] = given
+    rules = scene.rules(allow_production=True)
+    async with scene.world.client(answers=person, writes=rules) as client:
+        await client.call_tool("proxy_request", write)
+    assert len(person.asked) == 1
 
 
 @pytest.mark.parametrize("start", ["/environments/{id}", "/v1/environments/{environmentID}", "/v1/environments/ENV"])
