@@ -28,6 +28,9 @@ from pingone_mcp.pingone.tally import Tally
 _ACCEPT = "application/json, */*;q=0.1"
 _JSON = "application/json"
 _TEXTS = frozenset({"application/xml", "application/yaml", "application/x-ndjson", "application/x-pem-file"})
+_CHARSETS = frozenset(
+    {"utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16", "utf-16le", "utf-16be"}
+)
 _ENVELOPE = frozenset({"_links", "_embedded", "count", "size"})
 # What a body may be called (RFC 9110 §8.3.1): it is sent as JSON in UTF-8, and as nothing else.
 _MEDIA_TYPE = re.compile(
@@ -121,7 +124,7 @@ class Proxy:
                 code="BINARY_BODY",
                 correlation_id=correlation_id(response),
             )
-        return {"content_type": kind, "body": redacted_text(response.text)}
+        return {"content_type": kind, "body": redacted_text(_text(response))}
 
     def _read_json(self, response: httpx.Response, target: str, *, listed: bool) -> dict[str, Any]:
         whole = _parsed(response)
@@ -143,6 +146,16 @@ class Proxy:
         count = hal.count if hal is not None else None
         page = Page(items=native, at=target, next=following, scanned=len(native), total=count, about=count)
         return {"page": page, "body": rest, "cut": cut}
+
+
+def _text(response: httpx.Response) -> str:
+    """Return a text body as what it says it is written in, if that is one of a few.
+
+    Python knows many more, among them some that unpack (zlib), that fail, or that take the square of the length
+    (punycode).
+    """
+    named = (response.charset_encoding or "").lower()
+    return response.content.decode(named if named in _CHARSETS else "utf-8", "replace")
 
 
 def _filter(target: str) -> str | None:

@@ -269,6 +269,28 @@ async def test_text_is_answered_with_its_media_type(world: World, kind: str) -> 
     assert (answer.body, answer.content_type) == ("a,b\nü,1", kind.partition(";")[0])
 
 
+@pytest.mark.parametrize(
+    ("charset", "content"),
+    [
+        ("ISO-8859-1", b"a,b\n\xfc,1"),
+        ('"utf-16"', "a,b\nü,1".encode("utf-16")),
+        ("utf-16le", "a,b\nü,1".encode("utf-16-le")),
+        ("no-such", "a,b\nü,1".encode()),
+        ("idna", "a,b\nü,1".encode()),
+        ("unicode_escape", "a,b\nü,1".encode()),
+    ],
+)
+async def test_a_text_is_read_as_it_says_it_is_written(world: World, charset: str, content: bytes) -> None:
+    assert (await answered(world, content, f"text/csv; charset={charset}")).body == "a,b\nü,1"
+
+
+@pytest.mark.parametrize("charset", ["zlib", "bz2", "rot13", "punycode"])
+async def test_what_only_python_calls_a_charset_is_not_applied(world: World, charset: str) -> None:
+    """One unpacks a thousand times as much, another takes the square of the length."""
+    answer = await answered(world, b"-" + b"a9" * 1_000_000, f"text/plain; charset={charset}")
+    assert answer.body == "-" + "a9" * 1_000_000
+
+
 @pytest.mark.parametrize("kind", ["application/octet-stream", "image/png", "application/pkcs10", "application/zip", ""])
 async def test_anything_that_is_no_text_is_not_shown(world: World, kind: str) -> None:
     with pytest.raises(UnexpectedAnswer) as caught:
