@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 
+import anyio.lowlevel
 import httpx
 
 _KIB = 1024
@@ -44,6 +45,8 @@ async def whole(response: httpx.Response, most: int) -> httpx.Response:
             too_large = max(arrived, len(content)) > most
             if too_large:
                 break
+            # Ten thousand chunks may have come at once: others, and the end of our time, have their turn between two.
+            await anyio.lowlevel.checkpoint()
         else:
             unpacking.end()
     finally:

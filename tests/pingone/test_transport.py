@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from time import tzset
 
@@ -595,6 +596,24 @@ async def test_a_body_without_an_end_is_refused_and_not_asked_for_again(tmp_path
     assert body.taken <= SINGLE + 2 * len(SPACES)
     assert len(script.requests) == 2  # the token, and this
     assert time.naps == []
+
+
+async def test_others_have_their_turn_between_two_chunks_of_a_body(tmp_path: Path) -> None:
+    """Chunks of one byte: ten thousand of them are in what the network brings at once."""
+    begun = anyio.Event()
+
+    class Crumbs(Endless):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            begun.set()
+            async for chunk in super().__aiter__():
+                yield chunk
+
+    body = Crumbs(b" ")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(asked, Script(httpx.Response(200, stream=body)), Time(), folder=tmp_path))
+        await begun.wait()
+        tasks.cancel_scope.cancel()
+    assert body.taken < 10
 
 
 async def test_of_a_failure_the_beginning_is_enough(tmp_path: Path) -> None:
