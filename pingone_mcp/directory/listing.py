@@ -13,6 +13,7 @@ from pingone_mcp.directory.cursor import LoopGuard, Mark, place_of
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.rows import fitted
 from pingone_mcp.errors import Refused, UnexpectedAnswer, Unreachable, UpstreamProblem
+from pingone_mcp.tasks import in_thread
 
 T = TypeVar("T")
 
@@ -121,7 +122,7 @@ async def gather(  # noqa: PLR0912 - one loop, which reads best in one piece
                 continue
             if len(answer.rows) >= budget.limit:
                 return _stop(answer, _within(mark, page.at, ids, index), "limit")
-            row, size = _fitting(listing.row(items[ids[index]]), room, alone=not answer.rows)
+            row, size = await _fitting(listing.row(items[ids[index]]), room, alone=not answer.rows)
             if size > room and answer.rows:
                 return _stop(answer, _within(mark, page.at, ids, index), "size")
             seen.add(ids[index])
@@ -149,12 +150,15 @@ async def _in_time(reading: Awaitable[Page[T]], seconds: float) -> Page[T] | Non
     return None
 
 
-def _fitting(row: JsonObject, room: int, *, alone: bool) -> tuple[JsonObject, int]:
-    """Return a row and its size; the only row of an answer is cut to what there is room for."""
+async def _fitting(row: JsonObject, room: int, *, alone: bool) -> tuple[JsonObject, int]:
+    """Return a row and its size; the only row of an answer is cut to what there is room for.
+
+    That is done in a thread: a row may have a hundred thousand members.
+    """
     size = _size(row)
     if size <= room or not alone:
         return row, size
-    cut = fitted(row, max(room, _LEAST_ROOM) - 1)
+    cut = await in_thread(fitted, row, max(room, _LEAST_ROOM) - 1, pool="answers")
     return cut, _size(cut)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 import pytest
@@ -156,6 +158,22 @@ async def test_a_row_larger_than_the_budget_is_returned_all_the_same() -> None:
     assert (ids(first), first.stopped) == (["a"], "size")
     second = await shelf.gather(first.next, characters=10)
     assert (ids(second), second.next) == (["b"], None)
+
+
+async def test_a_row_is_cut_beside_the_event_loop() -> None:
+    looked_at: set[str] = set()
+
+    class Row(dict[str, Any]):
+        def items(self) -> Any:
+            looked_at.add(threading.current_thread().name)
+            return super().items()
+
+    shelf, row = Shelf([["a"]]), Row({f"name{number}": number for number in range(1_000)})
+    listing = Listing(read=shelf.read, row=lambda _: row, identify=lambda item, _: item)
+    budget = Budget(limit=1, characters=2_000, seconds=9)
+    answer = await gather(listing, Mark(), budget, now=lambda: 0.0, report=shelf.report)
+    assert "truncated" in answer.rows[0]
+    assert len(looked_at) == 2  # by the event loop only to see how large it is
 
 
 async def test_the_limit_ends_an_answer() -> None:
