@@ -18,7 +18,7 @@ from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.replica import schema
 from pingone_mcp.replica.events import Trace, Wanted
 from pingone_mcp.replica.evidence import Held, Shortfall, Vanished, examples, masses
-from pingone_mcp.replica.rows import Row, storable
+from pingone_mcp.replica.rows import Row, as_written, storable
 
 Mode = Literal["full", "incremental"]
 Nesting = tuple[str, str]
@@ -216,11 +216,13 @@ class _Merge:
 
     def _changes_of(self, row: Row) -> Iterator[Row]:
         user, username, email, created, updated, record, known, removed = row
-        before = None if known is None or removed is not None else json.loads(known)
+        before = known if removed is None else None
         entered = before is None and self._was_hidden(user, created, known)
         if entered:
             self._entered.add(user)
-        for change in changes_between(before, json.loads(record)):
+        with as_written():
+            changes = changes_between(None if before is None else json.loads(before), json.loads(record))
+        for change in changes:
             trace = None if entered else self._found.wanted.trace(change.kind, user)
             at = (trace.at if trace else None) or (created if before is None and not entered else None)
             at = min(at or (updated if before is not None else None) or self._now, self._now)  # no clock knows more

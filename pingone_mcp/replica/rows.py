@@ -7,7 +7,8 @@ have tables of their own: a renamed population does not change its users) and wi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -24,6 +25,7 @@ from pingone_mcp.directory.models import (
     User,
 )
 from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.replica.store import Damaged
 
 Row = tuple[Any, ...]
 
@@ -160,6 +162,16 @@ def storable(row: Row) -> Row:
     )
 
 
+@contextmanager
+def as_written() -> Iterator[None]:
+    """Raise Damaged where the record of a user is not of the shape in which a sync writes it."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Damaged("what is kept of a user cannot be read") from error
+
+
+@as_written()
 def user_of(
     record: str | JsonObject,
     *,
@@ -170,7 +182,7 @@ def user_of(
 ) -> User:
     """Return the user that a record tells; `environments` and `populations` give names by id.
 
-    Of a `removed` one the status is deleted, whatever it was before.
+    Of a `removed` one the status is deleted, whatever it was before. Raises Damaged for what no sync has written.
     """
     told: JsonObject = json.loads(record) if isinstance(record, str) else record
     get = told.get

@@ -151,11 +151,15 @@ async def test_a_copy_that_was_removed_while_a_sync_runs_is_not_merged_into(kept
     await check_equal(kept)
 
 
-async def test_a_record_that_is_no_json_is_damage(kept: Copy) -> None:
-    tamper(kept, "UPDATE users_ SET record = '{' || record")
+@pytest.mark.parametrize(
+    "record",
+    ["'{' || record", "'5'", "'null'", "'[]'", "json_set(record, '$.manager', 5)", "json_set(record, '$.emails', 5)"],
+)
+async def test_a_record_that_no_sync_has_written_is_damage(kept: Copy, record: str) -> None:
+    tamper(kept, f"UPDATE users_ SET record = {record}")
     async with kept.world.client() as client:
         assert "REPLICA_DAMAGED" in error_text(await client.call_tool("access_review", {}))
-    await kept.sync("full")
+    assert (await kept.sync("full")).complete
     await check_equal(kept)
 
 
