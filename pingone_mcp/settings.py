@@ -443,18 +443,24 @@ def _proxy(url: str) -> str | None:
     if not found:
         return None
     proxy = found if "://" in found else f"http://{found}"
-    try:
-        known = (
-            urlsplit(proxy).scheme in ("http", "https") and bool(urlsplit(proxy).hostname) and urlsplit(proxy).port != 0
-        )
-    except ValueError:
-        known = False
-    if not known:
+    if not _is_proxy(proxy):
         raise Unconfigured(
             f"The proxy that {parts.scheme.upper()}_PROXY names is not an http:// or https:// URL.",
             "Write it like http://proxy.example.com:3128, or except PingOne's hosts with NO_PROXY.",
         )
     return proxy
+
+
+def _is_proxy(url: str) -> bool:
+    """Say whether httpx, which will read it, takes a URL for that of an HTTP proxy."""
+    import httpx  # noqa: PLC0415 - start-up: most people have no proxy
+
+    try:
+        read = httpx.URL(url)
+        port = 443 if read.port is None else read.port
+        return read.scheme in ("http", "https") and bool(read.host) and 0 < port < 65_536
+    except (httpx.InvalidURL, ValueError):
+        return False
 
 
 def is_loopback(host: str) -> bool:

@@ -513,6 +513,29 @@ def test_no_proxy_may_name_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
     assert proxies(monkeypatch, AUTH_URL="https://login.example.com") == (PROXY, PROXY)
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://user:pass-word@proxy.example:1080",
+        "http://user:pass-word@proxy.ex\nample:3128",
+        "http://user:pass-word@[::1]evil.example:3128",
+        "http://user:pass-word@proxy\N{SNOWMAN}.example:3128",
+        "http://user:pass-word@xn--a.example:3128",
+        "http://user:pass-word@proxy.example:99999",
+        "http://user:pass-word@proxy.example:0",
+        "http://user:pass-word@",
+        "[::1",
+    ],
+)
+def test_a_proxy_that_is_none_is_one_sentence_without_its_password(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(
+        Unconfigured, match=r"The proxy that HTTPS_PROXY names is not an http:// or https:// URL\."
+    ) as told:
+        proxies(monkeypatch)
+    assert "pass-word" not in str(told.value)
+
+
 def test_the_password_of_a_proxy_is_not_in_what_a_connection_looks_like(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:pass-word@proxy.example:3128")
     made = connection(monkeypatch)

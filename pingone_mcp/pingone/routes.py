@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
+
 import httpx
 
-from pingone_mcp.errors import Refused
+from pingone_mcp.errors import Refused, Unconfigured
 from pingone_mcp.pingone.failures import Cause, cause
 from pingone_mcp.settings import Connection, is_loopback
 
@@ -16,7 +18,8 @@ class Routes(httpx.AsyncBaseTransport):
     """Send each request the way of its host, or all of them through `instead`.
 
     Raises Refused, before anything is sent, for plain http that leaves this machine: every request of ours carries the
-    secret or a token. A proxy that cannot be reached is an httpx.ProxyError.
+    secret or a token. A proxy that cannot be reached is an httpx.ProxyError. Raises Unconfigured, when it is made, for
+    certificates that cannot be read.
     """
 
     def __init__(self, connection: Connection, instead: httpx.AsyncBaseTransport | None = None) -> None:
@@ -29,7 +32,7 @@ class Routes(httpx.AsyncBaseTransport):
         self._proxies = {httpx.URL(url).netloc: proxy for url, proxy in proxies.items() if instead is None}
         self._ways: dict[str | None, httpx.AsyncBaseTransport] = {None: instead} if instead else {}
         if instead is None:
-            trusted = httpx.create_ssl_context()
+            trusted = _trusted()
             for proxy in (None, *self._proxies.values()):
                 self._ways[proxy] = httpx.AsyncHTTPTransport(verify=trusted, limits=limits, proxy=proxy)
 
@@ -55,3 +58,14 @@ class Routes(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         for way in self._ways.values():
             await way.aclose()
+
+
+def _trusted() -> ssl.SSLContext:
+    """Return what TLS trusts: the certificates that SSL_CERT_FILE or SSL_CERT_DIR names, else those of certifi."""
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:  # ssl.SSLError is one
+        raise Unconfigured(
+            "The certificates that SSL_CERT_FILE names cannot be read.",
+            "Name a file of certificates in PEM, or leave it out.",
+        ) from error

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from pingone_mcp.directory.provider import UserQuestion
-from pingone_mcp.errors import Problem, Refused, Unreachable
+from pingone_mcp.errors import Problem, Refused, Unconfigured, Unreachable
 from pingone_mcp.pingone.client import open_client
 from pingone_mcp.pingone.routes import Routes
 from pingone_mcp.sandbox.app import Sandbox, running
@@ -131,3 +131,16 @@ def test_plain_http_to_another_machine_is_refused_at_start(
     monkeypatch.setenv(variable, "http://api.pingone.eu")
     with pytest.raises(Problem, match=f"{variable}: must be https"):
         Settings.load()
+
+
+@pytest.mark.parametrize("content", [None, "", "not a certificate"])
+async def test_certificates_that_cannot_be_read_are_one_sentence(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "trusted.pem"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with pytest.raises(Unconfigured, match="SSL_CERT_FILE names cannot be read"):
+        async with open_client(World(sandbox=Sandbox(1, now=NOW), cache=tmp_path).connection()):
+            pytest.fail("there is nothing to trust")
