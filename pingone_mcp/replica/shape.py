@@ -11,6 +11,8 @@ from pingone_mcp.replica import schema
 _SEARCHED = "people"
 Schema = dict[tuple[str, str], tuple[str, str]]
 """By kind and name: the table that it belongs to, and the statement that makes it."""
+_WORDS_KEPT = f"SELECT k, v FROM {_SEARCHED}_config"  # noqa: S608 - our own name
+"""How full-text search keeps its words; another way than its own it does not read (SQLite, "FTS5", appendix)."""
 
 
 def make(database: sqlite3.Connection) -> None:
@@ -29,19 +31,19 @@ def run(database: sqlite3.Connection, script: str) -> None:
 
 def difference(database: sqlite3.Connection) -> str | None:
     """Name the first thing that is missing, is not as it should be, or should not be there; None if all is well."""
-    wanted, there = _wanted(), schema_of(database)
+    (wanted, words), there = _wanted(), schema_of(database)
     if there == wanted:
-        return None
+        return None if database.execute(_WORDS_KEPT).fetchall() == words else f"the table {_SEARCHED} is kept otherwise"
     (kind, name) = min(key for key in wanted.keys() | there.keys() if wanted.get(key) != there.get(key))
     what = "is missing" if (kind, name) not in there else "is not as it should be"
     return f"the {kind} {name} {what}" if (kind, name) in wanted else f"there is a {kind} that no sync has made"
 
 
 @functools.cache
-def _wanted() -> Schema:
+def _wanted() -> tuple[Schema, list[tuple[str, int]]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as empty:
         make(empty)
-        return schema_of(empty)
+        return schema_of(empty), empty.execute(_WORDS_KEPT).fetchall()
 
 
 def schema_of(database: sqlite3.Connection) -> Schema:

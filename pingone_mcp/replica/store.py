@@ -297,6 +297,8 @@ def _problem(error: sqlite3.DatabaseError) -> ReplicaProblem | None:
         )
     if is_damage(error):
         return Damaged("it is no database, or not a whole one")
+    if code == sqlite3.SQLITE_CONSTRAINT:  # rows that fit when a sync wrote them
+        return Damaged("its tables contradict each other")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM):
         return _not_writable(str(error))
     return None

@@ -40,6 +40,8 @@ DAMAGES: dict[str, str] = {
     "a trigger that fails": "CREATE TRIGGER no BEFORE INSERT ON changes_ BEGIN SELECT RAISE(ABORT, 'no'); END",
     "a trigger that ignores": "CREATE TRIGGER no BEFORE UPDATE ON users_ BEGIN SELECT RAISE(IGNORE); END",
     "a trigger that deletes": "CREATE TRIGGER no AFTER INSERT ON facts_ BEGIN DELETE FROM memberships_; END",
+    "words that are kept otherwise": "UPDATE people_config SET v = 99",
+    "nothing of how words are kept": "DELETE FROM people_config",
     "another table": "CREATE TABLE surprise (id)",
     "another view": "CREATE VIEW surprise AS SELECT 1",
     **{f"no JSON in {name}": f"UPDATE facts_ SET value = '{{' WHERE name = '{name}'" for name in FACTS},
@@ -159,6 +161,13 @@ async def test_a_record_that_no_sync_has_written_is_damage(kept: Copy, record: s
     tamper(kept, f"UPDATE users_ SET record = {record}")
     async with kept.world.client() as client:
         assert "REPLICA_DAMAGED" in error_text(await client.call_tool("access_review", {}))
+    assert (await kept.sync("full")).complete
+    await check_equal(kept)
+
+
+@pytest.mark.parametrize("damage", ["DELETE FROM users_", "DELETE FROM users_ WHERE number > 3"])
+async def test_rows_that_contradict_others_are_made_anew_by_a_full_sync(kept: Copy, damage: str) -> None:
+    tamper(kept, damage)
     assert (await kept.sync("full")).complete
     await check_equal(kept)
 
