@@ -6,8 +6,9 @@ Copilot CLI only look around with it and then send `initialize` on the same pipe
 (anthropics/claude-code#96183, github/copilot-cli#4525). So each discover that leads is answered on a connection of its
 own, and the first other request decides.
 
-What Python can read of a line that the SDK cannot is served too: a byte order mark before it, half an emoji in it. The
-SDK would say nothing, and the client would wait.
+What Python can read of a line that the SDK cannot is served too: a byte order mark before it, half an emoji in it. A
+request that is beyond both (a number of thousands of digits, brackets in brackets) is answered with that. The SDK would
+say nothing, and the client would wait.
 
 One non-public piece of the SDK, which is pinned to 2.3: `MCPServer._lowlevel_server`, whose public `run` serves one
 connection. There is no public way from an MCPServer to it. Without it the SDK serves stdio as it always does.
@@ -29,9 +30,17 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.stdio import stdio_server
 from mcp.shared._stream_protocols import WriteStream
 from mcp.shared.message import SessionMessage
-from mcp.types import JSONRPCError, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
+from mcp.types import (
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
 from pydantic import ValidationError
 
+from pingone_mcp.directory import json_text
 from pingone_mcp.first_answers import Frozen
 from pingone_mcp.handshake import REPLAYED, Handover
 from pingone_mcp.server.rehearsal import rehearse
@@ -39,6 +48,7 @@ from pingone_mcp.tasks import in_thread
 
 _logger = logging.getLogger(__name__)
 _BUSY_SECONDS = 1.0  # so long a client that has just started this server asks this and that
+_UNREADABLE = "The request cannot be read: it holds a number of thousands of digits, or is nested too deeply."
 _Frame: TypeAlias = SessionMessage | Exception
 """A message, or what the SDK made of a line that is none."""
 
@@ -70,6 +80,9 @@ async def serve_stdio(
             async with send:
                 async for line in stdin:
                     frame = _mended(line) if isinstance(line, ValidationError) else line
+                    if (refusal := _refusal(frame)) is not None:
+                        await stdout.send(SessionMessage(refusal))
+                        continue
                     request = _request(frame)
                     if undecided and request == "server/discover":
                         await stdout.send(await _answered_alone(connections, frame, tasks))
@@ -120,15 +133,35 @@ def _request(frame: _Frame) -> str | None:
 
 def _mended(refusal: ValidationError) -> _Frame:
     """Return the message in the line that was refused; the refusal when there is none."""
-    first = refusal.errors(include_url=False)[0]
-    if first["type"] != "json_invalid":
-        return refusal  # JSON, but no JSON-RPC
-    line = str(first["input"]).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+    line = _unreadable(refusal)
+    if line is None:
+        return refusal
     try:
         text = json.dumps(json.loads(line), ensure_ascii=False).encode(errors="replace")
         return SessionMessage(jsonrpc_message_adapter.validate_json(text, by_name=False))
     except (ValueError, RecursionError):
         return refusal
+
+
+def _refusal(frame: _Frame) -> JSONRPCError | None:
+    """Return the answer to a line that cannot be read as a message; None for any other, and where nobody waits."""
+    line = _unreadable(frame) if isinstance(frame, ValidationError) else None
+    try:
+        message: object = None if line is None else json_text.loads(line)
+    except ValueError:
+        return None
+    match message:
+        case {"method": str(), "id": int() | str() as identity}:
+            return JSONRPCError(jsonrpc="2.0", id=identity, error=ErrorData(code=PARSE_ERROR, message=_UNREADABLE))
+    return None
+
+
+def _unreadable(refusal: ValidationError) -> str | None:
+    """Return the line that the SDK could not read as JSON; None for one that is JSON, but no JSON-RPC."""
+    first = refusal.errors(include_url=False)[0]
+    if first["type"] != "json_invalid":
+        return None
+    return str(first["input"]).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
 
 
 async def _answered_alone(connections: Server[Any], request: _Frame, tasks: TaskGroup) -> SessionMessage:

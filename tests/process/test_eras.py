@@ -420,6 +420,24 @@ def test_an_argument_that_is_no_text_in_unicode_gets_an_answer(served: Served) -
         assert server.rest().err == ""
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["9" * 5_000, "[" * 300 + "]" * 300, "[" * 100_000 + "]" * 100_000],
+    ids=["digits", "nested", "very nested"],
+)
+def test_a_request_that_is_beyond_reading_gets_an_answer(served: Served, value: str) -> None:
+    with started(env=served.variables()) as server:
+        server.greet()
+        assert server.process.stdin is not None
+        call = {"jsonrpc": "2.0", "id": 77, "method": "tools/call", "params": {"name": "list_users", "arguments": {}}}
+        server.process.stdin.write(json.dumps(call).replace("{}", f'{{"limit": {value}}}') + "\n")
+        server.process.stdin.flush()
+        refused = server.answer(77)["error"]
+        assert (refused["code"], "nested too deeply" in refused["message"]) == (-32700, True)
+        assert server.answer(server.call("list_users", limit=1))["result"]["isError"] is False
+        assert server.rest().err == ""
+
+
 def test_a_line_of_a_million_letters_is_read(served: Served) -> None:
     with started(env=served.variables()) as server:
         server.greet()
