@@ -37,7 +37,7 @@ _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows
 
 
 class _Ended(Exception):
-    """The process has ended without an answer."""
+    """The process has ended without a word."""
 
 
 class Queries:
@@ -57,15 +57,21 @@ class Queries:
         others are running.
         """
         begun = anyio.current_time()
+        while True:
+            with suppress(_Ended):  # while it was kept for the next query: there is another one
+                return await self._answer(path, sql, begun, limit=limit, characters=characters, seconds=seconds)
+
+    async def _answer(self, path: Path, sql: str, begun: float, **bounds: Any) -> Answer:
+        """Answer within so many seconds from `begun` on. Raises _Ended when the process was gone before the query."""
+        seconds: float = bounds["seconds"]
         async with AsyncExitStack() as stack:
             worker: _Worker | None = None
-            with anyio.move_on_after(seconds / 2) as waiting:
+            with anyio.move_on_after(begun + seconds / 2 - anyio.current_time()) as waiting:
                 await stack.enter_async_context(self._turns)
                 worker = await stack.enter_async_context(self._worker())
                 await worker.ready()
             if worker is None or waiting.cancelled_caught:
                 raise _starting() if worker else _busy(seconds / 2)
-            bounds = {"limit": limit, "characters": characters, "seconds": seconds}
             waited = anyio.current_time() - begun
             with anyio.move_on_after(seconds - waited + _GRACE_SECONDS):
                 return _read(await worker.ask({"path": str(path), "sql": sql, "waited": waited, **bounds}))
@@ -125,11 +131,12 @@ class _Worker:
         self._is_ready = True
 
     async def ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer. Raises Refused when it ends the process instead."""
+        """Return the answer. Raises Refused when it ends the process instead, and _Ended when that had ended before."""
         self.owes_nothing = False
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # which reading finds out as well
+            await self._questions.send(json.dumps(question).encode() + b"\n")
+        await self._line(100)
         try:
-            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # which reading finds out as well
-                await self._questions.send(json.dumps(question).encode() + b"\n")
             line = await self._line(12 * question["characters"] + 100_000)
         except _Ended:
             raise _broken_off() from None

@@ -1,4 +1,6 @@
-"""The process that runs queries for `queries.py`: a question in each line of stdin, its answer in a line of stdout.
+"""The process that runs queries for `queries.py`: a question in each line of stdin, two lines of stdout for it.
+
+The first says that the question was taken, the second is the answer: who asked knows whether an end has to do with it.
 
 What neither ends when SQLite is asked to, nor fits into memory, ends this process and nothing else.
 """
@@ -38,6 +40,7 @@ def main() -> None:
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
             _tell(b"ready\n")
             for line in sys.stdin.buffer:
+                _tell(b"taken\n")
                 question: dict[str, Any] = json.loads(line)
                 left = question["seconds"] - question["waited"]
                 # A timer of its own that asks neither Python nor SQLite.

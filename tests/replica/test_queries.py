@@ -106,9 +106,8 @@ async def test_a_process_that_dies_at_a_query_is_told_and_replaced(queries: Quer
             with pytest.raises(Refused, match="The query broke off: it used up the memory"):
                 await ask(queries, path, ENDLESS)
 
-        os.kill(process, signal.SIGSTOP)  # so that it cannot be faster
         tasks.start_soon(asking)
-        await anyio.wait_all_tasks_blocked()
+        await anyio.sleep(0.2)  # it has taken the question long before
         os.kill(process, signal.SIGKILL)  # as the system does where memory is short
     assert await is_answered(queries, path)
 
