@@ -29,7 +29,7 @@ PING_SECONDS = 0.5
 
 _PAUSE = 0.025
 _EATERS = 4  # hungry queries at a time, beside a sync
-_SYNCS = 3
+_SYNCS = 1
 _IDLE_SECONDS = 1.0
 _ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
 _HUNGRY = _ENDLESS.replace("count(*)", "json_group_array(printf('%9000d', x))")

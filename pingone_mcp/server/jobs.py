@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pingone_mcp.errors import Problem, Refused
-from pingone_mcp.garbage import no_full_search
+from pingone_mcp.heavy_work import heavy_work
 from pingone_mcp.replica.tally import Tally
 
 T = TypeVar("T")
@@ -100,7 +100,7 @@ class Jobs(Generic[T]):
 
     async def _run(self, job: _Job[T], work: Callable[[Tally], Awaitable[T]]) -> None:
         try:
-            with no_full_search():
+            with heavy_work():
                 async with anyio.create_task_group() as beside:
                     beside.start_soon(_stop_in_the_end, job.tally)
                     job.outcome = await _outcome(work, job.tally)

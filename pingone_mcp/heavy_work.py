@@ -1,0 +1,41 @@
+"""Long work in a worker thread, kept from holding up the event loop: shorter turns, and no full search for garbage."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_NEVER = 2**31 - 1
+_TURN_SECONDS = 0.0005  # a small answer needs the interpreter some hundred times, and stands in line each time
+_turn = threading.Lock()
+_held = 0
+_usual = gc.get_threshold(), sys.getswitchinterval()
+
+
+@contextmanager
+def heavy_work() -> Iterator[None]:
+    """Let others have their turn ten times as often meanwhile, and nobody look through everything for cycles.
+
+    Such a search touches every object, all threads wait for it, and it comes again and again while objects are added:
+    with the accounts of a large application and their users in memory, a second each time. What is young is looked
+    through as ever, and cycles that grew old meanwhile are found afterwards
+    (https://docs.python.org/3/library/gc.html#gc.set_threshold, …/sys.html#sys.setswitchinterval).
+    """
+    global _held, _usual  # noqa: PLW0603 - both are one for the process, and so are their settings
+    with _turn:
+        if _held == 0:
+            _usual = gc.get_threshold(), sys.getswitchinterval()
+            gc.set_threshold(*_usual[0][:2], _NEVER)
+            sys.setswitchinterval(_TURN_SECONDS)
+        _held += 1
+    try:
+        yield
+    finally:
+        with _turn:
+            _held -= 1
+            if _held == 0:
+                gc.set_threshold(*_usual[0])
+                sys.setswitchinterval(_usual[1])
