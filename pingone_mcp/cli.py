@@ -324,8 +324,8 @@ async def open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
     from pingone_mcp.pingone.directory import open_directory
     from pingone_mcp.replica.queries import Queries
     from pingone_mcp.server.edge import Backend
-    from pingone_mcp.server.exports import Exports
-    from pingone_mcp.server.rosters import Rosters
+    from pingone_mcp.service.exports import Exports
+    from pingone_mcp.service.rosters import Rosters
 
     connection, transport = connect(settings)
     async with open_directory(connection, transport=transport) as directory, aclosing(Queries()) as queries:
@@ -370,8 +370,8 @@ def replica_of(settings: Settings, directory: PingOneDirectory, queries: Queries
 
 
 def _write_rules(settings: Settings) -> WriteRules | None:
-    from pingone_mcp.server.journal import Journal
     from pingone_mcp.server.writes import WriteRules
+    from pingone_mcp.service.journal import Journal
 
     if not settings.allow_writes:
         return None

@@ -17,7 +17,7 @@ from pingone_mcp.first_answers import Frozen, kept, shipped
 from pingone_mcp.private_files import NotPrivate, PrivateFolder, make_file, write_whole
 from pingone_mcp.replica.store import Store
 from pingone_mcp.sandbox.app import Sandbox
-from pingone_mcp.server.journal import Journal
+from pingone_mcp.service.journal import Journal
 from tests.world import NOW, World, error_text, facts
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="access lists instead of owners and modes")
@@ -299,4 +299,4 @@ def test_no_other_module_makes_folders_and_files() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _MAKE
     }
     # The record of writes is a file that a person may have named, and is appended to.
-    assert found <= {"server/journal.py: mkdir", "server/journal.py: fchmod"}
+    assert found <= {"service/journal.py: mkdir", "service/journal.py: fchmod"}

@@ -21,8 +21,8 @@ from mcp.client.session import ElicitationFnT, MessageHandlerFnT
 from mcp.types import CallToolResult
 from pydantic import SecretStr
 
+from pingone_mcp.clock import Clock
 from pingone_mcp.directory.cursor import CursorSeal
-from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
 from pingone_mcp.private_files import PrivateFolder
 from pingone_mcp.replica.queries import Queries
@@ -31,10 +31,10 @@ from pingone_mcp.replica.store import Store, replica_path
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.build import build_server
 from pingone_mcp.server.edge import Backend
-from pingone_mcp.server.exports import Exports
-from pingone_mcp.server.rosters import Rosters
 from pingone_mcp.server.schemas import OUTPUT
 from pingone_mcp.server.writes import WriteRules
+from pingone_mcp.service.exports import Exports
+from pingone_mcp.service.rosters import Rosters
 from pingone_mcp.settings import Connection
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)

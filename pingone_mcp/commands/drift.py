@@ -13,13 +13,13 @@ from pingone_mcp.commands.current import bring_up_to_date, standing
 from pingone_mcp.commands.ending import UNCHECKED, WrongUse, asking, verdict
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
-from pingone_mcp.directory.drift import KINDS, MATCH_ON, Account, Drift, Finding, Kind, Person
-from pingone_mcp.directory.roles import RoleDrift, RulesReview
-from pingone_mcp.directory.roster import Roster
-from pingone_mcp.directory.since_last import Changes
 from pingone_mcp.replica.comparisons import check_drift
+from pingone_mcp.reports.drift import KINDS, MATCH_ON, Account, Drift, Finding, Kind, Person
+from pingone_mcp.reports.roles import RoleDrift, RulesReview
+from pingone_mcp.reports.roster import Roster
+from pingone_mcp.reports.since_last import Changes
 from pingone_mcp.server.edge import OpenBackend
-from pingone_mcp.server.rosters import Rosters, open_roster
+from pingone_mcp.service.rosters import Rosters, open_roster
 
 SHOWN = 20
 _MEANS: Mapping[Kind, str] = {

@@ -15,12 +15,12 @@ from pingone_mcp.commands.current import bring_up_to_date
 from pingone_mcp.commands.ending import FAILED, OK, WrongUse, asking
 from pingone_mcp.commands.words import at_minute, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
-from pingone_mcp.directory.export import Format, Manifest, verify
 from pingone_mcp.private_files import write_whole
 from pingone_mcp.replica.accesses import AccessQuestion
 from pingone_mcp.replica.reviews import AccessReview, export_review, review_access
+from pingone_mcp.reports.export import Format, Manifest, verify
 from pingone_mcp.server.edge import OpenBackend
-from pingone_mcp.server.exports import NotWritten
+from pingone_mcp.service.exports import NotWritten
 
 _FORMATS: Mapping[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}
 # How long roles may be read that the local copy does not hold: nobody waits for an answer here.

@@ -21,7 +21,9 @@ from pingone_mcp.commands.ending import UNCHECKED, WrongUse, asking, verdict
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.identity import folded
-from pingone_mcp.directory.roles import (
+from pingone_mcp.directory.rows import user_row
+from pingone_mcp.replica.comparisons import UserRoles, compare_roles, review_roles, roles_of
+from pingone_mcp.reports.roles import (
     Conflict,
     Granted,
     RoleDrift,
@@ -30,9 +32,7 @@ from pingone_mcp.directory.roles import (
     Rules,
     RulesReview,
 )
-from pingone_mcp.directory.roster import Roster
-from pingone_mcp.directory.rows import user_row
-from pingone_mcp.replica.comparisons import UserRoles, compare_roles, review_roles, roles_of
+from pingone_mcp.reports.roster import Roster
 from pingone_mcp.server.edge import Backend, OpenBackend
 
 _Row = tuple[str, ...]

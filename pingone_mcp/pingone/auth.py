@@ -16,6 +16,7 @@ import httpx
 from anyio.abc import TaskGroup
 
 from pingone_mcp import __version__
+from pingone_mcp.clock import Clock
 from pingone_mcp.directory import json_text
 from pingone_mcp.errors import (
     NO_TOKEN_YET,
@@ -27,12 +28,11 @@ from pingone_mcp.errors import (
     Unreachable,
     UpstreamProblem,
 )
+from pingone_mcp.http.body import PACKED, TOKEN
+from pingone_mcp.http.failures import LASTING, cause, unreachable
+from pingone_mcp.http.token_cache import Token, TokenCache
+from pingone_mcp.http.transport import Attempt, Pause, exchange, retry_after, retry_wait
 from pingone_mcp.pingone.answers import is_cut_short, not_unpacked
-from pingone_mcp.pingone.body import PACKED, TOKEN
-from pingone_mcp.pingone.clock import Clock
-from pingone_mcp.pingone.failures import LASTING, cause, unreachable
-from pingone_mcp.pingone.token_cache import Token, TokenCache
-from pingone_mcp.pingone.transport import Attempt, Pause, exchange, retry_after, retry_wait
 from pingone_mcp.settings import Connection
 from pingone_mcp.tasks import SingleFlight, left
 

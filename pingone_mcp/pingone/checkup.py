@@ -11,11 +11,11 @@ from pathlib import Path
 
 import httpx
 
+from pingone_mcp.clock import Clock
 from pingone_mcp.directory.text import candidate, harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Problem, UpstreamProblem
 from pingone_mcp.pingone import audit, wire
 from pingone_mcp.pingone.client import Client, open_client
-from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.names import Names
 from pingone_mcp.settings import Connection
 

@@ -16,18 +16,18 @@ import httpx
 from anyio.abc import TaskGroup
 
 from pingone_mcp import __version__
+from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import AnswerTooLarge, UnexpectedAnswer
+from pingone_mcp.http.body import PACKED, PAGE, SINGLE, is_too_large
+from pingone_mcp.http.pacing import COURTESY, Lanes
+from pingone_mcp.http.routes import Routes
+from pingone_mcp.http.server_time import ServerTime
+from pingone_mcp.http.transport import MOST, SAFE_METHODS, PatientTransport
 from pingone_mcp.pingone.answers import correlation_id, is_cut_short, json_object, not_unpacked, too_large
 from pingone_mcp.pingone.auth import ClientCredentials
-from pingone_mcp.pingone.body import PACKED, PAGE, SINGLE, is_too_large
-from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.fence import Fence
-from pingone_mcp.pingone.pacing import COURTESY, Lanes
-from pingone_mcp.pingone.routes import Routes
-from pingone_mcp.pingone.server_time import ServerTime
 from pingone_mcp.pingone.tally import Tally
-from pingone_mcp.pingone.transport import MOST, SAFE_METHODS, PatientTransport
 from pingone_mcp.settings import Connection
 from pingone_mcp.tasks import background, in_thread
 

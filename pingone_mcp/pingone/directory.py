@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Page, User
 from pingone_mcp.directory.provider import (
     Concerned,
@@ -29,7 +30,6 @@ from pingone_mcp.errors import Refused
 from pingone_mcp.pingone import catalogue, filters
 from pingone_mcp.pingone.candidates import candidates
 from pingone_mcp.pingone.client import Client, open_client
-from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.concerned import concerned, reaches_beyond
 from pingone_mcp.pingone.deactivated import DeactivatedUsers
 from pingone_mcp.pingone.description import describe

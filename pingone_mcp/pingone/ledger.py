@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from pingone_mcp.errors import Refused, UpstreamProblem
-from pingone_mcp.pingone.sqlite_files import is_damage, primary_code, remove_database
 from pingone_mcp.private_files import make_file
+from pingone_mcp.sqlite_files import is_damage, primary_code, remove_database
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;

@@ -11,12 +11,12 @@ from typing import Any, Generic, TypeVar
 
 import anyio
 
+from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import Group, Organization, Role, Workspace
 from pingone_mcp.directory.text import candidate, harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Refused, UnexpectedAnswer, UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import Client, path_with
-from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.pingone.filters import eq
 from pingone_mcp.tasks import SingleFlight
 

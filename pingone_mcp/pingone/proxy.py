@@ -16,9 +16,9 @@ from pingone_mcp.directory.cursor import counted_before, place_of, position
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.provider import ProxyAnswer, ProxyQuestion
 from pingone_mcp.errors import FilterRefused, Refused, UnexpectedAnswer
+from pingone_mcp.http.body import PAGE, is_too_large
 from pingone_mcp.pingone import filters
 from pingone_mcp.pingone.answers import correlation_id, json_value, problem, too_large
-from pingone_mcp.pingone.body import PAGE, is_too_large
 from pingone_mcp.pingone.client import MOST_ITEMS, Client, beside, collection, path_with, size
 from pingone_mcp.pingone.fence import LONGEST, READS
 from pingone_mcp.pingone.redaction import redacted, redacted_text

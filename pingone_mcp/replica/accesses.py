@@ -8,12 +8,12 @@ from datetime import datetime
 from types import MappingProxyType
 
 from pingone_mcp.directory.models import GroupMembership, Named, RoleAssignment, User
-from pingone_mcp.directory.review import Access, Way
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.names import as_id
 from pingone_mcp.replica.conditions import Condition, both, either
 from pingone_mcp.replica.standing import Standing
 from pingone_mcp.replica.users import listed, memberships_of, roles_of
+from pingone_mcp.reports.review import Access, Way
 
 Roles = Mapping[str, tuple[RoleAssignment, ...]]
 """Administrator roles by id of the user, of those of whom they are known."""

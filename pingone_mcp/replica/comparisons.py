@@ -7,11 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pingone_mcp.directory.drift import KEPT_UNEXPECTED, MATCH_ON, Comparison, Drift, check
 from pingone_mcp.directory.identity import IdentityKind
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, User
-from pingone_mcp.directory.roles import Mapped, RoleDrift, Rules, RulesReview, compare, map_roles, review_rules
-from pingone_mcp.directory.roster import Roster
 from pingone_mcp.replica.conditions import Condition, NotHeld, both
 from pingone_mcp.replica.directory import ReplicaDirectory
 from pingone_mcp.replica.people import everybody, named, number_of_users, others
@@ -21,6 +18,9 @@ from pingone_mcp.replica.schema import GROUP_COLUMNS
 from pingone_mcp.replica.standing import Standing
 from pingone_mcp.replica.tally import Tally
 from pingone_mcp.replica.users import listed, memberships_of
+from pingone_mcp.reports.drift import KEPT_UNEXPECTED, MATCH_ON, Comparison, Drift, check
+from pingone_mcp.reports.roles import Mapped, RoleDrift, Rules, RulesReview, compare, map_roles, review_rules
+from pingone_mcp.reports.roster import Roster
 
 _BATCH = 500
 _GROUPS_UNREAD = "the groups of this user were not read, so roles that follow from groups are unknown"

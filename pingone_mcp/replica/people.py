@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from pingone_mcp.directory.drift import LONGEST_NUMBER, is_number
 from pingone_mcp.directory.identity import IdentityKind
 from pingone_mcp.directory.models import User
 from pingone_mcp.replica.conditions import Condition, bindable, both
 from pingone_mcp.replica.rows import user_of
 from pingone_mcp.replica.schema import REMOVED
 from pingone_mcp.replica.standing import Standing
+from pingone_mcp.reports.drift import LONGEST_NUMBER, is_number
 
 _EXISTS = Condition("u.removed_at IS NULL")
 # Who left the populations served is nobody here, and not gone either.

@@ -22,7 +22,6 @@ from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone import audit, wire
 from pingone_mcp.pingone.served import Served, each
-from pingone_mcp.pingone.sqlite_files import remove_database
 from pingone_mcp.pingone.walk import walking
 from pingone_mcp.replica import looks, schema
 from pingone_mcp.replica.events import PAST_TYPES, ROLE_TYPES, Trace, changes_from
@@ -33,6 +32,7 @@ from pingone_mcp.replica.staging import BEGAN, Staging
 from pingone_mcp.replica.standing import UNREADABLE
 from pingone_mcp.replica.store import Store, told
 from pingone_mcp.replica.upstream import KINDS, Kind, Pair, ShortList, Upstream
+from pingone_mcp.sqlite_files import remove_database
 from pingone_mcp.tasks import in_thread
 
 Report = Callable[[str, int, int | None], None]

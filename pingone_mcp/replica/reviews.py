@@ -14,16 +14,16 @@ from typing import TypeVar
 import anyio
 
 from pingone_mcp import __version__
-from pingone_mcp.directory.export import Export, Format, Manifest
 from pingone_mcp.directory.models import RoleAssignment
 from pingone_mcp.directory.provider import Directory, UserQuestion
-from pingone_mcp.directory.review import COLUMNS, Reviewing, Row
 from pingone_mcp.errors import Problem
 from pingone_mcp.replica.accesses import Accesses, AccessQuestion, Roles
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.standing import Standing
 from pingone_mcp.replica.state import State
 from pingone_mcp.replica.tally import Tally
+from pingone_mcp.reports.export import Export, Format, Manifest
+from pingone_mcp.reports.review import COLUMNS, Reviewing, Row
 
 T = TypeVar("T")
 

@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 import anyio
 
 from pingone_mcp.directory.models import User
-from pingone_mcp.pingone.sqlite_files import is_damage, remove_database
 from pingone_mcp.private_files import make_file
 from pingone_mcp.replica import schema, shape
 from pingone_mcp.replica.rows import Row, storable, user_row
 from pingone_mcp.replica.store import told, transaction
+from pingone_mcp.sqlite_files import is_damage, remove_database
 from pingone_mcp.tasks import in_thread
 
 BEGAN = " began"

@@ -19,9 +19,9 @@ from urllib.parse import quote
 import anyio
 
 from pingone_mcp.errors import Problem, Refused
-from pingone_mcp.pingone.sqlite_files import SIDE_FILES, is_damage, primary_code, remove_database
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder, make_file
 from pingone_mcp.replica import schema, shape
+from pingone_mcp.sqlite_files import SIDE_FILES, is_damage, primary_code, remove_database
 from pingone_mcp.tasks import in_thread
 
 if TYPE_CHECKING:  # which a process that runs queries does without

@@ -23,7 +23,6 @@ from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, Refused, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone.served import Served
-from pingone_mcp.pingone.sqlite_files import remove_database
 from pingone_mcp.replica.evidence import HELD_SHARE, Held
 from pingone_mcp.replica.looks import called_in
 from pingone_mcp.replica.merge import LOSING, Bounds, Findings, Mode, merge
@@ -45,6 +44,7 @@ from pingone_mcp.replica.staging import Staging, leftovers
 from pingone_mcp.replica.standing import UNREADABLE, Standing
 from pingone_mcp.replica.store import Damaged, NoReplica, ReplicaProblem, Store, told, transaction
 from pingone_mcp.replica.upstream import Upstream
+from pingone_mcp.sqlite_files import remove_database
 from pingone_mcp.tasks import in_thread
 
 if TYPE_CHECKING:

@@ -39,16 +39,16 @@ from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, g
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.moments import moment
 from pingone_mcp.directory.provider import Directory
-from pingone_mcp.directory.roles import MAX_BYTES, Rules, parse_rules
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import clean, harmless
 from pingone_mcp.errors import NotFound, Problem, Refused
+from pingone_mcp.reports.roles import MAX_BYTES, Rules, parse_rules
 from pingone_mcp.server.bounds import LONGEST_URI, beyond
-from pingone_mcp.server.given_files import read_whole
-from pingone_mcp.server.jobs import Jobs
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.schemas import OUTPUT
-from pingone_mcp.server.syncing import Syncing
+from pingone_mcp.service.given_files import read_whole
+from pingone_mcp.service.jobs import Jobs
+from pingone_mcp.service.syncing import Syncing
 from pingone_mcp.tasks import SingleFlight, background, in_thread
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ if TYPE_CHECKING:
     from pingone_mcp.replica.directory import ReplicaDirectory
     from pingone_mcp.replica.replica import Replica
     from pingone_mcp.replica.state import State
-    from pingone_mcp.server.exports import Exports
-    from pingone_mcp.server.rosters import Rosters
     from pingone_mcp.server.writes import WriteRules
+    from pingone_mcp.service.exports import Exports
+    from pingone_mcp.service.rosters import Rosters
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -6,7 +6,7 @@ from pingone_mcp.directory.cursor import Mark
 from pingone_mcp.directory.listing import Gathered
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.server.edge import Asked, Backend, envelope
-from pingone_mcp.server.exports import MOST_LINES
+from pingone_mcp.service.exports import MOST_LINES
 
 _EXPORT = "export"
 _AROUND = 1_200  # counts, names, and the cursor, which carries the question

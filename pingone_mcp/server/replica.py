@@ -27,7 +27,7 @@ from pingone_mcp.server.edge import (
 )
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.reads import TIMES, Cursor, Limit
-from pingone_mcp.server.syncing import Ended, Running
+from pingone_mcp.service.syncing import Ended, Running
 
 if TYPE_CHECKING:
     from pingone_mcp.replica.standing import Standing

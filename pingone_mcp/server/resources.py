@@ -24,10 +24,10 @@ from pingone_mcp.server.edge import (
     lean,
     told_by_resource,
 )
-from pingone_mcp.server.exports import MOST_LINES
 from pingone_mcp.server.groups import description
 from pingone_mcp.server.reads import TIMES
 from pingone_mcp.server.subscriptions import CHANGES
+from pingone_mcp.service.exports import MOST_LINES
 
 _JSON = "application/json"
 _CHANGES = 50

@@ -12,17 +12,17 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
-from pingone_mcp.directory.drift import KEPT_UNEXPECTED, KINDS, MATCH_ON
 from pingone_mcp.directory.identity import IdentityKind
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page, User
 from pingone_mcp.directory.provider import UserQuestion
-from pingone_mcp.directory.review import Row, by_flags
-from pingone_mcp.directory.roles import map_roles as mapped_roles
-from pingone_mcp.directory.roster import Roster, roster_of
 from pingone_mcp.directory.rows import fitted, is_short, plain, user_row
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.tally import Tally
+from pingone_mcp.reports.drift import KEPT_UNEXPECTED, KINDS, MATCH_ON
+from pingone_mcp.reports.review import Row, by_flags
+from pingone_mcp.reports.roles import map_roles as mapped_roles
+from pingone_mcp.reports.roster import Roster, roster_of
 from pingone_mcp.server.edge import (
     AppContext,
     Backend,

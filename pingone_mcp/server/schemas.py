@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pingone_mcp.directory.drift import KINDS
 from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.reports.drift import KINDS
 
 _TEXT: JsonObject = {"type": "string"}
 _WHOLE: JsonObject = {"type": "integer"}

@@ -32,9 +32,9 @@ from pingone_mcp.directory.text import coded, quoted
 from pingone_mcp.errors import Problem, Refused, ServerFailed, UnexpectedAnswer, Unreachable
 from pingone_mcp.server import reads
 from pingone_mcp.server.edge import App, AppContext, Backend, answer, backend_of, open_object, strict_tool
-from pingone_mcp.server.journal import Journal
-from pingone_mcp.server.questions import Client, Question, Questions
 from pingone_mcp.server.reads import Cursor, Query
+from pingone_mcp.service.journal import Journal
+from pingone_mcp.service.questions import Client, Question, Questions
 
 logger = logging.getLogger(__name__)
 

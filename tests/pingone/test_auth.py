@@ -31,6 +31,7 @@ import pytest
 from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
+from pingone_mcp.clock import Clock
 from pingone_mcp.errors import (
     NotAuthenticated,
     Problem,
@@ -41,7 +42,6 @@ from pingone_mcp.errors import (
     Unreachable,
 )
 from pingone_mcp.pingone.auth import ClientCredentials
-from pingone_mcp.pingone.clock import Clock
 from pingone_mcp.settings import Connection
 from pingone_mcp.tasks import background
 

@@ -11,6 +11,7 @@ import anyio.lowlevel
 import httpx
 import pytest
 
+from pingone_mcp.clock import Clock
 from pingone_mcp.directory.provider import (
     DeactivatedQuestion,
     GroupQuestion,
@@ -19,9 +20,8 @@ from pingone_mcp.directory.provider import (
     UserQuestion,
 )
 from pingone_mcp.errors import Unreachable
-from pingone_mcp.pingone.clock import Clock
+from pingone_mcp.http.token_cache import PATIENCE
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
-from pingone_mcp.pingone.token_cache import PATIENCE
 from tests.world import World
 
 Call = Callable[[World, PingOneDirectory], Awaitable[Any]]

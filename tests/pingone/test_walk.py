@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from pingone_mcp.directory.models import User
 from pingone_mcp.errors import Refused
+from pingone_mcp.http.pacing import COURTESY
 from pingone_mcp.pingone.client import HalPage
-from pingone_mcp.pingone.pacing import COURTESY
 from pingone_mcp.pingone.walk import FIRST, LAST, Stretch, Verdict, edges, pages_left
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.options import Options

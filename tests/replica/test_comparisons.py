@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.drift import MATCH_ON
 from pingone_mcp.directory.identity import IdentityKind
-from pingone_mcp.directory.roster import Roster, RosterEntry
 from pingone_mcp.replica.comparisons import check_drift
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.standing import Standing
 from pingone_mcp.replica.store import Store, replica_path
+from pingone_mcp.reports.drift import MATCH_ON
+from pingone_mcp.reports.roster import Roster, RosterEntry
 from pingone_mcp.sandbox.app import Sandbox
 from tests.replica.happenings import Doors
 from tests.world import NOW, World

@@ -35,7 +35,7 @@ SYNCER = (
         import anyio
 
         from pingone_mcp.pingone.client import open_client
-        from pingone_mcp.pingone.clock import Clock
+        from pingone_mcp.clock import Clock
         from pingone_mcp.pingone.served import Served
         from pingone_mcp.replica.store import NoReplica, Store, replica_path
         from pingone_mcp.replica.sync import Sync

@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pingone_mcp.pingone.failures import Cause, NotWholeInTime, cause, unreachable
+from pingone_mcp.http.failures import Cause, NotWholeInTime, cause, unreachable
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -22,7 +22,7 @@ import diskcache
 import pytest
 from pydantic import SecretStr
 
-from pingone_mcp.pingone.token_cache import Token, TokenCache
+from pingone_mcp.http.token_cache import Token, TokenCache
 from pingone_mcp.settings import Connection
 
 NOW = 1_800_000_000.0
@@ -336,7 +336,7 @@ async def test_a_full_disk_is_no_cache(folder: Path, connection: Connection) -> 
         from pathlib import Path
         import anyio
         from pydantic import SecretStr
-        from pingone_mcp.pingone.token_cache import Token, TokenCache
+        from pingone_mcp.http.token_cache import Token, TokenCache
         from pingone_mcp.settings import Connection
 
         async def main() -> None:
@@ -510,7 +510,7 @@ async def _is_no_cache(cache: TokenCache, caplog: pytest.LogCaptureFixture) -> N
         assert await cache.read(NOW) is None
         await cache.delete()
     [record] = caplog.records
-    assert (record.levelno, record.name) == (logging.WARNING, "pingone_mcp.pingone.token_cache")
+    assert (record.levelno, record.name) == (logging.WARNING, "pingone_mcp.http.token_cache")
     assert TOKEN.value not in record.getMessage()
     assert SECRET not in record.getMessage()
 

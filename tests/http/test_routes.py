@@ -12,8 +12,8 @@ import pytest
 
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Problem, Refused, Unconfigured, Unreachable
+from pingone_mcp.http.routes import Routes
 from pingone_mcp.pingone.client import open_client
-from pingone_mcp.pingone.routes import Routes
 from pingone_mcp.sandbox.app import Sandbox, running
 from pingone_mcp.settings import Settings
 from tests.world import NOW, World

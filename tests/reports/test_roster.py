@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory import roster as rosters
-from pingone_mcp.directory.export import csv_chunks
-from pingone_mcp.directory.roster import Roster, RosterEntry, RosterKind, parse_roster, roster_of
 from pingone_mcp.errors import Refused
+from pingone_mcp.reports import roster as rosters
+from pingone_mcp.reports.export import csv_chunks
+from pingone_mcp.reports.roster import Roster, RosterEntry, RosterKind, parse_roster, roster_of
 
 ANN = RosterEntry(
     line=2, email="ann@example.com", username="ann", active=True, status="active", roles=("reader", "editor")

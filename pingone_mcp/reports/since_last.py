@@ -17,11 +17,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from pingone_mcp.directory.drift import KINDS, Account, Drift, Finding, Kind, grouped, order
 from pingone_mcp.directory.identity import IdentityKind, address_key, folded
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import Refused
+from pingone_mcp.reports.drift import KINDS, Account, Drift, Finding, Kind, grouped, order
 
 KEPT = 1_000
 """Findings of each kind that are kept whole; all are counted."""

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.drift import KINDS, MATCH_ON, Comparison, Drift, Kind, Matching, check
 from pingone_mcp.directory.identity import IdentityKind, address_key, folded, identity_key
 from pingone_mcp.directory.models import Email, Manager, StatusSource, User
-from pingone_mcp.directory.roster import Roster, RosterEntry, parse_roster
-from pingone_mcp.directory.since_last import KEPT, kept, since
 from pingone_mcp.errors import Refused
+from pingone_mcp.reports.drift import KINDS, MATCH_ON, Comparison, Drift, Kind, Matching, check
+from pingone_mcp.reports.roster import Roster, RosterEntry, parse_roster
+from pingone_mcp.reports.since_last import KEPT, kept, since
 
 NOW = datetime(2026, 3, 1, 9, 30, 0, 123_000, tzinfo=UTC)
 

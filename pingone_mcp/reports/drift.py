@@ -18,9 +18,9 @@ from typing import Literal, get_args
 from pingone_mcp.directory.attributes import attribute_of, squeezed
 from pingone_mcp.directory.identity import IdentityKind, address_key, folded, identity_key
 from pingone_mcp.directory.models import JsonObject, User
-from pingone_mcp.directory.roster import Roster, RosterEntry
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.directory.text import harmless
+from pingone_mcp.reports.roster import Roster, RosterEntry
 
 Kind = Literal["missing", "status_mismatches", "ambiguous", "attribute_mismatches", "unexpected", "unidentified"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

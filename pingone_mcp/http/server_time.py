@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pingone_mcp.pingone.clock import Clock
-from pingone_mcp.pingone.transport import parse_http_date
+from pingone_mcp.clock import Clock
+from pingone_mcp.http.transport import parse_http_date
 
 # Dates that agree so far are one time: answers travel for seconds, and clocks drift.
 _AGREE_SECONDS = 60.0

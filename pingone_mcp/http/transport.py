@@ -13,11 +13,11 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
+from pingone_mcp.clock import Clock
 from pingone_mcp.errors import RateLimited, Unreachable
-from pingone_mcp.pingone.body import SINGLE, SIZE, whole
-from pingone_mcp.pingone.clock import Clock
-from pingone_mcp.pingone.failures import LASTING, NotWholeInTime, cause, unreachable
-from pingone_mcp.pingone.pacing import Lanes, Outcome
+from pingone_mcp.http.body import SINGLE, SIZE, whole
+from pingone_mcp.http.failures import LASTING, NotWholeInTime, cause, unreachable
+from pingone_mcp.http.pacing import Lanes, Outcome
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 ATTEMPTS = 8

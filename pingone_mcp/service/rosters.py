@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from pingone_mcp.directory.drift import Drift
-from pingone_mcp.directory.roster import MAX_BYTES, Roster, RosterKind, parse_roster
-from pingone_mcp.directory.since_last import Changes, kept, since
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
-from pingone_mcp.server.given_files import read_whole
+from pingone_mcp.reports.drift import Drift
+from pingone_mcp.reports.roster import MAX_BYTES, Roster, RosterKind, parse_roster
+from pingone_mcp.reports.since_last import Changes, kept, since
+from pingone_mcp.service.given_files import read_whole
 
 _KINDS: dict[str, RosterKind] = {".csv": "csv", ".json": "json"}
 _LISTED = 20

@@ -15,10 +15,10 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from pingone_mcp.directory.attributes import squeezed
-from pingone_mcp.directory.export import undefused
 from pingone_mcp.directory.json_text import TooManyItems, loads_in_steps
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Refused
+from pingone_mcp.reports.export import undefused
 
 RosterKind = Literal["csv", "json"]
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from pingone_mcp.directory.identity import folded
 from pingone_mcp.directory.models import Email, Group, GroupMembership, Named, StatusSource, User
-from pingone_mcp.directory.roles import MAX_BYTES, Rules, compare, map_roles, parse_rules, review_rules
-from pingone_mcp.directory.roster import parse_roster
 from pingone_mcp.errors import Refused
+from pingone_mcp.reports.roles import MAX_BYTES, Rules, compare, map_roles, parse_rules, review_rules
+from pingone_mcp.reports.roster import parse_roster
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 HERE = Named(id="env", name="Main")

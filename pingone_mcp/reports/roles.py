@@ -30,14 +30,14 @@ from types import MappingProxyType
 from typing import Any
 
 from pingone_mcp.directory.attributes import attribute_of, squeezed
-from pingone_mcp.directory.drift import MATCH_ON, Account, FirstPeople, Matching, Person, account_of, person_of
 from pingone_mcp.directory.identity import IdentityKind, address_key, folded
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, Named, User
-from pingone_mcp.directory.roster import Roster
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.directory.text import harmless
-from pingone_mcp.directory.toml_lines import KeyPath, line_of, line_of_long_key, lines_of
 from pingone_mcp.errors import Refused
+from pingone_mcp.reports.drift import MATCH_ON, Account, FirstPeople, Matching, Person, account_of, person_of
+from pingone_mcp.reports.roster import Roster
+from pingone_mcp.reports.toml_lines import KeyPath, line_of, line_of_long_key, lines_of
 
 MAX_BYTES = 1024 * 1024
 MAX_RULES = 2_000

@@ -14,10 +14,10 @@ from datetime import datetime
 from itertools import islice
 from typing import BinaryIO
 
-from pingone_mcp.directory.export import Format
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import NotFound, Problem, Refused
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
+from pingone_mcp.reports.export import Format
 
 KEPT = 20
 MOST_LINES = 1_000

@@ -22,8 +22,8 @@ from typing import Literal
 
 import anyio
 
-from pingone_mcp.pingone.clock import Clock
-from pingone_mcp.pingone.saturation import Saturation
+from pingone_mcp.clock import Clock
+from pingone_mcp.http.saturation import Saturation
 
 Group = Literal["directory", "audit", "configuration"]
 Outcome = Literal["answered", "limited", "failed"]

@@ -13,7 +13,7 @@ import pytest
 
 from pingone_mcp.errors import Problem, ServerFailed
 from pingone_mcp.replica.sync import SyncReport
-from pingone_mcp.server.syncing import OWED_FOR, Ended, Mode, Running, Syncing
+from pingone_mcp.service.syncing import OWED_FOR, Ended, Mode, Running, Syncing
 from tests.world import NOW
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.export import Export, verify
 from pingone_mcp.directory.models import Email, Manager, Named, Scope, StatusSource, User
-from pingone_mcp.directory.review import COLUMNS, Access, Reviewing, Way, review
+from pingone_mcp.reports.export import Export, verify
+from pingone_mcp.reports.review import COLUMNS, Access, Reviewing, Way, review
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 FINANCE = Named(id="g1", name="Finance")

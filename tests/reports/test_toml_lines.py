@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.toml_lines import KeyPath, line_of, lines_of
+from pingone_mcp.reports.toml_lines import KeyPath, line_of, lines_of
 
 DOCUMENT = '''# [[rule]]
 title = "[[rule]]"   # [[rule]]

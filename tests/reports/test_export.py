@@ -16,7 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.export import (
+from pingone_mcp.directory.text import harmless
+from pingone_mcp.errors import Refused
+from pingone_mcp.reports.export import (
     Export,
     Format,
     Manifest,
@@ -27,8 +29,6 @@ from pingone_mcp.directory.export import (
     undefused,
     verify,
 )
-from pingone_mcp.directory.text import harmless
-from pingone_mcp.errors import Refused
 
 NOW = datetime(2026, 3, 1, 9, 30, 0, 123_456, tzinfo=UTC)
 SIGNS = set("=+-@\u2212")

@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.replica.tally import Tally
-from pingone_mcp.server.jobs import KEPT, KEPT_SECONDS, MOST_AT_ONCE, Jobs
+from pingone_mcp.service.jobs import KEPT, KEPT_SECONDS, MOST_AT_ONCE, Jobs
 
 
 @dataclass

@@ -7,7 +7,7 @@ import ssl
 import httpx
 
 from pingone_mcp.errors import Refused, Unconfigured
-from pingone_mcp.pingone.failures import Cause, cause
+from pingone_mcp.http.failures import Cause, cause
 from pingone_mcp.settings import Connection, is_loopback
 
 # What these say of a connection through a proxy is said of the proxy; TLS comes about behind it.

@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from pingone_mcp.directory.export import Format, csv_chunks, jsonl_chunks
 from pingone_mcp.errors import NotFound
 from pingone_mcp.private_files import PrivateFolder
-from pingone_mcp.server.exports import KEPT, Exports, NotWritten
+from pingone_mcp.reports.export import Format, csv_chunks, jsonl_chunks
+from pingone_mcp.service.exports import KEPT, Exports, NotWritten
 from tests.world import NOW
 
 

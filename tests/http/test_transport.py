@@ -23,13 +23,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from pingone_mcp.clock import Clock
 from pingone_mcp.errors import AnswerTooLarge, RateLimited, UnexpectedAnswer, Unreachable
-from pingone_mcp.pingone.answers import json_object
-from pingone_mcp.pingone.body import FAILED, SINGLE, is_too_large
-from pingone_mcp.pingone.client import open_client
-from pingone_mcp.pingone.clock import Clock
-from pingone_mcp.pingone.pacing import Lanes
-from pingone_mcp.pingone.transport import (
+from pingone_mcp.http.body import FAILED, SINGLE, is_too_large
+from pingone_mcp.http.pacing import Lanes
+from pingone_mcp.http.transport import (
     ATTEMPT_SECONDS,
     ATTEMPTS,
     CONNECT_SECONDS,
@@ -38,6 +36,8 @@ from pingone_mcp.pingone.transport import (
     retry_after,
     retry_wait,
 )
+from pingone_mcp.pingone.answers import json_object
+from pingone_mcp.pingone.client import open_client
 from pingone_mcp.settings import Connection
 
 URL = "https://api.pingone.eu/v1/environments/x/users"

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.pingone.pacing import (
+from pingone_mcp.http.pacing import (
     AHEAD,
     BURST,
     COURTESY,

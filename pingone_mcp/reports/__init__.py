@@ -1,0 +1,1 @@
+"""Pure reports about a directory: drift, access reviews, role rules, rosters, exports."""
