@@ -124,6 +124,21 @@ async def test_a_process_that_died_between_two_queries_is_replaced(queries: Quer
 
 
 @linux
+async def test_a_query_that_a_dying_process_has_not_taken_is_answered_by_the_next(queries: Queries, path: Path) -> None:
+    assert await is_answered(queries, path)
+    (process,) = processes()
+    os.kill(process, signal.SIGSTOP)  # so that it takes nothing
+    async with anyio.create_task_group() as tasks:
+
+        async def asking() -> None:
+            assert await is_answered(queries, path)
+
+        tasks.start_soon(asking)
+        await anyio.wait_all_tasks_blocked()
+        os.kill(process, signal.SIGKILL)
+
+
+@linux
 async def test_a_caller_who_leaves_ends_the_query_and_its_process(queries: Queries, path: Path) -> None:
     assert await is_answered(queries, path)
     with anyio.move_on_after(0.1):
