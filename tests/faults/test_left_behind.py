@@ -126,6 +126,9 @@ class Scene:
     client: Client
     door: Door
     journal: Path
+    asked: list[tuple[str, dict[str, Any]]]
+    besides: set[Any] = field(default_factory=set[Any])
+    """The tasks that run when nobody asks."""
 
     @property
     def cache(self) -> Path:
@@ -171,8 +174,8 @@ async def scene(opened: Trial, era: Era, **changes: Any) -> AsyncIterator[Scene]
     async with opened.world.client(
         mode=era, wrap=lambda _: door, writes=rules, answers=yes, page_size=PAGE, **changes
     ) as client:
-        facts(await client.call_tool("describe_directory", {}))  # so that what is opened once is open
-        yield Scene(opened, client, door, journal)
+        facts(await client.call_tool("sync_directory", {"mode": "full"}))  # so that what is opened once is open
+        yield Scene(opened, client, door, journal, questions(opened), asyncio.all_tasks())
 
 
 async def running(besides: set[Any]) -> list[str]:
@@ -207,11 +210,11 @@ def kept(folder: Path) -> set[str]:
     return {name for name in names if not name.endswith(("-wal", "-shm", "-journal", ".lock"))}
 
 
-async def look(here: Scene, besides: set[Any]) -> None:
+async def look(here: Scene) -> None:
     """Fail where calls have left something behind, once the sync that they may have begun has ended."""
     here.opened.sandbox.faults.clear()
     await here.rest()
-    assert await running(besides) == []
+    assert await running(here.besides) == []
     assert here.door.under_way == 0
     assert locked(here.cache) == []
     written = here.recorded()
@@ -224,15 +227,13 @@ async def through(planned: list[Fault], doubts: Options, drawn: list[tuple[int, 
     """Make calls while the faults happen, some of whose callers leave; then look at what is left, and go on."""
     with trial(doubts, size=SIZE) as opened, anyio.fail_after(100):
         async with scene(opened, era) as here:
-            facts(await here.client.call_tool("sync_directory", {"mode": "full"}))
-            clean, tasks = kept(here.cache), asyncio.all_tasks()
-            asked = questions(opened)
+            clean = kept(here.cache)
             opened.plan(*planned)
             async with anyio.create_task_group() as callers:
                 for number, requests, turns in drawn:
-                    tool, arguments = asked[number % len(asked)]
+                    tool, arguments = here.asked[number % len(here.asked)]
                     callers.start_soon(here.call, Call(tool, arguments, requests, turns))
-            await look(here, tasks)
+            await look(here)
             # And it goes on, as if nothing had been.
             await opened.rest(600)
             told = facts(await here.client.call_tool("sync_directory", {"mode": "full"}))
@@ -266,14 +267,12 @@ CALLED = range(14)
 async def test_whoever_leaves_at_any_request_leaves_nothing_behind(number: int) -> None:
     with trial(size=SIZE) as opened, anyio.fail_after(100):
         async with scene(opened, "auto") as here:
-            facts(await here.client.call_tool("sync_directory", {"mode": "full"}))
-            tasks, asked = asyncio.all_tasks(), questions(opened)
-            assert len(asked) == len(CALLED)
-            tool, arguments = asked[number]
+            assert len(here.asked) == len(CALLED)
+            tool, arguments = here.asked[number]
             for requests in range(8):
                 for turns in (0, TURNS + 2, 40):
                     await here.call(Call(tool, arguments, requests, turns))
-            await look(here, tasks)
+            await look(here)
             assert {row["id"] for row in await walk(here.client)} == everybody(opened.sandbox)
 
 
@@ -294,15 +293,13 @@ def held() -> int:
 async def test_memory_comes_back_after_answers_that_are_too_much(kind: FaultKind) -> None:
     with trial(size=SIZE) as opened, anyio.fail_after(100):
         async with scene(opened, "auto") as here:
-            facts(await here.client.call_tool("sync_directory", {"mode": "full"}))
-            tasks, asked = asyncio.all_tasks(), questions(opened)
 
             async def burden() -> None:
                 opened.plan(Fault(kind, path="/users", every=1, times=None, seconds=3.0, amount=2))
                 async with anyio.create_task_group() as callers:
-                    for number, (tool, arguments) in enumerate(asked):
+                    for number, (tool, arguments) in enumerate(here.asked):
                         callers.start_soon(here.call, Call(tool, arguments, number if number % 2 else None))
-                await look(here, tasks)
+                await look(here)
                 opened.said.clear()
 
             await burden()  # what is made once is made
