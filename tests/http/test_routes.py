@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -84,6 +85,17 @@ async def test_a_secret_for_this_machine_does_not_go_to_a_proxy(
     assert "HTTPS_PROXY" in told.value.next_step
     assert proxy.heard.startswith("CONNECT api.pingone.eu:443 ")
     assert "authorization" not in proxy.heard.lower()
+
+
+async def test_no_way_to_this_machine_leads_through_a_proxy_whatever_is_set(
+    proxy: Proxy, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(world.sandbox) as here:
+        read = settings(monkeypatch, world, auth=here).connection()
+        named = dataclasses.replace(read, auth_proxy=f"http://127.0.0.1:{proxy.port}")
+        async with open_client(named) as client:
+            await client.authenticate()
+    assert (world.sandbox.token_requests, proxy.heard) == (1, "")
 
 
 async def test_a_proxy_that_is_not_there_is_told_as_one(
