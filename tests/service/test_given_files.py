@@ -71,19 +71,18 @@ async def test_a_large_roster_stops_nobody_and_little_is_kept_of_it(world: World
     accounts = [{"email": f"user{number}@example.com", "name": f"User {number}"} for number in range(30_000)]
     rows = "".join(f"{one['email']},{one['name']}\n" for one in accounts)
     (world.rosters / f"ledger.{kind}").write_text(json.dumps(accounts) if kind == "json" else f"email,name\n{rows}")
+    usual_turn = sys.getswitchinterval()
     searches: list[int] = []
-    turns: list[float] = []
 
     def note(phase: str, told: dict[str, int]) -> None:
-        if phase == "start":
+        # One that was due before the long work began is as long as what was in memory then.
+        if phase == "start" and sys.getswitchinterval() < usual_turn / 5:
             searches.append(told["generation"])
-            turns.append(sys.getswitchinterval())
 
     async with world.client() as client:
         facts(await client.call_tool("sync_directory", {}))
         before = gc.get_threshold()
         gc.set_threshold(700, 10, 10)  # Python's own; another test may have left those of the server
-        usual = gc.get_threshold(), sys.getswitchinterval()
         gc.callbacks.append(note)
         try:
             told = facts(await client.call_tool("check_drift", {"roster": "ledger"}))
@@ -92,10 +91,9 @@ async def test_a_large_roster_stops_nobody_and_little_is_kept_of_it(world: World
             gc.callbacks.remove(note)
             gc.set_threshold(*before)
     assert told["counts"]["missing"] == 30_000
-    assert 1 in searches
+    assert 1 in searches, "whoever needs the interpreter has turns often meanwhile"
     assert 2 not in searches, "everything was looked through for garbage, while all threads wait"
-    assert min(turns) < usual[1] / 5, "whoever needs the interpreter stands in line behind it"
-    assert after == usual
+    assert after == ((700, 10, 10), usual_turn)
     (kept,) = (world.cache / "drift").iterdir()
     assert kept.stat().st_size < 30_000 * 80
 
