@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pingone_mcp.errors import Problem
@@ -235,8 +235,20 @@ ROUNDS = st.lists(
 )
 
 
+CHANGED = [Happening("delete", 3, 0, 0), Happening("update", 7, 0, 0)]
+
+
 @tries(10)
 @given(rounds=ROUNDS, script=happenings(6))
+@example(rounds=[(Wrong(0.0, HOUR, None), [], 0.0, "full", 0.0)], script=CHANGED)
+@example(
+    rounds=[(Wrong(HOUR, 0.0, None), [], 0.0, "full", 0.0), (Wrong(0.0, HOUR, None), [], 0.0, "incremental", 0.0)],
+    script=CHANGED,
+)
+@example(
+    rounds=[(Wrong(0.0, 0.0, None), [], 600.0, "full", 0.0), (Wrong(0.0, HOUR, 1), CHANGED, 600.0, "incremental", 0.0)],
+    script=CHANGED,
+)
 def test_with_a_sane_clock_the_copy_is_the_truth_again_in_one_sync(rounds: list[Any], script: list[Happening]) -> None:
     async def go(folder: str) -> None:
         kept = company(Path(folder))
