@@ -22,6 +22,9 @@ from typing import BinaryIO, NamedTuple
 
 ANOTHER_CACHE = "Remove that, or name another folder with PINGONE_CACHE_DIR."
 """What to do about what is not private in the cache folder."""
+# Bytes. A thread that reads or writes a little very often gives the interpreter away and takes it back each time, before
+# another one is awake; so nobody else has a turn for as long as it goes on.
+_BUFFER = 1024 * 1024
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 
@@ -78,7 +81,7 @@ class PrivateFolder(NamedTuple):
         # Without waiting, so that a pipe in the file's place is an error and nobody hangs.
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
-            opened = os.fdopen(os.open(path, flags), "rb")
+            opened = os.fdopen(os.open(path, flags), "rb", _BUFFER)
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise NotPrivate(f"{path} is a link") from None
@@ -126,7 +129,7 @@ def write_whole(path: Path, content: Iterable[bytes]) -> None:
     fresh = path.with_name(f".{path.name}.{os.urandom(3).hex()}")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:
+        with os.fdopen(os.open(fresh, flags, 0o600), "wb", _BUFFER) as file:
             file.writelines(content)
         fresh.replace(path)
     finally:
