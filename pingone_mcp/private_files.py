@@ -22,8 +22,8 @@ from typing import BinaryIO, NamedTuple
 
 ANOTHER_CACHE = "Remove that, or name another folder with PINGONE_CACHE_DIR."
 """What to do about what is not private in the cache folder."""
-# Bytes. A thread that reads or writes a little very often gives the interpreter away and takes it back each time, before
-# another one is awake; so nobody else has a turn for as long as it goes on.
+# Bytes. A thread that reads or writes a little very often gives the interpreter away and takes it back each time,
+# before another one is awake; so nobody else has a turn for as long as it goes on.
 _BUFFER = 1024 * 1024
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
