@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from benchmarks.place import Place
+from pingone_mcp.directory.scope import Scope
 from pingone_mcp.settings import Connection
 
 
@@ -19,5 +20,5 @@ def connection(place: Place, cache: Path) -> Connection:
         api_base=f"{place.base_url}/v1",
         token_url=f"{place.base_url}/{place.environment_id}/as/token",
         cache_dir=cache,
-        environments=(place.environment_id,),
+        scope=Scope(environments=(place.environment_id,)),
     )

@@ -34,9 +34,9 @@ from benchmarks.trip import peak_memory
 from pingone_mcp.cli import calm_collector
 from pingone_mcp.directory.provider import DeactivatedQuestion, UserQuestion
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
-from pingone_mcp.replica.queries import Queries
+from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.replica import Replica
-from pingone_mcp.replica.store import Store, replica_path
+from pingone_mcp.replica.store.store import Store, replica_path
 
 CHANGES = 100
 PAGE = 50

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import httpx
 
     from pingone_mcp.pingone.directory import PingOneDirectory
-    from pingone_mcp.replica.queries import Queries
+    from pingone_mcp.replica.queries.processes import Queries
     from pingone_mcp.replica.replica import Replica
     from pingone_mcp.server.edge import Backend, StrictServer
     from pingone_mcp.server.writes import WriteRules
@@ -322,7 +322,7 @@ async def open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
 
     from pingone_mcp.directory.cursor import CursorSeal
     from pingone_mcp.pingone.directory import open_directory
-    from pingone_mcp.replica.queries import Queries
+    from pingone_mcp.replica.queries.processes import Queries
     from pingone_mcp.server.edge import Backend
     from pingone_mcp.service.exports import Exports
     from pingone_mcp.service.rosters import Rosters
@@ -354,7 +354,7 @@ def replica_of(settings: Settings, directory: PingOneDirectory, queries: Queries
     from datetime import timedelta
 
     from pingone_mcp.replica.replica import Replica
-    from pingone_mcp.replica.store import Store, replica_path
+    from pingone_mcp.replica.store.store import Store, replica_path
 
     return Replica(
         store=Store(replica_path(directory.served.connection)),
@@ -621,7 +621,7 @@ def _drift(arguments: argparse.Namespace) -> int:
 
 def _review(arguments: argparse.Namespace) -> int:
     from pingone_mcp.commands.review import review, verified
-    from pingone_mcp.replica.accesses import AccessQuestion
+    from pingone_mcp.replica.asking.accesses import AccessQuestion
 
     question = AccessQuestion(group=arguments.group, role=arguments.role, population=arguments.population)
     if arguments.verify is not None:

@@ -22,6 +22,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from pingone_mcp.directory.scope import Scope
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.first_answers import MOST_ENV_BYTES
 from pingone_mcp.private_files import is_open_to_others, read_named
@@ -54,8 +55,7 @@ _UUID_EXAMPLE = "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
 class Connection:
     """One worker application and the environments it serves: all that a provider needs to know.
 
-    `api_base` ends with `/v1`, without a trailing slash. `environments` is None for "every one that the
-    credentials see"; `populations` is empty for all. `api_proxy` and `auth_proxy` are the URLs of the HTTP
+    `api_base` ends with `/v1`, without a trailing slash. `api_proxy` and `auth_proxy` are the URLs of the HTTP
     proxies on the way to the hosts of `api_base` and `token_url`. Times are seconds.
     """
 
@@ -67,8 +67,7 @@ class Connection:
     cache_dir: Path
     region: str = "NA"
     auth_method: AuthMethod = "client_secret_basic"
-    environments: tuple[str, ...] | None = None
-    populations: tuple[str, ...] = ()
+    scope: Scope = field(default_factory=Scope)
     attributes: dict[str, str] = field(default_factory=dict[str, str])
     page_size: int = 200
     retry_seconds: float = 30.0
@@ -321,8 +320,10 @@ class Settings(BaseSettings):
             cache_dir=self.cache_folder(),
             region=self.region,
             auth_method=self.auth_method,
-            environments=None if self.environments == (ALL,) else self.environments or own,
-            populations=self.populations,
+            scope=Scope(
+                environments=None if self.environments == (ALL,) else self.environments or own,
+                populations=self.populations,
+            ),
             attributes=self.attributes,
             page_size=self.page_size,
             retry_seconds=self.retry_seconds,

@@ -81,7 +81,7 @@ def test_nothing_is_printed_but_through_the_console() -> None:
         if file.name != "console.py"
     }
     # The worker of queries writes frames into its pipe, which the server reads.
-    pipes = {"replica/query_worker.py": ["sys.stdout.buffer.write"]}
+    pipes = {"replica/queries/worker.py": ["sys.stdout.buffer.write"]}
     assert {name: ways for name, ways in found.items() if ways and ways != pipes.get(name)} == {}
     assert _WAYS_OUT.isdisjoint(calls(_PACKAGE / "console.py")), "it writes to the stream, cleaned, in one place"
 

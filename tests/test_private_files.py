@@ -15,7 +15,7 @@ import pingone_mcp
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.first_answers import Frozen, kept, shipped
 from pingone_mcp.private_files import NotPrivate, PrivateFolder, make_file, write_whole
-from pingone_mcp.replica.store import Store
+from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.service.journal import Journal
 from tests.world import NOW, World, error_text, facts

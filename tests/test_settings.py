@@ -403,20 +403,20 @@ def test_a_file_of_settings_that_others_can_read_or_change_is_warned_of_once(
 
 def test_the_own_environment_is_served_unless_others_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found = connection(monkeypatch)
-    assert found.environments == (HOME,)
-    assert found.populations == ()
+    assert found.scope.environments == (HOME,)
+    assert found.scope.populations == ()
 
 
 def test_all_means_every_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert connection(monkeypatch, ENVIRONMENTS=" all ").environments is None
+    assert connection(monkeypatch, ENVIRONMENTS=" all ").scope.environments is None
 
 
 def test_lists_of_ids_are_cleaned_and_hold_each_id_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found = connection(
         monkeypatch, ENVIRONMENTS=f" {OTHER.upper()} ,{HOME},, {OTHER}", POPULATIONS=f"{HOME},{HOME.upper()},"
     )
-    assert found.environments == (OTHER, HOME)
-    assert found.populations == (HOME,)
+    assert found.scope.environments == (OTHER, HOME)
+    assert found.scope.populations == (HOME,)
 
 
 @pytest.mark.parametrize("listed", ["x", f"{HOME};{OTHER}", f"all,{HOME}", f"{HOME},all", "../users"])

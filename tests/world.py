@@ -23,11 +23,12 @@ from pydantic import SecretStr
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.cursor import CursorSeal
+from pingone_mcp.directory.scope import Scope
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
 from pingone_mcp.private_files import PrivateFolder
-from pingone_mcp.replica.queries import Queries
+from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.replica import Replica
-from pingone_mcp.replica.store import Store, replica_path
+from pingone_mcp.replica.store.store import Store, replica_path
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.build import build_server
 from pingone_mcp.server.edge import Backend
@@ -114,10 +115,11 @@ class World:
             api_base=f"{self.sandbox.base_url}/v1",
             token_url=f"{self.sandbox.base_url}/{self.sandbox.environment_id}/as/token",
             cache_dir=self.cache,
-            environments=(self.sandbox.environment_id,),
+            scope=Scope(environments=(self.sandbox.environment_id,)),
             attributes={"department": "department", "manager": "manager"},
         )
-        return dataclasses.replace(base, **changes)
+        scope = {name: changes.pop(name) for name in ("environments", "populations") if name in changes}
+        return dataclasses.replace(base, scope=dataclasses.replace(base.scope, **scope), **changes)
 
     @asynccontextmanager
     async def directory(

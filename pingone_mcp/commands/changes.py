@@ -15,8 +15,8 @@ from pingone_mcp.console import console, print_json, shown
 from pingone_mcp.directory.changes import Change, ChangeKind
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
-from pingone_mcp.replica.feed import ChangeQuestion
-from pingone_mcp.replica.store import no_replica
+from pingone_mcp.replica.asking.changes import ChangeQuestion
+from pingone_mcp.replica.store.store import no_replica
 from pingone_mcp.server.edge import OpenBackend
 
 _KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)

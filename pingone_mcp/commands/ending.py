@@ -22,7 +22,7 @@ def asking() -> Iterator[None]:
 
     That there is no local copy is none: it stays as it is.
     """
-    from pingone_mcp.replica.store import NoReplica  # noqa: PLC0415 - start-up: every command passes by this module
+    from pingone_mcp.replica.store.store import NoReplica  # noqa: PLC0415 - start-up: every command passes by this module
 
     try:
         yield

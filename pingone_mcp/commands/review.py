@@ -16,7 +16,7 @@ from pingone_mcp.commands.ending import FAILED, OK, WrongUse, asking
 from pingone_mcp.commands.words import at_minute, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.private_files import write_whole
-from pingone_mcp.replica.accesses import AccessQuestion
+from pingone_mcp.replica.asking.accesses import AccessQuestion
 from pingone_mcp.replica.reviews import AccessReview, export_review, review_access
 from pingone_mcp.reports.export import Format, Manifest, verify
 from pingone_mcp.server.edge import OpenBackend

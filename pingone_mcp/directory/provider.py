@@ -209,7 +209,7 @@ class Directory(Protocol):
         ...
 
     async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
-        """Send one request to the provider's own API, inside the fence of the connection."""
+        """Send one request to the provider's own API, inside the scope of the connection."""
         ...
 
     def operations(self) -> dict[str, tuple[Operation, ...]]:
@@ -221,7 +221,7 @@ class Directory(Protocol):
         ...
 
     async def preview(self, question: ProxyQuestion) -> Preview:
-        """Refuse a write that leads outside the fence; else say what it would change. Sends no write."""
+        """Refuse a write that leads outside the scope; else say what it would change. Sends no write."""
         ...
 
     async def concerned(self, question: ProxyQuestion) -> tuple[Concerned, ...]:

@@ -14,8 +14,9 @@ import httpx
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.text import candidate, harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Problem, UpstreamProblem
-from pingone_mcp.pingone import audit, wire
+from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import Client, open_client
+from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.names import Names
 from pingone_mcp.settings import Connection
 
@@ -87,7 +88,7 @@ async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator
         both = {"users", "populations"} <= readable
         if both and (hidden := await _hidden(client, names, place.id)) is not None:
             yield Finding(step=f"users of {label}", ok=False, text=hidden, needed=False)
-    for population in connection.populations:
+    for population in connection.scope.populations:
         yield await _population(client, names, population, [place.id for place in environments])
 
 

@@ -20,14 +20,14 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import AnswerTooLarge, UnexpectedAnswer
 from pingone_mcp.http.body import PACKED, PAGE, SINGLE, is_too_large
+from pingone_mcp.http.links import next_link
 from pingone_mcp.http.pacing import COURTESY, Lanes
 from pingone_mcp.http.routes import Routes
 from pingone_mcp.http.server_time import ServerTime
 from pingone_mcp.http.transport import MOST, SAFE_METHODS, PatientTransport
 from pingone_mcp.pingone.answers import correlation_id, is_cut_short, json_object, not_unpacked, too_large
+from pingone_mcp.pingone.asking.tally import Tally
 from pingone_mcp.pingone.auth import ClientCredentials
-from pingone_mcp.pingone.fence import Fence
-from pingone_mcp.pingone.tally import Tally
 from pingone_mcp.settings import Connection
 from pingone_mcp.tasks import background, in_thread
 
@@ -82,9 +82,6 @@ class Client:
         lanes = Lanes(clock, most=connection.concurrency, most_per_second=connection.requests_per_second)
         self.connection = connection
         self.tasks = tasks
-        self.fence = Fence(
-            connection.api_base, connection.environments, connection.populations, connection.allow_writes
-        )
         self._clock = clock
         self._session = str(uuid.uuid4())
         self._server_time = ServerTime(clock)
@@ -172,11 +169,13 @@ class Client:
         """Return the page that a body states, its `next` link checked."""
         links = body.get("_links")
         following = links.get("next") if isinstance(links, dict) else None
-        # A `next` of another shape goes to the fence as it is, and is refused there: an end must not be made up.
+        # A `next` of another shape goes to the check as it is, and is refused there: an end must not be made up.
         href = following.get("href", following) if isinstance(following, dict) else following
         return HalPage(
             items=tuple(items),
-            next=None if href is None else self.fence.link(href, environment),
+            next=None
+            if href is None
+            else next_link(href, self.connection.api_base, f"/environments/{environment}/" if environment else "/"),
             count=_whole_number(body.get("count")),
         )
 

@@ -27,18 +27,19 @@ from pingone_mcp.directory.provider import (
     UserQuestion,
 )
 from pingone_mcp.errors import Refused
-from pingone_mcp.pingone import catalogue, filters
-from pingone_mcp.pingone.candidates import candidates
+from pingone_mcp.pingone import filters
+from pingone_mcp.pingone.asking.candidates import candidates
+from pingone_mcp.pingone.asking.deactivated import DeactivatedUsers
+from pingone_mcp.pingone.asking.description import describe
+from pingone_mcp.pingone.asking.groups import Groups
+from pingone_mcp.pingone.asking.users import Users
 from pingone_mcp.pingone.client import Client, open_client
-from pingone_mcp.pingone.concerned import concerned, reaches_beyond
-from pingone_mcp.pingone.deactivated import DeactivatedUsers
-from pingone_mcp.pingone.description import describe
-from pingone_mcp.pingone.fence import READS
-from pingone_mcp.pingone.groups import Groups
-from pingone_mcp.pingone.proxy import Proxy
+from pingone_mcp.pingone.feed.walk import Walk, walking
+from pingone_mcp.pingone.proxy import catalogue
+from pingone_mcp.pingone.proxy.concerned import concerned, reaches_beyond
+from pingone_mcp.pingone.proxy.paths import READS
+from pingone_mcp.pingone.proxy.proxy import Proxy
 from pingone_mcp.pingone.served import Served
-from pingone_mcp.pingone.users import Users
-from pingone_mcp.pingone.walk import Walk, walking
 from pingone_mcp.settings import Connection
 
 
@@ -104,7 +105,7 @@ class PingOneDirectory:
 
     async def preview(self, question: ProxyQuestion) -> Preview:
         question = self._proxy.completed(question)
-        environment = self._served.client.fence.written(question.path)
+        environment = self._proxy.paths.written(question.path)
         path, query, body = self._proxy.preview(question)
         organization = await self._served.names.environment_now(environment)
         beyond = reaches_beyond(environment, question.body)

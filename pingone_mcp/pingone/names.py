@@ -111,14 +111,14 @@ class Names:
     async def find_environment(self, reference: str) -> str:
         """Return the id of the environment that an id or a name means. Raises Refused."""
         if identity := as_id(reference):
-            self._client.fence.check_environment(identity)
+            self._client.connection.scope.check_environment(identity)
             return await self._existing_environment(identity)
         places = await self.found_environments()
         return the_one("environment", reference, ((place.id, place.name) for place in places.items), gap=places.gap)
 
     async def _existing_environment(self, identity: str) -> str:
         """Return the id of an environment that the credentials see, or that is configured. Raises Refused."""
-        if self._client.connection.environments is not None:
+        if self._client.connection.scope.environments is not None:
             return identity
         places = await self.found_environments()
         if places.gap is not None or identity in {place.id for place in places.items}:
@@ -131,7 +131,7 @@ class Names:
         """Return the id of the population that an id or a name means. Raises Refused."""
         identity = as_id(reference)
         if identity is not None:
-            self._client.fence.check_population(identity)
+            self._client.connection.scope.check_population(identity)
             return await self._existing_population(environment, identity)
         found = await self.found_populations(environment)
         served = [(place.id, place.name) for place in found.items if self._serves(place.id)]
@@ -173,7 +173,7 @@ class Names:
         return the_one("group", reference, ((group.id, group.name) for group in served), gap=found.gap)
 
     def _serves(self, population: str) -> bool:
-        allowed = self._client.connection.populations
+        allowed = self._client.connection.scope.populations
         return not allowed or population in allowed
 
     async def _some_groups(self, environment: str) -> tuple[Group, ...]:
@@ -198,11 +198,11 @@ class Names:
                 "There is no group of this id.", "`list_groups` shows the groups.", code="UNKNOWN_NAME"
             ) from None
         if group.workspace is not None:
-            self._client.fence.check_population(group.workspace.id)
+            self._client.connection.scope.check_population(group.workspace.id)
         return group
 
     async def _read_environments(self) -> Found[Organization]:
-        configured = self._client.connection.environments
+        configured = self._client.connection.scope.environments
         if configured is None:
             found = await self._read_all("/environments", "environments", None, wire.organization)
             return replace(found, items=tuple(sorted(found.items, key=lambda place: place.id)))

@@ -14,10 +14,10 @@ from pingone_mcp.directory.models import JsonObject, User, Workspace
 from pingone_mcp.directory.text import candidate
 from pingone_mcp.errors import NotFound, NotPermitted, Problem, Refused, RequestRefused, Unconfigured, UpstreamProblem
 from pingone_mcp.pingone import wire
+from pingone_mcp.pingone.asking.parts import Part, Place
 from pingone_mcp.pingone.client import Client, HalPage, path_with
 from pingone_mcp.pingone.filters import Filter, any_of, eq
 from pingone_mcp.pingone.names import Found, Names, as_id, found_in_any, the_one_group
-from pingone_mcp.pingone.parts import Part, Place
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,14 +41,14 @@ class Served:
         self.names = Names(client, clock)
 
     def several_environments(self) -> bool:
-        configured = self.connection.environments
+        configured = self.connection.scope.environments
         return configured is None or len(configured) > 1
 
     async def environment_ids(self, reference: str | None) -> Sequence[str]:
         """Return the environments to read, in one order for all processes, so that positions stay valid."""
         if reference is not None:
             return (await self.names.find_environment(reference),)
-        configured = self.connection.environments
+        configured = self.connection.scope.environments
         if configured is not None:
             return sorted(configured)
         return [place.id for place in await self.names.environments()]
@@ -87,7 +87,7 @@ class Served:
     async def population_filters(self, environment: str, reference: str | None) -> list[Filter | None]:
         if reference is not None:
             return [eq("population.id", await self.names.find_population(environment, reference))]
-        allowed = sorted(self.connection.populations)
+        allowed = sorted(self.connection.scope.populations)
         if not allowed:
             return [None]
         batches = [allowed[i : i + _POPULATIONS_PER_FILTER] for i in range(0, len(allowed), _POPULATIONS_PER_FILTER)]
@@ -96,11 +96,11 @@ class Served:
     async def wanted_populations(self, environment: str, reference: str | None) -> frozenset[str] | None:
         if reference is not None:
             return frozenset((await self.names.find_population(environment, reference),))
-        return frozenset(self.connection.populations) or None
+        return frozenset(self.connection.scope.populations) or None
 
     def serves_raw(self, raw: JsonObject) -> bool:
         """Say whether a user as PingOne tells it is in a population that is served."""
-        allowed = self.connection.populations
+        allowed = self.connection.scope.populations
         return not allowed or any(place.id in allowed for place in self.unify(raw, {}, {}).workspaces)
 
     async def page(self, path: str, key: str, place: Place) -> HalPage:
@@ -123,10 +123,10 @@ class Served:
         `environment` is the one that a question names. Raises Unconfigured where none of the populations that are to be
         served exists: every answer would be an empty one.
         """
-        every = environment is None and self.connection.environments is None
+        every = environment is None and self.connection.scope.environments is None
         gap = (await self.names.found_environments()).gap if every else None
         gaps = () if gap is None else (gap,)
-        wanted = frozenset(self.connection.populations)
+        wanted = frozenset(self.connection.scope.populations)
         if not wanted:
             return gaps
         found = await each(self._populations_if_readable, await self.environment_ids(None))

@@ -9,15 +9,15 @@ from datetime import datetime
 
 from pingone_mcp.directory.identity import IdentityKind
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, User
-from pingone_mcp.replica.conditions import Condition, NotHeld, both
-from pingone_mcp.replica.directory import ReplicaDirectory
-from pingone_mcp.replica.people import everybody, named, number_of_users, others
+from pingone_mcp.replica.asking.conditions import Condition, NotHeld, both
+from pingone_mcp.replica.asking.directory import ReplicaDirectory
+from pingone_mcp.replica.asking.people import everybody, named, number_of_users, others
+from pingone_mcp.replica.asking.snapshot import Snapshot
+from pingone_mcp.replica.asking.users import listed, memberships_of
 from pingone_mcp.replica.replica import Replica
-from pingone_mcp.replica.rows import group_of
-from pingone_mcp.replica.schema import GROUP_COLUMNS
-from pingone_mcp.replica.standing import Standing
+from pingone_mcp.replica.store.rows import group_of
+from pingone_mcp.replica.store.schema import GROUP_COLUMNS
 from pingone_mcp.replica.tally import Tally
-from pingone_mcp.replica.users import listed, memberships_of
 from pingone_mcp.reports.drift import KEPT_UNEXPECTED, MATCH_ON, Comparison, Drift, check
 from pingone_mcp.reports.roles import Mapped, RoleDrift, Rules, RulesReview, compare, map_roles, review_rules
 from pingone_mcp.reports.roster import Roster
@@ -29,7 +29,7 @@ LOOKED_UP = 1_000
 
 
 def check_drift(
-    copy: Standing,
+    copy: Snapshot,
     roster: Roster,
     now: datetime,
     *,
@@ -53,13 +53,15 @@ def check_drift(
     return comparison.drift(now, gaps)
 
 
-def _gaps(copy: Standing) -> tuple[str, ...]:
+def _gaps(copy: Snapshot) -> tuple[str, ...]:
     """Return what of the directory was not read, and that whoever is missing may be where nobody looks."""
-    narrowed = ("only the populations that are served were looked at",) if copy.places.connection.populations else ()
+    narrowed = (
+        ("only the populations that are served were looked at",) if copy.places.connection.scope.populations else ()
+    )
     return (*copy.gaps(None), *narrowed)
 
 
-def review_roles(copy: Standing, rules: Rules, now: datetime, tally: Tally | None = None) -> RulesReview:
+def review_roles(copy: Snapshot, rules: Rules, now: datetime, tally: Tally | None = None) -> RulesReview:
     """Review the rules against everybody in the copy. Raises NotHeld where nobody knows who is in which group."""
     copy.need_memberships()
     tally = tally or Tally()
@@ -68,7 +70,7 @@ def review_roles(copy: Standing, rules: Rules, now: datetime, tally: Tally | Non
     return review_rules(rules, _groups(copy.database), people, now, _gaps(copy))
 
 
-def compare_roles(copy: Standing, rules: Rules, roster: Roster, now: datetime, tally: Tally | None = None) -> RoleDrift:
+def compare_roles(copy: Snapshot, rules: Rules, roster: Roster, now: datetime, tally: Tally | None = None) -> RoleDrift:
     """Compare the roles in a roster with those by the rules. Raises NotHeld as `review_roles` does."""
     if any(rule.group is not None for rule in rules.rules):
         copy.need_memberships()
@@ -103,7 +105,7 @@ async def roles_of(replica: Replica, directory: ReplicaDirectory, rules: Rules, 
     user = await directory.user(reference)
     mapped = map_roles(rules, user, user.groups or (), replica.now())
 
-    def gaps(copy: Standing) -> tuple[str, ...]:
+    def gaps(copy: Snapshot) -> tuple[str, ...]:
         try:
             return tuple(gap for place in user.organizations for gap in copy.gaps(place.id))
         except NotHeld:  # asked live
@@ -119,7 +121,7 @@ def _groups(database: sqlite3.Connection) -> Iterator[Group]:
         yield group_of(row)
 
 
-def _with_groups(copy: Standing) -> Iterator[tuple[User, list[GroupMembership]]]:
+def _with_groups(copy: Snapshot) -> Iterator[tuple[User, list[GroupMembership]]]:
     """Give every user that is served, with all groups that it is in."""
     where = both(copy.places.served(copy.places.environments(None)), Condition("u.removed_at IS NULL"))
     found = copy.database.execute(f"SELECT u.record FROM users_ u WHERE {where.sql}", where.values)  # noqa: S608 - our own text

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from pingone_mcp.directory.changes import ChangeKind, Evidence, changes_between
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.replica import schema
 from pingone_mcp.replica.events import Trace, Wanted
 from pingone_mcp.replica.evidence import Held, Shortfall, Vanished, examples, masses
-from pingone_mcp.replica.rows import Row, as_written, storable
+from pingone_mcp.replica.store import schema
+from pingone_mcp.replica.store.rows import Row, as_written, storable
 
 Mode = Literal["full", "incremental"]
 Nesting = tuple[str, str]

@@ -20,17 +20,18 @@ from pingone_mcp.directory.changes import ChangeKind, Evidence
 from pingone_mcp.directory.models import Event, Group, JsonObject, RoleAssignment, User
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
-from pingone_mcp.pingone import audit, wire
+from pingone_mcp.pingone import wire
+from pingone_mcp.pingone.feed import audit
+from pingone_mcp.pingone.feed.walk import walking
 from pingone_mcp.pingone.served import Served, each
-from pingone_mcp.pingone.walk import walking
-from pingone_mcp.replica import looks, schema
+from pingone_mcp.replica.asking.snapshot import UNREADABLE
 from pingone_mcp.replica.events import PAST_TYPES, ROLE_TYPES, Trace, changes_from
 from pingone_mcp.replica.evidence import Control, Shortfall, Vanished, examples, masses
 from pingone_mcp.replica.merge import Findings, Gone, Nesting, Past, closure
-from pingone_mcp.replica.rows import Row, group_row, user_row
-from pingone_mcp.replica.staging import BEGAN, Staging
-from pingone_mcp.replica.standing import UNREADABLE
-from pingone_mcp.replica.store import Store, told
+from pingone_mcp.replica.store import looks, schema
+from pingone_mcp.replica.store.rows import Row, group_row, user_row
+from pingone_mcp.replica.store.staging import BEGAN, Staging
+from pingone_mcp.replica.store.store import Store, told
 from pingone_mcp.replica.upstream import KINDS, Kind, Pair, ShortList, Upstream
 from pingone_mcp.sqlite_files import remove_database
 from pingone_mcp.tasks import in_thread
@@ -550,7 +551,7 @@ class Reading:
         tried_again = sorted(group for group, (one, _) in short.items() if one.tries < _TRIES and group in listed)
         found.reread |= set(tried_again[:_RETRIED_GROUPS])
         await self._verify()
-        if not self._task.served.connection.populations:
+        if not self._task.served.connection.scope.populations:
             found.reread |= await self._miscounted(groups, short)
         moved = {parent for _, parent in old_nestings ^ found.nestings}
         seeds = found.reread | moved | deleted
@@ -693,7 +694,7 @@ class Reading:
         doubtful = {pair for pair in lost.keys() - ended if pair[0] not in gone}
         by_filter = {group for user, group in doubtful if lost[user, group] == "indirect"}
         counted: dict[Kind, set[str]] = {"direct": set(), "indirect": set()}
-        if not self._task.served.connection.populations:  # PingOne counts the members of all of them
+        if not self._task.served.connection.scope.populations:  # PingOne counts the members of all of them
             counted["direct"] = {group.id for group in groups if group.member_count is not None}
             counted["indirect"] = {group for group in by_filter if await self._is_whole(group)}
         for kind in KINDS:
@@ -769,7 +770,7 @@ class Reading:
         often = PAST_TYPES[-1:]
         removed = await self._upstream.activities(since, now, types=PAST_TYPES[:-1])
         updated = await self._upstream.activities(since, now, types=often, most_pages=_PAST_PAGES)
-        allowed = self._task.served.connection.populations
+        allowed = self._task.served.connection.scope.populations
         self._found.past = past_of((*removed, *updated), self._environment, allowed)
         self.coverage["audited_since"] = timestamp(since)
         return await self._upstream.activities(since, now, types=ROLE_TYPES)
@@ -825,7 +826,7 @@ class Reading:
         there: list[Group] = []
         absent: set[str] = set()
         kept: set[str] = set()
-        allowed = self._task.served.connection.populations
+        allowed = self._task.served.connection.scope.populations
 
         async def ask(identity: str) -> None:
             try:
@@ -904,7 +905,7 @@ class Reading:
                         total = fresh.total_member_count if fresh is not None else None
                         self._fall_short(group.id, counted, found, total=total)
             except ShortList as short:
-                narrowed = bool(self._task.served.connection.populations) or group.member_count is None
+                narrowed = bool(self._task.served.connection.scope.populations) or group.member_count is None
                 self._fall_short(group.id, short.counted if narrowed else group.member_count, short.found)
             except _ONE_FAILS as problem:
                 self._fall_short(group.id, group.member_count, None, why=problem.code)
@@ -923,7 +924,7 @@ class Reading:
         if group.user_filter is not None:
             async for users in self._upstream.members(group.id, "indirect"):
                 await self._staging.put_members(group.id, users, "indirect")
-        narrowed = bool(self._task.served.connection.populations)  # PingOne counts those of all populations
+        narrowed = bool(self._task.served.connection.scope.populations)  # PingOne counts those of all populations
         return (None if narrowed else group.member_count), found
 
     async def _roles(self, *, everybody: bool) -> None:

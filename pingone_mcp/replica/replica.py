@@ -12,19 +12,19 @@ from pingone_mcp.directory.provider import Directory
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Problem
 from pingone_mcp.pingone.served import Served
-from pingone_mcp.replica.conditions import NotHeld
-from pingone_mcp.replica.directory import ReplicaDirectory
+from pingone_mcp.replica.asking.changes import ChangePage, ChangeQuestion, changes_page, newest_changes
+from pingone_mcp.replica.asking.conditions import NotHeld
+from pingone_mcp.replica.asking.directory import ReplicaDirectory
+from pingone_mcp.replica.asking.snapshot import Snapshot
+from pingone_mcp.replica.asking.users import Gone, gone_user, has_user
 from pingone_mcp.replica.evidence import HELD_SHARE
-from pingone_mcp.replica.feed import ChangePage, ChangeQuestion, changes_page, newest_changes
 from pingone_mcp.replica.merge import Mode
-from pingone_mcp.replica.queries import Queries
-from pingone_mcp.replica.query import Answer
+from pingone_mcp.replica.queries.processes import Queries
+from pingone_mcp.replica.queries.query import Answer
 from pingone_mcp.replica.reading import Report
-from pingone_mcp.replica.standing import Standing
 from pingone_mcp.replica.state import State, age_of, state_of
-from pingone_mcp.replica.store import Damaged, NoReplica, Store, no_replica
+from pingone_mcp.replica.store.store import Damaged, NoReplica, Store, no_replica
 from pingone_mcp.replica.sync import Sync, SyncReport
-from pingone_mcp.replica.users import Gone, gone_user, has_user
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ class Replica:
 
         return await self.store.read(both)
 
-    async def reading(self, work: Callable[[Standing], T]) -> tuple[T, State]:
+    async def reading(self, work: Callable[[Snapshot], T]) -> tuple[T, State]:
         """Return what `work` makes of one state of the copy, and how the copy stood.
 
         Raises NoReplica for what no sync has read yet.
@@ -112,7 +112,7 @@ class Replica:
 
         def ask(connection: sqlite3.Connection) -> T:
             try:
-                return work(Standing(connection, self.served.connection, self.now()))
+                return work(Snapshot(connection, self.served.connection, self.now()))
             except NotHeld:
                 raise NoReplica(
                     "The local copy does not hold what this needs: PingOne did not let a sync read it.",
@@ -123,14 +123,14 @@ class Replica:
         return await self.read(ask)
 
     async def changes(self, question: ChangeQuestion, at: str | None, *, page_size: int | None = None) -> ChangePage:
-        def read(copy: Standing) -> ChangePage:
+        def read(copy: Snapshot) -> ChangePage:
             return _with_gaps(changes_page(copy.database, question, at, page_size), copy, question)
 
         page, _ = await self.reading(read)
         return page
 
     async def newest_changes(self, question: ChangeQuestion, limit: int) -> ChangePage:
-        def read(copy: Standing) -> ChangePage:
+        def read(copy: Snapshot) -> ChangePage:
             return _with_gaps(newest_changes(copy.database, question, limit), copy, question)
 
         page, _ = await self.reading(read)
@@ -161,7 +161,7 @@ class Replica:
         return await self.queries.answer(path, sql, limit=limit, characters=characters, seconds=seconds), state
 
 
-def _with_gaps(page: ChangePage, copy: Standing, question: ChangeQuestion) -> ChangePage:
+def _with_gaps(page: ChangePage, copy: Snapshot, question: ChangeQuestion) -> ChangePage:
     """Say since when changes are known, where the question reaches further back, and what the copy lacks."""
     known, gaps = copy.since.watched, copy.gaps(None)
     if question.since is not None and question.since < known:

@@ -17,9 +17,9 @@ from pingone_mcp import __version__
 from pingone_mcp.directory.models import RoleAssignment
 from pingone_mcp.directory.provider import Directory, UserQuestion
 from pingone_mcp.errors import Problem
-from pingone_mcp.replica.accesses import Accesses, AccessQuestion, Roles
+from pingone_mcp.replica.asking.accesses import Accesses, AccessQuestion, Roles
+from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.replica import Replica
-from pingone_mcp.replica.standing import Standing
 from pingone_mcp.replica.state import State
 from pingone_mcp.replica.tally import Tally
 from pingone_mcp.reports.export import Export, Format, Manifest
@@ -34,7 +34,7 @@ SMALL_GROUP = 100
 class AccessReview:
     """The rows of one review, each person once, and what is known when they have passed by."""
 
-    def __init__(self, copy: Standing, question: AccessQuestion, now: datetime, roles: Roles, tally: Tally) -> None:
+    def __init__(self, copy: Snapshot, question: AccessQuestion, now: datetime, roles: Roles, tally: Tally) -> None:
         self.question = question
         self.now = now
         self.data_as_of = copy.since.synced
@@ -98,7 +98,7 @@ async def _roles_beside(
 ) -> Roles:
     """Return the roles of the members of a small group, as far as PingOne told them in time."""
 
-    def needed(copy: Standing) -> int:
+    def needed(copy: Snapshot) -> int:
         return 0 if copy.has_roles else Accesses(copy, question).count()
 
     if question.group is None or question.role is not None:

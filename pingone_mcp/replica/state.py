@@ -6,9 +6,9 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pingone_mcp.pingone.audit import CLOCK_SKEW
-from pingone_mcp.replica.noted import facts, last_run
-from pingone_mcp.replica.retention import change_ids
+from pingone_mcp.pingone.feed.audit import CLOCK_SKEW
+from pingone_mcp.replica.store.noted import facts, last_run
+from pingone_mcp.replica.store.retention import change_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,10 +23,9 @@ from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, Refused, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone.served import Served
+from pingone_mcp.replica.asking.snapshot import UNREADABLE, Snapshot
 from pingone_mcp.replica.evidence import HELD_SHARE, Held
-from pingone_mcp.replica.looks import called_in
 from pingone_mcp.replica.merge import LOSING, Bounds, Findings, Mode, merge
-from pingone_mcp.replica.noted import facts
 from pingone_mcp.replica.reading import (
     LATE,
     LONGEST_GAP,
@@ -37,12 +36,13 @@ from pingone_mcp.replica.reading import (
     Report,
     Task,
 )
-from pingone_mcp.replica.retention import KEPT_CHANGES, change_ids, forget_changes, forget_runs
-from pingone_mcp.replica.rows import Row
-from pingone_mcp.replica.schema import REMOVED, REMOVED_AT_IN
-from pingone_mcp.replica.staging import Staging, leftovers
-from pingone_mcp.replica.standing import UNREADABLE, Standing
-from pingone_mcp.replica.store import Damaged, NoReplica, ReplicaProblem, Store, told, transaction
+from pingone_mcp.replica.store.looks import called_in
+from pingone_mcp.replica.store.noted import facts
+from pingone_mcp.replica.store.retention import KEPT_CHANGES, change_ids, forget_changes, forget_runs
+from pingone_mcp.replica.store.rows import Row
+from pingone_mcp.replica.store.schema import REMOVED, REMOVED_AT_IN
+from pingone_mcp.replica.store.staging import Staging, leftovers
+from pingone_mcp.replica.store.store import Damaged, NoReplica, ReplicaProblem, Store, told, transaction
 from pingone_mcp.replica.upstream import Upstream
 from pingone_mcp.sqlite_files import remove_database
 from pingone_mcp.tasks import in_thread
@@ -314,14 +314,14 @@ class _Run:
 
     async def _gaps(self) -> tuple[str, ...]:
         try:
-            return await self._store.read(lambda database: Standing(database, self._served.connection).gaps(None))
+            return await self._store.read(lambda database: Snapshot(database, self._served.connection).gaps(None))
         except NoReplica:
             return ()
 
     async def _read(self, mode: Mode) -> list[Findings]:
         """Read all environments served. One of several that cannot be read is a gap, and stays as it is."""
         connection = self._served.connection
-        purpose = [connection.api_base, connection.client_id, sorted(connection.populations), self._shape]
+        purpose = [connection.api_base, connection.client_id, sorted(connection.scope.populations), self._shape]
         if mode == "incremental":
             self._tidy()  # what a killed full sync has left is older than what will be read now
         await self._staging.open(json.dumps(purpose))
@@ -416,7 +416,7 @@ class _Run:
                 told_counts = json.dumps({"rows": counts, "changes": dict(kinds)})
                 run = _note_run(connection, (mode, timestamp(started), now, "complete", reason, told_counts))
                 self._note_facts(connection, mode, started, findings, run)
-            gaps = Standing(connection, self._served.connection).gaps(None)
+            gaps = Snapshot(connection, self._served.connection).gaps(None)
         return SyncReport(
             mode=mode,
             complete=not short,

@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, User, Workspace
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, RequestRefused, UnexpectedAnswer
-from pingone_mcp.pingone import audit, wire
+from pingone_mcp.pingone import wire
+from pingone_mcp.pingone.asking.parts import Part
 from pingone_mcp.pingone.client import HalPage, path_with
+from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.filters import All, Filter, Within, all_of, any_of, eq, ge
-from pingone_mcp.pingone.parts import Part
 from pingone_mcp.pingone.served import Served, each
 from pingone_mcp.replica.events import TYPES
 
@@ -69,14 +70,14 @@ class Upstream:
 
     async def populations(self) -> list[Workspace]:
         path = path_with(f"{self._root}/populations", {"limit": LOOKUP_PAGE})
-        allowed = self._served.connection.populations
+        allowed = self._served.connection.scope.populations
         found = [one async for page in self._pages(path, "populations") for one in self._readable(page, wire.workspace)]
         return [population for population in found if not allowed or population.id in allowed]
 
     async def groups(self) -> tuple[list[Group], bool]:
         """Return the groups that are served, each as the list tells it, and whether that list was whole."""
         path = path_with(f"{self._root}/groups", {"limit": LOOKUP_PAGE})
-        allowed = self._served.connection.populations
+        allowed = self._served.connection.scope.populations
         found: dict[str, Group] = {}
         whole = True
         try:

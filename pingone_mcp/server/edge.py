@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup, TaskStatus
 
-    from pingone_mcp.replica.directory import ReplicaDirectory
+    from pingone_mcp.replica.asking.directory import ReplicaDirectory
     from pingone_mcp.replica.replica import Replica
     from pingone_mcp.replica.state import State
     from pingone_mcp.server.writes import WriteRules

@@ -12,7 +12,7 @@ from pingone_mcp.errors import Problem
 from pingone_mcp.server.edge import Backend
 
 if TYPE_CHECKING:
-    from pingone_mcp.replica.standing import Standing
+    from pingone_mcp.replica.asking.snapshot import Snapshot
 
 
 async def standing_of(backend: Backend) -> JsonObject | None:
@@ -31,7 +31,7 @@ async def standing_of(backend: Backend) -> JsonObject | None:
     return told | standing
 
 
-def _standing(copy: Standing, now: datetime) -> JsonObject:
+def _standing(copy: Snapshot, now: datetime) -> JsonObject:
     """Return when each environment was really read, and what is missing."""
     gaps = list(copy.gaps(None))
     return {"places": plain(copy.states(now))} | ({"gaps": gaps} if gaps else {})

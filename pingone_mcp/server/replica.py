@@ -13,7 +13,7 @@ from pingone_mcp.directory.cursor import Mark
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.rows import fitted, is_truncated, plain, timestamp
-from pingone_mcp.replica.feed import ChangePage, ChangeQuestion
+from pingone_mcp.replica.asking.changes import ChangePage, ChangeQuestion
 from pingone_mcp.server.edge import (
     AppContext,
     Backend,
@@ -30,7 +30,7 @@ from pingone_mcp.server.reads import TIMES, Cursor, Limit
 from pingone_mcp.service.syncing import Ended, Running
 
 if TYPE_CHECKING:
-    from pingone_mcp.replica.standing import Standing
+    from pingone_mcp.replica.asking.snapshot import Snapshot
     from pingone_mcp.replica.sync import SyncReport
 
 _OUR_OWN = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -145,9 +145,9 @@ def change_row(change: Change) -> JsonObject:
 
 async def _gaps(backend: Backend, sql: str) -> JsonObject:
     """Return what the copy does not hold of what a query is about."""
-    from pingone_mcp.replica.accesses import unread  # noqa: PLC0415 - start-up: sqlite is loaded by the first question
+    from pingone_mcp.replica.asking.accesses import unread  # noqa: PLC0415 - start-up: sqlite is loaded by the first question
 
-    def look(copy: Standing) -> list[str]:
+    def look(copy: Snapshot) -> list[str]:
         return [*copy.gaps(None), *unread(copy, roles="role_assignments" in sql.lower())]
 
     gaps, _ = await backend.replica.reading(look)

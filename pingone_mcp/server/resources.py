@@ -11,7 +11,7 @@ from pingone_mcp.directory.models import User
 from pingone_mcp.directory.moments import moment
 from pingone_mcp.directory.rows import DEFAULT_FIELDS, fitted, plain, timestamp, whole_user
 from pingone_mcp.directory.text import clean
-from pingone_mcp.replica.feed import ChangeQuestion
+from pingone_mcp.replica.asking.changes import ChangeQuestion
 from pingone_mcp.server import topics
 from pingone_mcp.server.edge import (
     App,

@@ -43,8 +43,8 @@ from pingone_mcp.server.replica import freshness
 from pingone_mcp.tasks import in_thread
 
 if TYPE_CHECKING:
+    from pingone_mcp.replica.asking.snapshot import Snapshot
     from pingone_mcp.replica.reviews import AccessReview
-    from pingone_mcp.replica.standing import Standing
     from pingone_mcp.replica.state import State
 
 _SHOWN = 20
@@ -76,7 +76,7 @@ async def check_drift(
     read, which = await in_thread(_accounts, backend, roster, entries, pool="disk")
     keep, shown_beside = (KEPT_UNEXPECTED, _SHOWN) if roster is not None else (_SHOWN_BESIDE, _SHOWN_BESIDE)
 
-    def compare(copy: Standing, tally: Tally) -> JsonObject:
+    def compare(copy: Snapshot, tally: Tally) -> JsonObject:
         from pingone_mcp.replica import comparisons  # noqa: PLC0415 - start-up: sqlite is loaded by the first question
 
         now = backend.replica.now()
@@ -132,7 +132,7 @@ async def access_review(
     wanted = asked(backend, "access_review", selected, cursor)
     if cursor is not None:
         return answer(exported(backend, wanted))
-    from pingone_mcp.replica.accesses import AccessQuestion  # noqa: PLC0415 - start-up, as above
+    from pingone_mcp.replica.asking.accesses import AccessQuestion  # noqa: PLC0415 - start-up, as above
     from pingone_mcp.replica.reviews import export_review, review_access  # noqa: PLC0415 - start-up, as above
 
     question = AccessQuestion(group=group, role=role, population=population)
@@ -186,7 +186,7 @@ async def map_roles(
     wanted = asked(backend, "map_roles", {"group": group}, cursor)
     if "group" not in wanted.question:
 
-        def review(copy: Standing, tally: Tally) -> JsonObject:
+        def review(copy: Snapshot, tally: Tally) -> JsonObject:
             reviewed = comparisons.review_roles(copy, rules, now, tally).to_json(_SHOWN)
             counts = reviewed["counts"]
             return _fitted(backend, reviewed, {name: counts[name] for name in reviewed if name in counts})

@@ -48,7 +48,7 @@ async def told_of(backend: Backend, topic: str) -> JsonObject:
 
 def views() -> JsonObject:
     """Return the views of the local copy with their columns, and example queries."""
-    from pingone_mcp.replica.query import describe_views  # noqa: PLC0415 - start-up: sqlite is loaded when needed
+    from pingone_mcp.replica.queries.query import describe_views  # noqa: PLC0415 - start-up: sqlite is loaded when needed
 
     return describe_views()
 

@@ -24,7 +24,7 @@ from mcp.client.session import ClientRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequestParams, ElicitResult, ErrorData
 
-from pingone_mcp.replica.store import Store, replica_path
+from pingone_mcp.replica.store.store import Store, replica_path
 from pingone_mcp.sandbox.faults import Fault, FaultKind
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.server.writes import WriteRules

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from pingone_mcp.pingone import catalogue
+from pingone_mcp.pingone.proxy import catalogue
 
 NAMES = ("management", "platform", "mfa")
 CATALOGUE = Path(catalogue.__file__).with_name(catalogue.FILE)

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pingone_mcp.directory.identity import IdentityKind
+from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.comparisons import check_drift
 from pingone_mcp.replica.replica import Replica
-from pingone_mcp.replica.standing import Standing
-from pingone_mcp.replica.store import Store, replica_path
+from pingone_mcp.replica.store.store import Store, replica_path
 from pingone_mcp.reports.drift import MATCH_ON
 from pingone_mcp.reports.roster import Roster, RosterEntry
 from pingone_mcp.sandbox.app import Sandbox
@@ -95,7 +95,7 @@ async def test_who_is_looked_up_is_who_a_look_at_everybody_finds(tmp_path: Path)
         world.sandbox.clock.advance(600)
         await replica.sync("full", report=lambda *_: None)
 
-        def compare(copy: Standing) -> None:
+        def compare(copy: Snapshot) -> None:
             kept = {row[0] for row in copy.database.execute("SELECT username FROM users_")}
             assert {*ODD["username"]} - kept == set(), "the copy keeps them as they are"
 
@@ -126,7 +126,7 @@ async def test_one_account_is_looked_up_by_indexes_and_no_other_user_is_read(tmp
         plans: list[str] = []
         entry = RosterEntry(line=1, email=user["email"], username=user["username"], external_id="nobody")
 
-        def compare(copy: Standing) -> None:
+        def compare(copy: Snapshot) -> None:
             statements: list[str] = []
             copy.database.set_trace_callback(statements.append)
             drift = check_drift(copy, Roster(entries=(entry,)), NOW, keep=3)

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pingone_mcp.replica.store import NoReplica, Store, replica_path
+from pingone_mcp.replica.store.store import NoReplica, Store, replica_path
 from pingone_mcp.sandbox.app import Sandbox
 from tests.faults.plans import SOAK
 from tests.process.programs import PATIENCE, Served, serving, started
@@ -37,7 +37,7 @@ SYNCER = (
         from pingone_mcp.pingone.client import open_client
         from pingone_mcp.clock import Clock
         from pingone_mcp.pingone.served import Served
-        from pingone_mcp.replica.store import NoReplica, Store, replica_path
+        from pingone_mcp.replica.store.store import NoReplica, Store, replica_path
         from pingone_mcp.replica.sync import Sync
         from pingone_mcp.settings import Settings
 

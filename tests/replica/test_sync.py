@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from pingone_mcp.directory.changes import ChangeKind, Difference, replayed
 from pingone_mcp.directory.provider import DeactivatedQuestion
 from pingone_mcp.errors import Problem, Refused
-from pingone_mcp.replica.deactivated import deactivated_stretches
-from pingone_mcp.replica.standing import Standing
-from pingone_mcp.replica.store import NoReplica, Store, replica_path
+from pingone_mcp.replica.asking.deactivated import deactivated_stretches
+from pingone_mcp.replica.asking.snapshot import Snapshot
+from pingone_mcp.replica.store.store import NoReplica, Store, replica_path
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options
@@ -475,7 +475,7 @@ async def test_that_some_were_removed_misleads_no_question_to_another_index(tmp_
     assert (await kept.rows("SELECT count(DISTINCT removed_at) FROM users_"))[0][0] > 10
 
     def plans(database: sqlite3.Connection) -> list[str]:
-        stretches = deactivated_stretches(Standing(database, kept.world.connection()), DeactivatedQuestion())
+        stretches = deactivated_stretches(Snapshot(database, kept.world.connection()), DeactivatedQuestion())
         asked = ((f"EXPLAIN QUERY PLAN SELECT count(*) FROM users_ u WHERE {one.where.sql}", one) for one in stretches)  # noqa: S608 - our own text
         return [database.execute(sql, one.where.values).fetchall()[0][3] for sql, one in asked]
 

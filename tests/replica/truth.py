@@ -17,8 +17,8 @@ from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import open_client
 from pingone_mcp.pingone.served import Served
-from pingone_mcp.replica.rows import record_of
-from pingone_mcp.replica.store import Store, replica_path
+from pingone_mcp.replica.store.rows import record_of
+from pingone_mcp.replica.store.store import Store, replica_path
 from pingone_mcp.replica.sync import Sync
 from pingone_mcp.sandbox.app import Sandbox
 from tests.world import World

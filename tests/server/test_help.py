@@ -13,7 +13,7 @@ from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import FilterRefused
 from pingone_mcp.pingone.filters import NOT_FILTERABLE
 from pingone_mcp.replica.replica import Replica
-from pingone_mcp.replica.store import Store, replica_path
+from pingone_mcp.replica.store.store import Store, replica_path
 from tests.world import World, error_text, facts
 
 USER = ResourceTemplateReference(uri="pingone://environments/{environment}/users/{user}")

@@ -12,7 +12,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.types import ResourceTemplateReference, TextResourceContents
 
-from pingone_mcp.pingone import catalogue
+from pingone_mcp.pingone.proxy import catalogue
 from pingone_mcp.server.build import build_server
 from tests.pingone.recorder import Recorder
 from tests.server.test_surface import unconfigured

@@ -1,0 +1,1 @@
+"""The questions of `Directory`, answered by PingOne live."""

@@ -1,0 +1,163 @@
+"""Groups of PingOne: lists of them, one of them whole, and who is in them."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+
+from pingone_mcp.directory.models import Group, Member, MembershipType, Named, Page
+from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
+from pingone_mcp.directory.text import unaccented
+from pingone_mcp.errors import NotPermitted
+from pingone_mcp.pingone import wire
+from pingone_mcp.pingone.asking.parts import Part, Place, find
+from pingone_mcp.pingone.client import HalPage, path_with
+from pingone_mcp.pingone.filters import All, Within, all_of, eq
+from pingone_mcp.pingone.served import Served
+
+
+class Groups:
+    """Answer questions about groups."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+
+    async def page(
+        self, question: GroupQuestion, at: str | None = None, *, page_size: int | None = None
+    ) -> Page[Group]:
+        parts = await self._parts(question)
+        place = find(parts, at)
+        part = place.part
+        wanted = str(part.filter) if part.filter is not None else None
+        size = part.page_size(page_size, self._served.connection.page_size)
+        path = place.link or path_with(f"/environments/{part.environment}/groups", {"limit": size, "filter": wanted})
+        hal, gaps = await self._served.page_or_gap(path, "groups", place)
+        populations = await self._served.names.population_names(part.environment) if hal.items else {}
+        read = partial(wire.group, populations=populations, remote_data=question.remote_data)
+        found, left_out = wire.readable(hal.items, read)
+        groups = [await self._placed(group) for group in found]
+        kept = (group for group in groups if part.keep is None or part.keep(group))
+        gaps = (*await self._served.unserved(question.environment), *gaps)
+        return place.page(path, hal, kept, left_out=left_out, gaps=gaps)
+
+    async def _parts(self, question: GroupQuestion) -> list[Part]:
+        """PingOne filters groups by whole names only; a part of a name is looked for here."""
+        words = unaccented(question.query or "").split()
+        allowed = self._served.connection.scope.populations
+
+        async def parts_of(environment: str) -> list[Part]:
+            names = self._served.names
+            reference = question.population
+            inside = eq("population.id", await names.find_population(environment, reference)) if reference else None
+            return [
+                Part(
+                    key=environment,
+                    environment=environment,
+                    source="groups",
+                    filter=inside,
+                    keep=(lambda group: _is_named(group, words) and self._serves(group)) if words or allowed else None,
+                )
+            ]
+
+        return await self._served.in_each(await self._served.environment_ids(question.environment), parts_of)
+
+    def _serves(self, group: Group) -> bool:
+        """Say whether a group may be shown: one of the environment as a whole may, though its members may not."""
+        allowed = self._served.connection.scope.populations
+        return not allowed or group.workspace is None or group.workspace.id in allowed
+
+    async def _placed(self, group: Group) -> Group:
+        if self._served.connection.scope.populations and group.workspace is None:
+            group = dataclasses.replace(group, member_count=None, group_count=None)
+        if not self._served.several_environments():
+            return group
+        names = await self._served.names.environment_names()
+        place = group.organization.id
+        return dataclasses.replace(group, organization=Named(id=place, name=names.get(place)))
+
+    async def get(self, reference: str, *, environment: str | None = None) -> Group:
+        place, identity = await self._served.find_group(environment, reference)
+        group = await self._served.names.group(place, identity)
+        names = await self._served.names.environment_names()
+        path = f"/environments/{place}/groups/{identity}/memberOfGroups"
+        parents, readable, whole = None, False, False
+        try:
+            raws, whole = await self._served.whole(path, "groupMemberships", place)
+            parents, readable = wire.memberships(raws)
+        except NotPermitted:
+            pass
+        if not (whole and readable):
+            group = dataclasses.replace(group, unreadable=(*group.unreadable, "parents"))
+        if self._served.connection.scope.populations and group.workspace is None:  # the counts would go beyond them
+            group = dataclasses.replace(group, member_count=None, group_count=None, total_member_count=None)
+        return dataclasses.replace(group, organization=Named(id=place, name=names.get(place)), parents=parents)
+
+    # Members
+
+    async def members(
+        self, question: MemberQuestion, at: str | None = None, *, page_size: int | None = None
+    ) -> Page[Member]:
+        environment, group = await self._served.find_group(question.environment, question.group)
+        parts = await self._member_parts(environment, group, direct_only=question.direct_only)
+        place = find(parts, at)
+        part = place.part
+        path = place.link or self._served.users_path(part, part.page_size(page_size, self._served.connection.page_size))
+        hal = await self._served.page(path, "users", place)
+        users, left_out = await self._served.readable_users(part.environment, hal)
+        kind: MembershipType = "direct" if part.label == "direct" else "indirect"
+        gaps = await self._served.unserved(environment)
+        if hal.next is None:
+            gaps = (*gaps, *await self._uncounted(place, hal, group, kind))
+        page = place.page(path, hal, (Member(user=user, type=kind) for user in users), left_out=left_out, gaps=gaps)
+        if len(parts) == 1 or page.gaps:
+            return page
+        return dataclasses.replace(page, total=await self._member_total(environment, group))
+
+    async def _uncounted(self, place: Place, hal: HalPage, group: str, kind: MembershipType) -> tuple[str, ...]:
+        """Return the gap at the end of a part where the group itself counts more members of the kind than came.
+
+        The filter may be narrowed to what the role reaches, while the group's own counts are not. They are read again
+        before they contradict, because who is a member changes while the list is read.
+        """
+        behind = place.tally.behind(len(hal.items), hal.count)
+        if self._served.connection.scope.populations or behind.missing:  # the group counts beyond the populations
+            return ()
+        read = partial(self._served.names.group, place.part.environment, group)
+        said = _counted(await read(), kind)
+        if said is not None and said > behind.came:
+            said = _counted(await read(fresh=True), kind)
+        if said is None or said <= behind.came:
+            return ()
+        return (f"{kind}: the group counts {said:,} such members, and {behind.came:,} came.",)
+
+    async def _member_parts(self, environment: str, group: str, *, direct_only: bool) -> list[Part]:
+        """Direct members come first, then indirect ones; PingOne tells them apart in the filter only."""
+        populations = await self._served.population_filters(environment, None)
+        return [
+            Part(
+                key=f"{kind} {environment} {batch}",
+                environment=environment,
+                filter=all_of((Within("memberOfGroups", All((eq("id", group), eq("type", kind.upper())))), population)),
+                label=kind,
+            )
+            for kind in (("direct",) if direct_only else ("direct", "indirect"))
+            for batch, population in enumerate(populations)
+        ]
+
+    async def _member_total(self, environment: str, group: str) -> int | None:
+        """Return the group's own total, unless only some populations are served."""
+        if self._served.connection.scope.populations:
+            return None
+        return (await self._served.names.group(environment, group)).total_member_count
+
+
+def _counted(group: Group, kind: MembershipType) -> int | None:
+    """Return how many users the group counts as members of a kind; who is in it in both ways counts as direct."""
+    if kind == "direct" or group.total_member_count is None:
+        return group.member_count if kind == "direct" else None
+    return group.total_member_count - (group.member_count or 0)
+
+
+def _is_named(group: Group, words: list[str]) -> bool:
+    name = unaccented(group.name or "")
+    return all(word in name for word in words)

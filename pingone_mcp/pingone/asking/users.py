@@ -1,0 +1,217 @@
+"""Users of PingOne: lists of them, and one of them whole."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, User
+from pingone_mcp.directory.provider import Include, UserQuestion
+from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused, RequestRefused
+from pingone_mcp.pingone import filters, wire
+from pingone_mcp.pingone.asking.ahead import Asked, ahead
+from pingone_mcp.pingone.asking.parts import Part, find
+from pingone_mcp.pingone.client import path_with
+from pingone_mcp.pingone.filters import Filter, all_of, any_of, eq
+from pingone_mcp.pingone.names import ambiguous_user, as_id, no_such_user
+from pingone_mcp.pingone.served import PEOPLE_CHARACTERS, Served, each
+
+T = TypeVar("T")
+
+_INCLUDE_PAGE = 25
+_LONGEST_REFERENCE = 256
+_CUT = "`query` has too many words for one request: not every division into given and family name was looked for"
+_BOTH: tuple[Include, ...] = ("groups", "roles")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beside:
+    """What PingOne tells of a user at addresses of its own; `unreadable` is what may not be read, or not whole."""
+
+    groups: tuple[GroupMembership, ...] | None
+    roles: tuple[RoleAssignment, ...] | None
+    unreadable: tuple[Include, ...]
+
+    def of(self, user: User) -> User:
+        unreadable = (*user.unreadable, *self.unreadable)
+        return dataclasses.replace(user, groups=self.groups, roles=self.roles, unreadable=unreadable)
+
+
+class Users:
+    """Answer questions about users."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+
+    async def page(self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None) -> Page[User]:
+        parts = await self._parts(question)
+        place = find(parts, at)
+        part = place.part
+        most = _INCLUDE_PAGE if question.include else self._served.connection.page_size
+        path = place.link or self._served.users_path(part, part.page_size(page_size, most))
+        try:
+            hal, gaps = await self._served.page_or_gap(path, "users", place)
+        except FilterRefused as refused:
+            raise filters.advised(refused, question.filter, self._served.connection.attributes.values()) from None
+        users, left_out = await self._served.readable_users(part.environment, hal, remote_data=question.remote_data)
+        users = tuple(user for user in users if part.keep is None or part.keep(user))
+        if question.include:
+            users = await self._with(question.include, part.environment, users)
+        cut = question.query is not None and filters.people_are_cut(question.query, PEOPLE_CHARACTERS)
+        gaps = (*await self._served.unserved(question.environment), *gaps, *((_CUT,) if cut else ()))
+        return place.page(path, hal, users, left_out=left_out, gaps=gaps)
+
+    async def _parts(self, question: UserQuestion) -> list[Part]:
+        text = filters.people(question.query, longest=PEOPLE_CHARACTERS) if question.query is not None else None
+        raw = filters.parse(question.filter) if question.filter is not None else None
+
+        environments, group = await self._served.environment_ids(question.environment), None
+        if question.group is not None:
+            place, identity = await self._served.find_group(question.environment, question.group)
+            environments, group = (place,), filters.Within("memberOfGroups", eq("id", identity))
+
+        async def parts_of(environment: str) -> list[Part]:
+            populations = await self._served.population_filters(environment, question.population)
+            return [
+                Part(
+                    key=f"{environment} {batch}{name}",
+                    environment=environment,
+                    filter=all_of((status, text, raw, group, population)),
+                    keep=keep,
+                )
+                for batch, population in enumerate(populations)
+                for name, status, keep in _status_parts(question)
+            ]
+
+        return await self._served.in_each(environments, parts_of)
+
+    async def get(self, reference: str, *, environment: str | None = None, remote_data: bool = False) -> User:
+        """Return one user with groups, roles and manager; what does not wait for another answer is read at once."""
+        reference, names = reference.strip(), self._served.names
+        environments = await self._served.environment_ids(environment)
+        async with ahead() as early:
+            organizations = early.ask(names.environment_names)
+            beside, likely = None, None
+            if len(environments) == 1:
+                early.ask(partial(names.population_names, environments[0]))
+                # Of a user who may be outside the configured populations nothing more is read before that is known.
+                likely = as_id(reference) if not self._served.connection.scope.populations else None
+            if likely is not None:
+                beside = early.ask(partial(self._beside, _BOTH, environments[0], likely))
+            place, raw = await self._find_user(reference, environments)
+            nameless = self._served.unify(raw, {}, {})
+            if beside is None or nameless.id != likely:
+                beside = early.ask(partial(self._beside, _BOTH, place, nameless.id))
+            manager = early.ask(partial(self._manager, place, nameless.manager))
+            found = self._served.unify(
+                raw, await organizations.taken(), await names.population_names(place), remote_data=remote_data
+            )
+            return dataclasses.replace((await beside.taken()).of(found), manager=await manager.taken())
+
+    async def _find_user(self, reference: str, environments: Sequence[str]) -> tuple[str, JsonObject]:
+        """Return the environment and the object of the one user that a reference means."""
+        async with ahead() as early:
+            asked = [early.ask(partial(self._users_called, environment, reference)) for environment in environments]
+            found = [item for answer in asked for item in await answer.taken() if self._served.serves_raw(item[1])]
+        exact = [item for item in found if _is_called(item[1], reference)]
+        found = exact if len(exact) == 1 else found
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            await self._served.unserved(None)  # where nothing is served at all, that is what is wrong
+            raise no_such_user(limited=bool(self._served.connection.scope.populations))
+        users = [(environment, self._served.unify(raw, {}, {})) for environment, raw in found]
+        raise ambiguous_user([(environment, user.id, user.name, user.username) for environment, user in users])
+
+    async def _users_called(self, environment: str, reference: str) -> list[tuple[str, JsonObject]]:
+        raw = await self._served.user_by_id(environment, reference)
+        return [(environment, raw)] if raw else await self._users_by_name(environment, reference)
+
+    async def _users_by_name(self, environment: str, reference: str) -> list[tuple[str, JsonObject]]:
+        called = any_of(eq(attribute, reference) for attribute in ("username", "email", "externalId"))
+        path = self._served.users_path(Part(key="", environment=environment, filter=called), 10)
+        return [(environment, raw) async for raw in self._served.all(path, "users", environment)]
+
+    async def _manager(self, environment: str, manager: Manager | None) -> Manager | None:
+        """Return the manager with id and names where the reference leads to exactly one user."""
+        if manager is None or len(manager.reference) > _LONGEST_REFERENCE:
+            return manager
+        reference = manager.reference
+
+        async def read() -> tuple[Manager, ...]:
+            try:
+                _, raw = await self._find_user(reference, (environment,))
+            except (NotFound, RequestRefused, FilterRefused, Refused):
+                return ()
+            user = self._served.unify(raw, {}, {})
+            return (Manager(reference=reference, id=user.id, username=user.username, email=user.email, name=user.name),)
+
+        found = await self._served.names.keep(f"manager {environment} {reference}", read)
+        return found[0] if found else manager
+
+    async def _with(self, include: Sequence[Include], environment: str, users: tuple[User, ...]) -> tuple[User, ...]:
+        """Return the users with groups and roles."""
+
+        async def complete(user: User) -> User:
+            return (await self._beside(include, environment, user.id)).of(user)
+
+        return tuple(await each(complete, users))
+
+    async def _beside(self, include: Sequence[Include], environment: str, identity: str) -> _Beside:
+        root = f"/environments/{environment}/users/{identity}"
+        async with ahead() as early:
+            memberships = early.ask(partial(self._memberships, root, environment)) if "groups" in include else None
+            assignments = early.ask(partial(self._role_assignments, root, environment)) if "roles" in include else None
+            groups, all_groups = await _taken(memberships)
+            roles, all_roles = await _taken(assignments)
+        parts: tuple[tuple[Include, bool], ...] = (("groups", all_groups), ("roles", all_roles))
+        return _Beside(groups=groups, roles=roles, unreadable=tuple(name for name, whole in parts if not whole))
+
+    async def _memberships(self, root: str, environment: str) -> tuple[tuple[GroupMembership, ...], bool]:
+        """Return a user's memberships, and whether they are all."""
+        path = path_with(f"{root}/memberOfGroups", {"limit": self._served.connection.page_size})
+        raws, whole = await self._served.whole(path, "groupMemberships", environment)
+        found, readable = wire.memberships(raws)
+        return found, whole and readable
+
+    async def _role_assignments(self, root: str, environment: str) -> tuple[tuple[RoleAssignment, ...], bool]:
+        """Return a user's role assignments, and whether they are all."""
+        raws, whole = await self._served.whole(f"{root}/roleAssignments", "roleAssignments", environment)
+        if not raws:
+            return (), whole
+        roles = await self._served.names.role_names()
+        places = await self._served.names.environment_names() | await self._served.names.population_names(environment)
+        found, readable = wire.role_assignments(raws, roles=roles, places=places)
+        return found, whole and readable
+
+
+async def _taken(asked: Asked[tuple[tuple[T, ...], bool]] | None) -> tuple[tuple[T, ...] | None, bool]:
+    """Return what was asked for, and whether it is all; None where it was not asked for, or may not be read."""
+    if asked is None:
+        return None, True
+    try:
+        return await asked.taken()
+    except (NotPermitted, NotFound):  # not found: the user went while we looked
+        return None, False
+
+
+def _status_parts(question: UserQuestion) -> list[tuple[str, Filter | None, Callable[[User], bool] | None]]:
+    """Say how users of a status are read: `enabled` can be filtered by PingOne, the rest is decided here."""
+    wanted = question.status
+    if wanted is None:
+        return [("", None, None)]
+    enabled = eq("enabled", value=True)
+    if wanted == "inactive":
+        return [
+            ("d", eq("enabled", value=False), None),
+            ("l", enabled, lambda user: user.status == "inactive"),
+        ]
+    return [("", enabled, lambda user: user.status == wanted)]
+
+
+def _is_called(raw: JsonObject, reference: str) -> bool:
+    """Say whether a reference is the id or username itself, which outweigh an email or external id."""
+    return reference.casefold() in (str(raw.get("id", "")).casefold(), str(raw.get("username", "")).casefold())

@@ -1,0 +1,1 @@
+"""What a sync reads of PingOne: everybody, and what has changed since."""

@@ -1,0 +1,532 @@
+"""Walks over all users of an environment: in parts side by side, complete, and in bounded memory.
+
+PingOne's cursors lead from page to page, one after the other. So the users are split into parts that can be read at the
+same time, by ranges of `updatedAt` ("Read All Users" documents `ge` and `le` for it). The first page of a part says how
+many users it has and shows a sample of them: the quantiles of their `updatedAt` are where a part that is too large is
+split again. `count` only balances; that it is wrong makes a walk slower, not less complete.
+
+Who is changed during the walk may leave one part for another behind our back. He has an `updatedAt` from after its
+beginning then, so a pass over all of those follows, and is repeated until it finds nobody who was missing.
+
+Where users cannot be told apart by `updatedAt` (thousands with the same instant, or an environment that refuses the
+filter) the parts are the populations, and where that does not work either there is one part: a plain walk. Without the
+filter there is no telling who was changed either, and the passes read everything again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import anyio
+
+from pingone_mcp.directory.cursor import LoopGuard
+from pingone_mcp.directory.models import User
+from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
+from pingone_mcp.pingone import filters, wire
+from pingone_mcp.pingone.asking.ahead import ahead
+from pingone_mcp.pingone.asking.parts import Part
+from pingone_mcp.pingone.client import HalPage, path_with
+from pingone_mcp.pingone.feed.ledger import Ledger
+from pingone_mcp.pingone.filters import Filter, all_of, eq
+from pingone_mcp.pingone.served import Served
+
+Way = Literal["times", "populations", "plain"]
+"""How the users are split into parts."""
+_FEWER: dict[Way, Way] = {"times": "populations", "populations": "plain"}
+
+# Ranges of time lie between these, inclusive: no user of PingOne was changed before or will be after.
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+LAST = datetime(2100, 1, 1, tzinfo=UTC)
+# How far before the walk's beginning the passes reach, so that what PingOne shows late is found: by its own clock where
+# its answers carry one, else by ours, which may be wrong.
+OVERLAP = timedelta(minutes=1)
+CLOCK_SKEW = timedelta(minutes=10)
+# A part of fewer pages is not worth splitting: every split reads a page twice.
+LEAST_PAGES = 5
+MOST_PASSES = 5
+_MILLISECOND = timedelta(milliseconds=1)
+_LOOKUP_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether a walk found everybody who was there from its beginning to its end, and what kept it from it.
+
+    `counted` is how many users PingOne counts, where the walk came to its end and met fewer. `problem` is the one that
+    ended it.
+    """
+
+    complete: bool
+    reason: str | None = None
+    counted: int | None = None
+    problem: Problem | None = None
+
+
+_UNDER_WAY = Verdict(complete=False, reason="The walk has not come to its end.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkPage:
+    """Users that this walk had not handed over before, and others again that have changed since it began."""
+
+    users: tuple[User, ...]
+    changed: tuple[User, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """One part of a walk: the users of a range of times (both ends belong to it) and of a population.
+
+    `batch` tells apart the filters that bound the whole walk where populations are configured.
+    """
+
+    batch: int
+    first: datetime | None = None
+    last: datetime | None = None
+    population: str | None = None
+
+    def name(self) -> str:
+        return json.dumps([self.batch, _written(self.first), _written(self.last), self.population])
+
+    @staticmethod
+    def named(text: str) -> Stretch:
+        batch, first, last, population = json.loads(text)
+        return Stretch(batch=batch, first=_read(first), last=_read(last), population=population)
+
+    def filter(self) -> Filter | None:
+        return all_of(
+            (
+                filters.ge("updatedAt", self.first) if self.first is not None else None,
+                filters.le("updatedAt", self.last) if self.last is not None else None,
+                eq("population.id", self.population) if self.population is not None else None,
+            )
+        )
+
+    def at(self, edges: Sequence[datetime]) -> tuple[Stretch, ...]:
+        """Split at these instants. Each belongs to both sides: PingOne may know times more exactly than it tells."""
+        bounds = [self.first or FIRST, *edges, self.last or LAST]
+        return tuple(replace(self, first=first, last=last) for first, last in pairwise(bounds))
+
+
+def edges(times: Sequence[datetime], parts: int, first: datetime | None, last: datetime | None) -> tuple[datetime, ...]:
+    """Return the instants at which a range is split into so many parts, by a sample of its times.
+
+    They lie between two different times of the sample, never on one that thousands may share, and inside the range;
+    there are fewer of them, or none, where the sample has too few different times.
+    """
+    ordered = sorted(times)
+    found: list[datetime] = []
+    for number in range(1, parts):
+        place = number * len(ordered) // parts
+        while 0 < place < len(ordered) and ordered[place] - ordered[place - 1] < 2 * _MILLISECOND:
+            place += 1
+        if not 0 < place < len(ordered):
+            continue
+        middle = ordered[place - 1] + (ordered[place] - ordered[place - 1]) / 2
+        edge = middle.replace(microsecond=middle.microsecond // 1000 * 1000)
+        inside = (first or FIRST) < edge < (last or LAST)
+        if inside and (not found or found[-1] < edge):
+            found.append(edge)
+    return tuple(found)
+
+
+def pages_left(page: HalPage) -> int:
+    """Return how many pages of its size follow a first one, by its `count`; many when the server does not say.
+
+    A page without `next` that does not hold as many as are counted has lost its link.
+    """
+    if page.next is None and not _lost_its_link(page):
+        return 0
+    if page.count is None:
+        return 20 * LEAST_PAGES
+    return max(1, math.ceil((page.count - len(page.items)) / max(1, len(page.items))))
+
+
+def _lost_its_link(page: HalPage) -> bool:
+    """Say whether a first page without `next` is not all there is."""
+    return page.next is None and page.count is not None and page.count > len(page.items)
+
+
+@dataclass(slots=True, eq=False)
+class _Read:
+    """The users of a page that was read, and how its part goes on: at the link `next`, or in the parts `children`."""
+
+    stretch: Stretch
+    next: str | None
+    users: tuple[User, ...]
+    children: tuple[Stretch, ...]
+    taken: bool = False
+
+
+class Walk:
+    """One walk over an environment: iterate over its pages, then look at `verdict`.
+
+    A page counts as handed over when the next one is asked for. Who takes pages slowly stops the reading. `about` is
+    the server's own count of all users, for progress, and `left_out` how often a user without an id was met.
+    """
+
+    def __init__(
+        self, served: Served, environment: str, ledger: Ledger, bounds: Sequence[Filter | None], *, remote_data: bool
+    ) -> None:
+        self.environment = environment
+        self.verdict = _UNDER_WAY
+        self.about: int | None = None
+        self.left_out = 0
+        self._served = served
+        self._ledger = ledger
+        self._bounds = bounds
+        self._remote_data = remote_data
+        self._size = served.connection.page_size
+        self._workers = anyio.Semaphore(served.connection.concurrency)
+        self._out, self._in = anyio.create_memory_object_stream[_Read](0)
+        self._handing_over: _Read | None = None
+        self._open: set[_Read] = set()  # pages that were read, and not yet handed over
+        self._settled = anyio.Event()
+        self._delivered = ledger.delivered()
+        self._since = FIRST
+        self._enough = LEAST_PAGES  # pages of one part
+        self._ahead: dict[str, HalPage] = {}
+        self._split_into: tuple[str, ...] | None = None
+        # Of the stage that is being read: its pages, and the users who were there before the walk and had been missed.
+        self._pages = self._missed = 0
+
+    @property
+    def delivered(self) -> int:
+        """How many users have been handed over, those before a kill included."""
+        return self._delivered
+
+    def close(self) -> None:
+        self._in.close()
+        self._out.close()
+
+    def __aiter__(self) -> Walk:
+        return self
+
+    async def __anext__(self) -> WalkPage:
+        try:
+            while True:
+                self._hand_over()
+                page = self._sorted_out(await self._in.receive())
+                if page.users or page.changed:
+                    return page
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+        except Problem as problem:  # the ledger's
+            self._in.close()
+            self.verdict = Verdict(complete=False, reason=str(problem), problem=problem)
+            raise StopAsyncIteration from None
+
+    # Handing over
+
+    def _sorted_out(self, read: _Read) -> WalkPage:
+        users = {user.id: user for user in read.users}
+        read.taken, self._handing_over = True, read
+        new = self._ledger.begin_page(users)
+        fresh = tuple(user for identity, user in users.items() if identity in new)
+        self._delivered += len(fresh)
+        self._missed += sum(user.created_at is None or user.created_at < self._since for user in fresh)
+        again = (user for identity, user in users.items() if identity not in new)
+        return WalkPage(
+            users=fresh,
+            changed=tuple(user for user in again if user.updated_at is None or user.updated_at >= self._since),
+        )
+
+    def _hand_over(self) -> None:
+        read, self._handing_over = self._handing_over, None
+        if read is None:
+            return
+        following = None if read.children else read.next
+        self._ledger.end_page(read.stretch.name(), following, [child.name() for child in read.children])
+        self._settle(read)
+
+    def _settle(self, read: _Read) -> None:
+        self._open.discard(read)
+        settled, self._settled = self._settled, anyio.Event()
+        settled.set()
+
+    # Reading
+
+    async def read(self) -> None:
+        """Read everything, and reach the verdict; runs beside whoever takes the pages."""
+        async with self._out:
+            try:
+                self.verdict = await self._read_all()
+            except Problem as problem:
+                self.verdict = Verdict(complete=False, reason=str(problem), problem=problem)
+            except anyio.BrokenResourceError:
+                pass  # nobody takes pages any more, and the verdict says why
+
+    async def _read_all(self) -> Verdict:
+        if self._ledger.fact("way") is None:
+            if await self._begin_walk():
+                return Verdict(complete=True)
+        else:
+            self._since, self.about = _read(self._ledger.fact("since")) or FIRST, self._ledger.fact("about")
+        while self._ledger.fact("pass") is None:
+            way: Way = self._ledger.fact("way")
+            try:
+                await self._read_parts(way)
+                break
+            except (FilterRefused, RequestRefused):
+                if way == "plain":
+                    raise
+                self._begin(_FEWER[way])
+        return await self._passes()
+
+    async def _begin_walk(self) -> bool:
+        """Read the first page of the plain walk and note when that was; say whether it was all there is."""
+        path = self._path(self._roots()[0])
+        async with ahead() as early:
+            names = early.ask(partial(self._served.names.population_names, self.environment))
+            page = self._ahead[path] = await self._page(path)
+            await names.taken()  # users are told with them
+        told = self._served.client.server_now()
+        now = told if told is not None else self._served.clock.wall()
+        self._since = datetime.fromtimestamp(now, UTC) - (OVERLAP if told is not None else CLOCK_SKEW)
+        alone = len(self._bounds) == 1
+        self.about = page.count if alone else await self._count()
+        self._ledger.note("since", _written(self._since))
+        self._ledger.note("about", self.about)
+        self._begin("times")
+        if page.next is not None or not alone or _lost_its_link(page):
+            return False
+        await self._read_parts("plain")
+        return True
+
+    def _roots(self) -> list[Stretch]:
+        return [Stretch(batch=batch) for batch in range(len(self._bounds))]
+
+    def _begin(self, way: Way) -> None:
+        """Put everything down to be read, once more as a whole, and split in this way."""
+        self._plan(self._roots())
+        self._ledger.note("way", way)
+
+    def _plan(self, stretches: Sequence[Stretch]) -> None:
+        self._ledger.plan(stretch.name() for stretch in stretches)
+
+    async def _passes(self) -> Verdict:
+        """Read who was changed since the walk began, until nobody turns up who was there before and had been missed."""
+        plainly = False
+        for number in range(self._ledger.fact("pass") or 1, MOST_PASSES + 1):
+            self._ledger.note("pass", number)
+            self._missed = self._pages = 0
+            way: Way = self._ledger.fact("way")
+            try:
+                await self._pass(way)
+            except (FilterRefused, RequestRefused):
+                if way == "plain":
+                    raise
+                self._ledger.note("way", _FEWER[way])
+                continue
+            if not plainly and await self._too_few():
+                # Users without `updatedAt`, or in no population, or a wrong count: a plain walk knows.
+                plainly = True
+                self._plan(self._roots())
+                await self._read_parts("plain")
+            elif not self._missed or self._pages == 1:  # one page is one look: nobody could move meanwhile
+                return await self._last_look()
+        return Verdict(
+            complete=False,
+            reason="So many users were changed during the walk that some may have been missed. "
+            "Walk again at a quieter time.",
+        )
+
+    async def _pass(self, way: Way) -> None:
+        if way == "times":
+            self._plan([replace(root, first=self._since, last=LAST) for root in self._roots()])
+            await self._read_parts("plain")  # in one part: whoever is changed now must not change parts
+        else:
+            self._begin(way)
+            await self._read_parts(way)
+
+    async def _too_few(self) -> bool:
+        if self.about is None:
+            return True  # nothing else says that everybody has an `updatedAt`
+        return await self._uncounted() is not None
+
+    async def _uncounted(self) -> int | None:
+        """Return how many users PingOne counts now, where that is more than were handed over."""
+        if self.about is None or self._delivered >= self.about:
+            return None
+        there = await self._count()  # some may have been deleted
+        return there if there is not None and self._delivered < there else None
+
+    async def _last_look(self) -> Verdict:
+        counted = await self._uncounted()
+        if counted is None:
+            return Verdict(complete=True)
+        return Verdict(
+            complete=False,
+            reason=f"PingOne counts {counted:,} users, and its pages showed {self._delivered:,}.",
+            counted=counted,
+        )
+
+    async def _count(self) -> int | None:
+        total = 0
+        for root in self._roots():
+            page = await self._page(self._path(root, size=1))
+            if page.count is None:
+                return None
+            total += page.count
+        return total
+
+    async def _read_parts(self, way: Way) -> None:
+        """Read all open parts, and those that they are split into, to the end. Raises the first Problem."""
+        failure: Problem | anyio.BrokenResourceError | None = None
+
+        async def read(stretch: Stretch, link: str | None) -> None:
+            nonlocal failure
+            try:
+                async with self._workers:
+                    children = await self._read_part(stretch, link, way)
+            except (Problem, anyio.BrokenResourceError) as problem:
+                failure = failure or problem
+                tasks.cancel_scope.cancel()
+            else:
+                for child in children:
+                    tasks.start_soon(read, child, None)
+
+        async with anyio.create_task_group() as tasks:
+            for part in self._ledger.open_parts():
+                tasks.start_soon(read, Stretch.named(part.name), part.link)
+        while self._open and not isinstance(failure, anyio.BrokenResourceError):
+            await self._settled.wait()
+        if failure is not None:
+            raise failure
+
+    async def _read_part(self, stretch: Stretch, link: str | None, way: Way) -> tuple[Stretch, ...]:
+        """Read a part to its end; or only its first page, and return the parts that it is to be split into."""
+        again = False
+        guard = LoopGuard()
+        while True:
+            try:
+                page = await self._page(link or self._path(stretch))
+            except RequestRefused:
+                if link is None or again:
+                    raise
+                # The cursor is not accepted any more: once more from the first page.
+                link, again, guard = None, True, LoopGuard()
+                continue
+            users = await self._users(page)
+            children = await self._split(stretch, page, users, way) if link is None and not again else ()
+            await self._send(_Read(stretch, page.next, users, children))
+            if children or page.next is None:
+                return children
+            following = guard.after(page.next)
+            if following is None:
+                raise UnexpectedAnswer(
+                    "PingOne's pages run in a circle: a `next` link came twice.", "Try again.", code="REPEATED_LINK"
+                )
+            link, guard = page.next, following
+
+    async def _split(self, stretch: Stretch, page: HalPage, users: Sequence[User], way: Way) -> tuple[Stretch, ...]:
+        left = pages_left(page)
+        if stretch == Stretch(batch=stretch.batch):
+            self._enough = max(LEAST_PAGES, left // (3 * self._served.connection.concurrency))
+        if way == "plain" or left < 2 * self._enough:
+            return ()
+        if way == "times":
+            times = [user.updated_at for user in users if user.updated_at is not None]
+            if found := edges(times, left // self._enough, stretch.first, stretch.last):
+                return stretch.at(found)
+        if stretch.population is None and len(populations := await self._populations()) > 1:
+            return tuple(replace(stretch, population=population) for population in populations)
+        return ()
+
+    async def _populations(self) -> Sequence[str]:
+        """Return the populations that are walked, as they are now: one made later holds only users changed later."""
+        if self._split_into is None:
+            configured = self._served.connection.scope.populations
+            self._split_into = tuple(sorted(configured)) or await self._all_populations()
+        return self._split_into
+
+    async def _all_populations(self) -> tuple[str, ...]:
+        path = path_with(f"/environments/{self.environment}/populations", {"limit": _LOOKUP_PAGE})
+        try:
+            raws = [raw async for raw in self._served.all(path, "populations", self.environment)]
+        except (NotPermitted, NotFound):
+            return ()
+        return tuple(wire.workspace(raw).id for raw in raws)
+
+    def _path(self, stretch: Stretch, *, size: int | None = None) -> str:
+        wanted = all_of((self._bounds[stretch.batch], stretch.filter()))
+        return self._served.users_path(
+            Part(key="", environment=self.environment, filter=wanted), size if size is not None else self._size
+        )
+
+    async def _page(self, path: str) -> HalPage:
+        ahead = self._ahead.pop(path, None)
+        if ahead is not None:
+            return ahead
+        return await self._served.client.page(path, "users", environment=self.environment, background=True)
+
+    async def _users(self, page: HalPage) -> tuple[User, ...]:
+        async with self._served.client.in_background():
+            users, left_out = await self._served.readable_users(self.environment, page, remote_data=self._remote_data)
+        self.left_out += left_out
+        allowed = self._served.connection.scope.populations
+        return tuple(user for user in users if not allowed or any(place.id in allowed for place in user.workspaces))
+
+    async def _send(self, read: _Read) -> None:
+        self._pages += 1
+        self._open.add(read)
+        try:
+            await self._out.send(read)
+        except BaseException:
+            if not read.taken:
+                self._settle(read)
+            raise
+
+
+@asynccontextmanager
+async def walking(
+    served: Served, environment: str, *, ledger: Path | None = None, remote_data: bool = False
+) -> AsyncIterator[Walk]:
+    """Walk over all users of an environment that are served.
+
+    With `ledger`, a file, a walk that did not come to its end goes on the next time; the file is removed when one is
+    complete. `remote_data` adds PingOne's own objects. Raises Refused when another process uses the file.
+    """
+    bounds = await served.population_filters(environment, None)
+    connection = served.connection
+    purpose = [connection.api_base, environment, connection.client_id, connection.page_size, *map(str, bounds)]
+    notes = Ledger(ledger, json.dumps(purpose))
+    failure: Exception | None = None
+    complete = False
+    try:
+        async with anyio.create_task_group() as tasks:
+            walk = Walk(served, environment, notes, bounds, remote_data=remote_data)
+            tasks.start_soon(walk.read)
+            try:
+                yield walk
+            except Exception as error:  # noqa: BLE001 - raised below, outside the group that would wrap it
+                failure = error
+            finally:
+                complete = walk.verdict.complete
+                tasks.cancel_scope.cancel()
+                walk.close()
+    finally:
+        if complete:
+            notes.remove()
+        else:
+            notes.close()
+    if failure is not None:
+        raise failure
+
+
+def _written(at: datetime | None) -> str | None:
+    return None if at is None else timestamp(at)
+
+
+def _read(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,213 @@
+"""Who has access in the local copy, by which way, and with which administrator roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from pingone_mcp.directory.models import GroupMembership, Named, RoleAssignment, User
+from pingone_mcp.errors import Refused
+from pingone_mcp.pingone.names import as_id
+from pingone_mcp.replica.asking.conditions import Condition, both, either
+from pingone_mcp.replica.asking.snapshot import Snapshot
+from pingone_mcp.replica.asking.users import listed, memberships_of, roles_of
+from pingone_mcp.reports.review import Access, Way
+
+Roles = Mapping[str, tuple[RoleAssignment, ...]]
+"""Administrator roles by id of the user, of those of whom they are known."""
+
+_BATCH = 500
+_NONE: Roles = MappingProxyType({})
+_HOW_TO_KNOW = "PINGONE_REPLICA_ROLES=1 and a full sync read them of everybody, get_user of one"
+MEMBERSHIPS_UNREAD = "groups and memberships are not, or not all, in the copy"
+ROLES_UNREAD = (
+    "administrator roles were read only of users that audit events named, so who has access by nothing but a role may be "
+    f"missing; {_HOW_TO_KNOW}"
+)
+
+
+def unread(copy: Snapshot, *, memberships: bool = True, roles: bool = True) -> tuple[str, ...]:
+    """Return in plain words what of a question about memberships or roles no sync has read."""
+    told = [MEMBERSHIPS_UNREAD] if memberships and not copy.has_memberships else []
+    return (*told, ROLES_UNREAD) if roles and not copy.has_roles else tuple(told)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessQuestion:
+    """Whose access: of those in a group, with a role, in a population; with none of these, of all who have any.
+
+    Of a group or a role, the ways to it are told; otherwise all groups and roles that a person has.
+    """
+
+    group: str | None = None
+    role: str | None = None
+    population: str | None = None
+
+
+class Accesses:
+    """The people of one question, each with the ways by which access came, in one state of the copy.
+
+    `roles` were read beside the copy, and are newer.
+    """
+
+    def __init__(self, copy: Snapshot, question: AccessQuestion, roles: Roles = _NONE) -> None:
+        self._copy = copy
+        self._question = question
+        self._roles_beside = roles
+        self._environments = copy.places.environments(None)
+        self._group: str | None = None
+        self._role: tuple[str, ...] = ()
+        where = [copy.places.served(self._environments), Condition("u.removed_at IS NULL")]
+        if question.group is not None:
+            copy.need_memberships()
+            place, self._group = copy.places.find_group(None, question.group)
+            where.append(
+                Condition(
+                    "u.environment_id = ? AND u.id IN (SELECT user_id FROM memberships_ WHERE group_id = ?)",
+                    (place, self._group),
+                )
+            )
+        if question.role is not None:
+            self._role = self._roles_called(question.role)
+            marks = ", ".join("?" * len(self._role))
+            where.append(
+                Condition(f"u.id IN (SELECT user_id FROM role_assignments_ WHERE role_id IN ({marks}))", self._role)  # noqa: S608 - marks
+            )
+        if question.population is not None:
+            reference = question.population
+            found = copy.places.in_each(self._environments, lambda place: [copy.places.population(place, reference)])
+            marks = ", ".join("?" * len(found))
+            where.append(Condition(f"u.population_id IN ({marks})", tuple(found)))
+        if question == AccessQuestion():
+            has_any = (
+                Condition("u.id IN (SELECT user_id FROM memberships_)"),
+                Condition("u.id IN (SELECT user_id FROM role_assignments_)"),
+            )
+            where.append(either(has_any))
+        self._where = both(*where)
+        self._chains = self._chains_to(self._group) if self._group is not None else {}
+        self._group_names = dict(copy.database.execute("SELECT id, name FROM groups_"))
+
+    def gaps(self, *, people: int, roles_unknown: int) -> tuple[str, ...]:
+        """Return what nobody knows of this question, in plain words.
+
+        `roles_unknown` says of how many of the `people` that were found the roles are not known.
+        """
+        asks_for_roles = self._question.role is not None or self._question == AccessQuestion()
+        told = [*self._copy.gaps(None), *unread(self._copy, roles=asks_for_roles)]
+        if roles_unknown:
+            unknown = (
+                f"whether {roles_unknown:,} of {people:,} people are privileged is unknown: their roles were not read"
+            )
+            told.append(unknown if asks_for_roles else f"{unknown}; {_HOW_TO_KNOW}")
+        if self._copy.places.connection.scope.populations and self._question.population is None:
+            told.append("only people of the populations that are served were looked at")
+        return tuple(told)
+
+    def count(self) -> int:
+        """Return how many people there are."""
+        query = f"SELECT count(*) FROM users_ u WHERE {self._where.sql}"  # noqa: S608 - our own text
+        (count,) = self._copy.database.execute(query, self._where.values).fetchone()
+        return int(count)
+
+    def people(self) -> Iterator[Access]:
+        query = f"SELECT u.id, u.record FROM users_ u WHERE {self._where.sql} ORDER BY u.username COLLATE NOCASE, u.id"  # noqa: S608 - our own text
+        found = self._copy.database.execute(query, self._where.values)
+        while rows := found.fetchmany(_BATCH):
+            users = [listed(self._copy, record) for _, record in rows]
+            yield from self._with_ways(users)
+
+    def _with_ways(self, users: Sequence[User]) -> Iterator[Access]:
+        ids = [user.id for user in users]
+        memberships = memberships_of(self._copy, ids)
+        copied = roles_of(self._copy, ids)
+        since = self._since(ids)
+        for user in users:
+            roles = self._roles(user.id, copied[user.id])
+            ways: list[Way] = []
+            if self._group is not None or not self._role:
+                by_group = (self._by_group(user, one, memberships, since) for one in memberships[user.id])
+                ways += [way for way in by_group if way is not None]
+            if self._role or self._group is None:
+                ways += [way for way in roles or () if not self._role or way.what.id in self._role]
+            yield Access(user=user, how=tuple(ways), roles=roles)
+
+    def _roles(self, user: str, copied: Sequence[RoleAssignment]) -> tuple[Way, ...] | None:
+        """Return the roles of a user; None where nobody knows, for where some were read only, none is no answer."""
+        known = self._roles_beside.get(user, copied)
+        if not known and user not in self._roles_beside and not self._copy.has_roles:
+            return None
+        return tuple(Way(kind="role", what=Named(id=role.id, name=role.name), scope=role.scope) for role in known)
+
+    def _by_group(
+        self,
+        user: User,
+        membership: GroupMembership,
+        memberships: dict[str, list[GroupMembership]],
+        since: dict[tuple[str, str], datetime],
+    ) -> Way | None:
+        if self._group is not None and membership.id != self._group:
+            return None
+        direct = membership.type == "direct"
+        return Way(
+            kind="direct" if direct else "indirect",
+            what=Named(id=membership.id, name=membership.name),
+            via=() if direct else self._via(memberships[user.id]),
+            since=since.get((user.id, membership.id)),
+        )
+
+    def _via(self, memberships: Sequence[GroupMembership]) -> tuple[Named, ...]:
+        """Return the shortest chain of nested groups that leads to the group of the question."""
+        chains = [chain for one in memberships if one.type == "direct" and (chain := self._chains.get(one.id))]
+        chains = chains or [chain for one in memberships if (chain := self._chains.get(one.id))]
+        chain = min(chains, key=len, default=())
+        return tuple(Named(id=group, name=self._group_names.get(group)) for group in chain)
+
+    def _chains_to(self, group: str) -> dict[str, tuple[str, ...]]:
+        """Return for every group nested in one the groups on the way to it, itself first."""
+        children: dict[str, list[str]] = {}
+        for child, parent in self._copy.database.execute("SELECT group_id, parent_id FROM nestings_"):
+            children.setdefault(parent, []).append(child)
+        chains: dict[str, tuple[str, ...]] = {}
+        reached: list[tuple[str, tuple[str, ...]]] = [(group, ())]
+        while reached:
+            following: list[tuple[str, tuple[str, ...]]] = []
+            for parent, chain in reached:
+                for child in sorted(children.get(parent, ())):
+                    if child not in chains and child != group:
+                        chains[child] = (child, *chain)
+                        following.append((child, chains[child]))
+            reached = following
+        return chains
+
+    def _since(self, ids: Sequence[str]) -> dict[tuple[str, str], datetime]:
+        """Return since when memberships are known: those that were added while the copy was kept."""
+        marks = ", ".join("?" * len(ids))
+        rows = self._copy.database.execute(
+            "SELECT user_id, group_id, max(at) FROM changes_ WHERE kind = 'membership.added' "  # noqa: S608 - marks
+            f"AND user_id IN ({marks}) GROUP BY user_id, group_id",
+            ids,
+        )
+        return {(user, group): datetime.fromisoformat(at) for user, group, at in rows}
+
+    def _roles_called(self, reference: str) -> tuple[str, ...]:
+        """Return the ids of the roles that an id or a name means. Raises Refused."""
+        identity = as_id(reference)
+        known = self._copy.database.execute("SELECT DISTINCT role_id, role_name FROM role_assignments_").fetchall()
+        wanted = reference.strip().casefold()
+        found = tuple(role for role, name in known if role == identity or (name or "").casefold() == wanted)
+        if not found and not self._copy.has_roles:
+            raise Refused(
+                "Who has this administrator role is not known: roles were not read of everybody.",
+                f"{_HOW_TO_KNOW}; a review of a small group reads those of its members.",
+                code="ROLES_NOT_READ",
+            )
+        if not found:
+            raise Refused(
+                "Nobody has an administrator role of this name.",
+                "query_directory tells those there are: SELECT role, count(*) FROM role_assignments GROUP BY role.",
+                code="UNKNOWN_NAME",
+            )
+        return found

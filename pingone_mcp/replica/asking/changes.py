@@ -1,0 +1,138 @@
+"""What changed, in the order in which the syncs found it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pingone_mcp.directory.changes import Change, ChangedUser, ChangeKind
+from pingone_mcp.directory.models import Named, Page
+from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.errors import Refused
+from pingone_mcp.replica.store.retention import KEPT_CHANGES, change_ids
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeQuestion:
+    """Which changes: those since a time, of some kinds (empty: all), of one user (id, username or email of then)."""
+
+    since: datetime | None = None
+    kinds: tuple[ChangeKind, ...] = ()
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangePage(Page[Change]):
+    """A page of changes; `newest` is the position behind all there were when it was read, found or not.
+
+    `known_since` is from when on every change was written down. Of the time before it there are only the removals,
+    deactivations and locks that the audit told of when the first sync was taken over.
+    """
+
+    newest: str
+    known_since: datetime | None = None
+
+
+def changes_page(
+    connection: sqlite3.Connection, question: ChangeQuestion, at: str | None, page_size: int | None
+) -> ChangePage:
+    """Return the changes behind a position, oldest first, as one transaction that the caller has begun sees them.
+
+    Numbers are given inside the transaction of a sync, so that behind a position there is never one that was not seen.
+    Raises Refused for a position behind which some have been forgotten.
+    """
+    oldest, newest = change_ids(connection)
+    behind, size = int(at) if at is not None else oldest - 1, min(page_size or _PAGE, _PAGE)
+    if behind < oldest - 1:
+        raise Refused(
+            f"Changes behind this cursor have been forgotten: the local copy keeps them for {KEPT_CHANGES.days} days.",
+            "Start again without `cursor` for those that are kept; list_users tells who is there now.",
+            code="CHANGES_FORGOTTEN",
+        )
+    where, values = _where(question)
+    (total,) = connection.execute(f"SELECT count(*) FROM changes_ WHERE {where}", values).fetchone()  # noqa: S608 - our own text
+    rows = connection.execute(
+        f"SELECT {', '.join(_COLUMNS)} FROM changes_ WHERE {where} AND id > ? ORDER BY id LIMIT ?",  # noqa: S608
+        (*values, behind, size + 1),
+    ).fetchall()
+    found = tuple(_change(dict(zip(_COLUMNS, row, strict=True))) for row in rows[:size])
+    return ChangePage(
+        items=found,
+        at=str(behind),
+        next=str(found[-1].id) if len(rows) > size else None,
+        scanned=len(found),
+        total=total,
+        newest=str(max(newest, behind)),
+    )
+
+
+def newest_changes(connection: sqlite3.Connection, question: ChangeQuestion, limit: int) -> ChangePage:
+    """Return the newest changes, newest first, with how many there are in all."""
+    where, values = _where(question)
+    (total,) = connection.execute(f"SELECT count(*) FROM changes_ WHERE {where}", values).fetchone()  # noqa: S608 - our own text
+    rows = connection.execute(
+        f"SELECT {', '.join(_COLUMNS)} FROM changes_ WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608
+        (*values, limit),
+    ).fetchall()
+    found = tuple(_change(dict(zip(_COLUMNS, row, strict=True))) for row in rows)
+    newest = str(found[0].id) if found else "0"
+    return ChangePage(items=found, at="0", next=None, scanned=len(found), total=total, newest=newest)
+
+
+# Of our own making, all of them: what a question holds is bound.
+def _where(question: ChangeQuestion) -> tuple[str, Sequence[Any]]:
+    terms, values = ["1"], list[Any]()
+    if question.since is not None:
+        terms.append("at >= ?")
+        values.append(timestamp(question.since))
+    if question.kinds:
+        terms.append(f"kind IN ({', '.join('?' * len(question.kinds))})")
+        values += question.kinds
+    if question.user is not None:
+        terms.append("(user_id = ? OR username = ? COLLATE NOCASE OR email = ? COLLATE NOCASE)")
+        values += [question.user.strip()] * 3
+    return " AND ".join(terms), values
+
+
+_COLUMNS = (
+    "id",
+    "at",
+    "kind",
+    "user_id",
+    "username",
+    "email",
+    "group_id",
+    "group_name",
+    "before",
+    "after",
+    "evidence",
+    "actor",
+)
+
+
+def _change(row: dict[str, Any]) -> Change:
+    group = row["group_id"]
+    return Change(
+        id=row["id"],
+        at=datetime.fromisoformat(row["at"]),
+        kind=row["kind"],
+        user=ChangedUser(id=row["user_id"], username=row["username"], email=row["email"]),
+        before=_object(row["before"]),
+        after=_object(row["after"]),
+        evidence=row["evidence"],
+        group=Named(id=group, name=row["group_name"]) if group is not None else None,
+        actor=row["actor"],
+    )
+
+
+def _object(text: str | None) -> dict[str, Any] | None:
+    value: dict[str, Any] | None = None if text is None else json.loads(text)
+    return value

@@ -1,0 +1,189 @@
+"""Who cannot sign in any more, out of the local copy: since when and by whom, where a sync saw it happen."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pingone_mcp.directory.models import Deactivated, Page
+from pingone_mcp.directory.provider import Coverage, DeactivatedQuestion, Reason
+from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.errors import Refused
+from pingone_mcp.replica.asking.conditions import EVERYBODY, Condition, both, negated
+from pingone_mcp.replica.asking.pages import Stretch, label_at, read_page
+from pingone_mcp.replica.asking.snapshot import Since, Snapshot
+from pingone_mcp.replica.asking.users import EXISTS, listed
+from pingone_mcp.replica.store.schema import REMOVED
+
+_ORDER: tuple[Reason, ...] = ("disabled", "locked", "removed")
+_KINDS: dict[Reason, str] = {"disabled": "user.deactivated", "locked": "user.locked", "removed": "user.removed"}
+_LATEST = "FROM changes_ c WHERE c.user_id = u.id AND c.kind = ? ORDER BY c.at DESC, c.id DESC LIMIT 1"
+# Coverage is told without looking at the copy again, so a page carries what it has to say among its gaps.
+_TOLD = "copy "
+
+
+def check_since(question: DeactivatedQuestion, now: datetime) -> None:
+    if question.since is not None and question.since > now:
+        raise Refused("`since` lies in the future.", "Give a time that has passed.", code="FUTURE_TIME")
+
+
+def deactivated_page(
+    copy: Snapshot, question: DeactivatedQuestion, at: str | None, page_size: int | None
+) -> Page[Deactivated]:
+    """Return a page of users, one reason after the other. Raises Refused, and NotHeld."""
+
+    def rows(stretch: Stretch, found: list[tuple[Any, ...]]) -> Sequence[Deactivated]:
+        return [_deactivated(copy, stretch.label, *row) for row in found]
+
+    return read_page(
+        copy.database,
+        deactivated_stretches(copy, question),
+        "u.record, u.removed_at",
+        at,
+        version=copy.version,
+        page_size=page_size,
+        rows=rows,
+        gaps=(*copy.gaps(question.environment), _told(copy.since)),
+    )
+
+
+def deactivated_stretches(copy: Snapshot, question: DeactivatedQuestion) -> list[Stretch]:
+    places = copy.places
+
+    def stretches_of(environment: str) -> list[Stretch]:
+        inside = places.inside(environment, question.population)
+        return [
+            Stretch(key=f"{reason} {environment}", label=reason, where=both(inside, _is(reason, question, copy.since)))
+            for reason in _reasons(question)
+        ]
+
+    order: list[str] = list(_reasons(question))
+    found = places.in_each(places.environments(question.environment), stretches_of)
+    return sorted(found, key=lambda stretch: order.index(stretch.label))
+
+
+def _is(reason: str, question: DeactivatedQuestion, known: Since) -> Condition:
+    """Return that a user belongs under a reason; whoever is both disabled and locked comes once."""
+    # Said besides, because an index has only those.
+    with_reason = Condition("u.status_reasons <> ''")
+    if reason == "removed":
+        removed = both(with_reason, Condition(REMOVED))
+        since = question.since
+        return removed if since is None else both(removed, Condition("u.removed_at >= ?", (timestamp(since),)))
+    disabled = both(with_reason, EXISTS, Condition("u.enabled = 0"), _happened("disabled", question.since, known))
+    if reason == "disabled":
+        return disabled
+    locked = Condition("(',' || u.status_reasons || ',') LIKE '%,locked,%'")
+    once = negated(disabled) if "disabled" in question.reasons else EVERYBODY
+    return both(with_reason, EXISTS, locked, _happened("locked", question.since, known), once)
+
+
+def _happened(reason: Reason, since: datetime | None, known: Since) -> Condition:
+    """Return that it happened since a time, as a sync saw it, or as PingOne says of a lock.
+
+    Of what happened before the copy began to watch, only the user's last change is known; live answers go by it too.
+    From then on, whom no sync saw being deactivated was that from the first.
+    """
+    if since is None:
+        return EVERYBODY
+    told = "u.locked_at >= ?, " if reason == "locked" else ""
+    else_by = "u.created_at" if since >= known.watched else "u.updated_at"
+    at = timestamp(since)
+    return Condition(
+        f"coalesce({told}(SELECT c.at {_LATEST}) >= ?, {else_by} >= ?)",
+        (*([at] if told else []), _KINDS[reason], at, at),
+    )
+
+
+def _deactivated(copy: Snapshot, label: str, identity: str, record: str, removed_at: str | None) -> Deactivated:
+    user = listed(copy, record, removed=removed_at is not None)
+    reason = next(reason for reason in _ORDER if reason == label)
+    seen, actor = _seen(copy.database, identity, reason)
+    at = removed_at if reason == "removed" else seen
+    told = user.locked_at if user.status_reasons == ("locked",) else None
+    return Deactivated(user=user, at=told or (datetime.fromisoformat(at) if at is not None else None), by=actor)
+
+
+def _seen(database: sqlite3.Connection, identity: str, reason: Reason) -> tuple[str | None, str | None]:
+    """Return when a sync saw it happen, and by whom it was done where an event said so."""
+    row: tuple[str | None, str | None] | None = database.execute(
+        "SELECT c.at, c.actor FROM changes_ c WHERE c.user_id = ? AND c.kind = ? ORDER BY c.at DESC, c.id DESC LIMIT 1",
+        (identity, _KINDS[reason]),
+    ).fetchone()
+    return row or (None, None)
+
+
+def _reasons(question: DeactivatedQuestion) -> list[Reason]:
+    return [reason for reason in _ORDER if reason in question.reasons]
+
+
+# Coverage
+
+
+def coverage(
+    question: DeactivatedQuestion, read_to: str | None, gaps: tuple[str, ...], now: datetime
+) -> dict[Reason, Coverage] | None:
+    """Say for each reason how it is found and whether it is complete; None for what was not read from the copy."""
+    told = next((gap for gap in gaps if gap.startswith(_TOLD)), None)
+    if told is None:
+        return None
+    known = _known(told)
+    order = _reasons(question)
+    current = label_at(read_to) if read_to is not None else None
+    done = next((index for index, reason in enumerate(order) if reason == current), len(order))
+    missing = [f"{gap}." for gap in gaps if gap != told]
+    how = f"from the local copy, {_ago(known.synced, now)} old"
+    found: dict[Reason, Coverage] = {}
+    for index, reason in enumerate(order):
+        notes = [*missing, *_doubts(reason, question.since, known)]
+        found[reason] = Coverage(how=how, complete=index < done and not notes, note=" ".join(notes) or None)
+    return found
+
+
+def _doubts(reason: Reason, since: datetime | None, known: Since) -> list[str]:
+    """Return why users of a reason may be missing from the copy, or be in the answer without belonging there."""
+    began = timestamp(known.watched)
+    full = timestamp(known.full)
+    doubts: list[str] = []
+    if reason == "removed":
+        if since is None or since < known.told:
+            doubts.append(
+                f"Who was removed before {timestamp(known.told)} is not in the copy: PingOne's audit did not reach back so far."
+            )
+        if not known.audited and known.full < known.synced:
+            doubts.append(f"The audit could not be read, so removals since the last full sync ({full}) are not seen.")
+        return doubts
+    if since is not None and since < known.watched:
+        doubts.append(
+            f"Changes are known since {began}, when the copy began; of earlier ones what PingOne's audit still told since "
+            f"{timestamp(known.told)}. All others are found by their last change, and may have been deactivated before "
+            "`since`."
+        )
+    if reason == "locked" and known.full < known.synced:
+        doubts.append(
+            f"Locks by failed sign-ons may raise no event; those since the last full sync ({full}) may be missing."
+        )
+    return doubts
+
+
+def _told(known: Since) -> str:
+    times = (timestamp(known.synced), timestamp(known.full), timestamp(known.watched), timestamp(known.told))
+    return f"{_TOLD}{json.dumps([*times, known.audited])}"
+
+
+def _known(told: str) -> Since:
+    *times, audited = json.loads(told.removeprefix(_TOLD))
+    synced, full, watched, reached = map(datetime.fromisoformat, times)
+    return Since(synced=synced, full=full, watched=watched, told=reached, audited=audited)
+
+
+def _ago(then: datetime, now: datetime) -> str:
+    """Return a time that has passed, in one unit, rounded up: never younger than it is."""
+    minutes = max(1, -int(-(now - then).total_seconds() // 60))
+    if minutes < 120:
+        return f"{minutes} minute{'s' if minutes > 1 else ''}"
+    hours = -(-minutes // 60)
+    return f"{hours} hours" if hours < 48 else f"{-(-hours // 24)} days"

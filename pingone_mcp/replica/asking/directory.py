@@ -1,0 +1,298 @@
+"""The local copy as a `Directory`: the same questions, answers and refusals as live, read in worker threads.
+
+What the copy does not hold is passed on to the live directory: PingOne's own objects, attributes that the unified user
+does not carry, environments that no sync has read, and everything about PingOne's API itself. A listing goes on where
+it began: a position that was made live is read live.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pingone_mcp.directory.models import (
+    Deactivated,
+    Description,
+    Group,
+    Member,
+    OrganizationSummary,
+    Page,
+    User,
+    Workspace,
+)
+from pingone_mcp.directory.provider import (
+    Concerned,
+    Coverage,
+    DeactivatedQuestion,
+    Directory,
+    GroupQuestion,
+    MemberQuestion,
+    Operation,
+    Preview,
+    ProxyAnswer,
+    ProxyQuestion,
+    Question,
+    Reason,
+    Source,
+    UserQuestion,
+)
+from pingone_mcp.replica.asking.conditions import NotHeld
+from pingone_mcp.replica.asking.deactivated import check_since, coverage, deactivated_page, deactivated_stretches
+from pingone_mcp.replica.asking.groups import group_stretches, groups_page, member_stretches, members_page, one_group
+from pingone_mcp.replica.asking.pages import Stretch, is_ours
+from pingone_mcp.replica.asking.snapshot import Snapshot
+from pingone_mcp.replica.asking.users import one_user, user_stretches, users_page
+from pingone_mcp.replica.state import age_of
+from pingone_mcp.replica.store.store import NoReplica, Store
+from pingone_mcp.settings import Connection
+
+T = TypeVar("T")
+
+_CANDIDATES = 50
+
+
+class ReplicaDirectory:
+    """Answer directory questions from the local copy; each method is told in `Directory`.
+
+    Raises NoReplica until a first sync has been taken over. How old a copy may be is for the caller to say: `fresh`.
+    """
+
+    def __init__(self, store: Store, live: Directory, connection: Connection, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._live = live
+        self._connection = connection
+        self._now = now
+
+    async def fresh(self, seconds: float) -> bool:
+        """Say whether there is a copy that is at most so old; one from the future, by a wrong clock, is not."""
+        try:
+            return 0 <= (await self.source()).age_seconds <= seconds
+        except NoReplica:
+            return False
+
+    async def source(self, question: Question | None = None, at: str | None = None) -> Source:
+        """Say where the answer to a question comes from, and how old it is; raises what the answer would raise."""
+        now = self._now()
+
+        def read(copy: Snapshot) -> Source:
+            if question is not None:
+                _stretches(copy, question)
+            then = copy.since.synced if question is None else copy.read_before(question.environment)
+            return Source(kind="replica", age_seconds=age_of(then, now))
+
+        if at is not None and not is_ours(at):
+            return await self._live.source(question, at)
+        try:
+            return await self._read(read)
+        except NotHeld:
+            return await self._live.source(question, at)
+
+    async def users(self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None) -> Page[User]:
+        return await self._here_or_live(
+            at,
+            lambda copy: users_page(copy, question, at, page_size),
+            lambda: self._live.users(question, at, page_size=page_size),
+        )
+
+    async def otherwise_spelt(
+        self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None
+    ) -> Page[User]:
+        """Return a page of the users whom a `query` finds only if accents make no difference.
+
+        PingOne may tell accents apart, so these come beside its own answer: nobody is in both. Nobody comes where the
+        copy cannot say.
+        """
+
+        async def nobody() -> Page[User]:
+            return Page(items=(), at="", next=None, scanned=0, total=0)
+
+        return await self._here_or_live(
+            at, lambda copy: users_page(copy, question, at, page_size, otherwise_spelt=True), nobody
+        )
+
+    def is_here(self, at: str) -> bool:
+        """Say whether a position was made by the copy."""
+        return is_ours(at)
+
+    async def user(self, reference: str, *, environment: str | None = None, remote_data: bool = False) -> User:
+        return await self._here_or_live(
+            None,
+            lambda copy: one_user(copy, reference, environment, remote_data=remote_data),
+            lambda: self._live.user(reference, environment=environment, remote_data=remote_data),
+        )
+
+    async def deactivated(
+        self, question: DeactivatedQuestion, at: str | None = None, *, page_size: int | None = None
+    ) -> Page[Deactivated]:
+        check_since(question, self._now())
+        return await self._here_or_live(
+            at,
+            lambda copy: deactivated_page(copy, question, at, page_size),
+            lambda: self._live.deactivated(question, at, page_size=page_size),
+        )
+
+    def coverage(
+        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[str, ...] = ()
+    ) -> dict[Reason, Coverage]:
+        found = coverage(question, read_to, gaps, self._now())
+        return found if found is not None else self._live.coverage(question, read_to, gaps)
+
+    async def groups(
+        self, question: GroupQuestion, at: str | None = None, *, page_size: int | None = None
+    ) -> Page[Group]:
+        return await self._here_or_live(
+            at,
+            lambda copy: groups_page(copy, question, at, page_size),
+            lambda: self._live.groups(question, at, page_size=page_size),
+        )
+
+    async def group(self, reference: str, *, environment: str | None = None) -> Group:
+        return await self._here_or_live(
+            None,
+            lambda copy: one_group(copy, reference, environment),
+            lambda: self._live.group(reference, environment=environment),
+        )
+
+    async def members(
+        self, question: MemberQuestion, at: str | None = None, *, page_size: int | None = None
+    ) -> Page[Member]:
+        return await self._here_or_live(
+            at,
+            lambda copy: members_page(copy, question, at, page_size),
+            lambda: self._live.members(question, at, page_size=page_size),
+        )
+
+    async def describe(self) -> Description:
+        """Describe what is in the copy. What the credentials may read now it cannot know, so that is left out."""
+        return await self._here_or_live(None, _description, self._live.describe)
+
+    async def candidates(self, argument: str, typed: str, *, environment: str | None = None) -> tuple[str, ...]:
+        return await self._here_or_live(
+            None,
+            lambda copy: _candidates(copy, argument, typed, environment),
+            lambda: self._live.candidates(argument, typed, environment=environment),
+        )
+
+    # What is about PingOne's API itself
+
+    async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
+        return await self._live.proxy(question, at)
+
+    async def preview(self, question: ProxyQuestion) -> Preview:
+        return await self._live.preview(question)
+
+    async def concerned(self, question: ProxyQuestion) -> tuple[Concerned, ...]:
+        return await self._live.concerned(question)
+
+    def operations(self) -> dict[str, tuple[Operation, ...]]:
+        return self._live.operations()
+
+    def complete_path(self, prefix: str) -> tuple[str, ...]:
+        return self._live.complete_path(prefix)
+
+    def filterable(self) -> dict[str, Any]:
+        return self._live.filterable()
+
+    def several_organizations(self) -> bool:
+        return self._live.several_organizations()
+
+    # Reading
+
+    async def _here_or_live(self, at: str | None, here: Callable[[Snapshot], T], live: Callable[[], Awaitable[T]]) -> T:
+        """Return what the copy answers, or the live directory where the copy does not hold it, or did not begin."""
+        if at is not None and not is_ours(at):
+            return await live()
+        try:
+            return await self._read(here)
+        except NotHeld:
+            return await live()
+
+    async def _read(self, work: Callable[[Snapshot], T]) -> T:
+        """Return what `work` makes of one state of the copy, in a worker thread and one short transaction."""
+
+        def read(database: sqlite3.Connection) -> T:
+            database.execute("BEGIN")
+            try:
+                return work(Snapshot(database, self._connection, self._now()))
+            finally:
+                database.execute("COMMIT")
+
+        return await self._store.read(read)
+
+
+def _stretches(copy: Snapshot, question: Question) -> list[Stretch]:
+    match question:
+        case UserQuestion():
+            return user_stretches(copy, question)
+        case DeactivatedQuestion():
+            return deactivated_stretches(copy, question)
+        case GroupQuestion():
+            return group_stretches(copy, question)
+        case MemberQuestion():
+            return member_stretches(copy, question)
+
+
+def _description(copy: Snapshot) -> Description:
+    connection = copy.places.connection
+    return Description(
+        provider="PingOne",
+        region=connection.region,
+        organizations=tuple(_summary(copy, environment) for environment in copy.places.environments(None)),
+        limited_to_workspaces=connection.scope.populations,
+    )
+
+
+def _summary(copy: Snapshot, environment: str) -> OrganizationSummary:
+    inside = copy.places.inside(environment)
+    # The plus keeps SQLite from reading the whole rows in the order of the populations.
+    by_population: dict[str | None, tuple[int, int]] = {
+        row[0]: (row[1], row[2])
+        for row in copy.database.execute(
+            "SELECT u.population_id, count(*), count(CASE WHEN u.enabled = 0 THEN 1 END) FROM users_ u "  # noqa: S608 - our own text
+            f"WHERE {inside.sql} AND u.removed_at IS NULL GROUP BY +u.population_id",
+            inside.values,
+        )
+    }
+    (groups,) = copy.database.execute(
+        "SELECT count(*) FROM groups_ WHERE environment_id = ?", (environment,)
+    ).fetchone()
+    return OrganizationSummary(
+        organization=copy.places.organizations[environment],
+        user_count=sum(users for users, _ in by_population.values()),
+        disabled_count=sum(disabled for _, disabled in by_population.values()),
+        group_count=None if copy.places.connection.scope.populations or not copy.has_memberships else groups,
+        workspaces=tuple(
+            Workspace(
+                id=place.id,
+                name=place.name,
+                user_count=by_population.get(place.id, (0, 0))[0],
+                is_default=place.is_default,
+            )
+            for place in copy.places.populations(environment)
+        ),
+    )
+
+
+def _candidates(copy: Snapshot, argument: str, typed: str, environment: str | None) -> tuple[str, ...]:
+    places = copy.places
+    match argument:
+        case "environment":
+            return _called((place.id, place.name) for place in places.organizations.values())
+        case "population":
+            (first, *_) = places.environments(environment)
+            return _called((place.id, place.name) for place in places.populations(first))
+        case "group":
+            question = GroupQuestion(query=typed or None, environment=environment)
+            groups = groups_page(copy, question, None, _CANDIDATES)
+            return _called((group.id, group.name) for group in groups.items)
+        case "user" if typed.strip():
+            asked = UserQuestion(query=typed, environment=environment)
+            users = users_page(copy, asked, None, _CANDIDATES)
+            return _called((user.id, user.username) for user in users.items)
+    return ()
+
+
+def _called(things: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name or identity for identity, name in things))

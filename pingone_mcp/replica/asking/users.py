@@ -1,0 +1,302 @@
+"""Users out of the local copy: lists of them, and one of them whole, as `pingone.users` answers live."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, Scope, User
+from pingone_mcp.directory.provider import Include, UserQuestion
+from pingone_mcp.errors import FilterRefused
+from pingone_mcp.pingone import filters
+from pingone_mcp.pingone.names import ambiguous_user, as_id, no_such_user
+from pingone_mcp.replica.asking.conditions import (
+    EVERYBODY,
+    Condition,
+    NotHeld,
+    both,
+    either,
+    equals,
+    has_words,
+    membership,
+    negated,
+    one_of,
+)
+from pingone_mcp.replica.asking.filters import Language, custom_attributes, json_path, speaks_of_groups
+from pingone_mcp.replica.asking.pages import Stretch, read_page
+from pingone_mcp.replica.asking.snapshot import Snapshot
+from pingone_mcp.replica.store.rows import user_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """A user who is not in the copy any more: `removed`, or moved to where the connection does not look, and when."""
+
+    id: str
+    at: str
+    removed: bool
+
+
+EXISTS = Condition("u.removed_at IS NULL")
+_BOTH: tuple[Include, ...] = ("groups", "roles")
+_SAME_NAME = 10
+
+
+def users_page(
+    copy: Snapshot, question: UserQuestion, at: str | None, page_size: int | None, *, otherwise_spelt: bool = False
+) -> Page[User]:
+    """Return a page of users. Raises Refused, FilterRefused, and NotHeld for what only PingOne can answer.
+
+    `otherwise_spelt` are those whom the question finds only if accents make no difference.
+    """
+
+    def rows(_: Stretch, found: list[tuple[Any, ...]]) -> Sequence[User]:
+        users = [listed(copy, record, remote_data=question.remote_data) for _, record in found]
+        return completed(copy, users, question.include) if question.include else users
+
+    return read_page(
+        copy.database,
+        user_stretches(copy, question, otherwise_spelt=otherwise_spelt),
+        "u.record",
+        at,
+        version=copy.version,
+        page_size=page_size,
+        rows=rows,
+        gaps=copy.gaps(question.environment),
+    )
+
+
+def user_stretches(copy: Snapshot, question: UserQuestion, *, otherwise_spelt: bool = False) -> list[Stretch]:
+    """Return where the users asked for are found. Raises Refused, FilterRefused and NotHeld."""
+    places = copy.places
+    search = _otherwise_spelt if otherwise_spelt else _people
+    text = search(question.query) if question.query is not None else EVERYBODY
+    raw = filters.parse(question.filter) if question.filter is not None else None
+
+    environments, group = places.environments(question.environment), EVERYBODY
+    if question.group is not None:
+        place, identity = places.find_group(question.environment, question.group)
+        environments, group = (place,), membership(identity)
+        copy.need_memberships()
+    status = Condition("u.status = ?", (question.status,)) if question.status is not None else EVERYBODY
+
+    def stretches_of(environment: str) -> list[Stretch]:
+        inside = both(places.inside(environment, question.population), EXISTS)
+        if group is EVERYBODY:
+            return [Stretch(key=environment, where=both(inside, status, text))]
+        return [members(copy, environment, group, inside, both(status, text), narrowed=question.population is not None)]
+
+    found = places.in_each(environments, stretches_of)
+    if question.remote_data and not copy.has_remote_data:
+        raise NotHeld
+    if raw is None:
+        return found
+    wanted = _filtered(copy, question.filter or "", raw)
+    return [dataclasses.replace(stretch, where=both(stretch.where, wanted), as_many=None) for stretch in found]
+
+
+def members(
+    copy: Snapshot,
+    key: str,
+    held: Condition,
+    inside: Condition,
+    wanted: Condition = EVERYBODY,
+    *,
+    label: str = "",
+    narrowed: bool = False,
+) -> Stretch:
+    """Return the users of whom a condition on memberships holds, one after the other as the memberships are kept.
+
+    All members are in the environment of their group. So memberships alone are counted where nothing more is `wanted`,
+    and where populations do not narrow it.
+    """
+    whole = wanted is EVERYBODY and not narrowed and not copy.places.connection.scope.populations
+    return Stretch(
+        key=key,
+        label=label,
+        table="memberships_ m CROSS JOIN users_ u ON u.id = m.user_id",
+        where=both(held, inside, wanted),
+        order="m.user_id",
+        as_many=Condition(f"memberships_ m WHERE {held.sql}", held.values) if whole else None,
+    )
+
+
+def _people(query: str) -> Condition:
+    return Language(shown_names=True).condition(filters.people(query))
+
+
+def _otherwise_spelt(query: str) -> Condition:
+    """Return that a search finds a user only where accents make no difference."""
+    near = Language(shown_names=True, accents=False).condition(filters.people(query))
+    return both(has_words(filters.certain_words(query)), near, negated(_people(query)))
+
+
+def _filtered(copy: Snapshot, text: str, wanted: filters.Filter) -> Condition:
+    configured = copy.places.connection.attributes
+    known = {attribute for attribute in custom_attributes(wanted) if _is_custom(copy, attribute)}
+    language = Language(
+        custom={*configured.values(), *known},
+        department=configured.get("department"),
+        remote_data=copy.has_remote_data,
+    )
+    if speaks_of_groups(wanted):
+        copy.need_memberships()
+    try:
+        return language.condition(wanted)
+    except FilterRefused as refusal:
+        raise filters.advised(refusal, text, configured.values()) from None
+
+
+def _is_custom(copy: Snapshot, attribute: str) -> bool:
+    """Say whether somebody has a custom attribute: which ones exist beside that, only PingOne knows."""
+    query = "SELECT 1 FROM users_ u WHERE json_type(u.custom_attributes, ?) IS NOT NULL LIMIT 1"
+    return copy.database.execute(query, (json_path(attribute),)).fetchone() is not None
+
+
+def listed(copy: Snapshot, record: str, *, remote_data: bool = False, removed: bool = False) -> User:
+    """Return a user as a row of a list tells it."""
+    user = user_of(
+        record,
+        environments=copy.places.shown_environment_names(),
+        populations=copy.places.population_names,
+        removed=removed,
+    )
+    return user if remote_data or user.remote_data is None else dataclasses.replace(user, remote_data=None)
+
+
+def completed(copy: Snapshot, users: Sequence[User], include: Sequence[Include]) -> list[User]:
+    """Return the users with groups and roles, as far as they are in the copy."""
+    ids = [user.id for user in users]
+    groups = memberships_of(copy, ids) if "groups" in include and copy.has_memberships else None
+    roles = roles_of(copy, ids) if "roles" in include and copy.has_roles else None
+    unreadable = tuple(
+        name for name, held in (("groups", groups), ("roles", roles)) if name in include and held is None
+    )
+    return [
+        dataclasses.replace(
+            user,
+            groups=tuple(groups[user.id]) if groups is not None else None,
+            roles=tuple(roles[user.id]) if roles is not None else None,
+            unreadable=(*user.unreadable, *unreadable),
+        )
+        for user in users
+    ]
+
+
+def memberships_of(copy: Snapshot, ids: Sequence[str]) -> dict[str, list[GroupMembership]]:
+    who = one_of("m.user_id", ids)
+    found = defaultdict[str, list[GroupMembership]](list)
+    for user, group, name, kind in copy.database.execute(
+        "SELECT m.user_id, g.id, g.name, m.type FROM memberships_ m JOIN groups_ g ON g.id = m.group_id "  # noqa: S608 - our own text
+        f"WHERE {who.sql} ORDER BY g.created_at, g.id",
+        who.values,
+    ):
+        found[user].append(GroupMembership(id=group, name=name, type=kind))
+    return found
+
+
+def roles_of(copy: Snapshot, ids: Sequence[str]) -> dict[str, list[RoleAssignment]]:
+    who = one_of("user_id", ids)
+    found = defaultdict[str, list[RoleAssignment]](list)
+    for user, role, name, kind, scope, scope_name in copy.database.execute(
+        "SELECT user_id, role_id, role_name, scope_type, scope_id, scope_name FROM role_assignments_ "  # noqa: S608 - our own text
+        f"WHERE {who.sql} ORDER BY role_name, scope_name",
+        who.values,
+    ):
+        over = Scope(id=scope, type=kind, name=scope_name) if scope and kind else None
+        found[user].append(RoleAssignment(id=role, name=name, scope=over))
+    return found
+
+
+# One user
+
+
+def one_user(copy: Snapshot, reference: str, environment: str | None, *, remote_data: bool) -> User:
+    """Return one user with groups, roles and manager. Raises Refused, NotFound, and NotHeld."""
+    reference = reference.strip()
+    record, manager_id = _find_user(copy, reference, copy.places.environments(environment))
+    raw: JsonObject = json.loads(record)
+    if not remote_data:
+        raw.pop("remote_data", None)
+    elif "remote_data" not in raw:
+        raise NotHeld
+    user = user_of(
+        raw,
+        environments=copy.places.environment_names,
+        populations=copy.places.population_names,
+        manager=_manager(copy, raw, manager_id),
+    )
+    return completed(copy, [user], _BOTH)[0]
+
+
+def _find_user(copy: Snapshot, reference: str, environments: Sequence[str]) -> tuple[str, str | None]:
+    """Return record and manager of the one user that a reference means."""
+    found = [row for environment in environments for row in _users_called(copy, environment, reference)]
+    exact = [row for row in found if reference.casefold() in (row[0].casefold(), (row[2] or "").casefold())]
+    found = exact if len(exact) == 1 else found
+    if len(found) == 1:
+        return found[0][3], found[0][4]
+    if not found:
+        raise no_such_user(limited=bool(copy.places.connection.scope.populations))
+    users = [(row[1], user_of(row[3], environments={}, populations={})) for row in found]
+    raise ambiguous_user([(environment, user.id, user.name, user.username) for environment, user in users])
+
+
+def gone_user(copy: Snapshot, reference: str) -> Gone | None:
+    """Return who had this id, username or address and is not in the copy any more; None where nobody had it."""
+    wanted = reference.strip()
+    called = either(
+        (equals("u.id", as_id(wanted) or wanted), *(equals(column, wanted) for column in ("u.username", "u.email")))
+    )
+    row = copy.database.execute(
+        f"SELECT u.id, u.removed_at, u.status FROM users_ u WHERE u.removed_at IS NOT NULL AND {called.sql} "  # noqa: S608 - our own text
+        "ORDER BY u.removed_at DESC LIMIT 1",
+        called.values,
+    ).fetchone()
+    return Gone(id=row[0], at=row[1], removed=row[2] == "deleted") if row is not None else None
+
+
+def has_user(copy: Snapshot, reference: str) -> bool:
+    """Say whether somebody who is served has this id, username, address or external id in the copy."""
+    served = copy.places.environments(None)
+    return any(_users_called(copy, environment, reference.strip()) for environment in served)
+
+
+def _users_called(
+    copy: Snapshot, environment: str, reference: str
+) -> list[tuple[str, str, str | None, str, str | None]]:
+    """Return id, environment, username, record and manager of who has this id, else of who is called so."""
+    inside = both(copy.places.inside(environment), EXISTS)
+    if identity := as_id(reference):
+        found = _users(copy.database, both(inside, Condition("u.id = ?", (identity,))))
+        if found:
+            return found
+    called = either(equals(column, reference) for column in ("u.username", "u.email", "u.external_id"))
+    return _users(copy.database, both(inside, called))
+
+
+def _users(database: sqlite3.Connection, which: Condition) -> list[tuple[str, str, str | None, str, str | None]]:
+    return database.execute(
+        "SELECT u.id, u.environment_id, u.username, u.record, u.manager_id FROM users_ u "  # noqa: S608 - our own text
+        f"WHERE {which.sql} ORDER BY u.created_at, u.id LIMIT {_SAME_NAME}",
+        which.values,
+    ).fetchall()
+
+
+def _manager(copy: Snapshot, record: JsonObject, identity: str | None) -> Manager | None:
+    """Return the manager with id and names where the sync found who is meant, and that user may be shown."""
+    if "manager" not in record or identity is None:
+        return None
+    reference = record["manager"]["reference"]
+    environments = [place["id"] for place in record.get("organizations", ())]
+    which = both(copy.places.served(environments), EXISTS, Condition("u.id = ?", (identity,)))
+    row = copy.database.execute(
+        f"SELECT u.id, u.username, u.email, u.name FROM users_ u WHERE {which.sql}",  # noqa: S608 - our own text
+        which.values,
+    ).fetchone()
+    return Manager(reference=reference, id=row[0], username=row[1], email=row[2], name=row[3]) if row else None

@@ -1,0 +1,1 @@
+"""SQL that an assistant writes, answered in processes of their own."""

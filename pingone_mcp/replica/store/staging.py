@@ -1,0 +1,206 @@
+"""What a sync has read so far, in a database beside the local copy; one transaction takes it over in the end.
+
+It is written page by page, each committed before the next one is asked for. So a sync that is killed leaves what the
+notes of its walk (`pingone.ledger`) speak of, and the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+
+from pingone_mcp.directory.models import User
+from pingone_mcp.private_files import make_file
+from pingone_mcp.replica.store import schema, shape
+from pingone_mcp.replica.store.rows import Row, storable, user_row
+from pingone_mcp.replica.store.store import told, transaction
+from pingone_mcp.sqlite_files import is_damage, remove_database
+from pingone_mcp.tasks import in_thread
+
+BEGAN = " began"
+"""Behind an environment: the fact of when the reading of its users began."""
+_USERS = ", ".join(schema.USER_COLUMNS)
+_PUT_USER = f"INSERT OR REPLACE INTO users_ ({_USERS}) VALUES ({', '.join('?' * len(schema.USER_COLUMNS))})"  # noqa: S608 - our names
+# `members` holds what was read of whole groups, `verified` of single users in them (type NULL: not a member).
+_TABLES = f"""
+CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE users_ ({", ".join("id TEXT PRIMARY KEY" if name == "id" else name for name in schema.USER_COLUMNS)});
+CREATE TABLE members (group_id TEXT, user_id TEXT, type TEXT, PRIMARY KEY (group_id, user_id)) WITHOUT ROWID;
+CREATE TABLE verified (group_id TEXT, user_id TEXT, type TEXT, PRIMARY KEY (group_id, user_id)) WITHOUT ROWID;
+"""
+_T = TypeVar("_T")
+
+
+class Staging:
+    """A database of what was read, for one thread at a time. Open it with `open`, close with `close`."""
+
+    def __init__(self, path: Path, *, remote_data: bool) -> None:
+        self.path = path
+        self._remote_data = remote_data
+        self._turn = anyio.CapacityLimiter(1)
+        self._database: sqlite3.Connection | None = None
+
+    async def open(self, purpose: str) -> None:
+        """Open what an earlier sync of the same purpose has left, else start anew."""
+        await in_thread(self._open, purpose, pool=self._turn)
+
+    async def do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Return what `work` makes in one transaction, in a worker thread."""
+        return await in_thread(self._do, work, pool=self._turn)
+
+    async def close(self) -> None:
+        """Close the file and leave it where it is."""
+        await in_thread(self._close, pool=self._turn)
+
+    async def remove(self) -> None:
+        """Close the file and remove it: it has been taken over, or is not wanted any more."""
+        await in_thread(self._remove, pool=self._turn)
+
+    def _open(self, purpose: str) -> None:
+        with told():
+            try:
+                self._database = self._opened()
+                if shape.schema_of(self._database) == _wanted() and self._purpose(self._database) == purpose:
+                    return
+            except (sqlite3.DatabaseError, ValueError) as error:
+                if isinstance(error, sqlite3.DatabaseError) and not is_damage(error):
+                    raise
+            self._remove()
+            self._database = database = self._opened()
+            with transaction(database):
+                shape.run(database, _TABLES)
+                self._note(database, "purpose", purpose)
+
+    def _opened(self) -> sqlite3.Connection:
+        make_file(self.path)
+        database = sqlite3.connect(self.path, isolation_level=None, timeout=0.0, check_same_thread=False)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        assert self._database is not None
+        with told(), transaction(self._database):
+            return work(self._database)
+
+    def _close(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
+
+    def _remove(self) -> None:
+        self._close()
+        remove_database(self.path)
+
+    # Facts
+
+    async def fact(self, name: str) -> Any:
+        """Return what was noted under a name; None when nothing was."""
+        return await self.do(lambda database: self._fact(database, name))
+
+    async def note(self, name: str, value: Any) -> None:
+        await self.do(lambda database: self._note(database, name, value))
+
+    @staticmethod
+    def _purpose(database: sqlite3.Connection) -> Any:
+        """Return what was staged for. Raises ValueError where a fact is none that was noted here."""
+        rows = database.execute("SELECT name, value FROM facts WHERE value IS NOT NULL")
+        facts = {name: json.loads(value) for name, value in rows}
+        for name, value in facts.items():
+            if name.endswith(BEGAN):
+                datetime.fromisoformat(str(value))
+        return facts.get("purpose")
+
+    @staticmethod
+    def _fact(database: sqlite3.Connection, name: str) -> Any:
+        row = database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    @staticmethod
+    def _note(database: sqlite3.Connection, name: str, value: Any) -> None:
+        database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
+
+    # Users and members
+
+    async def put_users(self, users: Sequence[User], environment: str) -> None:
+        """Keep users as they were read last."""
+        await self.do(lambda database: self._put_users(database, users, environment))
+
+    def _put_users(self, database: sqlite3.Connection, users: Sequence[User], environment: str) -> None:
+        rows = [user_row(user, environment, remote_data=self._remote_data) for user in users]
+        _many(database, _PUT_USER, rows)
+
+    async def forget_users(self, environment: str) -> None:
+        await self.do(lambda database: database.execute("DELETE FROM users_ WHERE environment_id = ?", (environment,)))
+
+    async def drop_users(self, ids: Iterable[str]) -> None:
+        """Take out users who turned out to be gone."""
+        rows = [(identity,) for identity in ids]
+        await self.do(lambda database: database.executemany("DELETE FROM users_ WHERE id = ?", rows))
+
+    async def count_users(self, environment: str) -> int:
+        query = "SELECT count(*) FROM users_ WHERE environment_id = ?"
+        count: int = await self.do(lambda database: database.execute(query, (environment,)).fetchone()[0])
+        return count
+
+    async def user_ids(self, environment: str) -> set[str]:
+        query = "SELECT id FROM users_ WHERE environment_id = ?"
+        return await self.do(lambda database: {row[0] for row in database.execute(query, (environment,))})
+
+    async def forget_members(self, group: str | None = None) -> None:
+        """Forget the members of a group, or all that is known of memberships."""
+
+        def work(database: sqlite3.Connection) -> None:
+            if group is not None:
+                database.execute("DELETE FROM members WHERE group_id = ?", (group,))
+            else:
+                database.execute("DELETE FROM members")
+                database.execute("DELETE FROM verified")
+
+        await self.do(work)
+
+    async def put_members(self, group: str, users: Iterable[str], kind: str) -> None:
+        """Keep members of a group; who is direct is told first and stays it."""
+        rows = [(group, user, kind) for user in users]
+        await self.do(lambda database: _many(database, "INSERT OR IGNORE INTO members VALUES (?, ?, ?)", rows))
+
+    async def count_members(self, group: str) -> int:
+        query = "SELECT count(*) FROM members WHERE group_id = ?"
+        count: int = await self.do(lambda database: database.execute(query, (group,)).fetchone()[0])
+        return count
+
+    async def put_verified(self, rows: Iterable[tuple[str, str, str | None]]) -> None:
+        """Keep what was verified: (group, user, type or None)."""
+        kept = list(rows)
+        await self.do(lambda database: _many(database, "INSERT OR REPLACE INTO verified VALUES (?, ?, ?)", kept))
+
+
+@functools.cache
+def _wanted() -> shape.Schema:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as empty:
+        shape.run(empty, _TABLES)
+        return shape.schema_of(empty)
+
+
+def _many(database: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:
+    try:
+        database.executemany(statement, rows)
+    except UnicodeEncodeError:  # rare, so that the others need not be looked through
+        database.executemany(statement, [storable(row) for row in rows])
+
+
+def leftovers(folder: Path, stem: str) -> list[Path]:
+    """Return the files that syncs of a local copy have left beside it."""
+    return [path for path in folder.glob(f"{stem}.*") if path.suffix in (".staged", ".ledger")]

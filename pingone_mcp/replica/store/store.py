@@ -1,0 +1,344 @@
+"""The file of the local copy: opened, made private, migrated; one writer at a time, and readers that never wait.
+
+SQLite's write-ahead log lets readers see the state before a transaction until it has ended, whoever writes and however
+long. All work happens in worker threads, writes in one at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
+
+import anyio
+
+from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder, make_file
+from pingone_mcp.replica.store import schema, shape
+from pingone_mcp.sqlite_files import SIDE_FILES, is_damage, primary_code, remove_database
+from pingone_mcp.tasks import in_thread
+
+if TYPE_CHECKING:  # which a process that runs queries does without
+    from pingone_mcp.settings import Connection
+
+FOLDER = "replica"
+# How long a writer waits for another one's transaction, and a reader for a log that is being recovered.
+_WAIT_SECONDS = 10.0
+_logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+class NoReplica(Refused):
+    """There is no local copy yet, or none that can be read."""
+
+
+class ReplicaProblem(Problem):
+    """The local copy cannot be read or written: no room, no right, busy, damaged."""
+
+
+def replica_path(connection: Connection) -> Path:
+    """Return where the local copy of what a connection serves lies."""
+    served = sorted(connection.scope.environments) if connection.scope.environments is not None else None
+    parts = [
+        connection.region,
+        connection.api_base,
+        connection.environment_id,
+        connection.client_id,
+        served,
+        sorted(connection.scope.populations),
+    ]
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return connection.cache_dir / FOLDER / f"{key}.db"
+
+
+class Damaged(ReplicaProblem):
+    """The local copy holds what no sync has written: its pages, its schema, or what the syncs have noted."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The local copy is damaged: {why}.",
+            "Run `pingone-mcp sync --full` (or call sync_directory): it is set aside, and the copy is made anew.",
+            code="REPLICA_DAMAGED",
+        )
+        self.why = why
+
+
+class Store:
+    """The local copy in one file. Nothing is touched before the first read or write.
+
+    Raises a Problem for what SQLite and the disk refuse, and NoReplica where there is nothing to read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.folder = PrivateFolder(path.parent.parent, path.parent.name)
+        self._turn = anyio.CapacityLimiter(1)
+
+    async def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Return what `work` makes of a read-only connection, in a worker thread."""
+        return await in_thread(self._read, work, pool="copy")
+
+    async def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Return what `work` makes in one transaction, in a worker thread; nothing of it stays when it raises."""
+        return await in_thread(self._write, work, pool=self._turn)
+
+    def _read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        with self.reader() as connection:
+            return work(connection)
+
+    def _write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        with self.writer() as connection, transaction(connection):
+            return work(connection)
+
+    @contextmanager
+    def reader(self) -> Iterator[sqlite3.Connection]:
+        """Give a read-only connection for one use in one thread; it sees one state within a transaction."""
+        with told():
+            if not self.path.is_file():
+                raise no_replica()
+            self._check_files()
+            with self._readable() as connection:
+                connection.execute("PRAGMA query_only = ON")
+                version = _version(connection)
+                if version > schema.VERSION:
+                    raise _newer()
+                if version < schema.VERSION:  # a sync is just making it, or will bring it to this version
+                    raise no_replica()
+                _check_shape(connection)
+                yield connection
+
+    @contextmanager
+    def _readable(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection to the file and its log; where SQLite may not write beside it, to the file without a log.
+
+        Raises a Problem where there is a log that cannot be read so, and where somebody else wrote meanwhile.
+        """
+        with closing(_connect(self.path, mode="ro")) as connection:
+            if _opens(connection):
+                yield connection
+                return
+        # SQLite, "Read-Only Databases" in "Write-Ahead Logging": nothing is locked now, so nothing may change.
+        before = self._on_disk()
+        if before[-1]:
+            raise _log_unreadable()
+        with closing(_connect(self.path, mode="ro", more="&immutable=1")) as connection:
+            try:
+                yield connection
+            finally:
+                if self._on_disk() != before:
+                    raise _busy()
+
+    def _on_disk(self) -> tuple[int, ...]:
+        """Return what changes when somebody writes; the size of the log comes last."""
+        file, log = self.path.stat(), Path(f"{self.path}-wal")
+        return file.st_ino, file.st_size, file.st_mtime_ns, log.stat().st_size if log.exists() else 0
+
+    @contextmanager
+    def writer(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection that may write, in one thread, the file made and migrated where it must be.
+
+        Raises Damaged with the file set aside and an empty one in its place: whoever writes begins anew.
+        """
+        try:
+            with told(), closing(self._opened()) as connection:
+                yield connection
+        except Damaged as damage:
+            self._make_anew(damage.why)
+            raise
+
+    def check(self) -> None:
+        """Read every page of the file; for before a sync that fills it anew. Raises Damaged, as a writer does."""
+        with self.writer() as connection:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise Damaged("its pages contradict each other")
+
+    def _check_files(self) -> None:
+        """See that what will be opened by its path is ours."""
+        self.folder.check()
+        self.folder.claim_files()
+
+    def _opened(self) -> sqlite3.Connection:
+        make_file(self.path)
+        connection = _connect(self.path, mode="rw")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            _migrate(connection)
+            _check_shape(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _make_anew(self, why: str) -> None:
+        """Set the file aside, and note in a new one why that was done."""
+        _logger.warning("The local copy is damaged (%s); it is set aside, to be made anew: %s", why, self.path.name)
+        with told():
+            remove_database(Path(f"{self.path}.damaged"))
+            for suffix in SIDE_FILES:
+                with suppress(FileNotFoundError):
+                    Path(f"{self.path}{suffix}").replace(f"{self.path}.damaged{suffix}")
+            with closing(self._opened()) as connection:
+                connection.execute("INSERT INTO facts_ VALUES ('damaged', ?)", (json.dumps(why),))
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Do everything or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _connect(path: Path, *, mode: str, more: str = "") -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode={mode}{more}",
+        uri=True,
+        isolation_level=None,
+        timeout=_WAIT_SECONDS,
+        check_same_thread=False,  # a worker thread may hand it to the next one, never two at a time
+    )
+
+
+def _opens(connection: sqlite3.Connection) -> bool:
+    """Say whether a file can be read together with its log, which SQLite must be able to share with writers."""
+    try:
+        _version(connection)
+    except sqlite3.OperationalError as error:
+        if primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+        return False
+    return True
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Make the tables of an empty file, or bring those of an older version to this one, in one transaction."""
+    if _version(connection) == schema.VERSION:
+        return
+    with transaction(connection):
+        version = _version(connection)  # another process may have been faster
+        if version > schema.VERSION:
+            raise _newer()
+        try:
+            _bring_up(connection, version)
+        except sqlite3.OperationalError as error:
+            if primary_code(error) != sqlite3.SQLITE_ERROR:
+                raise
+            raise Damaged(f"it is not what version {version} makes") from error
+
+
+def _bring_up(connection: sqlite3.Connection, version: int) -> None:
+    if version == schema.VERSION:
+        return
+    if version == 0:
+        shape.run(connection, schema.TABLES)
+    for older in range(max(version, 1), schema.VERSION):
+        shape.run(connection, schema.MIGRATIONS[older])
+    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'view'").fetchall():
+        connection.execute(f'DROP VIEW "{name}"')
+    shape.run(connection, schema.VIEW_STATEMENTS)
+    connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+
+
+def _check_shape(connection: sqlite3.Connection) -> None:
+    different = shape.difference(connection)
+    if different is not None:
+        raise Damaged(different)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Raise a Problem for what SQLite or the disk refuses."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        problem = _problem(error)
+        if problem is None:  # a mistake of ours: a traceback says more than a sentence
+            raise
+        raise problem from error
+    except NotPrivate as error:
+        raise ReplicaProblem(
+            f"The local copy is not touched: {error.strerror}.",
+            ANOTHER_CACHE,
+            code="REPLICA_NOT_PRIVATE",
+        ) from error
+    except json.JSONDecodeError as error:
+        raise Damaged("what should be JSON in it is none") from error
+    except OSError as error:
+        raise _not_writable(error.strerror) from error
+
+
+def _problem(error: sqlite3.DatabaseError) -> ReplicaProblem | None:
+    code = primary_code(error)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return _busy()
+    if code == sqlite3.SQLITE_FULL:
+        return ReplicaProblem(
+            "The disk is full, so the local copy was not changed.",
+            "Make room on the disk of PINGONE_CACHE_DIR.",
+            code="REPLICA_DISK_FULL",
+        )
+    if is_damage(error):
+        return Damaged("it is no database, or not a whole one")
+    if code == sqlite3.SQLITE_CONSTRAINT:  # rows that fit when a sync wrote them
+        return Damaged("its tables contradict each other")
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM):
+        return _not_writable(str(error))
+    return None
+
+
+def _not_writable(why: str | None) -> ReplicaProblem:
+    return ReplicaProblem(
+        f"The local copy cannot be opened, read or written{f' ({why})' if why else ''}.",
+        "See that PINGONE_CACHE_DIR may be read and written to, and that its disk has room. A copy that may only be "
+        "read still answers; only a sync has to write.",
+        code="REPLICA_NOT_WRITABLE",
+    )
+
+
+def _log_unreadable() -> ReplicaProblem:
+    return ReplicaProblem(
+        "The local copy cannot be read: what was written last is still in its log (-wal), which takes a folder that may "
+        "be written to.",
+        "Let PINGONE_CACHE_DIR be written to, or name a copy of that folder that may.",
+        code="REPLICA_LOG_UNREADABLE",
+    )
+
+
+def _busy() -> ReplicaProblem:
+    return ReplicaProblem(
+        "The local copy is in use by another process.", "Wait a moment, then try again.", code="REPLICA_BUSY"
+    )
+
+
+def no_replica() -> NoReplica:
+    return NoReplica(
+        "There is no local copy of this directory yet.",
+        "Call sync_directory (or run `pingone-mcp sync`) and ask again when it has ended.",
+        code="NO_REPLICA",
+    )
+
+
+def _newer() -> ReplicaProblem:
+    return ReplicaProblem(
+        "The local copy was made by a newer version of pingone-mcp.",
+        "Upgrade pingone-mcp, or remove the folder `replica` in PINGONE_CACHE_DIR and sync again.",
+        code="REPLICA_NEWER",
+    )
