@@ -10,14 +10,15 @@ from typing import TypeVar
 import anyio
 
 from pingone_mcp.clock import Clock
+from pingone_mcp.directory.filters import Filter, any_of, eq
 from pingone_mcp.directory.models import JsonObject, User, Workspace
+from pingone_mcp.directory.references import as_id, found_in_any, the_one_group
 from pingone_mcp.directory.text import candidate
 from pingone_mcp.errors import NotFound, NotPermitted, Problem, Refused, RequestRefused, Unconfigured, UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.asking.parts import Part, Place
 from pingone_mcp.pingone.client import Client, HalPage, path_with
-from pingone_mcp.pingone.filters import Filter, any_of, eq
-from pingone_mcp.pingone.names import Found, Names, as_id, found_in_any, the_one_group
+from pingone_mcp.pingone.names import Found, Names
 
 T = TypeVar("T")
 R = TypeVar("R")

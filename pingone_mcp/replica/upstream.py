@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Literal, TypeVar, get_args
 from urllib.parse import quote
 
+from pingone_mcp.directory.filters import All, Filter, Within, all_of, any_of, eq, ge
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, User, Workspace
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.asking.parts import Part
 from pingone_mcp.pingone.client import HalPage, path_with
 from pingone_mcp.pingone.feed import audit
-from pingone_mcp.pingone.filters import All, Filter, Within, all_of, any_of, eq, ge
 from pingone_mcp.pingone.served import Served, each
 from pingone_mcp.replica.events import TYPES
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.errors import Refused
-from pingone_mcp.pingone.filters import (
+from pingone_mcp.directory.filters import (
     OPERATORS,
     All,
     AnyOf,
@@ -23,10 +22,10 @@ from pingone_mcp.pingone.filters import (
     any_of,
     eq,
     parse,
-    people,
-    people_are_cut,
     sw,
 )
+from pingone_mcp.errors import Refused
+from pingone_mcp.pingone.filters import people, people_are_cut
 from pingone_mcp.sandbox import scim
 
 WORDS = st.from_regex(r"[A-Za-z_$][A-Za-z0-9_.$:-]{0,8}", fullmatch=True).filter(

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import get_args
 
+from pingone_mcp.directory.filters import Filter, all_of, eq, ge
 from pingone_mcp.directory.models import Deactivated, Event, Page, User
 from pingone_mcp.directory.provider import Coverage, DeactivatedQuestion, Reason
 from pingone_mcp.errors import NotPermitted, Refused
-from pingone_mcp.pingone import filters, wire
+from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.asking.parts import Part, Place, Source, find, part_named
 from pingone_mcp.pingone.client import HalPage
 from pingone_mcp.pingone.feed import audit
-from pingone_mcp.pingone.filters import Filter, all_of, eq
 from pingone_mcp.pingone.served import NOTHING, Served, each
 
 _WHO_DISABLED_PAGES = 3
@@ -230,7 +230,7 @@ def _reason_parts(
                 keep=lambda user: _is_locked(user) and not _is_listed_as_disabled(user, question),
             )
         ]
-    changed = filters.ge("updatedAt", since) if since is not None else None
+    changed = ge("updatedAt", since) if since is not None else None
     enabled: Filter | None = eq("enabled", value=False)
     keep: Callable[[User], bool] | None = None
     if reason == "locked":

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from pingone_mcp.directory.filters import Filter, all_of, eq
 from pingone_mcp.directory.models import Description, Organization, OrganizationSummary, Workspace
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Unconfigured
 from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.feed import audit
-from pingone_mcp.pingone.filters import Filter, all_of, eq
 from pingone_mcp.pingone.names import KEPT_SECONDS
 from pingone_mcp.pingone.served import Served, each
 

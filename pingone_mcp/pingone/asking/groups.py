@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 
+from pingone_mcp.directory.filters import All, Within, all_of, eq
 from pingone_mcp.directory.models import Group, Member, MembershipType, Named, Page
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
 from pingone_mcp.directory.text import unaccented
@@ -12,7 +13,6 @@ from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.asking.parts import Part, Place, find
 from pingone_mcp.pingone.client import HalPage, path_with
-from pingone_mcp.pingone.filters import All, Within, all_of, eq
 from pingone_mcp.pingone.served import Served
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from pingone_mcp.directory.cursor import counted_before, place_of, position
+from pingone_mcp.directory.filters import Filter
 from pingone_mcp.directory.models import Page
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.asking.tally import NOTHING_CAME, Tally
 from pingone_mcp.pingone.client import HalPage
-from pingone_mcp.pingone.filters import Filter
 
 T = TypeVar("T")
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from pingone_mcp.directory.filters import Filter, Within, all_of, any_of, eq, parse
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, User
 from pingone_mcp.directory.provider import Include, UserQuestion
+from pingone_mcp.directory.references import ambiguous_user, as_id, no_such_user
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused, RequestRefused
 from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.asking.ahead import Asked, ahead
 from pingone_mcp.pingone.asking.parts import Part, find
 from pingone_mcp.pingone.client import path_with
-from pingone_mcp.pingone.filters import Filter, all_of, any_of, eq
-from pingone_mcp.pingone.names import ambiguous_user, as_id, no_such_user
 from pingone_mcp.pingone.served import PEOPLE_CHARACTERS, Served, each
 
 T = TypeVar("T")
@@ -66,12 +66,12 @@ class Users:
 
     async def _parts(self, question: UserQuestion) -> list[Part]:
         text = filters.people(question.query, longest=PEOPLE_CHARACTERS) if question.query is not None else None
-        raw = filters.parse(question.filter) if question.filter is not None else None
+        raw = parse(question.filter) if question.filter is not None else None
 
         environments, group = await self._served.environment_ids(question.environment), None
         if question.group is not None:
             place, identity = await self._served.find_group(question.environment, question.group)
-            environments, group = (place,), filters.Within("memberOfGroups", eq("id", identity))
+            environments, group = (place,), Within("memberOfGroups", eq("id", identity))
 
         async def parts_of(environment: str) -> list[Part]:
             populations = await self._served.population_filters(environment, question.population)

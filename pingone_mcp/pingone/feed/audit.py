@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from pingone_mcp.directory.filters import all_of, eq, ge, le
 from pingone_mcp.pingone.client import path_with
-from pingone_mcp.pingone.filters import all_of, eq, ge, le
 
 WINDOW = timedelta(days=14)  # "Audit activities": older ones are not answered
 # Our clock and PingOne's differ: the lower bound stays inside the window, and the upper one beyond the newest event.

@@ -29,15 +29,15 @@ from typing import Literal
 import anyio
 
 from pingone_mcp.directory.cursor import LoopGuard
+from pingone_mcp.directory.filters import Filter, all_of, eq, ge, le
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
-from pingone_mcp.pingone import filters, wire
+from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.asking.ahead import ahead
 from pingone_mcp.pingone.asking.parts import Part
 from pingone_mcp.pingone.client import HalPage, path_with
 from pingone_mcp.pingone.feed.ledger import Ledger
-from pingone_mcp.pingone.filters import Filter, all_of, eq
 from pingone_mcp.pingone.served import Served
 
 Way = Literal["times", "populations", "plain"]
@@ -106,8 +106,8 @@ class Stretch:
     def filter(self) -> Filter | None:
         return all_of(
             (
-                filters.ge("updatedAt", self.first) if self.first is not None else None,
-                filters.le("updatedAt", self.last) if self.last is not None else None,
+                ge("updatedAt", self.first) if self.first is not None else None,
+                le("updatedAt", self.last) if self.last is not None else None,
                 eq("population.id", self.population) if self.population is not None else None,
             )
         )

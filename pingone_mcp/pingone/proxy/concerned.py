@@ -10,8 +10,8 @@ from urllib.parse import unquote
 import anyio
 
 from pingone_mcp.directory.provider import Concerned, ConcernedKind, ProxyQuestion
+from pingone_mcp.directory.references import as_id
 from pingone_mcp.errors import NotFound, Problem
-from pingone_mcp.pingone.names import as_id
 from pingone_mcp.pingone.served import Served
 
 _SECONDS = 3.0  # for all of them: a path has room for a hundred ids

@@ -8,8 +8,8 @@ from datetime import datetime
 from types import MappingProxyType
 
 from pingone_mcp.directory.models import GroupMembership, Named, RoleAssignment, User
+from pingone_mcp.directory.references import as_id
 from pingone_mcp.errors import Refused
-from pingone_mcp.pingone.names import as_id
 from pingone_mcp.replica.asking.conditions import Condition, both, either
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.asking.users import listed, memberships_of, roles_of

@@ -11,11 +11,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pingone_mcp.directory.filters import All, AnyOf, Compare, Filter, Not, Present, Value, Within
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused
 from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.answers import filter_advice
-from pingone_mcp.pingone.filters import All, AnyOf, Compare, Filter, Not, Present, Within
 from pingone_mcp.replica.asking.conditions import (
     Condition,
     NotHeld,
@@ -88,7 +88,7 @@ class Language:
             case Not():
                 raise _refused(operators=["and", "or"])
 
-    def _compare(self, attribute: str, operator: str, value: filters.Value) -> Condition:
+    def _compare(self, attribute: str, operator: str, value: Value) -> Condition:
         known = filters.USER_ATTRIBUTES.get(attribute)
         if known is None:
             if attribute in filters.NOT_FILTERABLE or attribute.split(".", maxsplit=1)[0] in wire.CORE_ATTRIBUTES:
@@ -180,7 +180,7 @@ def _member(inner: Filter) -> Condition:
     return member(bindable(group).lower(), kind.lower())
 
 
-def _flag(value: filters.Value) -> bool:
+def _flag(value: Value) -> bool:
     if isinstance(value, bool):
         return value
     word = value.lower() if isinstance(value, str) else None  # a shipped client quotes it

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pingone_mcp.directory.models import Organization
+from pingone_mcp.directory.references import as_id, found_in_any, the_one, the_one_group, unknown_id
 from pingone_mcp.errors import Refused
-from pingone_mcp.pingone.names import as_id, found_in_any, the_one, the_one_group, unknown_id
 from pingone_mcp.replica.asking.conditions import EVERYBODY, Condition, NotHeld, both, equals, one_of
 from pingone_mcp.settings import Connection
 

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pingone_mcp.directory.filters import Filter, parse
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, Scope, User
 from pingone_mcp.directory.provider import Include, UserQuestion
+from pingone_mcp.directory.references import ambiguous_user, as_id, no_such_user
 from pingone_mcp.errors import FilterRefused
 from pingone_mcp.pingone import filters
-from pingone_mcp.pingone.names import ambiguous_user, as_id, no_such_user
 from pingone_mcp.replica.asking.conditions import (
     EVERYBODY,
     Condition,
@@ -76,7 +77,7 @@ def user_stretches(copy: Snapshot, question: UserQuestion, *, otherwise_spelt: b
     places = copy.places
     search = _otherwise_spelt if otherwise_spelt else _people
     text = search(question.query) if question.query is not None else EVERYBODY
-    raw = filters.parse(question.filter) if question.filter is not None else None
+    raw = parse(question.filter) if question.filter is not None else None
 
     environments, group = places.environments(question.environment), EVERYBODY
     if question.group is not None:
@@ -136,7 +137,7 @@ def _otherwise_spelt(query: str) -> Condition:
     return both(has_words(filters.certain_words(query)), near, negated(_people(query)))
 
 
-def _filtered(copy: Snapshot, text: str, wanted: filters.Filter) -> Condition:
+def _filtered(copy: Snapshot, text: str, wanted: Filter) -> Condition:
     configured = copy.places.connection.attributes
     known = {attribute for attribute in custom_attributes(wanted) if _is_custom(copy, attribute)}
     language = Language(
