@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from pingone_mcp.pingone.directory import PingOneDirectory
     from pingone_mcp.replica.queries.processes import Queries
     from pingone_mcp.replica.replica import Replica
-    from pingone_mcp.server.edge import Backend, StrictServer
-    from pingone_mcp.server.writes import WriteRules
+    from pingone_mcp.server.edge import StrictServer
+    from pingone_mcp.service.backend import Backend
+    from pingone_mcp.service.writes import WriteRules
     from pingone_mcp.settings import Connection, Settings
 
 
@@ -323,7 +324,7 @@ async def open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
     from pingone_mcp.directory.cursor import CursorSeal
     from pingone_mcp.pingone.directory import open_directory
     from pingone_mcp.replica.queries.processes import Queries
-    from pingone_mcp.server.edge import Backend
+    from pingone_mcp.service.backend import Backend
     from pingone_mcp.service.exports import Exports
     from pingone_mcp.service.rosters import Rosters
 
@@ -370,8 +371,8 @@ def replica_of(settings: Settings, directory: PingOneDirectory, queries: Queries
 
 
 def _write_rules(settings: Settings) -> WriteRules | None:
-    from pingone_mcp.server.writes import WriteRules
     from pingone_mcp.service.journal import Journal
+    from pingone_mcp.service.writes import WriteRules
 
     if not settings.allow_writes:
         return None

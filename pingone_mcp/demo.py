@@ -20,8 +20,8 @@ from rich.padding import Padding
 from rich.table import Table
 
 from pingone_mcp.console import console
+from pingone_mcp.directory.rows import compact
 from pingone_mcp.sandbox.app import Sandbox, running
-from pingone_mcp.server.edge import compact
 
 # English prose and JSON have about four characters per token; exact counts depend on the assistant's model.
 _CHARACTERS_PER_TOKEN = 4

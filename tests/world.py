@@ -31,11 +31,11 @@ from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store.store import Store, replica_path
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.build import build_server
-from pingone_mcp.server.edge import Backend
 from pingone_mcp.server.schemas import OUTPUT
-from pingone_mcp.server.writes import WriteRules
+from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.exports import Exports
 from pingone_mcp.service.rosters import Rosters
+from pingone_mcp.service.writes import WriteRules
 from pingone_mcp.settings import Connection
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)

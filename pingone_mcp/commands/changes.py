@@ -17,7 +17,7 @@ from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.replica.asking.changes import ChangeQuestion
 from pingone_mcp.replica.store.store import no_replica
-from pingone_mcp.server.edge import OpenBackend
+from pingone_mcp.service.backend import OpenBackend
 
 _KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
 _STYLES = {"created": "green", "added": "green", "removed": "red", "deactivated": "red", "locked": "yellow"}

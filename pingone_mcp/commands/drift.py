@@ -18,7 +18,7 @@ from pingone_mcp.reports.drift import KINDS, MATCH_ON, Account, Drift, Finding, 
 from pingone_mcp.reports.roles import RoleDrift, RulesReview
 from pingone_mcp.reports.roster import Roster
 from pingone_mcp.reports.since_last import Changes
-from pingone_mcp.server.edge import OpenBackend
+from pingone_mcp.service.backend import OpenBackend
 from pingone_mcp.service.rosters import Rosters, open_roster
 
 SHOWN = 20

@@ -19,7 +19,7 @@ from pingone_mcp.private_files import write_whole
 from pingone_mcp.replica.asking.accesses import AccessQuestion
 from pingone_mcp.replica.reviews import AccessReview, export_review, review_access
 from pingone_mcp.reports.export import Format, Manifest, verify
-from pingone_mcp.server.edge import OpenBackend
+from pingone_mcp.service.backend import OpenBackend
 from pingone_mcp.service.exports import NotWritten
 
 _FORMATS: Mapping[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}

@@ -33,7 +33,7 @@ from pingone_mcp.reports.roles import (
     RulesReview,
 )
 from pingone_mcp.reports.roster import Roster
-from pingone_mcp.server.edge import Backend, OpenBackend
+from pingone_mcp.service.backend import Backend, OpenBackend
 
 _Row = tuple[str, ...]
 REVIEWED: Mapping[str, str] = {

@@ -12,7 +12,7 @@ from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import Problem
 from pingone_mcp.replica.merge import Mode
 from pingone_mcp.replica.sync import SyncReport
-from pingone_mcp.server.edge import Backend, OpenBackend
+from pingone_mcp.service.backend import Backend, OpenBackend
 
 
 async def sync(

@@ -236,11 +236,11 @@ def _first(items: list[Any], characters: int) -> list[Any]:
 
 
 # Made once: `json.dumps` makes one per call.
-_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _size(value: Any) -> int:
-    return len(_compact(value))
+    return len(compact(value))
 
 
 def choose_fields(wanted: list[str] | None, *, several_organizations: bool, limit: int = WIDE_ROWS) -> tuple[str, ...]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pingone_mcp.directory.rows import fitted
-from pingone_mcp.server.edge import compact
+from pingone_mcp.directory.rows import compact, fitted
 
 _NARROWER = (
     "Ask for less: a longer path, `limit` or `filter` in query where the path takes them; or raise "

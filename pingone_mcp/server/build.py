@@ -8,10 +8,11 @@ from mcp.server.mcpserver.tools import Tool
 from pingone_mcp import __version__
 from pingone_mcp.server import groups, reads, replica, reviews, writes
 from pingone_mcp.server.completions import add_completions
-from pingone_mcp.server.edge import OpenBackend, StrictServer, lifespan
+from pingone_mcp.server.edge import StrictServer, lifespan
 from pingone_mcp.server.prompts import add_prompts
 from pingone_mcp.server.resources import add_resources
 from pingone_mcp.server.subscriptions import Subscribers
+from pingone_mcp.service.backend import OpenBackend
 
 INSTRUCTIONS = (
     "A PingOne user directory: users over one or several environments (organization) and populations (workspace), in "

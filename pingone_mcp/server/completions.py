@@ -11,7 +11,9 @@ from mcp.types import CompleteRequestParams, CompleteResult, Completion
 
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Problem
-from pingone_mcp.server.edge import App, Backend, in_time
+from pingone_mcp.service.answering import in_time
+from pingone_mcp.service.backend import Backend
+from pingone_mcp.service.connections import Connections
 
 # Arguments of prompts that name a thing by another word.
 _MEANT = {"person": "user", "subject": "group"}
@@ -19,10 +21,10 @@ _LONGEST = 300
 _AT_MOST = 100  # MCP 2025-06-18, "Completion": values
 
 
-def add_completions(server: MCPServer[App]) -> None:
+def add_completions(server: MCPServer[Connections]) -> None:
     """Answer completion requests. Where there is nothing to offer, or nothing is configured yet, nothing is offered."""
 
-    async def complete(ctx: ServerRequestContext[App, Any], params: CompleteRequestParams) -> CompleteResult:
+    async def complete(ctx: ServerRequestContext[Connections, Any], params: CompleteRequestParams) -> CompleteResult:
         given = params.context.arguments if params.context is not None else None
         typed = params.argument.value
         place = (given or {}).get("environment") or None

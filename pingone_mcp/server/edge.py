@@ -6,18 +6,13 @@ of the directory made harmless, budgets, cursors and progress.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
-import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-import anyio
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
@@ -34,179 +29,73 @@ from mcp.types import (
 )
 from pydantic import AnyUrl, ValidationError, WithJsonSchema
 
-from pingone_mcp.directory.cursor import CursorSeal, Mark, same_question
-from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, gather, too_slow
+from pingone_mcp.directory.listing import Progress
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.directory.moments import moment
-from pingone_mcp.directory.provider import Directory
-from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.directory.rows import compact
 from pingone_mcp.directory.text import clean, harmless
 from pingone_mcp.errors import NotFound, Problem, Refused
-from pingone_mcp.reports.roles import MAX_BYTES, Rules, parse_rules
 from pingone_mcp.server.bounds import LONGEST_URI, beyond
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.schemas import OUTPUT
-from pingone_mcp.service.given_files import read_whole
-from pingone_mcp.service.jobs import Jobs
-from pingone_mcp.service.syncing import Syncing
-from pingone_mcp.tasks import SingleFlight, background, in_thread
+from pingone_mcp.service.backend import Backend, OpenBackend
+from pingone_mcp.service.connections import Connections
+from pingone_mcp.tasks import background
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from anyio.abc import TaskGroup, TaskStatus
-
-    from pingone_mcp.replica.asking.directory import ReplicaDirectory
-    from pingone_mcp.replica.replica import Replica
-    from pingone_mcp.replica.state import State
-    from pingone_mcp.server.writes import WriteRules
-    from pingone_mcp.service.exports import Exports
-    from pingone_mcp.service.rosters import Rosters
-
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
 
-# The envelope without rows and cursor: names, counts, and a problem that ended the answer.
-_ENVELOPE_CHARACTERS = 700
 _LONGEST_NAME = 64  # of a tool, which an answer to an unknown one repeats
 _SHOWN_MISTAKES = 5
-_PLACES = tuple(str(uuid.UUID(int=number << 96 | 0x1B2D3F4A5C6E)) for number in (11, 222, 3333, 44444))
 READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backend:
-    """A directory, its local copy, and what answers about them need: the seal of cursors, the budget of one answer.
-
-    `copy` is the local copy as a directory, `roles_file` the rules of map_roles. `sync_seconds` lie between two syncs
-    in the background (None: there are none). `writes` is None where there are to be none.
-    """
-
-    directory: Directory
-    replica: Replica
-    copy: ReplicaDirectory
-    cursors: CursorSeal
-    exports: Exports
-    rosters: Rosters
-    roles_file: Path | None
-    answer_characters: int
-    answer_seconds: float
-    sync_seconds: float | None = None
-    writes: WriteRules | None = None
-
-    async def exact_directory(self, *, goes_on: bool) -> Directory:
-        """Return the local copy while it is fresh, which knows more than PingOne tells live, else PingOne.
-
-        What goes on from a cursor goes on where it began: the copy finds that out.
-        """
-        return self.copy if goes_on or await self.copy_is_fresh() else self.directory
-
-    async def copy_is_fresh(self) -> bool:
-        """Say whether there is a local copy that is young enough to answer beside PingOne."""
-        try:
-            return await self.copy.fresh(self.replica.max_age.total_seconds())
-        except Problem:  # a copy that cannot be read is none
-            return False
-
-    async def rules(self) -> Rules:
-        """Return the rules of map_roles as they are now. Raises Refused where there are none, or wrong ones."""
-        if self.roles_file is None:
-            raise Refused(
-                "No rules for roles are configured.",
-                "The person who runs this server sets PINGONE_ROLES_FILE (docs/roles.md tells how to write it).",
-                code="NO_RULES",
-            )
-        return await in_thread(_read_rules, self.roles_file, pool="disk")
-
-
-def _read_rules(path: Path) -> Rules:
-    try:
-        return parse_rules(read_whole(path, MAX_BYTES, what="The file that PINGONE_ROLES_FILE names").decode())
-    except FileNotFoundError:
-        raise Refused("There is no file where PINGONE_ROLES_FILE says.", code="NO_RULES") from None
-    except (OSError, UnicodeDecodeError):
-        raise Refused(
-            "The file that PINGONE_ROLES_FILE names cannot be read as a text in UTF-8.", code="NO_RULES"
-        ) from None
-
-
-OpenBackend = Callable[[], AbstractAsyncContextManager[Backend]]
-
-
-class App:
-    """What lives as long as the server: the backend, opened by the first question that needs it, and its syncs.
-
-    Opening raises Unconfigured for missing settings; the server has started and listed its tools all the same.
-    """
-
-    def __init__(self, open_backend: OpenBackend, tasks: TaskGroup, tell: Callable[[], Awaitable[None]]) -> None:
-        self._open = open_backend
-        self._tasks = tasks
-        self._tell = tell
-        self._opening = SingleFlight(tasks)
-        self._backend: Backend | None = None
-        self._syncing: Syncing | None = None
-        self.jobs: Jobs[tuple[JsonObject, State]] = Jobs(tasks)
-        """Reviews and comparisons of everybody."""
-
-    async def backend(self) -> Backend:
-        if self._backend is not None:
-            return self._backend
-        return await self._opening.do("backend", self._opened, lasting=True)
-
-    async def _opened(self) -> Backend:
-        backend: Backend = await self._tasks.start(self._hold)
-        self._backend = backend
-        if backend.sync_seconds is not None:
-            self._tasks.start_soon(self.syncing(backend).every, backend.sync_seconds)
-        return backend
-
-    async def _hold(self, *, task_status: TaskStatus[Backend]) -> None:
-        """Keep the backend open until the server ends: the task that has opened it is the one that closes it."""
-        async with self._open() as backend:
-            task_status.started(backend)
-            await anyio.sleep_forever()
-
-    def syncing(self, backend: Backend) -> Syncing:
-        """Return the syncs of this server: one at a time."""
-        if self._syncing is None:
-            self._syncing = Syncing(backend.replica, self._tasks, self._tell)
-        return self._syncing
-
-
-AppContext = Context[App, Any]
+AppContext = Context[Connections, Any]
 
 
 def lifespan(
-    open_backend: OpenBackend, tell: Callable[[], Awaitable[None]]
-) -> Callable[[MCPServer[App]], AbstractAsyncContextManager[App]]:
-    """Return what opens and closes an App; `tell` is called when a sync has found changes."""
+    open_backend: OpenBackend, changed: Callable[[], Awaitable[None]]
+) -> Callable[[MCPServer[Connections]], AbstractAsyncContextManager[Connections]]:
+    """Return what opens and closes the connections; `changed` is called when a sync has found changes."""
 
     @asynccontextmanager
-    async def run(_: MCPServer[App]) -> AsyncIterator[App]:
+    async def run(_: MCPServer[Connections]) -> AsyncIterator[Connections]:
         async with background() as tasks:
-            yield App(open_backend, tasks, tell)
+            yield Connections(open_backend, tasks, changed)
 
     return run
 
 
-def app_of(ctx: AppContext) -> App:
+def connections_of(ctx: AppContext) -> Connections:
     return ctx.request_context.lifespan_context
 
 
 async def backend_of(ctx: AppContext) -> Backend:
-    return await app_of(ctx).backend()
+    return await connections_of(ctx).backend()
+
+
+def page_reporter(ctx: AppContext, noun: str) -> Callable[[Progress], Awaitable[None]]:
+    """Return what tells the client, once per page of the provider, how many `noun` were read."""
+    progressing = Progressing(ctx.report_progress)
+
+    async def report(progress: Progress) -> None:
+        about = f" of about {progress.about:,}" if progress.about is not None else ""
+        message = f"page {progress.pages}: {progress.scanned:,}{about} {noun}"
+        await progressing.report(noun, progress.scanned, progress.about, message)
+
+    return report
 
 
 # Tools
 
 
-class StrictServer(MCPServer[App]):
+class StrictServer(MCPServer[Connections]):
     """An MCPServer whose errors are one line: which name or argument is wrong, or what the Problem says."""
 
     async def call_tool(
-        self, name: str, arguments: dict[str, Any], context: Context[App, Any] | None = None
+        self, name: str, arguments: dict[str, Any], context: AppContext | None = None
     ) -> CallToolResult | InputRequiredResult:
         try:
             return await super().call_tool(name[:_LONGEST_NAME], arguments, context)
@@ -223,21 +112,21 @@ class StrictServer(MCPServer[App]):
             raise
 
     async def read_resource(
-        self, uri: AnyUrl | str, context: Context[App, Any] | None = None
+        self, uri: AnyUrl | str, context: AppContext | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
-        """Read a resource; one without parameters gets no context from the SDK, and finds the app here."""
+        """Read a resource; one without parameters gets no context from the SDK, and finds the connections here."""
         if len(str(uri)) > LONGEST_URI:
             raise ResourceNotFoundError(f"The URI has more than {LONGEST_URI:,} characters, as none does that is here.")
         if context is None:
             return await super().read_resource(uri, context)
-        token = _APP.set(context.request_context.lifespan_context)
+        token = _CONNECTIONS.set(context.request_context.lifespan_context)
         try:
             return await super().read_resource(uri, context)
         finally:
-            _APP.reset(token)
+            _CONNECTIONS.reset(token)
 
     async def get_prompt(
-        self, name: str, arguments: dict[str, Any] | None = None, context: Context[App, Any] | None = None
+        self, name: str, arguments: dict[str, Any] | None = None, context: AppContext | None = None
     ) -> GetPromptResult | InputRequiredResult:
         """Fill in a prompt; say what is wrong with the request, where the SDK counts it as a failure of its own."""
         prompt = self._prompt_manager.get_prompt(name)
@@ -252,12 +141,12 @@ class StrictServer(MCPServer[App]):
         return await super().get_prompt(name, arguments, context)
 
 
-_APP: ContextVar[App] = ContextVar("app")
+_CONNECTIONS: ContextVar[Connections] = ContextVar("connections")
 
 
 async def backend_of_read() -> Backend:
     """Return the backend for a resource that has no parameters."""
-    return await _APP.get().backend()
+    return await _CONNECTIONS.get().backend()
 
 
 # What pydantic says in Python's words.
@@ -406,10 +295,6 @@ def answer(facts: JsonObject) -> CallToolResult:
     )
 
 
-def compact(facts: Any) -> str:
-    return json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
-
-
 # Resources
 
 
@@ -426,114 +311,3 @@ def told_by_resource(fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]
             raise ResourceError(str(problem)) from problem
 
     return wrapped
-
-
-# Lists
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a list tool was asked: the arguments that select, and where to go on."""
-
-    tool: str
-    question: JsonObject
-    mark: Mark
-
-
-def asked(
-    backend: Backend,
-    tool: str,
-    arguments: Mapping[str, Any],
-    cursor: str | None,
-    *,
-    changeable: Mapping[str, Any] | None = None,
-    since: str | None = None,
-) -> Asked:
-    """Return the question and the place in it. Raises Refused for a `since` that is no time.
-
-    Beside a cursor, arguments may be left out but not changed. Those in `changeable` may be changed as well; left out,
-    they too are what they were. `since` becomes a time in the question, and stays that time: `7d` beside a cursor means
-    the seven days before the first answer.
-    """
-    given: JsonObject = {name: value for name, value in arguments.items() if value is not None and value != []}
-    free: JsonObject = {name: value for name, value in (changeable or {}).items() if value is not None}
-    meant: JsonObject = {}
-    if since is not None:
-        when = moment(since, backend.replica.now())
-        given["since_given"], meant = when.given, {"since": timestamp(when.at)}
-    if cursor is None:
-        return Asked(tool=tool, question=given | free | meant, mark=Mark())
-    question, mark = backend.cursors.open(tool, cursor)
-    return Asked(tool=tool, question=same_question(given, question) | free, mark=mark)
-
-
-@contextmanager
-def in_time(backend: Backend) -> Iterator[None]:
-    """Bound what one answer waits for by its budget of time. Raises Unreachable when that ends."""
-    with anyio.move_on_after(backend.answer_seconds) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise too_slow(backend.answer_seconds)
-
-
-async def collect(
-    ctx: AppContext,
-    backend: Backend,
-    listing: Listing[T],
-    wanted: Asked,
-    *,
-    limit: int,
-    noun: str,
-    pages: int | None = None,
-    beside: int = 0,
-) -> Gathered:
-    """Gather one answer within the budgets of the backend, with progress once per page of PingOne.
-
-    `beside` is what the answer needs besides rows and envelope, in characters.
-    """
-    progressing = Progressing(ctx.report_progress)
-
-    async def report(progress: Progress) -> None:
-        about = f" of about {progress.about:,}" if progress.about is not None else ""
-        message = f"page {progress.pages}: {progress.scanned:,}{about} {noun}"
-        await progressing.report(noun, progress.scanned, progress.about, message)
-
-    def around(position: str) -> int:
-        """Measure the envelope with a cursor that goes on from a position; places in a page take some more."""
-        cursor = backend.cursors.seal(wanted.tool, wanted.question, Mark(position=position, after=_PLACES, taken=9_999))
-        return _ENVELOPE_CHARACTERS + len(cursor) + beside
-
-    budget = Budget(limit=limit, characters=backend.answer_characters, seconds=backend.answer_seconds, pages=pages)
-    listing = dataclasses.replace(listing, around=around)
-    return await gather(listing, wanted.mark, budget, now=anyio.current_time, report=report)
-
-
-def envelope(
-    backend: Backend,
-    asked_for: Asked,
-    gathered: Gathered,
-    *,
-    lacks: Callable[[JsonObject], bool],
-    hint: str | None = None,
-) -> JsonObject:
-    """Return the envelope that every list answers with.
-
-    `lacks` says of a row whether a single get of the same thing returns fields that are not in it. `hint` says what to
-    try, or to know, where that helps.
-    """
-    cursor = backend.cursors.seal(asked_for.tool, asked_for.question, gathered.next) if gathered.next else None
-    told: JsonObject = {"error": str(gathered.problem)} if gathered.problem is not None else {}
-    if gathered.gaps:
-        told["gaps"] = list(gathered.gaps)
-    if hint is not None:
-        told["hint"] = hint
-    return {
-        "result": gathered.rows,
-        "next_cursor": cursor,
-        "prev_cursor": None,
-        "result_count": len(gathered.rows),
-        "total": gathered.total,
-        "is_partial_response": any(map(lacks, gathered.rows)),
-        "stopped": gathered.stopped,
-        **told,
-    }

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pingone_mcp.directory.cursor import Mark
 from pingone_mcp.directory.listing import Gathered
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.server.edge import Asked, Backend, envelope
+from pingone_mcp.service.answering import ListRequest, envelope
+from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.exports import MOST_LINES
 
 _EXPORT = "export"
 _AROUND = 1_200  # counts, names, and the cursor, which carries the question
 
 
-def export_made(backend: Backend, wanted: Asked, name: str) -> JsonObject:
+def export_made(backend: Backend, wanted: ListRequest, name: str) -> JsonObject:
     """Return where an export is read: by its URI, and by calling the tool that made it with `next_cursor`."""
     question = {**wanted.question, _EXPORT: name}
     return {
@@ -21,7 +22,7 @@ def export_made(backend: Backend, wanted: Asked, name: str) -> JsonObject:
     }
 
 
-def exported(backend: Backend, wanted: Asked) -> JsonObject:
+def exported(backend: Backend, wanted: ListRequest) -> JsonObject:
     """Return the rows of an export that its cursor leads to, as many as one answer holds. Raises NotFound."""
     name, at = str(wanted.question[_EXPORT]), int(wanted.mark.position or 0)
     rows, following = backend.exports.rows(

@@ -24,21 +24,12 @@ from pingone_mcp.directory.rows import (
     user_row_lacks,
 )
 from pingone_mcp.errors import Refused
-from pingone_mcp.server.edge import (
-    STRINGS,
-    AppContext,
-    Backend,
-    answer,
-    asked,
-    backend_of,
-    collect,
-    envelope,
-    in_time,
-    strict_tool,
-)
+from pingone_mcp.server.edge import STRINGS, AppContext, answer, backend_of, page_reporter, strict_tool
 from pingone_mcp.server.local_copy import standing_of
 from pingone_mcp.server.reads import Cursor, Environment, Fields, Limit, Population, RemoteData, narrowed
 from pingone_mcp.server.topics import OVERVIEW, told_of
+from pingone_mcp.service.answering import asked, collect, envelope, in_time
+from pingone_mcp.service.backend import Backend
 from pingone_mcp.tasks import in_thread
 
 
@@ -76,7 +67,7 @@ async def list_groups(
         row=lambda group: group_row(group, several_organizations=several),
         identify=lambda group, _: group.id,
     )
-    gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="groups")
+    gathered = await collect(backend, listing, wanted, limit=limit, report=page_reporter(ctx, "groups"))
     nothing = cursor is None and gathered.next is None and not gathered.rows
     hint = _NO_GROUP if nothing and question.query is not None else None
     return answer(envelope(backend, wanted, gathered, lacks=is_short, hint=hint))
@@ -119,7 +110,7 @@ async def list_members(
         row=lambda member: member_row(member, to_row(member.user, columns)),
         identify=lambda member, _: member.user.id,
     )
-    gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="members")
+    gathered = await collect(backend, listing, wanted, limit=limit, report=page_reporter(ctx, "members"))
     return answer(
         envelope(backend, wanted, gathered, lacks=partial(user_row_lacks, fields=columns))
         | narrowed(columns, chosen, limit)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import Problem
-from pingone_mcp.server.edge import Backend
+from pingone_mcp.service.backend import Backend
 
 if TYPE_CHECKING:
     from pingone_mcp.replica.asking.snapshot import Snapshot

@@ -25,6 +25,7 @@ from pingone_mcp.directory.provider import (
 from pingone_mcp.directory.rows import (
     WIDE_ROWS,
     choose_fields,
+    compact,
     deactivated_row,
     is_truncated,
     list_row,
@@ -35,20 +36,10 @@ from pingone_mcp.directory.rows import (
 )
 from pingone_mcp.errors import NotFound, Refused
 from pingone_mcp.server.bodies import TOO_DEEP, bounded
-from pingone_mcp.server.edge import (
-    AppContext,
-    Backend,
-    answer,
-    asked,
-    backend_of,
-    collect,
-    compact,
-    envelope,
-    in_time,
-    open_object,
-    strict_tool,
-)
+from pingone_mcp.server.edge import AppContext, answer, backend_of, open_object, page_reporter, strict_tool
 from pingone_mcp.server.searches import HINT_CHARACTERS, Search
+from pingone_mcp.service.answering import asked, collect, envelope, in_time
+from pingone_mcp.service.backend import Backend
 from pingone_mcp.tasks import in_thread
 
 Limit = Annotated[int, Field(ge=1, le=1000, description="Most rows to return.")]
@@ -125,7 +116,9 @@ async def list_users(
         return await search.page(at, page_size=limit)
 
     listing = Listing(read=read, row=lambda user: to_row(user, columns), identify=lambda user, _: user.id)
-    gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="users", beside=HINT_CHARACTERS)
+    gathered = await collect(
+        backend, listing, wanted, limit=limit, report=page_reporter(ctx, "users"), beside=HINT_CHARACTERS
+    )
     hint = await search.hint(gathered.ids, first=cursor is None, last=gathered.next is None)
     lacks = partial(user_row_lacks, fields=columns)
     return answer(envelope(backend, wanted, gathered, lacks=lacks, hint=hint) | narrowed(columns, chosen, limit))
@@ -217,7 +210,12 @@ async def find_deactivated(
         read=read, row=lambda found: deactivated_row(found, columns), identify=lambda found, _: found.user.id
     )
     gathered = await collect(
-        ctx, backend, listing, wanted, limit=limit, noun="users and events", beside=_COVERAGE_CHARACTERS
+        backend,
+        listing,
+        wanted,
+        limit=limit,
+        report=page_reporter(ctx, "users and events"),
+        beside=_COVERAGE_CHARACTERS,
     )
     read_to = gathered.next.position if gathered.next else None
     coverage = directory.coverage(question, read_to, gathered.gaps)
@@ -267,7 +265,7 @@ async def proxy_request(
         return f"{identity}#{place}" if identity in repeated or "id" not in item else identity
 
     listing = Listing(read=read, row=lambda item: item, identify=identify)
-    gathered = await collect(ctx, backend, listing, wanted, limit=_MOST_ITEMS, noun="items", pages=1)
+    gathered = await collect(backend, listing, wanted, limit=_MOST_ITEMS, report=page_reporter(ctx, "items"), pages=1)
     listed = envelope(backend, wanted, gathered, lacks=is_truncated)
     return answer(await in_thread(proxied, answers[0], listed, room, pool="answers"))
 

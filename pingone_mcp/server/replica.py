@@ -14,19 +14,11 @@ from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.rows import fitted, is_truncated, plain, timestamp
 from pingone_mcp.replica.asking.changes import ChangePage, ChangeQuestion
-from pingone_mcp.server.edge import (
-    AppContext,
-    Backend,
-    answer,
-    app_of,
-    asked,
-    backend_of,
-    collect,
-    envelope,
-    strict_tool,
-)
+from pingone_mcp.server.edge import AppContext, answer, backend_of, connections_of, page_reporter, strict_tool
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.reads import TIMES, Cursor, Limit
+from pingone_mcp.service.answering import asked, collect, envelope
+from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.syncing import Ended, Running
 
 if TYPE_CHECKING:
@@ -49,7 +41,7 @@ async def sync_directory(
     decides) with a reason; or {state: running, stage, done, about} when it takes longer than one answer may: it goes on
     by itself, and another call tells how far it is, or what came of it.
     """
-    backend, app = await backend_of(ctx), app_of(ctx)
+    backend, app = await backend_of(ctx), connections_of(ctx)
     progress = Progressing(ctx.report_progress)
 
     async def report(running: Running) -> None:
@@ -93,7 +85,7 @@ async def list_changes(
         return last[0]
 
     listing = Listing(read=read, row=change_row, identify=lambda change, _: str(change.id))
-    gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="changes")
+    gathered = await collect(backend, listing, wanted, limit=limit, report=page_reporter(ctx, "changes"))
     nothing = cursor is None and gathered.next is None and not gathered.rows
     hint = _NO_CHANGE if nothing and question.user is not None else None
     told = envelope(backend, wanted, gathered, lacks=is_truncated, hint=hint) | await freshness(backend)

@@ -9,31 +9,24 @@ from pydantic import TypeAdapter
 
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.moments import moment
-from pingone_mcp.directory.rows import DEFAULT_FIELDS, fitted, plain, timestamp, whole_user
+from pingone_mcp.directory.rows import DEFAULT_FIELDS, compact, fitted, plain, timestamp, whole_user
 from pingone_mcp.directory.text import clean
 from pingone_mcp.replica.asking.changes import ChangeQuestion
 from pingone_mcp.server import topics
-from pingone_mcp.server.edge import (
-    App,
-    AppContext,
-    Backend,
-    backend_of,
-    backend_of_read,
-    compact,
-    in_time,
-    lean,
-    told_by_resource,
-)
+from pingone_mcp.server.edge import AppContext, backend_of, backend_of_read, lean, told_by_resource
 from pingone_mcp.server.groups import description
 from pingone_mcp.server.reads import TIMES
 from pingone_mcp.server.subscriptions import CHANGES
+from pingone_mcp.service.answering import in_time
+from pingone_mcp.service.backend import Backend
+from pingone_mcp.service.connections import Connections
 from pingone_mcp.service.exports import MOST_LINES
 
 _JSON = "application/json"
 _CHANGES = 50
 
 
-def add_resources(server: MCPServer[App]) -> None:
+def add_resources(server: MCPServer[Connections]) -> None:
     @server.resource(
         "pingone://schema/user",
         name="user_schema",

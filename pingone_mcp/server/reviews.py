@@ -16,7 +16,7 @@ from pingone_mcp.directory.identity import IdentityKind
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page, User
 from pingone_mcp.directory.provider import UserQuestion
-from pingone_mcp.directory.rows import fitted, is_short, plain, user_row
+from pingone_mcp.directory.rows import compact, fitted, is_short, plain, user_row
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.tally import Tally
 from pingone_mcp.reports.drift import KEPT_UNEXPECTED, KINDS, MATCH_ON
@@ -25,21 +25,19 @@ from pingone_mcp.reports.roles import map_roles as mapped_roles
 from pingone_mcp.reports.roster import Roster, roster_of
 from pingone_mcp.server.edge import (
     AppContext,
-    Backend,
     answer,
-    app_of,
-    asked,
     backend_of,
-    collect,
-    compact,
-    envelope,
+    connections_of,
     open_object,
+    page_reporter,
     strict_tool,
 )
 from pingone_mcp.server.exported import export_made, exported
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.reads import Cursor, Limit
 from pingone_mcp.server.replica import freshness
+from pingone_mcp.service.answering import asked, collect, envelope
+from pingone_mcp.service.backend import Backend
 from pingone_mcp.tasks import in_thread
 
 if TYPE_CHECKING:
@@ -215,7 +213,7 @@ async def map_roles(
         return user_row(member, ("id", "username", "name", "status")) | known | conflicts
 
     listing = Listing(read=read, row=row, identify=lambda member, _: member.id)
-    gathered = await collect(ctx, backend, listing, wanted, limit=limit, noun="members")
+    gathered = await collect(backend, listing, wanted, limit=limit, report=page_reporter(ctx, "members"))
     return answer(envelope(backend, wanted, gathered, lacks=is_short) | await freshness(backend))
 
 
@@ -251,7 +249,7 @@ async def _patiently(
         await progressing.report(tally.stage, tally.done, tally.about)
 
     seconds = backend.answer_seconds
-    ended = await app_of(ctx).jobs.wait(question, version, work, seconds=seconds, report=report)
+    ended = await connections_of(ctx).jobs.wait(question, version, work, seconds=seconds, report=report)
     if isinstance(ended, Tally):
         return answer({"state": "running", "stage": ended.stage, "done": ended.done, "about": ended.about})
     told, state = ended

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pingone_mcp.directory.models import Page, User
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Problem
-from pingone_mcp.server.edge import Backend
+from pingone_mcp.service.backend import Backend
 
 _ONLY_AS_WRITTEN = "Only names with these very accents were looked for"
 # What a hint beside rows takes.

@@ -7,7 +7,7 @@ import difflib
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import NotFound, Problem, Refused
-from pingone_mcp.server.edge import Backend
+from pingone_mcp.service.backend import Backend
 from pingone_mcp.tasks import in_thread
 
 OVERVIEW = "overview"

@@ -13,11 +13,10 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-import anyio
 from mcp.server.mcpserver import AcceptedElicitation, Context, DeclinedElicitation, Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
@@ -31,10 +30,12 @@ from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import coded, quoted
 from pingone_mcp.errors import Problem, Refused, ServerFailed, UnexpectedAnswer, Unreachable
 from pingone_mcp.server import reads
-from pingone_mcp.server.edge import App, AppContext, Backend, answer, backend_of, open_object, strict_tool
+from pingone_mcp.server.edge import AppContext, answer, backend_of, open_object, strict_tool
 from pingone_mcp.server.reads import Cursor, Query
+from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.journal import Journal
-from pingone_mcp.service.questions import Client, Question, Questions
+from pingone_mcp.service.questions import Client, Question
+from pingone_mcp.service.writes import WriteRules
 
 logger = logging.getLogger(__name__)
 
@@ -49,16 +50,6 @@ _LOOK = "It may have happened all the same: read the resource before you repeat 
 # answer to a question. Clients give up after 60, and should hear what became of it.
 _CHECK_SECONDS, _SEND_SECONDS = 10.0, 35.0
 _WRITING = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteRules:
-    """What is allowed, where it is recorded, what people were asked; `within` bounds a wait, in seconds."""
-
-    journal: Journal
-    allow_production: bool = False
-    questions: Questions = field(default_factory=Questions)
-    within: Callable[[float], anyio.CancelScope] = anyio.move_on_after
 
 
 class Confirmation(BaseModel):
@@ -123,7 +114,7 @@ async def _let_wait(ctx: Context[Any, Any], result: Any, question: Question | No
 
 
 async def confirmed(
-    ctx: Context[App, Any],
+    ctx: AppContext,
     *,
     path: str,
     method: str,
@@ -159,7 +150,7 @@ async def confirmed(
     return Elicit(question.text, Confirmation)
 
 
-def _taken(ctx: Context[App, Any], rules: WriteRules, request: ProxyQuestion) -> Question | None:
+def _taken(ctx: AppContext, rules: WriteRules, request: ProxyQuestion) -> Question | None:
     """Take the question that this call answers; None where it answers none. Raises Refused for one taken before."""
     if ctx.request_state is None or not ctx.input_responses:
         return None
@@ -169,7 +160,7 @@ def _taken(ctx: Context[App, Any], rules: WriteRules, request: ProxyQuestion) ->
     return found
 
 
-async def _asked(ctx: Context[App, Any], backend: Backend, request: ProxyQuestion, preview: Preview) -> Question:
+async def _asked(ctx: AppContext, backend: Backend, request: ProxyQuestion, preview: Preview) -> Question:
     """Return a new question. Raises Refused for what may not be sent, or not be asked."""
     rules = _rules(backend)
     _check(rules, preview)
@@ -325,7 +316,7 @@ def _check(rules: WriteRules, preview: Preview) -> None:
         )
 
 
-def _check_client(ctx: Context[App, Any]) -> None:
+def _check_client(ctx: AppContext) -> None:
     """Raise Refused for a client that cannot show a question with a form."""
     capabilities = ctx.client_capabilities
     elicitation = capabilities.elicitation if capabilities is not None else None
@@ -396,12 +387,12 @@ def _members(given: Mapping[str, Any]) -> list[str]:
     return [name[:_LONGEST_NAME] for name in sorted(given)[:_LONGEST_NAME]]
 
 
-def _client(ctx: Context[App, Any]) -> Client | None:
+def _client(ctx: AppContext) -> Client | None:
     told = ctx.session.client_params
     return (told.client_info.name, told.client_info.version) if told is not None else None
 
 
-def _recorder(ctx: Context[App, Any], journal: Journal, request: ProxyQuestion, preview: Preview | None) -> Recorder:
+def _recorder(ctx: AppContext, journal: Journal, request: ProxyQuestion, preview: Preview | None) -> Recorder:
     """Return what records one event of this write. Of query and body only the names of the members are kept.
 
     Without a `preview`, which is where nothing was let through, path and query are those that were given.

@@ -27,8 +27,8 @@ from mcp.types import ElicitRequestParams, ElicitResult, ErrorData
 from pingone_mcp.replica.store.store import Store, replica_path
 from pingone_mcp.sandbox.faults import Fault, FaultKind
 from pingone_mcp.sandbox.options import Options
-from pingone_mcp.server.writes import WriteRules
 from pingone_mcp.service.journal import Journal
+from pingone_mcp.service.writes import WriteRules
 from tests.faults.honesty import Trial, everybody, trial
 from tests.faults.plans import faults, options, tries
 from tests.replica.truth import copied, truth

@@ -14,8 +14,8 @@ from mcp.types import PromptReference, ResourceTemplateReference
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.bounds import LONGEST_URI, MOST_CHARACTERS, MOST_ITEMS, beyond
 from pingone_mcp.server.build import all_tools
-from pingone_mcp.server.writes import WriteRules
 from pingone_mcp.service.journal import Journal
+from pingone_mcp.service.writes import WriteRules
 from tests.world import NOW, World, error_text, facts
 
 MILLIONS = 3_000_000

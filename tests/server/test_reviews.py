@@ -19,8 +19,8 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
+from pingone_mcp.directory.rows import compact
 from pingone_mcp.sandbox.app import Sandbox
-from pingone_mcp.server.edge import compact
 from tests.replica.happenings import Doors
 from tests.world import NOW, World, error_text, facts, walk
 

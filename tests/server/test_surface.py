@@ -16,10 +16,11 @@ import anyio
 import pytest
 from mcp import Client
 
+from pingone_mcp.directory.rows import compact
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.build import build_server
-from pingone_mcp.server.edge import Backend, OpenBackend, compact
+from pingone_mcp.service.backend import Backend, OpenBackend
 from tests.world import NOW, World, error_text, facts
 
 SNAPSHOTS = Path(__file__).resolve().parents[1] / "surface"

@@ -14,7 +14,7 @@ import pytest
 from mcp import Client
 from mcp.types import TextResourceContents
 
-from pingone_mcp.server.edge import compact
+from pingone_mcp.directory.rows import compact
 from pingone_mcp.server.topics import TOPICS
 from tests.world import World, error_text, facts, walk
 

@@ -19,9 +19,9 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequestParams, ElicitResult, ErrorData, InputRequiredResult
 
 from pingone_mcp.errors import Refused
-from pingone_mcp.server.writes import WriteRules
 from pingone_mcp.service.journal import Journal
 from pingone_mcp.service.questions import Questions
+from pingone_mcp.service.writes import WriteRules
 from tests.world import World, error_text, facts
 
 Answer = Literal["yes", "no", "decline", "cancel"]

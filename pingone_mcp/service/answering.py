@@ -1,0 +1,127 @@
+"""How every list is asked and answered, whichever face asks: arguments and cursor in, rows within the budgets out."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import anyio
+
+from pingone_mcp.directory.cursor import Mark, same_question
+from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, gather, too_slow
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.moments import moment
+from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.service.backend import Backend
+
+T = TypeVar("T")
+
+# The envelope without rows and cursor: names, counts, and a problem that ended the answer.
+_ENVELOPE_CHARACTERS = 700
+_PLACES = tuple(str(uuid.UUID(int=number << 96 | 0x1B2D3F4A5C6E)) for number in (11, 222, 3333, 44444))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRequest:
+    """What a list is asked: by which name, the arguments that select, and where to go on."""
+
+    tool: str
+    question: JsonObject
+    mark: Mark
+
+
+def asked(
+    backend: Backend,
+    tool: str,
+    arguments: Mapping[str, Any],
+    cursor: str | None,
+    *,
+    changeable: Mapping[str, Any] | None = None,
+    since: str | None = None,
+) -> ListRequest:
+    """Return the question and the place in it.
+
+    Beside a cursor, arguments may be left out but not changed. Those in `changeable` may be changed as well; left out,
+    they too are what they were. `since` becomes a time in the question, and stays that time: `7d` beside a cursor means
+    the seven days before the first answer. Raises Refused for a `since` that is no time, a cursor that is not ours or
+    too old, and arguments that ask something else than their cursor.
+    """
+    given: JsonObject = {name: value for name, value in arguments.items() if value is not None and value != []}
+    free: JsonObject = {name: value for name, value in (changeable or {}).items() if value is not None}
+    meant: JsonObject = {}
+    if since is not None:
+        when = moment(since, backend.replica.now())
+        given["since_given"], meant = when.given, {"since": timestamp(when.at)}
+    if cursor is None:
+        return ListRequest(tool=tool, question=given | free | meant, mark=Mark())
+    question, mark = backend.cursors.open(tool, cursor)
+    return ListRequest(tool=tool, question=same_question(given, question) | free, mark=mark)
+
+
+@contextmanager
+def in_time(backend: Backend) -> Iterator[None]:
+    """Bound what one answer waits for by its budget of time. Raises Unreachable when that ends."""
+    with anyio.move_on_after(backend.answer_seconds) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise too_slow(backend.answer_seconds)
+
+
+async def collect(
+    backend: Backend,
+    listing: Listing[T],
+    wanted: ListRequest,
+    *,
+    limit: int,
+    report: Callable[[Progress], Awaitable[None]],
+    pages: int | None = None,
+    beside: int = 0,
+) -> Gathered:
+    """Gather one answer within the budgets of the backend; `report` is called once per page of the provider.
+
+    `beside` is what the answer needs besides rows and envelope, in characters. Raises what `gather` raises.
+    """
+
+    def around(position: str) -> int:
+        """Measure the envelope with a cursor that goes on from a position; places in a page take some more."""
+        cursor = backend.cursors.seal(wanted.tool, wanted.question, Mark(position=position, after=_PLACES, taken=9_999))
+        return _ENVELOPE_CHARACTERS + len(cursor) + beside
+
+    budget = Budget(limit=limit, characters=backend.answer_characters, seconds=backend.answer_seconds, pages=pages)
+    listing = dataclasses.replace(listing, around=around)
+    return await gather(listing, wanted.mark, budget, now=anyio.current_time, report=report)
+
+
+def envelope(
+    backend: Backend,
+    wanted: ListRequest,
+    gathered: Gathered,
+    *,
+    lacks: Callable[[JsonObject], bool],
+    hint: str | None = None,
+) -> JsonObject:
+    """Return the envelope that every list answers with.
+
+    `lacks` says of a row whether a single get of the same thing returns fields that are not in it. `hint` says what to
+    try, or to know, where that helps.
+    """
+    cursor = backend.cursors.seal(wanted.tool, wanted.question, gathered.next) if gathered.next else None
+    more: JsonObject = {"error": str(gathered.problem)} if gathered.problem is not None else {}
+    if gathered.gaps:
+        more["gaps"] = list(gathered.gaps)
+    if hint is not None:
+        more["hint"] = hint
+    return {
+        "result": gathered.rows,
+        "next_cursor": cursor,
+        "prev_cursor": None,
+        "result_count": len(gathered.rows),
+        "total": gathered.total,
+        "is_partial_response": any(map(lacks, gathered.rows)),
+        "stopped": gathered.stopped,
+        **more,
+    }
