@@ -7,7 +7,7 @@ in that pool are a server that neither hears nor says anything.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from anyio.abc import TaskGroup
 from pingone_mcp.errors import Problem
 
 T = TypeVar("T")
+R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
 Pool = Literal["disk", "copy", "answers"]
@@ -69,6 +70,34 @@ async def background() -> AsyncIterator[TaskGroup]:
         tasks.cancel_scope.cancel()
     if raised is not None:
         raise raised
+
+
+_FAN_OUT = 6
+
+
+async def each(act: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
+    """Return what `act` makes of each item, in order, a few at a time. Raises the first Problem and ends the others."""
+    limiter = anyio.CapacityLimiter(_FAN_OUT)
+    done: dict[int, R] = {}
+
+    async def one(index: int, item: T) -> None:
+        async with limiter:
+            done[index] = await act(item)
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            for index, item in enumerate(items):
+                tasks.start_soon(one, index, item)
+    except* Problem as several:
+        raise first_failure(several) from None
+    return [done[index] for index in sorted(done)]
+
+
+def first_failure(failure: BaseException) -> BaseException:
+    """Return the first of the failures that a task group has put together, however deep; any other one itself."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure
 
 
 _FLIGHT: ContextVar[_Flight[Any] | None] = ContextVar("flight", default=None)

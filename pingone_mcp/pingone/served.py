@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
-
-import anyio
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.filters import Filter, any_of, eq
 from pingone_mcp.directory.models import JsonObject, User, Workspace
 from pingone_mcp.directory.references import as_id, found_in_any, the_one_group
 from pingone_mcp.directory.text import candidate
-from pingone_mcp.errors import NotFound, NotPermitted, Problem, Refused, RequestRefused, Unconfigured, UpstreamProblem
+from pingone_mcp.errors import NotFound, NotPermitted, Refused, RequestRefused, Unconfigured, UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.asking.parts import Part, Place
 from pingone_mcp.pingone.client import Client, HalPage, path_with
 from pingone_mcp.pingone.names import Found, Names
+from pingone_mcp.tasks import each
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 # Together with a token and what else is asked for they stay below the 6 KB that PingOne allows for request headers.
 _POPULATIONS_PER_FILTER = 35
 PEOPLE_CHARACTERS = 1_500
-_FAN_OUT = 6
 _NAMED = 10
 NOTHING = HalPage(items=(), next=None, count=None)
 UNREADABLE_ENVIRONMENT = "not permitted (403): environment"
@@ -226,29 +223,3 @@ class Served:
 def _listed(ids: Sequence[str]) -> str:
     more = len(ids) - _NAMED
     return ", ".join(ids[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
-
-
-async def each(act: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
-    """Return what `act` makes of each item, in order, a few at a time. Raises the first Problem."""
-    limiter = anyio.CapacityLimiter(_FAN_OUT)
-    done: dict[int, R] = {}
-
-    async def one(index: int, item: T) -> None:
-        async with limiter:
-            done[index] = await act(item)
-
-    try:
-        async with anyio.create_task_group() as tasks:
-            for index, item in enumerate(items):
-                tasks.start_soon(one, index, item)
-    except* Problem as several:
-        raise _first(several) from None
-    return [done[index] for index in sorted(done)]
-
-
-def _first(several: BaseExceptionGroup[Problem]) -> Problem:
-    error: BaseException = several
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, Problem)
-    return error

@@ -15,14 +15,13 @@ from typing import Any, Literal
 
 from pingone_mcp.directory.changes import ChangeKind, Evidence, changes_between
 from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.nesting import Nesting, above_each
 from pingone_mcp.replica.events import Trace, Wanted
 from pingone_mcp.replica.evidence import Held, Shortfall, Vanished, examples, masses
 from pingone_mcp.replica.store import schema
 from pingone_mcp.replica.store.rows import Row, as_written, storable
 
 Mode = Literal["full", "incremental"]
-Nesting = tuple[str, str]
-"""A group, and a group that it is nested in directly."""
 
 LOSING = "users who lose a membership"
 _CHUNK = 500
@@ -334,7 +333,7 @@ class _Merge:
         Whoever is in a group itself, or in one nested in it at any depth, is in it: directly, or else indirectly.
         """
         found = self._found
-        above = closure(found.nestings)
+        above = above_each(found.nestings)
         below = defaultdict[str, set[str]](set)
         for group, ancestors in above.items():
             for ancestor in ancestors:
@@ -570,24 +569,6 @@ _STILL: Mapping[str, str] = {
     "user.locked": "u.removed_at IS NULL AND u.account_status = 'LOCKED'",
 }
 _HERE = "SELECT 1 FROM memberships_ WHERE group_id IN (SELECT id FROM groups_ WHERE environment_id = ?) LIMIT 1"
-
-
-def closure(nestings: Iterable[Nesting]) -> dict[str, set[str]]:
-    """Return the groups above each group, at any height; a circle is walked once."""
-    parents = defaultdict[str, set[str]](set)
-    for group, parent in nestings:
-        parents[group].add(parent)
-    above: dict[str, set[str]] = {}
-    for group in list(parents):
-        seen: set[str] = set()
-        waiting = list(parents[group])
-        while waiting:
-            one = waiting.pop()
-            if one not in seen and one != group:
-                seen.add(one)
-                waiting += parents.get(one, ())
-        above[group] = seen
-    return above
 
 
 def _how_gone(gone: Gone) -> ChangeKind:

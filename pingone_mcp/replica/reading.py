@@ -18,23 +18,24 @@ from typing import TypeVar
 
 from pingone_mcp.directory.changes import ChangeKind, Evidence
 from pingone_mcp.directory.models import Event, Group, JsonObject, RoleAssignment, User
+from pingone_mcp.directory.nesting import Nesting, above_each
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.feed.walk import walking
-from pingone_mcp.pingone.served import Served, each
+from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.asking.snapshot import UNREADABLE
 from pingone_mcp.replica.events import PAST_TYPES, ROLE_TYPES, Trace, changes_from
 from pingone_mcp.replica.evidence import Control, Shortfall, Vanished, examples, masses
-from pingone_mcp.replica.merge import Findings, Gone, Nesting, Past, closure
+from pingone_mcp.replica.merge import Findings, Gone, Past
 from pingone_mcp.replica.store import looks, schema
 from pingone_mcp.replica.store.rows import Row, group_row, user_row
 from pingone_mcp.replica.store.staging import BEGAN, Staging
 from pingone_mcp.replica.store.store import Store, told
 from pingone_mcp.replica.upstream import KINDS, Kind, Pair, ShortList, Upstream
 from pingone_mcp.sqlite_files import remove_database
-from pingone_mcp.tasks import in_thread
+from pingone_mcp.tasks import each, in_thread
 
 Report = Callable[[str, int, int | None], None]
 """Told of progress: the stage, how much of it is done, and how much it is about in all, where that is known."""
@@ -555,7 +556,7 @@ class Reading:
             found.reread |= await self._miscounted(groups, short)
         moved = {parent for _, parent in old_nestings ^ found.nestings}
         seeds = found.reread | moved | deleted
-        above, above_before = closure(found.nestings), closure(old_nestings)
+        above, above_before = above_each(found.nestings), above_each(old_nestings)
         found.whole = seeds.union(*(above.get(seed, set()) | above_before.get(seed, set()) for seed in seeds))
         found.reread |= found.whole & found.dynamic & listed
         found.short |= {group: one for group, (one, _) in short.items() if group in now and group not in found.reread}
@@ -565,7 +566,9 @@ class Reading:
     async def _renest(self, groups: Sequence[Group], named: set[str], old: set[Nesting]) -> None:
         """Find the nestings: of groups that are named, and in groups that hold another number of groups than before."""
         present = {row[0] for row in self._found.groups}
-        self._found.nestings = {(group, parent) for group, parent in old if group in present and parent in present}
+        self._found.nestings = {
+            Nesting(group, parent) for group, parent in old if group in present and parent in present
+        }
         children = Counter(parent for _, parent in self._found.nestings)
         recounted = [
             group for group in groups if group.group_count is not None and group.group_count != children[group.id]
@@ -585,7 +588,7 @@ class Reading:
                 return
             unseen = {parent for child, parent in old if child == group} - self._listed
             self._found.nestings = {nesting for nesting in self._found.nestings if nesting[0] != group}
-            self._found.nestings |= {(group, parent) for parent in (parents | unseen) & present}
+            self._found.nestings |= {Nesting(group, parent) for parent in (parents | unseen) & present}
 
         await each(read, sorted(named))
 
@@ -855,7 +858,7 @@ class Reading:
     def _kept_nestings(self, old: set[Nesting], listed: set[str]) -> set[Nesting]:
         """Return the nestings in groups that were not listed: they stay as they were."""
         present = {row[0] for row in self._found.groups}
-        return {(group, parent) for group, parent in old if group in present and parent in present - listed}
+        return {Nesting(group, parent) for group, parent in old if group in present and parent in present - listed}
 
     async def _children_of(self, groups: Sequence[Group], old: set[Nesting]) -> None:
         present = {row[0] for row in self._found.groups}
@@ -877,7 +880,7 @@ class Reading:
                 children = before
             children |= before - listed  # a group that is not listed is not seen here either
             kept = {nesting for nesting in self._found.nestings if nesting[1] != group.id}
-            self._found.nestings = kept | {(child, group.id) for child in children & present}
+            self._found.nestings = kept | {Nesting(child, group.id) for child in children & present}
 
         await each(read, groups)
 

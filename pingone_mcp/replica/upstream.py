@@ -16,8 +16,9 @@ from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.asking.parts import Part
 from pingone_mcp.pingone.client import HalPage, path_with
 from pingone_mcp.pingone.feed import audit
-from pingone_mcp.pingone.served import Served, each
+from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.events import TYPES
+from pingone_mcp.tasks import each
 
 T = TypeVar("T")
 Kind = Literal["direct", "indirect"]

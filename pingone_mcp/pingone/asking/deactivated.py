@@ -15,7 +15,8 @@ from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.asking.parts import Part, Place, Source, find, part_named
 from pingone_mcp.pingone.client import HalPage
 from pingone_mcp.pingone.feed import audit
-from pingone_mcp.pingone.served import NOTHING, Served, each
+from pingone_mcp.pingone.served import NOTHING, Served
+from pingone_mcp.tasks import each
 
 _WHO_DISABLED_PAGES = 3
 _LOCKED_PAGE = 25

@@ -11,7 +11,8 @@ from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Unconfigur
 from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.names import KEPT_SECONDS
-from pingone_mcp.pingone.served import Served, each
+from pingone_mcp.pingone.served import Served
+from pingone_mcp.tasks import each
 
 _DESCRIBED = 20  # environments whose counts are read; the others are named only
 

@@ -17,7 +17,8 @@ from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.asking.ahead import Asked, ahead
 from pingone_mcp.pingone.asking.parts import Part, find
 from pingone_mcp.pingone.client import path_with
-from pingone_mcp.pingone.served import PEOPLE_CHARACTERS, Served, each
+from pingone_mcp.pingone.served import PEOPLE_CHARACTERS, Served
+from pingone_mcp.tasks import each
 
 T = TypeVar("T")
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from pingone_mcp.directory.models import GroupMembership, Named, RoleAssignment, User
+from pingone_mcp.directory.nesting import chains_to
 from pingone_mcp.directory.references import as_id
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.asking.conditions import Condition, both, either
@@ -167,20 +168,7 @@ class Accesses:
 
     def _chains_to(self, group: str) -> dict[str, tuple[str, ...]]:
         """Return for every group nested in one the groups on the way to it, itself first."""
-        children: dict[str, list[str]] = {}
-        for child, parent in self._copy.database.execute("SELECT group_id, parent_id FROM nestings_"):
-            children.setdefault(parent, []).append(child)
-        chains: dict[str, tuple[str, ...]] = {}
-        reached: list[tuple[str, tuple[str, ...]]] = [(group, ())]
-        while reached:
-            following: list[tuple[str, tuple[str, ...]]] = []
-            for parent, chain in reached:
-                for child in sorted(children.get(parent, ())):
-                    if child not in chains and child != group:
-                        chains[child] = (child, *chain)
-                        following.append((child, chains[child]))
-            reached = following
-        return chains
+        return chains_to(group, self._copy.database.execute("SELECT group_id, parent_id FROM nestings_"))
 
     def _since(self, ids: Sequence[str]) -> dict[tuple[str, str], datetime]:
         """Return since when memberships are known: those that were added while the copy was kept."""

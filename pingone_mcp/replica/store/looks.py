@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
+from pingone_mcp.directory.nesting import Nesting
 from pingone_mcp.directory.text import candidate
 from pingone_mcp.replica.evidence import Called, Shortfall
-from pingone_mcp.replica.merge import Nesting
 from pingone_mcp.replica.store import schema
 from pingone_mcp.replica.store.rows import Row
 from pingone_mcp.replica.upstream import Kind, Pair
@@ -138,7 +138,7 @@ def nestings_known(connection: sqlite3.Connection, environment: str) -> set[Nest
     query = (
         """SELECT group_id, parent_id FROM nestings_ JOIN groups_ ON groups_.id = group_id WHERE environment_id = ?"""
     )
-    return set(connection.execute(query, (environment,)))
+    return {Nesting(*row) for row in connection.execute(query, (environment,))}
 
 
 def count_members(connection: sqlite3.Connection, group: str) -> int:
