@@ -181,7 +181,9 @@ async def _ask(place: Place, cache: Path, runs: int) -> tuple[Asked, Asked, Aske
         letters = (someone.last_name or someone.username or "")[:_FIRST_LETTERS]
 
         async def sql(text: str) -> Sequence[Sequence[object]]:
-            answer, _ = await copy.query(text, limit=PAGE, characters=20_000, seconds=10.0)
+            answer, _, _ = await copy.query(
+                text, limit=PAGE, characters=20_000, seconds=10.0, beside=lambda snapshot: snapshot.gaps(None)
+            )
             return answer.rows
 
         async def same_counts() -> None:

@@ -23,6 +23,7 @@ from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.queries.query import Answer
 from pingone_mcp.replica.reading import Report
 from pingone_mcp.replica.state import State, age_of, state_of
+from pingone_mcp.replica.store.edition import edition_of
 from pingone_mcp.replica.store.store import Damaged, NoReplica, Store, no_replica
 from pingone_mcp.replica.sync import Sync, SyncReport
 
@@ -152,13 +153,20 @@ class Replica:
             return False
         return found
 
-    async def query(self, sql: str, *, limit: int, characters: int, seconds: float) -> tuple[Answer, State]:
-        """Answer one SELECT over the views; see `Queries`. Who is cancelled meanwhile stops it."""
-        state = await self.state()
-        if state is None:
-            raise no_replica()
-        path = self.store.path
-        return await self.queries.answer(path, sql, limit=limit, characters=characters, seconds=seconds), state
+    async def query(
+        self, sql: str, *, limit: int, characters: int, seconds: float, beside: Callable[[Snapshot], T]
+    ) -> tuple[Answer, T, State]:
+        """Answer one SELECT over the views, and say what `beside` makes of the copy, and how that stood: of one state.
+
+        For the bounds and what is raised see `Queries.answer`. A caller who is cancelled ends the query.
+        """
+        while True:
+            (edition, made), state = await self.reading(lambda copy: (edition_of(copy.database), beside(copy)))
+            answer, answered = await self.queries.answer(
+                self.store.path, sql, limit=limit, characters=characters, seconds=seconds
+            )
+            if answered == edition:  # else a sync has ended between the two
+                return answer, made, state
 
 
 def _with_gaps(page: ChangePage, copy: Snapshot, question: ChangeQuestion) -> ChangePage:

@@ -109,11 +109,19 @@ async def query_directory(
     full-text search (people MATCH 'ann*', join users on id). describe_directory, topic views, tells the columns. Prefer
     counts and GROUP BY. replica_age_s says how old the copy is: sync_directory renews it.
     """
+    from pingone_mcp.replica.asking.accesses import unread  # noqa: PLC0415 - start-up: sqlite is loaded by the first question
+
     backend = await backend_of(ctx)
-    found, state = await backend.replica.query(
-        sql, limit=limit, characters=backend.answer_characters, seconds=min(2.0, backend.answer_seconds)
+
+    def lacks(copy: Snapshot) -> list[str]:
+        """Return what the copy does not hold of what the query is about."""
+        return [*copy.gaps(None), *unread(copy, roles="role_assignments" in sql.lower())]
+
+    seconds = min(2.0, backend.answer_seconds)
+    found, gaps, state = await backend.replica.query(
+        sql, limit=limit, characters=backend.answer_characters, seconds=seconds, beside=lacks
     )
-    return answer(plain(found) | {"replica_age_s": state.age_seconds} | await _gaps(backend, sql))
+    return answer(plain(found) | {"replica_age_s": state.age_seconds} | ({"gaps": gaps} if gaps else {}))
 
 
 # What a person asks of a new or a removed user; get_user and removed_users tell the rest.
@@ -133,17 +141,6 @@ def change_row(change: Change) -> JsonObject:
         if names:
             row[side] = {name: told[name] for name in names}
     return row
-
-
-async def _gaps(backend: Backend, sql: str) -> JsonObject:
-    """Return what the copy does not hold of what a query is about."""
-    from pingone_mcp.replica.asking.accesses import unread  # noqa: PLC0415 - start-up: sqlite is loaded by the first question
-
-    def look(copy: Snapshot) -> list[str]:
-        return [*copy.gaps(None), *unread(copy, roles="role_assignments" in sql.lower())]
-
-    gaps, _ = await backend.replica.reading(look)
-    return {"gaps": gaps} if gaps else {}
 
 
 async def freshness(backend: Backend) -> JsonObject:

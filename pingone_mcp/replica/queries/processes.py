@@ -1,8 +1,8 @@
 """Queries of an assistant, each in a process apart: what it does to time and memory, it does to that process alone.
 
 SQLite asks for the time between two steps of its machine, and a single step may take minutes; its limit of memory is
-one for the whole process, a sync included. So queries run in processes of `worker`, which are kept for the next
-query, and ended when one does not end by itself.
+one for the whole process, every sync of every copy included. So queries run in processes of `worker`, which are kept
+for the next query, of whichever copy, and ended when one does not end by itself.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from pingone_mcp.errors import Refused
-from pingone_mcp.replica.queries.query import Answer, too_slow
-from pingone_mcp.replica.queries.worker import PROBLEMS
+from pingone_mcp.replica.queries.query import Answer, Query, too_slow
+from pingone_mcp.replica.queries.worker import read_reply
 from pingone_mcp.replica.store.store import ReplicaProblem
 
 AT_ONCE = 2
@@ -39,7 +39,10 @@ class _Ended(Exception):
 
 
 class Queries:
-    """At most two queries at once; no process is started before the first. Whoever opens this closes it."""
+    """At most two queries at once, of all copies together; no process is started before the first query.
+
+    The owner closes it (`aclose`).
+    """
 
     def __init__(self) -> None:
         self._turns = anyio.Semaphore(AT_ONCE)
@@ -48,35 +51,36 @@ class Queries:
 
     async def answer(
         self, path: Path, sql: str, *, limit: int = 100, characters: int = 20_000, seconds: float = 2.0
-    ) -> Answer:
-        """Answer one SELECT from the local copy at a path, as `run_query` does; a caller who leaves ends it.
+    ) -> tuple[Answer, str]:
+        """Answer one SELECT from the local copy at a path; return of which `edition_of` the copy the answer is, too.
 
-        All in all it takes `seconds` at most. Half of it may be spent waiting for a process; then Refused says that
-        others are running.
+        A query gets at most `limit` rows and `characters` of compact JSON. It takes `seconds` at most, half of which
+        may be spent waiting for a process; a caller who is cancelled ends it. Raises Refused for what cannot be
+        answered (while other queries run, too), NoReplica and ReplicaProblem.
         """
+        query = Query(path=str(path), sql=sql, limit=limit, characters=characters, seconds=seconds)
         begun = anyio.current_time()
         while True:
             with suppress(_Ended):  # while it was kept for the next query: there is another one
-                return await self._answer(path, sql, begun, limit=limit, characters=characters, seconds=seconds)
+                return await self._answer(query, begun)
 
-    async def _answer(self, path: Path, sql: str, begun: float, **bounds: Any) -> Answer:
-        """Answer within so many seconds from `begun` on. Raises _Ended when the process was gone before the query."""
-        seconds: float = bounds["seconds"]
+    async def _answer(self, query: Query, begun: float) -> tuple[Answer, str]:
+        """Answer a query that was asked at `begun`. Raises _Ended when the process was gone before the query."""
         async with AsyncExitStack() as stack:
             worker: _Worker | None = None
-            with anyio.move_on_after(begun + seconds / 2 - anyio.current_time()) as waiting:
+            with anyio.move_on_after(begun + query.seconds / 2 - anyio.current_time()) as waiting:
                 await stack.enter_async_context(self._turns)
                 worker = await stack.enter_async_context(self._worker())
                 await worker.ready()
             if worker is None or waiting.cancelled_caught:
-                raise _starting() if worker else _busy(seconds / 2)
+                raise _starting() if worker else _busy(query.seconds / 2)
             waited = anyio.current_time() - begun
-            with anyio.move_on_after(seconds - waited + _GRACE_SECONDS):
-                return _read(await worker.ask({"path": str(path), "sql": sql, "waited": waited, **bounds}))
-        raise too_slow(seconds)
+            with anyio.move_on_after(query.seconds - waited + _GRACE_SECONDS):
+                return await worker.ask(replace(query, waited=waited))
+        raise too_slow(query.seconds)
 
     async def aclose(self) -> None:
-        """End the processes; one that is at work is ended by whoever waits for it."""
+        """End the processes; one that is at work is ended by the call that waits for it."""
         self._closed = True
         while self._free:
             await self._free.pop().end()
@@ -103,7 +107,7 @@ class Queries:
 
 
 class _Worker:
-    """One process, and what has been said to it."""
+    """One process, and whether it still has to answer."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -128,19 +132,21 @@ class _Worker:
             raise _unavailable() from None
         self._is_ready = True
 
-    async def ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer. Raises Refused when it ends the process instead, and _Ended when that had ended before."""
+    async def ask(self, query: Query) -> tuple[Answer, str]:
+        """Return the answer. Raises Refused when the query ends the process instead, _Ended when that had ended before.
+
+        Raises what `read_reply` raises.
+        """
         self.owes_nothing = False
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # which reading finds out as well
-            await self._questions.send(json.dumps(question).encode() + b"\n")
+            await self._questions.send(json.dumps(asdict(query)).encode() + b"\n")
         await self._line(100)
         try:
-            line = await self._line(12 * question["characters"] + 100_000)
+            line = await self._line(12 * query.characters + 100_000)
         except _Ended:
             raise _broken_off() from None
         self.owes_nothing = True
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return read_reply(line)
 
     async def end(self) -> None:
         with suppress(ProcessLookupError):
@@ -172,13 +178,6 @@ async def _start() -> _Worker:
     except OSError:
         raise _unavailable() from None
     return _Worker(process)
-
-
-def _read(answer: dict[str, Any]) -> Answer:
-    if problem := answer.get("problem"):
-        kind, what, next_step, code = problem
-        raise PROBLEMS[kind](what, next_step, code=code)
-    return Answer(**answer)
 
 
 def _busy(seconds: float) -> Refused:

@@ -5,12 +5,12 @@ SQLite itself refuses; no pattern is matched. A statement is compiled twice:
 1. Against an outline: an empty database in memory that holds nothing but the names of `schema.VIEWS`. What is not
    documented does not exist there, however it is quoted or shadowed (SQLite's authorizer alone would take the name of
    a common table expression for that of a view). Its messages can be passed on, since they cannot hold data.
-2. Against the copy, opened read-only, where base tables are read from inside a view alone. What fails there is told
-   in sentences that quote nothing.
+2. Against the copy, opened read-only, where base tables are read from inside a view alone. The sentences about what
+   fails there quote nothing.
 
 Both times an authorizer (https://sqlite.org/c3ref/set_authorizer.html) allows SELECT, the views and the functions
 listed here, and limits (https://sqlite.org/limits.html) bound what one statement may cost. What they do not bound ends
-with the process that runs it (`queries.py`).
+with the process that runs it (`processes.py`).
 """
 
 from __future__ import annotations
@@ -86,6 +86,22 @@ _ONE_SELECT = f"Write one SELECT (or WITH … SELECT). {_VIEWS_HINT}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One statement for the copy at a path, and what its answer may cost.
+
+    At most `limit` rows and `characters` of compact JSON, columns and rows together; `seconds` from when it was asked,
+    of which it has `waited` some already.
+    """
+
+    path: str
+    sql: str
+    limit: int
+    characters: int
+    seconds: float
+    waited: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The rows of a query, as arrays in the order of `columns`. `truncated`: there are more, or a long text was cut."""
 
@@ -95,30 +111,21 @@ class Answer:
     truncated: bool
 
 
-def run_query(
-    connection: sqlite3.Connection,
-    sql: str,
-    *,
-    limit: int,
-    characters: int,
-    seconds: float,
-    waited: float = 0.0,
-    now: Callable[[], float] = time.monotonic,
-) -> Answer:
-    """Answer one SELECT with at most `limit` rows and `characters` of compact JSON, columns and rows together.
+def run_query(connection: sqlite3.Connection, query: Query, *, now: Callable[[], float] = time.monotonic) -> Answer:
+    """Answer one SELECT over the views of the state that a transaction sees; a blob is shown as its size.
 
-    `connection` is one of `Store.reader`, good for nothing else afterwards. Blocks for what is left of `seconds` after
-    it has `waited`, and for longer where SQLite does not ask for the time (`now` is monotonic). A blob is told by its
-    size. Raises Refused, which says how to write the query instead, and sqlite3.DatabaseError for a damaged file, which
-    the reader turns into a Problem.
+    `connection` is one of `Store.reader` in a transaction (`BEGIN`), good for nothing else afterwards. Blocks for what
+    is left of the time, and for longer where SQLite does not ask for the time (`now` is in monotonic seconds).
+
+    Raises Refused, which says how to write the query instead, and sqlite3.DatabaseError for a damaged file, which the
+    reader turns into a Problem.
     """
-    _check(sql)
-    text = sql.rstrip("; \t\r\n\f")
-    watch = _Watch(deadline=now() + seconds - waited, now=now)
+    _check(query.sql)
+    text = query.sql.rstrip("; \t\r\n\f")
+    watch = _Watch(deadline=now() + query.seconds - query.waited, now=now)
     _compile(text, watch)
     connection.text_factory = lambda value: value.decode("utf-8", "replace")
-    connection.execute("BEGIN")  # one state from here on: no schema changes between what is set up and what runs
-    connection.execute("SELECT 1 FROM environments").fetchone()
+    connection.execute("SELECT 1 FROM environments").fetchone()  # the schema is read: none changes from here on
     _bound(connection)
     connection.set_authorizer(_Gate(watch, tables=_in_copy))
     connection.set_progress_handler(watch, _STEPS)
@@ -126,9 +133,9 @@ def run_query(
         with _own_functions(connection):
             cursor = connection.execute(text)
             columns = [name[0][:_LONGEST_NAME] for name in cursor.description or ()]
-            return _gathered(columns, cursor, limit=max(1, limit), characters=characters)
+            return _gathered(columns, cursor, limit=max(1, query.limit), characters=query.characters)
     except (sqlite3.Error, MemoryError) as error:
-        raise _failed(error, watch, seconds) from None
+        raise _failed(error, watch, query.seconds) from None
 
 
 class _Watch:
@@ -236,7 +243,7 @@ def _check(sql: str) -> None:
 
 
 def _compile(text: str, watch: _Watch) -> None:
-    """Compile without running, against the outline; Refused tells what SQLite says and what there is instead."""
+    """Compile against the outline, without running. Raises Refused: what SQLite says, and what there is instead."""
     with closing(_outline()) as outline:
         gate = _Gate(watch, tables=_in_outline)
         outline.set_authorizer(gate)
@@ -430,7 +437,7 @@ def _unknown_column(text: str, written: str) -> Refused:
     words = set(re.findall(r"\w+", text.lower()))
     involved = [view for view in VIEWS if view in words]
     columns = dict.fromkeys(column for view in involved for column in VIEWS[view].columns)
-    elsewhere = [view for view, told in VIEWS.items() if name.lower() in told.columns]
+    elsewhere = [view for view, described in VIEWS.items() if name.lower() in described.columns]
     hint = _near(name, columns)
     if elsewhere and not hint:
         hint = f"It is a column of {', '.join(elsewhere)}."
@@ -444,7 +451,7 @@ def _near(name: str, known: Iterable[str]) -> str:
 
 
 def _place(outline: sqlite3.Connection, text: str, token: str) -> str:
-    """Say where the token stands that SQLite stumbled over, if that can be told.
+    """Say where the token stands that SQLite stumbled over, as far as that can be found out.
 
     SQLite names the token, not its place. Of several the right one is the last up to which the text can be read: a
     character that is none of SQL's, put there, is then what SQLite stumbles over.
@@ -508,7 +515,7 @@ def _failed(error: sqlite3.Error | MemoryError, watch: _Watch, seconds: float) -
             return error
     if "at most" in message or "too many" in message:  # a view is several tables
         return _too_complicated()
-    return _refuse(*_CAUSES.get(next((part for part in _CAUSES if part in message), ""), _UNTOLD))
+    return _refuse(*_CAUSES.get(next((part for part in _CAUSES if part in message), ""), _OTHER_CAUSE))
 
 
 # By a part of SQLite's message.
@@ -545,7 +552,7 @@ _CAUSES: dict[str, tuple[str, str]] = {
         ),
     ),
 }
-_UNTOLD = ("The query failed while it ran.", f"Try a simpler one, step by step. {_ONE_SELECT}")
+_OTHER_CAUSE = ("The query failed while it ran.", f"Try a simpler one, step by step. {_ONE_SELECT}")
 
 
 # -------------------------------------------------------------------------------------------------------- description
@@ -593,7 +600,7 @@ _TYPES = (
     "*_count, changes.id: integers; custom_attributes, before, after: JSON"
 )
 # Columns whose name does not say it all; `schema.VIEWS` has the words.
-_TOLD = frozenset("status status_reasons manager_id custom_attributes group_type type kind evidence".split())
+_DESCRIBED = frozenset("status status_reasons manager_id custom_attributes group_type type kind evidence".split())
 
 
 def describe_views() -> JsonObject:
@@ -603,7 +610,7 @@ def describe_views() -> JsonObject:
     for name, view in VIEWS.items():
         shared = users.keys() if name == "removed_users" else set[str]()
         columns = [
-            f"{column} ({about})" if column in _TOLD else column
+            f"{column} ({about})" if column in _DESCRIBED else column
             for column, about in view.columns.items()
             if column not in shared
         ]

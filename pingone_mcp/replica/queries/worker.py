@@ -1,8 +1,10 @@
-"""The process that runs queries for `queries.py`: a question in each line of stdin, two lines of stdout for it.
+"""The process that runs queries for `processes.py`: a query in each line of stdin, two lines of stdout for it, in JSON.
 
-The first says that the question was taken, the second is the answer: who asked knows whether an end has to do with it.
+The first line says that the query was taken, the second is its answer. So the parent process knows, when this one ends,
+whether the query ended it.
 
-What neither ends when SQLite is asked to, nor fits into memory, ends this process and nothing else.
+It answers about any copy, and keeps nothing of one query for the next: each opens the file of its own copy anew. A
+query that SQLite does not interrupt, or that does not fit into memory, ends this process and nothing else.
 """
 
 from __future__ import annotations
@@ -19,18 +21,19 @@ from pathlib import Path
 from typing import Any
 
 from pingone_mcp.errors import Problem, Refused
-from pingone_mcp.replica.queries.query import run_query
+from pingone_mcp.replica.queries.query import Answer, Query, run_query
+from pingone_mcp.replica.store.edition import edition_of
 from pingone_mcp.replica.store.store import NoReplica, ReplicaProblem, Store
 
 PROBLEMS: tuple[type[Problem], ...] = (NoReplica, Refused, ReplicaProblem, Problem)
-"""What a Problem is for whoever asks: the first of these."""
+"""A Problem is raised in the parent process as the first of these that it is."""
 
 # SQLite sorts and materializes in memory, and refuses a query that needs more; the whole process is refused the second.
 _MOST_HEAP = 256 * 1024 * 1024
 _MOST_ADDRESSES = 768 * 1024 * 1024
-# Nobody waits so long after the time of a query: whoever asked ends this process before, unless it has itself gone.
+# The parent process ends this one earlier, unless it is gone itself.
 _ABANDONED_SECONDS = 2.0
-_NICER = 10  # by so much, whoever talks to a person comes first
+_NICER = 10  # the server, which talks to people, comes first
 
 
 def main() -> None:
@@ -38,33 +41,45 @@ def main() -> None:
     _confine()
     try:
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-            _tell(b"ready\n")
+            _write(b"ready\n")
             for line in sys.stdin.buffer:
-                _tell(b"taken\n")
-                question: dict[str, Any] = json.loads(line)
-                left = question["seconds"] - question["waited"]
+                _write(b"taken\n")
+                query = Query(**json.loads(line))
+                left = query.seconds - query.waited
                 # A timer of its own that asks neither Python nor SQLite.
                 faulthandler.dump_traceback_later(left + _ABANDONED_SECONDS, exit=True, file=nowhere)
-                answer = json.dumps(_answered(**question)).encode() + b"\n"
+                reply = _reply(query).encode() + b"\n"
                 faulthandler.cancel_dump_traceback_later()
-                _tell(answer)
+                _write(reply)
     except BrokenPipeError:
-        os._exit(0)  # whoever asked has gone; Python would complain about what it could not write
+        os._exit(0)  # the parent process is gone; Python would complain about what it could not write
 
 
-def _answered(*, path: str, **question: Any) -> dict[str, Any]:
-    """Return the members of an Answer, or `problem`: its place in PROBLEMS and what it is made of."""
+def _reply(query: Query) -> str:
+    """Answer a query from one transaction; see `read_reply`."""
     try:
-        with Store(Path(path)).reader() as connection:
-            return dataclasses.asdict(run_query(connection, **question))
+        with Store(Path(query.path)).reader() as connection:
+            connection.execute("BEGIN")
+            edition = edition_of(connection)
+            answer = run_query(connection, query)
+        return json.dumps({"answer": dataclasses.asdict(answer), "edition": edition})
     except Problem as problem:
         kind = next(place for place, kind in enumerate(PROBLEMS) if isinstance(problem, kind))
-        return {"problem": [kind, problem.what, problem.next_step, problem.code]}
+        return json.dumps({"problem": [kind, problem.what, problem.next_step, problem.code]})
+
+
+def read_reply(line: bytes) -> tuple[Answer, str]:
+    """Return the answer in a line of such a process, and of which edition of the copy it is. Raises its Problem."""
+    reply: dict[str, Any] = json.loads(line)
+    if problem := reply.get("problem"):
+        kind, what, next_step, code = problem
+        raise PROBLEMS[kind](what, next_step, code=code)
+    return Answer(**reply["answer"]), reply["edition"]
 
 
 def _confine() -> None:
-    """Take from this process what a query needs not."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal, where it is meant for whoever asks
+    """Take from this process what no query needs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the parent process
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(f"PRAGMA hard_heap_limit = {_MOST_HEAP}")  # for all connections of the process
     if sys.platform == "win32":
@@ -77,7 +92,7 @@ def _confine() -> None:
             resource.setrlimit(kind, (most, most))
 
 
-def _tell(line: bytes) -> None:
+def _write(line: bytes) -> None:
     sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()
 

@@ -22,7 +22,7 @@ import pytest
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.replica.queries.processes import AT_ONCE, Queries
 from pingone_mcp.replica.queries.query import Answer
-from pingone_mcp.replica.store.store import ReplicaProblem, Store, transaction
+from pingone_mcp.replica.store.store import NoReplica, ReplicaProblem, Store, transaction
 
 ROOT = Path(__file__).resolve().parents[2]
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
@@ -34,9 +34,13 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    store = Store(tmp_path / "replica" / "copy.db")
+    return copy_of(tmp_path, "Main")
+
+
+def copy_of(folder: Path, environment: str) -> Path:
+    store = Store(folder / "replica" / f"{environment}.db")
     with store.writer() as connection, transaction(connection):
-        connection.execute("INSERT INTO environments_ VALUES ('e1', 'Main', 'PRODUCTION', 'EU')")
+        connection.execute("INSERT INTO environments_ VALUES ('e1', ?, 'PRODUCTION', 'EU')", (environment,))
     return store.path
 
 
@@ -56,7 +60,8 @@ def processes(parent: int | Literal["self"] = "self") -> list[int]:
 
 
 async def ask(queries: Queries, path: Path, sql: str = "SELECT name FROM environments", **more: Any) -> Answer:
-    return await queries.answer(path, sql, **{"seconds": PLENTY, **more})
+    answer, _ = await queries.answer(path, sql, **{"seconds": PLENTY, **more})
+    return answer
 
 
 async def is_answered(queries: Queries, path: Path) -> bool:
@@ -224,6 +229,27 @@ async def test_where_no_process_can_be_started_a_sentence_says_so(
             await ask(queries, path)
     assert "ModuleNotFoundError" in capfd.readouterr().err  # in the log of the server
     assert await is_answered(queries, path)
+
+
+# ------------------------------------------------------------------------------------------------------------- copies
+
+
+@linux
+async def test_one_process_answers_about_every_copy_and_mixes_none(
+    queries: Queries, path: Path, tmp_path: Path
+) -> None:
+    other, broken = copy_of(tmp_path, "Other"), copy_of(tmp_path, "Broken")
+    broken.write_bytes(broken.read_bytes()[:4096] + b"\xff" * 4096)
+    sql = "SELECT name FROM environments"
+    for _ in range(2):
+        assert (await ask(queries, path, sql)).rows == [["Main"]]
+        with pytest.raises(ReplicaProblem, match="damaged"):
+            await ask(queries, broken, sql)
+        assert await refusal(partial(ask, queries, path, HUNGRY)) == "SQL_TOO_LARGE"
+        assert (await ask(queries, other, sql)).rows == [["Other"]]
+        with pytest.raises(NoReplica):
+            await ask(queries, tmp_path / "replica" / "none.db", sql)
+    assert len(processes()) == 1
 
 
 # -------------------------------------------------------------------------------------------------------------- turns

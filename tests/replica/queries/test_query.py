@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.replica.queries.processes import Queries
-from pingone_mcp.replica.queries.query import EXAMPLES, FUNCTIONS, MOST_SQL, Answer, describe_views, run_query
+from pingone_mcp.replica.queries.query import EXAMPLES, FUNCTIONS, MOST_SQL, Answer, Query, describe_views, run_query
 from pingone_mcp.replica.store.schema import VIEWS
 from pingone_mcp.replica.store.store import NoReplica, Store, transaction
 
@@ -105,9 +105,9 @@ class Copy:
     portal: BlockingPortal
 
     def ask(self, sql: str, *, limit: int = 100, characters: int = 20_000, seconds: float = 20.0) -> Answer:
-        return self.portal.call(
-            partial(self.queries.answer, self.store.path, sql, limit=limit, characters=characters, seconds=seconds)
-        )
+        asking = partial(self.queries.answer, self.store.path, sql, limit=limit, characters=characters, seconds=seconds)
+        answer, _ = self.portal.call(asking)
+        return answer
 
 
 @pytest.fixture(scope="module")
@@ -303,8 +303,9 @@ def test_a_first_row_that_is_too_long_is_cut(untouched: Copy) -> None:
 def test_time_is_over_when_the_clock_says_so(untouched: Copy) -> None:
     clock = itertools.count(step=1.0)  # a second passes at each look
     endless = COUNT + "SELECT count(*) FROM c"
+    query = Query(path=str(untouched.store.path), sql=endless, limit=1, characters=100, seconds=50, waited=20)
     with untouched.store.reader() as connection, pytest.raises(Refused) as caught:
-        run_query(connection, endless, limit=1, characters=100, seconds=50, waited=20, now=lambda: float(next(clock)))
+        run_query(connection, query, now=lambda: float(next(clock)))
     assert next(clock) == 31  # it was looked at once at the start, and then until the 30 s that were left had passed
     assert str(caught.value) == (
         "The query did not end within 50 s. Add a WHERE, join on ids, or aggregate; a recursive query needs a bound."
