@@ -333,6 +333,7 @@ async def open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
         replica = replica_of(settings, directory, queries)
         yield Backend(
             directory=directory,
+            native=directory.native,
             replica=replica,
             copy=replica.directory(directory),
             exports=Exports(folder=PrivateFolder(connection.cache_dir, f"exports/{replica.store.path.stem}")),

@@ -159,6 +159,7 @@ class World:
                 replica = Replica(store=store, served=directory.served, queries=queries, roles=replica_roles)
                 yield Backend(
                     directory=directory,
+                    native=directory.native,
                     replica=replica,
                     copy=replica.directory(directory),
                     exports=Exports(folder=PrivateFolder(self.cache, "exports")),

@@ -6,17 +6,15 @@ where the next one begins. Positions are opaque to everybody else and stay valid
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from pingone_mcp.directory.models import Deactivated, Description, Group, JsonObject, Member, Organization, Page, User
+from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Page, User
 
 Status = Literal["active", "inactive", "invited"]
 Include = Literal["groups", "roles"]
 Reason = Literal["disabled", "locked", "removed"]
-ConcernedKind = Literal["user", "group", "population", "role", "role assignment"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,50 +55,6 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProxyQuestion:
-    """A request to the provider's own API; `path` is below its base.
-
-    `query` values are sent percent-encoded, `body` as JSON of the media type `content_type`.
-    """
-
-    method: str
-    path: str
-    query: Mapping[str, str | list[str]] = field(default_factory=dict[str, str | list[str]])
-    body: Any = None
-    content_type: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProxyAnswer:
-    """The provider's answer: `page` for a collection, `body` for anything else (text where it is not JSON).
-
-    `content_type` is the media type of what came, None where nothing did. A body beside the items of a page holds
-    what the provider wrote around them; beside a page without items it is the whole, and the page only says where it
-    goes on. `cut` tells that parts were nested too deeply to be passed on. `unread` says why the body of a write that
-    was answered is not there.
-    """
-
-    status: int
-    correlation_id: str | None
-    page: Page[JsonObject] | None = None
-    body: Any = None
-    content_type: str | None = None
-    cut: bool = False
-    unread: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One operation that the provider's own API is known to have, with the media types that it takes and answers."""
-
-    area: str
-    method: str
-    path: str
-    takes: tuple[str, ...] = ()
-    answers: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupQuestion:
     """Which groups: `query` is a part of the name."""
 
@@ -117,31 +71,6 @@ class MemberQuestion:
     group: str
     environment: str | None = None
     direct_only: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
-    """What a write would send: to which environment and path, with which query and body; secrets are blanked.
-
-    `beyond`: it gives a role over more than that environment.
-    """
-
-    organization: Organization
-    path: str
-    query: JsonObject = field(default_factory=dict[str, Any])
-    body: Any = None
-    beyond: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Concerned:
-    """Somebody or something that a write is about. `found` is False where there is none of this id, None if unread."""
-
-    kind: ConcernedKind
-    id: str
-    name: str | None = None
-    username: str | None = None
-    found: bool | None = None
 
 
 Question = UserQuestion | DeactivatedQuestion | GroupQuestion | MemberQuestion
@@ -206,26 +135,6 @@ class Directory(Protocol):
 
     async def describe(self) -> Description:
         """Say what is served, how large it is, and what the credentials may read."""
-        ...
-
-    async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
-        """Send one request to the provider's own API, inside the scope of the connection."""
-        ...
-
-    def operations(self) -> dict[str, tuple[Operation, ...]]:
-        """Return what the provider's own API is known to offer, by area. Asks nobody."""
-        ...
-
-    def complete_path(self, prefix: str) -> tuple[str, ...]:
-        """Return the known paths of the provider's own API that begin so, parameters in braces. Asks nobody."""
-        ...
-
-    async def preview(self, question: ProxyQuestion) -> Preview:
-        """Refuse a write that leads outside the scope; else say what it would change. Sends no write."""
-        ...
-
-    async def concerned(self, question: ProxyQuestion) -> tuple[Concerned, ...]:
-        """Say whom a write that `preview` let through is about: who cannot be read is there without a name."""
         ...
 
     def filterable(self) -> dict[str, Any]:

@@ -12,15 +12,10 @@ import httpx
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Page, User
 from pingone_mcp.directory.provider import (
-    Concerned,
     Coverage,
     DeactivatedQuestion,
     GroupQuestion,
     MemberQuestion,
-    Operation,
-    Preview,
-    ProxyAnswer,
-    ProxyQuestion,
     Question,
     Reason,
     Source,
@@ -35,10 +30,7 @@ from pingone_mcp.pingone.asking.groups import Groups
 from pingone_mcp.pingone.asking.users import Users
 from pingone_mcp.pingone.client import Client, open_client
 from pingone_mcp.pingone.feed.walk import Walk, walking
-from pingone_mcp.pingone.proxy import catalogue
-from pingone_mcp.pingone.proxy.concerned import concerned, reaches_beyond
-from pingone_mcp.pingone.proxy.paths import READS
-from pingone_mcp.pingone.proxy.proxy import Proxy
+from pingone_mcp.pingone.proxy.native import PingOneApi
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.settings import Connection
 
@@ -61,7 +53,7 @@ class PingOneDirectory:
         self._users = Users(self._served)
         self._deactivated = DeactivatedUsers(self._served)
         self._groups = Groups(self._served)
-        self._proxy = Proxy(client)
+        self.native = PingOneApi(self._served)
 
     @property
     def served(self) -> Served:
@@ -103,24 +95,6 @@ class PingOneDirectory:
     async def describe(self) -> Description:
         return await describe(self._served)
 
-    async def preview(self, question: ProxyQuestion) -> Preview:
-        question = self._proxy.completed(question)
-        environment = self._proxy.paths.written(question.path)
-        path, query, body = self._proxy.preview(question)
-        organization = await self._served.names.environment_now(environment)
-        beyond = reaches_beyond(environment, question.body)
-        return Preview(organization=organization, path=path, query=query, body=body, beyond=beyond)
-
-    async def concerned(self, question: ProxyQuestion) -> tuple[Concerned, ...]:
-        return await concerned(self._served, self._proxy.completed(question))
-
-    async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
-        try:
-            return await self._proxy.send(self._proxy.completed(question), at)
-        finally:  # a write may have happened also where no answer came, or nobody waited for it
-            if question.method not in READS:
-                self._served.names.forget()
-
     @asynccontextmanager
     async def walk(
         self, environment: str | None = None, *, ledger: Path | None = None, remote_data: bool = False
@@ -152,12 +126,6 @@ class PingOneDirectory:
 
     async def candidates(self, argument: str, typed: str, *, environment: str | None = None) -> tuple[str, ...]:
         return await candidates(self._served, argument, typed, environment)
-
-    def operations(self) -> dict[str, tuple[Operation, ...]]:
-        return catalogue.areas()
-
-    def complete_path(self, prefix: str) -> tuple[str, ...]:
-        return catalogue.complete(prefix)
 
     def several_organizations(self) -> bool:
         return self._served.several_environments()

@@ -45,10 +45,10 @@ def add_completions(server: MCPServer[Connections]) -> None:
 async def _candidates(backend: Backend, argument: str, typed: str, environment: str | None) -> Iterable[str]:
     """Return candidates for an argument; those of templates and prompts of one name mean the same."""
     if argument == "area":
-        return backend.directory.operations()
+        return backend.native_api().operations()
     if argument == "path":
         # Without the leading slash: the SDK refuses what looks like a path on disk in a template.
-        return [path.lstrip("/") for path in backend.directory.complete_path(typed)]
+        return [path.lstrip("/") for path in backend.native_api().complete_path(typed)]
     wanted = _MEANT.get(argument, argument)
     return await backend.directory.candidates(wanted, typed, environment=environment)
 

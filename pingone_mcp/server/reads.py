@@ -14,14 +14,8 @@ from pydantic import Field, TypeAdapter
 
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import Deactivated, JsonObject, Page, User
-from pingone_mcp.directory.provider import (
-    DeactivatedQuestion,
-    Include,
-    ProxyAnswer,
-    ProxyQuestion,
-    Reason,
-    UserQuestion,
-)
+from pingone_mcp.directory.native import ProxyAnswer, ProxyQuestion
+from pingone_mcp.directory.provider import DeactivatedQuestion, Include, Reason, UserQuestion
 from pingone_mcp.directory.rows import (
     WIDE_ROWS,
     choose_fields,
@@ -253,7 +247,7 @@ async def proxy_request(
     repeated: set[str] = set()
 
     async def read(at: str | None) -> Page[JsonObject]:
-        answers.append(await backend.directory.proxy(question, at))
+        answers.append(await backend.native_api().send(question, at))
         page = answers[-1].page or Page(items=(), at="", next=None, scanned=0)
         found = Counter(str(item.get("id")) for item in page.items)
         repeated.update(identity for identity, times in found.items() if times > 1)

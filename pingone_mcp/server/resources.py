@@ -93,7 +93,7 @@ def add_resources(server: MCPServer[Connections]) -> None:
     @told_by_resource
     async def api_paths(ctx: AppContext, path: str = "") -> str:
         backend = await backend_of(ctx)
-        found = list(backend.directory.complete_path(path))
+        found = list(backend.native_api().complete_path(path))
         return compact(clean(fitted({"path": path, "paths": found}, backend.answer_characters)))
 
     @server.resource(

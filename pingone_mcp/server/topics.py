@@ -60,13 +60,13 @@ def filters(backend: Backend) -> JsonObject:
 
 def api(backend: Backend) -> JsonObject:
     """Return the areas of the provider's own API with their number of operations, and how to call one."""
-    areas = backend.directory.operations()
+    areas = backend.native_api().operations()
     return {"use": _USE_OF_API, "areas": {name: len(area) for name, area in areas.items()}}
 
 
 def area_of_api(backend: Backend, area: str) -> JsonObject:
     """Return every known operation of an area. Raises NotFound, with the nearest names, for one that there is not."""
-    areas = backend.directory.operations()
+    areas = backend.native_api().operations()
     name = {known.casefold(): known for known in areas}.get(area.casefold())
     if name is None:
         near = ", ".join(difflib.get_close_matches(area, areas, n=3))

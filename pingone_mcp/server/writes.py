@@ -25,7 +25,7 @@ from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel, Field, StrictBool
 
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.directory.provider import Concerned, Preview, ProxyAnswer, ProxyQuestion
+from pingone_mcp.directory.native import Concerned, Preview, ProxyAnswer, ProxyQuestion
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import coded, quoted
 from pingone_mcp.errors import Problem, Refused, ServerFailed, UnexpectedAnswer, Unreachable
@@ -138,7 +138,7 @@ async def confirmed(
             if cursor is not None:
                 raise Refused("A write takes no `cursor`.", "Leave it out. Nothing was sent.", code="CURSOR_REFUSED")
             with _bounded(rules, _CHECK_SECONDS, "Nothing was sent. Try again."):
-                preview = await backend.directory.preview(request)
+                preview = await backend.native_api().preview(request)
         record = _recorder(ctx, rules.journal, request, preview)
         with _refusals(record):
             question = _taken(ctx, rules, request) or await _asked(ctx, backend, request, preview)
@@ -165,7 +165,7 @@ async def _asked(ctx: AppContext, backend: Backend, request: ProxyQuestion, prev
     rules = _rules(backend)
     _check(rules, preview)
     _check_client(ctx)
-    about = await backend.directory.concerned(request)
+    about = await backend.native_api().concerned(request)
     text = _message(request, preview, about, rules.questions.reference())
     return rules.questions.ask(text, _digest(request), _client(ctx))
 
@@ -213,7 +213,7 @@ async def send(
         _refusals(_recorder(ctx, rules.journal, request, None)),
         _bounded(rules, _CHECK_SECONDS, "Nothing was sent. Make the request anew to ask the person again."),
     ):
-        preview = await backend.directory.preview(request)
+        preview = await backend.native_api().preview(request)
     record = _recorder(ctx, rules.journal, request, preview)
     if not isinstance(confirmation, AcceptedElicitation) or not confirmation.data.confirm:
         word = "cancelled" if not isinstance(confirmation, DeclinedElicitation | AcceptedElicitation) else "declined"
@@ -239,7 +239,7 @@ async def _sent(backend: Backend, rules: WriteRules, request: ProxyQuestion, rec
     """Send a write and return its answer; record it when there is none. Nothing that may have happened is repeated."""
     try:
         with _bounded(rules, _SEND_SECONDS, _LOOK):
-            return await backend.directory.proxy(request)
+            return await backend.native_api().send(request)
     except (Unreachable, ServerFailed, UnexpectedAnswer) as problem:
         _record_result(record, "unknown", {"code": problem.code, "correlation_id": problem.correlation_id})
         raise type(problem)(problem.what, _LOOK, code=problem.code, correlation_id=problem.correlation_id) from problem

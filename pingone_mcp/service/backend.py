@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pingone_mcp.directory.cursor import CursorSeal
+from pingone_mcp.directory.native import NativeApi
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.reports.roles import MAX_BYTES, Rules, parse_rules
@@ -27,11 +28,13 @@ if TYPE_CHECKING:  # start-up: a server says what it offers before it loads a da
 class Backend:
     """A directory, its local copy, and what answers about them need: the seal of cursors, the budget of one answer.
 
-    `copy` is the local copy as a directory, `roles_file` the rules of map_roles. `sync_seconds` lie between two syncs
-    in the background (None: there are none). `writes` is None where there are to be none.
+    `native` is the provider's own API, where it has one, `copy` the local copy as a directory, `roles_file` the rules
+    of map_roles. `sync_seconds` lie between two syncs in the background (None: there are none). `writes` is None where
+    there are to be none.
     """
 
     directory: Directory
+    native: NativeApi | None
     replica: Replica
     copy: ReplicaDirectory
     cursors: CursorSeal
@@ -42,6 +45,14 @@ class Backend:
     answer_seconds: float
     sync_seconds: float | None = None
     writes: WriteRules | None = None
+
+    def native_api(self) -> NativeApi:
+        """Return the provider's own API. Raises Refused where it has none."""
+        if self.native is None:
+            raise Refused(
+                "The provider of this directory has no API of its own.", "Ask the other tools.", code="NO_NATIVE_API"
+            )
+        return self.native
 
     async def exact_directory(self, *, goes_on: bool) -> Directory:
         """Return the local copy while it is fresh, which knows more than PingOne tells live, else PingOne.

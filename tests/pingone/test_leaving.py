@@ -12,13 +12,8 @@ import httpx
 import pytest
 
 from pingone_mcp.clock import Clock
-from pingone_mcp.directory.provider import (
-    DeactivatedQuestion,
-    GroupQuestion,
-    MemberQuestion,
-    ProxyQuestion,
-    UserQuestion,
-)
+from pingone_mcp.directory.native import ProxyQuestion
+from pingone_mcp.directory.provider import DeactivatedQuestion, GroupQuestion, MemberQuestion, UserQuestion
 from pingone_mcp.errors import Unreachable
 from pingone_mcp.http.token_cache import PATIENCE
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
@@ -34,7 +29,7 @@ async def members(world: World, directory: PingOneDirectory) -> Any:
 
 async def proxied(world: World, directory: PingOneDirectory) -> Any:
     path = f"/environments/{world.sandbox.environment_id}/populations"
-    return replace(await directory.proxy(ProxyQuestion(method="GET", path=path)), correlation_id=None)
+    return replace(await directory.native.send(ProxyQuestion(method="GET", path=path)), correlation_id=None)
 
 
 CALLS: dict[str, Call] = {
@@ -183,7 +178,7 @@ async def test_a_write_whose_caller_leaves_may_have_changed_names(world: World) 
         door.at = len(door.passed) + 1
         door.open = anyio.Event()
         with door.scope:
-            await directory.proxy(question)
+            await directory.native.send(question)
         door.open.set()
         before = len(door.passed)
         await directory.served.names.populations(world.sandbox.environment_id)

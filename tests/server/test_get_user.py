@@ -13,7 +13,7 @@ import httpx
 import pytest
 from mcp import Client
 
-from pingone_mcp.directory.provider import ProxyQuestion
+from pingone_mcp.directory.native import ProxyQuestion
 from pingone_mcp.sandbox.app import Sandbox
 from tests.world import NOW, World, error_text, facts
 
@@ -161,7 +161,7 @@ async def test_after_a_write_a_manager_is_looked_up_again(world: World) -> None:
     path = f"/environments/{world.sandbox.environment_id}/users/{manager['id']}"
     async with world.directory(allow_writes=True) as directory:
         await directory.user(user["id"])
-        await directory.proxy(ProxyQuestion(path=path, method="PATCH", body={"email": "new@example.com"}))
+        await directory.native.send(ProxyQuestion(path=path, method="PATCH", body={"email": "new@example.com"}))
         found = await directory.user(user["id"])
     assert found.manager is not None
     assert found.manager.email == "new@example.com"

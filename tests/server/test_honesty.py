@@ -15,7 +15,8 @@ import httpx
 import pytest
 from mcp.types import ResourceTemplateReference
 
-from pingone_mcp.directory.provider import ProxyQuestion, UserQuestion
+from pingone_mcp.directory.native import ProxyQuestion
+from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.faults import FaultKind
 from pingone_mcp.sandbox.options import Options
@@ -275,7 +276,7 @@ async def test_a_large_answer_is_read_beside_the_event_loop(world: World) -> Non
         done.append(len((await directory.users(UserQuestion(), page_size=200)).items))
 
     async def proxy() -> None:
-        page = (await directory.proxy(ProxyQuestion(method="GET", path=path))).page
+        page = (await directory.native.send(ProxyQuestion(method="GET", path=path))).page
         done.append(len(page.items) if page else 0)
 
     async with world.directory(transport=transport) as directory, anyio.create_task_group() as tasks:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from itertools import takewhile
 
-from pingone_mcp.directory.provider import Operation
+from pingone_mcp.directory.native import Operation
 
 FILE = "operations.tsv"  # written by tests/pingone/specifications.py
 _ENVIRONMENT = re.compile(r"/environments/\{[^}]*\}/")

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import anyio
 
-from pingone_mcp.directory.provider import Concerned, ConcernedKind, ProxyQuestion
+from pingone_mcp.directory.native import Concerned, ConcernedKind, ProxyQuestion
 from pingone_mcp.directory.references import as_id
 from pingone_mcp.errors import NotFound, Problem
 from pingone_mcp.pingone.served import Served

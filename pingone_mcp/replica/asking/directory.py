@@ -1,7 +1,7 @@
 """The local copy as a `Directory`: the same questions, answers and refusals as live, read in worker threads.
 
 What the copy does not hold is passed on to the live directory: PingOne's own objects, attributes that the unified user
-does not carry, environments that no sync has read, and everything about PingOne's API itself. A listing goes on where
+does not carry, environments that no sync has read. A listing goes on where
 it began: a position that was made live is read live.
 """
 
@@ -23,16 +23,11 @@ from pingone_mcp.directory.models import (
     Workspace,
 )
 from pingone_mcp.directory.provider import (
-    Concerned,
     Coverage,
     DeactivatedQuestion,
     Directory,
     GroupQuestion,
     MemberQuestion,
-    Operation,
-    Preview,
-    ProxyAnswer,
-    ProxyQuestion,
     Question,
     Reason,
     Source,
@@ -174,23 +169,6 @@ class ReplicaDirectory:
             lambda copy: _candidates(copy, argument, typed, environment),
             lambda: self._live.candidates(argument, typed, environment=environment),
         )
-
-    # What is about PingOne's API itself
-
-    async def proxy(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
-        return await self._live.proxy(question, at)
-
-    async def preview(self, question: ProxyQuestion) -> Preview:
-        return await self._live.preview(question)
-
-    async def concerned(self, question: ProxyQuestion) -> tuple[Concerned, ...]:
-        return await self._live.concerned(question)
-
-    def operations(self) -> dict[str, tuple[Operation, ...]]:
-        return self._live.operations()
-
-    def complete_path(self, prefix: str) -> tuple[str, ...]:
-        return self._live.complete_path(prefix)
 
     def filterable(self) -> dict[str, Any]:
         return self._live.filterable()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pingone_mcp.directory.provider import Operation
+from pingone_mcp.directory.native import Operation
 from pingone_mcp.pingone.proxy import catalogue
 from pingone_mcp.pingone.proxy.paths import TOP_LEVEL
 from tests.pingone import specifications

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import httpx
 
-from pingone_mcp.directory.provider import ProxyQuestion
+from pingone_mcp.directory.native import ProxyQuestion
 from pingone_mcp.pingone.proxy.concerned import concerned
 from tests.world import World
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.provider import Operation, ProxyQuestion
+from pingone_mcp.directory.native import Operation, ProxyQuestion
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.proxy import catalogue
@@ -211,7 +211,7 @@ async def test_every_operation_there_is_is_sent_as_written_or_refused_by_a_named
             path = "/".join(parts).replace(f"/environments/{OTHER}", f"/environments/{home}")
             recorder.requests.clear()
             try:
-                await directory.proxy(ProxyQuestion(method=operation.method, path=path))
+                await directory.native.send(ProxyQuestion(method=operation.method, path=path))
             except Refused as refusal:
                 assert recorder.requests == []
                 told[operation.method, operation.path] = str(refusal.code)

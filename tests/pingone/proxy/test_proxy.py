@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pingone_mcp.directory.cursor import place_of
-from pingone_mcp.directory.provider import ProxyAnswer, ProxyQuestion
+from pingone_mcp.directory.native import ProxyAnswer, ProxyQuestion
 from pingone_mcp.errors import Refused, UnexpectedAnswer
 from pingone_mcp.pingone.proxy.redaction import REDACTED
 from tests.pingone.recorder import Recorder
@@ -27,7 +27,7 @@ def below(world: World, rest: str) -> str:
 
 async def ask(world: World, recorder: Recorder, rest: str = "things", **question: Any) -> ProxyAnswer:
     async with world.directory(transport=recorder, allow_writes=True) as directory:
-        return await directory.proxy(ProxyQuestion(path=below(world, rest), **{"method": "GET", **question}))
+        return await directory.native.send(ProxyQuestion(path=below(world, rest), **{"method": "GET", **question}))
 
 
 async def answered(world: World, body: Any, kind: str = "application/json", status: int = 200) -> ProxyAnswer:
@@ -365,7 +365,7 @@ async def test_a_next_page_leads_to_what_may_be_read(world: World) -> None:
         recorder = Recorder(world, {"_links": {"next": {"href": href}}, "_embedded": {"things": []}})
         async with world.directory(transport=recorder, populations=(population,)) as directory:
             with pytest.raises((Refused, UnexpectedAnswer)):
-                await directory.proxy(
+                await directory.native.send(
                     ProxyQuestion(method="GET", path=below(world, f"populations/{population}/defaultIdentityProvider"))
                 )
 
@@ -375,7 +375,7 @@ async def test_pages_outside_environments_go_on(world: World) -> None:
     href = f"{world.connection().api_base}{path}?cursor=x"
     recorder = Recorder(world, {"_links": {"next": {"href": href}}, "_embedded": {"licenses": [{"id": "a"}]}})
     async with world.directory(transport=recorder) as directory:
-        answer = await directory.proxy(ProxyQuestion(method="GET", path=path))
+        answer = await directory.native.send(ProxyQuestion(method="GET", path=path))
     assert answer.page is not None
     assert place_of(answer.page.next or "") == f"{path}?cursor=x"
 
@@ -384,7 +384,7 @@ async def test_a_position_outside_the_fence_is_refused(world: World) -> None:
     recorder = Recorder(world, {})
     async with world.directory(transport=recorder) as directory:
         with pytest.raises(Refused):
-            await directory.proxy(
+            await directory.native.send(
                 ProxyQuestion(method="GET", path=below(world, "users")), f"/environments/{THING}/users?cursor=x"
             )
     assert recorder.requests == []

@@ -14,15 +14,18 @@ import httpx
 from pingone_mcp.directory import json_text
 from pingone_mcp.directory.cursor import counted_before, place_of, position
 from pingone_mcp.directory.models import JsonObject, Page
-from pingone_mcp.directory.provider import ProxyAnswer, ProxyQuestion
+from pingone_mcp.directory.native import Concerned, Operation, Preview, ProxyAnswer, ProxyQuestion
 from pingone_mcp.errors import FilterRefused, Refused, UnexpectedAnswer
 from pingone_mcp.http.body import PAGE, is_too_large
 from pingone_mcp.pingone import filters
 from pingone_mcp.pingone.answers import correlation_id, json_value, problem, too_large
 from pingone_mcp.pingone.asking.tally import Tally
-from pingone_mcp.pingone.client import MOST_ITEMS, Client, beside, collection, path_with, size
+from pingone_mcp.pingone.client import MOST_ITEMS, beside, collection, path_with, size
+from pingone_mcp.pingone.proxy import catalogue
+from pingone_mcp.pingone.proxy.concerned import concerned, reaches_beyond
 from pingone_mcp.pingone.proxy.paths import LONGEST, READS, ProxyPaths
 from pingone_mcp.pingone.proxy.redaction import redacted, redacted_text
+from pingone_mcp.pingone.served import Served
 
 # JSON where it can be had; the few paths that have nothing else answer as they can (PEM, CSV).
 _ACCEPT = "application/json, */*;q=0.1"
@@ -40,20 +43,37 @@ _MEDIA_TYPE = re.compile(
 _COUNTS_OTHERS = re.compile(r"/(totalIdentities|activeIdentityCounts)(\?|$)")
 
 
-class Proxy:
-    """Pass requests through."""
+class PingOneApi:
+    """Pass requests through; each method is described in `NativeApi`."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        connection = client.connection
-        self.paths = ProxyPaths(connection.api_base, connection.scope, connection.allow_writes)
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._client = served.client
+        connection = served.connection
+        self._paths = ProxyPaths(connection.api_base, connection.scope, connection.allow_writes)
+
+    def operations(self) -> dict[str, tuple[Operation, ...]]:
+        return catalogue.areas()
+
+    def complete_path(self, prefix: str) -> tuple[str, ...]:
+        return catalogue.complete(prefix)
+
+    async def concerned(self, question: ProxyQuestion) -> tuple[Concerned, ...]:
+        return await concerned(self._served, self._completed(question))
 
     async def send(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
         """Send one request. Raises Refused before that for what the connection may not reach.
 
         A page that ends a list before all came whom PingOne counts is asked for twice; then it is told as a gap.
         """
-        self.paths.url(question.path.partition("?")[0], question.method)
+        try:
+            return await self._sent_inside(self._completed(question), at)
+        finally:  # a write may have happened also where no answer came, or nobody waited for it
+            if question.method not in READS:
+                self._served.names.forget()
+
+    async def _sent_inside(self, question: ProxyQuestion, at: str | None) -> ProxyAnswer:
+        self._paths.url(question.path.partition("?")[0], question.method)
         target = _target(question) if at is None else place_of(at)
         came, said = json.loads(counted_before(at or "") or "[0,null]")
         before = Tally(came=came, said=said)
@@ -74,7 +94,7 @@ class Proxy:
         return dataclasses.replace(answer, page=page)
 
     async def _sent(self, question: ProxyQuestion, target: str) -> ProxyAnswer:
-        url = self.paths.url(target.partition("?")[0], question.method) + target[len(target.partition("?")[0]) :]
+        url = self._paths.url(target.partition("?")[0], question.method) + target[len(target.partition("?")[0]) :]
         response = await self._client.send(question.method, url, most=PAGE, **_content(question))
         answer = ProxyAnswer(status=response.status_code, correlation_id=correlation_id(response))
         if response.status_code == httpx.codes.NOT_MODIFIED:
@@ -94,23 +114,28 @@ class Proxy:
                 raise
             return dataclasses.replace(answer, unread=unread.what)  # it is done, whatever its answer looks like
 
-    def completed(self, question: ProxyQuestion) -> ProxyQuestion:
+    def _completed(self, question: ProxyQuestion) -> ProxyQuestion:
         """Return the request with the path that is meant: without `/v1`, with the only environment that is served."""
-        return dataclasses.replace(question, path=self.paths.completed(question.path))
+        return dataclasses.replace(question, path=self._paths.completed(question.path))
 
-    def preview(self, question: ProxyQuestion) -> tuple[str, JsonObject, Any]:
-        """Return path, query and body of a request as a person may see them, and refuse what would be refused later."""
-        target = _target(question)
+    async def preview(self, question: ProxyQuestion) -> Preview:
+        """Return what of a request a person may see; refuse what `send` would refuse later."""
+        question = self._completed(question)
+        environment = self._paths.written(question.path)
         _content(question)
-        path, _, written = target.partition("?")
+        path, _, written = _target(question).partition("?")
         segments = path.strip("/").split("/")
         given: dict[str, list[str]] = {}
         for name, value in parse_qsl(written, keep_blank_values=True):
             given.setdefault(name, []).append(value)
-        query = redacted(
-            {name: values[0] if len(values) == 1 else values for name, values in given.items()}, at=segments
+        query = {name: values[0] if len(values) == 1 else values for name, values in given.items()}
+        return Preview(
+            organization=await self._served.names.environment_now(environment),
+            path=path,
+            query=redacted(query, at=segments),
+            body=_counted(question.body, redacted(question.body, at=segments)),
+            beyond=reaches_beyond(environment, question.body),
         )
-        return path, query, _counted(question.body, redacted(question.body, at=segments))
 
     def _read(self, response: httpx.Response, target: str, *, listed: bool) -> dict[str, Any]:
         if is_too_large(response):
@@ -142,7 +167,7 @@ class Proxy:
         hal = self._client.hal_page(body, items, environment=_environment(segments)) if isinstance(body, dict) else None
         following = hal.next if hal is not None else None
         if following is not None:  # the place of a link was checked; what may be read there is not the link's to say
-            self.paths.url(following.partition("?")[0])
+            self._paths.url(following.partition("?")[0])
         native = tuple({key: value for key, value in item.items() if key != "_links"} for item in items)
         count = hal.count if hal is not None else None
         page = Page(items=native, at=target, next=following, scanned=len(native), total=count, about=count)
