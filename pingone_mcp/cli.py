@@ -566,13 +566,14 @@ def _check(arguments: argparse.Namespace) -> int:
     connection, transport = connect(Settings.load(arguments.env_file))
 
     async def run() -> int:
+        from pingone_mcp.advice import spelled
         from pingone_mcp.console import Report
         from pingone_mcp.pingone.checkup import open_checkup
 
         report = Report(as_json=arguments.json)
         async with open_checkup(connection, transport=transport) as findings:
             async for finding in findings:
-                report.add(finding.step, finding.text, ok=finding.ok, needed=finding.needed)
+                report.add(finding.step, spelled(finding.text), ok=finding.ok, needed=finding.needed)
         return OK if report.close() else FAILED
 
     return _run(run)

@@ -22,6 +22,8 @@ data (`directory.text.candidate`). The sentences are ours (`code` values are che
 
 from __future__ import annotations
 
+from pingone_mcp.advice import Spelling, spelled, variable
+
 NO_TOKEN_YET = "NO_TOKEN_YET"  # noqa: S105 - a code
 """The code of an answer that came to its end before a token came, which is still waited for."""
 
@@ -29,7 +31,8 @@ NO_TOKEN_YET = "NO_TOKEN_YET"  # noqa: S105 - a code
 class Problem(Exception):
     """State what went wrong (`what`), what to do about it (`next_step`), and how to find it in PingOne's logs.
 
-    `code` is PingOne's documented error code, or a short name of ours in capitals.
+    `code` is PingOne's documented error code, or a short name of ours in capitals. Texts name settings by their marks
+    (`advice.setting`); `str(problem)` spells them as environment variables.
     """
 
     def __init__(
@@ -42,12 +45,16 @@ class Problem(Exception):
         super().__init__(what, next_step)
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, spelling: Spelling = variable) -> str:
+        """Return all of it as one text, its settings spelled for the reader; with `advice.setting` they stay marks."""
         text = self.what
         code = f"[{self.code}]" if self.code else ""
         trace = f"(correlation id {self.correlation_id})" if self.correlation_id else ""
         for part in filter(None, (self.next_step, code, trace)):
             text += part if text.endswith("\n") else f" {part}"
-        return text
+        return spelled(text, spelling)
 
 
 class Unconfigured(Problem):

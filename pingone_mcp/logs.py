@@ -6,6 +6,7 @@ import logging
 import sys
 from types import TracebackType
 
+from pingone_mcp.advice import spelled
 from pingone_mcp.directory.text import harmless_lines
 
 
@@ -13,7 +14,7 @@ class _Harmless(logging.Formatter):
     """A message may name a file, and a traceback anything that stands in a directory."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return harmless_lines(super().format(record))
+        return harmless_lines(spelled(super().format(record)))
 
 
 def log_harmlessly() -> None:

@@ -20,7 +20,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-ANOTHER_CACHE = "Remove that, or name another folder with PINGONE_CACHE_DIR."
+from pingone_mcp.advice import setting
+
+ANOTHER_CACHE = f"Remove that, or name another folder with {setting('cache_dir')}."
 """What to do about what is not private in the cache folder."""
 # Bytes. A thread that reads or writes a little very often gives the interpreter away and takes it back each time,
 # before another one is awake; so nobody else has a turn for as long as it goes on.

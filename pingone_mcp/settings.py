@@ -22,6 +22,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from pingone_mcp.advice import PREFIX, setting
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.first_answers import MOST_ENV_BYTES
@@ -40,7 +41,6 @@ TOP_LEVEL_DOMAINS: dict[Region, str] = {
     "AP": "asia",
 }
 ALL = "all"
-_PREFIX = "PINGONE_"
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _HOST = re.compile(rf"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>{_LABEL}(?:\.{_LABEL})*))(?::(?P<port>[0-9]{{1,5}}))?")
 _URL = re.compile(
@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     """The variables of README.md's settings table; each field is `PINGONE_` + its name in capitals."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_file=None, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix=PREFIX, env_file=None, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
     # `sandbox` comes first: the validators of the required ones look at it.
@@ -381,7 +381,7 @@ def _expanded(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError:
         raise Unconfigured(
-            f"{path}, in PINGONE_CACHE_DIR or another setting of a path, begins with the home folder of a user who does not exist."
+            f"{path}, in {setting('cache_dir')} or another setting of a path, begins with the home folder of a user who does not exist."
         ) from None
 
 
@@ -481,12 +481,12 @@ def _explain(error: ValidationError) -> tuple[str, str]:
     for name, what in wrong.items():
         info = Settings.model_fields[name]
         example = (info.examples or [""])[0]
-        lines.append(f"  {_PREFIX}{name.upper()}: {what}. {info.description} Example: {example}")
+        lines.append(f"  {setting(name)}: {what}. {info.description} Example: {example}")
     noun = "variable is" if len(lines) == 1 else "variables are"
     return (
         "\n".join([f"pingone-mcp is not configured: {len(lines)} {noun} missing or wrong.", *lines, ""]),
         (
             "Set them in the MCP client's configuration, or in a file named with --env-file (see .env.example). "
-            "To try it without PingOne, set PINGONE_SANDBOX=1."
+            f"To try it without PingOne, set {setting('sandbox', '1')}."
         ),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from pingone_mcp.advice import setting
 from pingone_mcp.commands.current import bring_up_to_date, standing
 from pingone_mcp.commands.ending import UNCHECKED, WrongUse, asking, verdict
 from pingone_mcp.commands.words import at_minute, chosen, counted
@@ -70,7 +71,7 @@ def find_roster(registered: Rosters, reference: str) -> tuple[Rosters, str, Rost
         names = ", ".join(map(shown, registered.names()[:SHOWN]))
         raise WrongUse(
             "There is neither a file nor a registered roster of this name.",
-            f"Registered rosters: {names}." if names else "PINGONE_ROSTERS names a folder for rosters.",
+            f"Registered rosters: {names}." if names else f"{setting('rosters')} names a folder for rosters.",
         )
     with asking():
         whole = path.resolve()

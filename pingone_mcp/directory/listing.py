@@ -9,6 +9,7 @@ from typing import Generic, Literal, TypeVar
 
 import anyio
 
+from pingone_mcp.advice import setting
 from pingone_mcp.directory.cursor import LoopGuard, Mark, place_of
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.rows import fitted
@@ -174,7 +175,7 @@ def _spent(budget: Budget, *, rows: int, pages: int, room: int, seconds: float) 
 def too_slow(seconds: float) -> Unreachable:
     return Unreachable(
         f"PingOne did not answer within the {seconds:g} s of one answer.",
-        "Try again. PINGONE_ANSWER_SECONDS allows more time; `pingone-mcp check` tries the connection step by step.",
+        f"Try again. {setting('answer_seconds')} allows more time; `pingone-mcp check` tries the connection step by step.",
         code="TOO_SLOW",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from pingone_mcp.advice import setting
 from pingone_mcp.errors import Refused
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -40,7 +41,7 @@ class Scope:
         if self.environments is not None and environment.lower() not in self.environments:
             raise Refused(
                 "This environment is outside the configured ones, so nothing was requested.",
-                "Configured: " + ", ".join(self.environments) + ". PINGONE_ENVIRONMENTS widens this.",
+                "Configured: " + ", ".join(self.environments) + f". {setting('environments')} widens this.",
                 code="OUTSIDE_CONFIGURATION",
             )
 
@@ -49,6 +50,6 @@ class Scope:
         if self.populations and population.lower() not in self.populations:
             raise Refused(
                 "This population is outside the configured ones, so nothing was requested.",
-                "Configured: " + ", ".join(self.populations) + ". PINGONE_POPULATIONS widens this.",
+                "Configured: " + ", ".join(self.populations) + f". {setting('populations')} widens this.",
                 code="OUTSIDE_CONFIGURATION",
             )

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import anyio
 import httpx
 
+from pingone_mcp.advice import setting
 from pingone_mcp.errors import Unreachable
 
 
@@ -49,7 +50,9 @@ class NotWholeInTime(httpx.TimeoutException):
 LASTING = frozenset({Cause.NOT_TRUSTED, Cause.EXPIRED, Cause.OTHER_HOST, Cause.PROXY_LOGIN})
 """What is the same a moment later: a person has to change something."""
 
-_ADDRESSES = "Check PINGONE_REGION (or PINGONE_API_URL, PINGONE_AUTH_URL and PINGONE_CUSTOM_DOMAIN)"
+_ADDRESSES = (
+    f"Check {setting('region')} (or {setting('api_url')}, {setting('auth_url')} and {setting('custom_domain')})"
+)
 _TOLD: Mapping[Cause, tuple[str, str]] = MappingProxyType(
     {
         Cause.REFUSED: (
@@ -62,7 +65,7 @@ _TOLD: Mapping[Cause, tuple[str, str]] = MappingProxyType(
         ),
         Cause.NOT_TRUSTED: (
             "The certificate of {host} is not one that is trusted here.",
-            "Where a proxy opens TLS, name its certificate in SSL_CERT_FILE; else check PINGONE_API_URL, PINGONE_AUTH_URL.",
+            f"Where a proxy opens TLS, name its certificate in SSL_CERT_FILE; else check {setting('api_url')}, {setting('auth_url')}.",
         ),
         Cause.EXPIRED: (
             "The certificate of {host} has expired, or is not valid yet.",
@@ -70,11 +73,11 @@ _TOLD: Mapping[Cause, tuple[str, str]] = MappingProxyType(
         ),
         Cause.OTHER_HOST: (
             "The certificate that {host} shows is one for another host.",
-            "Check PINGONE_API_URL, PINGONE_AUTH_URL and PINGONE_CUSTOM_DOMAIN, and a proxy in between.",
+            f"Check {setting('api_url')}, {setting('auth_url')} and {setting('custom_domain')}, and a proxy in between.",
         ),
         Cause.NO_TLS: (
             "No TLS connection to {host} came about.",
-            "Check PINGONE_API_URL and PINGONE_AUTH_URL (https, the port), and a proxy in between.",
+            f"Check {setting('api_url')} and {setting('auth_url')} (https, the port), and a proxy in between.",
         ),
         Cause.PROXY_UNREACHABLE: (
             "The proxy on the way to {host} cannot be reached.",
@@ -94,7 +97,7 @@ _TOLD: Mapping[Cause, tuple[str, str]] = MappingProxyType(
         ),
         Cause.NO_FREE_CONNECTION: (
             "No connection to {host} became free in time.",
-            "Try again; PINGONE_CONCURRENCY says how many there may be.",
+            f"Try again; {setting('concurrency')} says how many there may be.",
         ),
         Cause.NO_ANSWER_IN_TIME: ("{host} did not answer in time.", "Try again later."),
         Cause.NOT_WHOLE_IN_TIME: (
@@ -103,7 +106,7 @@ _TOLD: Mapping[Cause, tuple[str, str]] = MappingProxyType(
         ),
         Cause.BROKEN: (
             "The connection to {host} broke before the answer was whole.",
-            "Try again. If it stays so, check the network, a proxy in between, and PINGONE_REGION.",
+            f"Try again. If it stays so, check the network, a proxy in between, and {setting('region')}.",
         ),
         Cause.UNREACHABLE: (
             "{host} cannot be reached.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from pingone_mcp.advice import setting
 from pingone_mcp.errors import UnexpectedAnswer
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~:@$()-]+")
@@ -20,7 +21,7 @@ def next_link(href: object, base: str, place: str) -> str:
     if not isinstance(href, str) or not _is_below(href, base, place):
         raise UnexpectedAnswer(
             "PingOne's answer links to a next page outside its own API, so it was not requested.",
-            "Check PINGONE_API_URL and any proxy in between; the list is incomplete.",
+            f"Check {setting('api_url')} and any proxy in between; the list is incomplete.",
             code="FOREIGN_LINK",
         )
     return href[len(base) :]

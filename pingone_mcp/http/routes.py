@@ -6,6 +6,7 @@ import ssl
 
 import httpx
 
+from pingone_mcp.advice import setting
 from pingone_mcp.errors import Refused, Unconfigured
 from pingone_mcp.http.failures import Cause, cause
 from pingone_mcp.settings import Connection, is_loopback
@@ -44,7 +45,7 @@ class Routes(httpx.AsyncBaseTransport):
         if request.url.scheme != "https" and not is_loopback(host):
             raise Refused(
                 f"A request to {host} by plain http was stopped: anybody on the way could have read the credentials.",
-                "Set PINGONE_API_URL and PINGONE_AUTH_URL to https:// URLs.",
+                f"Set {setting('api_url')} and {setting('auth_url')} to https:// URLs.",
                 code="PLAIN_HTTP",
             )
         proxy = self._proxy(request.url)

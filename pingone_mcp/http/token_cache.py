@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
+from pingone_mcp.advice import spelled
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, make_file
 from pingone_mcp.settings import Connection
 from pingone_mcp.tasks import in_thread
@@ -126,7 +127,7 @@ class TokenCache:
             # KeyError, sqlite3.Error …), and whatever it is, a token can still be fetched.
             except Exception as error:  # noqa: BLE001
                 reason = error.strerror if isinstance(error, OSError) else None
-                advice = f". {ANOTHER_CACHE}" if isinstance(error, NotPrivate) else ""
+                advice = f". {spelled(ANOTHER_CACHE)}" if isinstance(error, NotPrivate) else ""
                 self._turn_off(f"{reason or type(error).__name__}{advice}")
                 return None
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import httpx
 
+from pingone_mcp.advice import setting
 from pingone_mcp.directory import json_text
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import (
@@ -98,7 +99,7 @@ def too_large(most: str, correlation: str | None = None) -> AnswerTooLarge:
     """Return what to tell of an answer that was larger than `most`, such as "8 MiB"."""
     return AnswerTooLarge(
         f"PingOne's answer is larger than the {most} that are read of it.",
-        "Ask for less: a smaller `limit`, a narrower filter, a longer path. In a sync, set a smaller PINGONE_PAGE_SIZE.",
+        f"Ask for less: a smaller `limit`, a narrower filter, a longer path. In a sync, set a smaller {setting('page_size')}.",
         code="ANSWER_TOO_LARGE",
         correlation_id=correlation,
     )
@@ -123,8 +124,8 @@ def problem(response: httpx.Response) -> UpstreamProblem:
     if status == 401:
         return NotAuthenticated(
             "PingOne did not accept the access token (401), not even a new one.",
-            "A token is good for the API of its own region (its audience): check PINGONE_REGION, and PINGONE_API_URL and "
-            "PINGONE_AUTH_URL if they are set.",
+            f"A token is good for the API of its own region (its audience): check {setting('region')}, and {setting('api_url')} and "
+            f"{setting('auth_url')} if they are set.",
             **known,
         )
     if status == 403:
@@ -142,7 +143,7 @@ def problem(response: httpx.Response) -> UpstreamProblem:
     if 300 <= status < 400 or status < 200:
         return UnexpectedAnswer(
             f"PingOne answered with a redirection ({status}), which was not followed.",
-            "Check PINGONE_API_URL and any proxy in between.",
+            f"Check {setting('api_url')} and any proxy in between.",
             **known,
         )
     if status == 400 and path.endswith("/activities"):
@@ -215,14 +216,14 @@ def _role_advice(path: str, details: list[str]) -> str:
     return (
         f"Give the worker application a role over this environment that allows it, such as {role}; a new role takes "
         "some minutes to work. PingOne also answers so when the environment does not exist: check "
-        "PINGONE_ENVIRONMENT_ID, PINGONE_ENVIRONMENTS and PINGONE_REGION."
+        f"{setting('environment_id')}, {setting('environments')} and {setting('region')}."
     )
 
 
 def _unreadable(response: httpx.Response) -> UnexpectedAnswer:
     return UnexpectedAnswer(
         f"PingOne's answer ({response.status_code}) is not the JSON that it should be: cut short, or from another server.",
-        "Check PINGONE_API_URL and any proxy in between, then try again.",
+        f"Check {setting('api_url')} and any proxy in between, then try again.",
         code="UNREADABLE_ANSWER",
         correlation_id=correlation_id(response),
     )

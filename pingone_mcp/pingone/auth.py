@@ -16,6 +16,7 @@ import httpx
 from anyio.abc import TaskGroup
 
 from pingone_mcp import __version__
+from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory import json_text
 from pingone_mcp.errors import (
@@ -254,7 +255,7 @@ class ClientCredentials(httpx.Auth):
             case _:
                 raise UnexpectedAnswer(
                     "The token endpoint's answer holds no bearer token.",
-                    "Check PINGONE_REGION, PINGONE_CUSTOM_DOMAIN and PINGONE_AUTH_URL, and whether a proxy answers "
+                    f"Check {setting('region')}, {setting('custom_domain')} and {setting('auth_url')}, and whether a proxy answers "
                     "in PingOne's place.",
                     code="NO_TOKEN",
                     correlation_id=_correlation_id(answer, body),
@@ -277,7 +278,7 @@ class ClientCredentials(httpx.Auth):
         else:
             kind = UnexpectedAnswer
             what = f"The token endpoint answered HTTP {status}, which PingOne does not document."
-            step = "Check PINGONE_REGION, PINGONE_CUSTOM_DOMAIN and PINGONE_AUTH_URL. Redirects are not followed."
+            step = f"Check {setting('region')}, {setting('custom_domain')} and {setting('auth_url')}. Redirects are not followed."
         raise kind(what, step, code=code, correlation_id=correlation)
 
     def _explain_refusal(self, status: int, code: str | None, body: object) -> tuple[str, str]:
@@ -285,12 +286,12 @@ class ClientCredentials(httpx.Auth):
         if "unsupported authentication method" in _description(body).lower():
             return (
                 f"The worker application does not accept the authentication method {method}.",
-                f"Set PINGONE_AUTH_METHOD={_OTHER_METHOD[method]}.",
+                f"Set {setting('auth_method', _OTHER_METHOD[method])}.",
             )
         if status == httpx.codes.NOT_FOUND or _management_code(body) == "NOT_FOUND":
             return (
                 "PingOne knows no such environment in this region.",
-                "Check PINGONE_ENVIRONMENT_ID (the environment that holds the worker application) and PINGONE_REGION.",
+                f"Check {setting('environment_id')} (the environment that holds the worker application) and {setting('region')}.",
             )
         if code in {"unauthorized_client", "unsupported_grant_type"}:
             return (
@@ -301,13 +302,13 @@ class ClientCredentials(httpx.Auth):
             return (
                 "PingOne does not accept the client id or the client secret.",
                 (
-                    "Check PINGONE_CLIENT_ID and PINGONE_CLIENT_SECRET, that the application is enabled, and that "
-                    "PINGONE_ENVIRONMENT_ID and PINGONE_REGION are its own."
+                    f"Check {setting('client_id')} and {setting('client_secret')}, that the application is enabled, and that "
+                    f"{setting('environment_id')} and {setting('region')} are its own."
                 ),
             )
         return (
             f"PingOne refused the token request (HTTP {status}).",
-            "Check PINGONE_ENVIRONMENT_ID, PINGONE_REGION, PINGONE_CLIENT_ID and PINGONE_AUTH_METHOD.",
+            f"Check {setting('environment_id')}, {setting('region')}, {setting('client_id')} and {setting('auth_method')}.",
         )
 
 

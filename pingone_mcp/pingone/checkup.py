@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.text import candidate, harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Problem, UpstreamProblem
@@ -25,13 +26,16 @@ _NAMED = 10
 _STEPS = {"activities": "audit"}
 _ROLES = (
     "Give it a role over an environment, such as Identity Data Read Only, and Configuration Read Only to list "
-    "environments; or name the environments in PINGONE_ENVIRONMENTS instead of `all`."
+    f"environments; or name the environments in {setting('environments')} instead of `all`."
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one step of the check-up found. `needed`: without it the server is of no use."""
+    """What one step of the check-up found. `needed`: without it the server is of no use.
+
+    `text` names settings by their marks (`advice.setting`).
+    """
 
     step: str
     ok: bool
@@ -64,7 +68,7 @@ async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator
     try:
         environments = await names.environments()
     except UpstreamProblem as problem:
-        yield Finding(step="environments", ok=False, text=str(problem))
+        yield Finding(step="environments", ok=False, text=problem.text(setting))
         return
     if not environments:
         yield Finding(step="environments", ok=False, text=f"The worker application may see none. {_ROLES}")
@@ -122,7 +126,7 @@ async def _count(client: Client, environment: str, key: str, path: str, advice: 
     except Problem as problem:
         known = problem.next_step in advice
         advice.add(problem.next_step)
-        text = f"{problem.what} What is advised above helps here too." if known else str(problem)
+        text = f"{problem.what} What is advised above helps here too." if known else problem.text(setting)
         return Finding(step=step, ok=False, text=text, needed=needed)
     return Finding(step=step, ok=True, text=f"readable{f', {count:,}' if count is not None else ''}", needed=needed)
 
@@ -151,9 +155,9 @@ async def _population(client: Client, names: Names, population: str, environment
         except (NotFound, NotPermitted):
             continue
         except Problem as problem:
-            return Finding(step=step, ok=False, text=str(problem))
+            return Finding(step=step, ok=False, text=problem.text(setting))
         return Finding(step=step, ok=True, text="readable")
-    text = "None of the environments has it, or it may not be read. Check PINGONE_POPULATIONS and the roles."
+    text = f"None of the environments has it, or it may not be read. Check {setting('populations')} and the roles."
     if there := await _populations(names, environments):
         text += f" There are: {', '.join(there[:_NAMED])}."
     return Finding(step=step, ok=False, text=text)
@@ -174,5 +178,5 @@ async def _step(step: str, act: Callable[[], Awaitable[None]], text: str) -> Fin
     try:
         await act()
     except UpstreamProblem as problem:
-        return Finding(step=step, ok=False, text=str(problem))
+        return Finding(step=step, ok=False, text=problem.text(setting))
     return Finding(step=step, ok=True, text=text)

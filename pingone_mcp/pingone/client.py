@@ -16,6 +16,7 @@ import httpx
 from anyio.abc import TaskGroup
 
 from pingone_mcp import __version__
+from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import AnswerTooLarge, UnexpectedAnswer
@@ -156,7 +157,7 @@ class Client:
         if not isinstance(items, list):
             raise UnexpectedAnswer(
                 f"PingOne's answer is not the list of {key} that it should be.",
-                "Check PINGONE_API_URL and any proxy in between, then try again.",
+                f"Check {setting('api_url')} and any proxy in between, then try again.",
                 code="UNREADABLE_ANSWER",
             )
         if len(items) > MOST_ITEMS:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
+from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.filters import Filter, any_of, eq
 from pingone_mcp.directory.models import JsonObject, User, Workspace
@@ -138,7 +139,7 @@ class Served:
         if len(lost) == len(wanted):
             known = ", ".join(candidate(identity, name) for identity, name in list(there.items())[:_NAMED])
             raise Unconfigured(
-                f"PINGONE_POPULATIONS names no population that there is: {_listed(lost)}.",
+                f"{setting('populations')} names no population that there is: {_listed(lost)}.",
                 f"There are: {known}." if there else "The environments served have no population.",
                 code="NOTHING_SERVED",
             )

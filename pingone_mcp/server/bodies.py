@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from pingone_mcp.advice import variable
 from pingone_mcp.directory.rows import compact, fitted
 
 _NARROWER = (
     "Ask for less: a longer path, `limit` or `filter` in query where the path takes them; or raise "
-    "PINGONE_ANSWER_CHARACTERS."
+    f"{variable('answer_characters')}."
 )
 TOO_DEEP = "Parts nested deeper than this server passes on are left out. Ask for one of them by a longer path."
 

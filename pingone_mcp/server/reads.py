@@ -12,6 +12,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field, TypeAdapter
 
+from pingone_mcp.advice import setting
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import Deactivated, JsonObject, Page, User
 from pingone_mcp.directory.native import ProxyAnswer, ProxyQuestion
@@ -158,7 +159,7 @@ async def _not_any_more(backend: Backend, user: str, *, anywhere: bool) -> NotFo
         )
     return NotFound(
         f"This user left the populations served here at {gone.at}: moved, not removed.",
-        "The person who runs this server decides with PINGONE_POPULATIONS which populations are served.",
+        f"The person who runs this server decides with {setting('populations')} which populations are served.",
         code="LEFT_SCOPE",
     )
 
@@ -307,7 +308,7 @@ def _text(value: Parameter) -> str:
 def writes_off() -> Refused:
     return Refused(
         "Writes are off, so nothing was sent.",
-        "The person who runs this server can allow them with PINGONE_ALLOW_WRITES.",
+        f"The person who runs this server can allow them with {setting('allow_writes')}.",
         code="WRITES_OFF",
     )
 

@@ -24,6 +24,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel, Field, StrictBool
 
+from pingone_mcp.advice import setting
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.native import Concerned, Preview, ProxyAnswer, ProxyQuestion
 from pingone_mcp.directory.rows import timestamp
@@ -304,14 +305,14 @@ def _check(rules: WriteRules, preview: Preview) -> None:
     if preview.organization.type != "SANDBOX" and not rules.allow_production:
         raise Refused(
             f"This environment is of type {_kind(preview)}, so nothing was sent.",
-            "The person who runs this server can allow it with PINGONE_ALLOW_PRODUCTION_WRITES.",
+            f"The person who runs this server can allow it with {setting('allow_production_writes')}.",
             code="PRODUCTION_WRITES_OFF",
         )
     if preview.beyond and not rules.allow_production:
         raise Refused(
             "This gives a role over more than the environment in its path, so nothing was sent.",
             "Give the role over that environment (scope: its id, type ENVIRONMENT) or a population in it. The person who "
-            "runs this server can allow more with PINGONE_ALLOW_PRODUCTION_WRITES.",
+            f"runs this server can allow more with {setting('allow_production_writes')}.",
             code="PRODUCTION_WRITES_OFF",
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pingone_mcp.advice import setting
 from pingone_mcp.directory.cursor import CursorSeal
 from pingone_mcp.directory.native import NativeApi
 from pingone_mcp.directory.provider import Directory
@@ -73,7 +74,7 @@ class Backend:
         if self.roles_file is None:
             raise Refused(
                 "No rules for roles are configured.",
-                "The person who runs this server sets PINGONE_ROLES_FILE (docs/roles.md tells how to write it).",
+                f"The person who runs this server sets {setting('roles_file')} (docs/roles.md tells how to write it).",
                 code="NO_RULES",
             )
         return await in_thread(_read_rules, self.roles_file, pool="disk")
@@ -81,12 +82,12 @@ class Backend:
 
 def _read_rules(path: Path) -> Rules:
     try:
-        return parse_rules(read_whole(path, MAX_BYTES, what="The file that PINGONE_ROLES_FILE names").decode())
+        return parse_rules(read_whole(path, MAX_BYTES, what=f"The file that {setting('roles_file')} names").decode())
     except FileNotFoundError:
-        raise Refused("There is no file where PINGONE_ROLES_FILE says.", code="NO_RULES") from None
+        raise Refused(f"There is no file where {setting('roles_file')} says.", code="NO_RULES") from None
     except (OSError, UnicodeDecodeError):
         raise Refused(
-            "The file that PINGONE_ROLES_FILE names cannot be read as a text in UTF-8.", code="NO_RULES"
+            f"The file that {setting('roles_file')} names cannot be read as a text in UTF-8.", code="NO_RULES"
         ) from None
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from itertools import islice
 from typing import BinaryIO
 
+from pingone_mcp.advice import setting
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import NotFound, Problem, Refused
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
@@ -50,7 +51,7 @@ class Exports:
         except OSError as error:
             raise NotWritten(
                 f"The export cannot be written: {error.strerror}.",
-                "See that PINGONE_CACHE_DIR may be written to, and that its disk has room.",
+                f"See that {setting('cache_dir')} may be written to, and that its disk has room.",
                 code="EXPORT_NOT_WRITTEN",
             ) from None
 

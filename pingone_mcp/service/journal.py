@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+from pingone_mcp.advice import setting
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import Refused
 from pingone_mcp.private_files import refuse_odd_file
@@ -34,7 +35,7 @@ class Journal:
         except OSError as error:
             raise Refused(
                 f"The audit file {self._path} cannot be written ({error.strerror or error}), so nothing was sent.",
-                "Make it writable, or name another one with PINGONE_AUDIT_FILE.",
+                f"Make it writable, or name another one with {setting('audit_file')}.",
                 code="NO_AUDIT",
             ) from None
 

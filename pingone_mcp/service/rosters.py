@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from pingone_mcp.advice import setting, spelled
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
@@ -58,7 +59,7 @@ class Rosters:
         try:
             self.memory.write(remembered, (line.encode() for line in kept(drift)))
         except OSError as error:
-            advice = f". {ANOTHER_CACHE}" if isinstance(error, NotPrivate) else ""
+            advice = f". {spelled(ANOTHER_CACHE)}" if isinstance(error, NotPrivate) else ""
             _logger.warning("What this check found is not kept for the next one: %s%s", error.strerror, advice)
         return changes
 
@@ -80,7 +81,7 @@ class Rosters:
         if self.folder is None:
             return Refused(
                 "No folder of rosters is configured.",
-                "Give the accounts as `entries`; or the person who runs this server sets PINGONE_ROSTERS.",
+                f"Give the accounts as `entries`; or the person who runs this server sets {setting('rosters')}.",
                 code="NO_ROSTERS",
             )
         names = self.names()
@@ -91,7 +92,7 @@ class Rosters:
             "There is no roster of this name.",
             f"The rosters are: {listed}."
             if names
-            else "The folder that PINGONE_ROSTERS names holds no CSV or JSON file.",
+            else f"The folder that {setting('rosters')} names holds no CSV or JSON file.",
             code="UNKNOWN_ROSTER",
         )
 

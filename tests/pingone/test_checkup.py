@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from pingone_mcp.advice import spelled
 from pingone_mcp.pingone.checkup import Finding, open_checkup
 from tests.world import World
 
@@ -45,7 +46,7 @@ async def test_json_that_is_no_list_of_users_is_no_list_that_can_be_read(world: 
 
     told = await found(world, Lying())
     assert [step for step, finding in told.items() if not finding.ok] == ["users"]
-    assert "PINGONE_API_URL" in told["users"].text
+    assert "PINGONE_API_URL" in spelled(told["users"].text)
 
 
 async def test_a_count_that_is_none_is_not_shown(world: World) -> None:

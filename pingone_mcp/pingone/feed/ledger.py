@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pingone_mcp.advice import setting
 from pingone_mcp.errors import Refused, UpstreamProblem
 from pingone_mcp.private_files import make_file
 from pingone_mcp.sqlite_files import is_damage, primary_code, remove_database
@@ -164,7 +165,7 @@ class Ledger:
 def _not_kept() -> NotKept:
     return NotKept(
         "The notes of this walk cannot be written, so it was not finished.",
-        "Make room on the disk of PINGONE_CACHE_DIR and of the folder for temporary files, and see that both may be written to.",
+        f"Make room on the disk of {setting('cache_dir')} and of the folder for temporary files, and see that both may be written to.",
         code="NOTES_NOT_KEPT",
     )
 

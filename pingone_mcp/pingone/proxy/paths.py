@@ -18,6 +18,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from pingone_mcp.advice import setting
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.proxy import catalogue
@@ -75,7 +76,7 @@ class ProxyPaths:
         match segments:
             case ["environments" | "organizations" as all_of] if self.scope.environments is not None:
                 raise Refused(
-                    f"Listing all {all_of} needs PINGONE_ENVIRONMENTS=all, so nothing was requested.",
+                    f"Listing all {all_of} needs {setting('environments', 'all')}, so nothing was requested.",
                     "Give a path below one environment, such as /environments/{id}.",
                     code="OUTSIDE_CONFIGURATION",
                 )
@@ -111,7 +112,7 @@ class ProxyPaths:
         if not self.writes:
             raise Refused(
                 "This connection only reads (GET and HEAD), so nothing was requested.",
-                "The person who runs this server can allow writes with PINGONE_ALLOW_WRITES.",
+                f"The person who runs this server can allow writes with {setting('allow_writes')}.",
                 code="WRITES_OFF",
             )
         if "%" in path.partition("?")[0] or not all(map(_WRITTEN.fullmatch, segments)):

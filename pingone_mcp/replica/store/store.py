@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import anyio
 
+from pingone_mcp.advice import setting
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder, make_file
 from pingone_mcp.replica.store import schema, shape
@@ -292,7 +293,7 @@ def _problem(error: sqlite3.DatabaseError) -> ReplicaProblem | None:
     if code == sqlite3.SQLITE_FULL:
         return ReplicaProblem(
             "The disk is full, so the local copy was not changed.",
-            "Make room on the disk of PINGONE_CACHE_DIR.",
+            f"Make room on the disk of {setting('cache_dir')}.",
             code="REPLICA_DISK_FULL",
         )
     if is_damage(error):
@@ -307,7 +308,7 @@ def _problem(error: sqlite3.DatabaseError) -> ReplicaProblem | None:
 def _not_writable(why: str | None) -> ReplicaProblem:
     return ReplicaProblem(
         f"The local copy cannot be opened, read or written{f' ({why})' if why else ''}.",
-        "See that PINGONE_CACHE_DIR may be read and written to, and that its disk has room. A copy that may only be "
+        f"See that {setting('cache_dir')} may be read and written to, and that its disk has room. A copy that may only be "
         "read still answers; only a sync has to write.",
         code="REPLICA_NOT_WRITABLE",
     )
@@ -317,7 +318,7 @@ def _log_unreadable() -> ReplicaProblem:
     return ReplicaProblem(
         "The local copy cannot be read: what was written last is still in its log (-wal), which takes a folder that may "
         "be written to.",
-        "Let PINGONE_CACHE_DIR be written to, or name a copy of that folder that may.",
+        f"Let {setting('cache_dir')} be written to, or name a copy of that folder that may.",
         code="REPLICA_LOG_UNREADABLE",
     )
 
@@ -339,6 +340,6 @@ def no_replica() -> NoReplica:
 def _newer() -> ReplicaProblem:
     return ReplicaProblem(
         "The local copy was made by a newer version of pingone-mcp.",
-        "Upgrade pingone-mcp, or remove the folder `replica` in PINGONE_CACHE_DIR and sync again.",
+        f"Upgrade pingone-mcp, or remove the folder `replica` in {setting('cache_dir')} and sync again.",
         code="REPLICA_NEWER",
     )
