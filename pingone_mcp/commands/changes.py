@@ -53,7 +53,7 @@ async def changes(open_backend: OpenBackend, *, since: str | None, kinds: str | 
         if page.known_since is not None:
             out.print(Text(f"All changes are known since {at_minute(page.known_since)}.", style="dim"))
     for gap in page.gaps:
-        out.print(Text(f"Note: {shown(gap)}.", style="yellow"))
+        out.print(Text(f"Note: {shown(gap.sentence())}.", style="yellow"))
     return OK
 
 

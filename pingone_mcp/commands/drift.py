@@ -14,6 +14,7 @@ from pingone_mcp.commands.current import bring_up_to_date, standing
 from pingone_mcp.commands.ending import UNCHECKED, WrongUse, asking, verdict
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
+from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.replica.comparisons import check_drift
 from pingone_mcp.reports.drift import KINDS, MATCH_ON, Account, Drift, Finding, Kind, Person
 from pingone_mcp.reports.roles import RoleDrift, RulesReview
@@ -83,7 +84,7 @@ def _tell(out: Console, found: Drift, wanted: Sequence[Kind], what: str) -> None
     print_outcome(out, total, found, nothing="No drift", what=what)
     known = f"{counted(found.counts['entries'], 'account')}, {counted(found.counts['users'], 'user')}"
     out.print(Text(f"{known}; {found.counts['matched']:,} matched."))
-    print_warnings(out, [*found.notes, *found.gaps])
+    print_warnings(out, [*found.notes, *sentences(found.gaps)])
     for kind in wanted:
         if not found.counts[kind]:
             continue

@@ -20,6 +20,7 @@ from pingone_mcp.commands.drift import (
 from pingone_mcp.commands.ending import UNCHECKED, WrongUse, asking, verdict
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
+from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.directory.identity import folded
 from pingone_mcp.directory.rows import user_row
 from pingone_mcp.replica.comparisons import UserRoles, compare_roles, review_roles, roles_of
@@ -90,7 +91,7 @@ def _tell_one(out: Console, found: UserRoles) -> None:
     number = counted(len(mapped.roles), "role") if mapped.roles or not found.gaps else "no role that is known"
     name = f" ({shown(user.name)})" if user.name else ""
     out.print(Text(shown(user.username or user.id), style="bold").append(f"{name}: {number}.", style="not bold"))
-    print_warnings(out, found.gaps)
+    print_warnings(out, sentences(found.gaps))
     print_rows(out, [(shown(one.role), f"rule {one.rule} on line {one.line}", _why(one)) for one in mapped.granted])
     for one in mapped.expired:
         ended = f" on {at_minute(one.expires)}" if one.expires else ""
@@ -185,7 +186,7 @@ def _tell(
 ) -> None:
     counts = found.counts
     print_outcome(out, sum(counts[kind] for kind in wanted), found, nothing="Nothing to look at", what=subject)
-    print_warnings(out, [*notes, *found.gaps])
+    print_warnings(out, [*notes, *sentences(found.gaps)])
     for kind in wanted:
         if counts[kind]:
             print_heading(out, kind, counts[kind], meanings[kind])

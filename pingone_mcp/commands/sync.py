@@ -81,6 +81,6 @@ def _tell(out: Console, report: SyncReport, *, first: bool) -> None:
             else f"all that PingOne knew at {report.watermark}"
         )
         out.print(Text(f"It holds {held}."))
-    missing = [f"Missing: {gap}." for gap in report.gaps]
+    missing = [f"Missing: {gap.sentence()}." for gap in report.gaps]
     for line in missing or filter(None, [report.reason]):
         out.print(Text(shown(line), style="yellow"))

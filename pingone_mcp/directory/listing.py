@@ -11,6 +11,7 @@ import anyio
 
 from pingone_mcp.advice import setting
 from pingone_mcp.directory.cursor import LoopGuard, Mark, place_of
+from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.rows import fitted
 from pingone_mcp.errors import Refused, UnexpectedAnswer, Unreachable, UpstreamProblem
@@ -49,7 +50,7 @@ class Progress:
 class Gathered:
     """Rows (`ids` says of whom), and the mark to go on from (None: that was all) with the reason why it stopped there.
 
-    `problem` is set when it stopped for one; `gaps` are those that the provider told of the pages read.
+    `problem` is set when it stopped for one; `gaps` are those of the pages read.
     """
 
     rows: list[JsonObject] = field(default_factory=list[JsonObject])
@@ -58,7 +59,7 @@ class Gathered:
     total: int | None = None
     stopped: Stopped | None = None
     problem: UpstreamProblem | None = None
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

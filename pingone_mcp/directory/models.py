@@ -12,6 +12,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import Field
 
+from pingone_mcp.directory.gaps import Gap
+
 # JSON of a provider, kept as it came (custom attributes, remote data).
 JsonObject = dict[str, Any]
 T_co = TypeVar("T_co", covariant=True)
@@ -239,7 +241,7 @@ class Description:
     region: str
     organizations: tuple[OrganizationSummary, ...]
     limited_to_workspaces: tuple[str, ...] = ()
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
     kept_seconds: int = 0
 
 
@@ -265,7 +267,7 @@ class Page(Generic[T_co]):
     texts of the provider, and reading the page at `at` again asks for the same page.
     `scanned` counts what the provider read for this page, matching or not. `total` is the number of matches in
     the whole listing where it can be trusted; `about` is an estimate of all that is to be scanned, for progress.
-    `gaps` name what could not be read in the listing so far, in the provider's own words.
+    `gaps` name what could not be read in the listing so far.
     """
 
     items: tuple[T_co, ...]
@@ -274,4 +276,4 @@ class Page(Generic[T_co]):
     scanned: int
     total: int | None = None
     about: int | None = None
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Page, User
 
 Status = Literal["active", "inactive", "invited"]
@@ -77,7 +78,7 @@ Question = UserQuestion | DeactivatedQuestion | GroupQuestion | MemberQuestion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Provenance:
     """Where answers come from: asked live, or read from a local copy; `age_seconds` is how old they are."""
 
     kind: Literal["live", "replica"] = "live"
@@ -87,7 +88,7 @@ class Source:
 class Directory(Protocol):
     """A user directory. Every method raises `Problem` for what a person can mend, and nothing else."""
 
-    async def source(self, question: Question | None = None, at: str | None = None) -> Source:
+    async def source(self, question: Question | None = None, at: str | None = None) -> Provenance:
         """Say where the answer to a question comes from (None: answers in general), and how old it is.
 
         `at` is the position that it is read at, where it is not the beginning.
@@ -109,7 +110,7 @@ class Directory(Protocol):
         ...
 
     def coverage(
-        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[str, ...] = ()
+        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[Gap, ...] = ()
     ) -> dict[Reason, Coverage]:
         """Say for each reason how it is found, and whether it is complete when all before `read_to` has been read.
 

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.text import candidate, harmless
 from pingone_mcp.errors import NotFound, Refused, UnexpectedAnswer
 
@@ -104,7 +105,7 @@ def the_one_group(
     return found[0]
 
 
-def the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]], *, gap: str | None = None) -> str:
+def the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]], *, gap: Gap | None = None) -> str:
     """Return the only id under a name. Raises Refused, with candidates, for none and for several.
 
     `gap` is what the places lack: who is not among them may be there all the same, and UnexpectedAnswer says so.
@@ -123,7 +124,7 @@ def the_one(what: str, reference: str, places: Iterable[tuple[str, str | None]],
         )
     if gap is not None:
         raise UnexpectedAnswer(
-            f"It is not known whether there is a {what} of this name: {gap}",
+            f"It is not known whether there is a {what} of this name: {gap.sentence()}",
             f"Try again, or give an id as `{what}`.",
             code="SHORT_LIST",
         )

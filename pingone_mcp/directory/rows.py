@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import Deactivated, Group, JsonObject, Member, Named, User
 from pingone_mcp.errors import Refused
 
@@ -64,9 +65,14 @@ def timestamp(at: datetime) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return JSON-ready data: dataclasses as objects without absent members, times as RFC 3339, tuples as arrays."""
+    """Return JSON-ready data: dataclasses as objects without absent members, times as RFC 3339, tuples as arrays.
+
+    A gap is the sentence that it is shown as.
+    """
     if isinstance(value, datetime):
         return timestamp(value)
+    if isinstance(value, Gap):
+        return value.sentence()
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -10,15 +10,16 @@ from typing import Any
 import httpx
 
 from pingone_mcp.clock import Clock
+from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Page, User
 from pingone_mcp.directory.provider import (
     Coverage,
     DeactivatedQuestion,
     GroupQuestion,
     MemberQuestion,
+    Provenance,
     Question,
     Reason,
-    Source,
     UserQuestion,
 )
 from pingone_mcp.errors import Refused
@@ -60,8 +61,8 @@ class PingOneDirectory:
         """What is read from PingOne, below the questions: for the sync of the local copy."""
         return self._served
 
-    async def source(self, question: Question | None = None, at: str | None = None) -> Source:  # noqa: ARG002 - always live
-        return Source()
+    async def source(self, question: Question | None = None, at: str | None = None) -> Provenance:  # noqa: ARG002 - always live
+        return Provenance()
 
     async def users(self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None) -> Page[User]:
         return await self._users.page(question, at, page_size=page_size)
@@ -75,7 +76,7 @@ class PingOneDirectory:
         return await self._deactivated.page(question, at, page_size=page_size)
 
     def coverage(
-        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[str, ...] = ()
+        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[Gap, ...] = ()
     ) -> dict[Reason, Coverage]:
         return self._deactivated.coverage(question, read_to, gaps)
 

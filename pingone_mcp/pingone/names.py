@@ -11,6 +11,7 @@ import anyio
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.filters import eq
+from pingone_mcp.directory.gaps import Gap, ShortNames
 from pingone_mcp.directory.models import Group, Organization, Role, Workspace
 from pingone_mcp.directory.references import as_id, the_one, unknown_id
 from pingone_mcp.errors import NotFound, NotPermitted, Refused, UnexpectedAnswer, UpstreamProblem
@@ -26,7 +27,7 @@ class Found(Generic[T]):
     """What was found in a look-up, and what it lacks: `gap` is None where it is whole."""
 
     items: tuple[T, ...] = ()
-    gap: str | None = None
+    gap: Gap | None = None
 
 
 KEPT_SECONDS = 300.0
@@ -219,8 +220,7 @@ class Names:
         pages = [page async for page in self._client.pages(first, key, environment=environment)]
         items, left_out = wire.readable((item for page in pages for item in page.items), read)
         lacking = left_out + sum(page.missing for page in pages)
-        where = f" of environment {environment}" if environment is not None else ""
-        gap = f"PingOne's list of {key}{where} lacks {lacking:,} of them." if lacking else None
+        gap = ShortNames(place=environment, noun=key, lacking=lacking) if lacking else None
         return Found(items=items, gap=gap)
 
     async def keep(

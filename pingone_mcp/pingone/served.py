@@ -10,6 +10,7 @@ from typing import TypeVar
 from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.filters import Filter, any_of, eq
+from pingone_mcp.directory.gaps import Gap, LostPopulations, UnreadableEnvironment, listed
 from pingone_mcp.directory.models import JsonObject, User, Workspace
 from pingone_mcp.directory.references import as_id, found_in_any, the_one_group
 from pingone_mcp.directory.text import candidate
@@ -27,7 +28,6 @@ _POPULATIONS_PER_FILTER = 35
 PEOPLE_CHARACTERS = 1_500
 _NAMED = 10
 NOTHING = HalPage(items=(), next=None, count=None)
-UNREADABLE_ENVIRONMENT = "not permitted (403): environment"
 
 
 class Served:
@@ -116,7 +116,7 @@ class Served:
                 correlation_id=refused.correlation_id,
             ) from None
 
-    async def unserved(self, environment: str | None) -> tuple[str, ...]:
+    async def unserved(self, environment: str | None) -> tuple[Gap, ...]:
         """Return what the settings name and PingOne does not have, or cannot be asked about, as gaps of every answer.
 
         `environment` is the one that a question names. Raises Unconfigured where none of the populations that are to be
@@ -124,26 +124,25 @@ class Served:
         """
         every = environment is None and self.connection.scope.environments is None
         gap = (await self.names.found_environments()).gap if every else None
-        gaps = () if gap is None else (gap,)
+        gaps: tuple[Gap, ...] = () if gap is None else (gap,)
         wanted = frozenset(self.connection.scope.populations)
         if not wanted:
             return gaps
         found = await each(self._populations_if_readable, await self.environment_ids(None))
         there = {place.id: place.name for one in found if one is not None for place in one.items}
-        lost = sorted(wanted - there.keys())
+        lost = tuple(sorted(wanted - there.keys()))
         if not lost:
             return gaps
         if any(one is None or one.gap is not None for one in found):
-            unknown = f"PINGONE_POPULATIONS names {_listed(lost)}, of which it is not known whether they exist."
-            return (*gaps, unknown)
+            return (*gaps, LostPopulations(populations=lost, known=False))
         if len(lost) == len(wanted):
             known = ", ".join(candidate(identity, name) for identity, name in list(there.items())[:_NAMED])
             raise Unconfigured(
-                f"{setting('populations')} names no population that there is: {_listed(lost)}.",
+                f"{setting('populations')} names no population that there is: {listed(lost)}.",
                 f"There are: {known}." if there else "The environments served have no population.",
                 code="NOTHING_SERVED",
             )
-        return (*gaps, f"PINGONE_POPULATIONS names {_listed(lost)}, which no environment served has.")
+        return (*gaps, LostPopulations(populations=lost, known=True))
 
     async def _populations_if_readable(self, environment: str) -> Found[Workspace] | None:
         try:
@@ -151,7 +150,7 @@ class Served:
         except UpstreamProblem:
             return None
 
-    async def page_or_gap(self, path: str, key: str, place: Place) -> tuple[HalPage, tuple[str, ...]]:
+    async def page_or_gap(self, path: str, key: str, place: Place) -> tuple[HalPage, tuple[Gap, ...]]:
         """Return a page, and no gap; or no rows and a gap for one of several environments that may not be read.
 
         Raises NotPermitted or NotFound when it is the only environment.
@@ -161,8 +160,7 @@ class Served:
         except (NotPermitted, NotFound):
             if len({other.environment for other in place.parts}) == 1:
                 raise
-            doubt = "or there is none of this id (PINGONE_ENVIRONMENTS)"
-            return NOTHING, (f"{UNREADABLE_ENVIRONMENT} {place.part.environment}, {doubt}",)
+            return NOTHING, (UnreadableEnvironment(place=place.part.environment, or_none=True),)
 
     async def all(self, path: str, key: str, environment: str) -> AsyncIterator[JsonObject]:
         async for page in self.client.pages(path, key, environment=environment):
@@ -219,8 +217,3 @@ class Served:
             return await self.client.get(f"/environments/{environment}/users/{identity}")
         except NotFound:
             return None
-
-
-def _listed(ids: Sequence[str]) -> str:
-    more = len(ids) - _NAMED
-    return ", ".join(ids[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

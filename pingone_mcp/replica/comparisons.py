@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pingone_mcp.directory.gaps import Gap, GroupsOfUserUnread, OnlyServedPopulations, listed_as_json
 from pingone_mcp.directory.identity import IdentityKind
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, User
 from pingone_mcp.replica.asking.conditions import Condition, NotHeld, both
@@ -23,7 +24,6 @@ from pingone_mcp.reports.roles import Mapped, RoleDrift, Rules, RulesReview, com
 from pingone_mcp.reports.roster import Roster
 
 _BATCH = 500
-_GROUPS_UNREAD = "the groups of this user were not read, so roles that follow from groups are unknown"
 # Up to so many accounts, their users are looked up one by one; beyond, it costs less to pass by everybody.
 LOOKED_UP = 1_000
 
@@ -53,11 +53,9 @@ def check_drift(
     return comparison.drift(now, gaps)
 
 
-def _gaps(copy: Snapshot) -> tuple[str, ...]:
+def _gaps(copy: Snapshot) -> tuple[Gap, ...]:
     """Return what of the directory was not read, and that whoever is missing may be where nobody looks."""
-    narrowed = (
-        ("only the populations that are served were looked at",) if copy.places.connection.scope.populations else ()
-    )
+    narrowed = (OnlyServedPopulations(),) if copy.places.connection.scope.populations else ()
     return (*copy.gaps(None), *narrowed)
 
 
@@ -86,12 +84,11 @@ class UserRoles:
 
     user: User
     mapped: Mapped
-    gaps: tuple[str, ...]
+    gaps: tuple[Gap, ...]
 
     def to_json(self) -> JsonObject:
         """Return JSON-ready data; the roles are null where they are not known."""
-        told = roles_json(self.user, self.mapped)
-        return told | ({"gaps": list(self.gaps)} if self.gaps else {})
+        return {**roles_json(self.user, self.mapped), **listed_as_json(self.gaps)}
 
 
 def roles_json(user: User, mapped: Mapped) -> JsonObject:
@@ -105,14 +102,15 @@ async def roles_of(replica: Replica, directory: ReplicaDirectory, rules: Rules, 
     user = await directory.user(reference)
     mapped = map_roles(rules, user, user.groups or (), replica.now())
 
-    def gaps(copy: Snapshot) -> tuple[str, ...]:
+    def gaps(copy: Snapshot) -> tuple[Gap, ...]:
         try:
             return tuple(gap for place in user.organizations for gap in copy.gaps(place.id))
         except NotHeld:  # asked live
             return ()
 
-    told, _ = await replica.reading(gaps)
-    return UserRoles(user=user, mapped=mapped, gaps=(*(() if user.groups is not None else (_GROUPS_UNREAD,)), *told))
+    lacking, _ = await replica.reading(gaps)
+    unread = () if user.groups is not None else (GroupsOfUserUnread(),)
+    return UserRoles(user=user, mapped=mapped, gaps=(*unread, *lacking))
 
 
 def _groups(database: sqlite3.Connection) -> Iterator[Group]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
+from pingone_mcp.directory.gaps import EarlierChanges
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Problem
@@ -173,7 +174,5 @@ def _with_gaps(page: ChangePage, copy: Snapshot, question: ChangeQuestion) -> Ch
     """Say since when changes are known, where the question reaches further back, and what the copy lacks."""
     known, gaps = copy.since.watched, copy.gaps(None)
     if question.since is not None and question.since < known:
-        told = timestamp(copy.since.told)
-        also = f"but for removals, deactivations and locks that PingOne's audit told of since {told}"
-        gaps += (f"changes before {timestamp(known)} are not known, {also}",)
+        gaps += (EarlierChanges(known_since=timestamp(known), audited_since=timestamp(copy.since.told)),)
     return replace(page, known_since=known, gaps=gaps)

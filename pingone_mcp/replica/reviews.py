@@ -14,6 +14,7 @@ from typing import TypeVar
 import anyio
 
 from pingone_mcp import __version__
+from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import RoleAssignment
 from pingone_mcp.directory.provider import Directory, UserQuestion
 from pingone_mcp.errors import Problem
@@ -51,7 +52,7 @@ class AccessReview:
         """Return the counts of the rows given so far."""
         return self._reviewing.counts()
 
-    def gaps(self) -> tuple[str, ...]:
+    def gaps(self) -> tuple[Gap, ...]:
         """Return what nobody knows of this question, when all rows have been given."""
         counts = self.counts()
         return self._accesses.gaps(people=counts["people"] or 0, roles_unknown=counts["roles_unknown"] or 0)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 
+from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, Refused, RequestRefused, UnexpectedAnswer
@@ -75,7 +76,7 @@ class SyncReport:
     held: bool = False
     taken_over: bool = False
     reason: str | None = None
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
     counts: dict[str, int] = field(default_factory=dict[str, int])
     changes: dict[str, int] = field(default_factory=dict[str, int])
     seconds: float = 0.0
@@ -312,7 +313,7 @@ class _Run:
         """Return PingOne's time at an instant of our monotonic clock, by what is known of it now."""
         return self._served.now() - timedelta(seconds=self._served.clock.monotonic() - instant)
 
-    async def _gaps(self) -> tuple[str, ...]:
+    async def _gaps(self) -> tuple[Gap, ...]:
         try:
             return await self._store.read(lambda database: Snapshot(database, self._served.connection).gaps(None))
         except NoReplica:

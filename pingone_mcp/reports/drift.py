@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Literal, get_args
 
 from pingone_mcp.directory.attributes import attribute_of, squeezed
+from pingone_mcp.directory.gaps import Gap, NothingCompared, sentences
 from pingone_mcp.directory.identity import IdentityKind, address_key, folded, identity_key
 from pingone_mcp.directory.models import JsonObject, User
 from pingone_mcp.directory.rows import plain
@@ -103,7 +104,7 @@ class Drift:
     counts: Mapping[str, int]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     def of(self, kind: Kind) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.kind == kind)
@@ -123,7 +124,7 @@ class Drift:
             "compare": None if self.compare is None else list(self.compare),
             "counts": dict(self.counts),
             "notes": list(self.notes),
-            "gaps": list(self.gaps),
+            "gaps": sentences(self.gaps),
         }
         return about | grouped(self.findings, rows)
 
@@ -165,13 +166,11 @@ class Matched:
             ),
         )
 
-    def gaps(self) -> tuple[str, ...]:
-        """Return in plain words why nothing was compared, where that is so."""
+    def gaps(self) -> tuple[Gap, ...]:
+        """Return that nothing was compared, where that is so."""
         if self.pairs or self.missing or self.ambiguous:
             return ()
-        if self.unidentified:
-            return ("nothing was compared: no account of the roster has what people are matched on",)
-        return ("nothing was compared: the roster holds no account",)
+        return (NothingCompared(accounts=bool(self.unidentified)),)
 
 
 @dataclass(slots=True)
@@ -399,7 +398,7 @@ class Comparison:
         """Return the identities of all entries, as `identity_key` makes them."""
         return self._matching.keys()
 
-    def drift(self, now: datetime, gaps: Iterable[str] = ()) -> Drift:
+    def drift(self, now: datetime, gaps: Iterable[Gap] = ()) -> Drift:
         """Return the outcome for the users seen so far; `gaps` name what of the directory was not."""
         matched = self._matching.matched()
         findings: dict[Kind, list[Finding]] = {kind: [] for kind in KINDS}
@@ -486,7 +485,7 @@ def check(
     expected: Callable[[User], bool] = lambda user: user.status == "active",
     compare: Iterable[str] | None = None,
     keep: int = KEPT_UNEXPECTED,
-    gaps: Iterable[str] = (),
+    gaps: Iterable[Gap] = (),
 ) -> Drift:
     """Compare a roster with users of the directory, each of whom comes once; arguments as in `Comparison`."""
     comparison = Comparison(

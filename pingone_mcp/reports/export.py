@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain, timestamp
 from pingone_mcp.directory.text import clean, harmless
@@ -168,12 +169,12 @@ class Export:
         data_as_of: datetime,
         filters: Mapping[str, Any],
         counts: Mapping[str, int | None],
-        gaps: Iterable[str] = (),
+        gaps: Iterable[Gap] = (),
         complete: bool = True,
     ) -> Manifest:
         """Return the manifest of the file; `program` is name and version. To be asked when all chunks are out."""
         assert self._ended, "the file has not been written to its end"
-        gaps = tuple(harmless(gap) for gap in gaps)
+        lacking = tuple(harmless(gap.sentence()) for gap in gaps)
         return Manifest(
             program=program,
             created_at=_to_milliseconds(created_at),
@@ -186,8 +187,8 @@ class Export:
             data_as_of=_to_milliseconds(data_as_of),
             filters=clean({name: value for name, value in filters.items() if value is not None}),
             counts=dict(counts),
-            complete=complete and not gaps,
-            gaps=gaps,
+            complete=complete and not lacking,
+            gaps=lacking,
         )
 
     def _counted(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

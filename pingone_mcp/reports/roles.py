@@ -30,6 +30,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pingone_mcp.directory.attributes import attribute_of, squeezed
+from pingone_mcp.directory.gaps import Gap, NoRolesInRoster, sentences
 from pingone_mcp.directory.identity import IdentityKind, address_key, folded
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, Named, User
 from pingone_mcp.directory.rows import plain
@@ -475,13 +476,13 @@ class RulesReview:
     expired: tuple[RuleAt, ...]
     offenders: tuple[Offender, ...]
     unmapped_groups: tuple[GroupMembership, ...]
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     def to_json(self, rows: int | None = None) -> JsonObject:
         """Return JSON-ready data, counts first, with at most `rows` of each kind."""
         parts = ("unknown_groups", "ambiguous_groups", "idle", "expired", "offenders", "unmapped_groups")
         told = {part: plain(getattr(self, part)[:rows]) for part in parts}
-        return {"counts": dict(self.counts), "gaps": list(self.gaps)} | told
+        return {"counts": dict(self.counts), "gaps": sentences(self.gaps)} | told
 
 
 class RulesReviewing:
@@ -526,7 +527,7 @@ class RulesReviewing:
                 self._offenders.append(Offender(person=person_of(user), conflicts=mapped.conflicts))
         return mapped
 
-    def review(self, gaps: Iterable[str] = ()) -> RulesReview:
+    def review(self, gaps: Iterable[Gap] = ()) -> RulesReview:
         """Return what was found with the groups and users seen so far; `gaps` name what of the directory was not."""
         rules = self._rules.rules
         unknown = [rule for rule in rules if rule.group is not None and not self._groups_of[rule.number]]
@@ -559,7 +560,7 @@ def review_rules(
     groups: Iterable[Group],
     users: Iterable[tuple[User, Sequence[GroupMembership]]],
     now: datetime,
-    gaps: Iterable[str] = (),
+    gaps: Iterable[Gap] = (),
 ) -> RulesReview:
     """Review rules against all groups and users of a directory; each user comes with all groups that it is in."""
     reviewing = RulesReviewing(rules, now)
@@ -608,7 +609,7 @@ class RoleDrift:
     without_account: tuple[Person, ...]
     unruled_roles: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def compared_nobody(self) -> bool:
@@ -619,7 +620,7 @@ class RoleDrift:
         """Return JSON-ready data, counts first, with at most `rows` of each kind."""
         parts = ("mismatches", "unmatched", "ambiguous", "without_account", "unruled_roles")
         told = {part: plain(getattr(self, part)[:rows]) for part in parts}
-        return {"counts": dict(self.counts), "notes": list(self.notes), "gaps": list(self.gaps)} | told
+        return {"counts": dict(self.counts), "notes": list(self.notes), "gaps": sentences(self.gaps)} | told
 
 
 class RoleComparison:
@@ -653,7 +654,7 @@ class RoleComparison:
         elif mapped.granted:
             self._without.add(person_of(user))
 
-    def compared(self, gaps: Iterable[str] = ()) -> RoleDrift:
+    def compared(self, gaps: Iterable[Gap] = ()) -> RoleDrift:
         """Return the outcome for the users seen so far; `gaps` name what of the directory was not."""
         matched = self._matching.matched()
         mismatches: list[RoleMismatch] = []
@@ -679,9 +680,7 @@ class RoleComparison:
         ]
         held = [role for entry in self._roster.entries for role in entry.roles]
         unruled = sorted(set(_beside(held, (rule.role for rule in self._rules.rules))))
-        roleless = (
-            () if held or not self._roster.entries else ("no account of the roster has a role: is a column missing?",)
-        )
+        roleless = () if held or not self._roster.entries else (NoRolesInRoster(),)
         return RoleDrift(
             counts={
                 "entries": len(self._roster.entries),
@@ -714,7 +713,7 @@ def compare(
     *,
     match_on: Sequence[IdentityKind] = MATCH_ON,
     fold_plus: bool = False,
-    gaps: Iterable[str] = (),
+    gaps: Iterable[Gap] = (),
 ) -> RoleDrift:
     """Compare the roles of a roster with those that the rules give; arguments as in `RoleComparison`."""
     comparison = RoleComparison(rules, roster, now, match_on=match_on, fold_plus=fold_plus)

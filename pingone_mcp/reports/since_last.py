@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.directory.identity import IdentityKind, address_key, folded
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
@@ -144,7 +145,7 @@ def _check_of(drift: Drift) -> _Check:
         match_on=frozenset(drift.match_on),
         fold_plus=drift.fold_plus,
         compare=drift.compare,
-        gaps=frozenset(drift.gaps),
+        gaps=frozenset(sentences(drift.gaps)),
         horizon=_horizon(drift),
     )
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pingone_mcp.directory.gaps import listed_as_json
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import Problem
@@ -33,5 +34,4 @@ async def standing_of(backend: Backend) -> JsonObject | None:
 
 def _standing(copy: Snapshot, now: datetime) -> JsonObject:
     """Return when each environment was really read, and what is missing."""
-    gaps = list(copy.gaps(None))
-    return {"places": plain(copy.states(now))} | ({"gaps": gaps} if gaps else {})
+    return {"places": plain(copy.states(now)), **listed_as_json(copy.gaps(None))}

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 
 from pingone_mcp.directory.changes import Change, ChangeKind
 from pingone_mcp.directory.cursor import Mark
+from pingone_mcp.directory.gaps import Gap, listed_as_json
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.rows import fitted, is_truncated, plain, timestamp
@@ -113,7 +114,7 @@ async def query_directory(
 
     backend = await backend_of(ctx)
 
-    def lacks(copy: Snapshot) -> list[str]:
+    def lacks(copy: Snapshot) -> list[Gap]:
         """Return what the copy does not hold of what the query is about."""
         return [*copy.gaps(None), *unread(copy, roles="role_assignments" in sql.lower())]
 
@@ -121,7 +122,7 @@ async def query_directory(
     found, gaps, state = await backend.replica.query(
         sql, limit=limit, characters=backend.answer_characters, seconds=seconds, beside=lacks
     )
-    return answer(plain(found) | {"replica_age_s": state.age_seconds} | ({"gaps": gaps} if gaps else {}))
+    return answer({**plain(found), "replica_age_s": state.age_seconds, **listed_as_json(gaps)})
 
 
 # What a person asks of a new or a removed user; get_user and removed_users tell the rest.

@@ -7,6 +7,7 @@ from datetime import datetime
 from mcp.server.mcpserver import MCPServer
 from pydantic import TypeAdapter
 
+from pingone_mcp.directory.gaps import listed_as_json
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.moments import moment
 from pingone_mcp.directory.rows import DEFAULT_FIELDS, compact, fitted, plain, timestamp, whole_user
@@ -182,5 +183,5 @@ async def _changes(backend: Backend, since: datetime | None) -> str:
     found = await backend.replica.newest_changes(ChangeQuestion(since=since), _CHANGES)
     rows = [plain(change) for change in found.items]
     known = {"known_since": timestamp(found.known_since)} if found.known_since is not None else {}
-    gaps = {"gaps": list(found.gaps)} if found.gaps else {}
-    return compact(clean(fitted({"changes": rows, "total": found.total, **known, **gaps}, backend.answer_characters)))
+    facts = {"changes": rows, "total": found.total, **known, **listed_as_json(found.gaps)}
+    return compact(clean(fitted(facts, backend.answer_characters)))

@@ -12,6 +12,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
+from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.directory.identity import IdentityKind
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page, User
@@ -139,7 +140,7 @@ async def access_review(
         if format is None or format == "summary":
             worst = heapq.nsmallest(_SHOWN_PEOPLE, review.rows(), key=by_flags)
             counts = review.counts()
-            told = {"counts": counts, "gaps": list(review.gaps()), "people": [_short(row) for row in worst]}
+            told = {"counts": counts, "gaps": sentences(review.gaps()), "people": [_short(row) for row in worst]}
             return _fitted(backend, told, {"people": counts["people"] or 0})
         name = backend.exports.name("access-review", format, review.now)
         manifest = export_review(review, format, partial(backend.exports.write, name)).to_json()

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import anyio
 
 from pingone_mcp.directory.cursor import Mark, same_question
+from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, gather, too_slow
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.moments import moment
@@ -112,7 +113,7 @@ def envelope(
     cursor = backend.cursors.seal(wanted.tool, wanted.question, gathered.next) if gathered.next else None
     more: JsonObject = {"error": str(gathered.problem)} if gathered.problem is not None else {}
     if gathered.gaps:
-        more["gaps"] = list(gathered.gaps)
+        more["gaps"] = sentences(gathered.gaps)
     if hint is not None:
         more["hint"] = hint
     return {

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pingone_mcp.directory.gaps import UnreadableEnvironment
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.reports.export import (
@@ -215,10 +216,11 @@ def test_a_manifest_says_what_the_file_is() -> None:
 @pytest.mark.parametrize("format_", ["csv", "jsonl"])
 @given(rows=st.lists(st.fixed_dictionaries({"a": TEXT, "b": st.integers()}), max_size=4), damage=st.integers(0, 10_000))
 def test_a_manifest_knows_its_file_and_no_other(format_: Format, rows: list[dict[str, Any]], damage: int) -> None:
-    content, manifest = exported(format_, rows, gaps=("one environment",))
+    content, manifest = exported(format_, rows, gaps=(UnreadableEnvironment(place="one"),))
     read = Manifest.from_json(json.loads(json.dumps(manifest.to_json())))
     assert read == manifest
     assert (read.rows, read.bytes, read.complete) == (len(rows), len(content), False)
+    assert read.gaps == ("not permitted (403): environment one",)
     assert verify(read, content)
     assert not verify(read, content + b"\n")
     if content:

@@ -482,7 +482,7 @@ expires = 2026-01-01
 )
 def test_a_roster_that_says_nothing_of_roles_is_not_compared_in_silence(exported: str, nobody: bool, said: str) -> None:
     found = compare(RULES, parse_roster(exported, "csv"), [], NOW)
-    assert (found.compared_nobody, found.gaps[0].startswith(said)) == (nobody, True)
+    assert (found.compared_nobody, found.gaps[0].sentence().startswith(said)) == (nobody, True)
 
 
 def test_rules_know_each_group_once_however_many_members_it_has() -> None:

@@ -238,7 +238,7 @@ async def test_a_name_that_is_not_in_a_short_list_may_be_there_all_the_same(tmp_
         with pytest.raises(UnexpectedAnswer, match="It is not known whether there is a population of this name"):
             await directory.users(UserQuestion(population=names[-1]))
         assert (await directory.users(UserQuestion(population=names[0]))).items
-        assert "populations" in (await directory.describe()).gaps[0]
+        assert "populations" in (await directory.describe()).gaps[0].sentence()
 
 
 async def test_environments_that_are_missing_from_their_list_are_a_gap_in_every_answer(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import get_args
 
 from pingone_mcp.directory.filters import Filter, all_of, eq, ge
+from pingone_mcp.directory.gaps import AuditUnreadable, Gap, UnattributedEvents
 from pingone_mcp.directory.models import Deactivated, Event, Page, User
 from pingone_mcp.directory.provider import Coverage, DeactivatedQuestion, Reason
 from pingone_mcp.errors import NotPermitted, Refused
@@ -20,13 +20,6 @@ from pingone_mcp.tasks import each
 
 _WHO_DISABLED_PAGES = 3
 _LOCKED_PAGE = 25
-_NO_AUDIT, _UNATTRIBUTED = "audit", "unattributed"
-_GAPS = {
-    _NO_AUDIT: "The audit events could not be read (403): give the worker application a role with the permission "
-    "audit_reporting:read:activity, such as Configuration Read Only.",
-    _UNATTRIBUTED: "Some events do not say which user or population they are about, so they were left out.",
-}
-
 _ACTIONS: dict[Source, str] = {"locked events": "USER.LOCKED", "removed events": "USER.DELETED"}
 
 
@@ -57,13 +50,13 @@ class DeactivatedUsers:
             found = await read(part, question, events)
             limited = question.population is not None or bool(self._served.connection.scope.populations)
             if any(not event.subject_id or (limited and not event.subject_workspace_id) for event in events):
-                gaps = (*gaps, f"{part.label} {_UNATTRIBUTED}")
+                gaps = (*gaps, UnattributedEvents(place=part.environment, part=part.label))
         kept = (item for item in found if part.keep is None or part.keep(item.user))
         gaps = (*await self._served.unserved(question.environment), *gaps)
         page = place.page(path, hal, kept, left_out=left_out, gaps=gaps)
         return page if part.source == "users" else dataclasses.replace(page, total=None)  # events are not users
 
-    async def _events(self, place: Place, question: DeactivatedQuestion) -> tuple[str, HalPage, tuple[str, ...]]:
+    async def _events(self, place: Place, question: DeactivatedQuestion) -> tuple[str, HalPage, tuple[Gap, ...]]:
         """Return the path of a page of events, the page, and what of it may not be read.
 
         PingOne does not count events, so a page that lost its link looks like the last one. Where one ends the list it
@@ -90,10 +83,10 @@ class DeactivatedUsers:
         except NotPermitted:
             if len(question.reasons) == 1:
                 raise
-            return path, NOTHING, (f"{part.label} {_NO_AUDIT}",)
+            return path, NOTHING, (AuditUnreadable(place=part.environment, part=part.label),)
 
     def coverage(
-        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[str, ...] = ()
+        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[Gap, ...] = ()
     ) -> dict[Reason, Coverage]:
         order = _reasons(question)
         current = part_named(read_to).split(" ")[0] if read_to is not None else None
@@ -101,7 +94,7 @@ class DeactivatedUsers:
         told: dict[Reason, Coverage] = {}
         for index, reason in enumerate(order):
             how = _how(reason, question.since, self._now())
-            missing = [note for gap in gaps if (note := _note(gap, reason)) is not None]
+            missing = [gap.note() for gap in gaps if gap.part in ("", reason)]
             told[reason] = Coverage(
                 how=how.how,
                 complete=how.complete and index < done and not missing,
@@ -199,14 +192,6 @@ class DeactivatedUsers:
 
     def _now(self) -> datetime:
         return self._served.now()
-
-
-def _note(gap: str, reason: Reason) -> str | None:
-    """Return what a gap means for a reason: nothing if it is one of another reason."""
-    of, _, what = gap.partition(" ")
-    if of.rstrip(":") not in get_args(Reason):
-        return gap if gap.endswith(".") else f"{gap}."
-    return _GAPS.get(what, what) if of.rstrip(":") == reason else None
 
 
 def _reasons(question: DeactivatedQuestion) -> list[Reason]:

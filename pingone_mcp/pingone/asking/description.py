@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from pingone_mcp.advice import setting
 from pingone_mcp.directory.filters import Filter, all_of, eq
+from pingone_mcp.directory.gaps import Gap, NothingServed
 from pingone_mcp.directory.models import Description, Organization, OrganizationSummary, Workspace
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Unconfigured
 from pingone_mcp.pingone.client import path_with
@@ -37,14 +39,14 @@ async def describe(served: Served) -> Description:
     )
 
 
-async def _unserved(served: Served) -> tuple[str, ...]:
+async def _unserved(served: Served) -> tuple[Gap, ...]:
     try:
         return await served.unserved(None)
     except Unconfigured as problem:  # a description is where one looks for what is wrong
-        return (str(problem),)
+        return (NothingServed(problem=problem.text(setting)),)
 
 
-async def _summary(served: Served, place: Organization, gaps: list[str]) -> OrganizationSummary:
+async def _summary(served: Served, place: Organization, gaps: list[Gap]) -> OrganizationSummary:
     root = f"/environments/{place.id}"
     now = served.now()
     inside = await served.population_filters(place.id, None)
@@ -83,7 +85,7 @@ async def _count(served: Served, path: str) -> tuple[bool, int | None]:
     return True, count if isinstance(count, int) else None
 
 
-async def _workspaces(served: Served, environment: str, gaps: list[str]) -> tuple[Workspace, ...] | None:
+async def _workspaces(served: Served, environment: str, gaps: list[Gap]) -> tuple[Workspace, ...] | None:
     allowed = served.connection.scope.populations
     try:
         found = await served.names.found_populations(environment)

@@ -6,6 +6,7 @@ import dataclasses
 from functools import partial
 
 from pingone_mcp.directory.filters import All, Within, all_of, eq
+from pingone_mcp.directory.gaps import Gap, MissingMembers
 from pingone_mcp.directory.models import Group, Member, MembershipType, Named, Page
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
 from pingone_mcp.directory.text import unaccented
@@ -113,7 +114,7 @@ class Groups:
             return page
         return dataclasses.replace(page, total=await self._member_total(environment, group))
 
-    async def _uncounted(self, place: Place, hal: HalPage, group: str, kind: MembershipType) -> tuple[str, ...]:
+    async def _uncounted(self, place: Place, hal: HalPage, group: str, kind: MembershipType) -> tuple[Gap, ...]:
         """Return the gap at the end of a part where the group itself counts more members of the kind than came.
 
         The filter may be narrowed to what the role reaches, while the group's own counts are not. They are read again
@@ -128,7 +129,7 @@ class Groups:
             said = _counted(await read(fresh=True), kind)
         if said is None or said <= behind.came:
             return ()
-        return (f"{kind}: the group counts {said:,} such members, and {behind.came:,} came.",)
+        return (MissingMembers(place=place.part.environment, part=kind, counted=said, came=behind.came),)
 
     async def _member_parts(self, environment: str, group: str, *, direct_only: bool) -> list[Part]:
         """Direct members come first, then indirect ones; PingOne tells them apart in the filter only."""

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from pingone_mcp.directory.cursor import counted_before, place_of, position
 from pingone_mcp.directory.filters import Filter
+from pingone_mcp.directory.gaps import EndedEarly, Gap, LeftOut, from_json
 from pingone_mcp.directory.models import Page
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.asking.tally import NOTHING_CAME, Tally
@@ -59,10 +60,10 @@ class Place:
     part: Part
     link: str | None = None
     tally: Tally = NOTHING_CAME
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     def page(
-        self, path: str, hal: HalPage, items: Iterable[T], *, left_out: int = 0, gaps: Sequence[str] = ()
+        self, path: str, hal: HalPage, items: Iterable[T], *, left_out: int = 0, gaps: Sequence[Gap] = ()
     ) -> Page[T]:
         """Return the page that was read here at `path`, and where the next one begins.
 
@@ -83,7 +84,7 @@ class Place:
             gaps=told,
         )
 
-    def _following(self, link: str | None, behind: Tally, gaps: tuple[str, ...]) -> str | None:
+    def _following(self, link: str | None, behind: Tally, gaps: tuple[Gap, ...]) -> str | None:
         if link is not None:
             return _position(self.part, link, behind, gaps)
         index = self.parts.index(self.part) + 1
@@ -112,7 +113,7 @@ def find(parts: Sequence[Part], at: str | None) -> Place:
     for part in parts:
         if part.name == name:
             tally = Tally(came=came, left_out=left_out, said=said)
-            return Place(parts=parts, part=part, link=link, tally=tally, gaps=tuple(gaps))
+            return Place(parts=parts, part=part, link=link, tally=tally, gaps=tuple(map(from_json, gaps)))
     raise Refused(
         "The environments or populations served have changed since this cursor was made.",
         "Start again without `cursor`.",
@@ -120,8 +121,11 @@ def find(parts: Sequence[Part], at: str | None) -> Place:
     )
 
 
-def _position(part: Part, link: str | None, tally: Tally, gaps: tuple[str, ...]) -> str:
-    return position(_written([part.name, link]), _written([tally.came, tally.left_out, tally.said, *gaps]))
+def _position(part: Part, link: str | None, tally: Tally, gaps: tuple[Gap, ...]) -> str:
+    return position(
+        _written([part.name, link]),
+        _written([tally.came, tally.left_out, tally.said, *(gap.to_json() for gap in gaps)]),
+    )
 
 
 def part_named(at: str) -> str:
@@ -130,17 +134,16 @@ def part_named(at: str) -> str:
     return name
 
 
-def _gaps(part: Part, tally: Tally, *, ended: bool) -> Iterator[str]:
+def _gaps(part: Part, tally: Tally, *, ended: bool) -> Iterator[Gap]:
     """Yield what a part lacks so far."""
-    about = f"{part.label}: " if part.label else ""
-    noun = "events" if part.source.endswith("events") else part.source
-    where = f"in environment {part.environment}"
+    place, label, noun = part.environment, part.label, "events" if part.source.endswith("events") else part.source
     if ended and tally.missing:
-        doubt = " Its counts of ranges of updatedAt may be wrong." if "updatedAt" in str(part.filter or "") else ""
-        yield f"{about}PingOne counts {tally.said:,} {noun} {where}, and {tally.came:,} came.{doubt}"
+        doubtful = "updatedAt" in str(part.filter or "")
+        counted = tally.said or 0
+        yield EndedEarly(place=place, part=label, noun=noun, counted=counted, came=tally.came, doubtful=doubtful)
     if tally.left_out:
-        lack = "an id or a time" if noun == "events" else "an id"
-        yield f"{about}{noun} without {lack} were left out: {tally.left_out:,} {where}."
+        lacking = "an id or a time" if noun == "events" else "an id"
+        yield LeftOut(place=place, part=label, noun=noun, lacking=lacking, count=tally.left_out)
 
 
 def _written(value: Any) -> str:

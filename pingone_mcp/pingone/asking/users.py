@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from pingone_mcp.directory.filters import Filter, Within, all_of, any_of, eq, parse
+from pingone_mcp.directory.gaps import QueryCut
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, User
 from pingone_mcp.directory.provider import Include, UserQuestion
 from pingone_mcp.directory.references import ambiguous_user, as_id, no_such_user
@@ -24,7 +25,6 @@ T = TypeVar("T")
 
 _INCLUDE_PAGE = 25
 _LONGEST_REFERENCE = 256
-_CUT = "`query` has too many words for one request: not every division into given and family name was looked for"
 _BOTH: tuple[Include, ...] = ("groups", "roles")
 
 
@@ -62,7 +62,7 @@ class Users:
         if question.include:
             users = await self._with(question.include, part.environment, users)
         cut = question.query is not None and filters.people_are_cut(question.query, PEOPLE_CHARACTERS)
-        gaps = (*await self._served.unserved(question.environment), *gaps, *((_CUT,) if cut else ()))
+        gaps = (*await self._served.unserved(question.environment), *gaps, *((QueryCut(),) if cut else ()))
         return place.page(path, hal, users, left_out=left_out, gaps=gaps)
 
     async def _parts(self, question: UserQuestion) -> list[Part]:

@@ -13,6 +13,7 @@ import httpx
 
 from pingone_mcp.directory import json_text
 from pingone_mcp.directory.cursor import counted_before, place_of, position
+from pingone_mcp.directory.gaps import ShortNativeList
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.native import Concerned, Operation, Preview, ProxyAnswer, ProxyQuestion
 from pingone_mcp.errors import FilterRefused, Refused, UnexpectedAnswer
@@ -89,7 +90,7 @@ class PingOneApi:
             next=_position(answer.page.next, behind) if answer.page.next is not None else None,
         )
         if _missing(answer, before, target):
-            gap = f"PingOne says that it counts {behind.said:,} items here; {behind.came:,} came, and no next page."
+            gap = ShortNativeList(counted=behind.said or 0, came=behind.came)
             page = dataclasses.replace(page, total=None, gaps=(gap,))
         return dataclasses.replace(answer, page=page)
 

@@ -7,6 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
+from pingone_mcp.directory.gaps import (
+    HOW_TO_KNOW_ROLES,
+    Gap,
+    MembershipsUnread,
+    PeopleOfServedPopulations,
+    RolesUnread,
+    UnknownPrivilege,
+)
 from pingone_mcp.directory.models import GroupMembership, Named, RoleAssignment, User
 from pingone_mcp.directory.nesting import chains_to
 from pingone_mcp.directory.references import as_id
@@ -21,18 +29,12 @@ Roles = Mapping[str, tuple[RoleAssignment, ...]]
 
 _BATCH = 500
 _NONE: Roles = MappingProxyType({})
-_HOW_TO_KNOW = "PINGONE_REPLICA_ROLES=1 and a full sync read them of everybody, get_user of one"
-MEMBERSHIPS_UNREAD = "groups and memberships are not, or not all, in the copy"
-ROLES_UNREAD = (
-    "administrator roles were read only of users that audit events named, so who has access by nothing but a role may be "
-    f"missing; {_HOW_TO_KNOW}"
-)
 
 
-def unread(copy: Snapshot, *, memberships: bool = True, roles: bool = True) -> tuple[str, ...]:
-    """Return in plain words what of a question about memberships or roles no sync has read."""
-    told = [MEMBERSHIPS_UNREAD] if memberships and not copy.has_memberships else []
-    return (*told, ROLES_UNREAD) if roles and not copy.has_roles else tuple(told)
+def unread(copy: Snapshot, *, memberships: bool = True, roles: bool = True) -> tuple[Gap, ...]:
+    """Return what of a question about memberships or roles no sync has read."""
+    gaps: list[Gap] = [MembershipsUnread()] if memberships and not copy.has_memberships else []
+    return (*gaps, RolesUnread()) if roles and not copy.has_roles else tuple(gaps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,21 +93,18 @@ class Accesses:
         self._chains = self._chains_to(self._group) if self._group is not None else {}
         self._group_names = dict(copy.database.execute("SELECT id, name FROM groups_"))
 
-    def gaps(self, *, people: int, roles_unknown: int) -> tuple[str, ...]:
-        """Return what nobody knows of this question, in plain words.
+    def gaps(self, *, people: int, roles_unknown: int) -> tuple[Gap, ...]:
+        """Return what nobody knows of this question.
 
         `roles_unknown` says of how many of the `people` that were found the roles are not known.
         """
         asks_for_roles = self._question.role is not None or self._question == AccessQuestion()
-        told = [*self._copy.gaps(None), *unread(self._copy, roles=asks_for_roles)]
+        gaps = [*self._copy.gaps(None), *unread(self._copy, roles=asks_for_roles)]
         if roles_unknown:
-            unknown = (
-                f"whether {roles_unknown:,} of {people:,} people are privileged is unknown: their roles were not read"
-            )
-            told.append(unknown if asks_for_roles else f"{unknown}; {_HOW_TO_KNOW}")
+            gaps.append(UnknownPrivilege(unknown=roles_unknown, people=people, advised=not asks_for_roles))
         if self._copy.places.connection.scope.populations and self._question.population is None:
-            told.append("only people of the populations that are served were looked at")
-        return tuple(told)
+            gaps.append(PeopleOfServedPopulations())
+        return tuple(gaps)
 
     def count(self) -> int:
         """Return how many people there are."""
@@ -189,7 +188,7 @@ class Accesses:
         if not found and not self._copy.has_roles:
             raise Refused(
                 "Who has this administrator role is not known: roles were not read of everybody.",
-                f"{_HOW_TO_KNOW}; a review of a small group reads those of its members.",
+                f"{HOW_TO_KNOW_ROLES}; a review of a small group reads those of its members.",
                 code="ROLES_NOT_READ",
             )
         if not found:

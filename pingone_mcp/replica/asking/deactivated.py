@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import Deactivated, Page
 from pingone_mcp.directory.provider import Coverage, DeactivatedQuestion, Reason
 from pingone_mcp.directory.rows import timestamp
@@ -22,7 +23,14 @@ _ORDER: tuple[Reason, ...] = ("disabled", "locked", "removed")
 _KINDS: dict[Reason, str] = {"disabled": "user.deactivated", "locked": "user.locked", "removed": "user.removed"}
 _LATEST = "FROM changes_ c WHERE c.user_id = u.id AND c.kind = ? ORDER BY c.at DESC, c.id DESC LIMIT 1"
 # Coverage is told without looking at the copy again, so a page carries what it has to say among its gaps.
-_TOLD = "copy "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ReadFromCopy(Gap):
+    since: Since
+
+    def words(self) -> str:
+        return "read from the local copy"
 
 
 def check_since(question: DeactivatedQuestion, now: datetime) -> None:
@@ -46,7 +54,7 @@ def deactivated_page(
         version=copy.version,
         page_size=page_size,
         rows=rows,
-        gaps=(*copy.gaps(question.environment), _told(copy.since)),
+        gaps=(*copy.gaps(question.environment), _ReadFromCopy(since=copy.since)),
     )
 
 
@@ -124,17 +132,17 @@ def _reasons(question: DeactivatedQuestion) -> list[Reason]:
 
 
 def coverage(
-    question: DeactivatedQuestion, read_to: str | None, gaps: tuple[str, ...], now: datetime
+    question: DeactivatedQuestion, read_to: str | None, gaps: tuple[Gap, ...], now: datetime
 ) -> dict[Reason, Coverage] | None:
     """Say for each reason how it is found and whether it is complete; None for what was not read from the copy."""
-    told = next((gap for gap in gaps if gap.startswith(_TOLD)), None)
+    told = next((gap for gap in gaps if isinstance(gap, _ReadFromCopy)), None)
     if told is None:
         return None
-    known = _known(told)
+    known = told.since
     order = _reasons(question)
     current = label_at(read_to) if read_to is not None else None
     done = next((index for index, reason in enumerate(order) if reason == current), len(order))
-    missing = [f"{gap}." for gap in gaps if gap != told]
+    missing = [gap.note() for gap in gaps if gap != told]
     how = f"from the local copy, {_ago(known.synced, now)} old"
     found: dict[Reason, Coverage] = {}
     for index, reason in enumerate(order):
@@ -167,17 +175,6 @@ def _doubts(reason: Reason, since: datetime | None, known: Since) -> list[str]:
             f"Locks by failed sign-ons may raise no event; those since the last full sync ({full}) may be missing."
         )
     return doubts
-
-
-def _told(known: Since) -> str:
-    times = (timestamp(known.synced), timestamp(known.full), timestamp(known.watched), timestamp(known.told))
-    return f"{_TOLD}{json.dumps([*times, known.audited])}"
-
-
-def _known(told: str) -> Since:
-    *times, audited = json.loads(told.removeprefix(_TOLD))
-    synced, full, watched, reached = map(datetime.fromisoformat, times)
-    return Since(synced=synced, full=full, watched=watched, told=reached, audited=audited)
 
 
 def _ago(then: datetime, now: datetime) -> str:

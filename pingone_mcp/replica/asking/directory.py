@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
+from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import (
     Deactivated,
     Description,
@@ -28,9 +29,9 @@ from pingone_mcp.directory.provider import (
     Directory,
     GroupQuestion,
     MemberQuestion,
+    Provenance,
     Question,
     Reason,
-    Source,
     UserQuestion,
 )
 from pingone_mcp.replica.asking.conditions import NotHeld
@@ -67,15 +68,15 @@ class ReplicaDirectory:
         except NoReplica:
             return False
 
-    async def source(self, question: Question | None = None, at: str | None = None) -> Source:
+    async def source(self, question: Question | None = None, at: str | None = None) -> Provenance:
         """Say where the answer to a question comes from, and how old it is; raises what the answer would raise."""
         now = self._now()
 
-        def read(copy: Snapshot) -> Source:
+        def read(copy: Snapshot) -> Provenance:
             if question is not None:
                 _stretches(copy, question)
             then = copy.since.synced if question is None else copy.read_before(question.environment)
-            return Source(kind="replica", age_seconds=age_of(then, now))
+            return Provenance(kind="replica", age_seconds=age_of(then, now))
 
         if at is not None and not is_ours(at):
             return await self._live.source(question, at)
@@ -129,7 +130,7 @@ class ReplicaDirectory:
         )
 
     def coverage(
-        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[str, ...] = ()
+        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[Gap, ...] = ()
     ) -> dict[Reason, Coverage]:
         found = coverage(question, read_to, gaps, self._now())
         return found if found is not None else self._live.coverage(question, read_to, gaps)

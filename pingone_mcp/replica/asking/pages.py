@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import Page
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.asking.conditions import Condition
@@ -84,7 +85,7 @@ def read_page(
     version: int,
     page_size: int | None,
     rows: Callable[[Stretch, list[tuple[Any, ...]]], Sequence[T]],
-    gaps: tuple[str, ...] = (),
+    gaps: tuple[Gap, ...] = (),
 ) -> Page[T]:
     """Return the page at a position; `rows` makes items of what was read of one stretch, `u.id` first.
 

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pingone_mcp.directory.gaps import (
+    CopyFromFuture,
+    FailedSync,
+    Gap,
+    HeldSync,
+    MissingUsers,
+    NotCopied,
+    PopulationNotCopied,
+    ShortGroups,
+    ShortPopulation,
+    UnprovenRemovals,
+    UnreadableEnvironment,
+    UnreadableValues,
+    Unrefreshed,
+    UnseenRemovals,
+    UsersWithoutId,
+)
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import candidate
-from pingone_mcp.pingone.served import UNREADABLE_ENVIRONMENT
 from pingone_mcp.replica.asking.conditions import NotHeld, teach
 from pingone_mcp.replica.asking.places import Places
 from pingone_mcp.replica.evidence import Vanished
@@ -24,7 +41,6 @@ UNREADABLE = "unreadable"
 """What a sync notes as the coverage of users, or of roles, that it may not read."""
 
 _NAMED = 5
-_WRONG_CLOCK = "a clock is or was wrong, and a sync finds out which"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +68,7 @@ class PlaceState:
     read_at: datetime
     age_seconds: int
     is_stale: bool
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
 
 class Snapshot:
@@ -111,125 +127,101 @@ class Snapshot:
                 read_at=self.read_at(place),
                 age_seconds=age_of(self.read_at(place), now),
                 is_stale=self._is_stale(place),
-                gaps=tuple(gap for where, gap in self._gaps if where == place),
+                gaps=tuple(gap for gap in self._gaps if gap.place == place),
             )
             for place, organization in self.places.organizations.items()
         )
 
-    # Gaps: the environment that one is about (None: all), and what is missing
+    # Gaps
 
-    def _all_gaps(self) -> tuple[tuple[str | None, str], ...]:
-        found: list[tuple[str | None, str]] = [(place, gap) for place, gap in self._left_out()]
+    def _all_gaps(self) -> tuple[Gap, ...]:
+        found: list[Gap] = [UnreadableEnvironment(place=place) for place in self._left_out()]
         if self._is_ahead:
-            found.append(
-                (None, f"the copy is of {timestamp(self.since.synced)}, which has not come yet: {_WRONG_CLOCK}")
-            )
+            found.append(CopyFromFuture(at=timestamp(self.since.synced)))
         found += self._last_sync()
-        found += self._no_populations()
+        missing = sorted(self.places.connection.scope.populations - self.places.population_names.keys())
+        found += [PopulationNotCopied(population=population) for population in missing]
         for place in self.places.organizations:
-            found += [
-                (place, f"{gap}: environment {place}") for gap in self._gaps_of(place, self._coverage.get(place, {}))
-            ]
+            found += self._gaps_of(place, self._coverage.get(place, {}))
         return tuple(found)
 
-    def _left_out(self) -> list[tuple[str, str]]:
-        """Name the environments that no sync could read: those configured, or those that there are."""
+    def _left_out(self) -> list[str]:
+        """Return the environments that no sync could read: those configured, or those that there are."""
         unreadable = {place for place, covered in self._coverage.items() if covered.get("users") == UNREADABLE}
         wanted = unreadable.union(self.places.connection.scope.environments or ())
-        missing = sorted(wanted - self.places.organizations.keys())
-        return [(place, f"{UNREADABLE_ENVIRONMENT} {place}") for place in missing]
+        return sorted(wanted - self.places.organizations.keys())
 
-    def _last_sync(self) -> list[tuple[str | None, str]]:
+    def _last_sync(self) -> list[Gap]:
         """Say that a sync is held, or that the last one came to nothing."""
         held: dict[str, Any] | None = self._facts.get("held")
         if held:
             names = self.places.environment_names | self.places.population_names
             found = [Vanished(**{**one, "examples": ()}) for one in held["vanished"]]
-            listed = "; ".join(one.told(lambda place: candidate(place, names.get(place))) for one in found)
-            return [(None, f"held since {held['at']}, nothing of it was taken over: {listed} could not be found")]
+            missing = tuple(one.told(lambda place: candidate(place, names.get(place))) for one in found)
+            return [HeldSync(at=held["at"], missing=missing)]
         run = last_run(self.database, f"id > {self.version}")
-        return [] if run is None else [(None, f"the sync of {run.started_at} came to nothing ({run.outcome})")]
-
-    def _no_populations(self) -> list[tuple[str | None, str]]:
-        """Name the configured populations that no environment has."""
-        missing = sorted(self.places.connection.scope.populations - self.places.population_names.keys())
-        return [(None, f"no environment served has the configured population {place}") for place in missing]
+        return [] if run is None else [FailedSync(at=run.started_at, outcome=run.outcome)]
 
     def _is_stale(self, place: str) -> bool:
         return bool(self._read.get(place, {"run": self.version})["run"] != self.version)
 
-    def _gaps_of(self, place: str, covered: dict[str, Any]) -> list[str]:
-        found: list[str] = []
+    def _gaps_of(self, place: str, covered: dict[str, Any]) -> Iterator[Gap]:
         if self._is_stale(place):
-            found.append(f"not read since {timestamp(self.read_at(place))}")
+            yield Unrefreshed(place=place, read_at=timestamp(self.read_at(place)))
         if covered.get("events") is False:
-            full = timestamp(self.since.full)
-            found.append(f"removals since {full} not seen, for audit events cannot be read")
+            yield UnseenRemovals(place=place, since=timestamp(self.since.full))
         if covered.get("memberships") == UNREADABLE:
-            found.append("groups cannot be read")
+            yield NotCopied(place=place, what="groups")
         if covered.get("groups_short"):
-            found.append("PingOne counts more groups than its list showed")
+            yield NotCopied(place=place, what="some groups")
         if covered.get("populations") == UNREADABLE:
-            found.append("populations could not be read whole")
+            yield NotCopied(place=place, what="populations")
         if short := covered.get("users_short"):
-            found.append(f"PingOne counts {short['counted']:,} users, and {short['found']:,} could be read")
+            yield MissingUsers(place=place, counted=short["counted"], came=short["found"])
         if unseen := covered.get("unseen"):
-            found.append(
-                f"{len(unseen):,} users could not be found, and nothing proves that they were removed; they are shown as "
-                "they were"
-            )
+            yield UnprovenRemovals(place=place, count=len(unseen))
         if left_out := covered.get("without_id"):
-            found.append(f"{left_out:,} users without an id are left out")
-        found += self._unreadable_users(place)
-        found += self._miscounted_populations(covered)
-        if short_groups := self._short_groups(place):
-            found.append(short_groups)
-        return found
+            yield UsersWithoutId(place=place, count=left_out)
+        yield from self._unreadable_users(place)
+        yield from self._miscounted_populations(place, covered)
+        yield from self._short_groups(place)
 
-    def _unreadable_users(self, place: str) -> list[str]:
-        rows = self.database.execute(
-            f"SELECT id FROM users_ INDEXED BY {UNREADABLE_INDEX} WHERE environment_id = ? AND {HAS_UNREADABLE} "  # noqa: S608 - our own text
-            "AND json_type(record, '$.unreadable') IS NOT NULL ORDER BY id",
-            (place,),
-        ).fetchall()
-        if not rows:
-            return []
-        listed = ", ".join(user for (user,) in rows[:_NAMED])
-        more = f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else ""
-        return [f"some values of {len(rows):,} users could not be read, {listed}{more}"]
+    def _unreadable_users(self, place: str) -> Iterator[Gap]:
+        users = [
+            user
+            for (user,) in self.database.execute(
+                f"SELECT id FROM users_ INDEXED BY {UNREADABLE_INDEX} WHERE environment_id = ? AND {HAS_UNREADABLE} "  # noqa: S608 - our own text
+                "AND json_type(record, '$.unreadable') IS NOT NULL ORDER BY id",
+                (place,),
+            )
+        ]
+        if users:
+            yield UnreadableValues(place=place, count=len(users), users=tuple(users[:_NAMED]))
 
-    def _miscounted_populations(self, covered: dict[str, Any]) -> list[str]:
+    def _miscounted_populations(self, place: str, covered: dict[str, Any]) -> Iterator[Gap]:
         """Name the populations of which PingOne counts more users than the copy holds."""
         short: dict[str, dict[str, int]] = covered.get("populations_short", {})
-        return [
-            f"PingOne counts {one['counted']:,} users in population {population}, and the copy holds {one['found']:,}"
-            for population, one in sorted(short.items())
-        ]
+        for population, one in sorted(short.items()):
+            yield ShortPopulation(place=place, population=population, counted=one["counted"], held=one["found"])
 
-    def _short_groups(self, place: str) -> str | None:
-        rows = self.database.execute(
+    def _short_groups(self, place: str) -> Iterator[Gap]:
+        groups: list[tuple[str, int | None, int]] = self.database.execute(
             """SELECT s.group_id, s.counted, s.in_copy FROM short_groups_ s JOIN groups_ g ON g.id = s.group_id
             WHERE g.environment_id = ? ORDER BY coalesce(s.counted, 0) - s.in_copy DESC, s.group_id""",
             (place,),
         ).fetchall()
-        if not rows:
-            return None
-        listed = ", ".join(
-            group if counted is None or counted <= held else f"{group} ({held:,} of {counted:,})"
-            for group, counted, held in rows[:_NAMED]
-        )
-        more = f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else ""
-        return f"members of {len(rows):,} groups could not be read whole, {listed}{more}"
+        if groups:
+            yield ShortGroups(place=place, count=len(groups), groups=tuple(groups[:_NAMED]))
 
     def _everywhere(self, what: str, value: object) -> bool:
         return all(self._coverage.get(place, {}).get(what) == value for place in self.places.organizations)
 
-    def gaps(self, environment: str | None) -> tuple[str, ...]:
+    def gaps(self, environment: str | None) -> tuple[Gap, ...]:
         """Return what could not be read of the environments that a question is about: one, or all."""
         if environment is None:
-            return tuple(gap for _, gap in self._gaps)
+            return self._gaps
         (place,) = self.places.environments(environment)
-        return tuple(gap for where, gap in self._gaps if where in (place, None))
+        return tuple(gap for gap in self._gaps if gap.place in (place, None))
 
     @property
     def has_memberships(self) -> bool:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from pingone_mcp.directory.cursor import Mark
+from pingone_mcp.directory.gaps import UnreadableEnvironment
 from pingone_mcp.directory.listing import Budget, Listing, Progress, gather
 from pingone_mcp.directory.models import Deactivated, Group, JsonObject, Member, Page, User
 from pingone_mcp.directory.provider import (
@@ -22,8 +23,8 @@ from pingone_mcp.directory.provider import (
     Directory,
     GroupQuestion,
     MemberQuestion,
+    Provenance,
     Question,
-    Source,
     UserQuestion,
 )
 from pingone_mcp.directory.rows import choose_fields, deactivated_row, group_row, list_row, plain
@@ -338,7 +339,7 @@ async def check_same(both: Both, question: Question) -> int:
     for page in copy:
         assert page.total == page.about == len(here), question
     assert [page.total for page in live if page.total not in (None, len(here))] == [], question
-    assert live[-1].gaps == tuple(gap for gap in copy[-1].gaps if not gap.startswith("copy "))
+    assert live[-1].gaps == tuple(gap for gap in copy[-1].gaps if gap.sentence() != "read from the local copy")
     return len(here)
 
 
@@ -588,7 +589,7 @@ async def test_a_listing_that_began_live_goes_on_live(one: Both) -> None:
     assert first.next is not None
     second = await one.copy.users(question, first.next, page_size=10)
     assert second.items == (await one.live.users(question, first.next, page_size=10)).items
-    assert await one.copy.source(question, first.next) == Source(kind="live")
+    assert await one.copy.source(question, first.next) == Provenance(kind="live")
 
 
 # Where answers come from
@@ -596,7 +597,7 @@ async def test_a_listing_that_began_live_goes_on_live(one: Both) -> None:
 
 async def test_an_answer_says_where_it_comes_from_and_how_old_it_is(tmp_path: Path) -> None:
     async with opened(a_world(tmp_path, 40)) as both:
-        assert await both.live.source() == Source(kind="live", age_seconds=0)
+        assert await both.live.source() == Provenance(kind="live", age_seconds=0)
         before = await both.copy.source()
         assert before.kind == "replica"
         assert before.age_seconds <= 2
@@ -642,7 +643,7 @@ async def test_the_copy_answers_when_pingone_cannot_be_reached(tmp_path: Path) -
 async def test_what_the_copy_does_not_hold_is_asked_live(one: Both, question: Question) -> None:
     read = await pages(one.copy, question)
     assert [told(item) for item in items(read)] == [told(item) for item in items(await pages(one.live, question))]
-    assert await one.copy.source(question) == Source(kind="live")
+    assert await one.copy.source(question) == Provenance(kind="live")
 
 
 async def test_an_attribute_that_nobody_has_is_for_pingone_to_know(one: Both) -> None:
@@ -778,7 +779,7 @@ async def test_an_environment_that_could_not_be_read_is_told_as_a_gap(tmp_path: 
         both.line.refused = customers.id
         await both.sync()
         page = await both.copy.users(UserQuestion())
-        assert page.gaps == (f"not permitted (403): environment {customers.id}",)
+        assert page.gaps == (UnreadableEnvironment(place=customers.id),)
         assert (await both.copy.users(UserQuestion(environment=main.id))).gaps == ()
         assert isinstance(await failure(both.copy.users(UserQuestion(environment=customers.id))), NotPermitted)
         both.line.refused = "nothing"
@@ -790,7 +791,7 @@ async def test_an_environment_that_could_not_be_read_is_told_as_a_gap(tmp_path: 
         both.sandbox.clock.advance(300)
         await both.sync("incremental")
         [gap] = (await both.copy.users(UserQuestion())).gaps
-        assert re.fullmatch(rf"not read since 2026-[^ ]+Z: environment {customers.id}", gap)
+        assert re.fullmatch(rf"not read since 2026-[^ ]+Z: environment {customers.id}", gap.sentence())
 
 
 async def test_members_are_counted_in_the_population_that_is_asked_for_or_served(one: Both) -> None:
@@ -812,7 +813,7 @@ async def test_of_all_environments_one_that_could_not_be_read_is_a_gap_until_it_
         both.line.refused = customers.id
         for mode in ("full", "incremental"):
             await both.sync(mode)
-            assert (await both.copy.users(UserQuestion())).gaps == (f"not permitted (403): environment {customers.id}",)
+            assert (await both.copy.users(UserQuestion())).gaps == (UnreadableEnvironment(place=customers.id),)
         both.line.refused = "nothing"
         await both.sync("incremental")
         page = await both.copy.users(UserQuestion())

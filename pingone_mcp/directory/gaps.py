@@ -1,0 +1,462 @@
+"""What an answer lacks: one class for each kind of gap, with its facts and the sentence that they make.
+
+A gap travels as a value, inside positions too; the face that shows an answer asks for the sentence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pingone_mcp.advice import Spelling, setting, spelled, variable
+
+_NAMED = 10
+HOW_TO_KNOW_ROLES = f"{setting('replica_roles', '1')} and a full sync read them of everybody, get_user of one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap(ABC):
+    """Something that could not be read: `place` is the environment that it is missing from (None: no single one).
+
+    `part` is the part of a listing that lacks it: a reason, a type of membership; empty where it is the whole listing.
+    Facts are texts, numbers, truth values, None, and tuples of them, so that each gap can be written as JSON.
+    """
+
+    place: str | None = None
+    part: str = ""
+
+    @abstractmethod
+    def words(self) -> str:
+        """Return the sentence without the part, with or without its full stop; settings are marks (`advice`)."""
+
+    def sentence(self, spelling: Spelling = variable) -> str:
+        """Return what a reader of the whole answer is shown, with settings as that reader knows them."""
+        words = spelled(self.words(), spelling)
+        return f"{self.part}: {words}" if self.part else words
+
+    def note(self, spelling: Spelling = variable) -> str:
+        """Return what stands among other sentences about the same part."""
+        words = spelled(self.words(), spelling)
+        return words if words.endswith(".") else f"{words}."
+
+    def to_json(self) -> list[Any]:
+        """Return the kind, and the facts that are not what they are by default."""
+        facts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        default = {field.name: field.default for field in dataclasses.fields(self)}
+        return [type(self).__name__, {name: fact for name, fact in facts.items() if fact != default[name]}]
+
+
+def from_json(written: Sequence[Any]) -> Gap:
+    """Return the gap of which `to_json` was written."""
+    kind, facts = written
+    return KINDS[kind](**{name: _frozen(fact) for name, fact in facts.items()})
+
+
+def _frozen(fact: Any) -> Any:
+    return tuple(map(_frozen, fact)) if isinstance(fact, list) else fact
+
+
+def sentences(gaps: Sequence[Gap]) -> list[str]:
+    """Return the sentences of gaps, in their order."""
+    return [gap.sentence() for gap in gaps]
+
+
+def listed_as_json(gaps: Sequence[Gap]) -> Mapping[str, list[str]]:
+    """Return the member `gaps` of an answer; nothing where there is no gap."""
+    return {"gaps": sentences(gaps)} if gaps else {}
+
+
+# Lists that PingOne answers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedEarly(Gap):
+    """A list ended before all came whom PingOne counts; `doubtful` where its counts are known to be wrong at times."""
+
+    noun: str
+    counted: int
+    came: int
+    doubtful: bool = False
+
+    def words(self) -> str:
+        doubt = " Its counts of ranges of updatedAt may be wrong." if self.doubtful else ""
+        return (
+            f"PingOne counts {self.counted:,} {self.noun} in environment {self.place}, and {self.came:,} came.{doubt}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut(Gap):
+    """Rows of a list that cannot be told apart, because they have no `lacking` (an id, a time)."""
+
+    noun: str
+    lacking: str
+    count: int
+
+    def words(self) -> str:
+        return f"{self.noun} without {self.lacking} were left out: {self.count:,} in environment {self.place}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingMembers(Gap):
+    """The group itself counts more direct or indirect members than its list showed."""
+
+    counted: int
+    came: int
+
+    def words(self) -> str:
+        return f"the group counts {self.counted:,} such members, and {self.came:,} came."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShortNativeList(Gap):
+    """A list of PingOne's own API ended before all came that it counts."""
+
+    counted: int
+    came: int
+
+    def words(self) -> str:
+        return f"PingOne says that it counts {self.counted:,} items here; {self.came:,} came, and no next page."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShortNames(Gap):
+    """A list of names (environments, populations, groups) that is looked things up in lacks some."""
+
+    noun: str
+    lacking: int
+
+    def words(self) -> str:
+        where = f" of environment {self.place}" if self.place is not None else ""
+        return f"PingOne's list of {self.noun}{where} lacks {self.lacking:,} of them."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableEnvironment(Gap):
+    """An environment that the credentials may not read; `or_none` where there may be none of this id at all."""
+
+    or_none: bool = False
+
+    def words(self) -> str:
+        doubt = f", or there is none of this id ({setting('environments')})" if self.or_none else ""
+        return f"not permitted (403): environment {self.place}{doubt}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostPopulations(Gap):
+    """Configured populations that no environment served has, or of which that is not known."""
+
+    populations: tuple[str, ...]
+    known: bool
+
+    def words(self) -> str:
+        what = "which no environment served has" if self.known else "of which it is not known whether they exist"
+        return f"{setting('populations')} names {listed(self.populations)}, {what}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingServed(Gap):
+    """The settings serve nothing at all; `problem` is what a question would be refused with."""
+
+    problem: str
+
+    def words(self) -> str:
+        return self.problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryCut(Gap):
+    """A search for people had too many words to look for every spelling of their names."""
+
+    def words(self) -> str:
+        return (
+            "`query` has too many words for one request: not every division into given and family name was looked for"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditUnreadable(Gap):
+    """The audit events that a part of the listing is found by may not be read."""
+
+    def words(self) -> str:
+        return (
+            "The audit events could not be read (403): give the worker application a role with the permission "
+            "audit_reporting:read:activity, such as Configuration Read Only."
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnattributedEvents(Gap):
+    """Audit events that name no user, or no population where only some are served."""
+
+    def words(self) -> str:
+        return "Some events do not say which user or population they are about, so they were left out."
+
+
+# The local copy as a whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyFromFuture(Gap):
+    """The copy bears a time that has not come."""
+
+    at: str
+
+    def words(self) -> str:
+        return f"the copy is of {self.at}, which has not come yet: a clock is or was wrong, and a sync finds out which"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldSync(Gap):
+    """A sync waits for a person, because too many would be gone; `missing` says how many of what, one text a place."""
+
+    at: str
+    missing: tuple[str, ...]
+
+    def words(self) -> str:
+        listed_ = "; ".join(self.missing)
+        return f"held since {self.at}, nothing of it was taken over: {listed_} could not be found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedSync(Gap):
+    """The last sync came to nothing; `outcome` is how it ended."""
+
+    at: str
+    outcome: str
+
+    def words(self) -> str:
+        return f"the sync of {self.at} came to nothing ({self.outcome})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PopulationNotCopied(Gap):
+    """A configured population that no environment of the copy has."""
+
+    population: str
+
+    def words(self) -> str:
+        return f"no environment served has the configured population {self.population}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierChanges(Gap):
+    """The question reaches further back than the copy: of before there is only what the audit still showed."""
+
+    known_since: str
+    audited_since: str
+
+    def words(self) -> str:
+        return (
+            f"changes before {self.known_since} are not known, but for removals, deactivations and locks that PingOne's "
+            f"audit told of since {self.audited_since}"
+        )
+
+
+# One environment of the local copy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unrefreshed(Gap):
+    """The last syncs could not read an environment, which is in the copy as it was."""
+
+    read_at: str
+
+    def words(self) -> str:
+        return f"not read since {self.read_at}: environment {self.place}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnseenRemovals(Gap):
+    """Without audit events, removals are seen by full syncs only."""
+
+    since: str
+
+    def words(self) -> str:
+        return f"removals since {self.since} not seen, for audit events cannot be read: environment {self.place}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotCopied(Gap):
+    """Groups or populations of an environment that a sync could not read, or not whole."""
+
+    what: Literal["groups", "some groups", "populations"]
+
+    def words(self) -> str:
+        lack = {
+            "groups": "groups cannot be read",
+            "some groups": "PingOne counts more groups than its list showed",
+            "populations": "populations could not be read whole",
+        }[self.what]
+        return f"{lack}: environment {self.place}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingUsers(Gap):
+    """PingOne counts more users of an environment than a sync could read."""
+
+    counted: int
+    came: int
+
+    def words(self) -> str:
+        return f"PingOne counts {self.counted:,} users, and {self.came:,} could be read: environment {self.place}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnprovenRemovals(Gap):
+    """Users whom a sync did not find, and of whom nothing says that they are gone."""
+
+    count: int
+
+    def words(self) -> str:
+        return (
+            f"{self.count:,} users could not be found, and nothing proves that they were removed; they are shown as they "
+            f"were: environment {self.place}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsersWithoutId(Gap):
+    count: int
+
+    def words(self) -> str:
+        return f"{self.count:,} users without an id are left out: environment {self.place}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableValues(Gap):
+    """Users of whom some values could not be understood: how many, and the first of them by id."""
+
+    count: int
+    users: tuple[str, ...]
+
+    def words(self) -> str:
+        shown = _first(self.users, self.count)
+        return f"some values of {self.count:,} users could not be read, {shown}: environment {self.place}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShortPopulation(Gap):
+    """PingOne counts more users in a population than the copy holds."""
+
+    population: str
+    counted: int
+    held: int
+
+    def words(self) -> str:
+        return (
+            f"PingOne counts {self.counted:,} users in population {self.population}, and the copy holds {self.held:,}: "
+            f"environment {self.place}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShortGroups(Gap):
+    """Groups whose members could not be read whole; of the first ones the id, what PingOne counts, and members held."""
+
+    count: int
+    groups: tuple[tuple[str, int | None, int], ...]
+
+    def words(self) -> str:
+        named = [
+            group if counted is None or counted <= held else f"{group} ({held:,} of {counted:,})"
+            for group, counted, held in self.groups
+        ]
+        shown = _first(named, self.count)
+        return f"members of {self.count:,} groups could not be read whole, {shown}: environment {self.place}"
+
+
+# What a question about the copy cannot know
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipsUnread(Gap):
+    def words(self) -> str:
+        return "groups and memberships are not, or not all, in the copy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolesUnread(Gap):
+    def words(self) -> str:
+        return (
+            "administrator roles were read only of users that audit events named, so who has access by nothing but a role "
+            f"may be missing; {HOW_TO_KNOW_ROLES}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownPrivilege(Gap):
+    """Of so many of the people who were found the roles are not known; `advised` where it is said what to do."""
+
+    unknown: int
+    people: int
+    advised: bool
+
+    def words(self) -> str:
+        advice = f"; {HOW_TO_KNOW_ROLES}" if self.advised else ""
+        return (
+            f"whether {self.unknown:,} of {self.people:,} people are privileged is unknown: their roles were not read"
+            f"{advice}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnlyServedPopulations(Gap):
+    """Who is not found may be in a population that is not served."""
+
+    def words(self) -> str:
+        return "only the populations that are served were looked at"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleOfServedPopulations(Gap):
+    """Who has access may be in a population that is not served."""
+
+    def words(self) -> str:
+        return "only people of the populations that are served were looked at"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupsOfUserUnread(Gap):
+    def words(self) -> str:
+        return "the groups of this user were not read, so roles that follow from groups are unknown"
+
+
+# What a roster does not allow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingCompared(Gap):
+    """A roster without accounts, or without anything to match them on."""
+
+    accounts: bool
+
+    def words(self) -> str:
+        why = "no account of the roster has what people are matched on" if self.accounts else _NO_ACCOUNT
+        return f"nothing was compared: {why}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoRolesInRoster(Gap):
+    def words(self) -> str:
+        return "no account of the roster has a role: is a column missing?"
+
+
+_NO_ACCOUNT = "the roster holds no account"
+
+
+def listed(ids: Sequence[str]) -> str:
+    """Return the first ids, and how many more there are."""
+    return _first(ids[:_NAMED], len(ids))
+
+
+def _first(named: Sequence[str], count: int) -> str:
+    more = f" and {count - len(named):,} more" if count > len(named) else ""
+    return ", ".join(named) + more
+
+
+# By name, which leaves out those that `slots` has made anew.
+KINDS: Mapping[str, type[Gap]] = {kind.__name__: kind for kind in Gap.__subclasses__()}
