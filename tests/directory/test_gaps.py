@@ -7,6 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pingone_mcp.advice import spelled
 from pingone_mcp.directory.gaps import KINDS, EndedEarly, Gap, OnlyServedPopulations, from_json, listed_as_json
 from pingone_mcp.directory.rows import plain
 
@@ -20,7 +21,7 @@ def test_a_gap_survives_a_position(gap: Gap) -> None:
 
 @given(GAPS)
 def test_every_gap_has_a_sentence_that_is_shown(gap: Gap) -> None:
-    assert gap.sentence().endswith(gap.words())
+    assert gap.sentence().endswith(spelled(gap.words()))
     assert gap.note().endswith(".")
     assert plain({"gaps": (gap,)}["gaps"]) == [gap.sentence()] == listed_as_json([gap])["gaps"]
 
