@@ -6,12 +6,12 @@ from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.mcpserver.tools import Tool
 
 from pingone_mcp import __version__
-from pingone_mcp.server import groups, reads, replica, reviews, writes
 from pingone_mcp.server.completions import add_completions
 from pingone_mcp.server.edge import StrictServer, lifespan
 from pingone_mcp.server.prompts import add_prompts
 from pingone_mcp.server.resources import add_resources
 from pingone_mcp.server.subscriptions import Subscribers
+from pingone_mcp.server.tools import changes, deactivated, groups, proxy, reviews, users, writes
 from pingone_mcp.service.backend import OpenBackend
 
 INSTRUCTIONS = (
@@ -47,6 +47,8 @@ _ORDER = (
 )
 
 
+_MODULES = (users, deactivated, groups, changes, reviews, proxy)
+
 # What the server offers is the same for everybody and changes with its version only. What is read through it is
 # neither: `resources/read` keeps the SDK's own hint, to keep nothing and to share it with nobody.
 _SURFACE = CacheHint(ttl_ms=300_000, scope="public")
@@ -61,7 +63,7 @@ _CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 
 def all_tools(*, allow_writes: bool = False) -> list[Tool]:
     """Return every tool, in the order in which clients list them; with writes, `proxy_request` offers them."""
-    tools = {tool.name: tool for tool in (*reads.tools(), *groups.tools(), *replica.tools(), *reviews.tools())}
+    tools = {tool.name: tool for module in _MODULES for tool in module.tools()}
     if allow_writes:
         tools["proxy_request"] = writes.tool()
     return sorted(tools.values(), key=lambda tool: _ORDER.index(tool.name))

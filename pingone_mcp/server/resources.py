@@ -15,9 +15,9 @@ from pingone_mcp.directory.text import clean
 from pingone_mcp.replica.asking.changes import ChangeQuestion
 from pingone_mcp.server import topics
 from pingone_mcp.server.edge import AppContext, backend_of, backend_of_read, lean, told_by_resource
-from pingone_mcp.server.groups import description
-from pingone_mcp.server.reads import TIMES
 from pingone_mcp.server.subscriptions import CHANGES
+from pingone_mcp.server.tools.arguments import TIMES
+from pingone_mcp.server.tools.groups import description
 from pingone_mcp.service.answering import in_time
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.connections import Connections

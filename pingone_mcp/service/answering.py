@@ -16,7 +16,7 @@ from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, gather, too_slow
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.moments import moment
-from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.directory.rows import WIDE_ROWS, timestamp
 from pingone_mcp.service.backend import Backend
 
 T = TypeVar("T")
@@ -126,3 +126,8 @@ def envelope(
         "stopped": gathered.stopped,
         **more,
     }
+
+
+def named_fields(columns: tuple[str, ...], chosen: list[str] | None, limit: int) -> JsonObject:
+    """Say which fields rows carry where there are fewer than by default, so that none is taken for absent."""
+    return {"fields": list(columns)} if not chosen and limit > WIDE_ROWS else {}

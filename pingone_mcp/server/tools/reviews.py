@@ -35,8 +35,8 @@ from pingone_mcp.server.edge import (
 )
 from pingone_mcp.server.exported import export_made, exported
 from pingone_mcp.server.progress import Progressing
-from pingone_mcp.server.reads import Cursor, Limit
-from pingone_mcp.server.replica import freshness
+from pingone_mcp.server.tools.arguments import Cursor, Limit
+from pingone_mcp.server.tools.changes import freshness
 from pingone_mcp.service.answering import asked, collect, envelope
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.tasks import in_thread

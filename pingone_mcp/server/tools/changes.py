@@ -17,7 +17,7 @@ from pingone_mcp.directory.rows import fitted, is_truncated, plain, timestamp
 from pingone_mcp.replica.asking.changes import ChangePage, ChangeQuestion
 from pingone_mcp.server.edge import AppContext, answer, backend_of, connections_of, page_reporter, strict_tool
 from pingone_mcp.server.progress import Progressing
-from pingone_mcp.server.reads import TIMES, Cursor, Limit
+from pingone_mcp.server.tools.arguments import TIMES, Cursor, Limit
 from pingone_mcp.service.answering import asked, collect, envelope
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.syncing import Ended, Running

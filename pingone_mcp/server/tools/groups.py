@@ -26,9 +26,9 @@ from pingone_mcp.directory.rows import (
 from pingone_mcp.errors import Refused
 from pingone_mcp.server.edge import STRINGS, AppContext, answer, backend_of, page_reporter, strict_tool
 from pingone_mcp.server.local_copy import standing_of
-from pingone_mcp.server.reads import Cursor, Environment, Fields, Limit, Population, RemoteData, narrowed
+from pingone_mcp.server.tools.arguments import Cursor, Environment, Fields, Limit, Population, RemoteData
 from pingone_mcp.server.topics import OVERVIEW, told_of
-from pingone_mcp.service.answering import asked, collect, envelope, in_time
+from pingone_mcp.service.answering import asked, collect, envelope, in_time, named_fields
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.tasks import in_thread
 
@@ -113,7 +113,7 @@ async def list_members(
     gathered = await collect(backend, listing, wanted, limit=limit, report=page_reporter(ctx, "members"))
     return answer(
         envelope(backend, wanted, gathered, lacks=partial(user_row_lacks, fields=columns))
-        | narrowed(columns, chosen, limit)
+        | named_fields(columns, chosen, limit)
     )
 
 
