@@ -2,7 +2,8 @@
 
 A cache that cannot be used (read-only, full, damaged, somebody else's) is a cache that holds nothing: it costs a
 token request and never a failure. Who can mint a token holds the client secret, so the key that seals the tokens is
-derived from it and needs no home of its own.
+derived from it and needs no home of its own. Connections may share a database: each has a row of its own, whose name
+is sealed with the token, so that no row can stand in for another.
 
 diskcache unpickles what it finds in its database (CVE-2025-69872, not fixed in 5.6.3; `JSONDisk` does it as well),
 hence `_strict_disk`. The imports inside functions keep the start of the server fast: none of them is needed before
@@ -42,9 +43,10 @@ POLL_SECONDS = 0.05
 PATIENCE = 3.0
 _NONCE_BYTES = 12  # NIST SP 800-38D §8.2.2
 _logger = logging.getLogger(__name__)
-# Closing any descriptor of a file drops every POSIX lock that this process holds on it, SQLite's too
-# (sqlite.org/howtocorrupt.html §2.2), so the threads of one process take turns.
-_one_thread = threading.Lock()
+# By the real path of the folder. Closing any descriptor of a file drops every POSIX lock that this process holds on it,
+# SQLite's too (sqlite.org/howtocorrupt.html §2.2): so at one database the threads of a process take turns, whichever
+# connections they work for, and databases in different folders have nothing to do with each other.
+_TURNS: dict[str, threading.Lock] = {}
 _T = TypeVar("_T")
 
 
@@ -113,7 +115,7 @@ class TokenCache:
         return None
 
     def _try(self, work: Callable[[], _T]) -> _T | None:
-        with _one_thread:
+        with _turn_at(self.folder):
             try:
                 make_file(self.folder / DATABASE)
                 try:
@@ -219,6 +221,11 @@ class _Turn:
             if self._lock is not None:
                 with suppress(OSError):
                     self._lock.release(force=True)
+
+
+def _turn_at(folder: Path) -> threading.Lock:
+    """Return the lock under which the threads of this process use the database in a folder."""
+    return _TURNS.setdefault(os.path.realpath(folder), threading.Lock())  # one step: two threads never get two locks
 
 
 def _row_key(connection: Connection) -> str:

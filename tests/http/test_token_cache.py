@@ -22,7 +22,7 @@ import diskcache
 import pytest
 from pydantic import SecretStr
 
-from pingone_mcp.http.token_cache import Token, TokenCache
+from pingone_mcp.http.token_cache import DATABASE, Token, TokenCache
 from pingone_mcp.settings import Connection
 
 NOW = 1_800_000_000.0
@@ -336,7 +336,7 @@ async def test_a_full_disk_is_no_cache(folder: Path, connection: Connection) -> 
         from pathlib import Path
         import anyio
         from pydantic import SecretStr
-        from pingone_mcp.http.token_cache import Token, TokenCache
+        from pingone_mcp.http.token_cache import DATABASE, Token, TokenCache
         from pingone_mcp.settings import Connection
 
         async def main() -> None:
@@ -471,6 +471,36 @@ async def test_a_disk_that_hangs_while_the_lock_is_taken_holds_nobody_up(
     with anyio.fail_after(30):
         async with TokenCache(folder, connection).alone(patience=1e9, sleep=lambda _: anyio.lowlevel.checkpoint()):
             pass
+
+
+async def test_a_database_that_hangs_holds_up_its_own_users_only(
+    folder: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The threads of a process take turns at one database, whichever connections they work for."""
+    other = replace(connection, client_id="33333333-3333-4333-8333-333333333333")
+    elsewhere = TokenCache(tmp_path / "elsewhere", other)
+    beside = TokenCache(folder, other, disk_seconds=0.2)
+    await elsewhere.write(TOKEN, NOW)
+    back, opening = threading.Event(), os.open
+    inside = list[int]()
+
+    def hang(path: Any, *rest: Any, **more: Any) -> int:
+        if Path(path) == folder / DATABASE:
+            inside.append(threading.get_ident())
+            back.wait()
+        return opening(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", hang)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(TokenCache(folder, connection).write, TOKEN, NOW)
+        try:
+            await anyio.wait_all_tasks_blocked()
+            await beside.write(TOKEN, NOW)  # waits for its turn, in vain
+            assert len(inside) == 1
+            with anyio.fail_after(10):
+                assert await elsewhere.read(NOW) == TOKEN
+        finally:
+            back.set()
 
 
 @pytest.mark.parametrize("moment", ["waiting", "inside"])
