@@ -11,7 +11,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -113,6 +113,23 @@ def any_of(parts: Iterable[Filter]) -> Filter:
     """Return what demands one of the parts (at least one must be given)."""
     kept = tuple(parts)
     return kept[0] if len(kept) == 1 else AnyOf(kept)
+
+
+def renamed(node: Filter, names: Mapping[str, str]) -> Filter:
+    """Return a filter with other names for some attributes; those inside brackets stay."""
+    match node:
+        case Compare(attribute, operator, value):
+            return Compare(names.get(attribute, attribute), operator, value)
+        case Present(attribute):
+            return Present(names.get(attribute, attribute))
+        case Within(attribute, inner):
+            return Within(names.get(attribute, attribute), inner)
+        case Not(inner):
+            return Not(renamed(inner, names))
+        case All(parts):
+            return All(tuple(renamed(part, names) for part in parts))
+        case AnyOf(parts):
+            return AnyOf(tuple(renamed(part, names) for part in parts))
 
 
 def negates(node: Filter) -> bool:

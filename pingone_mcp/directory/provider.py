@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
+from pingone_mcp.directory.filterable import Filterable
 from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Page, User
+from pingone_mcp.directory.scope import Scope
 
 Status = Literal["active", "inactive", "invited"]
 Include = Literal["groups", "roles"]
@@ -85,8 +87,21 @@ class Provenance:
     age_seconds: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What is fixed about a directory: who provides it, where, which part is served, and which filters it takes."""
+
+    provider: str
+    region: str
+    scope: Scope
+    filterable: Filterable
+
+
 class Directory(Protocol):
     """A user directory. Every method raises `Problem` for what a person can mend, and nothing else."""
+
+    @property
+    def profile(self) -> Profile: ...
 
     async def source(self, question: Question | None = None, at: str | None = None) -> Provenance:
         """Say where the answer to a question comes from (None: answers in general), and how old it is.
@@ -138,14 +153,6 @@ class Directory(Protocol):
         """Say what is served, how large it is, and what the credentials may read."""
         ...
 
-    def filterable(self) -> dict[str, Any]:
-        """Say what a filter of users may hold: attributes with their operators, and what cannot be filtered."""
-        ...
-
     async def candidates(self, argument: str, typed: str, *, environment: str | None = None) -> tuple[str, ...]:
         """Return what may complete an argument: names of environments, populations or groups, usernames of users."""
-        ...
-
-    def several_organizations(self) -> bool:
-        """Say whether more than one environment is served."""
         ...

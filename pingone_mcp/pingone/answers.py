@@ -27,7 +27,7 @@ from pingone_mcp.errors import (
     UnexpectedAnswer,
     UpstreamProblem,
 )
-from pingone_mcp.pingone.filters import OTHER_LISTS
+from pingone_mcp.pingone.filters import OTHER_LISTS, USERS
 
 # Codes of error bodies; any other text in their place is not repeated to anybody.
 _CODES = frozenset(
@@ -189,20 +189,13 @@ def _code(value: Any) -> str | None:
 
 def filter_advice(hints: dict[str, list[str]], listed: str = "users") -> str:
     """Name what PingOne says it supports in filters of a list; else what is documented for it, where that is known."""
-    attributes, operators = hints.get("supportedAttributes"), hints.get("supportedOperators")
-    told = [f"Filters of {listed} take {OTHER_LISTS[listed]}."] if listed in OTHER_LISTS else []
-    if operators is None and listed == "users":
-        operators = ["eq", "sw", "and", "or"]
-    if operators:
-        told.append(f"Supported operators: {', '.join(operators)}.")
-    if attributes:
-        told.append(f"Supported attributes: {', '.join(attributes)}.")
-    elif listed == "users":
-        told.append(
-            'For users also `ew` on email and name, `ge`/`le` on updatedAt, and memberOfGroups[id eq "…"]. '
-            "For anything else (createdAt, lastSignOn, account.status, mfaEnabled; parts of words; not) ask query_directory."
-        )
-    return " ".join(told) or "Check the filter against PingOne's documentation of this path."
+    attributes, operators = hints.get("supportedAttributes", ()), hints.get("supportedOperators", ())
+    if listed == "users":
+        return USERS.supported(attributes=tuple(attributes), operators=tuple(operators))
+    parts = [f"Filters of {listed} take {OTHER_LISTS[listed]}."] if listed in OTHER_LISTS else []
+    parts += [f"Supported operators: {', '.join(operators)}."] if operators else []
+    parts += [f"Supported attributes: {', '.join(attributes)}."] if attributes else []
+    return " ".join(parts) or "Check the filter against PingOne's documentation of this path."
 
 
 def _role_advice(path: str, details: list[str]) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from pingone_mcp.clock import Clock
+from pingone_mcp.directory.filterable import configured
 from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Page, User
 from pingone_mcp.directory.provider import (
@@ -17,6 +17,7 @@ from pingone_mcp.directory.provider import (
     DeactivatedQuestion,
     GroupQuestion,
     MemberQuestion,
+    Profile,
     Provenance,
     Question,
     Reason,
@@ -55,6 +56,13 @@ class PingOneDirectory:
         self._deactivated = DeactivatedUsers(self._served)
         self._groups = Groups(self._served)
         self.native = PingOneApi(self._served)
+        connection = client.connection
+        self.profile = Profile(
+            provider="PingOne",
+            region=connection.region,
+            scope=connection.scope,
+            filterable=configured(filters.USERS, connection.attributes),
+        )
 
     @property
     def served(self) -> Served:
@@ -111,22 +119,5 @@ class PingOneDirectory:
         async with walking(self._served, places[0], ledger=ledger, remote_data=remote_data) as walk:
             yield walk
 
-    def filterable(self) -> dict[str, Any]:
-        custom = dict.fromkeys(self._served.connection.attributes.values(), ("eq", "sw"))
-        return {
-            "attributes": {**filters.USER_ATTRIBUTES, **custom},
-            "custom_attributes": ("eq", "sw"),
-            "combine": ("and", "or", "( )"),
-            "not_filterable": filters.NOT_FILTERABLE,
-            "examples": (
-                'name.family sw "Li" and enabled eq true',
-                'email ew "@example.com" and (title eq "Nurse" or type eq "contractor")',
-                'updatedAt ge "2026-01-01T00:00:00Z"',
-            ),
-        }
-
     async def candidates(self, argument: str, typed: str, *, environment: str | None = None) -> tuple[str, ...]:
         return await candidates(self._served, argument, typed, environment)
-
-    def several_organizations(self) -> bool:
-        return self._served.several_environments()

@@ -1,27 +1,24 @@
-"""What PingOne's filters take: its documented attributes and operators, and what to say of any others."""
+"""What PingOne's filters take: its documented attributes and operators, and a search written with them."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from urllib.parse import quote
 
-from pingone_mcp.directory.filters import All, Filter, any_of, conditions, grouped, negates, parse, sw
-from pingone_mcp.errors import FilterRefused, Refused
+from pingone_mcp.directory import search
+from pingone_mcp.directory.filterable import Filterable, FilterAttribute
+from pingone_mcp.directory.filters import Filter, any_of, grouped, renamed
+from pingone_mcp.pingone.wire import CORE_ATTRIBUTES
 
-_NAMES = ("name.given", "name.family", "name.formatted")
-_SHOWN = 64
+_SEARCHED = {"first_name": "name.given", "last_name": "name.family", "name": "name.formatted"}
 
 
 def people(text: str, *, longest: int | None = None) -> Filter:
-    """Return the filter for what a person types to find people.
+    """Return the filter for what a person types to find people (`search.readings`).
 
-    An address: start of username or email. A single word: start of username, email, given, family or whole name.
-    Several words: all of them as family, given or whole name, and every division of them into a given and a family
-    name, in either order; the words between the first and the last may be missing, as middle names are. `Family, Given`
-    is understood too. With `longest`, the likeliest of these that take no more characters of a URL (see
-    `people_are_cut`).
+    With `longest`, the likeliest of its readings that take no more characters of a URL (see `people_are_cut`). Raises
+    Refused where nothing is typed.
     """
     parts = _people(text)
     return any_of(parts if longest is None else parts[: _within(parts, longest)])
@@ -40,70 +37,51 @@ def _within(parts: Sequence[Filter], longest: int) -> int:
 
 
 def _people(text: str) -> list[Filter]:
-    """Return the ways to read what a person types, the likeliest first. Raises Refused where nothing is typed."""
-    whole, words = " ".join(text.split()), _words(text)
-    if len(words) == 1:
-        attributes = ("username", "email") if "@" in words[0] else ("username", "email", *_NAMES)
-        return [sw(attribute, words[0]) for attribute in attributes]
-    turned = " ".join(words)
-    parts: list[Filter] = [_called(words[0], words[-1]), _called(words[-1], words[0])]
-    parts += [sw(attribute, turned) for attribute in ("name.family", "name.given", "name.formatted")]
-    parts += [sw("name.formatted", whole), sw("username", whole)]
-    divisions = [(" ".join(words[:at]), " ".join(words[at:])) for at in range(1, len(words) - 1)]
-    parts += [_called(first, last) for first, last in divisions]
-    parts += [_called(last, first) for first, last in divisions]
-    # Where logins are made of names, accents are left out of them.
-    parts += [sw(attribute, ".".join(words)) for attribute in ("username", "email")]
-    return list(dict.fromkeys(parts))
+    return [renamed(part, _SEARCHED) for part in search.readings(text)]
 
 
-def _words(text: str) -> list[str]:
-    """Return the words of a name, those behind a comma first. Raises Refused where there are none."""
-    family, _, given = text.partition(",")
-    words = f"{given} {family}".replace(",", " ").split()
-    if not words:
-        raise Refused("`query` is empty.", "Give the start of a name, username or email.", code="EMPTY_QUERY")
-    return words
+_TEXT = ("eq", "sw")
 
 
-def certain_words(text: str) -> set[str]:
-    """Return the words that everybody has whom `people` finds: the first and the last."""
-    words = _words(text)
-    return {words[0], words[-1]}
+def _texts(fields: Mapping[str, str], operators: tuple[str, ...] = _TEXT) -> dict[str, FilterAttribute]:
+    return {name: FilterAttribute(operators, held_in) for name, held_in in fields.items()}
 
 
-def _called(given: str, family: str) -> Filter:
-    return All((sw("name.given", given), sw("name.family", family)))
-
-
-# What PingOne documents for filters of /users (PingOne, "Read All Users" and "SCIM operators"). Custom attributes of
-# type STRING work too; they are not listed.
-_TEXT_OPERATORS = ("eq", "sw")
-USER_ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        "accountId address.streetAddress address.locality address.region address.postalCode address.countryCode "
-        "externalId locale mobilePhone name.formatted name.middle name.honorificPrefix name.honorificSuffix nickname "
-        "photo.href preferredLanguage primaryPhone timezone title type username".split(),
-        _TEXT_OPERATORS,
+# PingOne, "Read All Users" and "SCIM operators". Custom attributes of type STRING work too; they are not listed. Of a
+# whole name the unified user does not say whether it is PingOne's own or was put together from its parts.
+_DOCUMENTED: dict[str, FilterAttribute] = {
+    **_texts(
+        {
+            "accountId": "identifiers.account_id",
+            "address.streetAddress": "address.street",
+            "address.locality": "city",
+            "address.region": "address.region",
+            "address.postalCode": "address.postal_code",
+            "address.countryCode": "country",
+            "externalId": "external_id",
+            "locale": "locale",
+            "mobilePhone": "mobile_phone",
+            "name.formatted": "remote_data.name.formatted",
+            "name.middle": "remote_data.name.middle",
+            "name.honorificPrefix": "remote_data.name.honorificPrefix",
+            "name.honorificSuffix": "remote_data.name.honorificSuffix",
+            "nickname": "remote_data.nickname",
+            "photo.href": "avatar_url",
+            "preferredLanguage": "preferred_language",
+            "primaryPhone": "phone",
+            "timezone": "timezone",
+            "title": "title",
+            "type": "type",
+            "username": "username",
+        }
     ),
-    **dict.fromkeys(("email", "name.given", "name.family"), (*_TEXT_OPERATORS, "ew")),
-    **dict.fromkeys(("id", "enabled", "startDate", "endDate"), ("eq",)),
-    "population.id": ("eq",),
-    "updatedAt": ("ge", "le"),
-    "memberOfGroups": ("[id eq]", '[id eq and type eq "DIRECT"]'),
-}
-# Attributes of a user that PingOne's documentation leaves out, with the column of the local copy that holds each. Where
-# PingOne is asked they are decided from the rows instead.
-NOT_FILTERABLE: dict[str, str | None] = {
-    "createdAt": "created_at",
-    "lastSignOn.at": "last_login_at",
-    "account.status": "account_status",
-    "account.lockedAt": "locked_at",
-    "lifecycle.status": "lifecycle_status",
-    "emailVerified": "is_email_verified",
-    "mfaEnabled": "is_2fa_enabled",
-    "verifyStatus": None,
-    "identityProvider.type": None,
+    **_texts({"email": "email", "name.given": "first_name", "name.family": "last_name"}, (*_TEXT, "ew")),
+    "id": FilterAttribute(("eq",), "id", "id"),
+    "enabled": FilterAttribute(("eq",), "enabled", "flag"),
+    **_texts({"startDate": "custom_attributes.startDate", "endDate": "custom_attributes.endDate"}, ("eq",)),
+    "population.id": FilterAttribute(("eq",), "population_id", "id"),
+    "updatedAt": FilterAttribute(("ge", "le"), "updated_at", "time"),
+    "memberOfGroups": FilterAttribute(("[id eq]", '[id eq and type eq "DIRECT"]'), "groups", "groups"),
 }
 # What other directories and the unified user call an attribute.
 _MEANT: dict[str, str] = {
@@ -130,6 +108,34 @@ _ARGUMENTS = {
     "population.name": "population",
     **dict.fromkeys(("environment", "environment.id", "environment.name"), "environment"),
 }
+USERS = Filterable(
+    provider="PingOne",
+    attributes=_DOCUMENTED,
+    custom_operators=_TEXT,
+    of_core=CORE_ATTRIBUTES,
+    # Attributes of a user that PingOne's documentation of filters leaves out.
+    not_filterable={
+        "createdAt": "created_at",
+        "lastSignOn.at": "last_login_at",
+        "account.status": "account_status",
+        "account.lockedAt": "locked_at",
+        "lifecycle.status": "lifecycle_status",
+        "emailVerified": "is_email_verified",
+        "mfaEnabled": "is_2fa_enabled",
+        "verifyStatus": None,
+        "identityProvider.type": None,
+    },
+    usual_operators=(*_TEXT, "and", "or"),
+    beyond='For users also `ew` on email and name, `ge`/`le` on updatedAt, and memberOfGroups[id eq "…"]. '
+    "For anything else (createdAt, lastSignOn, account.status, mfaEnabled; parts of words; not) ask query_directory.",
+    meant=_MEANT,
+    arguments=_ARGUMENTS,
+    examples=(
+        'name.family sw "Li" and enabled eq true',
+        'email ew "@example.com" and (title eq "Nurse" or type eq "contractor")',
+        'updatedAt ge "2026-01-01T00:00:00Z"',
+    ),
+)
 # What is documented for filters of other lists (PingOne, "Query parameter quick reference").
 OTHER_LISTS: dict[str, str] = {
     "groups": 'id, name, externalId and population.id with eq, externalId with sw, memberOfGroups[id eq "…"]',
@@ -139,54 +145,3 @@ OTHER_LISTS: dict[str, str] = {
     "action.type, actors.user.id, actors.user.name, actors.client.id, resources.id, resources.type, correlationid and tags "
     "with eq, and resources.population.id",
 }
-
-
-def advised(refused: FilterRefused, text: str | None, custom: Iterable[str] = ()) -> FilterRefused:
-    """Return the refusal of a filter of users with what is wrong in the filter itself put first."""
-    try:
-        told = advice(parse(text), custom) if text is not None else ""
-    except Refused as unreadable:
-        told = f"{unreadable.what} {unreadable.next_step}"
-    return FilterRefused(
-        refused.what,
-        f"{told} {refused.next_step}".strip(),
-        code=refused.code,
-        correlation_id=refused.correlation_id,
-    )
-
-
-def advice(refused: Filter, custom: Iterable[str] = ()) -> str:
-    """Say which parts of a refused filter are not documented, and what to do instead; empty if all of them are."""
-    known = {name.casefold(): name for name in (*USER_ATTRIBUTES, *custom)}
-    told: list[str] = []
-    for attribute, operator in dict.fromkeys(conditions(refused)):
-        name = known.get(attribute.casefold())
-        if name is None:
-            told.append(_unknown(attribute, known))
-        elif name != attribute:
-            told.append(f"{attribute[:_SHOWN]} is written {name}")
-        elif name in USER_ATTRIBUTES and operator not in USER_ATTRIBUTES[name] and operator != "[]":
-            told.append(f"{name} takes {', '.join(USER_ATTRIBUTES[name])}, not {operator}")
-        elif name not in USER_ATTRIBUTES and operator not in _TEXT_OPERATORS:
-            told.append(f"custom attributes take {', '.join(_TEXT_OPERATORS)}, not {operator}")
-    if negates(refused):
-        told.append("not is not supported: say it the other way round (enabled eq false), or ask query_directory")
-    return f"In it {'; '.join(told)}." if told else ""
-
-
-def _unknown(attribute: str, known: Mapping[str, str]) -> str:
-    """Say what to do instead of filtering by an attribute that is none, or that PingOne does not filter by."""
-    meant = attribute.casefold()
-    if meant in _ARGUMENTS:
-        return f"{attribute} is no attribute: give `{_ARGUMENTS[meant]}` to list_users"
-    unfiltered = {name.casefold(): name for name in NOT_FILTERABLE}
-    name = unfiltered.get(meant) or _MEANT.get(meant)
-    if name in NOT_FILTERABLE:
-        column = NOT_FILTERABLE[name]
-        instead = f": ask query_directory, column {column} of users" if column else ""
-        return f"PingOne does not filter by {name}{instead}"
-    if name is not None:
-        return f"{attribute} is called {name}"
-    near = difflib.get_close_matches(attribute, list(known.values()), n=2)
-    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-    return f"the attribute {attribute[:_SHOWN]} is not documented{hint}"

@@ -55,7 +55,7 @@ def check_drift(
 
 def _gaps(copy: Snapshot) -> tuple[Gap, ...]:
     """Return what of the directory was not read, and that whoever is missing may be where nobody looks."""
-    narrowed = (OnlyServedPopulations(),) if copy.places.connection.scope.populations else ()
+    narrowed = (OnlyServedPopulations(),) if copy.places.scope.populations else ()
     return (*copy.gaps(None), *narrowed)
 
 

@@ -88,7 +88,7 @@ class Replica:
 
     def directory(self, live: Directory) -> ReplicaDirectory:
         """Return the copy as a directory; what it does not hold is asked of the live one."""
-        return ReplicaDirectory(self.store, live, self.served.connection, self.now)
+        return ReplicaDirectory(self.store, live, live.profile, self.now)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> tuple[T, State]:
         """Return what `work` makes of the copy, and how the copy stood."""
@@ -114,7 +114,7 @@ class Replica:
 
         def ask(connection: sqlite3.Connection) -> T:
             try:
-                return work(Snapshot(connection, self.served.connection, self.now()))
+                return work(Snapshot(connection, self.served.connection.scope, self.now()))
             except NotHeld:
                 raise NoReplica(
                     "The local copy does not hold what this needs: PingOne did not let a sync read it.",

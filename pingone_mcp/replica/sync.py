@@ -315,7 +315,7 @@ class _Run:
 
     async def _gaps(self) -> tuple[Gap, ...]:
         try:
-            return await self._store.read(lambda database: Snapshot(database, self._served.connection).gaps(None))
+            return await self._store.read(lambda database: Snapshot(database, self._served.connection.scope).gaps(None))
         except NoReplica:
             return ()
 
@@ -417,7 +417,7 @@ class _Run:
                 told_counts = json.dumps({"rows": counts, "changes": dict(kinds)})
                 run = _note_run(connection, (mode, timestamp(started), now, "complete", reason, told_counts))
                 self._note_facts(connection, mode, started, findings, run)
-            gaps = Snapshot(connection, self._served.connection).gaps(None)
+            gaps = Snapshot(connection, self._served.connection.scope).gaps(None)
         return SyncReport(
             mode=mode,
             complete=not short,

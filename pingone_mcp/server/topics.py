@@ -55,7 +55,7 @@ def views() -> JsonObject:
 
 def filters(backend: Backend) -> JsonObject:
     """Return what `filter` of list_users takes."""
-    return backend.directory.filterable()
+    return backend.directory.profile.filterable.facts()
 
 
 def api(backend: Backend) -> JsonObject:

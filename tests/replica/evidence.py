@@ -294,7 +294,7 @@ class Watched:
         """Ask about the members of a group that lacks some: the list and the review say so."""
         world, served = self.kept.world, self.kept.served
         async with world.directory(**served) as live:
-            copy = ReplicaDirectory(self.kept.store, live, world.connection(**served), world.time.clock().now)
+            copy = ReplicaDirectory(self.kept.store, live, live.profile, world.time.clock().now)
             try:
                 page = await copy.members(MemberQuestion(group=group))
             except Problem:  # the group itself is not in the copy, and says so

@@ -475,7 +475,7 @@ async def test_that_some_were_removed_misleads_no_question_to_another_index(tmp_
     assert (await kept.rows("SELECT count(DISTINCT removed_at) FROM users_"))[0][0] > 10
 
     def plans(database: sqlite3.Connection) -> list[str]:
-        stretches = deactivated_stretches(Snapshot(database, kept.world.connection()), DeactivatedQuestion())
+        stretches = deactivated_stretches(Snapshot(database, kept.world.connection().scope), DeactivatedQuestion())
         asked = ((f"EXPLAIN QUERY PLAN SELECT count(*) FROM users_ u WHERE {one.where.sql}", one) for one in stretches)  # noqa: S608 - our own text
         return [database.execute(sql, one.where.values).fetchall()[0][3] for sql, one in asked]
 

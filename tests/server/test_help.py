@@ -11,7 +11,7 @@ from mcp.types import PromptReference, ResourceTemplateReference, TextResourceCo
 
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import FilterRefused
-from pingone_mcp.pingone.filters import NOT_FILTERABLE
+from pingone_mcp.pingone.filters import USERS
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store.store import Store, replica_path
 from tests.world import World, error_text, facts
@@ -119,7 +119,7 @@ async def test_every_column_that_advice_names_is_one_of_the_copy(world: World) -
     async with world.client() as client:
         await client.call_tool("sync_directory", {})
         columns = facts(await client.call_tool("query_directory", {"sql": "SELECT * FROM users LIMIT 1"}))["columns"]
-    assert set(filter(None, NOT_FILTERABLE.values())) <= set(columns)
+    assert set(filter(None, USERS.not_filterable.values())) <= set(columns)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from pingone_mcp.directory.filterable import configured
 from pingone_mcp.directory.filters import Filter, Within, all_of, any_of, eq, parse
 from pingone_mcp.directory.gaps import QueryCut
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, User
@@ -56,7 +57,9 @@ class Users:
         try:
             hal, gaps = await self._served.page_or_gap(path, "users", place)
         except FilterRefused as refused:
-            raise filters.advised(refused, question.filter, self._served.connection.attributes.values()) from None
+            raise configured(filters.USERS, self._served.connection.attributes).advised(
+                refused, question.filter
+            ) from None
         users, left_out = await self._served.readable_users(part.environment, hal, remote_data=question.remote_data)
         users = tuple(user for user in users if part.keep is None or part.keep(user))
         if question.include:

@@ -13,6 +13,7 @@ import httpx
 
 from pingone_mcp.directory import json_text
 from pingone_mcp.directory.cursor import counted_before, place_of, position
+from pingone_mcp.directory.filterable import configured
 from pingone_mcp.directory.gaps import ShortNativeList
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.native import Concerned, Operation, Preview, ProxyAnswer, ProxyQuestion
@@ -103,7 +104,7 @@ class PingOneApi:
         if not response.is_success:
             failed = problem(response)
             if isinstance(failed, FilterRefused) and target.partition("?")[0].endswith("/users"):
-                raise filters.advised(failed, _filter(target), self._client.connection.attributes.values())
+                raise configured(filters.USERS, self._client.connection.attributes).advised(failed, _filter(target))
             raise failed
         if question.method == "HEAD" or not (response.content or is_too_large(response)):
             return answer

@@ -102,7 +102,7 @@ class Accesses:
         gaps = [*self._copy.gaps(None), *unread(self._copy, roles=asks_for_roles)]
         if roles_unknown:
             gaps.append(UnknownPrivilege(unknown=roles_unknown, people=people, advised=not asks_for_roles))
-        if self._copy.places.connection.scope.populations and self._question.population is None:
+        if self._copy.places.scope.populations and self._question.population is None:
             gaps.append(PeopleOfServedPopulations())
         return tuple(gaps)
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from pingone_mcp.directory.filterable import Filterable
 from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import (
     Deactivated,
@@ -29,6 +30,7 @@ from pingone_mcp.directory.provider import (
     Directory,
     GroupQuestion,
     MemberQuestion,
+    Profile,
     Provenance,
     Question,
     Reason,
@@ -42,7 +44,6 @@ from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.asking.users import one_user, user_stretches, users_page
 from pingone_mcp.replica.state import age_of
 from pingone_mcp.replica.store.store import NoReplica, Store
-from pingone_mcp.settings import Connection
 
 T = TypeVar("T")
 
@@ -55,10 +56,10 @@ class ReplicaDirectory:
     Raises NoReplica until a first sync has been taken over. How old a copy may be is for the caller to say: `fresh`.
     """
 
-    def __init__(self, store: Store, live: Directory, connection: Connection, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, live: Directory, profile: Profile, now: Callable[[], datetime]) -> None:
         self._store = store
         self._live = live
-        self._connection = connection
+        self.profile = profile
         self._now = now
 
     async def fresh(self, seconds: float) -> bool:
@@ -74,7 +75,7 @@ class ReplicaDirectory:
 
         def read(copy: Snapshot) -> Provenance:
             if question is not None:
-                _stretches(copy, question)
+                _stretches(copy, self.profile.filterable, question)
             then = copy.since.synced if question is None else copy.read_before(question.environment)
             return Provenance(kind="replica", age_seconds=age_of(then, now))
 
@@ -88,7 +89,7 @@ class ReplicaDirectory:
     async def users(self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None) -> Page[User]:
         return await self._here_or_live(
             at,
-            lambda copy: users_page(copy, question, at, page_size),
+            lambda copy: users_page(copy, self.profile.filterable, question, at, page_size),
             lambda: self._live.users(question, at, page_size=page_size),
         )
 
@@ -105,7 +106,9 @@ class ReplicaDirectory:
             return Page(items=(), at="", next=None, scanned=0, total=0)
 
         return await self._here_or_live(
-            at, lambda copy: users_page(copy, question, at, page_size, otherwise_spelt=True), nobody
+            at,
+            lambda copy: users_page(copy, self.profile.filterable, question, at, page_size, otherwise_spelt=True),
+            nobody,
         )
 
     def is_here(self, at: str) -> bool:
@@ -162,20 +165,14 @@ class ReplicaDirectory:
 
     async def describe(self) -> Description:
         """Describe what is in the copy. What the credentials may read now it cannot know, so that is left out."""
-        return await self._here_or_live(None, _description, self._live.describe)
+        return await self._here_or_live(None, lambda copy: _description(copy, self.profile), self._live.describe)
 
     async def candidates(self, argument: str, typed: str, *, environment: str | None = None) -> tuple[str, ...]:
         return await self._here_or_live(
             None,
-            lambda copy: _candidates(copy, argument, typed, environment),
+            lambda copy: _candidates(copy, self.profile.filterable, argument, typed, environment),
             lambda: self._live.candidates(argument, typed, environment=environment),
         )
-
-    def filterable(self) -> dict[str, Any]:
-        return self._live.filterable()
-
-    def several_organizations(self) -> bool:
-        return self._live.several_organizations()
 
     # Reading
 
@@ -194,17 +191,17 @@ class ReplicaDirectory:
         def read(database: sqlite3.Connection) -> T:
             database.execute("BEGIN")
             try:
-                return work(Snapshot(database, self._connection, self._now()))
+                return work(Snapshot(database, self.profile.scope, self._now()))
             finally:
                 database.execute("COMMIT")
 
         return await self._store.read(read)
 
 
-def _stretches(copy: Snapshot, question: Question) -> list[Stretch]:
+def _stretches(copy: Snapshot, filterable: Filterable, question: Question) -> list[Stretch]:
     match question:
         case UserQuestion():
-            return user_stretches(copy, question)
+            return user_stretches(copy, filterable, question)
         case DeactivatedQuestion():
             return deactivated_stretches(copy, question)
         case GroupQuestion():
@@ -213,13 +210,12 @@ def _stretches(copy: Snapshot, question: Question) -> list[Stretch]:
             return member_stretches(copy, question)
 
 
-def _description(copy: Snapshot) -> Description:
-    connection = copy.places.connection
+def _description(copy: Snapshot, profile: Profile) -> Description:
     return Description(
-        provider="PingOne",
-        region=connection.region,
+        provider=profile.provider,
+        region=profile.region,
         organizations=tuple(_summary(copy, environment) for environment in copy.places.environments(None)),
-        limited_to_workspaces=connection.scope.populations,
+        limited_to_workspaces=profile.scope.populations,
     )
 
 
@@ -241,7 +237,7 @@ def _summary(copy: Snapshot, environment: str) -> OrganizationSummary:
         organization=copy.places.organizations[environment],
         user_count=sum(users for users, _ in by_population.values()),
         disabled_count=sum(disabled for _, disabled in by_population.values()),
-        group_count=None if copy.places.connection.scope.populations or not copy.has_memberships else groups,
+        group_count=None if copy.places.scope.populations or not copy.has_memberships else groups,
         workspaces=tuple(
             Workspace(
                 id=place.id,
@@ -254,7 +250,9 @@ def _summary(copy: Snapshot, environment: str) -> OrganizationSummary:
     )
 
 
-def _candidates(copy: Snapshot, argument: str, typed: str, environment: str | None) -> tuple[str, ...]:
+def _candidates(
+    copy: Snapshot, filterable: Filterable, argument: str, typed: str, environment: str | None
+) -> tuple[str, ...]:
     places = copy.places
     match argument:
         case "environment":
@@ -268,7 +266,7 @@ def _candidates(copy: Snapshot, argument: str, typed: str, environment: str | No
             return _called((group.id, group.name) for group in groups.items)
         case "user" if typed.strip():
             asked = UserQuestion(query=typed, environment=environment)
-            users = users_page(copy, asked, None, _CANDIDATES)
+            users = users_page(copy, filterable, asked, None, _CANDIDATES)
             return _called((user.id, user.username) for user in users.items)
     return ()
 

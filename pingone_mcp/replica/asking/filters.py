@@ -1,8 +1,8 @@
-"""The SCIM filters of PingOne as conditions on users of the local copy.
+"""Filters of users as conditions on the local copy.
 
-What PingOne documents for filters of users is answered; what it does not support is refused with the sentence that a
-live answer has, so that nothing depends on where it is read. Of some attributes the copy knows nothing (`NotHeld`):
-those are for PingOne to answer.
+What the provider takes (`Filterable`) is answered; what it does not take is refused with the sentence that a live
+answer has, so that nothing depends on where it is read. Of some attributes the copy knows nothing (`NotHeld`): those
+are for the provider to answer.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pingone_mcp.directory.filterable import Filterable, FilterAttribute
 from pingone_mcp.directory.filters import All, AnyOf, Compare, Filter, Not, Present, Value, Within
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused
-from pingone_mcp.pingone import filters, wire
-from pingone_mcp.pingone.answers import filter_advice
 from pingone_mcp.replica.asking.conditions import (
     Condition,
     NotHeld,
@@ -28,125 +27,133 @@ from pingone_mcp.replica.asking.conditions import (
     starts,
     starts_unaccented,
 )
+from pingone_mcp.replica.store.schema import USER_COLUMNS
 
 _COMPARE = {"eq": equals, "sw": starts, "ew": ends}
-_TEXTS: dict[str, str] = {
-    "username": "u.username",
-    "email": "u.email",
-    "externalId": "u.external_id",
-    "name.given": "u.first_name",
-    "name.family": "u.last_name",
-    "title": "u.title",
-    "type": "u.type",
-    "locale": "u.locale",
-    "timezone": "u.timezone",
-    "preferredLanguage": "u.preferred_language",
-    "primaryPhone": "u.phone",
-    "mobilePhone": "u.mobile_phone",
-    "address.locality": "u.city",
-    "address.countryCode": "u.country",
-    "address.streetAddress": "json_extract(u.record, '$.address.street')",
-    "address.region": "json_extract(u.record, '$.address.region')",
-    "address.postalCode": "json_extract(u.record, '$.address.postal_code')",
-    "accountId": "json_extract(u.record, '$.identifiers.account_id')",
-    "photo.href": "json_extract(u.record, '$.avatar_url')",
-}
-_IDS = {"id": "u.id", "population.id": "u.population_id"}
-# Documented ones that the unified user does not carry: only what PingOne sent tells them, where that is kept too. A
-# whole name is carried, but whether it is PingOne's `name.formatted` or was put together from its parts is not said.
-_REMOTE = frozenset({"name.formatted", "name.middle", "name.honorificPrefix", "name.honorificSuffix", "nickname"})
+_CUSTOM, _REMOTE = "custom_attributes.", "remote_data."
 
 
 @dataclass(frozen=True, slots=True)
-class Language:
-    """What filters may speak of beside the documented attributes: `custom` ones that somebody in the copy has.
+class FilterLanguage:
+    """What filters may speak of: what the provider takes, and `custom` attributes that somebody in the copy has.
 
-    `department` is the custom attribute that has a column of its own. `remote_data` says that what PingOne sent is in
-    the copy; `shown_names` compares `name.formatted` with names as they are shown, which is what a search
-    means by it. Without `accents` the start of a text is compared as if there were none.
+    `has_remote_data` says that the provider's own objects are in the copy. Without `accents` the start of a text is
+    compared as if there were none.
     """
 
+    filterable: Filterable
     custom: Collection[str] = ()
-    department: str | None = None
-    remote_data: bool = False
-    shown_names: bool = False
+    has_remote_data: bool = False
     accents: bool = True
 
     def condition(self, wanted: Filter) -> Condition:
-        """Return a filter as a condition. Raises FilterRefused for what PingOne does not support, and NotHeld."""
+        """Return a filter as a condition. Raises FilterRefused for what the provider does not take, and NotHeld."""
         match wanted:
             case All(parts):
                 return both(*[self.condition(part) for part in parts])
             case AnyOf(parts):
                 return either([self.condition(part) for part in parts])
-            case Within("memberOfGroups", inner):
-                return _member(inner)
+            case Within(attribute, inner) if self._are_groups(attribute):
+                return self._member(inner)
             case Compare(attribute, operator, value):
-                return self._compare(attribute, operator, value)
+                return self._compare(self._known(attribute), operator, value)
             case Present(attribute) | Within(attribute, _):
-                raise _refused(operators=sorted(filters.USER_ATTRIBUTES.get(attribute, ("eq", "sw"))))
+                known = self.filterable.attributes.get(attribute)
+                operators = known.operators if known is not None else self.filterable.custom_operators
+                raise self._refused(operators=operators)
             case Not():
-                raise _refused(operators=["and", "or"])
+                raise self._refused(operators=("and", "or"))
 
-    def _compare(self, attribute: str, operator: str, value: Value) -> Condition:
-        known = filters.USER_ATTRIBUTES.get(attribute)
-        if known is None:
-            if attribute in filters.NOT_FILTERABLE or attribute.split(".", maxsplit=1)[0] in wire.CORE_ATTRIBUTES:
-                raise _refused(attributes=sorted(filters.USER_ATTRIBUTES))
-            if attribute not in self.custom:
-                raise NotHeld
-            known = ("eq", "sw")
-        if attribute == "memberOfGroups":
-            raise _refused()
-        if operator not in known:
-            raise _refused(operators=sorted(known))
-        if attribute == "enabled":
-            return Condition("u.enabled = ?", (_flag(value),))
+    def _are_groups(self, attribute: str) -> bool:
+        known = self.filterable.attributes.get(attribute)
+        return known is not None and known.kind == "groups"
+
+    def _known(self, attribute: str) -> FilterAttribute:
+        """Return what is compared. Raises FilterRefused for what is no attribute, NotHeld where that is not known."""
+        if (known := self.filterable.attributes.get(attribute)) is not None:
+            return known
+        if (
+            attribute in self.filterable.not_filterable
+            or attribute.split(".", maxsplit=1)[0] in self.filterable.of_core
+        ):
+            raise self._refused(attributes=self.filterable.attributes)
+        if (known := self.filterable.configured.get(attribute)) is not None:
+            return known
+        if attribute in self.custom:
+            return FilterAttribute(self.filterable.custom_operators, f"{_CUSTOM}{attribute}")
+        raise NotHeld
+
+    def _compare(self, known: FilterAttribute, operator: str, value: Value) -> Condition:
+        if known.kind == "groups":
+            raise self._refused()
+        if operator not in known.operators:
+            raise self._refused(operators=known.operators)
+        if known.kind == "flag":
+            return Condition(f"{_sql(known.held_in)} = ?", (self._flag(value),))
         if not isinstance(value, str):
-            raise _refused()
-        if attribute == "updatedAt":
-            return Condition(f"u.updated_at {'>=' if operator == 'ge' else '<='} ?", (_instant(value),))
-        if attribute in _IDS:
-            return Condition(f"{_IDS[attribute]} = ?", (bindable(value).lower(),))
-        column = self._column(attribute)
-        if column is None:
-            return _custom(attribute, operator, value)
-        if operator == "sw" and not self.accents:
-            return starts_unaccented(column, value)
-        return _COMPARE[operator](column, value)
+            raise self._refused()
+        if known.kind == "time":
+            return Condition(f"{_sql(known.held_in)} {'>=' if operator == 'ge' else '<='} ?", (self._instant(value),))
+        if known.kind == "id":
+            return Condition(f"{_sql(known.held_in)} = ?", (bindable(value).lower(),))
+        return self._text(known.held_in, operator, value)
 
-    def _column(self, attribute: str) -> str | None:
-        if attribute == self.department:
-            return "u.department"
-        if attribute == "name.formatted" and self.shown_names:
-            return "u.name"
-        if attribute in _REMOTE and not self.remote_data:
+    def _text(self, held_in: str, operator: str, value: str) -> Condition:
+        if held_in.startswith(_CUSTOM):
+            return _custom(held_in.removeprefix(_CUSTOM), operator, value)
+        if held_in.startswith(_REMOTE) and not self.has_remote_data:
             raise NotHeld
-        return f"json_extract(u.record, '$.remote_data.{attribute}')" if attribute in _REMOTE else _TEXTS.get(attribute)
+        if operator == "sw" and not self.accents:
+            return starts_unaccented(_sql(held_in), value)
+        return _COMPARE[operator](_sql(held_in), value)
 
+    def _member(self, inner: Filter) -> Condition:
+        if isinstance(inner, AnyOf):
+            raise self._refused(operators=("and",))
+        parts = inner.parts if isinstance(inner, All) else (inner,)
+        wanted = {
+            part.attribute: part.value
+            for part in parts
+            if isinstance(part, Compare) and part.operator == "eq" and part.attribute in ("id", "type")
+        }
+        group, kind = wanted.get("id"), wanted.get("type", "")
+        if (
+            len(wanted) != len(parts)
+            or not isinstance(group, str)
+            or not isinstance(kind, str)
+            or kind.upper() not in ("", "DIRECT", "INDIRECT")
+        ):
+            raise self._refused(attributes=("id", "type"))
+        return member(bindable(group).lower(), kind.lower())
 
-def custom_attributes(wanted: Filter) -> set[str]:
-    """Return the attributes of a filter that PingOne does not document: custom ones, or none at all."""
-    match wanted:
-        case All(parts) | AnyOf(parts):
-            return set[str]().union(*(custom_attributes(part) for part in parts))
-        case Compare(attribute, _, _) if attribute not in filters.USER_ATTRIBUTES:
-            return {attribute}
-    return set()
+    def _flag(self, value: Value) -> bool:
+        if isinstance(value, bool):
+            return value
+        word = value.lower() if isinstance(value, str) else None  # a shipped client quotes it
+        if word not in ("true", "false"):
+            raise self._refused()
+        return word == "true"
 
+    def _instant(self, text: str) -> str:
+        try:
+            at = datetime.fromisoformat(text)
+            if at.tzinfo is None:
+                raise self._refused()
+            return timestamp(at.astimezone(UTC))
+        except (ValueError, OverflowError):
+            raise self._refused() from None
 
-def speaks_of_groups(wanted: Filter) -> bool:
-    match wanted:
-        case All(parts) | AnyOf(parts):
-            return any(speaks_of_groups(part) for part in parts)
-        case Within():
-            return True
-    return False
+    def _refused(self, *, attributes: Collection[str] = (), operators: Collection[str] = ()) -> FilterRefused:
+        return self.filterable.refused(attributes=tuple(sorted(attributes)), operators=tuple(sorted(operators)))
 
 
 def json_path(attribute: str) -> str:
     """Return the JSON path of a custom attribute; no word of a filter holds a quotation mark."""
     return f'$."{attribute}"'
+
+
+def _sql(held_in: str) -> str:
+    return f"u.{held_in}" if held_in in USER_COLUMNS else f"json_extract(u.record, '$.{held_in}')"
 
 
 def _custom(attribute: str, operator: str, value: str) -> Condition:
@@ -158,48 +165,3 @@ def _custom(attribute: str, operator: str, value: str) -> Condition:
         f"FROM json_each(u.custom_attributes, ?) one WHERE one.type = 'text' AND {inner.sql}))",
         (path, path, *inner.values),
     )
-
-
-def _member(inner: Filter) -> Condition:
-    if isinstance(inner, AnyOf):
-        raise _refused(operators=["and"])
-    parts = inner.parts if isinstance(inner, All) else (inner,)
-    wanted = {
-        part.attribute: part.value
-        for part in parts
-        if isinstance(part, Compare) and part.operator == "eq" and part.attribute in ("id", "type")
-    }
-    group, kind = wanted.get("id"), wanted.get("type", "")
-    if (
-        len(wanted) != len(parts)
-        or not isinstance(group, str)
-        or not isinstance(kind, str)
-        or kind.upper() not in ("", "DIRECT", "INDIRECT")
-    ):
-        raise _refused(attributes=["id", "type"])
-    return member(bindable(group).lower(), kind.lower())
-
-
-def _flag(value: Value) -> bool:
-    if isinstance(value, bool):
-        return value
-    word = value.lower() if isinstance(value, str) else None  # a shipped client quotes it
-    if word not in ("true", "false"):
-        raise _refused()
-    return word == "true"
-
-
-def _instant(text: str) -> str:
-    try:
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is None:
-            raise _refused()
-        return timestamp(at.astimezone(UTC))
-    except (ValueError, OverflowError):
-        raise _refused() from None
-
-
-def _refused(*, attributes: list[str] | None = None, operators: list[str] | None = None) -> FilterRefused:
-    hints = {"supportedAttributes": attributes, "supportedOperators": operators}
-    told = filter_advice({name: words for name, words in hints.items() if words is not None})
-    return FilterRefused("PingOne does not support this filter.", told, code="INVALID_FILTER")

@@ -52,7 +52,7 @@ def group_stretches(copy: Snapshot, question: GroupQuestion) -> list[Stretch]:
     places = copy.places
     words = unaccented(question.query or "").split()
     named = both(*[Condition("instr(unaccented(u.name), ?)", (bindable(word),)) for word in words])
-    allowed = sorted(places.connection.scope.populations)
+    allowed = sorted(places.scope.populations)
     served = either((Condition("u.population_id IS NULL"), one_of("u.population_id", allowed)))
 
     def stretches_of(environment: str) -> list[Stretch]:
@@ -81,7 +81,7 @@ def _listed(copy: Snapshot, row: tuple[Any, ...]) -> Group:
 
 def _goes_beyond(copy: Snapshot, group: Group) -> bool:
     """Say whether a group has members outside the populations served, so that its counts are not to be told."""
-    return bool(copy.places.connection.scope.populations) and group.workspace is None
+    return bool(copy.places.scope.populations) and group.workspace is None
 
 
 def one_group(copy: Snapshot, reference: str, environment: str | None) -> Group:

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from pingone_mcp.directory.models import Organization
 from pingone_mcp.directory.references import as_id, found_in_any, the_one, the_one_group, unknown_id
+from pingone_mcp.directory.scope import Scope
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.asking.conditions import EVERYBODY, Condition, NotHeld, both, equals, one_of
-from pingone_mcp.settings import Connection
 
 T = TypeVar("T")
 
@@ -32,9 +32,9 @@ class Population:
 class Places:
     """The places of one state of the copy, for the length of one transaction."""
 
-    def __init__(self, database: sqlite3.Connection, connection: Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, scope: Scope) -> None:
         self._database = database
-        self.connection = connection
+        self.scope = scope
         self.organizations = {
             row[0]: Organization(id=row[0], name=row[1], type=row[2], region=row[3])
             for row in database.execute("SELECT id, name, type, region FROM environments_ ORDER BY id")
@@ -47,8 +47,7 @@ class Places:
         self.environment_names = {place.id: place.name for place in self.organizations.values()}
 
     def several_environments(self) -> bool:
-        configured = self.connection.scope.environments
-        return configured is None or len(configured) > 1
+        return self.scope.has_several_environments
 
     def shown_environment_names(self) -> dict[str, str | None]:
         """Return the names that rows of lists carry: none where there is only one environment to name."""
@@ -58,8 +57,8 @@ class Places:
         """Return the environments to read, in one order. Raises Refused, and NotHeld where none is in the copy."""
         if reference is not None:
             wanted: Sequence[str] = (self._environment(reference),)
-        elif self.connection.scope.environments is not None:
-            wanted = sorted(self.connection.scope.environments)
+        elif self.scope.environments is not None:
+            wanted = sorted(self.scope.environments)
         else:
             wanted = list(self.organizations)
         found = [place for place in wanted if place in self.organizations]
@@ -69,7 +68,7 @@ class Places:
 
     def _environment(self, reference: str) -> str:
         if identity := as_id(reference):
-            self.connection.scope.check_environment(identity)
+            self.scope.check_environment(identity)
             return identity
         return the_one("environment", reference, self.environment_names.items())
 
@@ -91,14 +90,14 @@ class Places:
         return [place for place in self._populations if place.environment_id == environment and self._serves(place.id)]
 
     def _serves(self, population: str) -> bool:
-        allowed = self.connection.scope.populations
+        allowed = self.scope.populations
         return not allowed or population in allowed
 
     def population(self, environment: str, reference: str) -> str:
         """Return the id of the population that an id or a name means. Raises Refused."""
         known = [(place.id, place.name) for place in self.populations(environment)]
         identity = as_id(reference) or the_one("population", reference, known)
-        self.connection.scope.check_population(identity)
+        self.scope.check_population(identity)
         if identity not in dict(known):
             raise unknown_id("population", known)
         return identity
@@ -115,7 +114,7 @@ class Places:
         return both(one_of("u.environment_id", environments), self._in_scope())
 
     def _in_scope(self) -> Condition:
-        allowed = sorted(self.connection.scope.populations)
+        allowed = sorted(self.scope.populations)
         return one_of("u.population_id", allowed) if allowed else EVERYBODY
 
     # Groups
@@ -131,7 +130,7 @@ class Places:
             if not found:
                 raise Refused("There is no group of this id.", "`list_groups` shows the groups.", code="UNKNOWN_NAME")
             if found[0][2] is not None:
-                self.connection.scope.check_population(found[0][2])
+                self.scope.check_population(found[0][2])
             return identity
         groups = self._groups(environment, equals("name", reference)) or self._groups(environment, EVERYBODY)
         served = [group for group in groups if group[2] is None or self._serves(group[2])]

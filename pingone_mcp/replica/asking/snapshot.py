@@ -27,6 +27,7 @@ from pingone_mcp.directory.gaps import (
     UsersWithoutId,
 )
 from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.directory.scope import Scope
 from pingone_mcp.directory.text import candidate
 from pingone_mcp.replica.asking.conditions import NotHeld, teach
 from pingone_mcp.replica.asking.places import Places
@@ -35,7 +36,6 @@ from pingone_mcp.replica.state import age_of
 from pingone_mcp.replica.store.noted import facts, last_run
 from pingone_mcp.replica.store.schema import HAS_UNREADABLE, UNREADABLE_INDEX
 from pingone_mcp.replica.store.store import no_replica
-from pingone_mcp.settings import Connection
 
 UNREADABLE = "unreadable"
 """What a sync notes as the coverage of users, or of roles, that it may not read."""
@@ -77,7 +77,7 @@ class Snapshot:
     By `now`, where it is given, a copy from the future is known.
     """
 
-    def __init__(self, database: sqlite3.Connection, connection: Connection, now: datetime | None = None) -> None:
+    def __init__(self, database: sqlite3.Connection, scope: Scope, now: datetime | None = None) -> None:
         teach(database)
         self.database = database
         newest = last_run(database, "outcome = 'complete'")
@@ -86,7 +86,7 @@ class Snapshot:
             raise no_replica()
         self.version = newest.id
         """Grows with every sync that is taken over."""
-        self.places = Places(database, connection)
+        self.places = Places(database, scope)
         self._facts = facts(database)
         self._coverage: dict[str, dict[str, Any]] = self._facts["coverage"]
         self._read: dict[str, dict[str, Any]] = self._facts.get("read", {})
@@ -139,7 +139,7 @@ class Snapshot:
         if self._is_ahead:
             found.append(CopyFromFuture(at=timestamp(self.since.synced)))
         found += self._last_sync()
-        missing = sorted(self.places.connection.scope.populations - self.places.population_names.keys())
+        missing = sorted(self.places.scope.populations - self.places.population_names.keys())
         found += [PopulationNotCopied(population=population) for population in missing]
         for place in self.places.organizations:
             found += self._gaps_of(place, self._coverage.get(place, {}))
@@ -148,7 +148,7 @@ class Snapshot:
     def _left_out(self) -> list[str]:
         """Return the environments that no sync could read: those configured, or those that there are."""
         unreadable = {place for place, covered in self._coverage.items() if covered.get("users") == UNREADABLE}
-        wanted = unreadable.union(self.places.connection.scope.environments or ())
+        wanted = unreadable.union(self.places.scope.environments or ())
         return sorted(wanted - self.places.organizations.keys())
 
     def _last_sync(self) -> list[Gap]:

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pingone_mcp.directory.filters import Filter, parse
+from pingone_mcp.directory import search
+from pingone_mcp.directory.filterable import Filterable, FilterAttribute
+from pingone_mcp.directory.filters import Filter, any_of, conditions, parse
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, Scope, User
 from pingone_mcp.directory.provider import Include, UserQuestion
 from pingone_mcp.directory.references import ambiguous_user, as_id, no_such_user
 from pingone_mcp.errors import FilterRefused
-from pingone_mcp.pingone import filters
 from pingone_mcp.replica.asking.conditions import (
     EVERYBODY,
     Condition,
@@ -28,7 +29,7 @@ from pingone_mcp.replica.asking.conditions import (
     negated,
     one_of,
 )
-from pingone_mcp.replica.asking.filters import Language, custom_attributes, json_path, speaks_of_groups
+from pingone_mcp.replica.asking.filters import FilterLanguage, json_path
 from pingone_mcp.replica.asking.pages import Stretch, read_page
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.store.rows import user_of
@@ -49,9 +50,15 @@ _SAME_NAME = 10
 
 
 def users_page(
-    copy: Snapshot, question: UserQuestion, at: str | None, page_size: int | None, *, otherwise_spelt: bool = False
+    copy: Snapshot,
+    filterable: Filterable,
+    question: UserQuestion,
+    at: str | None,
+    page_size: int | None,
+    *,
+    otherwise_spelt: bool = False,
 ) -> Page[User]:
-    """Return a page of users. Raises Refused, FilterRefused, and NotHeld for what only PingOne can answer.
+    """Return a page of users. Raises Refused, FilterRefused, and NotHeld for what only the provider can answer.
 
     `otherwise_spelt` are those whom the question finds only if accents make no difference.
     """
@@ -62,7 +69,7 @@ def users_page(
 
     return read_page(
         copy.database,
-        user_stretches(copy, question, otherwise_spelt=otherwise_spelt),
+        user_stretches(copy, filterable, question, otherwise_spelt=otherwise_spelt),
         "u.record",
         at,
         version=copy.version,
@@ -72,7 +79,9 @@ def users_page(
     )
 
 
-def user_stretches(copy: Snapshot, question: UserQuestion, *, otherwise_spelt: bool = False) -> list[Stretch]:
+def user_stretches(
+    copy: Snapshot, filterable: Filterable, question: UserQuestion, *, otherwise_spelt: bool = False
+) -> list[Stretch]:
     """Return where the users asked for are found. Raises Refused, FilterRefused and NotHeld."""
     places = copy.places
     search = _otherwise_spelt if otherwise_spelt else _people
@@ -97,7 +106,7 @@ def user_stretches(copy: Snapshot, question: UserQuestion, *, otherwise_spelt: b
         raise NotHeld
     if raw is None:
         return found
-    wanted = _filtered(copy, question.filter or "", raw)
+    wanted = _filtered(copy, filterable, question.filter or "", raw)
     return [dataclasses.replace(stretch, where=both(stretch.where, wanted), as_many=None) for stretch in found]
 
 
@@ -116,7 +125,7 @@ def members(
     All members are in the environment of their group. So memberships alone are counted where nothing more is `wanted`,
     and where populations do not narrow it.
     """
-    whole = wanted is EVERYBODY and not narrowed and not copy.places.connection.scope.populations
+    whole = wanted is EVERYBODY and not narrowed and not copy.places.scope.populations
     return Stretch(
         key=key,
         label=label,
@@ -127,30 +136,28 @@ def members(
     )
 
 
+_SEARCHED = Filterable(provider="", attributes={name: FilterAttribute(("sw",), name) for name in search.FIELDS})
+
+
 def _people(query: str) -> Condition:
-    return Language(shown_names=True).condition(filters.people(query))
+    return FilterLanguage(_SEARCHED).condition(any_of(search.readings(query)))
 
 
 def _otherwise_spelt(query: str) -> Condition:
     """Return that a search finds a user only where accents make no difference."""
-    near = Language(shown_names=True, accents=False).condition(filters.people(query))
-    return both(has_words(filters.certain_words(query)), near, negated(_people(query)))
+    near = FilterLanguage(_SEARCHED, accents=False).condition(any_of(search.readings(query)))
+    return both(has_words(search.certain_words(query)), near, negated(_people(query)))
 
 
-def _filtered(copy: Snapshot, text: str, wanted: Filter) -> Condition:
-    configured = copy.places.connection.attributes
-    known = {attribute for attribute in custom_attributes(wanted) if _is_custom(copy, attribute)}
-    language = Language(
-        custom={*configured.values(), *known},
-        department=configured.get("department"),
-        remote_data=copy.has_remote_data,
-    )
-    if speaks_of_groups(wanted):
+def _filtered(copy: Snapshot, filterable: Filterable, text: str, wanted: Filter) -> Condition:
+    undocumented = {attribute for attribute, _ in conditions(wanted)} - filterable.attributes.keys()
+    custom = {attribute for attribute in undocumented if _is_custom(copy, attribute)}
+    if any(operator == "[]" for _, operator in conditions(wanted)):
         copy.need_memberships()
     try:
-        return language.condition(wanted)
+        return FilterLanguage(filterable, custom, copy.has_remote_data).condition(wanted)
     except FilterRefused as refusal:
-        raise filters.advised(refusal, text, configured.values()) from None
+        raise filterable.advised(refusal, text) from None
 
 
 def _is_custom(copy: Snapshot, attribute: str) -> bool:
@@ -243,7 +250,7 @@ def _find_user(copy: Snapshot, reference: str, environments: Sequence[str]) -> t
     if len(found) == 1:
         return found[0][3], found[0][4]
     if not found:
-        raise no_such_user(limited=bool(copy.places.connection.scope.populations))
+        raise no_such_user(limited=bool(copy.places.scope.populations))
     users = [(row[1], user_of(row[3], environments={}, populations={})) for row in found]
     raise ambiguous_user([(environment, user.id, user.name, user.username) for environment, user in users])
 

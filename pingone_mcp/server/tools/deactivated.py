@@ -52,7 +52,9 @@ async def find_deactivated(
     }
     wanted = asked(backend, "find_deactivated", selected, cursor, since=since)
     question = _DEACTIVATED_QUESTION.validate_python(wanted.question)
-    columns = choose_fields(None, several_organizations=backend.directory.several_organizations(), limit=limit)
+    columns = choose_fields(
+        None, several_organizations=backend.directory.profile.scope.has_several_environments, limit=limit
+    )
     directory = await backend.exact_directory(goes_on=cursor is not None)
     source = await directory.source(question, wanted.mark.position)
 

@@ -57,7 +57,7 @@ async def list_groups(
     }
     wanted = asked(backend, "list_groups", selected, cursor)
     question = _GROUP_QUESTION.validate_python(wanted.question)
-    several = backend.directory.several_organizations()
+    several = backend.directory.profile.scope.has_several_environments
 
     async def read(at: str | None) -> Page[Group]:
         return await backend.directory.groups(question, at, page_size=limit)
@@ -99,7 +99,9 @@ async def list_members(
         raise Refused("`group` is missing.", "Give its id or name; list_groups finds it.", code="MISSING_ARGUMENT")
     question = _MEMBER_QUESTION.validate_python(wanted.question)
     chosen = wanted.question.get("fields")
-    columns = choose_fields(chosen, several_organizations=backend.directory.several_organizations(), limit=limit)
+    columns = choose_fields(
+        chosen, several_organizations=backend.directory.profile.scope.has_several_environments, limit=limit
+    )
     to_row = user_row if chosen else list_row
 
     async def read(at: str | None) -> Page[Member]:

@@ -70,7 +70,9 @@ async def list_users(
     wanted = asked(backend, "list_users", selected, cursor, changeable={"fields": fields})
     question = _USER_QUESTION.validate_python(wanted.question)
     chosen = wanted.question.get("fields")
-    columns = choose_fields(chosen, several_organizations=backend.directory.several_organizations(), limit=limit)
+    columns = choose_fields(
+        chosen, several_organizations=backend.directory.profile.scope.has_several_environments, limit=limit
+    )
     columns += tuple(name for name in question.include if name not in columns)
     if question.remote_data and "remote_data" not in columns:
         columns += ("remote_data",)

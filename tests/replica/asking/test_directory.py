@@ -90,7 +90,7 @@ async def opened(world: World, *, synced: bool = True, roles: bool = True, **cha
     store = Store(replica_path(connection))
     async with open_client(connection, transport=line, clock=world.time.clock()) as client:
         live = PingOneDirectory(client, world.time.clock())
-        copy = ReplicaDirectory(store, live, connection, world.time.clock().now)
+        copy = ReplicaDirectory(store, live, live.profile, world.time.clock().now)
         both = Both(world, live, copy, Served(client, world.time.clock()), store, line)
         if synced:
             await both.sync(roles=roles)
@@ -687,7 +687,7 @@ async def test_roles_that_were_not_read_of_everybody_are_told_as_unreadable(tmp_
 
 
 async def test_a_filter_may_hold_the_same_as_live(one: Both) -> None:
-    assert one.copy.filterable() == one.live.filterable()
+    assert one.copy.profile == one.live.profile
 
 
 async def test_what_is_served_is_described_and_completed_as_live(one: Both, two: Both) -> None:
@@ -702,7 +702,7 @@ async def check_described(both: Both) -> None:
         for place in live.organizations
     )
     assert (copy.region, copy.provider, copy.kept_seconds) == (live.region, live.provider, 0)
-    assert both.copy.several_organizations() == both.live.several_organizations()
+    assert both.copy.profile == both.live.profile
     for argument, typed in (
         ("environment", ""),
         ("population", ""),
@@ -713,7 +713,9 @@ async def check_described(both: Both) -> None:
     ):
         here, there = await both.copy.candidates(argument, typed), await both.live.candidates(argument, typed)
         assert set(there) <= set(here)
-        assert len(there) == len(here) or both.live.several_organizations(), "live looks at one environment then"
+        assert len(there) == len(here) or both.live.profile.scope.has_several_environments, (
+            "live looks at one environment then"
+        )
 
 
 # The fence
@@ -759,7 +761,7 @@ async def test_a_copy_that_holds_more_is_fenced_all_the_same(tmp_path: Path) -> 
     world = a_world(tmp_path, 60)
     main, customers = world.sandbox.company.main, world.sandbox.company.environments[1]
     async with opened(world, environments=tuple(sorted((main.id, customers.id)))) as both:
-        narrow = world.connection(populations=(main.populations[1].id,))
+        narrow = replace(both.live.profile, scope=world.connection(populations=(main.populations[1].id,)).scope)
         fenced = ReplicaDirectory(both.store, both.live, narrow, world.time.clock().now)
         found = items(await pages(fenced, UserQuestion()))
         assert found
@@ -798,7 +800,8 @@ async def test_members_are_counted_in_the_population_that_is_asked_for_or_served
     world = one.world
     here = world.sandbox.company.main.populations[1].id
     group = max((await one.copy.groups(GroupQuestion())).items, key=lambda each: each.member_count or 0).id
-    fenced = ReplicaDirectory(one.store, one.live, world.connection(populations=(here,)), world.time.clock().now)
+    narrow = replace(one.live.profile, scope=world.connection(populations=(here,)).scope)
+    fenced = ReplicaDirectory(one.store, one.live, narrow, world.time.clock().now)
     everybody = await one.copy.users(UserQuestion(group=group))
     asked = await one.copy.users(UserQuestion(group=group, population=here))
     served = await fenced.members(MemberQuestion(group=group))
