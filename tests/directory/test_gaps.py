@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_type_hints
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,12 @@ from pingone_mcp.advice import spelled
 from pingone_mcp.directory.gaps import KINDS, EndedEarly, Gap, OnlyServedPopulations, from_json, listed_as_json
 from pingone_mcp.directory.rows import plain
 
-GAPS = st.one_of([st.builds(kind) for kind in KINDS.values()])
+GAPS = st.one_of(
+    [
+        st.builds(kind, **{name: st.from_type(get_type_hints(kind)[name]) for name in kind.facts()})
+        for kind in KINDS.values()
+    ]
+)
 
 
 @given(GAPS)

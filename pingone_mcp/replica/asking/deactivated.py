@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +24,6 @@ _LATEST = "FROM changes_ c WHERE c.user_id = u.id AND c.kind = ? ORDER BY c.at D
 # Coverage is told without looking at the copy again, so a page carries what it has to say among its gaps.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _ReadFromCopy(Gap):
     since: Since
 
