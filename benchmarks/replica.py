@@ -34,9 +34,10 @@ from benchmarks.trip import peak_memory
 from pingone_mcp.cli import calm_collector
 from pingone_mcp.directory.provider import DeactivatedQuestion, UserQuestion
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
+from pingone_mcp.pingone.feed.source import replica_path
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.replica import Replica
-from pingone_mcp.replica.store.store import Store, replica_path
+from pingone_mcp.replica.store.store import Store
 
 CHANGES = 100
 PAGE = 50
@@ -175,7 +176,7 @@ def _bearer(place: Place) -> dict[str, str]:
 async def _ask(place: Place, cache: Path, runs: int) -> tuple[Asked, Asked, Asked]:
     connected = connection(place, cache)
     async with open_directory(connected) as live, aclosing(Queries()) as queries:
-        copy = Replica(store=Store(replica_path(connected)), served=live.served, queries=queries)
+        copy = Replica(store=Store(replica_path(connected)), source=live.feed, queries=queries)
         directory = copy.directory(live)
         someone = (await directory.users(UserQuestion(), page_size=1)).items[0]
         letters = (someone.last_name or someone.username or "")[:_FIRST_LETTERS]
@@ -234,7 +235,7 @@ async def _synced(place: Place, cache: Path, mode: Literal["full", "incremental"
     connected = connection(place, cache)
     started, processor = time.perf_counter(), time.process_time()
     async with open_directory(connected) as live:
-        copy = Replica(store=Store(replica_path(connected)), served=live.served)
+        copy = Replica(store=Store(replica_path(connected)), source=live.feed)
         report = await copy.sync(mode, report=lambda *_: None)
     assert report.complete, report.reason
     return Synced(

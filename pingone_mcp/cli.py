@@ -355,12 +355,13 @@ def replica_of(settings: Settings, directory: PingOneDirectory, queries: Queries
     """Return the local copy of a directory; nothing is opened before it is asked."""
     from datetime import timedelta
 
+    from pingone_mcp.pingone.feed.source import replica_path
     from pingone_mcp.replica.replica import Replica
-    from pingone_mcp.replica.store.store import Store, replica_path
+    from pingone_mcp.replica.store.store import Store
 
     return Replica(
         store=Store(replica_path(directory.served.connection)),
-        served=directory.served,
+        source=directory.feed,
         queries=queries,
         roles=settings.replica_roles,
         remote_data=settings.replica_remote_data,

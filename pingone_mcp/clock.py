@@ -7,11 +7,14 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import anyio
 
 from pingone_mcp.tasks import left
+
+CLOCK_SKEW = timedelta(minutes=10)
+"""How far the clocks of two machines that are well may differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

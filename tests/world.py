@@ -25,10 +25,11 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.directory.cursor import CursorSeal
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
+from pingone_mcp.pingone.feed.source import replica_path
 from pingone_mcp.private_files import PrivateFolder
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.replica import Replica
-from pingone_mcp.replica.store.store import Store, replica_path
+from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.build import build_server
 from pingone_mcp.server.schemas import OUTPUT
@@ -156,7 +157,7 @@ class World:
                 aclosing(Queries()) as queries,
             ):
                 store = Store(replica_path(directory.served.connection))
-                replica = Replica(store=store, served=directory.served, queries=queries, roles=replica_roles)
+                replica = Replica(store=store, source=directory.feed, queries=queries, roles=replica_roles)
                 yield Backend(
                     directory=directory,
                     native=directory.native,

@@ -26,7 +26,7 @@ async def sync(
         mode: Mode | None = "full" if full else None
         status = await _round(backend, mode, every, as_json=as_json, accept_removals=accept_removals)
         while every is not None:
-            await backend.replica.served.clock.sleep(every)
+            await backend.replica.source.clock.sleep(every)
             status = await _round(backend, None, every, as_json=as_json)
     return status
 

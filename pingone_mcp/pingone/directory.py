@@ -31,6 +31,7 @@ from pingone_mcp.pingone.asking.description import describe
 from pingone_mcp.pingone.asking.groups import Groups
 from pingone_mcp.pingone.asking.users import Users
 from pingone_mcp.pingone.client import Client, open_client
+from pingone_mcp.pingone.feed.source import PingOneSource
 from pingone_mcp.pingone.feed.walk import Walk, walking
 from pingone_mcp.pingone.proxy.native import PingOneApi
 from pingone_mcp.pingone.served import Served
@@ -63,6 +64,8 @@ class PingOneDirectory:
             scope=connection.scope,
             filterable=configured(filters.USERS, connection.attributes),
         )
+        self.feed = PingOneSource(self._served)
+        """What the sync of a local copy reads."""
 
     @property
     def served(self) -> Served:

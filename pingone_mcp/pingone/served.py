@@ -86,6 +86,10 @@ class Served:
     async def population_filters(self, environment: str, reference: str | None) -> list[Filter | None]:
         if reference is not None:
             return [eq("population.id", await self.names.find_population(environment, reference))]
+        return self.bounds()
+
+    def bounds(self) -> list[Filter | None]:
+        """Return the filters that bound users to the populations served, as many in each as fit into a request."""
         allowed = sorted(self.connection.scope.populations)
         if not allowed:
             return [None]

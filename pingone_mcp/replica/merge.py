@@ -16,10 +16,10 @@ from typing import Any, Literal
 from pingone_mcp.directory.changes import ChangeKind, Evidence, changes_between
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.nesting import Nesting, above_each
-from pingone_mcp.replica.events import Trace, Wanted
 from pingone_mcp.replica.evidence import Held, Shortfall, Vanished, examples, masses
+from pingone_mcp.replica.source import PastEvent, Trace, Wanted
 from pingone_mcp.replica.store import schema
-from pingone_mcp.replica.store.rows import Row, as_written, storable
+from pingone_mcp.replica.store.rows import Row, as_written, storable, user_row
 
 Mode = Literal["full", "incremental"]
 
@@ -47,19 +47,6 @@ class Gone:
     left: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
-    """What the audit tells of the time before a first sync: who was removed, deactivated or locked, when, by whom.
-
-    `row` is the user as a row of the copy, for one who does not exist any more.
-    """
-
-    kind: ChangeKind
-    user: str
-    trace: Trace
-    row: Row | None = None
-
-
 @dataclass(slots=True, kw_only=True)
 class Findings:
     """What a sync found out about one environment, beside the users and members that are staged.
@@ -82,7 +69,7 @@ class Findings:
     unseen: set[str] = field(default_factory=set[str])
     refiltered: set[str] = field(default_factory=set[str])
     seen_before: str | None = None
-    past: list[Past] = field(default_factory=list[Past])
+    past: list[PastEvent] = field(default_factory=list[PastEvent])
     nestings: set[Nesting] = field(default_factory=set[Nesting])
     gone: dict[str, Gone] = field(default_factory=dict[str, Gone])
     reread: set[str] = field(default_factory=set[str])
@@ -283,11 +270,11 @@ class _Merge:
         told: list[Row] = []
         for past in self._found.past:
             at = min(past.trace.at, self._now)
-            if past.kind == "user.removed" and past.row is not None:
+            if past.removed is not None:
                 self._do(
                     f"""INSERT INTO users_ ({_USERS}, removed_at, removed_evidence) VALUES ({marks}, ?, 'event')
                     ON CONFLICT (id) DO NOTHING""",  # noqa: S608 - our names
-                    (*storable(past.row), at),
+                    (*storable(user_row(past.removed, self._found.id)), at),
                 )
             query = f"SELECT username, email FROM users_ u WHERE u.id = ? AND {_STILL[past.kind]}"  # noqa: S608 - our text
             told += [

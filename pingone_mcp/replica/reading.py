@@ -10,41 +10,43 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from pingone_mcp.directory.changes import ChangeKind, Evidence
-from pingone_mcp.directory.models import Event, Group, JsonObject, RoleAssignment, User
+from pingone_mcp.directory.changes import Evidence
+from pingone_mcp.directory.models import Group, JsonObject, MembershipType, RoleAssignment, User
 from pingone_mcp.directory.nesting import Nesting, above_each
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
-from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.feed import audit
-from pingone_mcp.pingone.feed.walk import walking
-from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.asking.snapshot import UNREADABLE
-from pingone_mcp.replica.events import PAST_TYPES, ROLE_TYPES, Trace, changes_from
 from pingone_mcp.replica.evidence import Control, Shortfall, Vanished, examples, masses
-from pingone_mcp.replica.merge import Findings, Gone, Past
+from pingone_mcp.replica.merge import Findings, Gone
+from pingone_mcp.replica.source import KINDS, EnvironmentSource, Pair, ShortList, Source
 from pingone_mcp.replica.store import looks, schema
-from pingone_mcp.replica.store.rows import Row, group_row, user_row
+from pingone_mcp.replica.store.rows import Row, group_row
 from pingone_mcp.replica.store.staging import BEGAN, Staging
 from pingone_mcp.replica.store.store import Store, told
-from pingone_mcp.replica.upstream import KINDS, Kind, Pair, ShortList, Upstream
+from pingone_mcp.replica.watermark import EVENTS_OVERLAP, UPDATES_OVERLAP, Watermark
 from pingone_mcp.sqlite_files import remove_database
 from pingone_mcp.tasks import each, in_thread
+
+
+def longest_gap(source: Source) -> timedelta:
+    """Return how long ago the last sync may be: not all the time for which events are kept, to be sure."""
+    return source.keeps_events - timedelta(days=1)
+
+
+def why_unread(problem: Problem) -> str:
+    """Say that something may not be read, or could not be."""
+    return "may not be read (403)" if isinstance(problem, NotPermitted) else f"could not be read ({problem.code})"
+
 
 Report = Callable[[str, int, int | None], None]
 """Told of progress: the stage, how much of it is done, and how much it is about in all, where that is known."""
 
-# How far behind a watermark is read again: what PingOne shows late is found so.
-UPDATES_OVERLAP = timedelta(minutes=2)
-EVENTS_OVERLAP = timedelta(minutes=5)
-# Events are there for fourteen days; an incremental sync does not rely on the last of them.
-LONGEST_GAP = audit.WINDOW - timedelta(days=1)
 # What a killed sync has left is taken up again for so long.
 RESUMED_FOR = timedelta(hours=6)
 # Who was created so long before the last look and is new in the copy was hidden from it; else PingOne showed it late.
@@ -71,36 +73,6 @@ class Incomplete(Problem):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """Up to where an environment was read: by `updatedAt`, and by events, with those of the last minutes by id.
-
-    `ahead` is how many seconds our clock was ahead of PingOne's then, None where no sync has noted it.
-    """
-
-    updated: str
-    events: str
-    seen: dict[str, str] = field(default_factory=dict[str, str])
-    ahead: float | None = None
-
-    def written(self) -> JsonObject:
-        return {"updated": self.updated, "events": self.events, "seen": self.seen, "ahead": self.ahead}
-
-    def is_sound(self, now: datetime, ahead: float) -> bool:
-        """Say whether no clock was wrong: the mark is not in the future, and our clock and PingOne's agree as they did.
-
-        A mark of a clock that was wrong may be in the past by now.
-        """
-        latest = timestamp(now + UPDATES_OVERLAP)
-        moved = 0.0 if self.ahead is None else abs(ahead - self.ahead)
-        return max(self.updated, self.events) <= latest and moved <= UPDATES_OVERLAP.total_seconds()
-
-    def as_far_back(self, now: datetime) -> Mark:
-        """Return the mark that stands for one that is not sound: as far back as events are relied on."""
-        oldest = timestamp(now - LONGEST_GAP - audit.PRECISION)
-        return Mark(updated=oldest, events=oldest, seen=self.seen)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What the reading of every environment of one sync has in common.
 
@@ -109,7 +81,7 @@ class Task:
     noted, by environment.
     """
 
-    served: Served
+    source: Source
     store: Store
     staging: Staging
     report: Report
@@ -142,7 +114,7 @@ class Reading:
     person, with their ids in `held`.
     """
 
-    def __init__(self, task: Task, upstream: Upstream, found: Findings) -> None:
+    def __init__(self, task: Task, upstream: EnvironmentSource, found: Findings) -> None:
         self._task = task
         self._upstream = upstream
         self._found = found
@@ -151,7 +123,7 @@ class Reading:
         self._counted: int | None = None
         self._user_counts: dict[str, int | None] = {}
         self._left_out = 0
-        self._opened = task.served.clock.monotonic()
+        self._opened = task.source.clock.monotonic()
         self._listed: set[str] = set()
         self._short_before: dict[str, tuple[Shortfall, int]] = {}
         self.notes: list[str] = []
@@ -189,7 +161,7 @@ class Reading:
 
     # A full sync
 
-    async def full(self, mark: Mark | None) -> Mark:
+    async def full(self, mark: Watermark | None) -> Watermark:
         """Stage everybody who is there and every membership; find out who is gone."""
         began, resumed = await self._began()
         await self._walk(resumed=resumed)
@@ -207,7 +179,7 @@ class Reading:
             self._found.whole = {row[0] for row in self._found.groups} | old_groups.keys()
             await self._read_members(groups)
             await self._lost(groups)
-        if mark is None or began - datetime.fromisoformat(mark.events) > LONGEST_GAP:
+        if mark is None or began - datetime.fromisoformat(mark.events) > longest_gap(self._task.source):
             self.coverage["roles"] = _NAMED  # nobody knows who has got a role before the audit begins
         await self._roles(everybody=self._task.all_roles)
         self._note_unseen()
@@ -240,12 +212,7 @@ class Reading:
             await self._staging_since(datetime.fromisoformat(await self._staging.fact(f"{environment}{BEGAN}")))
             return
         for _ in range(2):
-            async with walking(
-                self._task.served,
-                environment,
-                ledger=self._task.ledger(environment),
-                remote_data=self._task.remote_data,
-            ) as walk:
+            async with self._upstream.walk(ledger=self._task.ledger(environment)) as walk:
                 staged = await self._staging.count_users(environment)
                 agreed = staged >= walk.delivered  # else a crash of the machine has lost what the notes speak of
                 if agreed and not walk.delivered:
@@ -284,13 +251,13 @@ class Reading:
 
         async def ask(user: str) -> None:
             try:
-                raw = await self._upstream.user(user)
+                found = await self._upstream.user(user)
             except NotPermitted:
                 return
-            if raw is not None:
+            if found is not None:
                 del removed[user]
-                if self._upstream.serves(raw):
-                    there.append(self._unified(raw))
+                if self._serves(found):
+                    there.append(found)
 
         await each(ask, sorted(staged & removed.keys()))
         await self._staging.drop_users(removed)
@@ -321,10 +288,10 @@ class Reading:
                 asked.append(user)
         if len(asked) > _MANY:  # lists tell of some dozens at once who is there after all
             with suppress(*_ONE_FAILS):
-                raws = await self._upstream.users_by_id(asked)
-                for user, raw in raws.items():
-                    await self._settle(user, raw)
-                asked = [user for user in asked if user not in raws]
+                there = await self._upstream.users_by_id(asked)
+                for one in there.values():
+                    await self._settle(one)
+                asked = [user for user in asked if user not in there]
         absent = await self._absent(asked[:_MANY])
         rest = asked[_MANY:]
         # Where nobody of some dozens is there and a person will be asked anyway, the others are not asked for.
@@ -343,26 +310,26 @@ class Reading:
         async def ask(user: str) -> None:
             nonlocal done
             try:
-                raw = await self._upstream.user(user)
+                found = await self._upstream.user(user)
             except _ONE_FAILS:
                 self._found.unseen.add(user)
             else:
-                if raw is None:
+                if found is None:
                     absent.add(user)
                 else:
-                    await self._settle(user, raw)
+                    await self._settle(found)
             done += 1
             self._task.report("removals", done, len(users))
 
         await each(ask, users)
         return absent
 
-    async def _settle(self, user: str, raw: JsonObject) -> None:
+    async def _settle(self, user: User) -> None:
         """Stage a user who is there; who was moved out of the populations served has left."""
-        if self._upstream.serves(raw):
-            await self._staging.put_users((self._unified(raw),), self._environment)
+        if self._serves(user):
+            await self._staging.put_users((user,), self._environment)
         else:
-            self._found.gone[user] = Gone(at=timestamp(self._task.now()), evidence="read", left=True)
+            self._found.gone[user.id] = Gone(at=timestamp(self._task.now()), evidence="read", left=True)
 
     async def _judge(self, absent: set[str]) -> None:
         """Decide about users who answer 404 without an event: gone, not known, or too many to be either."""
@@ -389,7 +356,7 @@ class Reading:
     def _homes(self) -> dict[str, str]:
         """Return where events say that users are, those of earlier syncs who could not be found since included."""
         told: dict[str, str] = dict(self._known.get("homes", {}))
-        return told | {user: population for user, (_, population) in self._found.wanted.homes.items()}
+        return told | self._found.wanted.homes
 
     async def _vanishing(self, absent: Iterable[str]) -> list[Vanished]:
         """Return how many would be gone of the environment and of each population, beside whom a person accepted."""
@@ -480,14 +447,13 @@ class Reading:
                 "they stay as they were."
             )
 
-    def _unified(self, raw: JsonObject) -> User:
-        """Return a user as the lists tell it: a single read has links and memberships besides."""
-        user = self._upstream.unified(raw)
-        return replace(user, remote_data=raw) if self._task.remote_data else user
+    def _serves(self, user: User) -> bool:
+        scope = self._task.source.scope
+        return not scope.populations or any(scope.has_population(place.id) for place in user.workspaces)
 
     # An incremental sync
 
-    async def incremental(self, mark: Mark) -> Mark:
+    async def incremental(self, mark: Watermark) -> Watermark:
         """Stage who has changed since the last sync, and verify the memberships that may have changed."""
         began = self._task.now()
         self._task.report("users", 0, None)
@@ -509,7 +475,7 @@ class Reading:
         in_groups = {user for user, _ in wanted.memberships}
         unseen = set(self._known.get("unseen", ())) - staged - wanted.removed.keys()
         again = set(sorted(unseen)[:_LOOKED_FOR_AGAIN])
-        since = timestamp(self._task.now() - audit.WINDOW)
+        since = timestamp(self._task.now() - self._task.source.keeps_events)
         returned = await self._task.look(
             partial(looks.removed_without_event, environment=environment, since=since, most=_LOOKED_FOR_AGAIN)
         )
@@ -518,8 +484,8 @@ class Reading:
         )
         named = (wanted.users | (in_groups - known) | again | set(returned)) - staged - wanted.removed.keys()
         raws = await self._upstream.users_by_id(named)
-        there = {user: raw for user, raw in raws.items() if self._upstream.serves(raw)}
-        await self._staging.put_users([self._unified(raw) for raw in there.values()], environment)
+        there = {user: one for user, one in raws.items() if self._serves(one)}
+        await self._staging.put_users(list(there.values()), environment)
         now = timestamp(self._task.now())
         elsewhere = {user for user in raws if user in known and user not in there}
         self._found.gone.update((user, Gone(at=now, evidence="read", left=True)) for user in elsewhere)
@@ -552,7 +518,7 @@ class Reading:
         tried_again = sorted(group for group, (one, _) in short.items() if one.tries < _TRIES and group in listed)
         found.reread |= set(tried_again[:_RETRIED_GROUPS])
         await self._verify()
-        if not self._task.served.connection.scope.populations:
+        if not self._task.source.scope.populations:
             found.reread |= await self._miscounted(groups, short)
         moved = {parent for _, parent in old_nestings ^ found.nestings}
         seeds = found.reread | moved | deleted
@@ -598,7 +564,7 @@ class Reading:
         changed = await self._task.look(partial(looks.changed, environment=self._environment))
         # Of a group that is not listed any more nothing can be asked: its members stay, but for whom events tell of.
         present = {row[0]: row for row in found.groups if row[0] in self._listed}
-        told_of = {(user, group) for user, group in wanted.memberships if group in present and user not in found.gone}
+        told_of = {pair for pair in wanted.memberships if pair.group in present and pair.user not in found.gone}
         ended = {pair for pair in wanted.memberships if pair[1] not in present and wanted.left_group(*pair)}
         moved = {
             one.id for one in changed if one.population_before is not None and one.population != one.population_before
@@ -622,7 +588,7 @@ class Reading:
         direct = {pair for pair in told_of | left if pair[1] not in found.reread}
         dynamic = found.dynamic & self._listed
         found.reread |= {group for group in dynamic if await self._better_whole(group, len(found.touched))}
-        indirect = {(user, group) for group in dynamic - found.reread for user in found.touched}
+        indirect = {Pair(user, group) for group in dynamic - found.reread for user in found.touched}
         self._task.report("memberships", 0, len(direct) + len(indirect))
         directly, doubtful = await self._upstream.holding(direct, "direct")
         indirectly, unsure = await self._upstream.holding(indirect, "indirect")
@@ -658,7 +624,7 @@ class Reading:
             except _ONE_FAILS:
                 self._found.reread |= present
                 return
-            found.update((user, one.id) for one in memberships if one.type == "direct" and one.id in present)
+            found.update(Pair(user, one.id) for one in memberships if one.type == "direct" and one.id in present)
 
         await each(read, sorted(users))
         return found
@@ -695,9 +661,9 @@ class Reading:
         gone = found.gone.keys() | found.unseen
         ended = {pair for pair, kind in lost.items() if kind == "direct" and found.wanted.left_group(*pair)}
         doubtful = {pair for pair in lost.keys() - ended if pair[0] not in gone}
-        by_filter = {group for user, group in doubtful if lost[user, group] == "indirect"}
-        counted: dict[Kind, set[str]] = {"direct": set(), "indirect": set()}
-        if not self._task.served.connection.scope.populations:  # PingOne counts the members of all of them
+        by_filter = {group for user, group in doubtful if lost[Pair(user, group)] == "indirect"}
+        counted: dict[MembershipType, set[str]] = {"direct": set(), "indirect": set()}
+        if not self._task.source.scope.populations:  # PingOne counts the members of all of them
             counted["direct"] = {group.id for group in groups if group.member_count is not None}
             counted["indirect"] = {group for group in by_filter if await self._is_whole(group)}
         for kind in KINDS:
@@ -722,7 +688,7 @@ class Reading:
     async def _better_whole(self, group: str, users: int) -> bool:
         """Say whether all members of a group are fewer pages than so many users are questions."""
         members = await self._task.look(partial(looks.count_members, group=group))
-        return users / _USERS_PER_QUESTION > members / self._task.served.connection.page_size + 2
+        return users / _USERS_PER_QUESTION > members / self._task.source.page_size + 2
 
     async def _miscounted(self, groups: Sequence[Group], short: Mapping[str, tuple[Shortfall, int]]) -> set[str]:
         """Return the groups of which PingOne counts more or fewer direct members than there would be in the copy.
@@ -746,51 +712,41 @@ class Reading:
 
     # Both
 
-    def _since(self, mark: Mark | None, began: datetime) -> datetime:
+    def _since(self, mark: Watermark | None, began: datetime) -> datetime:
         """Return from when on events are wanted: since the last one seen, or since a first sync began to read."""
         return (datetime.fromisoformat(mark.events) if mark is not None else began) - EVENTS_OVERLAP
 
-    async def _events(self, since: datetime, mark: Mark | None, began: datetime) -> None:
+    async def _events(self, since: datetime, mark: Watermark | None, began: datetime) -> None:
         """Read the events, those that were seen before aside."""
         seen = mark.seen if mark is not None else {}
         self._task.report("events", 0, None)
         try:
-            activities = await self._upstream.activities(since, self._task.now())
-            if mark is None:  # what is known of the last fourteen days: who has got a role, who was deactivated
-                activities += await self._past(began)
+            wanted = await self._upstream.happened(since, seen)
+            if mark is None:  # what is known of the time before: who has got a role, who was deactivated
+                past = await self._upstream.past(began)
+                wanted.roles |= past.roles
+                self._found.past = list(past.events)
+                self.coverage["audited_since"] = timestamp(past.since)
         except _ONE_FAILS as problem:
             self.coverage["events"] = False
-            why = (
-                "may not be read (403)" if isinstance(problem, NotPermitted) else f"could not be read ({problem.code})"
-            )
+            why = why_unread(problem)
             self.notes.append(f"The audit of {self._environment} {why}: between full syncs, removals are not seen.")
             return
-        self._found.wanted = changes_from(one for one in activities if one.get("id") not in seen)
+        self._found.wanted = wanted
 
-    async def _past(self, began: datetime) -> list[JsonObject]:
-        """Note who was removed, deactivated or locked in the fourteen days before; return the events about roles."""
-        since, now = began - audit.WINDOW + audit.MARGIN, self._task.now()
-        often = PAST_TYPES[-1:]
-        removed = await self._upstream.activities(since, now, types=PAST_TYPES[:-1])
-        updated = await self._upstream.activities(since, now, types=often, most_pages=_PAST_PAGES)
-        allowed = self._task.served.connection.scope.populations
-        self._found.past = past_of((*removed, *updated), self._environment, allowed)
-        self.coverage["audited_since"] = timestamp(since)
-        return await self._upstream.activities(since, now, types=ROLE_TYPES)
-
-    def _mark(self, before: Mark | None, began: datetime) -> Mark:
+    def _mark(self, before: Watermark | None, began: datetime) -> Watermark:
         seen = {**(before.seen if before is not None else {}), **self._found.wanted.seen}
         # By all that is known of PingOne's time now. Behind a mark in the future nothing would be read any more.
-        served, now = self._task.served, self._task.now()
-        updated = min(began, now - timedelta(seconds=served.clock.monotonic() - self._opened))
+        source, now = self._task.source, self._task.now()
+        updated = min(began, now - timedelta(seconds=source.clock.monotonic() - self._opened))
         times = (at for at in self._found.wanted.seen.values() if at <= timestamp(now))
         last = max([*times, min(before.events if before is not None else timestamp(began), timestamp(updated))])
         edge = timestamp(datetime.fromisoformat(last) - EVENTS_OVERLAP)
-        return Mark(
+        return Watermark(
             updated=timestamp(updated),
             events=last,
             seen={event: at for event, at in seen.items() if at >= edge},
-            ahead=served.ahead(),
+            ahead=source.ahead(),
         )
 
     async def _list_groups(self) -> list[Group] | None:
@@ -829,7 +785,7 @@ class Reading:
         there: list[Group] = []
         absent: set[str] = set()
         kept: set[str] = set()
-        allowed = self._task.served.connection.scope.populations
+        allowed = self._task.source.scope.populations
 
         async def ask(identity: str) -> None:
             try:
@@ -908,7 +864,7 @@ class Reading:
                         total = fresh.total_member_count if fresh is not None else None
                         self._fall_short(group.id, counted, found, total=total)
             except ShortList as short:
-                narrowed = bool(self._task.served.connection.scope.populations) or group.member_count is None
+                narrowed = bool(self._task.source.scope.populations) or group.member_count is None
                 self._fall_short(group.id, short.counted if narrowed else group.member_count, short.found)
             except _ONE_FAILS as problem:
                 self._fall_short(group.id, group.member_count, None, why=problem.code)
@@ -927,28 +883,25 @@ class Reading:
         if group.user_filter is not None:
             async for users in self._upstream.members(group.id, "indirect"):
                 await self._staging.put_members(group.id, users, "indirect")
-        narrowed = bool(self._task.served.connection.scope.populations)  # PingOne counts those of all populations
+        narrowed = bool(self._task.source.scope.populations)  # PingOne counts those of all populations
         return (None if narrowed else group.member_count), found
 
     async def _roles(self, *, everybody: bool) -> None:
-        found, served = self._found, self._task.served
+        found = self._found
         wanted = found.wanted.roles - found.gone.keys()
         users = await self._staging.user_ids(self._environment) if everybody else wanted
         if not users:
             return
-        roles = await served.names.role_names()
         unread = False
-        places = {row[0]: row[2] for row in found.populations or ()} | await served.names.environment_names()
         done = 0
 
         async def read(user: str) -> None:
             nonlocal done, unread
             try:
-                raws = await self._upstream.role_assignments(user)
+                assignments, whole = await self._upstream.role_assignments(user)
             except (FilterRefused, RequestRefused, UnexpectedAnswer):
                 unread = True
                 return
-            assignments, whole = wire.role_assignments(raws, roles=roles, places=places)
             unread = unread or not whole
             rows = [_role_row(user, held) for held in assignments]
             if rows or not everybody:
@@ -967,42 +920,6 @@ class Reading:
             self.coverage["roles"] = "all" if found.all_roles else _NAMED if unread else self.coverage["roles"]
 
 
-def past_of(activities: Iterable[JsonObject], environment: str, populations: Iterable[str]) -> list[Past]:
-    """Return what events tell of the time before a first sync, the newest of each kind and user, oldest first."""
-    newest: dict[tuple[ChangeKind, str], Event] = {}
-    for raw in activities:
-        try:
-            event = wire.event(raw)
-        except UnexpectedAnswer:  # one that cannot be read tells nothing
-            continue
-        kind = _PAST_KINDS.get(event.action.upper())
-        failed = (raw.get("result") or {}).get("status") == "FAILED"
-        about_enabled = event.summary.startswith("Updated enabled")  # PingOne says so only in its text
-        if kind is None or failed or event.subject_id is None or (kind == "user.deactivated" and not about_enabled):
-            continue
-        key = (kind, event.subject_id)
-        if key not in newest or newest[key].at < event.at:
-            newest[key] = event
-    served = set(populations)
-    return [
-        Past(
-            kind=kind,
-            user=user,
-            trace=Trace(timestamp(event.at), event.actor),
-            row=user_row(wire.removed_user(event, environment, environments={}, populations={}), environment)
-            if kind == "user.removed"
-            else None,
-        )
-        for (kind, user), event in sorted(newest.items(), key=lambda one: one[1].at)
-        if kind != "user.removed" or not served or event.subject_workspace_id in served
-    ]
-
-
-_PAST_KINDS: Mapping[str, ChangeKind] = {
-    "USER.DELETED": "user.removed",
-    "USER.LOCKED": "user.locked",
-    "USER.UPDATED": "user.deactivated",
-}
 _USERS_PER_QUESTION = 40
 _FILTER, _POPULATION, _UPDATED = (
     schema.GROUP_COLUMNS.index(name) for name in ("user_filter", "population_id", "updated_at")

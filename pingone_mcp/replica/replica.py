@@ -12,7 +12,6 @@ from pingone_mcp.directory.gaps import EarlierChanges
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Problem
-from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.asking.changes import ChangePage, ChangeQuestion, changes_page, newest_changes
 from pingone_mcp.replica.asking.conditions import NotHeld
 from pingone_mcp.replica.asking.directory import ReplicaDirectory
@@ -23,6 +22,7 @@ from pingone_mcp.replica.merge import Mode
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.queries.query import Answer
 from pingone_mcp.replica.reading import Report
+from pingone_mcp.replica.source import Source
 from pingone_mcp.replica.state import State, age_of, state_of
 from pingone_mcp.replica.store.edition import edition_of
 from pingone_mcp.replica.store.store import Damaged, NoReplica, Store, no_replica
@@ -33,14 +33,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
-    """One local copy, filled from what is `served`. Every question raises NoReplica until a first sync was taken over.
+    """One local copy, filled from its `source`. Every question raises NoReplica until a first sync was taken over.
 
     `roles`, `remote_data`, `full_after`, `held_share` and `by_counts` are told in `Sync`; `max_age` says how long the
     copy may answer in the place of PingOne. Whoever lets it be queried closes `queries`.
     """
 
     store: Store
-    served: Served
+    source: Source
     queries: Queries = field(default_factory=Queries)
     roles: bool = False
     remote_data: bool = False
@@ -52,7 +52,7 @@ class Replica:
     async def sync(self, mode: Literal["auto"] | Mode, *, report: Report, accept_removals: bool = False) -> SyncReport:
         """Bring the copy up to date; see `Sync.run`."""
         run = Sync(
-            self.served,
+            self.source,
             self.store,
             roles=self.roles,
             remote_data=self.remote_data,
@@ -65,7 +65,7 @@ class Replica:
 
     def now(self) -> datetime:
         """Return PingOne's time, by which the copy is dated, as well as it is known."""
-        return self.served.now()
+        return self.source.now()
 
     def age_of(self, state: State) -> int:
         """Return how many seconds old a state is by now."""
@@ -114,7 +114,7 @@ class Replica:
 
         def ask(connection: sqlite3.Connection) -> T:
             try:
-                return work(Snapshot(connection, self.served.connection.scope, self.now()))
+                return work(Snapshot(connection, self.source.scope, self.now()))
             except NotHeld:
                 raise NoReplica(
                     "The local copy does not hold what this needs: PingOne did not let a sync read it.",

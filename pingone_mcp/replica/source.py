@@ -265,12 +265,12 @@ class Source(Protocol):
         """What part of the directory is read."""
 
     @property
-    def identity(self) -> tuple[str, ...]:
-        """Whose view of which directory this is: what was staged for another one is not taken up again."""
-
-    @property
     def attributes(self) -> Mapping[str, str]:
         """Which of the provider's attributes hold which unified field; others make all records anew."""
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Whose view of which directory this is: what was staged for another one is not taken up again."""
 
     @property
     def page_size(self) -> int:

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pingone_mcp.pingone.feed.audit import CLOCK_SKEW
+from pingone_mcp.clock import CLOCK_SKEW
 from pingone_mcp.replica.store.noted import facts, last_run
 from pingone_mcp.replica.store.retention import change_ids
 

@@ -7,6 +7,7 @@ is the change. Only evidence removes a user (`evidence`); that a walk did not me
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sqlite3
 from collections import Counter
@@ -20,23 +21,22 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 
 from pingone_mcp.directory.gaps import Gap
-from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.models import JsonObject, Organization
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, Refused, RequestRefused, UnexpectedAnswer
-from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.asking.snapshot import UNREADABLE, Snapshot
 from pingone_mcp.replica.evidence import HELD_SHARE, Held
 from pingone_mcp.replica.merge import LOSING, Bounds, Findings, Mode, merge
 from pingone_mcp.replica.reading import (
     LATE,
-    LONGEST_GAP,
-    UPDATES_OVERLAP,
     Incomplete,
-    Mark,
     Reading,
     Report,
     Task,
+    longest_gap,
+    why_unread,
 )
+from pingone_mcp.replica.source import Source
 from pingone_mcp.replica.store.looks import called_in
 from pingone_mcp.replica.store.noted import facts
 from pingone_mcp.replica.store.retention import KEPT_CHANGES, change_ids, forget_changes, forget_runs
@@ -44,7 +44,7 @@ from pingone_mcp.replica.store.rows import Row
 from pingone_mcp.replica.store.schema import REMOVED, REMOVED_AT_IN
 from pingone_mcp.replica.store.staging import Staging, leftovers
 from pingone_mcp.replica.store.store import Damaged, NoReplica, ReplicaProblem, Store, told, transaction
-from pingone_mcp.replica.upstream import Upstream
+from pingone_mcp.replica.watermark import UPDATES_OVERLAP, Watermark
 from pingone_mcp.sqlite_files import remove_database
 from pingone_mcp.tasks import in_thread
 
@@ -95,7 +95,7 @@ class Sync:
 
     def __init__(
         self,
-        served: Served,
+        source: Source,
         store: Store,
         *,
         roles: bool = False,
@@ -106,7 +106,7 @@ class Sync:
         patience: float = 30.0,
         report: Report | None = None,
     ) -> None:
-        self._served = served
+        self._source = source
         self._store = store
         self._roles = roles
         self._remote_data = remote_data
@@ -123,17 +123,17 @@ class Sync:
         answer 404.
         """
         async with self._alone():
-            began = self._served.clock.monotonic()
+            began = self._source.clock.monotonic()
             try:
                 report = await self._run(mode, accept_removals=accept_removals)
             except Damaged:  # by now it is set aside, and there is an empty one
                 report = await self._run("full", accept_removals=accept_removals)
-            return replace(report, seconds=self._served.clock.monotonic() - began)
+            return replace(report, seconds=self._source.clock.monotonic() - began)
 
     async def _run(self, mode: Mode | Literal["auto"], *, accept_removals: bool) -> SyncReport:
         memory = await self._store.write(facts)
         await self._settle_time(mode)
-        shape = json.dumps([_SHAPE, dict(self._served.connection.attributes), self._remote_data], sort_keys=True)
+        shape = json.dumps([_SHAPE, dict(self._source.attributes), self._remote_data], sort_keys=True)
         chosen = self._choose(mode, memory, shape, accept_removals=accept_removals)
         if chosen == "full":
             await in_thread(self._store.check, pool="copy")
@@ -147,22 +147,19 @@ class Sync:
 
     async def _settle_time(self, mode: Mode | Literal["auto"]) -> None:
         """Find out what time it is at PingOne: everything below goes by it. Raises Problem."""
-        client = self._served.client
-        started = self._served.now()
+        started = self._source.now()
         try:
-            if client.server_now() is None:
-                await self._served.names.environments()
-            await client.settle_server_time()
+            await self._source.settle_time()
         except Problem as problem:
             with suppress(Problem):  # what went wrong first is told
                 tried: Mode = "full" if mode == "full" else "incremental"
-                row = (tried, timestamp(started), timestamp(self._served.now()), "failed", str(problem), None)
+                row = (tried, timestamp(started), timestamp(self._source.now()), "failed", str(problem), None)
                 await self._store.write(partial(_note_run, row=row))
             raise
 
     def _once(self, memory: JsonObject, shape: str, *, accept_removals: bool) -> _Run:
         return _Run(
-            self._served,
+            self._source,
             self._store,
             self._report,
             roles=self._roles,
@@ -180,16 +177,16 @@ class Sync:
             return "full"
         if accept_removals or (mode == "auto" and memory.get("held")):
             return "full"  # only that tells whether they are still gone
-        now = self._served.now()
-        if now - datetime.fromisoformat(last) > LONGEST_GAP or not self._is_sound(memory):
+        now = self._source.now()
+        if now - datetime.fromisoformat(last) > longest_gap(self._source) or not self._is_sound(memory):
             return "full"
         overdue = now - datetime.fromisoformat(last_full) > self._full_after
         return "full" if mode == "auto" and overdue else "incremental"
 
     def _is_sound(self, memory: JsonObject) -> bool:
         """Say whether no clock was wrong when the last syncs noted up to where they had read."""
-        now, ahead = self._served.now(), self._served.ahead()
-        marks = [Mark(**mark) for mark in memory.get("watermarks", {}).values()]
+        now, ahead = self._source.now(), self._source.ahead()
+        marks = [Watermark(**mark) for mark in memory.get("watermarks", {}).values()]
         in_future = memory["last_full"] > timestamp(now + UPDATES_OVERLAP)
         return not in_future and all(mark.is_sound(now, ahead) for mark in marks)
 
@@ -210,7 +207,7 @@ class Sync:
                     "Wait for its end, then try again; the copy can be read meanwhile.",
                     code="SYNC_IN_PROGRESS",
                 )
-            await self._served.clock.sleep(_POLL_SECONDS)
+            await self._source.clock.sleep(_POLL_SECONDS)
             waited += _POLL_SECONDS
         try:
             yield
@@ -223,7 +220,7 @@ class _Run:
 
     def __init__(
         self,
-        served: Served,
+        source: Source,
         store: Store,
         report: Report,
         *,
@@ -235,13 +232,14 @@ class _Run:
         shape: str,
         accept_removals: bool,
     ) -> None:
-        self._served = served
+        self._source = source
         self._store = store
         self._report = report
         self._memory = memory
         self._shape = shape
+        self._remote_data = remote_data
         self._staging = Staging(store.path.with_suffix(".staged"), remote_data=remote_data)
-        self._marks: dict[str, Mark] = {}
+        self._marks: dict[str, Watermark] = {}
         self._coverage: dict[str, JsonObject] = {}
         self._notes: list[str] = []
         if why := memory.get("damaged"):
@@ -259,7 +257,7 @@ class _Run:
         ]
         self._bounds = Bounds(share=share, accepted=held.get("memberships", {}))
         self._task = Task(
-            served=served,
+            source=source,
             store=store,
             staging=self._staging,
             report=report,
@@ -273,7 +271,7 @@ class _Run:
         )
 
     async def run(self, mode: Mode) -> SyncReport:
-        begun = self._served.clock.monotonic()
+        begun = self._source.clock.monotonic()
         try:
             findings = await self._read(mode)
             self._report("merge", 0, None)
@@ -307,29 +305,28 @@ class _Run:
         return report
 
     def _now(self) -> datetime:
-        return self._served.now()
+        return self._source.now()
 
     def _at(self, instant: float) -> datetime:
         """Return PingOne's time at an instant of our monotonic clock, by what is known of it now."""
-        return self._served.now() - timedelta(seconds=self._served.clock.monotonic() - instant)
+        return self._source.now() - timedelta(seconds=self._source.clock.monotonic() - instant)
 
     async def _gaps(self) -> tuple[Gap, ...]:
         try:
-            return await self._store.read(lambda database: Snapshot(database, self._served.connection.scope).gaps(None))
+            return await self._store.read(lambda database: Snapshot(database, self._source.scope).gaps(None))
         except NoReplica:
             return ()
 
     async def _read(self, mode: Mode) -> list[Findings]:
         """Read all environments served. One of several that cannot be read is a gap, and stays as it is."""
-        connection = self._served.connection
-        purpose = [connection.api_base, connection.client_id, sorted(connection.scope.populations), self._shape]
+        purpose = [*self._source.identity, sorted(self._source.scope.populations), self._shape]
         if mode == "incremental":
             self._tidy()  # what a killed full sync has left is older than what will be read now
         await self._staging.open(json.dumps(purpose))
         await self._staging.forget_members()
         findings: list[Findings] = []
         first: Problem | None = None
-        environments = await self._served.environment_ids(None)
+        environments = await self._source.environments()
         for environment in environments:
             try:
                 findings.append(await self._read_environment(environment, mode))
@@ -337,14 +334,9 @@ class _Run:
                 if len(environments) == 1:
                     raise
                 first = first or problem
-                why = (
-                    "may not be read (403)"
-                    if isinstance(problem, NotPermitted)
-                    else f"could not be read ({problem.code})"
-                )
-                self._notes.append(f"The environment {environment} {why}, and stays as it was.")
-                if environment not in self._memory.get("watermarks", {}):
-                    self._coverage[environment] = {"users": UNREADABLE}
+                self._notes.append(f"The environment {environment.id} {why_unread(problem)}, and stays as it was.")
+                if environment.id not in self._memory.get("watermarks", {}):
+                    self._coverage[environment.id] = {"users": UNREADABLE}
         if not findings:
             raise first or NotPermitted(
                 "None of the environments served may be read.",
@@ -356,21 +348,20 @@ class _Run:
             raise Held(vanished, set[str]().union(*(reading.held for reading in self._readings)))
         return findings
 
-    async def _read_environment(self, environment: str, mode: Mode) -> Findings:
-        upstream = Upstream(self._served, environment, await self._served.population_filters(environment, None))
+    async def _read_environment(self, place: Organization, mode: Mode) -> Findings:
+        environment = place.id
+        upstream = self._source.environment(environment, remote_data=self._remote_data)
         self._report("places", 0, None)
-        names = {place.id: place for place in await self._served.names.environments()}
-        place = names.get(environment)
         marks = self._memory.get("watermarks", {})
-        mark = Mark(**marks[environment]) if environment in marks else None
+        mark = Watermark(**marks[environment]) if environment in marks else None
         now = self._now()
-        if mark is not None and not mark.is_sound(now, self._served.ahead()):
-            mark = mark.as_far_back(now)
-        late = mark is not None and now - datetime.fromisoformat(mark.updated) > LONGEST_GAP
+        if mark is not None and not mark.is_sound(now, self._source.ahead()):
+            mark = mark.as_far_back(now, longest_gap(self._source))
+        late = mark is not None and now - datetime.fromisoformat(mark.updated) > longest_gap(self._source)
         if mark is None or late or Reading.is_to_be_full(self._task.coverage.get(environment, {})):
             mode = "full"
         found = Findings(
-            environment=(environment, place and place.name, place and place.type, place and place.region),
+            environment=(environment, place.name, place.type, place.region),
             mode=mode,
             quiet=mark is None or self._memory.get("shape") != self._shape,
             seen_before=timestamp(datetime.fromisoformat(mark.updated) - LATE) if mark is not None else None,
@@ -417,7 +408,7 @@ class _Run:
                 told_counts = json.dumps({"rows": counts, "changes": dict(kinds)})
                 run = _note_run(connection, (mode, timestamp(started), now, "complete", reason, told_counts))
                 self._note_facts(connection, mode, started, findings, run)
-            gaps = Snapshot(connection, self._served.connection.scope).gaps(None)
+            gaps = Snapshot(connection, self._source.scope).gaps(None)
         return SyncReport(
             mode=mode,
             complete=not short,
@@ -433,7 +424,10 @@ class _Run:
         self, connection: sqlite3.Connection, mode: Mode, started: datetime, findings: Sequence[Findings], run: int
     ) -> None:
         """Note up to where everything was read: each environment by the sync, `run`, that really read it."""
-        marks = {**self._memory.get("watermarks", {}), **{place: mark.written() for place, mark in self._marks.items()}}
+        marks = {
+            **self._memory.get("watermarks", {}),
+            **{place: dataclasses.asdict(mark) for place, mark in self._marks.items()},
+        }
         known: dict[str, JsonObject] = self._memory.get("coverage", {})
         coverage = {place: told for place, told in known.items() if told.get("users") != UNREADABLE} | self._coverage
         at = timestamp(started)

@@ -24,7 +24,8 @@ from mcp.client.session import ClientRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequestParams, ElicitResult, ErrorData
 
-from pingone_mcp.replica.store.store import Store, replica_path
+from pingone_mcp.pingone.feed.source import replica_path
+from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.faults import Fault, FaultKind
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.service.journal import Journal

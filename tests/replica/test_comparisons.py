@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pingone_mcp.directory.identity import IdentityKind
+from pingone_mcp.pingone.feed.source import replica_path
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.comparisons import check_drift
 from pingone_mcp.replica.replica import Replica
-from pingone_mcp.replica.store.store import Store, replica_path
+from pingone_mcp.replica.store.store import Store
 from pingone_mcp.reports.drift import MATCH_ON
 from pingone_mcp.reports.roster import Roster, RosterEntry
 from pingone_mcp.sandbox.app import Sandbox
@@ -87,7 +88,7 @@ async def test_who_is_looked_up_is_who_a_look_at_everybody_finds(tmp_path: Path)
             state.put_user(position, {**state.user(position), name: value})
     state.put_user(50, {key: value for key, value in state.user(50).items() if key != "email"} | {"username": "x@y.z"})
     async with world.directory() as directory, Doors(world.sandbox) as doors:
-        replica = Replica(store=Store(replica_path(directory.served.connection)), served=directory.served)
+        replica = Replica(store=Store(replica_path(directory.served.connection)), source=directory.feed)
         await replica.sync("full", report=lambda *_: None)
         await doors.send("DELETE", f"/users/{state.user(1)['id']}")
         await doors.send("DELETE", f"/users/{state.user(45)['id']}")
@@ -121,7 +122,7 @@ async def test_one_account_is_looked_up_by_indexes_and_no_other_user_is_read(tmp
     world = World(sandbox=Sandbox(size=200, now=NOW), cache=tmp_path)
     user = next(iter(world.sandbox.users()))
     async with world.directory() as directory:
-        replica = Replica(store=Store(replica_path(directory.served.connection)), served=directory.served)
+        replica = Replica(store=Store(replica_path(directory.served.connection)), source=directory.feed)
         await replica.sync("full", report=lambda *_: None)
         plans: list[str] = []
         entry = RosterEntry(line=1, email=user["email"], username=user["username"], external_id="nobody")
@@ -148,11 +149,11 @@ async def test_who_is_not_served_is_not_compared_with(tmp_path: Path, population
     world = World(sandbox=Sandbox(size=60, now=NOW), cache=tmp_path)
     place = world.sandbox.state().contractors()
     async with world.directory() as directory:
-        replica = Replica(store=Store(replica_path(directory.served.connection)), served=directory.served)
+        replica = Replica(store=Store(replica_path(directory.served.connection)), source=directory.feed)
         await replica.sync("full", report=lambda *_: None)
         store = replica.store
     async with world.directory(populations=(place,) if populations else ()) as directory:
-        replica = Replica(store=store, served=directory.served)
+        replica = Replica(store=store, source=directory.feed)
         roster = Roster(entries=tuple(RosterEntry(line=1, username=user["username"]) for user in world.sandbox.users()))
         for looked_up in (-1, 1_000):
             drift, _ = await replica.reading(

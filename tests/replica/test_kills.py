@@ -12,7 +12,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pingone_mcp.replica.store.store import NoReplica, Store, replica_path
+from pingone_mcp.pingone.feed.source import replica_path
+from pingone_mcp.replica.store.store import NoReplica, Store
 from pingone_mcp.sandbox.app import Sandbox
 from tests.faults.plans import SOAK
 from tests.process.programs import PATIENCE, Served, serving, started
@@ -36,8 +37,10 @@ SYNCER = (
 
         from pingone_mcp.pingone.client import open_client
         from pingone_mcp.clock import Clock
+        from pingone_mcp.pingone.feed.source import PingOneSource
         from pingone_mcp.pingone.served import Served
-        from pingone_mcp.replica.store.store import NoReplica, Store, replica_path
+        from pingone_mcp.pingone.feed.source import replica_path
+        from pingone_mcp.replica.store.store import NoReplica, Store
         from pingone_mcp.replica.sync import Sync
         from pingone_mcp.settings import Settings
 
@@ -67,7 +70,7 @@ SYNCER = (
             connection = Settings().connection()
             store = MortalStore(replica_path(connection))
             async with open_client(connection) as client:
-                result = await Sync(Served(client, Clock()), store, report=report).run(sys.argv[1])
+                result = await Sync(PingOneSource(Served(client, Clock())), store, report=report).run(sys.argv[1])
                 print("ended", result.complete, flush=True)
 
         anyio.run(main)

@@ -16,9 +16,10 @@ import httpx
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import open_client
+from pingone_mcp.pingone.feed.source import PingOneSource, replica_path
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.store.rows import record_of
-from pingone_mcp.replica.store.store import Store, replica_path
+from pingone_mcp.replica.store.store import Store
 from pingone_mcp.replica.sync import Sync
 from pingone_mcp.sandbox.app import Sandbox
 from tests.world import World
@@ -108,7 +109,9 @@ class Copy:
         changed = self.world.connection(page_size=self.page_size, **self.served | (connection or {}))
         async with open_client(changed, transport=transport or self.sandbox.transport(), clock=clock) as client:
             yield Sync(
-                Served(client, clock), Store(replica_path(changed)), **{"full_after": timedelta(days=3650)} | given
+                PingOneSource(Served(client, clock)),
+                Store(replica_path(changed)),
+                **{"full_after": timedelta(days=3650)} | given,
             )
 
     async def sync(self, mode: Any = "auto", **given: Any) -> Any:

@@ -11,9 +11,10 @@ from mcp.types import PromptReference, ResourceTemplateReference, TextResourceCo
 
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import FilterRefused
+from pingone_mcp.pingone.feed.source import replica_path
 from pingone_mcp.pingone.filters import USERS
 from pingone_mcp.replica.replica import Replica
-from pingone_mcp.replica.store.store import Store, replica_path
+from pingone_mcp.replica.store.store import Store
 from tests.world import World, error_text, facts
 
 USER = ResourceTemplateReference(uri="pingone://environments/{environment}/users/{user}")
@@ -104,7 +105,7 @@ async def test_a_refused_filter_is_told_what_is_wrong_in_it(world: World, filter
 async def test_the_copy_refuses_a_filter_in_the_same_words(world: World) -> None:
     question = UserQuestion(filter='createdAt ge "2026-01-01T00:00:00Z" and userName eq "ann"')
     async with world.directory() as live:
-        replica = Replica(store=Store(replica_path(live.served.connection)), served=live.served)
+        replica = Replica(store=Store(replica_path(live.served.connection)), source=live.feed)
         await replica.sync("full", report=lambda *_: None)
         texts = []
         for directory in (live, replica.directory(live)):

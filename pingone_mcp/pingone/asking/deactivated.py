@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from pingone_mcp.clock import CLOCK_SKEW
 from pingone_mcp.directory.filters import Filter, all_of, eq, ge
 from pingone_mcp.directory.gaps import AuditUnreadable, Gap, UnattributedEvents
 from pingone_mcp.directory.models import Deactivated, Event, Page, User
@@ -148,7 +149,7 @@ class DeactivatedUsers:
             user = self._served.unify(raw, environments, populations)
             inside = wanted is None or any(place.id in wanted for place in user.workspaces)
             # An older lock than the one in force is no news, and would bring the user twice.
-            newest = user.locked_at is None or event.at >= user.locked_at - audit.CLOCK_SKEW
+            newest = user.locked_at is None or event.at >= user.locked_at - CLOCK_SKEW
             return Deactivated(user=user, at=event.at, by=event.actor) if inside and newest else None
 
         return [found for found in await each(still, newest.values()) if found is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from pingone_mcp.clock import CLOCK_SKEW
 from pingone_mcp.directory.filters import all_of, eq, ge, le
 from pingone_mcp.pingone.client import path_with
 
@@ -11,7 +12,6 @@ WINDOW = timedelta(days=14)  # "Audit activities": older ones are not answered
 # Our clock and PingOne's differ: the lower bound stays inside the window, and the upper one beyond the newest event.
 MARGIN = timedelta(minutes=1)
 PRECISION = timedelta(milliseconds=1)
-CLOCK_SKEW = timedelta(minutes=10)
 
 
 def path(

@@ -28,6 +28,7 @@ from typing import Literal
 
 import anyio
 
+from pingone_mcp.clock import CLOCK_SKEW
 from pingone_mcp.directory.cursor import LoopGuard
 from pingone_mcp.directory.filters import Filter, all_of, eq, ge, le
 from pingone_mcp.directory.models import User
@@ -39,6 +40,7 @@ from pingone_mcp.pingone.asking.parts import Part
 from pingone_mcp.pingone.client import HalPage, path_with
 from pingone_mcp.pingone.feed.ledger import Ledger
 from pingone_mcp.pingone.served import Served
+from pingone_mcp.replica.source import Verdict, WalkPage
 
 Way = Literal["times", "populations", "plain"]
 """How the users are split into parts."""
@@ -50,7 +52,6 @@ LAST = datetime(2100, 1, 1, tzinfo=UTC)
 # How far before the walk's beginning the passes reach, so that what PingOne shows late is found: by its own clock where
 # its answers carry one, else by ours, which may be wrong.
 OVERLAP = timedelta(minutes=1)
-CLOCK_SKEW = timedelta(minutes=10)
 # A part of fewer pages is not worth splitting: every split reads a page twice.
 LEAST_PAGES = 5
 MOST_PASSES = 5
@@ -58,29 +59,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 _LOOKUP_PAGE = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """Whether a walk found everybody who was there from its beginning to its end, and what kept it from it.
-
-    `counted` is how many users PingOne counts, where the walk came to its end and met fewer. `problem` is the one that
-    ended it.
-    """
-
-    complete: bool
-    reason: str | None = None
-    counted: int | None = None
-    problem: Problem | None = None
-
-
 _UNDER_WAY = Verdict(complete=False, reason="The walk has not come to its end.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WalkPage:
-    """Users that this walk had not handed over before, and others again that have changed since it began."""
-
-    users: tuple[User, ...]
-    changed: tuple[User, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -497,7 +476,7 @@ async def walking(
     With `ledger`, a file, a walk that did not come to its end goes on the next time; the file is removed when one is
     complete. `remote_data` adds PingOne's own objects. Raises Refused when another process uses the file.
     """
-    bounds = await served.population_filters(environment, None)
+    bounds = served.bounds()
     connection = served.connection
     purpose = [connection.api_base, environment, connection.client_id, connection.page_size, *map(str, bounds)]
     notes = Ledger(ledger, json.dumps(purpose))

@@ -8,12 +8,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
+from pingone_mcp.directory.models import MembershipType
 from pingone_mcp.directory.nesting import Nesting
 from pingone_mcp.directory.text import candidate
 from pingone_mcp.replica.evidence import Called, Shortfall
+from pingone_mcp.replica.source import Pair
 from pingone_mcp.replica.store import schema
 from pingone_mcp.replica.store.rows import Row
-from pingone_mcp.replica.upstream import Kind, Pair
 
 
 def not_staged(connection: sqlite3.Connection, environment: str) -> list[str]:
@@ -99,12 +100,12 @@ def held_memberships(connection: sqlite3.Connection, ids: Iterable[str]) -> dict
     """Return the memberships of these users, with their types."""
     _list(connection, ids)
     query = "SELECT user_id, group_id, type FROM memberships_ WHERE user_id IN (SELECT id FROM temp.listed)"
-    return {(user, group): kind for user, group, kind in connection.execute(query)}
+    return {Pair(user, group): kind for user, group, kind in connection.execute(query)}
 
 
 def lost_memberships(
     connection: sqlite3.Connection, groups: Iterable[str], dynamic: Collection[str]
-) -> dict[Pair, Kind]:
+) -> dict[Pair, MembershipType]:
     """Return the memberships of groups that the copy has and that were not read again: of `dynamic` ones all kinds."""
     _list(connection, groups)
     rows = connection.execute(
@@ -112,7 +113,7 @@ def lost_memberships(
         WHERE m.group_id IN (SELECT id FROM temp.listed)
         AND NOT EXISTS (SELECT 1 FROM staged.members s WHERE s.group_id = m.group_id AND s.user_id = m.user_id)"""
     )
-    return {(user, group): kind for user, group, kind in rows if kind == "direct" or group in dynamic}
+    return {Pair(user, group): kind for user, group, kind in rows if kind == "direct" or group in dynamic}
 
 
 def groups_known(connection: sqlite3.Connection, environment: str) -> dict[str, Row]:

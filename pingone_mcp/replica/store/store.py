@@ -10,10 +10,10 @@ import hashlib
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 import anyio
@@ -24,9 +24,6 @@ from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder, 
 from pingone_mcp.replica.store import schema, shape
 from pingone_mcp.sqlite_files import SIDE_FILES, is_damage, primary_code, remove_database
 from pingone_mcp.tasks import in_thread
-
-if TYPE_CHECKING:  # which a process that runs queries does without
-    from pingone_mcp.settings import Connection
 
 FOLDER = "replica"
 # How long a writer waits for another one's transaction, and a reader for a log that is being recovered.
@@ -43,19 +40,10 @@ class ReplicaProblem(Problem):
     """The local copy cannot be read or written: no room, no right, busy, damaged."""
 
 
-def replica_path(connection: Connection) -> Path:
-    """Return where the local copy of what a connection serves lies."""
-    served = sorted(connection.scope.environments) if connection.scope.environments is not None else None
-    parts = [
-        connection.region,
-        connection.api_base,
-        connection.environment_id,
-        connection.client_id,
-        served,
-        sorted(connection.scope.populations),
-    ]
-    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    return connection.cache_dir / FOLDER / f"{key}.db"
+def copy_path(cache: Path, served: Sequence[object]) -> Path:
+    """Return where the local copy lies of what is `served`: JSON values that tell this directory from all others."""
+    key = hashlib.sha256(json.dumps(served).encode()).hexdigest()
+    return cache / FOLDER / f"{key}.db"
 
 
 class Damaged(ReplicaProblem):

@@ -20,7 +20,8 @@ from pingone_mcp.directory.models import User
 from pingone_mcp.errors import Refused
 from pingone_mcp.http.pacing import COURTESY
 from pingone_mcp.pingone.client import HalPage
-from pingone_mcp.pingone.feed.walk import FIRST, LAST, Stretch, Verdict, edges, pages_left
+from pingone_mcp.pingone.feed.walk import FIRST, LAST, Stretch, edges, pages_left
+from pingone_mcp.replica.source import Verdict
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.options import Options
 from tests.world import NOW, Time, World

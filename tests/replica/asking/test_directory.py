@@ -31,9 +31,10 @@ from pingone_mcp.directory.rows import choose_fields, deactivated_row, group_row
 from pingone_mcp.errors import FilterRefused, NotPermitted, Problem, Refused, Unreachable
 from pingone_mcp.pingone.client import open_client
 from pingone_mcp.pingone.directory import PingOneDirectory
+from pingone_mcp.pingone.feed.source import PingOneSource, replica_path
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.asking.directory import ReplicaDirectory
-from pingone_mcp.replica.store.store import NoReplica, Store, replica_path
+from pingone_mcp.replica.store.store import NoReplica, Store
 from pingone_mcp.replica.sync import Sync
 from pingone_mcp.sandbox.app import Sandbox
 from tests.replica.happenings import LOCK, Doors
@@ -58,7 +59,7 @@ class Both:
     async def sync(self, mode: Any = "auto", **options: Any) -> None:
         self.sandbox.clock.advance(1)
         self.world.time.passed += 1
-        report = await Sync(self.served, self.store, **options).run(mode)
+        report = await Sync(PingOneSource(self.served), self.store, **options).run(mode)
         assert report.complete, report.reason
 
     @property

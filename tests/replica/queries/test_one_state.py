@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from pingone_mcp.errors import NotPermitted
+from pingone_mcp.pingone.feed.source import replica_path
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.queries.query import Answer
 from pingone_mcp.replica.replica import Replica
-from pingone_mcp.replica.store.store import Store, replica_path
+from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.times import timestamp
 from tests.world import NOW, World
@@ -46,7 +47,7 @@ class Interrupted(Queries):
 async def copied(world: World, queries: Queries) -> AsyncIterator[Replica]:
     async with world.directory() as directory, aclosing(queries):
         store = Store(replica_path(directory.served.connection))
-        replica = Replica(store=store, served=directory.served, queries=queries)
+        replica = Replica(store=store, source=directory.feed, queries=queries)
         await synced(replica)
         yield replica
 

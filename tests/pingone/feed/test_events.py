@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.replica.events import Trace, changes_from
-from pingone_mcp.replica.upstream import LONGEST_FILTER, questions
+from pingone_mcp.pingone.feed.events import wanted_by
+from pingone_mcp.pingone.feed.holding import LONGEST_FILTER, membership_filters
+from pingone_mcp.replica.source import Pair, Trace
 
 ANN, BO, STAFF = (f"{n}{n}{n}{n}{n}{n}{n}{n}-1111-4111-8111-111111111111" for n in "abc")
 AT = "2026-06-01T08:00:00.000Z"
@@ -34,23 +35,23 @@ def user(action: str, number: int = 1) -> dict[str, Any]:
 
 @pytest.mark.parametrize("action", ["USER.CREATED", "USER.UPDATED", "USER.LOCKED", "USER.UNLOCKED"])
 def test_who_is_named_is_to_be_read_again(action: str) -> None:
-    assert changes_from([user(action)]).users == {ANN}
+    assert wanted_by([user(action)]).users == {ANN}
 
 
 def test_a_deletion_says_when_and_by_whom() -> None:
-    wanted = changes_from([user("USER.DELETED", 9), user("USER.UPDATED", 8)])
+    wanted = wanted_by([user("USER.DELETED", 9), user("USER.UPDATED", 8)])
     assert wanted.removed == {ANN: Trace(AT.replace("08", "09"), "bo")}
     assert wanted.trace("user.removed", ANN) == wanted.removed[ANN]
 
 
 def test_a_deletion_that_failed_is_a_reason_to_look() -> None:
-    wanted = changes_from([{**user("USER.DELETED"), "result": {"status": "FAILED"}}])
+    wanted = wanted_by([{**user("USER.DELETED"), "result": {"status": "FAILED"}}])
     assert (wanted.removed, wanted.users) == ({}, {ANN})
 
 
 def test_memberships_and_roles_are_found_in_the_address() -> None:
     root = f"https://x/v1/environments/e/users/{ANN}"
-    wanted = changes_from(
+    wanted = wanted_by(
         [
             activity(
                 "MEMBER_OF_GROUP.CREATED", 1, type="MEMBER_OF_GROUP", id="m", href=f"{root}/memberOfGroups/{STAFF}"
@@ -67,8 +68,8 @@ def test_memberships_and_roles_are_found_in_the_address() -> None:
 
 def test_the_latest_of_several_events_counts_in_any_order() -> None:
     told = [user("USER.UPDATED", number) for number in (3, 5, 4)]
-    assert changes_from([*told, *told]).trace("user.updated", ANN) == Trace(AT.replace("08", "05"), "bo")
-    assert set(changes_from([*told, *told]).seen) == {"event-3", "event-4", "event-5"}
+    assert wanted_by([*told, *told]).trace("user.updated", ANN) == Trace(AT.replace("08", "05"), "bo")
+    assert set(wanted_by([*told, *told]).seen) == {"event-3", "event-4", "event-5"}
 
 
 @pytest.mark.parametrize(
@@ -85,19 +86,17 @@ def test_the_latest_of_several_events_counts_in_any_order() -> None:
     ],
 )
 def test_what_is_no_event_or_about_other_things_asks_for_nothing(odd: dict[str, Any]) -> None:
-    wanted = changes_from([odd])
+    wanted = wanted_by([odd])
     assert not any((wanted.users, wanted.removed, wanted.memberships, wanted.groups, wanted.roles))
 
 
 IDS = [f"{n:08}-1111-4111-8111-111111111111" for n in range(120)]
-PAIRS = st.lists(st.tuples(st.sampled_from(IDS), st.sampled_from(IDS[:6])), unique=True, max_size=400)
+PAIRS = st.lists(st.builds(Pair, st.sampled_from(IDS), st.sampled_from(IDS[:6])), unique=True, max_size=400)
 
 
 @given(PAIRS, st.booleans())
-def test_questions_ask_for_every_pair_once_and_fit_into_a_request(
-    pairs: Sequence[tuple[str, str]], mixed: bool
-) -> None:
-    asked = list(questions(pairs, "indirect", mixed=mixed))
+def test_questions_ask_for_every_pair_once_and_fit_into_a_request(pairs: Sequence[Pair], mixed: bool) -> None:
+    asked = list(membership_filters(pairs, "indirect", mixed=mixed))
     assert sorted(pair for question in asked for pair in question.groups.items()) == sorted(pairs)
     assert all(len(quote(str(question.filter), safe="")) <= LONGEST_FILTER for question in asked)
     if not mixed:

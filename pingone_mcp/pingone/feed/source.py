@@ -1,0 +1,63 @@
+"""PingOne as the `Source` of a local copy; all that it reads is read in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pingone_mcp.clock import Clock
+from pingone_mcp.directory.models import Organization
+from pingone_mcp.directory.scope import Scope
+from pingone_mcp.pingone.feed import audit
+from pingone_mcp.pingone.feed.environment import PingOneEnvironment
+from pingone_mcp.pingone.served import Served
+from pingone_mcp.replica.store.store import copy_path
+from pingone_mcp.settings import Connection
+
+
+def replica_path(connection: Connection) -> Path:
+    """Return where the local copy of what a connection serves lies."""
+    scope = connection.scope
+    served = [
+        connection.region,
+        connection.api_base,
+        connection.environment_id,
+        connection.client_id,
+        sorted(scope.environments) if scope.environments is not None else None,
+        sorted(scope.populations),
+    ]
+    return copy_path(connection.cache_dir, served)
+
+
+class PingOneSource:
+    """Read PingOne for a sync; each method is explained in `replica.source.Source`."""
+
+    keeps_events: timedelta = audit.WINDOW
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        connection = served.connection
+        self.scope: Scope = connection.scope
+        self.identity: tuple[str, ...] = (connection.api_base, connection.client_id)
+        self.attributes: Mapping[str, str] = connection.attributes
+        self.page_size: int = connection.page_size
+        self.clock: Clock = served.clock
+
+    def now(self) -> datetime:
+        return self._served.now()
+
+    def ahead(self) -> float:
+        return self._served.ahead()
+
+    async def settle_time(self) -> None:
+        client = self._served.client
+        if client.server_now() is None:
+            await self._served.names.environments()
+        await client.settle_server_time()
+
+    async def environments(self) -> tuple[Organization, ...]:
+        return await self._served.names.environments()
+
+    def environment(self, identity: str, *, remote_data: bool) -> PingOneEnvironment:
+        return PingOneEnvironment(self._served, identity, remote_data=remote_data)

@@ -1,0 +1,41 @@
+"""Up to where an environment has been read, and whether the clocks were right that said so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from pingone_mcp.directory.rows import timestamp
+
+# How far behind a watermark is read again: what the provider shows late is found so.
+UPDATES_OVERLAP = timedelta(minutes=2)
+EVENTS_OVERLAP = timedelta(minutes=5)
+_PRECISION = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watermark:
+    """Up to where an environment was read: by `updatedAt`, and by events, with those of the last minutes by id.
+
+    Times are RFC 3339 in UTC with milliseconds and Z. `ahead` is how many seconds our clock was ahead of the provider's
+    then, None where no sync has noted it.
+    """
+
+    updated: str
+    events: str
+    seen: dict[str, str] = field(default_factory=dict[str, str])
+    ahead: float | None = None
+
+    def is_sound(self, now: datetime, ahead: float) -> bool:
+        """Say whether no clock was wrong: it is not in the future, and our clock and the provider's agree as they did.
+
+        A watermark of a clock that was wrong may be in the past by now.
+        """
+        latest = timestamp(now + UPDATES_OVERLAP)
+        moved = 0.0 if self.ahead is None else abs(ahead - self.ahead)
+        return max(self.updated, self.events) <= latest and moved <= UPDATES_OVERLAP.total_seconds()
+
+    def as_far_back(self, now: datetime, longest: timedelta) -> Watermark:
+        """Return the watermark in the place of one that is not sound: further back than events are relied on."""
+        oldest = timestamp(now - longest - _PRECISION)
+        return Watermark(updated=oldest, events=oldest, seen=self.seen)
