@@ -431,8 +431,10 @@ def _server(env_file: Path | None) -> StrictServer:
         _log_harmlessly()
 
         from pingone_mcp.server.build import build_server
+        from pingone_mcp.service.connections import serve_one
 
-        return build_server(functools.partial(open_backend, env_file), allow_writes=_allows_writes(env_file))
+        lend = functools.partial(serve_one, functools.partial(open_backend, env_file))
+        return build_server(lend, allow_writes=_allows_writes(env_file))
     finally:
         if hidden:
             del sys.modules["rich"]

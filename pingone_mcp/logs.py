@@ -7,14 +7,17 @@ import sys
 from types import TracebackType
 
 from pingone_mcp.advice import spelled
+from pingone_mcp.current_connection import current_connection
 from pingone_mcp.directory.text import harmless_lines
 
 
 class _Harmless(logging.Formatter):
-    """A message may name a file, and a traceback anything that stands in a directory."""
+    """A line names the connection it is about. A message may name a file, a traceback anything out of a directory."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return harmless_lines(spelled(super().format(record)))
+        connection = current_connection()  # a handler runs where the record was made
+        whose = f"[{connection}] " if connection is not None else ""
+        return harmless_lines(spelled(whose + super().format(record)))
 
 
 def log_harmlessly() -> None:

@@ -34,6 +34,7 @@ from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.build import build_server
 from pingone_mcp.server.schemas import OUTPUT
 from pingone_mcp.service.backend import Backend
+from pingone_mcp.service.connections import serve_one
 from pingone_mcp.service.exports import Exports
 from pingone_mcp.service.rosters import Rosters
 from pingone_mcp.service.writes import WriteRules
@@ -173,7 +174,7 @@ class World:
                     writes=writes,
                 )
 
-        server = build_server(open_backend, allow_writes=writes is not None)
+        server = build_server(functools.partial(serve_one, open_backend), allow_writes=writes is not None)
         async with Checked(server, mode=mode, elicitation_callback=answers, message_handler=message_handler) as client:
             yield client
 

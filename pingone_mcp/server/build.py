@@ -7,12 +7,12 @@ from mcp.server.mcpserver.tools import Tool
 
 from pingone_mcp import __version__
 from pingone_mcp.server.completions import add_completions
-from pingone_mcp.server.edge import StrictServer, lifespan
+from pingone_mcp.server.edge import StrictServer, for_connection, lifespan
 from pingone_mcp.server.prompts import add_prompts
 from pingone_mcp.server.resources import add_resources
 from pingone_mcp.server.subscriptions import Subscribers
 from pingone_mcp.server.tools import changes, deactivated, groups, proxy, reviews, users, writes
-from pingone_mcp.service.backend import OpenBackend
+from pingone_mcp.service.connections import Lend
 
 INSTRUCTIONS = (
     "A PingOne user directory: users over one or several environments (organization) and populations (workspace), in "
@@ -69,18 +69,19 @@ def all_tools(*, allow_writes: bool = False) -> list[Tool]:
     return sorted(tools.values(), key=lambda tool: _ORDER.index(tool.name))
 
 
-def build_server(open_backend: OpenBackend, *, allow_writes: bool = False) -> StrictServer:
-    """Return the server. `open_backend` is called by the first question that needs the directory, not before."""
+def build_server(lend: Lend, *, allow_writes: bool = False) -> StrictServer:
+    """Return the server. `lend` gives each client its connection, which the first question to it opens."""
     subscribers = Subscribers()
     server = StrictServer(
         "pingone-mcp",
         title="PingOne directory",
         version=__version__,
         instructions=INSTRUCTIONS,
-        lifespan=lifespan(open_backend, subscribers.tell),
+        lifespan=lifespan(lend, subscribers),
         tools=all_tools(allow_writes=allow_writes),
         cache_hints=_CACHE_HINTS,
-        subscriptions=subscribers.bus,
+        subscriptions=False,  # `Subscribers` serves them, those of each connection apart
+        middleware=[for_connection],
         log_level="WARNING",
     )
     add_resources(server)

@@ -13,7 +13,7 @@ from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Problem
 from pingone_mcp.service.answering import in_time
 from pingone_mcp.service.backend import Backend
-from pingone_mcp.service.connections import Connections
+from pingone_mcp.service.connections import ServedConnection
 
 # Arguments of prompts that name a thing by another word.
 _MEANT = {"person": "user", "subject": "group"}
@@ -21,10 +21,12 @@ _LONGEST = 300
 _AT_MOST = 100  # MCP 2025-06-18, "Completion": values
 
 
-def add_completions(server: MCPServer[Connections]) -> None:
+def add_completions(server: MCPServer[ServedConnection]) -> None:
     """Answer completion requests. Where there is nothing to offer, or nothing is configured yet, nothing is offered."""
 
-    async def complete(ctx: ServerRequestContext[Connections, Any], params: CompleteRequestParams) -> CompleteResult:
+    async def complete(
+        ctx: ServerRequestContext[ServedConnection, Any], params: CompleteRequestParams
+    ) -> CompleteResult:
         given = params.context.arguments if params.context is not None else None
         typed = params.argument.value
         place = (given or {}).get("environment") or None

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
@@ -29,6 +30,7 @@ from mcp.types import (
 )
 from pydantic import AnyUrl, ValidationError, WithJsonSchema
 
+from pingone_mcp.current_connection import working_for
 from pingone_mcp.directory.listing import Progress
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import compact
@@ -37,9 +39,9 @@ from pingone_mcp.errors import NotFound, Problem, Refused
 from pingone_mcp.server.bounds import LONGEST_URI, beyond
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.schemas import OUTPUT
-from pingone_mcp.service.backend import Backend, OpenBackend
-from pingone_mcp.service.connections import Connections
-from pingone_mcp.tasks import background
+from pingone_mcp.server.subscriptions import Subscribers
+from pingone_mcp.service.backend import Backend
+from pingone_mcp.service.connections import Lend, ServedConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,28 +54,43 @@ _SHOWN_MISTAKES = 5
 READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
 
-AppContext = Context[Connections, Any]
+AppContext = Context[ServedConnection, Any]
+
+
+_SERVED: ContextVar[ServedConnection] = ContextVar("served")
 
 
 def lifespan(
-    open_backend: OpenBackend, changed: Callable[[], Awaitable[None]]
-) -> Callable[[MCPServer[Connections]], AbstractAsyncContextManager[Connections]]:
-    """Return what opens and closes the connections; `changed` is called when a sync has found changes."""
+    lend: Lend, subscribers: Subscribers
+) -> Callable[[MCPServer[ServedConnection]], AbstractAsyncContextManager[ServedConnection]]:
+    """Return what gives a client its connection, and lets its changes be heard, for as long as the client stays."""
 
     @asynccontextmanager
-    async def run(_: MCPServer[Connections]) -> AsyncIterator[Connections]:
-        async with background() as tasks:
-            yield Connections(open_backend, tasks, changed)
+    async def run(_: MCPServer[ServedConnection]) -> AsyncIterator[ServedConnection]:
+        async with lend() as served:
+            with served.on_changes(subscribers.changed):
+                yield served
 
     return run
 
 
-def connections_of(ctx: AppContext) -> Connections:
+async def for_connection(ctx: ServerRequestContext[ServedConnection, Any], call_next: CallNext) -> HandlerResult:
+    """Let everything that answers a message know the connection of whoever sent it: a middleware of the SDK."""
+    served = ctx.lifespan_context
+    token = _SERVED.set(served)
+    try:
+        with working_for(served.id):
+            return await call_next(ctx)
+    finally:
+        _SERVED.reset(token)
+
+
+def connection_of(ctx: AppContext) -> ServedConnection:
     return ctx.request_context.lifespan_context
 
 
 async def backend_of(ctx: AppContext) -> Backend:
-    return await connections_of(ctx).backend()
+    return await connection_of(ctx).backend()
 
 
 def page_reporter(ctx: AppContext, noun: str) -> Callable[[Progress], Awaitable[None]]:
@@ -91,7 +108,7 @@ def page_reporter(ctx: AppContext, noun: str) -> Callable[[Progress], Awaitable[
 # Tools
 
 
-class StrictServer(MCPServer[Connections]):
+class StrictServer(MCPServer[ServedConnection]):
     """An MCPServer whose errors are one line: which name or argument is wrong, or what the Problem says."""
 
     async def call_tool(
@@ -114,16 +131,10 @@ class StrictServer(MCPServer[Connections]):
     async def read_resource(
         self, uri: AnyUrl | str, context: AppContext | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
-        """Read a resource; one without parameters gets no context from the SDK, and finds the connections here."""
+        """Read a resource. Raises ResourceNotFoundError for a URI that is longer than any that is here."""
         if len(str(uri)) > LONGEST_URI:
             raise ResourceNotFoundError(f"The URI has more than {LONGEST_URI:,} characters, as none does that is here.")
-        if context is None:
-            return await super().read_resource(uri, context)
-        token = _CONNECTIONS.set(context.request_context.lifespan_context)
-        try:
-            return await super().read_resource(uri, context)
-        finally:
-            _CONNECTIONS.reset(token)
+        return await super().read_resource(uri, context)
 
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: AppContext | None = None
@@ -141,12 +152,9 @@ class StrictServer(MCPServer[Connections]):
         return await super().get_prompt(name, arguments, context)
 
 
-_CONNECTIONS: ContextVar[Connections] = ContextVar("connections")
-
-
 async def backend_of_read() -> Backend:
-    """Return the backend for a resource that has no parameters."""
-    return await _CONNECTIONS.get().backend()
+    """Return the backend for a resource without parameters, to which the SDK gives no context."""
+    return await _SERVED.get().backend()
 
 
 # What pydantic says in Python's words.

@@ -16,7 +16,7 @@ from mcp.server.mcpserver.prompts.base import PromptArgument
 from pingone_mcp.directory.moments import span
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import harmless
-from pingone_mcp.service.connections import Connections
+from pingone_mcp.service.connections import ServedConnection
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 _LONGEST = 500
@@ -76,7 +76,7 @@ def prompt_texts() -> list[PromptText]:
     ]
 
 
-def add_prompts(server: MCPServer[Connections]) -> None:
+def add_prompts(server: MCPServer[ServedConnection]) -> None:
     for text in prompt_texts():
         server.add_prompt(_prompt(text))
 

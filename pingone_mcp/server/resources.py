@@ -20,14 +20,14 @@ from pingone_mcp.server.tools.arguments import TIMES
 from pingone_mcp.server.tools.groups import description
 from pingone_mcp.service.answering import in_time
 from pingone_mcp.service.backend import Backend
-from pingone_mcp.service.connections import Connections
+from pingone_mcp.service.connections import ServedConnection
 from pingone_mcp.service.exports import MOST_LINES
 
 _JSON = "application/json"
 _CHANGES = 50
 
 
-def add_resources(server: MCPServer[Connections]) -> None:
+def add_resources(server: MCPServer[ServedConnection]) -> None:
     @server.resource(
         "pingone://schema/user",
         name="user_schema",

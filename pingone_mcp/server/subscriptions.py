@@ -1,56 +1,88 @@
-"""Clients that asked to be told when `pingone://changes` has news: in both eras of the protocol.
+"""Clients that asked to hear when `pingone://changes` has news, of both eras of the protocol, each of one connection.
 
-Since 2026-07-28 a client opens a `subscriptions/listen` stream, which the SDK serves; before, it sends
-`resources/subscribe` and is told on its session, which the SDK leaves to the server.
+Since 2026-07-28 a client opens a `subscriptions/listen` stream; before, it sends `resources/subscribe` and is notified
+on its session. MCPServer leaves the second to us, and knows one audience for all of the first.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from typing import Any
 
 import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 from mcp.server.session import ServerSession
-from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated
 from mcp.shared.exceptions import MCPError
-from mcp.types import INVALID_PARAMS, EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
+from mcp.types import (
+    INVALID_PARAMS,
+    EmptyResult,
+    SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+    UnsubscribeRequestParams,
+)
+
+from pingone_mcp.service.connections import ServedConnection
 
 CHANGES = "pingone://changes"
 _logger = logging.getLogger(__name__)
 
+_Request = ServerRequestContext[ServedConnection, Any]
 
-class Subscribers:
-    """Everybody who wants to be told; `bus` leads to the streams of the newer era."""
+
+class _Audience:
+    """Who listens to one connection: the streams of the newer era, and the sessions of the older one."""
 
     def __init__(self) -> None:
-        self.bus = InMemorySubscriptionBus()
+        self._bus = InMemorySubscriptionBus()
+        self.listen = ListenHandler(self._bus)
         # By the client: a session is made for every request, what its `initialize` said stays the same object.
-        self._sessions: dict[int, ServerSession] = {}
+        self.sessions: dict[int, ServerSession] = {}
 
-    def serve(self, server: MCPServer[Any]) -> None:
-        """Answer the requests of the older era; MCPServer has no public way to."""
-        connections = server._lowlevel_server  # noqa: SLF001 - as the docstring says
-        connections.add_request_handler("resources/subscribe", SubscribeRequestParams, self.subscribe)
-        connections.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self.unsubscribe)
-
-    async def subscribe(self, ctx: ServerRequestContext[Any, Any], params: SubscribeRequestParams) -> EmptyResult:
-        if str(params.uri) != CHANGES:
-            raise MCPError(INVALID_PARAMS, f"Only {CHANGES} tells of its changes.")
-        self._sessions[id(ctx.session.client_params)] = ctx.session
-        return EmptyResult()
-
-    async def unsubscribe(self, ctx: ServerRequestContext[Any, Any], _: UnsubscribeRequestParams) -> EmptyResult:
-        self._sessions.pop(id(ctx.session.client_params), None)
-        return EmptyResult()
-
-    async def tell(self) -> None:
-        """Tell everybody that there are new changes. Who has gone is forgotten."""
-        await self.bus.publish(ResourceUpdated(uri=CHANGES))
-        for client, session in tuple(self._sessions.items()):
+    async def notify(self) -> None:
+        """Say to everybody that there are new changes. A client that is gone is forgotten."""
+        await self._bus.publish(ResourceUpdated(uri=CHANGES))
+        for client, session in tuple(self.sessions.items()):
             try:
                 await session.send_resource_updated(CHANGES)
             except (anyio.BrokenResourceError, anyio.ClosedResourceError, MCPError):
-                self._sessions.pop(client, None)
+                self.sessions.pop(client, None)
                 _logger.debug("A subscriber has gone.")
+
+
+class Subscribers:
+    """The audiences of all connections that a server serves, by the ids of the connections."""
+
+    def __init__(self) -> None:
+        self._audiences: defaultdict[str, _Audience] = defaultdict(_Audience)
+
+    def serve(self, server: MCPServer[ServedConnection]) -> None:
+        """Answer the requests to subscribe; MCPServer has no public way to."""
+        requests = server._lowlevel_server  # noqa: SLF001 - as the docstring says
+        requests.add_request_handler("resources/subscribe", SubscribeRequestParams, self._subscribe)
+        requests.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
+        requests.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, self._listen)
+
+    async def changed(self, connection: str) -> None:
+        """Notify those, and only those, who listen to a connection, of which a sync has found changes."""
+        if connection in self._audiences:
+            await self._audiences[connection].notify()
+
+    async def _listen(self, ctx: _Request, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
+        return await self._audience(ctx).listen(ctx, params)
+
+    async def _subscribe(self, ctx: _Request, params: SubscribeRequestParams) -> EmptyResult:
+        if str(params.uri) != CHANGES:
+            raise MCPError(INVALID_PARAMS, f"Only {CHANGES} tells of its changes.")
+        self._audience(ctx).sessions[id(ctx.session.client_params)] = ctx.session
+        return EmptyResult()
+
+    async def _unsubscribe(self, ctx: _Request, _: UnsubscribeRequestParams) -> EmptyResult:
+        self._audience(ctx).sessions.pop(id(ctx.session.client_params), None)
+        return EmptyResult()
+
+    def _audience(self, ctx: _Request) -> _Audience:
+        return self._audiences[ctx.lifespan_context.id]

@@ -1,38 +1,47 @@
-"""The connections that are served: each opened by the first question that needs it, with its syncs and long work."""
+"""The connections that a process serves: each opened once, with its syncs and long work, and none in another's way."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 
+from pingone_mcp.current_connection import working_for
 from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.service.backend import Backend, OpenBackend
 from pingone_mcp.service.jobs import Jobs
 from pingone_mcp.service.syncing import Syncing
-from pingone_mcp.tasks import SingleFlight
+from pingone_mcp.tasks import SingleFlight, background
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup, TaskStatus
 
     from pingone_mcp.replica.state import State
 
+DEFAULT = "default"
+"""The id of the connection that the environment variables make."""
 
-class Connections:
-    """What lives as long as the process that serves: a backend, opened by its first question, and what runs behind it.
+Listener = Callable[[str], Awaitable[None]]
+"""Called with the id of a connection when a sync of it has found changes."""
 
-    `changed` is called when a sync has found changes. Opening raises Unconfigured for missing settings; a server has
-    started and listed its tools all the same.
-    """
+_logger = logging.getLogger(__name__)
 
-    def __init__(self, open_backend: OpenBackend, tasks: TaskGroup, changed: Callable[[], Awaitable[None]]) -> None:
+
+class ServedConnection:
+    """One connection while it is served: its backend, opened by the first question, and what runs behind answers."""
+
+    def __init__(self, identity: str, open_backend: OpenBackend, tasks: TaskGroup) -> None:
+        self.id = identity
         self._open = open_backend
         self._tasks = tasks
-        self._changed = changed
         self._opening = SingleFlight(tasks)
         self._backend: Backend | None = None
         self._syncing: Syncing | None = None
+        self._listeners: list[Listener] = []
         self.jobs: Jobs[tuple[JsonObject, State]] = Jobs(tasks)
         """Reviews and comparisons of everybody."""
 
@@ -42,11 +51,44 @@ class Connections:
             return self._backend
         return await self._opening.do("backend", self._opened, lasting=True)
 
+    async def begin(self) -> None:
+        """Open the backend before anybody asks, so that its syncs in the background begin. A failure is logged."""
+        with working_for(self.id):
+            try:
+                await self.backend()
+            except Problem as problem:
+                _logger.warning("The connection was not opened, so nothing is synced: %s", problem)
+            except Exception:  # whatever it is, the next question meets it again, and it harms no other connection
+                _logger.exception("Opening the connection failed")
+
+    def syncing(self, backend: Backend) -> Syncing:
+        """Return the syncs of a backend: one at a time."""
+        if self._syncing is None:
+            self._syncing = Syncing(backend.replica, self._tasks, self._changed)
+        return self._syncing
+
+    @contextmanager
+    def on_changes(self, listener: Listener) -> Iterator[None]:
+        """Call a listener, for as long as the block lasts, whenever a sync has found changes of this connection.
+
+        One that is given several times is called once.
+        """
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
+
+    async def _changed(self) -> None:
+        for listener in dict.fromkeys(self._listeners):
+            await listener(self.id)
+
     async def _opened(self) -> Backend:
-        backend: Backend = await self._tasks.start(self._hold)
-        self._backend = backend
-        if backend.sync_seconds is not None:
-            self._tasks.start_soon(self.syncing(backend).every, backend.sync_seconds)
+        with working_for(self.id):
+            backend: Backend = await self._tasks.start(self._hold)
+            self._backend = backend
+            if backend.sync_seconds is not None:
+                self._tasks.start_soon(self.syncing(backend).every, backend.sync_seconds)
         return backend
 
     async def _hold(self, *, task_status: TaskStatus[Backend]) -> None:
@@ -55,8 +97,60 @@ class Connections:
             task_status.started(backend)
             await anyio.sleep_forever()
 
-    def syncing(self, backend: Backend) -> Syncing:
-        """Return the syncs of a backend: one at a time."""
-        if self._syncing is None:
-            self._syncing = Syncing(backend.replica, self._tasks, self._changed)
-        return self._syncing
+
+Lend = Callable[[], AbstractAsyncContextManager[ServedConnection]]
+"""Gives the connection of a caller for as long as the caller stays."""
+
+
+@asynccontextmanager
+async def serve_one(open_backend: OpenBackend, identity: str = DEFAULT) -> AsyncIterator[ServedConnection]:
+    """Serve one connection for as long as the block lasts; what runs behind it ends with the block."""
+    async with background() as tasks:
+        yield ServedConnection(identity, open_backend, tasks)
+
+
+class Connections:
+    """The connections of a process by their ids, each with what opens it. What one of them does harms no other."""
+
+    def __init__(self, openings: Mapping[str, OpenBackend]) -> None:
+        self._openings = openings
+        self._served: dict[str, ServedConnection] = {}
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Serve all connections for as long as the block lasts. None is opened before somebody asks it, or `begin`."""
+        async with background() as tasks:
+            for identity, open_backend in self._openings.items():
+                self._served[identity] = await tasks.start(_live, identity, open_backend)
+            try:
+                yield
+            finally:
+                self._served.clear()
+
+    async def begin(self) -> None:
+        """Open every connection now, so that the syncs of those that sync in the background begin."""
+        async with anyio.create_task_group() as openings:
+            for served in self._served.values():
+                openings.start_soon(served.begin)
+
+    def find(self, identity: str) -> ServedConnection:
+        """Return the connection of an id. Raises Refused where there is none."""
+        try:
+            return self._served[identity]
+        except KeyError:
+            raise Refused("There is no such connection.", code="NO_CONNECTION") from None
+
+    @asynccontextmanager
+    async def lend(self, identity: str) -> AsyncIterator[ServedConnection]:
+        """Give a connection to a client; it stays open when that leaves. Raises Refused where there is none."""
+        yield self.find(identity)
+
+
+async def _live(identity: str, open_backend: OpenBackend, *, task_status: TaskStatus[ServedConnection]) -> None:
+    """Serve one connection in a task of its own, so that whatever ends it ends no other."""
+    try:
+        async with serve_one(open_backend, identity) as served:
+            task_status.started(served)
+            await anyio.sleep_forever()
+    except Exception:
+        _logger.exception("The connection %s is not served any more", identity)

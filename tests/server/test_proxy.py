@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,6 +15,7 @@ from mcp.types import ResourceTemplateReference, TextResourceContents
 
 from pingone_mcp.pingone.proxy import catalogue
 from pingone_mcp.server.build import build_server
+from pingone_mcp.service.connections import serve_one
 from tests.pingone.recorder import Recorder
 from tests.server.test_surface import unconfigured
 from tests.world import World, error_text, facts, walk
@@ -90,7 +92,7 @@ async def test_areas_complete(world: World) -> None:
 
 
 async def test_an_unconfigured_server_completes_nothing() -> None:
-    async with Client(build_server(unconfigured)) as client:
+    async with Client(build_server(partial(serve_one, unconfigured))) as client:
         assert await areas_for(client, "") == []
 
 

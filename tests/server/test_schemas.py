@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pingone_mcp.directory.rows import USER_FIELDS
 from pingone_mcp.server.build import all_tools, build_server
 from pingone_mcp.server.schemas import OUTPUT
 from pingone_mcp.server.topics import TOPICS
+from pingone_mcp.service.connections import serve_one
 from tests.server.test_surface import unconfigured
 from tests.world import World, facts
 
@@ -37,7 +39,7 @@ def keywords(schema: Any) -> Iterator[str]:
 
 
 async def schemas(*, allow_writes: bool) -> dict[str, Any]:
-    async with Client(build_server(unconfigured, allow_writes=allow_writes)) as client:
+    async with Client(build_server(partial(serve_one, unconfigured), allow_writes=allow_writes)) as client:
         tools = (await client.list_tools()).tools
     both = {f"{tool.name} takes": tool.input_schema for tool in tools}
     return both | {f"{tool.name} gives": tool.output_schema for tool in tools if tool.output_schema}

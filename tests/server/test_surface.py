@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pingone_mcp.errors import Unconfigured
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.build import build_server
 from pingone_mcp.service.backend import Backend, OpenBackend
+from pingone_mcp.service.connections import serve_one
 from tests.world import NOW, World, error_text, facts
 
 SNAPSHOTS = Path(__file__).resolve().parents[1] / "surface"
@@ -43,7 +45,7 @@ unconfigured = refusing(Unconfigured("PINGONE_CLIENT_ID is missing."))
 
 async def surface() -> dict[str, Any]:
     """Return what a client is told: each tool under its name, and everything else under `rest`."""
-    async with Client(build_server(unconfigured)) as client:
+    async with Client(build_server(partial(serve_one, unconfigured))) as client:
         listed: dict[str, list[Any]] = {
             "tools": (await client.list_tools()).tools,
             "resources": (await client.list_resources()).resources,
@@ -177,7 +179,7 @@ async def test_one_whole_user_stays_within_its_tokens(
 
 
 async def test_an_unconfigured_server_lists_its_tools_and_says_what_is_missing() -> None:
-    async with Client(build_server(unconfigured)) as client:
+    async with Client(build_server(partial(serve_one, unconfigured))) as client:
         assert (await client.list_tools()).tools
         result = await client.call_tool("list_users", {})
     assert result.is_error
@@ -185,7 +187,7 @@ async def test_an_unconfigured_server_lists_its_tools_and_says_what_is_missing()
 
 
 async def test_an_unexpected_failure_is_masked() -> None:
-    async with Client(build_server(refusing(RuntimeError("the secret is hunter2")))) as client:
+    async with Client(build_server(partial(serve_one, refusing(RuntimeError("the secret is hunter2"))))) as client:
         text = error_text(await client.call_tool("list_users", {}))
     assert "hunter2" not in text
     assert text == "Error executing tool list_users"

@@ -15,7 +15,7 @@ from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.rows import fitted, is_truncated, plain, timestamp
 from pingone_mcp.replica.asking.changes import ChangePage, ChangeQuestion
-from pingone_mcp.server.edge import AppContext, answer, backend_of, connections_of, page_reporter, strict_tool
+from pingone_mcp.server.edge import AppContext, answer, backend_of, connection_of, page_reporter, strict_tool
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.tools.arguments import TIMES, Cursor, Limit
 from pingone_mcp.service.answering import asked, collect, envelope
@@ -42,13 +42,13 @@ async def sync_directory(
     decides) with a reason; or {state: running, stage, done, about} when it takes longer than one answer may: it goes on
     by itself, and another call tells how far it is, or what came of it.
     """
-    backend, app = await backend_of(ctx), connections_of(ctx)
+    backend = await backend_of(ctx)
     progress = Progressing(ctx.report_progress)
 
     async def report(running: Running) -> None:
         await progress.report(running.stage, running.done, running.about)
 
-    found = await app.syncing(backend).wait(mode, backend.answer_seconds, report)
+    found = await connection_of(ctx).syncing(backend).wait(mode, backend.answer_seconds, report)
     if isinstance(found, Running):
         return answer({"state": "running", **plain(found)})
     return answer(fitted(_came_of(*found), backend.answer_characters))

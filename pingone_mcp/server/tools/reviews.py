@@ -28,7 +28,7 @@ from pingone_mcp.server.edge import (
     AppContext,
     answer,
     backend_of,
-    connections_of,
+    connection_of,
     open_object,
     page_reporter,
     strict_tool,
@@ -250,7 +250,7 @@ async def _patiently(
         await progressing.report(tally.stage, tally.done, tally.about)
 
     seconds = backend.answer_seconds
-    ended = await connections_of(ctx).jobs.wait(question, version, work, seconds=seconds, report=report)
+    ended = await connection_of(ctx).jobs.wait(question, version, work, seconds=seconds, report=report)
     if isinstance(ended, Tally):
         return answer({"state": "running", "stage": ended.stage, "done": ended.done, "about": ended.about})
     told, state = ended
