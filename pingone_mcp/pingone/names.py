@@ -13,8 +13,8 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.directory.filters import eq
 from pingone_mcp.directory.gaps import Gap, ShortNames
 from pingone_mcp.directory.models import Group, Organization, Role, Workspace
-from pingone_mcp.directory.references import as_id, the_one, unknown_id
-from pingone_mcp.errors import NotFound, NotPermitted, Refused, UnexpectedAnswer, UpstreamProblem
+from pingone_mcp.directory.references import Known, Lookup, Referable, no_such_group
+from pingone_mcp.errors import NotFound, NotPermitted, UnexpectedAnswer, UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import Client, path_with
 from pingone_mcp.tasks import SingleFlight
@@ -105,73 +105,37 @@ class Names:
         except UpstreamProblem:  # there is no token
             return {}
 
-    async def find_environment(self, reference: str) -> str:
-        """Return the id of the environment that an id or a name means. Raises Refused."""
-        if identity := as_id(reference):
-            self._client.connection.scope.check_environment(identity)
-            return await self._existing_environment(identity)
-        places = await self.found_environments()
-        return the_one("environment", reference, ((place.id, place.name) for place in places.items), gap=places.gap)
+    async def look(self, lookup: Lookup) -> Known:
+        """Return what a resolver of references must know. Raises UpstreamProblem."""
+        environment, reference = lookup.environment, lookup.reference
+        match lookup.kind:
+            case "environments":
+                places = await self.found_environments()
+                return Known(tuple(Referable(place.id, place.name) for place in places.items), places.gap)
+            case "environment":
+                place = await self._read_environment(reference)
+                return Known((Referable(place.id, place.name),) if place.name is not None else ())
+            case "populations":
+                found = await self.found_populations(environment, fresh=lookup.fresh)
+                return Known(tuple(Referable(place.id, place.name, place.id) for place in found.items), found.gap)
+            case "group":
+                group = await self._group(environment, reference)
+                return Known((_referable(group),) if group is not None else ())
+            case "groups":
+                return await self._groups_called(environment, reference)
 
-    async def _existing_environment(self, identity: str) -> str:
-        """Return the id of an environment that the credentials see, or that is configured. Raises Refused."""
-        if self._client.connection.scope.environments is not None:
-            return identity
-        places = await self.found_environments()
-        if places.gap is not None or identity in {place.id for place in places.items}:
-            return identity
-        if (await self._read_environment(identity)).name is not None:
-            return identity
-        raise unknown_id("environment", ((place.id, place.name) for place in places.items))
-
-    async def find_population(self, environment: str, reference: str) -> str:
-        """Return the id of the population that an id or a name means. Raises Refused."""
-        identity = as_id(reference)
-        if identity is not None:
-            self._client.connection.scope.check_population(identity)
-            return await self._existing_population(environment, identity)
-        found = await self.found_populations(environment)
-        served = [(place.id, place.name) for place in found.items if self._serves(place.id)]
-        return the_one("population", reference, served, gap=found.gap)
-
-    async def _existing_population(self, environment: str, identity: str) -> str:
-        """Return the id of a population that exists, or of which that cannot be known. Raises Refused."""
-
-        def is_there(found: Found[Workspace]) -> bool:
-            return found.gap is not None or identity in {place.id for place in found.items}
-
-        try:
-            found = await self.found_populations(environment)
-            if not is_there(found):  # it may have been made in the last minutes
-                found = await self.found_populations(environment, fresh=True)
-        except UpstreamProblem:
-            return identity
-        if is_there(found):
-            return identity
-        served = ((place.id, place.name) for place in found.items if self._serves(place.id))
-        raise unknown_id("population", served)
-
-    async def find_group(self, environment: str, reference: str) -> str:
-        """Return the id of the group that an id or a name means. Raises Refused."""
-        if identity := as_id(reference):
-            return (await self.group(environment, identity)).id
-
+    async def _groups_called(self, environment: str, name: str) -> Known:
         async def read() -> Found[Group]:
-            path = path_with(f"/environments/{environment}/groups", {"filter": str(eq("name", reference))})
+            path = path_with(f"/environments/{environment}/groups", {"filter": str(eq("name", name))})
             return await self._read_all(path, "groups", environment, wire.group)
 
-        found = await self.keep(f"group {environment} {reference}", read)
+        found = await self.keep(f"group {environment} {name}", read)
         groups = found.items
         if not groups:
             # PingOne compares the stored name; answers show it without hidden characters. And who mistypes a name is
             # helped by the nearest ones. One page is looked through for both.
             groups = await self.keep(f"groups {environment}", lambda: self._some_groups(environment), everybody=True)
-        served = [group for group in groups if group.workspace is None or self._serves(group.workspace.id)]
-        return the_one("group", reference, ((group.id, group.name) for group in served), gap=found.gap)
-
-    def _serves(self, population: str) -> bool:
-        allowed = self._client.connection.scope.populations
-        return not allowed or population in allowed
+        return Known(tuple(map(_referable, groups)), found.gap)
 
     async def _some_groups(self, environment: str) -> tuple[Group, ...]:
         path = f"/environments/{environment}/groups?limit={_LOOKUP_PAGE}"
@@ -181,22 +145,25 @@ class Names:
     async def group(self, environment: str, identity: str, *, fresh: bool = False) -> Group:
         """Return a group by id, with its total member count: as it is now (`fresh`), or was in the last minutes.
 
-        Raises Refused when there is none.
+        Raises Refused when there is none, or none in the populations served.
         """
+        group = await self._group(environment, identity, fresh=fresh)
+        if group is None:
+            raise no_such_group()
+        if group.workspace is not None:
+            self._client.connection.scope.check_population(group.workspace.id)
+        return group
+
+    async def _group(self, environment: str, identity: str, *, fresh: bool = False) -> Group | None:
         path = f"/environments/{environment}/groups/{identity}?include=totalMemberCounts"
 
         async def read() -> Group:
             return wire.group(await self._client.get(path), populations=await self.population_names(environment))
 
         try:
-            group = await self.keep(path, read, fresh=fresh)
+            return await self.keep(path, read, fresh=fresh)
         except NotFound:
-            raise Refused(
-                "There is no group of this id.", "`list_groups` shows the groups.", code="UNKNOWN_NAME"
-            ) from None
-        if group.workspace is not None:
-            self._client.connection.scope.check_population(group.workspace.id)
-        return group
+            return None
 
     async def _read_environments(self) -> Found[Organization]:
         configured = self._client.connection.scope.environments
@@ -263,3 +230,7 @@ async def _read(key: str, read: Callable[[], Awaitable[T]], kept: _Kept) -> T:
     value = await read()
     kept.put(key, value)
     return value
+
+
+def _referable(group: Group) -> Referable:
+    return Referable(group.id, group.name, group.workspace.id if group.workspace is not None else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -12,9 +12,9 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.directory.filters import Filter, any_of, eq
 from pingone_mcp.directory.gaps import Gap, LostPopulations, UnreadableEnvironment, listed
 from pingone_mcp.directory.models import JsonObject, User, Workspace
-from pingone_mcp.directory.references import as_id, found_in_any, the_one_group
+from pingone_mcp.directory.references import GroupAt, Home, References, as_id, resolved_live
 from pingone_mcp.directory.text import candidate
-from pingone_mcp.errors import NotFound, NotPermitted, Refused, RequestRefused, Unconfigured, UpstreamProblem
+from pingone_mcp.errors import NotFound, NotPermitted, RequestRefused, Unconfigured, UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.asking.parts import Part, Place
 from pingone_mcp.pingone.client import Client, HalPage, path_with
@@ -38,41 +38,20 @@ class Served:
         self.connection = client.connection
         self.clock = clock
         self.names = Names(client, clock)
-
-    def several_environments(self) -> bool:
-        configured = self.connection.scope.environments
-        return configured is None or len(configured) > 1
+        self._references = References(client.connection.scope)
 
     async def environment_ids(self, reference: str | None) -> Sequence[str]:
-        """Return the environments to read, in one order for all processes, so that positions stay valid."""
-        if reference is not None:
-            return (await self.names.find_environment(reference),)
-        configured = self.connection.scope.environments
-        if configured is not None:
-            return sorted(configured)
-        return [place.id for place in await self.names.environments()]
+        """Return the environments to read, in one order for all processes. Raises Refused."""
+        return await resolved_live(self._references.environments(reference), self.names.look)
 
-    async def in_each(self, environments: Sequence[str], find: Callable[[str], Awaitable[Sequence[T]]]) -> list[T]:
-        """Return what is found in all environments; one that does not know a name that is looked up has nothing.
+    async def homes(self, environments: Sequence[str], population: str | None) -> list[Home]:
+        """Return where the users of a population (None: of all that are served) are to be read. Raises Refused."""
+        return await resolved_live(self._references.homes(environments, population), self.names.look)
 
-        Raises Refused when no environment knows the name.
-        """
-        outcomes: list[Sequence[T] | Refused] = []
-        for environment in environments:
-            try:
-                outcomes.append(await find(environment))
-            except Refused as refused:
-                outcomes.append(refused)
-        return found_in_any(outcomes)
-
-    async def find_group(self, environment: str | None, reference: str) -> tuple[str, str]:
-        """Return environment and id of the one group that an id or a name means. Raises Refused."""
-
-        async def find(place: str) -> list[tuple[str, str]]:
-            return [(place, await self.names.find_group(place, reference))]
-
-        found = await self.in_each(await self.environment_ids(environment), find)
-        return the_one_group(found, reference, await self.names.environment_names() if len(found) > 1 else {})
+    async def find_group(self, environment: str | None, reference: str) -> GroupAt:
+        """Return the one group that an id or a name means. Raises Refused."""
+        environments = await self.environment_ids(environment)
+        return await resolved_live(self._references.group(environments, reference), self.names.look)
 
     def now(self) -> datetime:
         """Return PingOne's time, by its answers; ours before the first one."""
@@ -83,10 +62,9 @@ class Served:
         """Return how many seconds our clock is ahead of PingOne's."""
         return (self.clock.now() - self.now()).total_seconds()
 
-    async def population_filters(self, environment: str, reference: str | None) -> list[Filter | None]:
-        if reference is not None:
-            return [eq("population.id", await self.names.find_population(environment, reference))]
-        return self.bounds()
+    def population_filters(self, population: str | None) -> list[Filter | None]:
+        """Return filters that hold for the users of a population, or of those served (None), each user in one."""
+        return [eq("population.id", population)] if population is not None else self.bounds()
 
     def bounds(self) -> list[Filter | None]:
         """Return the filters that bound users to the populations served, as many in each as fit into a request."""
@@ -97,8 +75,10 @@ class Served:
         return [any_of(eq("population.id", identity) for identity in batch) for batch in batches]
 
     async def wanted_populations(self, environment: str, reference: str | None) -> frozenset[str] | None:
-        if reference is not None:
-            return frozenset((await self.names.find_population(environment, reference),))
+        """Return the ids of the population meant, or of those served; None where all are. Raises Refused."""
+        (home,) = await self.homes((environment,), reference)
+        if home.population is not None:
+            return frozenset((home.population,))
         return frozenset(self.connection.scope.populations) or None
 
     def serves_raw(self, raw: JsonObject) -> bool:
@@ -193,7 +173,9 @@ class Served:
 
     async def _unifying(self, environment: str, hal: HalPage, *, remote_data: bool) -> Callable[[JsonObject], User]:
         """Return what unifies users of an environment; names are read only where there is somebody to tell of."""
-        environments = await self.names.environment_names() if hal.items and self.several_environments() else {}
+        environments = (
+            await self.names.environment_names() if hal.items and self.connection.scope.has_several_environments else {}
+        )
         populations = await self.names.population_names(environment) if hal.items else {}
         return partial(self.unify, environments=environments, populations=populations, remote_data=remote_data)
 

@@ -104,20 +104,24 @@ class DeactivatedUsers:
         return told
 
     async def _parts(self, question: DeactivatedQuestion) -> list[Part]:
-        async def parts_of(environment: str) -> list[Part]:
-            populations = await self._served.population_filters(environment, question.population)
-            return [
-                part
-                for reason in _reasons(question)
-                for part in _reason_parts(reason, environment, populations, question)
-            ]
-
+        environments = await self._served.environment_ids(question.environment)
         order = _reasons(question)
-        parts = await self._served.in_each(await self._served.environment_ids(question.environment), parts_of)
+        parts = [
+            part
+            for home in await self._served.homes(environments, question.population)
+            for reason in order
+            for part in _reason_parts(
+                reason, home.environment, self._served.population_filters(home.population), question
+            )
+        ]
         return sorted(parts, key=lambda part: [str(reason) for reason in order].index(part.label))
 
     async def _removed(self, part: Part, question: DeactivatedQuestion, events: Sequence[Event]) -> list[Deactivated]:
-        environments = await self._served.names.environment_names() if self._served.several_environments() else {}
+        environments = (
+            await self._served.names.environment_names()
+            if self._served.connection.scope.has_several_environments
+            else {}
+        )
         populations = await self._served.names.population_names(part.environment)
         wanted = await self._served.wanted_populations(part.environment, question.population)
         return [
@@ -140,7 +144,11 @@ class DeactivatedUsers:
                 newest.setdefault(event.subject_id, event)
         wanted = await self._served.wanted_populations(part.environment, question.population)
         populations = await self._served.names.population_names(part.environment)
-        environments = await self._served.names.environment_names() if self._served.several_environments() else {}
+        environments = (
+            await self._served.names.environment_names()
+            if self._served.connection.scope.has_several_environments
+            else {}
+        )
 
         async def still(event: Event) -> Deactivated | None:
             raw = await self._served.user_by_id(part.environment, event.subject_id or "")

@@ -49,7 +49,7 @@ async def _unserved(served: Served) -> tuple[Gap, ...]:
 async def _summary(served: Served, place: Organization, gaps: list[Gap]) -> OrganizationSummary:
     root = f"/environments/{place.id}"
     now = served.now()
-    inside = await served.population_filters(place.id, None)
+    inside = served.bounds()
     users = await _users(served, root, inside)
     disabled = await _users(served, root, [all_of((eq("enabled", value=False), one)) for one in inside])
     groups = await _count(served, f"{root}/groups?limit=1")

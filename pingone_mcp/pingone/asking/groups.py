@@ -46,21 +46,18 @@ class Groups:
         words = unaccented(question.query or "").split()
         allowed = self._served.connection.scope.populations
 
-        async def parts_of(environment: str) -> list[Part]:
-            names = self._served.names
-            reference = question.population
-            inside = eq("population.id", await names.find_population(environment, reference)) if reference else None
-            return [
-                Part(
-                    key=environment,
-                    environment=environment,
-                    source="groups",
-                    filter=inside,
-                    keep=(lambda group: _is_named(group, words) and self._serves(group)) if words or allowed else None,
-                )
-            ]
-
-        return await self._served.in_each(await self._served.environment_ids(question.environment), parts_of)
+        is_wanted = (lambda group: _is_named(group, words) and self._serves(group)) if words or allowed else None
+        environments = await self._served.environment_ids(question.environment)
+        return [
+            Part(
+                key=home.environment,
+                environment=home.environment,
+                source="groups",
+                filter=eq("population.id", home.population) if home.population is not None else None,
+                keep=is_wanted,
+            )
+            for home in await self._served.homes(environments, question.population)
+        ]
 
     def _serves(self, group: Group) -> bool:
         """Say whether a group may be shown: one of the environment as a whole may, though its members may not."""
@@ -70,7 +67,7 @@ class Groups:
     async def _placed(self, group: Group) -> Group:
         if self._served.connection.scope.populations and group.workspace is None:
             group = dataclasses.replace(group, member_count=None, group_count=None)
-        if not self._served.several_environments():
+        if not self._served.connection.scope.has_several_environments:
             return group
         names = await self._served.names.environment_names()
         place = group.organization.id
@@ -99,7 +96,7 @@ class Groups:
         self, question: MemberQuestion, at: str | None = None, *, page_size: int | None = None
     ) -> Page[Member]:
         environment, group = await self._served.find_group(question.environment, question.group)
-        parts = await self._member_parts(environment, group, direct_only=question.direct_only)
+        parts = self._member_parts(environment, group, direct_only=question.direct_only)
         place = find(parts, at)
         part = place.part
         path = place.link or self._served.users_path(part, part.page_size(page_size, self._served.connection.page_size))
@@ -131,9 +128,9 @@ class Groups:
             return ()
         return (MissingMembers(place=place.part.environment, part=kind, counted=said, came=behind.came),)
 
-    async def _member_parts(self, environment: str, group: str, *, direct_only: bool) -> list[Part]:
+    def _member_parts(self, environment: str, group: str, *, direct_only: bool) -> list[Part]:
         """Direct members come first, then indirect ones; PingOne tells them apart in the filter only."""
-        populations = await self._served.population_filters(environment, None)
+        populations = self._served.bounds()
         return [
             Part(
                 key=f"{kind} {environment} {batch}",

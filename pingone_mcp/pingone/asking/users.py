@@ -13,7 +13,7 @@ from pingone_mcp.directory.filters import Filter, Within, all_of, any_of, eq, pa
 from pingone_mcp.directory.gaps import QueryCut
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, User
 from pingone_mcp.directory.provider import Include, UserQuestion
-from pingone_mcp.directory.references import ambiguous_user, as_id, no_such_user
+from pingone_mcp.directory.references import CalledUser, as_id, the_one_user
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused, RequestRefused
 from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.asking.ahead import Asked, ahead
@@ -77,20 +77,17 @@ class Users:
             place, identity = await self._served.find_group(question.environment, question.group)
             environments, group = (place,), Within("memberOfGroups", eq("id", identity))
 
-        async def parts_of(environment: str) -> list[Part]:
-            populations = await self._served.population_filters(environment, question.population)
-            return [
-                Part(
-                    key=f"{environment} {batch}{name}",
-                    environment=environment,
-                    filter=all_of((status, text, raw, group, population)),
-                    keep=keep,
-                )
-                for batch, population in enumerate(populations)
-                for name, status, keep in _status_parts(question)
-            ]
-
-        return await self._served.in_each(environments, parts_of)
+        return [
+            Part(
+                key=f"{home.environment} {batch}{name}",
+                environment=home.environment,
+                filter=all_of((status, text, raw, group, population)),
+                keep=keep,
+            )
+            for home in await self._served.homes(environments, question.population)
+            for batch, population in enumerate(self._served.population_filters(home.population))
+            for name, status, keep in _status_parts(question)
+        ]
 
     async def get(self, reference: str, *, environment: str | None = None, remote_data: bool = False) -> User:
         """Return one user with groups, roles and manager; what does not wait for another answer is read at once."""
@@ -120,15 +117,11 @@ class Users:
         async with ahead() as early:
             asked = [early.ask(partial(self._users_called, environment, reference)) for environment in environments]
             found = [item for answer in asked for item in await answer.taken() if self._served.serves_raw(item[1])]
-        exact = [item for item in found if _is_called(item[1], reference)]
-        found = exact if len(exact) == 1 else found
-        if len(found) == 1:
-            return found[0]
         if not found:
             await self._served.unserved(None)  # where nothing is served at all, that is what is wrong
-            raise no_such_user(limited=bool(self._served.connection.scope.populations))
-        users = [(environment, self._served.unify(raw, {}, {})) for environment, raw in found]
-        raise ambiguous_user([(environment, user.id, user.name, user.username) for environment, user in users])
+        called = [_called(environment, self._served.unify(raw, {}, {}), raw) for environment, raw in found]
+        one = the_one_user(called, reference, limited=bool(self._served.connection.scope.populations))
+        return one.environment, one.value
 
     async def _users_called(self, environment: str, reference: str) -> list[tuple[str, JsonObject]]:
         raw = await self._served.user_by_id(environment, reference)
@@ -216,6 +209,5 @@ def _status_parts(question: UserQuestion) -> list[tuple[str, Filter | None, Call
     return [("", enabled, lambda user: user.status == wanted)]
 
 
-def _is_called(raw: JsonObject, reference: str) -> bool:
-    """Say whether a reference is the id or username itself, which outweigh an email or external id."""
-    return reference.casefold() in (str(raw.get("id", "")).casefold(), str(raw.get("username", "")).casefold())
+def _called(environment: str, user: User, raw: JsonObject) -> CalledUser[JsonObject]:
+    return CalledUser(environment, user.id, user.username, user.name, raw)

@@ -19,7 +19,7 @@ from pingone_mcp.directory.models import GroupMembership, Named, RoleAssignment,
 from pingone_mcp.directory.nesting import chains_to
 from pingone_mcp.directory.references import as_id
 from pingone_mcp.errors import Refused
-from pingone_mcp.replica.asking.conditions import Condition, both, either
+from pingone_mcp.replica.asking.conditions import Condition, both, either, one_of
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.asking.users import listed, memberships_of, roles_of
 from pingone_mcp.reports.review import Access, Way
@@ -74,15 +74,11 @@ class Accesses:
             )
         if question.role is not None:
             self._role = self._roles_called(question.role)
-            marks = ", ".join("?" * len(self._role))
-            where.append(
-                Condition(f"u.id IN (SELECT user_id FROM role_assignments_ WHERE role_id IN ({marks}))", self._role)  # noqa: S608 - marks
-            )
+            held = one_of("role_id", self._role)
+            where.append(Condition(f"u.id IN (SELECT user_id FROM role_assignments_ WHERE {held.sql})", held.values))  # noqa: S608 - our own text
         if question.population is not None:
-            reference = question.population
-            found = copy.places.in_each(self._environments, lambda place: [copy.places.population(place, reference)])
-            marks = ", ".join("?" * len(found))
-            where.append(Condition(f"u.population_id IN ({marks})", tuple(found)))
+            homes = copy.places.homes(self._environments, question.population)
+            where.append(one_of("u.population_id", [home.population for home in homes if home.population is not None]))
         if question == AccessQuestion():
             has_any = (
                 Condition("u.id IN (SELECT user_id FROM memberships_)"),

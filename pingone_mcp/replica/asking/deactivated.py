@@ -59,15 +59,16 @@ def deactivated_page(
 def deactivated_stretches(copy: Snapshot, question: DeactivatedQuestion) -> list[Stretch]:
     places = copy.places
 
-    def stretches_of(environment: str) -> list[Stretch]:
-        inside = places.inside(environment, question.population)
-        return [
-            Stretch(key=f"{reason} {environment}", label=reason, where=both(inside, _is(reason, question, copy.since)))
-            for reason in _reasons(question)
-        ]
-
+    found = [
+        Stretch(
+            key=f"{reason} {home.environment}",
+            label=reason,
+            where=both(places.inside(home), _is(reason, question, copy.since)),
+        )
+        for home in places.homes(places.environments(question.environment), question.population)
+        for reason in _reasons(question)
+    ]
     order: list[str] = list(_reasons(question))
-    found = places.in_each(places.environments(question.environment), stretches_of)
     return sorted(found, key=lambda stretch: order.index(stretch.label))
 
 

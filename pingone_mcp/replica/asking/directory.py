@@ -36,6 +36,7 @@ from pingone_mcp.directory.provider import (
     Reason,
     UserQuestion,
 )
+from pingone_mcp.directory.references import Home
 from pingone_mcp.replica.asking.conditions import NotHeld
 from pingone_mcp.replica.asking.deactivated import check_since, coverage, deactivated_page, deactivated_stretches
 from pingone_mcp.replica.asking.groups import group_stretches, groups_page, member_stretches, members_page, one_group
@@ -220,7 +221,7 @@ def _description(copy: Snapshot, profile: Profile) -> Description:
 
 
 def _summary(copy: Snapshot, environment: str) -> OrganizationSummary:
-    inside = copy.places.inside(environment)
+    inside = copy.places.inside(Home(environment, None))
     # The plus keeps SQLite from reading the whole rows in the order of the populations.
     by_population: dict[str | None, tuple[int, int]] = {
         row[0]: (row[1], row[2])

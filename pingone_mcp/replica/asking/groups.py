@@ -1,4 +1,4 @@
-"""Groups out of the local copy: lists of them, one of them whole, and who is in them, as `pingone.groups` answers."""
+"""Groups out of the local copy: lists of them, one of them whole, and who is in them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from pingone_mcp.directory.models import Group, GroupMembership, Member, MembershipType, Named, Page
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
+from pingone_mcp.directory.references import Home
 from pingone_mcp.directory.text import unaccented
 from pingone_mcp.replica.asking.conditions import (
     EVERYBODY,
@@ -31,7 +32,7 @@ _MEMBERS = "(SELECT count(*) FROM memberships_ m WHERE m.group_id = u.id)"
 
 
 def groups_page(copy: Snapshot, question: GroupQuestion, at: str | None, page_size: int | None) -> Page[Group]:
-    """Return a page of groups. Raises Refused, and NotHeld for what only PingOne can answer."""
+    """Return a page of groups. Raises Refused, and NotHeld for what only the provider can answer."""
     return read_page(
         copy.database,
         group_stretches(copy, question),
@@ -55,15 +56,14 @@ def group_stretches(copy: Snapshot, question: GroupQuestion) -> list[Stretch]:
     allowed = sorted(places.scope.populations)
     served = either((Condition("u.population_id IS NULL"), one_of("u.population_id", allowed)))
 
-    def stretches_of(environment: str) -> list[Stretch]:
-        inside = EVERYBODY
-        if question.population is not None:
-            inside = one_of("u.population_id", (places.population(environment, question.population),))
-        here = Condition("u.environment_id = ?", (environment,))
+    def stretch(home: Home) -> Stretch:
+        here = Condition("u.environment_id = ?", (home.environment,))
+        inside = one_of("u.population_id", (home.population,)) if home.population is not None else EVERYBODY
         where = both(here, inside, named, served if allowed else EVERYBODY)
-        return [Stretch(key=environment, table="groups_ u", where=where)]
+        return Stretch(key=home.environment, table="groups_ u", where=where)
 
-    return places.in_each(places.environments(question.environment), stretches_of)
+    environments = places.environments(question.environment)
+    return [stretch(home) for home in places.homes(environments, question.population)]
 
 
 def _listed(copy: Snapshot, row: tuple[Any, ...]) -> Group:
@@ -145,5 +145,5 @@ def member_stretches(copy: Snapshot, question: MemberQuestion) -> list[Stretch]:
     copy.need_memberships()
     place, identity = copy.places.find_group(question.environment, question.group)
     kinds: Sequence[MembershipType] = ("direct",) if question.direct_only else ("direct", "indirect")
-    inside = both(copy.places.inside(place), EXISTS)
+    inside = both(copy.places.inside(Home(place, None)), EXISTS)
     return [members(copy, f"{kind} {place}", membership(identity, kind), inside, label=kind) for kind in kinds]

@@ -1,4 +1,4 @@
-"""Users out of the local copy: lists of them, and one of them whole, as `pingone.users` answers live."""
+"""Users out of the local copy: lists of them, and one of them whole."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pingone_mcp.directory import search
 from pingone_mcp.directory.filterable import Filterable, FilterAttribute
 from pingone_mcp.directory.filters import Filter, any_of, conditions, parse
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, Scope, User
 from pingone_mcp.directory.provider import Include, UserQuestion
-from pingone_mcp.directory.references import ambiguous_user, as_id, no_such_user
+from pingone_mcp.directory.references import CalledUser, Home, as_id, the_one_user
 from pingone_mcp.errors import FilterRefused
 from pingone_mcp.replica.asking.conditions import (
     EVERYBODY,
@@ -33,6 +33,13 @@ from pingone_mcp.replica.asking.filters import FilterLanguage, json_path
 from pingone_mcp.replica.asking.pages import Stretch, read_page
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.store.rows import user_of
+
+
+class _Kept(NamedTuple):
+    """What the copy keeps of a user: the record as JSON, and the id of the manager where a sync found who is meant."""
+
+    record: str
+    manager_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,19 +102,22 @@ def user_stretches(
         copy.need_memberships()
     status = Condition("u.status = ?", (question.status,)) if question.status is not None else EVERYBODY
 
-    def stretches_of(environment: str) -> list[Stretch]:
-        inside = both(places.inside(environment, question.population), EXISTS)
-        if group is EVERYBODY:
-            return [Stretch(key=environment, where=both(inside, status, text))]
-        return [members(copy, environment, group, inside, both(status, text), narrowed=question.population is not None)]
-
-    found = places.in_each(environments, stretches_of)
+    found = [
+        _stretch(copy, home, group, both(status, text)) for home in places.homes(environments, question.population)
+    ]
     if question.remote_data and not copy.has_remote_data:
         raise NotHeld
     if raw is None:
         return found
     wanted = _filtered(copy, filterable, question.filter or "", raw)
     return [dataclasses.replace(stretch, where=both(stretch.where, wanted), as_many=None) for stretch in found]
+
+
+def _stretch(copy: Snapshot, home: Home, group: Condition, wanted: Condition) -> Stretch:
+    inside = both(copy.places.inside(home), EXISTS)
+    if group is EVERYBODY:
+        return Stretch(key=home.environment, where=both(inside, wanted))
+    return members(copy, home.environment, group, inside, wanted, narrowed=home.population is not None)
 
 
 def members(
@@ -227,8 +237,10 @@ def roles_of(copy: Snapshot, ids: Sequence[str]) -> dict[str, list[RoleAssignmen
 def one_user(copy: Snapshot, reference: str, environment: str | None, *, remote_data: bool) -> User:
     """Return one user with groups, roles and manager. Raises Refused, NotFound, and NotHeld."""
     reference = reference.strip()
-    record, manager_id = _find_user(copy, reference, copy.places.environments(environment))
-    raw: JsonObject = json.loads(record)
+    environments = copy.places.environments(environment)
+    found = [one for place in environments for one in _users_called(copy, place, reference)]
+    kept = the_one_user(found, reference, limited=bool(copy.places.scope.populations)).value
+    raw: JsonObject = json.loads(kept.record)
     if not remote_data:
         raw.pop("remote_data", None)
     elif "remote_data" not in raw:
@@ -237,22 +249,9 @@ def one_user(copy: Snapshot, reference: str, environment: str | None, *, remote_
         raw,
         environments=copy.places.environment_names,
         populations=copy.places.population_names,
-        manager=_manager(copy, raw, manager_id),
+        manager=_manager(copy, raw, kept.manager_id),
     )
     return completed(copy, [user], _BOTH)[0]
-
-
-def _find_user(copy: Snapshot, reference: str, environments: Sequence[str]) -> tuple[str, str | None]:
-    """Return record and manager of the one user that a reference means."""
-    found = [row for environment in environments for row in _users_called(copy, environment, reference)]
-    exact = [row for row in found if reference.casefold() in (row[0].casefold(), (row[2] or "").casefold())]
-    found = exact if len(exact) == 1 else found
-    if len(found) == 1:
-        return found[0][3], found[0][4]
-    if not found:
-        raise no_such_user(limited=bool(copy.places.scope.populations))
-    users = [(row[1], user_of(row[3], environments={}, populations={})) for row in found]
-    raise ambiguous_user([(environment, user.id, user.name, user.username) for environment, user in users])
 
 
 def gone_user(copy: Snapshot, reference: str) -> Gone | None:
@@ -275,11 +274,9 @@ def has_user(copy: Snapshot, reference: str) -> bool:
     return any(_users_called(copy, environment, reference.strip()) for environment in served)
 
 
-def _users_called(
-    copy: Snapshot, environment: str, reference: str
-) -> list[tuple[str, str, str | None, str, str | None]]:
-    """Return id, environment, username, record and manager of who has this id, else of who is called so."""
-    inside = both(copy.places.inside(environment), EXISTS)
+def _users_called(copy: Snapshot, environment: str, reference: str) -> list[CalledUser[_Kept]]:
+    """Return who has this id, else who is called so."""
+    inside = both(copy.places.inside(Home(environment, None)), EXISTS)
     if identity := as_id(reference):
         found = _users(copy.database, both(inside, Condition("u.id = ?", (identity,))))
         if found:
@@ -288,12 +285,16 @@ def _users_called(
     return _users(copy.database, both(inside, called))
 
 
-def _users(database: sqlite3.Connection, which: Condition) -> list[tuple[str, str, str | None, str, str | None]]:
-    return database.execute(
-        "SELECT u.id, u.environment_id, u.username, u.record, u.manager_id FROM users_ u "  # noqa: S608 - our own text
+def _users(database: sqlite3.Connection, which: Condition) -> list[CalledUser[_Kept]]:
+    rows = database.execute(
+        "SELECT u.environment_id, u.id, u.username, u.name, u.record, u.manager_id FROM users_ u "  # noqa: S608 - our own text
         f"WHERE {which.sql} ORDER BY u.created_at, u.id LIMIT {_SAME_NAME}",
         which.values,
-    ).fetchall()
+    )
+    return [
+        CalledUser(environment, identity, username, name, _Kept(record, manager))
+        for environment, identity, username, name, record, manager in rows
+    ]
 
 
 def _manager(copy: Snapshot, record: JsonObject, identity: str | None) -> Manager | None:
