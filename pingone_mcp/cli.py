@@ -373,12 +373,15 @@ def replica_of(settings: Settings, directory: PingOneDirectory, queries: Queries
 
 
 def _write_rules(settings: Settings) -> WriteRules | None:
+    from pingone_mcp.service.connections import DEFAULT
     from pingone_mcp.service.journal import Journal
     from pingone_mcp.service.writes import WriteRules
 
     if not settings.allow_writes:
         return None
-    return WriteRules(journal=Journal(settings.audit_path()), allow_production=settings.allow_production_writes)
+    return WriteRules(
+        journal=Journal(settings.audit_path(), connection=DEFAULT), allow_production=settings.allow_production_writes
+    )
 
 
 def _allows_writes(env_file: Path | None) -> bool:

@@ -230,7 +230,7 @@ def test_a_planted_file_makes_way_for_one_that_is_written_whole(tmp_path: Path, 
 def test_a_planted_file_is_no_journal(tmp_path: Path, victim: Path, plant: Plant) -> None:
     plant(tmp_path / "writes.jsonl", victim)
     with pytest.raises(Refused, match="so nothing was sent"):
-        Journal(tmp_path / "writes.jsonl").write({"event": "sending"})
+        Journal(tmp_path / "writes.jsonl", connection="default").write({"event": "sending"})
     assert as_it_was(victim)
 
 

@@ -1,4 +1,7 @@
-"""The local record of writes: one line of JSON per event, appended and never changed."""
+"""The local record of writes: one line of JSON per event, appended and never changed.
+
+Several connections may write to one file: each line names its own.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,21 @@ from pingone_mcp.private_files import refuse_odd_file
 
 
 class Journal:
-    """Append events to a file that only its owner reads (0600; a folder that is made for it has 0700)."""
+    """Append the events of one connection to a file that only its owner reads.
 
-    def __init__(self, path: Path) -> None:
+    The file has the mode 0600; a folder that is made for it has 0700.
+    """
+
+    def __init__(self, path: Path, *, connection: str) -> None:
         self._path = path
+        self._connection = connection
 
     def write(self, event: JsonObject) -> None:
-        """Append one event and see it on disk. Raises Refused when it cannot: a write without a record is not sent."""
-        line = json.dumps(event, ensure_ascii=True, separators=(",", ":")) + "\n"
+        """Append one event, with the id of the connection as `connection`, and see it on disk.
+
+        Raises Refused when it cannot: a write without a record is not sent.
+        """
+        line = json.dumps({**event, "connection": self._connection}, ensure_ascii=True, separators=(",", ":")) + "\n"
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Non-blocking, so that a pipe in the file's place is an error and not a server that hangs.

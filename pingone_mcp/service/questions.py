@@ -15,16 +15,29 @@ _OPEN_AT_MOST = 200
 _OPEN_SECONDS = 600.0  # as long as the SDK takes a `requestState` back
 
 Client = tuple[str, str]
-"""Name and version, by which alone a client of the stateless era is known."""
+"""Name and version, as a client gives them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addressee:
+    """Whom a question is put to: the person at a client of a connection.
+
+    `principal` is who has signed in, where callers do (None over stdio, where the process has one client). Without it a
+    client of the stateless era is known by its name and version alone, and by the state that only it was given.
+    """
+
+    connection: str
+    client: Client | None = None
+    principal: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a person is asked: the text shown, the digest of the request it is about, by which client, and when."""
+    """What a person is asked: the text shown, the digest of the request it is about, who is asked, and when."""
 
     text: str
     request: str
-    client: Client | None
+    addressee: Addressee
     at: float
 
 
@@ -43,8 +56,8 @@ class Questions:
         """Return what tells one question from every other."""
         return secrets.token_hex(8)
 
-    def ask(self, text: str, request: str, client: Client | None) -> Question:
-        return Question(text=text, request=request, client=client, at=self.now())
+    def ask(self, text: str, request: str, addressee: Addressee) -> Question:
+        return Question(text=text, request=request, addressee=addressee, at=self.now())
 
     def wait(self, state: str, question: Question) -> None:
         """Let a question be answered by the call that carries a state back."""
@@ -53,10 +66,13 @@ class Questions:
         while len(self._open) > _OPEN_AT_MOST:
             del self._open[next(iter(self._open))]
 
-    def take(self, state: str, request: str, client: Client | None) -> Question | None:
-        """Return the question that a call answers, which nobody gets again; None for one that does not wait."""
+    def take(self, state: str, request: str, addressee: Addressee) -> Question | None:
+        """Return the question that a call answers, which nobody gets again.
+
+        None where no question waits for this state, or it was about another request or put to somebody else.
+        """
         found = self._open.get(state)
-        if found is None or (found.request, found.client) != (request, client) or not self.is_open(found):
+        if found is None or (found.request, found.addressee) != (request, addressee) or not self.is_open(found):
             return None
         return self._open.pop(state)
 

@@ -25,7 +25,7 @@ from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text import coded, quoted
 from pingone_mcp.errors import Problem, Refused, ServerFailed, UnexpectedAnswer, Unreachable
 from pingone_mcp.service.journal import Journal
-from pingone_mcp.service.questions import Client, Question, Questions
+from pingone_mcp.service.questions import Addressee, Question, Questions
 
 Decision = Literal["confirmed", "declined", "cancelled"]
 
@@ -83,14 +83,14 @@ class Sent:
 class Write:
     """One request to change something: the question about it, and its sending.
 
-    `client` is the program that asks for it. What is decided, sent and answered is recorded under one id.
+    `addressee` is whose person is asked. What is decided, sent and answered is recorded under one id.
     """
 
-    def __init__(self, native: NativeApi, rules: WriteRules, request: ProxyQuestion, client: Client | None) -> None:
+    def __init__(self, native: NativeApi, rules: WriteRules, request: ProxyQuestion, addressee: Addressee) -> None:
         self._native = native
         self._rules = rules
         self._request = request
-        self._client = client
+        self._addressee = addressee
         self._id = str(uuid.uuid4())
         self._preview: Preview | None = None
         self._question: Question | None = None
@@ -107,7 +107,7 @@ class Write:
                 raise Refused("A write takes no `cursor`.", "Leave it out. Nothing was sent.", code="CURSOR_REFUSED")
             preview = await self._look("Nothing was sent. Try again.")
             if state is not None:
-                self._question = self._rules.questions.take(state, _digest(self._request), self._client)
+                self._question = self._rules.questions.take(state, _digest(self._request), self._addressee)
                 if self._question is None:
                     raise _used()
             else:
@@ -175,7 +175,7 @@ class Write:
         concerned = await self._native.concerned(self._request)
         questions = self._rules.questions
         text = question_text(self._request, preview, concerned, questions.reference())
-        return questions.ask(text, _digest(self._request), self._client)
+        return questions.ask(text, _digest(self._request), self._addressee)
 
     async def _sent(self) -> ProxyAnswer:
         """Send and return the answer; record it when there is none. Nothing that may have happened is repeated."""
@@ -217,14 +217,14 @@ class Write:
 
         Where nothing was let through, path and query are those that were given.
         """
-        request, preview = self._request, self._preview
+        request, preview, client = self._request, self._preview, self._addressee.client
         about = {"id": preview.organization.id, "type": preview.organization.type} if preview is not None else None
         self._rules.journal.write(
             {
                 "at": timestamp(datetime.now(UTC)),
                 "id": self._id,
                 "event": event,
-                "client": dict(zip(("name", "version"), self._client, strict=True)) if self._client else None,
+                "client": dict(zip(("name", "version"), client, strict=True)) if client is not None else None,
                 "method": request.method,
                 "path": preview.path if preview else request.path.partition("?")[0][:_LONGEST_QUESTION],
                 "query": _members(preview.query if preview else request.query),

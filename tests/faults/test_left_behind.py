@@ -171,7 +171,7 @@ class Scene:
 async def scene(opened: Trial, era: Era, **changes: Any) -> AsyncIterator[Scene]:
     door = Door(opened.ear())
     journal = opened.world.cache / "writes.jsonl"
-    rules = WriteRules(journal=Journal(journal), allow_production=True)
+    rules = WriteRules(journal=Journal(journal, connection="default"), allow_production=True)
     async with opened.world.client(
         mode=era, wrap=lambda _: door, writes=rules, answers=yes, page_size=PAGE, **changes
     ) as client:

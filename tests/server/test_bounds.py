@@ -67,7 +67,9 @@ async def client(world: World) -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def writer(world: World, tmp_path: Path) -> AsyncIterator[Client]:
-    async with world.client(writes=WriteRules(journal=Journal(tmp_path / "journal.jsonl"))) as client:
+    async with world.client(
+        writes=WriteRules(journal=Journal(tmp_path / "journal.jsonl", connection="default"))
+    ) as client:
         facts(await client.call_tool("list_users", {"limit": 1}))
         yield client
 

@@ -67,7 +67,9 @@ class Scene:
 
     def rules(self, **more: Any) -> WriteRules:
         return WriteRules(
-            journal=Journal(self.journal), questions=Questions(now=lambda: self.world.time.passed), **more
+            journal=Journal(self.journal, connection="default"),
+            questions=Questions(now=lambda: self.world.time.passed),
+            **more,
         )
 
     def watching(self, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
@@ -128,6 +130,7 @@ async def test_a_confirmed_write_is_sent_once_and_recorded(scene: Scene, mode: s
     assert (sending["event"], answered["event"], answered["status"]) == ("sending", "answered", 200)
     assert sending["id"] == answered["id"]
     assert sending["client"]["name"]
+    assert sending["connection"] == answered["connection"] == "default"
     assert answered["correlation_id"] == answer["correlation_id"]
     assert sending["body_members"] == ["enabled"]
     assert stat.S_IMODE(scene.journal.stat().st_mode) == 0o600
@@ -937,19 +940,19 @@ def test_the_journal_goes_on_behind_a_line_that_was_cut_short(tmp_path: Path) ->
     path = tmp_path / "writes.jsonl"
     path.write_text('{"half":')
     path.chmod(0o644)
-    Journal(path).write({"event": "sending"})
-    assert path.read_text() == '{"half":\n{"event":"sending"}\n'
+    Journal(path, connection="default").write({"event": "sending"})
+    assert path.read_text() == '{"half":\n{"event":"sending","connection":"default"}\n'
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_pipe_is_no_journal(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(Refused, match="so nothing was sent"):
-        Journal(tmp_path / "pipe").write({"event": "sending"})
+        Journal(tmp_path / "pipe", connection="default").write({"event": "sending"})
 
 
 def test_a_link_is_no_journal(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").touch()
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Refused):
-        Journal(tmp_path / "link").write({"event": "sending"})
+        Journal(tmp_path / "link", connection="default").write({"event": "sending"})

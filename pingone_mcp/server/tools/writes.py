@@ -9,16 +9,17 @@ from typing import Annotated, Any, Literal
 from mcp.server.mcpserver import AcceptedElicitation, Context, DeclinedElicitation, Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
+from mcp.server.request_state import authenticated_principal
 from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel, Field, StrictBool
 
 from pingone_mcp.directory.native import ProxyQuestion
 from pingone_mcp.errors import Problem
-from pingone_mcp.server.edge import AppContext, answer, backend_of, open_object, strict_tool
+from pingone_mcp.server.edge import AppContext, answer, backend_of, connection_of, open_object, strict_tool
 from pingone_mcp.server.tools import proxy
 from pingone_mcp.server.tools.arguments import Cursor, Query
-from pingone_mcp.service.questions import Client
+from pingone_mcp.service.questions import Addressee
 from pingone_mcp.service.writes import Decision, Write, writes_off
 
 READS = ("GET", "HEAD")
@@ -102,7 +103,7 @@ async def confirmed(
         backend = await backend_of(ctx)
         if backend.writes is None:
             raise writes_off()
-        call.write = Write(backend.native_api(), backend.writes, request, _client(ctx))
+        call.write = Write(backend.native_api(), backend.writes, request, _addressee(ctx))
         state = ctx.request_state if ctx.input_responses else None
         text = await call.write.ask(cursor=cursor, state=state, can_ask=_can_ask(ctx))
     except Problem as problem:
@@ -118,9 +119,13 @@ def _can_ask(ctx: AppContext) -> bool:
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 
-def _client(ctx: AppContext) -> Client | None:
+def _addressee(ctx: AppContext) -> Addressee:
     known = ctx.session.client_params
-    return (known.client_info.name, known.client_info.version) if known is not None else None
+    return Addressee(
+        connection=connection_of(ctx).id,
+        client=(known.client_info.name, known.client_info.version) if known is not None else None,
+        principal=authenticated_principal(ctx.request_context),
+    )
 
 
 def _decision(confirmation: ElicitationResult[Confirmation]) -> Decision:
