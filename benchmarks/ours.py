@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from benchmarks.place import Place
-from pingone_mcp.directory.scope import Scope
-from pingone_mcp.settings import Connection
+from pingone_mcp.pingone.connection import Connection, connection_of
+from pingone_mcp.settings.parts import ConnectionSettings
+
+
+def settings(place: Place, cache: Path) -> ConnectionSettings:
+    """Return the default settings of a connection to a place: all that has a default has it."""
+    return ConnectionSettings.model_validate(
+        {
+            "environment_id": place.environment_id,
+            "client_id": place.client_id,
+            "client_secret": place.client_secret,
+            "api_url": f"{place.base_url}/v1",
+            "auth_url": place.base_url,
+            "cache_dir": cache,
+        }
+    )
 
 
 def connection(place: Place, cache: Path) -> Connection:
-    """Return the default connection to a place: all that has a default has it."""
-    return Connection(
-        environment_id=place.environment_id,
-        client_id=place.client_id,
-        client_secret=SecretStr(place.client_secret),
-        api_base=f"{place.base_url}/v1",
-        token_url=f"{place.base_url}/{place.environment_id}/as/token",
-        cache_dir=cache,
-        scope=Scope(environments=(place.environment_id,)),
-    )
+    """Return the default connection to a place."""
+    return connection_of(settings(place, cache))

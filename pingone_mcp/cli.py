@@ -7,8 +7,6 @@ from __future__ import annotations
 import argparse
 import functools
 import gc
-import hashlib
-import hmac
 import io
 import json
 import os
@@ -16,7 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,18 +23,10 @@ from pingone_mcp.commands.ending import FAILED, INTERRUPTED, MISCONFIGURED, OK, 
 from pingone_mcp.errors import Problem, Unconfigured
 from pingone_mcp.first_answers import Frozen, kept, may_offer_writes
 from pingone_mcp.handshake import Handover, greet, may_greet
-from pingone_mcp.private_files import PrivateFolder
 
 if TYPE_CHECKING:
-    import httpx
-
-    from pingone_mcp.pingone.directory import PingOneDirectory
-    from pingone_mcp.replica.queries.processes import Queries
-    from pingone_mcp.replica.replica import Replica
     from pingone_mcp.server.edge import StrictServer
     from pingone_mcp.service.backend import Backend
-    from pingone_mcp.service.writes import WriteRules
-    from pingone_mcp.settings import Connection, Settings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -315,73 +305,12 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 
 
 @asynccontextmanager
-async def open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
-    """Open the configured directory. Raises Unconfigured with everything that is missing or wrong."""
-    from pingone_mcp.settings import Settings
+async def _open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
+    """Open the configured directory, and load what it takes first. Raises Unconfigured."""
+    from pingone_mcp.wiring import open_configured
 
-    settings = Settings.load(env_file)
-
-    from pingone_mcp.directory.cursor import CursorSeal
-    from pingone_mcp.pingone.directory import open_directory
-    from pingone_mcp.replica.queries.processes import Queries
-    from pingone_mcp.service.backend import Backend
-    from pingone_mcp.service.exports import Exports
-    from pingone_mcp.service.rosters import Rosters
-
-    connection, transport = connect(settings)
-    async with open_directory(connection, transport=transport) as directory, aclosing(Queries()) as queries:
-        replica = replica_of(settings, directory, queries)
-        yield Backend(
-            directory=directory,
-            native=directory.native,
-            replica=replica,
-            copy=replica.directory(directory),
-            exports=Exports(folder=PrivateFolder(connection.cache_dir, f"exports/{replica.store.path.stem}")),
-            # What was found belongs to the directory that was compared, as its copy does.
-            rosters=Rosters(
-                folder=settings.rosters_folder(),
-                memory=PrivateFolder(connection.cache_dir, f"drift/{replica.store.path.stem}"),
-            ),
-            roles_file=settings.roles_path(),
-            sync_seconds=settings.sync_minutes * 60 if settings.sync_minutes is not None else None,
-            cursors=CursorSeal(_cursor_key(connection)),
-            answer_characters=settings.answer_characters,
-            answer_seconds=settings.answer_seconds,
-            writes=_write_rules(settings),
-        )
-
-
-def replica_of(settings: Settings, directory: PingOneDirectory, queries: Queries) -> Replica:
-    """Return the local copy of a directory; nothing is opened before it is asked."""
-    from datetime import timedelta
-
-    from pingone_mcp.pingone.feed.source import replica_path
-    from pingone_mcp.replica.replica import Replica
-    from pingone_mcp.replica.store.store import Store
-
-    return Replica(
-        store=Store(replica_path(directory.served.connection)),
-        source=directory.feed,
-        queries=queries,
-        roles=settings.replica_roles,
-        remote_data=settings.replica_remote_data,
-        full_after=timedelta(hours=settings.full_sync_hours),
-        held_share=settings.hold_removals_percent / 100,
-        by_counts=settings.population_counts,
-        max_age=timedelta(minutes=settings.replica_minutes),
-    )
-
-
-def _write_rules(settings: Settings) -> WriteRules | None:
-    from pingone_mcp.service.connections import DEFAULT
-    from pingone_mcp.service.journal import Journal
-    from pingone_mcp.service.writes import WriteRules
-
-    if not settings.allow_writes:
-        return None
-    return WriteRules(
-        journal=Journal(settings.audit_path(), connection=DEFAULT), allow_production=settings.allow_production_writes
-    )
+    async with open_configured(env_file) as backend:
+        yield backend
 
 
 def _allows_writes(env_file: Path | None) -> bool:
@@ -397,34 +326,6 @@ def _allows_writes(env_file: Path | None) -> bool:
         return False
 
 
-def connect(settings: Settings) -> tuple[Connection, httpx.AsyncBaseTransport | None]:
-    """Return the connection and how bytes travel to it: over the network, or into the embedded sandbox."""
-    if not settings.sandbox:
-        return settings.connection(), None
-    from pydantic import SecretStr
-
-    from pingone_mcp.sandbox.app import Sandbox
-
-    sandbox = Sandbox()
-    embedded = settings.model_copy(
-        update={
-            "environment_id": sandbox.environment_id,
-            "client_id": sandbox.client_id,
-            "client_secret": SecretStr(sandbox.client_secret),
-            "api_url": f"{sandbox.base_url}/v1",
-            "auth_url": sandbox.base_url,
-            "auth_method": "client_secret_basic",
-        }
-    )
-    return embedded.connection(), sandbox.transport()
-
-
-def _cursor_key(connection: Connection) -> bytes:
-    """Derive the key of the cursors: whoever holds the secret can ask PingOne anyway, nobody else can forge one."""
-    purpose = f"pingone-mcp cursor\0{connection.api_base}\0{connection.environment_id}\0{connection.client_id}"
-    return hmac.new(connection.client_secret.get_secret_value().encode(), purpose.encode(), hashlib.sha256).digest()
-
-
 def _server(env_file: Path | None) -> StrictServer:
     # Collecting garbage while a thousand classes are being made only costs time; none of it is garbage.
     gc.disable()
@@ -436,7 +337,7 @@ def _server(env_file: Path | None) -> StrictServer:
         from pingone_mcp.server.build import build_server
         from pingone_mcp.service.connections import serve_one
 
-        lend = functools.partial(serve_one, functools.partial(open_backend, env_file))
+        lend = functools.partial(serve_one, functools.partial(_open_backend, env_file))
         return build_server(lend, allow_writes=_allows_writes(env_file))
     finally:
         if hidden:
@@ -569,15 +470,15 @@ def _typed(value: str, schema: dict[str, Any]) -> Any:
 def _check(arguments: argparse.Namespace) -> int:
     from pingone_mcp.settings import Settings
 
-    connection, transport = connect(Settings.load(arguments.env_file))
+    settings = Settings.load(arguments.env_file)
 
     async def run() -> int:
         from pingone_mcp.advice import spelled
         from pingone_mcp.console import Report
-        from pingone_mcp.pingone.checkup import open_checkup
+        from pingone_mcp.wiring import checking
 
         report = Report(as_json=arguments.json)
-        async with open_checkup(connection, transport=transport) as findings:
+        async with checking(settings) as findings:
             async for finding in findings:
                 report.add(finding.step, spelled(finding.text), ok=finding.ok, needed=finding.needed)
         return OK if report.close() else FAILED
@@ -595,7 +496,7 @@ def _opening(arguments: argparse.Namespace) -> Callable[[], AbstractAsyncContext
     from pingone_mcp.settings import Settings
 
     Settings.load(arguments.env_file)
-    return functools.partial(open_backend, arguments.env_file)
+    return functools.partial(_open_backend, arguments.env_file)
 
 
 def _sync(arguments: argparse.Namespace) -> int:

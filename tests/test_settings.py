@@ -18,7 +18,9 @@ from pydantic import SecretStr, ValidationError
 
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.first_answers import kept
-from pingone_mcp.settings import TOP_LEVEL_DOMAINS, Connection, Region, Settings
+from pingone_mcp.pingone.connection import TOP_LEVEL_DOMAINS, Connection, connection_of
+from pingone_mcp.settings import Settings
+from pingone_mcp.settings.parts import Region
 
 HOME = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -41,7 +43,7 @@ def load(monkeypatch: pytest.MonkeyPatch, *env_file: Path, **variables: str) -> 
 
 
 def connection(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Connection:
-    return load(monkeypatch, **{**COMPLETE, **variables}).connection()
+    return connection_of(load(monkeypatch, **{**COMPLETE, **variables}))
 
 
 def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
@@ -85,7 +87,7 @@ def test_an_empty_value_counts_as_unset(tmp_path: Path, monkeypatch: pytest.Monk
     assert settings.region == "EU"
     assert settings.page_size == 200
     assert settings.attributes == {"department": "department", "manager": "manager"}
-    assert settings.connection().api_base == "https://api.pingone.eu/v1"
+    assert connection_of(settings).api_base == "https://api.pingone.eu/v1"
 
 
 def test_a_file_that_is_not_there_is_said_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +165,9 @@ def test_no_value_is_ever_repeated(name: str, value: str, monkeypatch: pytest.Mo
 
 def test_the_secret_is_in_no_repr_and_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, **COMPLETE)
-    shown = f"{settings!r} {settings!s} {settings.connection()!r} {settings.connection()!s} {settings.model_dump()!r}"
+    shown = (
+        f"{settings!r} {settings!s} {connection_of(settings)!r} {connection_of(settings)!s} {settings.model_dump()!r}"
+    )
     assert SECRET not in shown + settings.model_dump_json()
 
 
@@ -321,7 +325,7 @@ def test_every_reader_takes_a_url_that_is_accepted_for_the_same(url: str) -> Non
     settings = _accepted(url)
     if settings is None:
         return
-    made = settings.connection()
+    made = connection_of(settings)
     for text in (made.api_base, made.token_url):
         ours, library, standard = text.split("/")[2], httpx.URL(text), urllib.parse.urlsplit(text)
         name = re.sub(r":\d+$", "", ours).strip("[]")
@@ -341,7 +345,7 @@ def test_any_text_in_any_setting_is_a_setting_or_a_sentence(
     file.chmod(0o600)
     with suppress(Unconfigured):
         settings = Settings.load(file)
-        settings.connection()
+        connection_of(settings)
         settings.audit_path()
         settings.rosters_folder()
         settings.roles_path()
@@ -465,7 +469,7 @@ PROXY = "http://proxy.example:3128"
 def proxies(monkeypatch: pytest.MonkeyPatch, **variables: str) -> tuple[str | None, str | None]:
     """Return the proxies on the way to the API and to the token endpoint."""
     made = connection(monkeypatch, **variables)
-    return made.api_proxy, made.auth_proxy
+    return made.proxies.api, made.proxies.auth
 
 
 def test_pingone_is_reached_through_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -539,5 +543,5 @@ def test_a_proxy_that_is_none_is_one_sentence_without_its_password(proxy: str, m
 def test_the_password_of_a_proxy_is_not_in_what_a_connection_looks_like(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:pass-word@proxy.example:3128")
     made = connection(monkeypatch)
-    assert made.api_proxy is not None
+    assert made.proxies.api is not None
     assert "pass-word" not in repr(made)

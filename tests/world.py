@@ -6,9 +6,10 @@ import dataclasses
 import functools
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +20,18 @@ from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp.client.session import ElicitationFnT, MessageHandlerFnT
 from mcp.types import CallToolResult
-from pydantic import SecretStr
 
 from pingone_mcp.clock import Clock
-from pingone_mcp.directory.cursor import CursorSeal
-from pingone_mcp.directory.scope import Scope
+from pingone_mcp.pingone.connection import Connection, connection_of
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
-from pingone_mcp.pingone.feed.source import replica_path
-from pingone_mcp.private_files import PrivateFolder
-from pingone_mcp.replica.queries.processes import Queries
-from pingone_mcp.replica.replica import Replica
-from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.build import build_server
 from pingone_mcp.server.schemas import OUTPUT
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.connections import serve_one
-from pingone_mcp.service.exports import Exports
-from pingone_mcp.service.rosters import Rosters
 from pingone_mcp.service.writes import WriteRules
-from pingone_mcp.settings import Connection
+from pingone_mcp.settings.parts import ALL, ConnectionSettings, Part
+from pingone_mcp.wiring import open_backend, open_pingone
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 
@@ -109,19 +102,24 @@ class World:
     def __post_init__(self) -> None:
         self.sandbox.sleep = self.sandbox.sleep or self.time.dawdle
 
+    def settings(self, **changes: Any) -> ConnectionSettings:
+        """Return the settings of the connection, with changes; `environments` None serves all of them."""
+        if "environments" in changes and changes["environments"] is None:
+            changes["environments"] = (ALL,)
+        own: dict[str, Any] = {
+            "environment_id": self.sandbox.environment_id,
+            "client_id": self.sandbox.client_id,
+            "client_secret": self.sandbox.client_secret,
+            "api_url": f"{self.sandbox.base_url}/v1",
+            "auth_url": self.sandbox.base_url,
+            "cache_dir": self.cache,
+            "rosters": self.rosters,
+            "roles_file": self.roles_file,
+        }
+        return ConnectionSettings(**own | changes)
+
     def connection(self, **changes: Any) -> Connection:
-        base = Connection(
-            environment_id=self.sandbox.environment_id,
-            client_id=self.sandbox.client_id,
-            client_secret=SecretStr(self.sandbox.client_secret),
-            api_base=f"{self.sandbox.base_url}/v1",
-            token_url=f"{self.sandbox.base_url}/{self.sandbox.environment_id}/as/token",
-            cache_dir=self.cache,
-            scope=Scope(environments=(self.sandbox.environment_id,)),
-            attributes={"department": "department", "manager": "manager"},
-        )
-        scope = {name: changes.pop(name) for name in ("environments", "populations") if name in changes}
-        return dataclasses.replace(base, scope=dataclasses.replace(base.scope, **scope), **changes)
+        return connection_of(self.settings(**changes))
 
     @asynccontextmanager
     async def directory(
@@ -148,35 +146,27 @@ class World:
     ) -> AsyncIterator[Client]:
         """Open an MCP client to a server over this world; `answers` is how its person answers questions."""
         inner = self.sandbox.transport()
-        transport = wrap(inner) if wrap else inner
+        settings = self.settings(allow_writes=writes is not None, replica_roles=replica_roles, **changes)
+        opening = partial(open_pingone, transport=wrap(inner) if wrap else inner, clock=self.time.clock())
 
         @asynccontextmanager
-        async def open_backend() -> AsyncIterator[Backend]:
-            allowed = {"allow_writes": writes is not None}
-            async with (
-                self.directory(transport=transport, **allowed | changes) as directory,
-                aclosing(Queries()) as queries,
-            ):
-                store = Store(replica_path(directory.served.connection))
-                replica = Replica(store=store, source=directory.feed, queries=queries, roles=replica_roles)
-                yield Backend(
-                    directory=directory,
-                    native=directory.native,
-                    replica=replica,
-                    copy=replica.directory(directory),
-                    exports=Exports(folder=PrivateFolder(self.cache, "exports")),
-                    rosters=Rosters(folder=self.rosters, memory=PrivateFolder(self.cache, "drift")),
-                    roles_file=self.roles_file,
-                    cursors=CursorSeal(b"k" * 32),
+        async def opened() -> AsyncIterator[Backend]:
+            async with open_backend(settings, opening) as backend:
+                yield dataclasses.replace(
+                    backend,
+                    writes=writes,
                     answer_characters=characters,
                     answer_seconds=seconds,
                     sync_seconds=sync_seconds,
-                    writes=writes,
                 )
 
-        server = build_server(functools.partial(serve_one, open_backend), allow_writes=writes is not None)
+        server = build_server(functools.partial(serve_one, opened), allow_writes=writes is not None)
         async with Checked(server, mode=mode, elicitation_callback=answers, message_handler=message_handler) as client:
             yield client
+
+    def exports(self) -> Path:
+        """Name the folder of the files that answers have written."""
+        return self.cache / "exports" / self.connection().key
 
     async def native(self, path: str) -> dict[str, Any]:
         """Return PingOne's own answer at a path below the API base, fetched past all our code."""
@@ -213,6 +203,17 @@ class Checked(Client):
 @functools.cache
 def _validator(tool: str) -> Draft202012Validator:
     return Draft202012Validator(OUTPUT[tool])
+
+
+def changed(connection: Connection, **values: Any) -> Connection:
+    """Return a connection with other values in it or in its parts."""
+    parts: dict[str, Any] = {}
+    for name in ("credentials", "endpoints", "pace"):
+        part: Part = getattr(connection, name)
+        own = {key: value for key, value in values.items() if key in type(part).model_fields}
+        parts[name] = part.model_copy(update=own)
+        values = {key: value for key, value in values.items() if key not in own}
+    return dataclasses.replace(connection, **parts, **values)
 
 
 def facts(result: CallToolResult) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def group_of(path: str) -> Group:
             return "configuration"
 
 
-class Pace:
+class Throttle:
     """The pace of one rate group: told what happens, it says when the next request may start.
 
     `most` bounds the requests under way, `most_per_second` their rate, `known` those in a stretch of time. Times are
@@ -207,7 +207,7 @@ class Turn:
 class Lane:
     """The way of one rate group: requests pass one by one at its pace, questions before walks, each in its turn."""
 
-    def __init__(self, pace: Pace, clock: Clock) -> None:
+    def __init__(self, pace: Throttle, clock: Clock) -> None:
         self._pace = pace
         self._clock = clock
         self._lines: tuple[deque[object], deque[object]] = (deque(), deque())
@@ -262,7 +262,8 @@ class Lanes:
     def __init__(self, clock: Clock, *, most: int = 16, most_per_second: float | None = None) -> None:
         self._lanes: dict[Group, Lane] = {
             group: Lane(
-                Pace(most=most, most_per_second=most_per_second if group == "directory" else None, known=known), clock
+                Throttle(most=most, most_per_second=most_per_second if group == "directory" else None, known=known),
+                clock,
             )
             for group, known in KNOWN.items()
         }

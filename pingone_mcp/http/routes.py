@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 
 import httpx
 
 from pingone_mcp.advice import setting
 from pingone_mcp.errors import Refused, Unconfigured
 from pingone_mcp.http.failures import Cause, cause
-from pingone_mcp.settings import Connection, is_loopback
+from pingone_mcp.settings.addresses import is_loopback
 
 # What these say of a connection through a proxy is said of the proxy; TLS comes about behind it.
 _OF_THE_PROXY = frozenset({Cause.REFUSED, Cause.NO_SUCH_HOST, Cause.UNREACHABLE, Cause.NO_CONNECTION_IN_TIME})
@@ -18,17 +19,20 @@ _OF_THE_PROXY = frozenset({Cause.REFUSED, Cause.NO_SUCH_HOST, Cause.UNREACHABLE,
 class Routes(httpx.AsyncBaseTransport):
     """Send each request the way of its host, or all of them through `instead`.
 
-    Raises Refused, before anything is sent, for plain http that leaves this machine: every request of ours carries the
-    secret or a token. A proxy that cannot be reached is an httpx.ProxyError. Raises Unconfigured, when it is made, for
-    certificates that cannot be read.
+    `proxies` are the URLs of HTTP proxies, by a URL of the host behind each (None: none); `concurrency` is how many
+    requests are under way at most. Raises Refused, before anything is sent, for plain http that leaves this machine:
+    every request of ours carries the secret or a token. A proxy that cannot be reached is an httpx.ProxyError. Raises
+    Unconfigured, when it is made, for certificates that cannot be read.
     """
 
-    def __init__(self, connection: Connection, instead: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        proxies: Mapping[str, str | None],
+        concurrency: int,
+        instead: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         # As many connections as requests may be under way, all kept open; the token endpoint and the groups share them.
-        limits = httpx.Limits(
-            max_connections=3 * connection.concurrency, max_keepalive_connections=connection.concurrency
-        )
-        proxies = {connection.api_base: connection.api_proxy, connection.token_url: connection.auth_proxy}
+        limits = httpx.Limits(max_connections=3 * concurrency, max_keepalive_connections=concurrency)
         # By host and port: NO_PROXY may name one port of a host.
         self._proxies = {httpx.URL(url).netloc: proxy for url, proxy in proxies.items() if instead is None}
         self._ways: dict[str | None, httpx.AsyncBaseTransport] = {None: instead} if instead else {}

@@ -13,7 +13,6 @@ the first request, and then they happen in a worker thread.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import logging
 import os
@@ -26,10 +25,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
+from pydantic import SecretStr
 
 from pingone_mcp.advice import spelled
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, make_file
-from pingone_mcp.settings import Connection
 from pingone_mcp.tasks import in_thread
 
 if TYPE_CHECKING:
@@ -59,13 +58,16 @@ class Token:
 
 
 class TokenCache:
-    """The cached token of one connection: one row in a database that other connections use too."""
+    """The cached token of one connection: one row in a database that other connections use too.
+
+    `row` names it, and its lock file; the token is sealed with a key that is derived from `secret`.
+    """
 
     # `disk_seconds` is far beyond what a healthy disk needs, imports included; diskcache would wait 60 s for a lock.
-    def __init__(self, folder: Path, connection: Connection, *, disk_seconds: float = 10.0) -> None:
+    def __init__(self, folder: Path, row: str, secret: SecretStr, *, disk_seconds: float = 10.0) -> None:
         self.folder = folder.absolute()
-        self._key = _row_key(connection)
-        self._secret = connection.client_secret
+        self._key = row
+        self._secret = secret
         self._disk_seconds = disk_seconds
         self._off = False
         self._in_vain = False
@@ -226,11 +228,6 @@ class _Turn:
 def _turn_at(folder: Path) -> threading.Lock:
     """Return the lock under which the threads of this process use the database in a folder."""
     return _TURNS.setdefault(os.path.realpath(folder), threading.Lock())  # one step: two threads never get two locks
-
-
-def _row_key(connection: Connection) -> str:
-    whose = [connection.region, connection.token_url, connection.environment_id, connection.client_id]
-    return hashlib.sha256(json.dumps(whose).encode()).hexdigest()
 
 
 @contextmanager

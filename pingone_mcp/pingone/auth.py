@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import math
 import re
 from collections.abc import AsyncGenerator, Generator
@@ -34,7 +36,7 @@ from pingone_mcp.http.failures import LASTING, cause, unreachable
 from pingone_mcp.http.token_cache import Token, TokenCache
 from pingone_mcp.http.transport import Attempt, Pause, exchange, retry_after, retry_wait
 from pingone_mcp.pingone.answers import is_cut_short, not_unpacked
-from pingone_mcp.settings import Connection
+from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.tasks import SingleFlight, left
 
 RENEW_BEFORE = 60.0
@@ -81,7 +83,7 @@ class ClientCredentials(httpx.Auth):
         self._clock = replace(clock or Clock(), left=lambda: math.inf)
         self._api_base = httpx.URL(connection.api_base)
         self._host = httpx.URL(connection.token_url).host
-        self._cache = TokenCache(connection.cache_dir / _FOLDER, connection)
+        self._cache = TokenCache(connection.cache_dir / _FOLDER, _row(connection), connection.credentials.client_secret)
         self._request_seconds = request_seconds
         self._renewal = SingleFlight(tasks)
         self._pause = Pause(self._clock)
@@ -187,7 +189,7 @@ class ClientCredentials(httpx.Auth):
     async def _keep_pause(self) -> None:
         """Keep the pause that an earlier call was asked for. Raises RateLimited for one beyond patience."""
         pause = self._pause.remaining()
-        if pause > self._connection.retry_seconds:
+        if pause > self._connection.pace.retry_seconds:
             raise _limited(pause)
         if pause > 0:
             self._waits_for = _limited(pause).what
@@ -216,7 +218,7 @@ class ClientCredentials(httpx.Auth):
         attempt = Attempt(
             repeatable=True, number=number, elapsed=elapsed, status=status, retry_after=pause, lasting=lasting
         )
-        wait = retry_wait(attempt, budget=self._connection.retry_seconds, jitter=self._clock.jitter())
+        wait = retry_wait(attempt, budget=self._connection.pace.retry_seconds, jitter=self._clock.jitter())
         return wait if number < ATTEMPTS else None
 
     def _trouble(self, answer: httpx.Response | httpx.TransportError) -> str:
@@ -226,10 +228,10 @@ class ClientCredentials(httpx.Auth):
 
     def _token_request(self) -> httpx.Request:
         connection = self._connection
-        client, secret = connection.client_id, connection.client_secret.get_secret_value()
+        client, secret = connection.credentials.client_id, connection.credentials.client_secret.get_secret_value()
         headers = {"Accept": "application/json", "Accept-Encoding": PACKED, "User-Agent": f"pingone-mcp/{__version__}"}
         form = {"grant_type": "client_credentials"}
-        if connection.auth_method == "client_secret_basic":
+        if connection.endpoints.auth_method == "client_secret_basic":
             # RFC 6749 §2.3.1: each is form-encoded before the two are joined.
             pair = f"{quote_plus(client, safe='')}:{quote_plus(secret, safe='')}"
             headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
@@ -282,7 +284,7 @@ class ClientCredentials(httpx.Auth):
         raise kind(what, step, code=code, correlation_id=correlation)
 
     def _explain_refusal(self, status: int, code: str | None, body: object) -> tuple[str, str]:
-        method = self._connection.auth_method
+        method = self._connection.endpoints.auth_method
         if "unsupported authentication method" in _description(body).lower():
             return (
                 f"The worker application does not accept the authentication method {method}.",
@@ -310,6 +312,13 @@ class ClientCredentials(httpx.Auth):
             f"PingOne refused the token request (HTTP {status}).",
             f"Check {setting('environment_id')}, {setting('region')}, {setting('client_id')} and {setting('auth_method')}.",
         )
+
+
+def _row(connection: Connection) -> str:
+    """Return the name of a connection's token: what the token endpoint knows it by."""
+    application = connection.credentials
+    whose = [connection.endpoints.region, connection.token_url, application.environment_id, application.client_id]
+    return hashlib.sha256(json.dumps(whose).encode()).hexdigest()
 
 
 def _limited(pause: float, correlation: str | None = None) -> RateLimited:

@@ -17,9 +17,9 @@ from pingone_mcp.directory.text import candidate, harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Problem, UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import Client, open_client
+from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.names import Names
-from pingone_mcp.settings import Connection
 
 PATIENCE = 5.0
 _NAMED = 10
@@ -54,14 +54,17 @@ async def open_checkup(
     """
     clock = clock or Clock()
     with tempfile.TemporaryDirectory(prefix="pingone-mcp-check-") as cache:
-        fresh = replace(connection, cache_dir=Path(cache), retry_seconds=min(connection.retry_seconds, PATIENCE))
+        pace = connection.pace.model_copy(update={"retry_seconds": min(connection.pace.retry_seconds, PATIENCE)})
+        fresh = replace(connection, cache_dir=Path(cache), pace=pace)
         async with open_client(fresh, transport=transport, clock=clock) as client:
             yield _findings(client, Names(client, clock), clock)
 
 
 async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator[Finding]:
     connection = client.connection
-    finding = await _step("token", client.authenticate, f"received for the worker application in {connection.region}")
+    finding = await _step(
+        "token", client.authenticate, f"received for the worker application in {connection.endpoints.region}"
+    )
     yield finding
     if not finding.ok:
         return

@@ -29,7 +29,7 @@ from pingone_mcp.http.transport import MOST, SAFE_METHODS, PatientTransport
 from pingone_mcp.pingone.answers import correlation_id, is_cut_short, json_object, not_unpacked, too_large
 from pingone_mcp.pingone.asking.tally import Tally
 from pingone_mcp.pingone.auth import ClientCredentials
-from pingone_mcp.settings import Connection
+from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.tasks import background, in_thread
 
 T = TypeVar("T")
@@ -69,7 +69,8 @@ async def open_client(
 
     `transport` is how bytes travel, closed at the end; the sandbox and the tests bring their own.
     """
-    async with Routes(connection, transport) as inner, background() as tasks:
+    proxies = {connection.api_base: connection.proxies.api, connection.token_url: connection.proxies.auth}
+    async with Routes(proxies, connection.pace.concurrency, transport) as inner, background() as tasks:
         yield Client(connection, inner, tasks, clock or Clock())
 
 
@@ -80,7 +81,7 @@ class Client:
     """
 
     def __init__(self, connection: Connection, inner: httpx.AsyncBaseTransport, tasks: TaskGroup, clock: Clock) -> None:
-        lanes = Lanes(clock, most=connection.concurrency, most_per_second=connection.requests_per_second)
+        lanes = Lanes(clock, most=connection.pace.concurrency, most_per_second=connection.pace.requests_per_second)
         self.connection = connection
         self.tasks = tasks
         self._clock = clock
@@ -91,7 +92,7 @@ class Client:
         self._questions, self._answered_at = 0, -math.inf
         self._credentials = ClientCredentials(connection, inner, tasks, clock=clock)
         self._http = httpx.AsyncClient(
-            transport=PatientTransport(inner, budget=connection.retry_seconds, lanes=lanes, clock=clock),
+            transport=PatientTransport(inner, budget=connection.pace.retry_seconds, lanes=lanes, clock=clock),
             auth=self._credentials,
             timeout=None,  # noqa: S113 - each attempt has its own
             follow_redirects=False,
@@ -114,7 +115,9 @@ class Client:
         for _ in range(_TIMES_ASKED):
             if self._server_time.is_settled:
                 return
-            await self.send("GET", f"{self.connection.api_base}/environments/{self.connection.environment_id}")
+            await self.send(
+                "GET", f"{self.connection.api_base}/environments/{self.connection.credentials.environment_id}"
+            )
 
     @asynccontextmanager
     async def in_background(self) -> AsyncIterator[None]:

@@ -31,11 +31,11 @@ from pingone_mcp.pingone.asking.description import describe
 from pingone_mcp.pingone.asking.groups import Groups
 from pingone_mcp.pingone.asking.users import Users
 from pingone_mcp.pingone.client import Client, open_client
+from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.pingone.feed.source import PingOneSource
 from pingone_mcp.pingone.feed.walk import Walk, walking
 from pingone_mcp.pingone.proxy.native import PingOneApi
 from pingone_mcp.pingone.served import Served
-from pingone_mcp.settings import Connection
 
 
 @asynccontextmanager
@@ -60,7 +60,7 @@ class PingOneDirectory:
         connection = client.connection
         self.profile = Profile(
             provider="PingOne",
-            region=connection.region,
+            region=connection.endpoints.region,
             scope=connection.scope,
             filterable=configured(filters.USERS, connection.attributes),
         )

@@ -11,15 +11,15 @@ from contextlib import asynccontextmanager
 import anyio
 import uvicorn
 
-from pingone_mcp.cli import open_backend
 from pingone_mcp.server.build import build_server
 from pingone_mcp.service.connections import serve_one
+from pingone_mcp.wiring import open_configured
 
 
 @asynccontextmanager
 async def http_face() -> AsyncIterator[str]:
     """Serve MCP on a free port of this machine for as long as the block lasts; gives its address."""
-    app = build_server(functools.partial(serve_one, functools.partial(open_backend, None))).streamable_http_app()
+    app = build_server(functools.partial(serve_one, functools.partial(open_configured, None))).streamable_http_app()
     logging.getLogger("mcp").setLevel(logging.ERROR)  # referees send what is refused with a warning
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="on"))

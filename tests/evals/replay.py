@@ -25,11 +25,11 @@ from typing import Any
 import anyio
 from mcp import Client
 
-from pingone_mcp.cli import open_backend
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.server.build import build_server
 from pingone_mcp.service.connections import serve_one
 from pingone_mcp.settings import Settings
+from pingone_mcp.wiring import open_configured
 
 QUESTIONS = Path(__file__).with_name("questions.toml")
 WHOLE = Path(__file__).with_name("whole_directory.toml")
@@ -159,7 +159,9 @@ async def replay(client: Client, asking: Sequence[Question]) -> None:
 
 async def ask_your_own(env_file: Path | None, path: Path) -> None:
     """Ask the configured directory. The server is built without writes, whatever the settings allow."""
-    async with Client(build_server(functools.partial(serve_one, functools.partial(open_backend, env_file)))) as client:
+    async with Client(
+        build_server(functools.partial(serve_one, functools.partial(open_configured, env_file)))
+    ) as client:
         while path == WHOLE:
             told = await called(client, "sync_directory", {})
             _say(f"sync_directory = {_shortened(told)}")

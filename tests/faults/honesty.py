@@ -144,7 +144,7 @@ class Trial:
 
         One that was repeated with a new token has it twice, and a renewal also waits for that of another process.
         """
-        log, budget = self.sandbox.requests, self.world.connection().retry_seconds
+        log, budget = self.sandbox.requests, self.world.connection().pace.retry_seconds
         apart = {one.headers.get("x-ping-external-transaction-id", "") for one in log}
         repeated = sum(one.status == httpx.codes.UNAUTHORIZED for one in log)
         tokens = sum(one.path.endswith("/as/token") for one in log)

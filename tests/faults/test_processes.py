@@ -29,13 +29,14 @@ WALKER = (
         import anyio
 
         from pingone_mcp.pingone.directory import open_directory
+        from pingone_mcp.pingone.connection import connection_of
         from pingone_mcp.settings import Settings
 
         async def main() -> None:
-            connection = Settings().connection()
+            connection = connection_of(Settings())
             async with (
                 open_directory(connection) as directory,
-                directory.walk(connection.environment_id, ledger=Path(sys.argv[1])) as walk,
+                directory.walk(connection.credentials.environment_id, ledger=Path(sys.argv[1])) as walk,
             ):
                 async for page in walk:
                     print("page", *(user.id for user in page.users), flush=True)

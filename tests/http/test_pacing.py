@@ -24,8 +24,8 @@ from pingone_mcp.http.pacing import (
     Group,
     Lane,
     Outcome,
-    Pace,
     Rate,
+    Throttle,
     group_of,
 )
 from tests.world import Time
@@ -69,7 +69,7 @@ class Server:
     statuses: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
     most_under_way: int = 0
 
-    def walk(self, pace: Pace, requests: int) -> float:
+    def walk(self, pace: Throttle, requests: int) -> float:
         """Send requests at a pace until so many have been answered with 200; return the seconds that took.
 
         After a 429 nothing is sent for a second, as its Retry-After says.
@@ -114,7 +114,7 @@ class Server:
 @pytest.mark.parametrize(("rate", "requests"), [(20.0, 1000), (50.0, 115), (50.0, 600), (50.0, 3000), (150.0, 12_000)])
 def test_nine_tenths_of_a_limit_are_used_and_it_is_rarely_overstepped(rate: float, requests: int) -> None:
     server = Server(rate=rate, saved=rate, service=0.2 / rate)
-    seconds = server.walk(Pace(most=32), requests)
+    seconds = server.walk(Throttle(most=32), requests)
     assert requests / seconds >= 0.9 * rate
     assert server.limited() <= (0.03 if requests > 200 else 0.035)  # four of a short walk's 119
 
@@ -122,17 +122,17 @@ def test_nine_tenths_of_a_limit_are_used_and_it_is_rarely_overstepped(rate: floa
 @pytest.mark.parametrize("saved", [5.0, 10.0])
 def test_a_limit_that_saves_nothing_up_is_used_well_too(saved: float) -> None:
     server = Server(rate=50.0, saved=saved)
-    assert 3000 / server.walk(Pace(most=16), 3000) >= 0.75 * 50
+    assert 3000 / server.walk(Throttle(most=16), 3000) >= 0.75 * 50
     assert server.limited() <= 0.03
 
 
 def test_without_a_limit_the_server_is_kept_busy() -> None:
     server = Server(rate=None, service=0.01)
-    assert server.walk(Pace(most=32), 1000) <= 1.15 * 1000 * 0.01
+    assert server.walk(Throttle(most=32), 1000) <= 1.15 * 1000 * 0.01
 
 
 def test_no_queue_is_piled_up_at_a_slow_server() -> None:
-    pace, later = Pace(most=64), Server(rate=None, latency=0.1, service=0.02)
+    pace, later = Throttle(most=64), Server(rate=None, latency=0.1, service=0.02)
     Server(rate=None, latency=0.1, service=0.02).walk(pace, 1500)
     later.walk(pace, 100)
     assert later.most_under_way <= 12  # six are enough to keep it busy
@@ -142,11 +142,11 @@ def test_no_queue_is_piled_up_at_a_slow_server() -> None:
 def test_where_times_vary_by_chance_alone_nothing_is_held_back(spread: float) -> None:
     server = Server(rate=None, latency=0.3, service=0, spread=spread)
     at_once = 16 / (0.3 * math.exp(spread**2 / 2))  # 16 under way all the time, by the mean of the times
-    assert 1500 / server.walk(Pace(most=16), 1500) >= 0.75 * at_once
+    assert 1500 / server.walk(Throttle(most=16), 1500) >= 0.75 * at_once
 
 
 def test_a_server_that_has_become_slow_is_asked_less_at_once() -> None:
-    pace = Pace(most=64)
+    pace = Throttle(most=64)
     Server(rate=None, service=0.002).walk(pace, 3000)
     Server(rate=None, service=0.05).walk(pace, 600)
     slow = Server(rate=None, service=0.05)
@@ -156,7 +156,7 @@ def test_a_server_that_has_become_slow_is_asked_less_at_once() -> None:
 
 def test_the_upper_bounds_hold() -> None:
     server = Server(rate=None)
-    seconds = server.walk(Pace(most=3, most_per_second=20), 200)
+    seconds = server.walk(Throttle(most=3, most_per_second=20), 200)
     assert server.most_under_way == 3
     assert (200 - BURST) / seconds <= 20
 
@@ -164,7 +164,7 @@ def test_the_upper_bounds_hold() -> None:
 # --------------------------------------------------------------------------------------------------------- one by one
 
 
-def fill(pace: Pace, *, background: bool, now: float = 0.0) -> int:
+def fill(pace: Throttle, *, background: bool, now: float = 0.0) -> int:
     started = 0
     while pace.wait(now, background=background) == 0 and started < 100:
         pace.start(now, background=background)
@@ -173,7 +173,7 @@ def fill(pace: Pace, *, background: bool, now: float = 0.0) -> int:
 
 
 def test_short_answers_are_not_compared_with_full_pages() -> None:
-    pace = Pace(most=16)
+    pace = Throttle(most=16)
     for now in range(200):
         assert fill(pace, background=True, now=now) >= FIRST_WINDOW - 1
         for number in range(pace._walks):  # noqa: SLF001 - all that are under way
@@ -183,7 +183,7 @@ def test_short_answers_are_not_compared_with_full_pages() -> None:
 
 
 def test_a_429_halves_what_may_be_under_way_and_those_sent_before_say_nothing_new() -> None:
-    pace = Pace(most=16)
+    pace = Throttle(most=16)
     assert fill(pace, background=True) == FIRST_WINDOW
     for _ in range(FIRST_WINDOW):
         pace.end(1.0, "limited", started=0.0, background=True)
@@ -191,14 +191,14 @@ def test_a_429_halves_what_may_be_under_way_and_those_sent_before_say_nothing_ne
 
 
 def test_after_a_429_nothing_starts_in_a_burst() -> None:
-    pace = Pace(most=16)
+    pace = Throttle(most=16)
     pace.start(0.0, background=True)
     pace.end(5.0, "limited", started=0.0, background=True)
     assert pace.wait(5.0, background=True) == pytest.approx(1 / FIRST_RATE)
 
 
 def test_what_failed_neither_grows_nor_shrinks_the_window() -> None:
-    pace = Pace(most=16)
+    pace = Throttle(most=16)
     for now in range(50):
         assert fill(pace, background=True, now=now) == FIRST_WINDOW
         for _ in range(FIRST_WINDOW):
@@ -206,7 +206,7 @@ def test_what_failed_neither_grows_nor_shrinks_the_window() -> None:
 
 
 def test_answers_grow_the_window_only_while_it_is_in_use() -> None:
-    idle, busy = Pace(most=64), Pace(most=64)
+    idle, busy = Throttle(most=64), Throttle(most=64)
     for now in range(100):
         idle.start(now, background=True)
         idle.end(now + 0.1, "answered", started=now, background=True)
@@ -219,13 +219,13 @@ def test_answers_grow_the_window_only_while_it_is_in_use() -> None:
 
 
 def test_a_question_starts_beside_a_walk_that_fills_the_window() -> None:
-    pace = Pace(most=4)
+    pace = Throttle(most=4)
     assert fill(pace, background=True) == 4
     assert pace.wait(0.2, background=False) == 0
 
 
 def test_a_walk_stays_aside_for_a_question_and_a_little_longer_but_never_stops() -> None:
-    pace = Pace(most=4)
+    pace = Throttle(most=4)
     pace.start(0.0, background=False)
     assert pace.wait(0.0, background=True) == 0
     pace.start(0.0, background=True)
@@ -237,14 +237,14 @@ def test_a_walk_stays_aside_for_a_question_and_a_little_longer_but_never_stops()
 
 
 def test_a_walk_that_begins_a_second_after_a_question_has_the_full_window() -> None:
-    pace = Pace(most=16)
+    pace = Throttle(most=16)
     pace.start(0.0, background=False)
     pace.end(0.1, "answered", started=0.0, background=False)
     assert fill(pace, background=True, now=1.0) == FIRST_WINDOW
 
 
 def test_just_behind_a_question_few_pages_of_a_walk_are_under_way_for_another_may_follow() -> None:
-    pace = Pace(most=16)
+    pace = Throttle(most=16)
     pace.start(0.0, background=False)
     pace.end(0.1, "answered", started=0.0, background=False)
     assert fill(pace, background=True, now=0.2) == 1
@@ -252,14 +252,14 @@ def test_just_behind_a_question_few_pages_of_a_walk_are_under_way_for_another_ma
 
 
 def test_a_question_starts_at_once_when_a_walk_has_used_up_all_starts() -> None:
-    pace = Pace(most=64)
+    pace = Throttle(most=64)
     assert fill(pace, background=True) == BURST
     assert pace.wait(0.0, background=True) is None
     assert fill(pace, background=False) == AHEAD
 
 
 def test_that_a_walk_is_held_back_holds_back_no_question() -> None:
-    pace = Pace(most=16)
+    pace = Throttle(most=16)
     Server(rate=None, latency=0.02, service=0.05).walk(pace, 1000)
     assert fill(pace, background=True, now=100.0) <= 4
     assert fill(pace, background=False, now=101.0) >= 8
@@ -267,7 +267,7 @@ def test_that_a_walk_is_held_back_holds_back_no_question() -> None:
 
 @given(st.lists(st.floats(0, 0.4), min_size=30, max_size=60))
 def test_no_stretch_of_a_second_holds_more_than_a_known_rate(gaps: list[float]) -> None:
-    pace = Pace(most=16, known=Rate(requests=10, seconds=1.0))
+    pace = Throttle(most=16, known=Rate(requests=10, seconds=1.0))
     starts = deque[float](maxlen=11)
     now = 0.0
     for gap in gaps:
@@ -281,7 +281,7 @@ def test_no_stretch_of_a_second_holds_more_than_a_known_rate(gaps: list[float]) 
 
 
 def test_after_a_silence_only_a_burst_starts_at_once() -> None:
-    pace = Pace(most=64)
+    pace = Throttle(most=64)
     for now in (0.0, 100.0):
         started = 0
         while (wait := pace.wait(now, background=False)) == 0:
@@ -296,7 +296,7 @@ def test_after_a_silence_only_a_burst_starts_at_once() -> None:
 
 
 async def test_questions_go_first_and_all_others_in_their_turn() -> None:
-    lane, order = Lane(Pace(most=1), Time().clock()), list[str]()
+    lane, order = Lane(Throttle(most=1), Time().clock()), list[str]()
 
     async def ask(name: str) -> None:
         async with lane.turn(background=name.startswith("walk")):
@@ -310,7 +310,7 @@ async def test_questions_go_first_and_all_others_in_their_turn() -> None:
 
 
 async def test_a_question_in_the_middle_of_a_walk_starts_before_all_of_its_pages_that_wait() -> None:
-    pace = Pace(most=FIRST_WINDOW)
+    pace = Throttle(most=FIRST_WINDOW)
     lane, order, asked = Lane(pace, Time().clock()), list[str](), anyio.Event()
 
     async def walk(number: int) -> None:
@@ -338,7 +338,7 @@ async def test_who_starts_makes_way_for_the_next_at_once() -> None:
         await anyio.lowlevel.checkpoint()
         await time.nap(seconds)
 
-    lane = Lane(Pace(most=16), replace(time.clock(), sleep=nap))
+    lane = Lane(Throttle(most=16), replace(time.clock(), sleep=nap))
     for _ in range(BURST - 1):
         async with lane.turn(background=False):
             pass
@@ -357,7 +357,7 @@ async def test_who_starts_makes_way_for_the_next_at_once() -> None:
 
 
 async def test_who_gives_up_in_line_holds_nobody_up() -> None:
-    lane, entered = Lane(Pace(most=1), Time().clock()), anyio.Event()
+    lane, entered = Lane(Throttle(most=1), Time().clock()), anyio.Event()
 
     async def wait_in_line() -> None:
         async with lane.turn(background=False):

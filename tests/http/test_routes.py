@@ -15,9 +15,11 @@ from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Problem, Refused, Unconfigured, Unreachable
 from pingone_mcp.http.routes import Routes
 from pingone_mcp.pingone.client import open_client
+from pingone_mcp.pingone.connection import Proxies, connection_of
+from pingone_mcp.pingone.directory import open_directory
 from pingone_mcp.sandbox.app import Sandbox, running
 from pingone_mcp.settings import Settings
-from tests.world import NOW, World
+from tests.world import NOW, World, changed
 
 
 class Proxy:
@@ -58,9 +60,9 @@ def settings(
 ) -> Settings:
     base = world.connection()
     variables = {
-        "ENVIRONMENT_ID": base.environment_id,
-        "CLIENT_ID": base.client_id,
-        "CLIENT_SECRET": base.client_secret.get_secret_value(),
+        "ENVIRONMENT_ID": base.credentials.environment_id,
+        "CLIENT_ID": base.credentials.client_id,
+        "CLIENT_SECRET": base.credentials.client_secret.get_secret_value(),
         "CACHE_DIR": str(world.cache),
         "API_URL": f"{api}/v1",
         "RETRY_SECONDS": "0",
@@ -76,7 +78,7 @@ async def test_a_secret_for_this_machine_does_not_go_to_a_proxy(
     """The API is elsewhere, and reached through the proxy; the token endpoint is here."""
     async with (
         running(world.sandbox) as here,
-        open_client(settings(monkeypatch, world, auth=here).connection()) as client,
+        open_client(connection_of(settings(monkeypatch, world, auth=here))) as client,
     ):
         await client.authenticate()
         with pytest.raises(Unreachable, match="asks for a name and a password") as told:
@@ -91,8 +93,8 @@ async def test_no_way_to_this_machine_leads_through_a_proxy_whatever_is_set(
     proxy: Proxy, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(world.sandbox) as here:
-        read = settings(monkeypatch, world, auth=here).connection()
-        named = dataclasses.replace(read, auth_proxy=f"http://127.0.0.1:{proxy.port}")
+        read = connection_of(settings(monkeypatch, world, auth=here))
+        named = dataclasses.replace(read, proxies=Proxies(auth=f"http://127.0.0.1:{proxy.port}"))
         async with open_client(named) as client:
             await client.authenticate()
     assert (world.sandbox.token_requests, proxy.heard) == (1, "")
@@ -104,7 +106,7 @@ async def test_a_proxy_that_is_not_there_is_told_as_one(
     async with running(world.sandbox) as here:
         monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
-        async with open_client(settings(monkeypatch, world, auth=here).connection()) as client:
+        async with open_client(connection_of(settings(monkeypatch, world, auth=here))) as client:
             with pytest.raises(Unreachable, match=r"The proxy on the way to api\.pingone\.eu cannot be reached"):
                 await client.get("/environments")
 
@@ -114,25 +116,28 @@ async def test_two_ports_of_one_host_have_a_way_each(world: World, monkeypatch: 
         monkeypatch.setenv(name, value)
         monkeypatch.setenv(name.lower(), value)
     api, auth = "https://pingone.invalid:8443", "https://pingone.invalid:9443"
-    async with Routes(settings(monkeypatch, world, api=api, auth=auth).connection()) as routes:
+    read = connection_of(settings(monkeypatch, world, api=api, auth=auth))
+    proxies = {read.api_base: read.proxies.api, read.token_url: read.proxies.auth}
+    async with Routes(proxies, concurrency=1) as routes:
         for url, way in ((f"{api}/v1", httpx.ConnectError), (auth, httpx.ProxyError)):
             with pytest.raises(way):
                 await routes.handle_async_request(httpx.Request("GET", url))
 
 
-@pytest.mark.parametrize("place", ["api_base", "token_url"])
+@pytest.mark.parametrize("place", ["api_url", "auth_url"])
 async def test_no_credentials_go_over_plain_http_to_another_machine(world: World, tmp_path: Path, place: str) -> None:
     """The settings refuse such a URL at start; a connection that was made otherwise is stopped before it sends."""
     sandbox = Sandbox(size=5, now=NOW)
     elsewhere = World(sandbox=sandbox, cache=tmp_path / "elsewhere")
     base = elsewhere.connection()
-    changed = getattr(base, place).replace("http://127.0.0.1:8010", "http://192.0.2.7")
-    async with elsewhere.directory(**{place: changed}) as directory:
+    url = getattr(base.endpoints, place).replace("http://127.0.0.1:8010", "http://192.0.2.7")
+    leaving = changed(base, **{place: url})
+    async with open_directory(leaving, transport=sandbox.transport(), clock=elsewhere.time.clock()) as directory:
         with pytest.raises(Refused, match="plain http"):
             await directory.users(UserQuestion())
     sent = [one.path for one in sandbox.requests]
     assert not any(path.startswith("/v1/") for path in sent)
-    assert (place == "token_url") == (sent == [])
+    assert (place == "auth_url") == (sent == [])
 
 
 @pytest.mark.parametrize("variable", ["PINGONE_API_URL", "PINGONE_AUTH_URL"])

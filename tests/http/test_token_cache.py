@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import anyio.lowlevel
@@ -23,7 +23,6 @@ import pytest
 from pydantic import SecretStr
 
 from pingone_mcp.http.token_cache import DATABASE, Token, TokenCache
-from pingone_mcp.settings import Connection
 
 NOW = 1_800_000_000.0
 SECRET = "s3cret-of-the-worker-application"
@@ -31,17 +30,16 @@ TOKEN = Token("eyJhbGciOiJSUzI1NiJ9.a-token-that-must-not-be-seen.c2ln", NOW + 3
 posix = pytest.mark.skipif(os.name != "posix", reason="modes and owners are POSIX's")
 
 
+class Connection(NamedTuple):
+    """Whose token is kept: by which name, and sealed with which secret."""
+
+    row: str
+    secret: SecretStr
+
+
 @pytest.fixture
-def connection(tmp_path: Path) -> Connection:
-    return Connection(
-        environment_id="11111111-1111-4111-8111-111111111111",
-        client_id="22222222-2222-4222-8222-222222222222",
-        client_secret=SecretStr(SECRET),
-        api_base="https://api.pingone.eu/v1",
-        token_url="https://auth.pingone.eu/11111111-1111-4111-8111-111111111111/as/token",
-        cache_dir=tmp_path,
-        region="EU",
-    )
+def connection() -> Connection:
+    return Connection("row-of-the-connection", SecretStr(SECRET))
 
 
 @pytest.fixture
@@ -50,12 +48,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def test_a_second_start_reads_what_the_first_wrote(folder: Path, connection: Connection) -> None:
-    await TokenCache(folder, connection).write(TOKEN, NOW)
-    assert await TokenCache(folder, connection).read(NOW) == TOKEN
+    await TokenCache(folder, *connection).write(TOKEN, NOW)
+    assert await TokenCache(folder, *connection).read(NOW) == TOKEN
 
 
 async def test_a_deleted_token_is_gone(folder: Path, connection: Connection) -> None:
-    cache = TokenCache(folder, connection)
+    cache = TokenCache(folder, *connection)
     await cache.write(TOKEN, NOW)
     await cache.delete()
     assert await cache.read(NOW) is None
@@ -63,27 +61,21 @@ async def test_a_deleted_token_is_gone(folder: Path, connection: Connection) -> 
 
 @pytest.mark.parametrize(
     "change",
-    [
-        {"client_id": "33333333-3333-4333-8333-333333333333"},
-        {"environment_id": "33333333-3333-4333-8333-333333333333"},
-        {"token_url": "https://auth.pingone.com/11111111-1111-4111-8111-111111111111/as/token"},
-        {"region": "NA"},
-        {"client_secret": SecretStr("another secret")},
-    ],
-    ids=lambda change: next(iter(change)),
+    [{"row": "another"}, {"secret": SecretStr("another secret")}],
+    ids=["row", "secret"],
 )
 async def test_another_connection_does_not_see_the_token(
     folder: Path, connection: Connection, change: dict[str, Any]
 ) -> None:
-    await TokenCache(folder, connection).write(TOKEN, NOW)
-    other = TokenCache(folder, replace(connection, **change))
+    await TokenCache(folder, *connection).write(TOKEN, NOW)
+    other = TokenCache(folder, *connection._replace(**change))
     assert await other.read(NOW) is None
     await other.write(Token("of-the-other", NOW + 9), NOW)  # and it is no obstacle
     assert await other.read(NOW) == Token("of-the-other", NOW + 9)
 
 
 async def test_the_expiry_inside_the_seal_counts_whatever_the_row_says(folder: Path, connection: Connection) -> None:
-    cache = TokenCache(folder, connection)
+    cache = TokenCache(folder, *connection)
     await cache.write(TOKEN, NOW)
     _edit(folder, "UPDATE Cache SET expire_time = NULL")
     assert await cache.read(TOKEN.renew_at - 0.001) == TOKEN
@@ -91,7 +83,7 @@ async def test_the_expiry_inside_the_seal_counts_whatever_the_row_says(folder: P
 
 
 async def test_neither_token_nor_secret_is_in_any_file(folder: Path, connection: Connection) -> None:
-    cache = TokenCache(folder, connection)
+    cache = TokenCache(folder, *connection)
     await cache.write(TOKEN, NOW)
     with _log_kept(folder):
         for n in range(20):
@@ -100,7 +92,11 @@ async def test_neither_token_nor_secret_is_in_any_file(folder: Path, connection:
         files = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert {"cache.db", "cache.db-wal", "cache.db-shm"} <= set(files)
     assert sum(map(len, files.values())) > 4096
-    secrets = [TOKEN.value.encode(), b"a-token-that-must-not-be-seen", SECRET.encode(), connection.client_id.encode()]
+    secrets = [
+        TOKEN.value.encode(),
+        b"a-token-that-must-not-be-seen",
+        SECRET.encode(),
+    ]
     assert [(name, secret) for name, body in files.items() for secret in secrets if secret in body] == []
     assert TOKEN.value not in repr(TOKEN) + repr(cache) + repr(vars(cache))
     assert SECRET not in repr(vars(cache))
@@ -108,12 +104,12 @@ async def test_neither_token_nor_secret_is_in_any_file(folder: Path, connection:
 
 async def test_a_row_sealed_for_another_key_is_a_miss(folder: Path, connection: Connection) -> None:
     """The key is bound to the value: one cannot be passed off as the other's by moving it."""
-    other = replace(connection, client_id="33333333-3333-4333-8333-333333333333")
-    await TokenCache(folder, connection).write(TOKEN, NOW)
-    await TokenCache(folder, other).write(Token("of-the-other", NOW + 9), NOW)
+    other = connection._replace(row="another")
+    await TokenCache(folder, *connection).write(TOKEN, NOW)
+    await TokenCache(folder, *other).write(Token("of-the-other", NOW + 9), NOW)
     _edit(folder, "UPDATE Cache SET value = (SELECT value FROM Cache ORDER BY rowid LIMIT 1)")
-    assert await TokenCache(folder, connection).read(NOW) == TOKEN
-    assert await TokenCache(folder, other).read(NOW) is None
+    assert await TokenCache(folder, *connection).read(NOW) == TOKEN
+    assert await TokenCache(folder, *other).read(NOW) is None
 
 
 class _Exploit:
@@ -145,7 +141,7 @@ async def test_an_edited_row_runs_nothing_and_is_a_miss(
     folder: Path, connection: Connection, tmp_path: Path, mode: int
 ) -> None:
     proof = tmp_path / "proof"
-    cache = TokenCache(folder, connection)
+    cache = TokenCache(folder, *connection)
     await cache.write(TOKEN, NOW)
     _edit(folder, "UPDATE Cache SET mode = ?, value = ?", mode, pickle.dumps(_Exploit(proof)))
     assert await cache.read(NOW) is None
@@ -159,7 +155,7 @@ async def test_a_pickle_in_a_file_that_a_row_names_is_not_opened(
 ) -> None:
     proof = tmp_path / "proof"
     (tmp_path / "pickle").write_bytes(pickle.dumps(_Exploit(proof)))
-    cache = TokenCache(folder, connection)
+    cache = TokenCache(folder, *connection)
     await cache.write(TOKEN, NOW)
     _edit(folder, "UPDATE Cache SET mode = 4, value = NULL, filename = '../pickle'")
     assert await cache.read(NOW) is None
@@ -171,7 +167,7 @@ async def test_a_file_that_an_edited_row_names_is_not_removed(
 ) -> None:
     precious = tmp_path / "precious"
     precious.write_text("of the user")
-    cache = TokenCache(folder, connection)
+    cache = TokenCache(folder, *connection)
     await cache.write(TOKEN, NOW)
     _edit(folder, "UPDATE Cache SET filename = '../precious'")
     await cache.write(TOKEN, NOW)
@@ -184,7 +180,7 @@ async def test_a_file_that_an_edited_row_names_is_not_removed(
     "sealed", [b"", b"short", b"x" * 200, "text", 7, None], ids=["empty", "short", "noise", "text", "int", "null"]
 )
 async def test_a_value_that_is_none_of_ours_is_a_miss(folder: Path, connection: Connection, sealed: object) -> None:
-    cache = TokenCache(folder, connection)
+    cache = TokenCache(folder, *connection)
     await cache.write(TOKEN, NOW)
     _edit(folder, "UPDATE Cache SET value = ?", sealed)
     assert await cache.read(NOW) is None
@@ -208,9 +204,9 @@ async def test_a_value_that_is_none_of_ours_is_a_miss(folder: Path, connection: 
 async def test_a_damaged_database_is_a_miss_and_is_replaced(
     folder: Path, connection: Connection, damage: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await TokenCache(folder, connection).write(TOKEN, NOW)
+    await TokenCache(folder, *connection).write(TOKEN, NOW)
     damage(folder / "cache.db")
-    cache = TokenCache(folder, connection)
+    cache = TokenCache(folder, *connection)
     assert await cache.read(NOW) in (None, TOKEN)
     await cache.write(TOKEN, NOW)
     assert await cache.read(NOW) == TOKEN
@@ -220,7 +216,7 @@ async def test_a_damaged_database_is_a_miss_and_is_replaced(
 
 @posix
 async def test_folder_and_files_are_the_users_own(folder: Path, connection: Connection) -> None:
-    cache = TokenCache(folder, connection)
+    cache = TokenCache(folder, *connection)
     before = os.umask(0)
     try:
         async with cache.alone(patience=0, sleep=anyio.sleep):
@@ -242,7 +238,7 @@ async def test_a_folder_open_to_others_is_closed(folder: Path, connection: Conne
     (folder / "cache.db").touch()
     (folder / "cache.db").chmod(0o644)
     folder.chmod(0o755)
-    await TokenCache(folder, connection).write(TOKEN, NOW)
+    await TokenCache(folder, *connection).write(TOKEN, NOW)
     assert (_mode(folder), _modes(folder)) == ("0o700", {"cache.db": "0o600"})
 
 
@@ -260,7 +256,7 @@ async def test_the_database_is_private_from_its_first_moment(folder: Path, conne
     watching = True
     sys.addaudithook(watch)
     try:
-        await TokenCache(folder, connection).write(TOKEN, NOW)
+        await TokenCache(folder, *connection).write(TOKEN, NOW)
     finally:
         watching = False
     assert seen[:2] == [(str(folder), "0o700"), (str(folder / "cache.db"), "0o600")]
@@ -287,7 +283,7 @@ async def test_an_unsuitable_folder_is_no_cache_and_is_told_once(
     folder: Path, connection: Connection, tmp_path: Path, obstacle: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     obstacle(folder, tmp_path)
-    await _is_no_cache(TokenCache(folder, connection), caplog)
+    await _is_no_cache(TokenCache(folder, *connection), caplog)
     elsewhere = tmp_path / "elsewhere"
     assert not elsewhere.is_dir() or list(elsewhere.iterdir()) == []
     assert not elsewhere.is_file() or elsewhere.read_bytes() == b""
@@ -302,7 +298,7 @@ async def test_a_folder_of_somebody_else_is_no_cache(
         os.chown(folder, 65534, 65534)
     else:
         folder = Path("/")
-    await _is_no_cache(TokenCache(folder, connection), caplog)
+    await _is_no_cache(TokenCache(folder, *connection), caplog)
     assert os.geteuid() != 0 or list(folder.iterdir()) == []
 
 
@@ -322,7 +318,7 @@ async def test_a_read_only_place_is_no_cache(
     if os.access(target, os.W_OK):
         pytest.skip("nothing is read-only to root")
     try:
-        await _is_no_cache(TokenCache(folder, connection), caplog)
+        await _is_no_cache(TokenCache(folder, *connection), caplog)
     finally:
         target.chmod(0o700)
 
@@ -330,19 +326,16 @@ async def test_a_read_only_place_is_no_cache(
 @posix
 async def test_a_full_disk_is_no_cache(folder: Path, connection: Connection) -> None:
     """A process that may not write a byte to any file stands in for the full disk. What is there stays there."""
-    await TokenCache(folder, connection).write(TOKEN, NOW)
+    await TokenCache(folder, *connection).write(TOKEN, NOW)
     program = """
         import logging, resource, sys
         from pathlib import Path
         import anyio
         from pydantic import SecretStr
         from pingone_mcp.http.token_cache import DATABASE, Token, TokenCache
-        from pingone_mcp.settings import Connection
 
         async def main() -> None:
-            connection = Connection(environment_id="e", client_id="c", client_secret=SecretStr("a-secret"),
-                                    api_base="b", token_url="u", cache_dir=Path(sys.argv[1]))
-            cache = TokenCache(Path(sys.argv[1]), connection)
+            cache = TokenCache(Path(sys.argv[1]), "row", SecretStr("a-secret"))
             async with cache.alone(patience=0, sleep=anyio.sleep):
                 await cache.write(Token("a-token", 2.0), 1.0)
                 assert await cache.read(1.0) is None
@@ -359,7 +352,7 @@ async def test_a_full_disk_is_no_cache(folder: Path, connection: Connection) -> 
     assert told.count("Tokens are kept in memory only") == 1
     assert "a-token" not in told
     assert "a-secret" not in told
-    assert await TokenCache(folder, connection).read(NOW) == TOKEN
+    assert await TokenCache(folder, *connection).read(NOW) == TOKEN
 
 
 @posix
@@ -367,14 +360,14 @@ async def test_a_folder_name_that_diskcache_would_expand_is_no_cache(
     tmp_path: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("ELSEWHERE", "elsewhere")
-    await _is_no_cache(TokenCache(tmp_path / "$ELSEWHERE", connection), caplog)
+    await _is_no_cache(TokenCache(tmp_path / "$ELSEWHERE", *connection), caplog)
     assert not (tmp_path / "elsewhere").exists()
 
 
 async def test_the_loop_goes_on_while_the_database_is_locked(
     folder: Path, connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await TokenCache(folder, connection).write(TOKEN, NOW)
+    await TokenCache(folder, *connection).write(TOKEN, NOW)
     steps = 0
     with closing(sqlite3.connect(folder / "cache.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -388,11 +381,11 @@ async def test_the_loop_goes_on_while_the_database_is_locked(
                         steps += 1
 
                 group.start_soon(count_steps)
-                assert await TokenCache(folder, connection, disk_seconds=0.05).read(NOW) is None
+                assert await TokenCache(folder, *connection, disk_seconds=0.05).read(NOW) is None
                 group.cancel_scope.cancel()
         other.execute("ROLLBACK")
     assert steps > 10
-    assert await TokenCache(folder, connection).read(NOW) == TOKEN
+    assert await TokenCache(folder, *connection).read(NOW) == TOKEN
     assert len(caplog.messages) == 1
 
 
@@ -403,7 +396,7 @@ async def test_one_at_a_time_passes(folder: Path, connection: Connection) -> Non
 
     async def pass_through() -> None:
         nonlocal inside, most
-        async with TokenCache(folder, connection).alone(patience=1000, sleep=lambda _: anyio.lowlevel.checkpoint()):
+        async with TokenCache(folder, *connection).alone(patience=1000, sleep=lambda _: anyio.lowlevel.checkpoint()):
             inside += 1
             most = max(most, inside)
             for _ in range(20):
@@ -422,7 +415,7 @@ async def test_who_waited_long_enough_goes_on_without_the_lock(folder: Path, con
     async def nap(seconds: float) -> None:
         naps.append(seconds)
 
-    first, second = (TokenCache(folder, connection) for _ in range(2))
+    first, second = (TokenCache(folder, *connection) for _ in range(2))
     async with first.alone(patience=0, sleep=_no_sleep), second.alone(patience=2.0, sleep=nap):
         pass
     assert sum(naps) == pytest.approx(2.0, abs=0.1)
@@ -439,7 +432,7 @@ async def test_a_wait_in_vain_is_not_repeated_until_the_lock_was_free(folder: Pa
         async with second.alone(patience=2.0, sleep=nap):
             return sum(naps)
 
-    first, second = (TokenCache(folder, connection) for _ in range(2))
+    first, second = (TokenCache(folder, *connection) for _ in range(2))
     async with first.alone(sleep=_no_sleep):
         assert await waited() == pytest.approx(2.0, abs=0.1)
         assert await waited() == 0
@@ -459,17 +452,17 @@ async def test_a_disk_that_hangs_while_the_lock_is_taken_holds_nobody_up(
             back.wait(30)
         return opening(path, *rest, **more)
 
-    async with TokenCache(folder, connection).alone(sleep=_no_sleep):
+    async with TokenCache(folder, *connection).alone(sleep=_no_sleep):
         pass  # all that is imported for it is there
     monkeypatch.setattr(os, "open", hang)
     try:
         with anyio.fail_after(10):
-            async with TokenCache(folder, connection, disk_seconds=0.1).alone(sleep=_no_sleep):
+            async with TokenCache(folder, *connection, disk_seconds=0.1).alone(sleep=_no_sleep):
                 pass
     finally:
         back.set()
     with anyio.fail_after(30):
-        async with TokenCache(folder, connection).alone(patience=1e9, sleep=lambda _: anyio.lowlevel.checkpoint()):
+        async with TokenCache(folder, *connection).alone(patience=1e9, sleep=lambda _: anyio.lowlevel.checkpoint()):
             pass
 
 
@@ -477,9 +470,9 @@ async def test_a_database_that_hangs_holds_up_its_own_users_only(
     folder: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The threads of a process take turns at one database, whichever connections they work for."""
-    other = replace(connection, client_id="33333333-3333-4333-8333-333333333333")
-    elsewhere = TokenCache(tmp_path / "elsewhere", other)
-    beside = TokenCache(folder, other, disk_seconds=0.2)
+    other = connection._replace(row="another")
+    elsewhere = TokenCache(tmp_path / "elsewhere", *other)
+    beside = TokenCache(folder, *other, disk_seconds=0.2)
     await elsewhere.write(TOKEN, NOW)
     back, opening = threading.Event(), os.open
     inside = list[int]()
@@ -492,7 +485,7 @@ async def test_a_database_that_hangs_holds_up_its_own_users_only(
 
     monkeypatch.setattr(os, "open", hang)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(TokenCache(folder, connection).write, TOKEN, NOW)
+        tasks.start_soon(TokenCache(folder, *connection).write, TOKEN, NOW)
         try:
             await anyio.wait_all_tasks_blocked()
             await beside.write(TOKEN, NOW)  # waits for its turn, in vain
@@ -512,13 +505,13 @@ async def test_a_cancelled_holder_leaves_the_lock_free(folder: Path, connection:
         await anyio.sleep_forever()
 
     async def hold() -> None:
-        async with TokenCache(folder, connection).alone(patience=1000, sleep=wait_and_tell):
+        async with TokenCache(folder, *connection).alone(patience=1000, sleep=wait_and_tell):
             reached.set()
             await anyio.sleep_forever()
 
     async with anyio.create_task_group() as group:
         if moment == "waiting":
-            async with TokenCache(folder, connection).alone(patience=0, sleep=_no_sleep):
+            async with TokenCache(folder, *connection).alone(patience=0, sleep=_no_sleep):
                 group.start_soon(hold)
                 await reached.wait()
                 group.cancel_scope.cancel()
@@ -526,7 +519,7 @@ async def test_a_cancelled_holder_leaves_the_lock_free(folder: Path, connection:
             group.start_soon(hold)
             await reached.wait()
             group.cancel_scope.cancel()
-    async with TokenCache(folder, connection).alone(patience=1000, sleep=_no_sleep):
+    async with TokenCache(folder, *connection).alone(patience=1000, sleep=_no_sleep):
         pass
 
 

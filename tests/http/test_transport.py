@@ -21,7 +21,6 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.errors import AnswerTooLarge, RateLimited, UnexpectedAnswer, Unreachable
@@ -38,7 +37,8 @@ from pingone_mcp.http.transport import (
 )
 from pingone_mcp.pingone.answers import json_object
 from pingone_mcp.pingone.client import open_client
-from pingone_mcp.settings import Connection
+from pingone_mcp.pingone.connection import connection_of
+from pingone_mcp.settings.parts import ConnectionSettings
 
 URL = "https://api.pingone.eu/v1/environments/x/users"
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
@@ -238,14 +238,8 @@ def cut(content: bytes = b'{"half":', kind: str = "application/hal+json;charset=
 
 async def asked(script: Script, time: Time, method: str = "GET", *, folder: Path) -> httpx.Response:
     """Send a request as all of PingOne's are sent, with a token that is there already."""
-    connection = Connection(
-        environment_id="e",
-        client_id="c",
-        client_secret=SecretStr("s"),
-        api_base="https://api.pingone.eu/v1",
-        token_url="https://auth.pingone.eu/e/as/token",
-        cache_dir=folder,
-    )
+    own = {"environment_id": "11111111-1111-4111-8111-111111111111", "client_id": "c", "client_secret": "s"}
+    connection = connection_of(ConnectionSettings.model_validate({**own, "region": "EU", "cache_dir": folder}))
     token = httpx.Response(200, json={"access_token": "t", "token_type": "Bearer", "expires_in": 3600})
     script.answers.insert(0, token)
     async with open_client(connection, transport=script, clock=time.clock()) as client:

@@ -17,7 +17,7 @@ import threading
 import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,8 +42,10 @@ from pingone_mcp.errors import (
     Unreachable,
 )
 from pingone_mcp.pingone.auth import ClientCredentials
-from pingone_mcp.settings import Connection
+from pingone_mcp.pingone.connection import Connection, connection_of
+from pingone_mcp.settings.parts import ConnectionSettings
 from pingone_mcp.tasks import background
+from tests.world import changed
 
 ENVIRONMENT = "11111111-1111-4111-8111-111111111111"
 CLIENT = "22222222-2222-4222-8222-222222222222"
@@ -55,15 +57,10 @@ USERS = f"{API}/environments/{ENVIRONMENT}/users"
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Connection:
-    return Connection(
-        environment_id=ENVIRONMENT,
-        client_id=CLIENT,
-        client_secret=SecretStr(SECRET),
-        api_base=API,
-        token_url=f"https://auth.pingone.eu/{ENVIRONMENT}/as/token",
-        cache_dir=tmp_path,
-        region="EU",
+    settings = ConnectionSettings(
+        environment_id=ENVIRONMENT, client_id=CLIENT, client_secret=SecretStr(SECRET), region="EU", cache_dir=tmp_path
     )
+    return connection_of(settings)
 
 
 @dataclass
@@ -171,7 +168,7 @@ async def api(credentials: ClientCredentials) -> AsyncIterator[Api]:
 async def test_the_token_request_follows_the_authentication_method(
     connection: Connection, endpoint: TokenEndpoint, method: Any, opened: Opener
 ) -> None:
-    await opened(replace(connection, auth_method=method), endpoint).token()
+    await opened(changed(connection, auth_method=method), endpoint).token()
     [request] = endpoint.requests
     form = {name: value for name, [value] in parse_qs(request.content.decode(), strict_parsing=True).items()}
     if method == "client_secret_basic":
@@ -235,6 +232,24 @@ async def test_a_second_start_uses_the_cached_token(
     assert len(endpoint.requests) == 1
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"client_id": "33333333-3333-4333-8333-333333333333"},
+        {"environment_id": "33333333-3333-4333-8333-333333333333"},
+        {"auth_url": "https://auth.pingone.com"},
+        {"region": "NA", "auth_url": "https://auth.pingone.eu"},
+        {"client_secret": SecretStr("another secret")},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+async def test_another_connection_does_not_use_the_cached_token(
+    connection: Connection, endpoint: TokenEndpoint, opened: Opener, other: dict[str, Any]
+) -> None:
+    assert await opened(connection, endpoint).token() == "token-1"
+    assert await opened(changed(connection, **other), endpoint).token() == "token-2"
+
+
 async def test_two_clients_in_one_process_share_one_token(
     connection: Connection, endpoint: TokenEndpoint, opened: Opener
 ) -> None:
@@ -278,7 +293,7 @@ async def test_a_cancelled_caller_takes_nobody_along(
     assert tokens == ["token-1", "token-1"]
     assert len(endpoint.requests) == 1, "who waits gets what the first has begun"
     # The lock among processes is free too: no poll, hence no nap, is needed.
-    newcomer = opened(replace(connection, client_secret=SecretStr("other")), endpoint, clock=Clock(sleep=_no_nap))
+    newcomer = opened(changed(connection, client_secret=SecretStr("other")), endpoint, clock=Clock(sleep=_no_nap))
     assert await newcomer.token() == "token-2"
 
 
@@ -572,7 +587,7 @@ async def test_a_request_to_another_place_is_stopped_before_anything_is_sent(
 async def test_a_request_below_the_api_base_carries_the_token(
     connection: Connection, endpoint: TokenEndpoint, api_base: str, url: str, opened: Opener
 ) -> None:
-    api = Api(opened(replace(connection, api_base=api_base), endpoint))
+    api = Api(opened(changed(connection, api_url=api_base), endpoint))
     async with api.client:
         assert (await api.client.get(url)).status_code == 200
     assert api.seen == ["token-1"]
@@ -633,7 +648,7 @@ async def test_patience_ends_after_five_attempts(
     connection: Connection, endpoint: TokenEndpoint, trouble: Any, expected: type[Problem], opened: Opener
 ) -> None:
     endpoint.answers = [trouble] * 50
-    patient = opened(replace(connection, retry_seconds=300), endpoint)
+    patient = opened(changed(connection, retry_seconds=300), endpoint)
     with pytest.raises(expected):
         await patient.token()
     assert len(endpoint.requests) == 5
@@ -644,7 +659,7 @@ async def test_a_longer_pause_than_the_budget_is_not_begun(
 ) -> None:
     endpoint.answers = [httpx.Response(429, headers={"Retry-After": "31"})]
     with pytest.raises(RateLimited) as limited:
-        await opened(replace(connection, retry_seconds=30), endpoint).token()
+        await opened(changed(connection, retry_seconds=30), endpoint).token()
     assert time.naps == []
     assert "31 s" in str(limited.value)
 
@@ -653,7 +668,7 @@ async def test_no_token_is_asked_for_during_a_pause_that_an_earlier_call_was_tol
     connection: Connection, endpoint: TokenEndpoint, time: Time, opened: Opener
 ) -> None:
     endpoint.answers = [httpx.Response(429, headers={"Retry-After": "100"})]
-    credentials = opened(replace(connection, retry_seconds=30), endpoint)
+    credentials = opened(changed(connection, retry_seconds=30), endpoint)
     begun = time.now
     for left in (100, 100, 50):
         time.now = begun + 100 - left
@@ -748,13 +763,13 @@ async def test_the_other_method_is_the_one_that_is_advised(
     connection: Connection, endpoint: TokenEndpoint, opened: Opener
 ) -> None:
     endpoint.answers = [httpx.Response(400, json={"error_description": "Unsupported authentication method"})]
-    posting = opened(replace(connection, auth_method="client_secret_post"), endpoint)
+    posting = opened(changed(connection, auth_method="client_secret_post"), endpoint)
     with pytest.raises(NotAuthenticated, match="PINGONE_AUTH_METHOD=client_secret_basic"):
         await posting.token()
 
 
 async def test_an_unreachable_host_is_named(connection: Connection, opened: Opener) -> None:
-    closed = replace(connection, token_url="http://127.0.0.1:9/as/token", retry_seconds=0)
+    closed = changed(connection, auth_url="http://127.0.0.1:9", retry_seconds=0)
     async with httpx.AsyncHTTPTransport() as transport:
         with pytest.raises(Unreachable) as failure:
             await opened(closed, transport).token()
@@ -778,22 +793,22 @@ async def test_no_secret_is_in_a_file_a_log_or_a_repr(
     for secret in ("token-1", "token-2", SECRET, "s3cret-of", basic, "Bearer"):
         assert secret not in shown
         assert [path for path, body in files.items() if secret.encode() in body] == []
+    assert [path for path, body in files.items() if CLIENT.encode() in body or CLIENT in path.name] == []
 
 
 # --- Several processes
 
 CALLER = """
     import hashlib, json, sys
-    from pathlib import Path
     import anyio, httpx
-    from pydantic import SecretStr
     from pingone_mcp.pingone.auth import ClientCredentials
-    from pingone_mcp.settings import Connection
+    from pingone_mcp.pingone.connection import connection_of
+    from pingone_mcp.settings.parts import ConnectionSettings
     from pingone_mcp.tasks import background
 
     async def main() -> None:
         given = json.loads(sys.stdin.readline())
-        connection = Connection(client_secret=SecretStr(given.pop("secret")), cache_dir=Path(given.pop("cache")), **given)
+        connection = connection_of(ConnectionSettings(**given))
         async with httpx.AsyncHTTPTransport() as transport, background() as tasks:
             credentials = ClientCredentials(connection, transport, tasks)
             print("ready", flush=True)
@@ -854,8 +869,8 @@ def loopback() -> Iterator[LoopbackEndpoint]:
 def _callers(number: int, endpoint: LoopbackEndpoint, cache: Path) -> Iterator[list[subprocess.Popen[str]]]:
     """Start processes that wait, all imports done, for a line on their standard input to ask for a token."""
     base = f"http://127.0.0.1:{endpoint.server_address[1]}"
-    given = {"environment_id": ENVIRONMENT, "client_id": CLIENT, "secret": SECRET, "cache": str(cache),
-             "api_base": f"{base}/v1", "token_url": f"{base}/{ENVIRONMENT}/as/token"}  # fmt: skip
+    given = {"environment_id": ENVIRONMENT, "client_id": CLIENT, "client_secret": SECRET, "cache_dir": str(cache),
+             "api_url": f"{base}/v1", "auth_url": base}  # fmt: skip
     command = [sys.executable, "-c", textwrap.dedent(CALLER)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     pipe = subprocess.PIPE
@@ -932,7 +947,7 @@ async def test_a_process_that_stands_still_with_the_lock_is_waited_for_once(
     connection: Connection, loopback: LoopbackEndpoint, endpoint: TokenEndpoint, opened: Opener, time: Time
 ) -> None:
     base = f"http://127.0.0.1:{loopback.server_address[1]}"
-    same = replace(connection, api_base=f"{base}/v1", token_url=f"{base}/{ENVIRONMENT}/as/token", region="NA")
+    same = changed(connection, api_url=f"{base}/v1", auth_url=base, region="NA")
     with _callers(1, loopback, connection.cache_dir) as [stopped]:
         _ask([stopped])
         assert loopback.asked.wait(60)

@@ -42,6 +42,7 @@ SYNCER = (
         from pingone_mcp.pingone.feed.source import replica_path
         from pingone_mcp.replica.store.store import NoReplica, Store
         from pingone_mcp.replica.sync import Sync
+        from pingone_mcp.pingone.connection import connection_of
         from pingone_mcp.settings import Settings
 
         left = int(sys.argv[2])
@@ -67,7 +68,7 @@ SYNCER = (
             print(stage, done, flush=True)
 
         async def main():
-            connection = Settings().connection()
+            connection = connection_of(Settings())
             store = MortalStore(replica_path(connection))
             async with open_client(connection) as client:
                 result = await Sync(PingOneSource(Served(client, Clock())), store, report=report).run(sys.argv[1])
@@ -112,7 +113,7 @@ def sync(served: Served, mode: str, *, lines: int | None = None, steps: int = 0)
 
 def kill_and_look(served: Served, dice: random.Random, mode: str, kills: int) -> None:
     """Change something, be killed so often, and come to the end."""
-    path = replica_path(World(sandbox=served.sandbox, cache=served.cache).connection(api_base=f"{served.base_url}/v1"))
+    path = replica_path(World(sandbox=served.sandbox, cache=served.cache).connection(api_url=f"{served.base_url}/v1"))
     before = held(path)
     for _ in range(kills):
         script = [Happening(dice.choice(KINDS), *(dice.randrange(1000) for _ in range(3))) for _ in range(4)]

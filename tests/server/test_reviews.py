@@ -344,7 +344,7 @@ async def test_our_own_export_has_no_drift(company: World) -> None:
         await client.call_tool("sync_directory", {"mode": "full"})
         told = await ask(client, "access_review", group="All Staff", format="csv")
         (company.rosters / "own.csv").write_text(
-            (company.cache / "exports" / told["resource"].rpartition("/")[2]).read_text(encoding="utf-8"),
+            (company.exports() / told["resource"].rpartition("/")[2]).read_text(encoding="utf-8"),
             encoding="utf-8",
         )
         drift = await ask(client, "check_drift", roster="own")

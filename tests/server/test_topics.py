@@ -126,7 +126,7 @@ async def test_the_rows_of_an_export_are_read_by_cursor(world: World, form: str)
         made = facts(await client.call_tool("access_review", {"format": form}))
         rows = await walk(client, "access_review", cursor=made["next_cursor"])
         pages = facts(await client.call_tool("access_review", {"cursor": made["next_cursor"]}))
-    content = (world.cache / "exports" / made["resource"].rpartition("/")[2]).read_text(encoding="utf-8")
+    content = (world.exports() / made["resource"].rpartition("/")[2]).read_text(encoding="utf-8")
     whole: list[dict[str, Any]] = (
         list(csv.DictReader(io.StringIO(content)))
         if form == "csv"
@@ -148,5 +148,5 @@ async def test_a_cursor_of_an_export_is_bound_to_its_review(world: World) -> Non
         assert facts(await client.call_tool("access_review", same))["result_count"] > 10
         for other in ({"group": "Engineering"}, {"format": "summary"}, {"population": "Employees"}):
             assert "FOREIGN_CURSOR" in error_text(await client.call_tool("access_review", {**other, "cursor": cursor}))
-        (world.cache / "exports" / made["resource"].rpartition("/")[2]).unlink()
+        (world.exports() / made["resource"].rpartition("/")[2]).unlink()
         assert "make it again" in error_text(await client.call_tool("access_review", {"cursor": cursor}))

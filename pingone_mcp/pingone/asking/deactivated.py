@@ -39,7 +39,7 @@ class DeactivatedUsers:
         place = find(parts, at)
         part = place.part
         if part.source == "users":
-            size = part.page_size(page_size, self._served.connection.page_size)
+            size = part.page_size(page_size, self._served.connection.pace.page_size)
             path = place.link or self._served.users_path(part, size)
             hal, gaps = await self._served.page_or_gap(path, "users", place)
             users, left_out = await self._served.readable_users(part.environment, hal)
@@ -68,7 +68,7 @@ class DeactivatedUsers:
 
         def until(at: datetime | None) -> str:
             # Each user who was locked is read again: small pages keep an answer within its time.
-            size = _LOCKED_PAGE if part.source == "locked events" else self._served.connection.page_size
+            size = _LOCKED_PAGE if part.source == "locked events" else self._served.connection.pace.page_size
             return audit.path(part.environment, self._now(), limit=size, since=question.since, until=at, action=action)
 
         path = place.link or until(None)
@@ -184,7 +184,7 @@ class DeactivatedUsers:
         """Return the newest event per user that changed `enabled`; PingOne says so only in its text."""
         newest: dict[str, Event] = {}
         path: str | None = audit.path(
-            environment, self._now(), limit=self._served.connection.page_size, since=since, action="USER.UPDATED"
+            environment, self._now(), limit=self._served.connection.pace.page_size, since=since, action="USER.UPDATED"
         )
         try:
             for _ in range(_WHO_DISABLED_PAGES):

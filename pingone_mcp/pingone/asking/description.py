@@ -31,7 +31,7 @@ async def describe(served: Served) -> Description:
     named = [OrganizationSummary(organization=place) for place in environments[_DESCRIBED:]]
     return Description(
         provider="PingOne",
-        region=served.connection.region,
+        region=served.connection.endpoints.region,
         organizations=(*described, *named),
         limited_to_workspaces=served.connection.scope.populations,
         gaps=tuple(gaps),

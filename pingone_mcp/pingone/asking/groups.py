@@ -30,7 +30,7 @@ class Groups:
         place = find(parts, at)
         part = place.part
         wanted = str(part.filter) if part.filter is not None else None
-        size = part.page_size(page_size, self._served.connection.page_size)
+        size = part.page_size(page_size, self._served.connection.pace.page_size)
         path = place.link or path_with(f"/environments/{part.environment}/groups", {"limit": size, "filter": wanted})
         hal, gaps = await self._served.page_or_gap(path, "groups", place)
         populations = await self._served.names.population_names(part.environment) if hal.items else {}
@@ -99,7 +99,9 @@ class Groups:
         parts = self._member_parts(environment, group, direct_only=question.direct_only)
         place = find(parts, at)
         part = place.part
-        path = place.link or self._served.users_path(part, part.page_size(page_size, self._served.connection.page_size))
+        path = place.link or self._served.users_path(
+            part, part.page_size(page_size, self._served.connection.pace.page_size)
+        )
         hal = await self._served.page(path, "users", place)
         users, left_out = await self._served.readable_users(part.environment, hal)
         kind: MembershipType = "direct" if part.label == "direct" else "indirect"

@@ -52,7 +52,7 @@ class Users:
         parts = await self._parts(question)
         place = find(parts, at)
         part = place.part
-        most = _INCLUDE_PAGE if question.include else self._served.connection.page_size
+        most = _INCLUDE_PAGE if question.include else self._served.connection.pace.page_size
         path = place.link or self._served.users_path(part, part.page_size(page_size, most))
         try:
             hal, gaps = await self._served.page_or_gap(path, "users", place)
@@ -169,7 +169,7 @@ class Users:
 
     async def _memberships(self, root: str, environment: str) -> tuple[tuple[GroupMembership, ...], bool]:
         """Return a user's memberships, and whether they are all."""
-        path = path_with(f"{root}/memberOfGroups", {"limit": self._served.connection.page_size})
+        path = path_with(f"{root}/memberOfGroups", {"limit": self._served.connection.pace.page_size})
         raws, whole = await self._served.whole(path, "groupMemberships", environment)
         found, readable = wire.memberships(raws)
         return found, whole and readable

@@ -46,7 +46,7 @@ class PingOneEnvironment:
         self._scope = served.connection.scope
         self._bounds = served.bounds()
         self._root = f"/environments/{environment}"
-        self._size = served.connection.page_size
+        self._size = served.connection.pace.page_size
         self._population_names: dict[str, str | None] = {}
 
     async def populations(self) -> list[Workspace]:

@@ -9,25 +9,16 @@ from pathlib import Path
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import Organization
 from pingone_mcp.directory.scope import Scope
+from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.feed.environment import PingOneEnvironment
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.store.store import copy_path
-from pingone_mcp.settings import Connection
 
 
 def replica_path(connection: Connection) -> Path:
     """Return where the local copy of what a connection serves lies."""
-    scope = connection.scope
-    served = [
-        connection.region,
-        connection.api_base,
-        connection.environment_id,
-        connection.client_id,
-        sorted(scope.environments) if scope.environments is not None else None,
-        sorted(scope.populations),
-    ]
-    return copy_path(connection.cache_dir, served)
+    return copy_path(connection.cache_dir, connection.key)
 
 
 class PingOneSource:
@@ -39,9 +30,9 @@ class PingOneSource:
         self._served = served
         connection = served.connection
         self.scope: Scope = connection.scope
-        self.identity: tuple[str, ...] = (connection.api_base, connection.client_id)
+        self.identity: tuple[str, ...] = (connection.api_base, connection.credentials.client_id)
         self.attributes: Mapping[str, str] = connection.attributes
-        self.page_size: int = connection.page_size
+        self.page_size: int = connection.pace.page_size
         self.clock: Clock = served.clock
 
     def now(self) -> datetime:

@@ -165,8 +165,8 @@ class Walk:
         self._ledger = ledger
         self._bounds = bounds
         self._remote_data = remote_data
-        self._size = served.connection.page_size
-        self._workers = anyio.Semaphore(served.connection.concurrency)
+        self._size = served.connection.pace.page_size
+        self._workers = anyio.Semaphore(served.connection.pace.concurrency)
         self._out, self._in = anyio.create_memory_object_stream[_Read](0)
         self._handing_over: _Read | None = None
         self._open: set[_Read] = set()  # pages that were read, and not yet handed over
@@ -411,7 +411,7 @@ class Walk:
     async def _split(self, stretch: Stretch, page: HalPage, users: Sequence[User], way: Way) -> tuple[Stretch, ...]:
         left = pages_left(page)
         if stretch == Stretch(batch=stretch.batch):
-            self._enough = max(LEAST_PAGES, left // (3 * self._served.connection.concurrency))
+            self._enough = max(LEAST_PAGES, left // (3 * self._served.connection.pace.concurrency))
         if way == "plain" or left < 2 * self._enough:
             return ()
         if way == "times":
@@ -478,7 +478,13 @@ async def walking(
     """
     bounds = served.bounds()
     connection = served.connection
-    purpose = [connection.api_base, environment, connection.client_id, connection.page_size, *map(str, bounds)]
+    purpose = [
+        connection.api_base,
+        environment,
+        connection.credentials.client_id,
+        connection.pace.page_size,
+        *map(str, bounds),
+    ]
     notes = Ledger(ledger, json.dumps(purpose))
     failure: Exception | None = None
     complete = False

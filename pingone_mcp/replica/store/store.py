@@ -6,11 +6,10 @@ long. All work happens in worker threads, writes in one at a time.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -40,9 +39,8 @@ class ReplicaProblem(Problem):
     """The local copy cannot be read or written: no room, no right, busy, damaged."""
 
 
-def copy_path(cache: Path, served: Sequence[object]) -> Path:
-    """Return where the local copy lies of what is `served`: JSON values that tell this directory from all others."""
-    key = hashlib.sha256(json.dumps(served).encode()).hexdigest()
+def copy_path(cache: Path, key: str) -> Path:
+    """Return where a local copy lies in a cache folder; `key` names what is served of which directory."""
     return cache / FOLDER / f"{key}.db"
 
 

@@ -1,0 +1,171 @@
+"""Settings become a provider, its local copy and what answers for both: the only place that knows all of them.
+
+A provider is one folder, a function here that opens it, and one line of `PROVIDERS`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
+
+import httpx
+from pydantic import SecretStr
+
+from pingone_mcp.clock import Clock
+from pingone_mcp.directory.cursor import CursorSeal
+from pingone_mcp.directory.native import NativeApi
+from pingone_mcp.directory.provider import Directory
+from pingone_mcp.pingone.checkup import Finding, open_checkup
+from pingone_mcp.pingone.connection import Connection, connection_of
+from pingone_mcp.pingone.directory import open_directory
+from pingone_mcp.private_files import PrivateFolder
+from pingone_mcp.replica.queries.processes import Queries
+from pingone_mcp.replica.replica import Replica
+from pingone_mcp.replica.source import Source
+from pingone_mcp.replica.store.store import Store, copy_path
+from pingone_mcp.service.backend import Backend
+from pingone_mcp.service.connections import DEFAULT
+from pingone_mcp.service.exports import Exports
+from pingone_mcp.service.journal import Journal
+from pingone_mcp.service.rosters import Rosters
+from pingone_mcp.service.writes import WriteRules
+from pingone_mcp.settings import Settings
+from pingone_mcp.settings.parts import ConnectionSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """What a provider is to everybody above it.
+
+    `key` names the files about what this connection shows of which directory, and `seal` the secret from which the
+    seal of its cursors comes: whoever holds it can ask the provider anyway, nobody else can forge a cursor.
+    """
+
+    directory: Directory
+    source: Source
+    key: str
+    seal: bytes
+    native: NativeApi | None = None
+
+
+OpenProvider = Callable[[ConnectionSettings], AbstractAsyncContextManager[Provider]]
+
+
+@asynccontextmanager
+async def open_pingone(
+    settings: ConnectionSettings, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
+) -> AsyncIterator[Provider]:
+    """Open PingOne over the network, or over a `transport` of the caller's. Raises Unconfigured."""
+    connection = connection_of(settings)
+    async with open_directory(connection, transport=transport, clock=clock) as directory:
+        yield Provider(
+            directory=directory,
+            source=directory.feed,
+            key=connection.key,
+            seal=_cursor_secret(connection),
+            native=directory.native,
+        )
+
+
+@asynccontextmanager
+async def open_sample(settings: ConnectionSettings) -> AsyncIterator[Provider]:
+    """Open the sample company, which lives in this process."""
+    embedded, transport = _reached(settings)
+    async with open_pingone(embedded, transport=transport) as provider:
+        yield provider
+
+
+PROVIDERS: Mapping[str, OpenProvider] = MappingProxyType({"pingone": open_pingone, "sample": open_sample})
+
+
+@asynccontextmanager
+async def open_backend(
+    settings: ConnectionSettings, open_provider: OpenProvider | None = None
+) -> AsyncIterator[Backend]:
+    """Open the provider that is configured, or another one, and what answers about it. Raises Unconfigured."""
+    opening = open_provider or PROVIDERS["sample" if settings.sandbox else "pingone"]
+    async with opening(settings) as provider, aclosing(Queries()) as queries:
+        replica = replica_of(settings, provider, queries)
+        cache = settings.cache_folder()
+        yield Backend(
+            directory=provider.directory,
+            native=provider.native,
+            replica=replica,
+            copy=replica.directory(provider.directory),
+            exports=Exports(folder=PrivateFolder(cache, f"exports/{provider.key}")),
+            # What was found belongs to the directory that was compared, as its copy does.
+            rosters=Rosters(folder=settings.rosters_folder(), memory=PrivateFolder(cache, f"drift/{provider.key}")),
+            roles_file=settings.roles_path(),
+            sync_seconds=settings.sync_minutes * 60 if settings.sync_minutes is not None else None,
+            cursors=CursorSeal(provider.seal),
+            answer_characters=settings.answer_characters,
+            answer_seconds=settings.answer_seconds,
+            writes=_write_rules(settings),
+        )
+
+
+@asynccontextmanager
+async def open_configured(env_file: Path | None) -> AsyncIterator[Backend]:
+    """Open what the environment and a file of settings describe. Raises Unconfigured with all that is wrong."""
+    async with open_backend(Settings.load(env_file)) as backend:
+        yield backend
+
+
+def replica_of(settings: ConnectionSettings, provider: Provider, queries: Queries) -> Replica:
+    """Return the local copy of a directory; nothing is opened before it is asked."""
+    return Replica(
+        store=Store(copy_path(settings.cache_folder(), provider.key)),
+        source=provider.source,
+        queries=queries,
+        roles=settings.replica_roles,
+        remote_data=settings.replica_remote_data,
+        full_after=timedelta(hours=settings.full_sync_hours),
+        held_share=settings.hold_removals_percent / 100,
+        by_counts=settings.population_counts,
+        max_age=timedelta(minutes=settings.replica_minutes),
+    )
+
+
+@asynccontextmanager
+async def checking(settings: ConnectionSettings) -> AsyncIterator[AsyncIterator[Finding]]:
+    """Open a check-up of what is configured; it yields findings as they come. Raises Unconfigured."""
+    reached, transport = _reached(settings)
+    async with open_checkup(connection_of(reached), transport=transport) as findings:
+        yield findings
+
+
+def _write_rules(settings: ConnectionSettings) -> WriteRules | None:
+    if not settings.allow_writes:
+        return None
+    journal = Journal(settings.audit_path(), connection=DEFAULT)
+    return WriteRules(journal=journal, allow_production=settings.allow_production_writes)
+
+
+def _reached(settings: ConnectionSettings) -> tuple[ConnectionSettings, httpx.AsyncBaseTransport | None]:
+    """Return the settings and how bytes travel: over the network, or into a sample company in this process."""
+    if not settings.sandbox:
+        return settings, None
+    from pingone_mcp.sandbox.app import Sandbox  # noqa: PLC0415 - hardly anybody serves it
+
+    sandbox = Sandbox()
+    embedded = {
+        "environment_id": sandbox.environment_id,
+        "client_id": sandbox.client_id,
+        "client_secret": SecretStr(sandbox.client_secret),
+        "api_url": f"{sandbox.base_url}/v1",
+        "auth_url": sandbox.base_url,
+        "auth_method": "client_secret_basic",
+    }
+    return settings.model_copy(update=embedded), sandbox.transport()
+
+
+def _cursor_secret(connection: Connection) -> bytes:
+    application = connection.credentials
+    purpose = f"pingone-mcp cursor\0{connection.api_base}\0{application.environment_id}\0{application.client_id}"
+    return hmac.new(application.client_secret.get_secret_value().encode(), purpose.encode(), hashlib.sha256).digest()
