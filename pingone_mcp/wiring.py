@@ -21,7 +21,7 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.directory.cursor import CursorSeal
 from pingone_mcp.directory.native import NativeApi
 from pingone_mcp.directory.provider import Directory
-from pingone_mcp.pingone.checkup import Finding, open_checkup
+from pingone_mcp.pingone.checkup import CheckedStep, open_checkup
 from pingone_mcp.pingone.connection import Connection, connection_of
 from pingone_mcp.pingone.directory import open_directory
 from pingone_mcp.private_files import PrivateFolder
@@ -133,7 +133,7 @@ def replica_of(settings: ConnectionSettings, provider: Provider, queries: Querie
 
 
 @asynccontextmanager
-async def checking(settings: ConnectionSettings) -> AsyncIterator[AsyncIterator[Finding]]:
+async def checking(settings: ConnectionSettings) -> AsyncIterator[AsyncIterator[CheckedStep]]:
     """Open a check-up of what is configured; it yields findings as they come. Raises Unconfigured."""
     reached, transport = _reached(settings)
     async with open_checkup(connection_of(reached), transport=transport) as findings:

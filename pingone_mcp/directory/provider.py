@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from pingone_mcp.directory.filterable import Filterable
 from pingone_mcp.directory.gaps import Gap
-from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Page, User
+from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Organization, Page, User, Workspace
 from pingone_mcp.directory.scope import Scope
 
 Status = Literal["active", "inactive", "invited"]
@@ -153,6 +153,10 @@ class Directory(Protocol):
         """Say what is served, how large it is, and what the credentials may read."""
         ...
 
-    async def candidates(self, argument: str, typed: str, *, environment: str | None = None) -> tuple[str, ...]:
-        """Return what may complete an argument: names of environments, populations or groups, usernames of users."""
+    async def environments(self) -> tuple[Organization, ...]:
+        """Return the environments served, ordered by id; one that cannot be read has no name."""
+        ...
+
+    async def populations(self, environment: str | None = None) -> tuple[Workspace, ...]:
+        """Return the populations served of an environment (None: of the first); none where there is no environment."""
         ...

@@ -31,7 +31,7 @@ _ROLES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class CheckedStep:
     """What one step of the check-up found. `needed`: without it the server is of no use.
 
     `text` names settings by their marks (`advice.setting`).
@@ -46,7 +46,7 @@ class Finding:
 @asynccontextmanager
 async def open_checkup(
     connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
-) -> AsyncIterator[AsyncIterator[Finding]]:
+) -> AsyncIterator[AsyncIterator[CheckedStep]]:
     """Open a check-up of a connection; it yields findings as they come.
 
     It asks for a token of its own, because a cached one says nothing about the credentials of today, and it is less
@@ -57,10 +57,10 @@ async def open_checkup(
         pace = connection.pace.model_copy(update={"retry_seconds": min(connection.pace.retry_seconds, PATIENCE)})
         fresh = replace(connection, cache_dir=Path(cache), pace=pace)
         async with open_client(fresh, transport=transport, clock=clock) as client:
-            yield _findings(client, Names(client, clock), clock)
+            yield _checked(client, Names(client, clock), clock)
 
 
-async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator[Finding]:
+async def _checked(client: Client, names: Names, clock: Clock) -> AsyncIterator[CheckedStep]:
     connection = client.connection
     finding = await _step(
         "token", client.authenticate, f"received for the worker application in {connection.endpoints.region}"
@@ -71,15 +71,15 @@ async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator
     try:
         environments = await names.environments()
     except UpstreamProblem as problem:
-        yield Finding(step="environments", ok=False, text=problem.text(setting))
+        yield CheckedStep(step="environments", ok=False, text=problem.text(setting))
         return
     if not environments:
-        yield Finding(step="environments", ok=False, text=f"The worker application may see none. {_ROLES}")
+        yield CheckedStep(step="environments", ok=False, text=f"The worker application may see none. {_ROLES}")
     advice: set[str] = set()
     for place in environments:
         label = harmless(place.name) if place.name else place.id
         kind = f", {place.type}" if place.type else ""
-        yield Finding(
+        yield CheckedStep(
             step="environment",
             ok=True,
             text=f"{label} ({place.id}{kind})"
@@ -94,7 +94,7 @@ async def _findings(client: Client, names: Names, clock: Clock) -> AsyncIterator
         # What could not be read is not asked for again: that it cannot may have taken half a minute.
         both = {"users", "populations"} <= readable
         if both and (hidden := await _hidden(client, names, place.id)) is not None:
-            yield Finding(step=f"users of {label}", ok=False, text=hidden, needed=False)
+            yield CheckedStep(step=f"users of {label}", ok=False, text=hidden, needed=False)
     for population in connection.scope.populations:
         yield await _population(client, names, population, [place.id for place in environments])
 
@@ -121,7 +121,7 @@ def _reads(environment: str, clock: Clock) -> dict[str, str]:
     }
 
 
-async def _count(client: Client, environment: str, key: str, path: str, advice: set[str], *, label: str) -> Finding:
+async def _count(client: Client, environment: str, key: str, path: str, advice: set[str], *, label: str) -> CheckedStep:
     """Try one read. `advice` is what was said so far: said twice, it hides what is different."""
     step, needed = f"{_STEPS.get(key, key)} of {label}", key == "users"
     try:
@@ -130,8 +130,8 @@ async def _count(client: Client, environment: str, key: str, path: str, advice: 
         known = problem.next_step in advice
         advice.add(problem.next_step)
         text = f"{problem.what} What is advised above helps here too." if known else problem.text(setting)
-        return Finding(step=step, ok=False, text=text, needed=needed)
-    return Finding(step=step, ok=True, text=f"readable{f', {count:,}' if count is not None else ''}", needed=needed)
+        return CheckedStep(step=step, ok=False, text=text, needed=needed)
+    return CheckedStep(step=step, ok=True, text=f"readable{f', {count:,}' if count is not None else ''}", needed=needed)
 
 
 async def _hidden(client: Client, names: Names, environment: str) -> str | None:
@@ -149,7 +149,7 @@ async def _hidden(client: Client, names: Names, environment: str) -> str | None:
     )
 
 
-async def _population(client: Client, names: Names, population: str, environments: list[str]) -> Finding:
+async def _population(client: Client, names: Names, population: str, environments: list[str]) -> CheckedStep:
     """Find a population that PINGONE_POPULATIONS names: a wrong id would make every answer an empty one."""
     step = f"population {population}"
     for environment in environments:
@@ -158,12 +158,12 @@ async def _population(client: Client, names: Names, population: str, environment
         except (NotFound, NotPermitted):
             continue
         except Problem as problem:
-            return Finding(step=step, ok=False, text=problem.text(setting))
-        return Finding(step=step, ok=True, text="readable")
+            return CheckedStep(step=step, ok=False, text=problem.text(setting))
+        return CheckedStep(step=step, ok=True, text="readable")
     text = f"None of the environments has it, or it may not be read. Check {setting('populations')} and the roles."
     if there := await _populations(names, environments):
         text += f" There are: {', '.join(there[:_NAMED])}."
-    return Finding(step=step, ok=False, text=text)
+    return CheckedStep(step=step, ok=False, text=text)
 
 
 async def _populations(names: Names, environments: list[str]) -> list[str]:
@@ -177,9 +177,9 @@ async def _populations(names: Names, environments: list[str]) -> list[str]:
     return there
 
 
-async def _step(step: str, act: Callable[[], Awaitable[None]], text: str) -> Finding:
+async def _step(step: str, act: Callable[[], Awaitable[None]], text: str) -> CheckedStep:
     try:
         await act()
     except UpstreamProblem as problem:
-        return Finding(step=step, ok=False, text=problem.text(setting))
-    return Finding(step=step, ok=True, text=text)
+        return CheckedStep(step=step, ok=False, text=problem.text(setting))
+    return CheckedStep(step=step, ok=True, text=text)

@@ -11,7 +11,7 @@ import httpx
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.filterable import configured
 from pingone_mcp.directory.gaps import Gap
-from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Page, User
+from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Organization, Page, User, Workspace
 from pingone_mcp.directory.provider import (
     Coverage,
     DeactivatedQuestion,
@@ -25,7 +25,6 @@ from pingone_mcp.directory.provider import (
 )
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone import filters
-from pingone_mcp.pingone.asking.candidates import candidates
 from pingone_mcp.pingone.asking.deactivated import DeactivatedUsers
 from pingone_mcp.pingone.asking.description import describe
 from pingone_mcp.pingone.asking.groups import Groups
@@ -122,5 +121,12 @@ class PingOneDirectory:
         async with walking(self._served, places[0], ledger=ledger, remote_data=remote_data) as walk:
             yield walk
 
-    async def candidates(self, argument: str, typed: str, *, environment: str | None = None) -> tuple[str, ...]:
-        return await candidates(self._served, argument, typed, environment)
+    async def environments(self) -> tuple[Organization, ...]:
+        return await self._served.names.environments()
+
+    async def populations(self, environment: str | None = None) -> tuple[Workspace, ...]:
+        served = self._served
+        for first in await served.environment_ids(environment):
+            found = await served.names.populations(first)
+            return tuple(place for place in found if served.connection.scope.has_population(place.id))
+        return ()

@@ -13,6 +13,7 @@ from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Problem
 from pingone_mcp.service.answering import in_time
 from pingone_mcp.service.backend import Backend
+from pingone_mcp.service.candidates import candidates
 from pingone_mcp.service.connections import ServedConnection
 
 # Arguments of prompts that name a thing by another word.
@@ -52,7 +53,7 @@ async def _candidates(backend: Backend, argument: str, typed: str, environment: 
         # Without the leading slash: the SDK refuses what looks like a path on disk in a template.
         return [path.lstrip("/") for path in backend.native_api().complete_path(typed)]
     wanted = _MEANT.get(argument, argument)
-    return await backend.directory.candidates(wanted, typed, environment=environment)
+    return await candidates(backend.directory, wanted, typed, environment=environment)
 
 
 def completion(candidates: Iterable[str], typed: str) -> Completion:

@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from pingone_mcp.advice import spelled
-from pingone_mcp.pingone.checkup import Finding, open_checkup
+from pingone_mcp.pingone.checkup import CheckedStep, open_checkup
 from tests.world import World
 
 
-async def found(world: World, transport: httpx.AsyncBaseTransport | None = None) -> dict[str, Finding]:
+async def found(world: World, transport: httpx.AsyncBaseTransport | None = None) -> dict[str, CheckedStep]:
     transport = transport or world.sandbox.transport()
     async with open_checkup(world.connection(), transport=transport, clock=world.time.clock()) as findings:
         return {finding.step.partition(" of ")[0]: finding async for finding in findings}

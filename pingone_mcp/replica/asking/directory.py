@@ -8,7 +8,7 @@ it began: a position that was made live is read live.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from pingone_mcp.directory.models import (
     Description,
     Group,
     Member,
+    Organization,
     OrganizationSummary,
     Page,
     User,
@@ -47,8 +48,6 @@ from pingone_mcp.replica.state import age_of
 from pingone_mcp.replica.store.store import NoReplica, Store
 
 T = TypeVar("T")
-
-_CANDIDATES = 50
 
 
 class ReplicaDirectory:
@@ -168,11 +167,12 @@ class ReplicaDirectory:
         """Describe what is in the copy. What the credentials may read now it cannot know, so that is left out."""
         return await self._here_or_live(None, lambda copy: _description(copy, self.profile), self._live.describe)
 
-    async def candidates(self, argument: str, typed: str, *, environment: str | None = None) -> tuple[str, ...]:
+    async def environments(self) -> tuple[Organization, ...]:
+        return await self._here_or_live(None, _environments, self._live.environments)
+
+    async def populations(self, environment: str | None = None) -> tuple[Workspace, ...]:
         return await self._here_or_live(
-            None,
-            lambda copy: _candidates(copy, self.profile.filterable, argument, typed, environment),
-            lambda: self._live.candidates(argument, typed, environment=environment),
+            None, lambda copy: _populations(copy, environment), lambda: self._live.populations(environment)
         )
 
     # Reading
@@ -251,26 +251,12 @@ def _summary(copy: Snapshot, environment: str) -> OrganizationSummary:
     )
 
 
-def _candidates(
-    copy: Snapshot, filterable: Filterable, argument: str, typed: str, environment: str | None
-) -> tuple[str, ...]:
-    places = copy.places
-    match argument:
-        case "environment":
-            return _called((place.id, place.name) for place in places.organizations.values())
-        case "population":
-            (first, *_) = places.environments(environment)
-            return _called((place.id, place.name) for place in places.populations(first))
-        case "group":
-            question = GroupQuestion(query=typed or None, environment=environment)
-            groups = groups_page(copy, question, None, _CANDIDATES)
-            return _called((group.id, group.name) for group in groups.items)
-        case "user" if typed.strip():
-            asked = UserQuestion(query=typed, environment=environment)
-            users = users_page(copy, filterable, asked, None, _CANDIDATES)
-            return _called((user.id, user.username) for user in users.items)
-    return ()
+def _environments(copy: Snapshot) -> tuple[Organization, ...]:
+    return tuple(copy.places.organizations[place] for place in copy.places.environments(None))
 
 
-def _called(things: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name or identity for identity, name in things))
+def _populations(copy: Snapshot, environment: str | None) -> tuple[Workspace, ...]:
+    first, *_ = copy.places.environments(environment)
+    return tuple(
+        Workspace(id=place.id, name=place.name, is_default=place.is_default) for place in copy.places.populations(first)
+    )

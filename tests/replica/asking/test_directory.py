@@ -37,6 +37,7 @@ from pingone_mcp.replica.asking.directory import ReplicaDirectory
 from pingone_mcp.replica.store.store import NoReplica, Store
 from pingone_mcp.replica.sync import Sync
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.service.candidates import candidates
 from tests.replica.happenings import LOCK, Doors
 from tests.world import NOW, World
 
@@ -626,7 +627,7 @@ async def test_the_copy_answers_when_pingone_cannot_be_reached(tmp_path: Path) -
         assert (await copy.user(both.sandbox.company.main.notables["locked"])).status == "inactive"
         assert (await copy.group("Engineering")).total_member_count
         assert (await copy.describe()).organizations[0].user_count == 60
-        assert await copy.candidates("group", "eng") == ("Engineering",)
+        assert await candidates(copy, "group", "eng") == ("Engineering",)
         assert isinstance(await failure(copy.users(UserQuestion(remote_data=True))), Unreachable)
 
 
@@ -712,7 +713,7 @@ async def check_described(both: Both) -> None:
         ("user", " "),
         ("x", ""),
     ):
-        here, there = await both.copy.candidates(argument, typed), await both.live.candidates(argument, typed)
+        here, there = await candidates(both.copy, argument, typed), await candidates(both.live, argument, typed)
         assert set(there) <= set(here)
         assert len(there) == len(here) or both.live.profile.scope.has_several_environments, (
             "live looks at one environment then"
@@ -751,7 +752,7 @@ async def test_the_copy_keeps_to_the_configured_populations(tmp_path: Path) -> N
             assert comparable(await failure(ask(both.copy))) == comparable(await failure(ask(both.live)))
         assert told(await both.copy.group("VPN Users")) == told(await both.live.group("VPN Users"))
         for argument in ("population", "group"):
-            here, there = await both.copy.candidates(argument, ""), await both.live.candidates(argument, "")
+            here, there = await candidates(both.copy, argument, ""), await candidates(both.live, argument, "")
             assert sorted(here) == sorted(there)
         described = (await both.copy.describe()).organizations[0]
         assert described.user_count == sum(user["population"]["id"] in allowed for user in everybody)
@@ -767,7 +768,7 @@ async def test_a_copy_that_holds_more_is_fenced_all_the_same(tmp_path: Path) -> 
         found = items(await pages(fenced, UserQuestion()))
         assert found
         assert {user.workspaces[0].id for user in found} == {main.populations[1].id}
-        assert await fenced.candidates("population", "", environment=main.id) == ("Contractors",)
+        assert await candidates(fenced, "population", "", environment=main.id) == ("Contractors",)
         customer = next(iter(world.sandbox.users(customers.id)))
         with pytest.raises(Problem):
             await fenced.user(customer["id"])
