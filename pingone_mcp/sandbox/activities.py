@@ -43,7 +43,7 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Activity:
     """One line of the audit log. It says that something changed, never what it was before or is now."""
 
     id: str
@@ -65,7 +65,7 @@ class Event:
         return self.action.partition(".")[0]
 
     def value(self, path: str) -> object:
-        """Tell what a filter asks for."""
+        """Return the value that a filter compares."""
         actor = self.actor
         answers: dict[str, object] = {
             "recordedAt": self.at,
@@ -120,13 +120,13 @@ class Event:
         }
 
 
-def _leaves(node: scim.Node) -> list[scim.Compare]:
-    if isinstance(node, scim.All):
+def _leaves(node: scim.Node) -> list[scim.Comparison]:
+    if isinstance(node, scim.Conjunction):
         return [leaf for part in node.parts for leaf in _leaves(part)]
-    return [node] if isinstance(node, scim.Compare) else []
+    return [node] if isinstance(node, scim.Comparison) else []
 
 
-def _range(leaves: list[scim.Compare]) -> tuple[int, int] | None:
+def _range(leaves: list[scim.Comparison]) -> tuple[int, int] | None:
     for name in ("recordedAt", "createdAt"):
         of = [leaf for leaf in leaves if leaf.attribute == name and isinstance(leaf.value, int)]
         low = [int(leaf.value or 0) for leaf in of if leaf.operator in {"ge", "gt"}]

@@ -62,8 +62,8 @@ from pingone_mcp.sandbox.options import Options
 from pingone_mcp.sandbox.roles import BY_NAME, Grant, Narrowing
 from pingone_mcp.sandbox.roles import Scope as RoleScope
 from pingone_mcp.sandbox.scim import InvalidFilter
-from pingone_mcp.sandbox.state import State
-from pingone_mcp.sandbox.times import SECOND, Clock, timestamp
+from pingone_mcp.sandbox.state import EnvironmentState
+from pingone_mcp.sandbox.times import SECOND, MovableClock, timestamp
 from pingone_mcp.sandbox.tokens import Application, AuthMethod, RequestDenied, Tokens, authenticate
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -114,8 +114,8 @@ class Sandbox:
     """A small PingOne: the company, its doors, and what goes wrong at them.
 
     `now` (default: the real time) stops the clock; move it with `sandbox.clock.advance(seconds)`. `sleep` is what
-    `slow` faults and latency wait with: by default nobody waits, and the clock of the sandbox moves instead, so whoever
-    wants an answer that is really slow says so (`sleep=anyio.sleep`). `base_url` is where the sandbox is said to live;
+    `slow` faults and latency wait with: by default nobody waits, and the clock of the sandbox moves instead; for
+    answers that are really slow pass `sleep=anyio.sleep`. `base_url` is where the sandbox is said to live;
     links follow the address a client uses.
     """
 
@@ -133,7 +133,7 @@ class Sandbox:
         sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         self.options = options or Options()
-        self.clock = Clock(now)
+        self.clock = MovableClock(now)
         self.base_url = base_url.rstrip("/")
         self.company = Company(size, seed, now, customers=customers, administrators=administrators)
         self.faults = Faults()
@@ -153,11 +153,11 @@ class Sandbox:
                 for role in ("Environment Admin", "Identity Data Admin", "Configuration Read Only")
             ],
         )
-        states = {one.id: State(one, self.options, self.clock) for one in self.company.environments}
+        states = {one.id: EnvironmentState(one, self.options, self.clock) for one in self.company.environments}
         self.world = World(self.company, self.options, self.clock, self.application, states, Cursors(self._key))
-        self.app: ASGIApp = _Gate(self, self._routes())
+        self.app: ASGIApp = _Entrance(self, self._routes())
 
-    # -------------------------------------------------------------------------------------- for whoever holds it
+    # --------------------------------------------------------------------------------------------- for the owner
 
     @property
     def environment_id(self) -> str:
@@ -189,7 +189,7 @@ class Sandbox:
         position = state.position(user_id)
         return None if position is None else deepcopy(state.user(position))
 
-    def state(self, environment_id: str | None = None) -> State:
+    def state(self, environment_id: str | None = None) -> EnvironmentState:
         """Give an environment as it is now (default: the main one)."""
         return self.world.states[environment_id or self.environment_id]
 
@@ -378,7 +378,7 @@ class Sandbox:
             await (self.sleep or self._pass)(seconds)
 
     async def _pass(self, seconds: float) -> None:
-        """Let time pass without waiting for it; whoever else is waiting comes to their turn."""
+        """Let time pass without waiting for it; other tasks that wait get their turn."""
         until = self.clock.now() + round(seconds * SECOND)
         await anyio.lowlevel.checkpoint()
         self.clock.advance(max(0, until - self.clock.now()) / SECOND)
@@ -418,7 +418,7 @@ class Sandbox:
             )
             created = state.position_of_username(name)
             assert created is not None
-            self._told(state, state.user(created), "USER.CREATED", "Created User")
+            self._record(state, state.user(created), "USER.CREATED", "Created User")
             return
         position = state.position(fault.user_id) if fault.user_id else None
         if position is None and fault.user_id is None and page.served:
@@ -428,14 +428,14 @@ class Sandbox:
         user = state.user(position)
         if fault.kind == "user_deleted":
             state.remove_user(position)
-            self._told(state, user, "USER.DELETED", "Deleted User")
+            self._record(state, user, "USER.DELETED", "Deleted User")
             return
         other = state.contractors() if user["population"]["id"] != state.contractors() else state.employees()
         moved = user | {"population": {"id": other}, "updatedAt": timestamp(self.clock.tick())}
         state.put_user(position, moved)
-        self._told(state, moved, "USER.UPDATED", "Updated population for User")
+        self._record(state, moved, "USER.UPDATED", "Updated population for User")
 
-    def _told(self, state: State, user: Json, action: str, result: str) -> None:
+    def _record(self, state: EnvironmentState, user: Json, action: str, result: str) -> None:
         resource = (str(user["id"]), str(user["username"]), f"users/{user['id']}")
         state.record(
             actor=state.sample.administrator,
@@ -447,7 +447,7 @@ class Sandbox:
         )
 
 
-class _Gate:
+class _Entrance:
     """What every request passes: the log, the faults, the rate, the token."""
 
     def __init__(self, sandbox: Sandbox, inner: ASGIApp) -> None:
@@ -629,8 +629,8 @@ def _head(start: Message, added: Headers, length: int, correlation_id: str, now:
     extra = {b"correlation-id": id_, b"x-amzn-requestid": id_, b"date": _http_date(now).encode()}
     extra |= {name.encode(): value.encode() for name, value in NO_STORE.items()}
     kept = [(name, value) for name, value in start["headers"] if name != b"content-length"]
-    told = [] if start["status"] == 204 else [(b"content-length", str(length).encode())]
-    headers = [*kept, *extra.items(), *added, *told]
+    sized = [] if start["status"] == 204 else [(b"content-length", str(length).encode())]
+    headers = [*kept, *extra.items(), *added, *sized]
     return {"type": "http.response.start", "status": start["status"], "headers": headers}
 
 
@@ -705,7 +705,7 @@ def serve(
     *,
     started: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve until interrupted; `started` is told the address once it can be reached."""
+    """Serve until interrupted; `started` is called with the address once it can be reached."""
 
     async def run() -> None:
         async with running(sandbox, host, port) as address:

@@ -1,4 +1,4 @@
-"""Answers made to harm whoever reads them: small on the way and large in memory, or without an end."""
+"""Answers made to harm their reader: small on the way and large in memory, or without an end."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from pingone_mcp.sandbox.errors import Json, invalid, malformed, not_found, not_
 from pingone_mcp.sandbox.hal import Reply, envelope, href, query
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.sandbox.roles import BY_NAME, Narrowing, Permission
-from pingone_mcp.sandbox.state import State, both
-from pingone_mcp.sandbox.times import SECOND, Clock
+from pingone_mcp.sandbox.state import EnvironmentState, both
+from pingone_mcp.sandbox.times import SECOND, MovableClock
 from pingone_mcp.sandbox.tokens import Application
 
 ELSEWHERE = "https://elsewhere.example.net"
@@ -43,9 +43,9 @@ class World:
 
     company: Company
     options: Options
-    clock: Clock
+    clock: MovableClock
     application: Application
-    states: dict[str, State]
+    states: dict[str, EnvironmentState]
     cursors: Cursors
     narrowed: dict[str, Narrowing] = field(default_factory=dict[str, Narrowing])
     """By environment: what was taken from the roles of the application."""
@@ -121,7 +121,7 @@ class Call:
         return self.request.query_params.get(parameter) or None
 
     @cached_property
-    def state(self) -> State:
+    def state(self) -> EnvironmentState:
         """The environment named in the path."""
         return self.world.states[self.named("environment")]
 
@@ -151,8 +151,10 @@ class Call:
     def matching(self, node: scim.Node | None) -> bytes:
         """Flag, for every position, whether there is a user the application sees and for whom the filter holds."""
         if self.populations is not None:
-            reached = scim.Some(tuple(scim.Compare("population.id", "eq", one) for one in sorted(self.populations)))
-            node = reached if node is None else scim.All((reached, node))
+            reached = scim.Disjunction(
+                tuple(scim.Comparison("population.id", "eq", one) for one in sorted(self.populations))
+            )
+            node = reached if node is None else scim.Conjunction((reached, node))
         flags = self.state.matching(node)
         hidden = self.narrowing(self.state.id).hidden
         return both(flags, self.state.all_but(hidden)) if hidden else flags

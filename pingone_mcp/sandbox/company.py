@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Literal, NamedTuple, TypeAlias
 
-from pingone_mcp.sandbox.activities import WINDOW, Actor, Event
+from pingone_mcp.sandbox.activities import WINDOW, Activity, Actor
 from pingone_mcp.sandbox.ids import IndexIds, stable_id
 from pingone_mcp.sandbox.people import (
     CONTRACTORS,
@@ -78,7 +78,7 @@ class RoleHeld:
     scope_id: str
 
 
-class _Line(NamedTuple):
+class _HistoryLine(NamedTuple):
     """A line of the history to be; `group` is the place of a group in the environment, or -1."""
 
     at: int
@@ -109,51 +109,55 @@ class SampleEnvironment:
         """The users worth knowing: label -> id."""
         return {notable.label: self.people.ids.of(index) for index, notable in self.people.notables.items()}
 
-    def history(self) -> list[Event]:
-        """Tell what happened in the last fourteen days, oldest first, in agreement with how the users are now."""
+    def history(self) -> list[Activity]:
+        """Return what happened in the last fourteen days, oldest first, in agreement with how the users are now."""
         floor = self.people.now - WINDOW
-        told = sorted(line for line in self._lines() if floor <= line.at <= self.people.now)
+        lines = sorted(line for line in self._lines() if floor <= line.at <= self.people.now)
         ids = IndexIds(self.people.key, "event")
-        return [self._event(ids.of(at), line) for at, line in enumerate(told)]
+        return [self._event(ids.of(at), line) for at, line in enumerate(lines)]
 
-    def _lines(self) -> Iterator[_Line]:
-        """Tell it in any order."""
+    def _lines(self) -> Iterator[_HistoryLine]:
+        """Yield it in any order."""
         people, updated = self.people, "Updated enabled for User"
         for index in range(people.size - 1, -1, -1):
             if people.created(index) < people.now - WINDOW:
                 break
-            yield _Line(people.created(index), index, "USER.CREATED", "Created User")
+            yield _HistoryLine(people.created(index), index, "USER.CREATED", "Created User")
         for index, story in people.stories.items():
             match story.kind:
                 case "edited":
-                    yield _Line(story.at, index, "USER.UPDATED", "Updated User")
+                    yield _HistoryLine(story.at, index, "USER.UPDATED", "Updated User")
                 case "disabled":
-                    yield _Line(story.at, index, "USER.UPDATED", updated)
+                    yield _HistoryLine(story.at, index, "USER.UPDATED", updated)
                 case "reenabled":
-                    yield _Line(story.at - _HOUR, index, "USER.UPDATED", updated)
-                    yield _Line(story.at, index, "USER.UPDATED", updated)
+                    yield _HistoryLine(story.at - _HOUR, index, "USER.UPDATED", updated)
+                    yield _HistoryLine(story.at, index, "USER.UPDATED", updated)
                 case "locked":
-                    yield _Line(story.at, index, "USER.LOCKED", "Locked User")
+                    yield _HistoryLine(story.at, index, "USER.LOCKED", "Locked User")
                 case "unlocked":
-                    yield _Line(story.at - _HOUR, index, "USER.LOCKED", "Locked User")
-                    yield _Line(story.at, index, "USER.UNLOCKED", "Unlocked User")
+                    yield _HistoryLine(story.at - _HOUR, index, "USER.LOCKED", "Locked User")
+                    yield _HistoryLine(story.at, index, "USER.UNLOCKED", "Unlocked User")
                 case "joined":
-                    yield _Line(story.at, index, "MEMBER_OF_GROUP.CREATED", "Created Member Of Group", story.group)
+                    yield _HistoryLine(
+                        story.at, index, "MEMBER_OF_GROUP.CREATED", "Created Member Of Group", story.group
+                    )
                 case "left":
-                    yield _Line(story.at, index, "MEMBER_OF_GROUP.DELETED", "Deleted Member Of Group", story.group)
+                    yield _HistoryLine(
+                        story.at, index, "MEMBER_OF_GROUP.DELETED", "Deleted Member Of Group", story.group
+                    )
         for at, ghost in enumerate(self.ghosts):
             if at % 3 == 1:
-                yield _Line(ghost.deleted_at - _HOUR, ghost.index, "USER.UPDATED", updated)
-            yield _Line(ghost.deleted_at, ghost.index, "USER.DELETED", "Deleted User")
+                yield _HistoryLine(ghost.deleted_at - _HOUR, ghost.index, "USER.UPDATED", updated)
+            yield _HistoryLine(ghost.deleted_at, ghost.index, "USER.DELETED", "Deleted User")
 
-    def _event(self, event_id: str, line: _Line) -> Event:
+    def _event(self, event_id: str, line: _HistoryLine) -> Activity:
         people = self.people
         at, index, action, result, group = line
         user_id = people.ids.of(index)
         of_user = group < 0
         name = people.username(index) if of_user else self.groups[group].name
         path = f"users/{user_id}" if of_user else f"users/{user_id}/memberOfGroups/{self.groups[group].id}"
-        return Event(
+        return Activity(
             id=event_id,
             at=at,
             action=action,

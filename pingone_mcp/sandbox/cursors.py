@@ -32,7 +32,7 @@ _BITS = 33
 
 
 @dataclass(frozen=True)
-class Place:
+class WalkPosition:
     """How far a walk has come, and with which version of the directory it began.
 
     What a `Cursor` calls its anchor where users may change their place during the walk.
@@ -42,7 +42,7 @@ class Place:
     begun: int
 
     @classmethod
-    def read(cls, anchor: int) -> Place:
+    def read(cls, anchor: int) -> WalkPosition:
         """Read the place out of an anchor."""
         return cls(anchor % 2**_BITS, anchor >> _BITS)
 

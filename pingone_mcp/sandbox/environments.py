@@ -11,7 +11,7 @@ from pingone_mcp.sandbox.company import SampleEnvironment
 from pingone_mcp.sandbox.errors import Json, invalid, malformed, not_found
 from pingone_mcp.sandbox.hal import Reply, envelope, href
 from pingone_mcp.sandbox.people import value_at
-from pingone_mcp.sandbox.roles import BY_ID, BY_NAME, ROLES, Role
+from pingone_mcp.sandbox.roles import BY_ID, BY_NAME, ROLES, BuiltInRole
 from pingone_mcp.sandbox.times import timestamp
 
 _ENVIRONMENTS = scim.language(
@@ -82,7 +82,7 @@ def read_total_identities(call: Call) -> Reply:
 # --------------------------------------------------------------------------------------------------------- roles
 
 
-def _role(call: Call, role: Role) -> Json:
+def _role(call: Call, role: BuiltInRole) -> Json:
     return {"_links": {"self": href(f"{call.address}/roles/{role.id}")}} | role.native()
 
 

@@ -143,7 +143,7 @@ class Faults:
         return due
 
     def listing(self) -> list[dict[str, object]]:
-        """Tell the plan, with how often each fault has happened."""
+        """Return the plan, with how often each fault has happened."""
         return [
             asdict(fault) | {"happened": happened} for fault, happened in zip(self._plan, self._happened, strict=True)
         ]

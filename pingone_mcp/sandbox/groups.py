@@ -39,7 +39,7 @@ def group_body(call: Call, group: GroupState, *, totals: bool = False) -> Json:
 
 
 def _member_count(call: Call, group: GroupState, type_: scim.Membership | None) -> int:
-    asked = scim.Member(group.id, type_)
+    asked = scim.MemberCondition(group.id, type_)
     return (call if call.options.member_counts_narrowed else call.state).matching(asked).count(1)
 
 
@@ -118,7 +118,7 @@ def _written(call: Call, existing: GroupState | None) -> Json:
     return record
 
 
-def _tell(call: Call, group: GroupState, verb: str, result: str) -> None:
+def _record(call: Call, group: GroupState, verb: str, result: str) -> None:
     population_id = value_at(group.record, "population.id")
     resource = (group.id, str(group.record["name"]), f"groups/{group.id}")
     call.record(f"GROUP.{verb}", f"{result} Group", resource, str(population_id) if population_id else None)
@@ -132,7 +132,7 @@ def create_group(call: Call) -> Reply:
     record = {"id": call.state.new_id("group"), "environment": {"id": call.state.id}} | written
     group = GroupState(call.state.next_serial(), record | {"createdAt": now, "updatedAt": now}, set(), filter=node)
     call.state.put_group(group)
-    _tell(call, group, "CREATED", "Created")
+    _record(call, group, "CREATED", "Created")
     return Reply(201, group_body(call, group), location=f"{call.home}/groups/{group.id}")
 
 
@@ -148,7 +148,7 @@ def replace_group(call: Call) -> Reply:
     }
     group.record = kept | written | {"updatedAt": timestamp(call.world.clock.tick())}
     call.state.put_group(group)
-    _tell(call, group, "UPDATED", "Updated")
+    _record(call, group, "UPDATED", "Updated")
     return Reply(200, group_body(call, group))
 
 
@@ -156,7 +156,7 @@ def delete_group(call: Call) -> Reply:
     """Remove a group; its members stay."""
     group = _find(call)
     call.state.remove_group(group)
-    _tell(call, group, "DELETED", "Deleted")
+    _record(call, group, "DELETED", "Deleted")
     return Reply(204)
 
 
@@ -184,7 +184,7 @@ def nest(call: Call) -> Reply:
         raise invalid("CONSTRAINT_VIOLATION", "a group cannot hold itself", "id")
     group.parents.add(parent.id)
     _mark(call, group, parent)
-    _tell(call, group, "UPDATED", "Updated")
+    _record(call, group, "UPDATED", "Updated")
     member = f"groups/{group.id}"
     location = f"{call.home}/{member}/memberOfGroups/{parent.id}"
     return Reply(201, membership_body(call, member, parent, "DIRECT"), location=location)
@@ -214,7 +214,7 @@ def unnest(call: Call) -> Reply:
         raise not_found()
     group.parents.discard(call.named("parent"))
     _mark(call, group, call.state.groups[call.named("parent")])
-    _tell(call, group, "UPDATED", "Updated")
+    _record(call, group, "UPDATED", "Updated")
     return Reply(204)
 
 

@@ -74,7 +74,7 @@ def garbled(body: Any, pairs: Collection[tuple[str, str]]) -> Any:
 
 
 def media_type(accept: str | None) -> str:
-    """Choose the content type as recorded: HAL for whoever takes anything, plain JSON for whoever asks for it."""
+    """Choose the content type as recorded: HAL for clients that take anything, plain JSON for those that ask for it."""
     wanted = (accept or "*/*").lower()
     kind = "application/json" if "application/json" in wanted else "application/hal+json"
     return f"{kind};charset=UTF-8"

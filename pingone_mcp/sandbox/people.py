@@ -366,11 +366,11 @@ class People:
             found = self.ids.index(value)
             return [] if found is None or found >= self.size else [found]
         candidates = {self._names.get(value), index_of_local_part(value.partition("@")[0])}
-        tell = self.username if attribute == "username" else self.email
-        return [at for at in candidates if at is not None and at < self.size and tell(at).lower() == value]
+        written = self.username if attribute == "username" else self.email
+        return [at for at in candidates if at is not None and at < self.size and written(at).lower() == value]
 
     def value(self, index: int, path: str) -> object:
-        """Tell one attribute without computing the rest, where that is possible."""
+        """Return one attribute without computing the rest, where that is possible."""
         match path:
             case "username":
                 return self.username(index)

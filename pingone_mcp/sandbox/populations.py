@@ -18,7 +18,7 @@ def population_body(call: Call, record: Json) -> Json:
     links = {"self": href(address), "environment": href(call.home)}
     count = call.state.user_count(record["id"])
     if call.options.user_counts_narrowed:
-        count = call.matching(scim.Compare("population.id", "eq", record["id"])).count(1)
+        count = call.matching(scim.Comparison("population.id", "eq", record["id"])).count(1)
     return {"_links": links} | record | {"userCount": count}
 
 
@@ -67,10 +67,10 @@ def _put(call: Call, record: Json, verb: str, result: str) -> None:
         for other in call.state.populations.values():
             other["default"] = False
     call.state.populations[record["id"]] = record
-    _tell(call, record, verb, result)
+    _record(call, record, verb, result)
 
 
-def _tell(call: Call, record: Json, verb: str, result: str) -> None:
+def _record(call: Call, record: Json, verb: str, result: str) -> None:
     resource = (record["id"], record["name"], f"populations/{record['id']}")
     call.record(f"POPULATION.{verb}", f"{result} Population", resource)
 
@@ -112,7 +112,7 @@ def delete_population(call: Call) -> Reply:
     for group in [one for one in call.state.groups.values() if value_at(one.record, "population.id") == record["id"]]:
         call.state.remove_group(group)
     del call.state.populations[record["id"]]
-    _tell(call, record, "DELETED", "Deleted")
+    _record(call, record, "DELETED", "Deleted")
     return Reply(204)
 
 

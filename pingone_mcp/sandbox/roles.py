@@ -20,7 +20,7 @@ _ALL_CONFIGURATION: frozenset[Permission] = _CONFIGURATION | {"assign roles"}
 
 
 @dataclass(frozen=True)
-class Role:
+class BuiltInRole:
     """A built-in role; ids are the ones recorded where one was recorded."""
 
     id: str
@@ -56,43 +56,43 @@ _CLASSIFIERS: dict[Permission, tuple[str, ...]] = {
 _WIDE: tuple[Scope, ...] = ("ORGANIZATION", "ENVIRONMENT")
 _IDENTITY: tuple[Scope, ...] = ("ORGANIZATION", "ENVIRONMENT", "POPULATION")
 
-ROLES: tuple[Role, ...] = (
-    Role(
+ROLES: tuple[BuiltInRole, ...] = (
+    BuiltInRole(
         "1813bc13-8d13-4e88-a825-d40bfe82777b",
         "Organization Admin",
         "Creates environments and assigns administrators.",
         ("ORGANIZATION",),
         _ALL_CONFIGURATION,
     ),
-    Role(
+    BuiltInRole(
         "29ddce68-cd7f-4b2a-b6fc-f7a19553b496",
         "Environment Admin",
         "Configures one environment.",
         _WIDE,
         _ALL_CONFIGURATION,
     ),
-    Role(
+    BuiltInRole(
         "0bd9c966-7664-4ac1-b059-0ff9293908e2",
         "Identity Data Admin",
         "Reads and changes users, groups and populations.",
         _IDENTITY,
         _WRITE,
     ),
-    Role(
+    BuiltInRole(
         "b5057d0d-7281-47f6-9398-8a7e4cb71397",
         "Client Application Developer",
         "Configures applications.",
         ("ENVIRONMENT", "APPLICATION"),
         frozenset({"read configuration"}),
     ),
-    Role(
+    BuiltInRole(
         "ce00e15f-f845-4df1-abf3-fdc4ff4e176c",
         "Identity Data Read Only",
         "Reads users, groups and populations.",
         _IDENTITY,
         _READ,
     ),
-    Role(
+    BuiltInRole(
         "7aba580c-5ec7-4b26-987d-85f462767455",
         "Configuration Read Only",
         "Reads the configuration and the audit log.",

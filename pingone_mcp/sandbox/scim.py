@@ -30,7 +30,7 @@ class InvalidFilter(ValueError):
 
 
 @dataclass(frozen=True)
-class Compare:
+class Comparison:
     """`attribute operator value`; instants are held in milliseconds, text in lower case."""
 
     attribute: str
@@ -40,7 +40,7 @@ class Compare:
 
 
 @dataclass(frozen=True)
-class Member:
+class MemberCondition:
     """`memberOfGroups[id eq "…"]`, perhaps with `and type eq "DIRECT"`."""
 
     group_id: str
@@ -48,27 +48,27 @@ class Member:
 
 
 @dataclass(frozen=True)
-class All:
+class Conjunction:
     """Every part holds."""
 
     parts: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
-class Some:
+class Disjunction:
     """At least one part holds."""
 
     parts: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
-class Not:
+class Negation:
     """The part does not hold."""
 
     part: Node
 
 
-Node: TypeAlias = Compare | Member | All | Some | Not
+Node: TypeAlias = Comparison | MemberCondition | Conjunction | Disjunction | Negation
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def language(table: Mapping[str, str], **rest: bool) -> Language:
 # ------------------------------------------------------------------------------------------------------- reading
 
 
-class _Reader:
+class _FilterReader:
     """A filter as tokens, read from left to right."""
 
     def __init__(self, text: str, spoken: Language) -> None:
@@ -149,7 +149,7 @@ class _Reader:
             parts.append(self.link(word, depth))
         if len(parts) == 1:
             return parts[0]
-        return Some(tuple(parts)) if word == "or" else All(tuple(parts))
+        return Disjunction(tuple(parts)) if word == "or" else Conjunction(tuple(parts))
 
     def link(self, word: Literal["or", "and"], depth: int) -> Node:
         return self.chain("and", depth) if word == "or" else self.term(depth)
@@ -176,9 +176,9 @@ class _Reader:
         self.expect("(")
         inner = self.chain("or", depth + 1)
         self.expect(")")
-        return Not(inner)
+        return Negation(inner)
 
-    def comparison(self, word: str) -> Compare:
+    def comparison(self, word: str) -> Comparison:
         name = self.language.named(word)
         if name is None:
             raise InvalidFilter("the attribute is not supported", attributes=sorted(self.language.attributes))
@@ -187,7 +187,7 @@ class _Reader:
         operator = operator.lower()
         if kind != "word" or operator not in _OPERATORS or operator not in attribute.operators:
             raise InvalidFilter("the operator is not supported", operators=sorted(attribute.operators))
-        return Compare(name, operator, None if operator == "pr" else self.value(attribute), self.language.accents)
+        return Comparison(name, operator, None if operator == "pr" else self.value(attribute), self.language.accents)
 
     def value(self, attribute: Attribute) -> str | bool | int:
         kind, text = self.take()
@@ -206,19 +206,19 @@ class _Reader:
         except ValueError as problem:
             raise InvalidFilter("the value must be a date and time") from problem
 
-    def member(self) -> Member:
+    def member(self) -> MemberCondition:
         self.expect("[")
-        inner = _Reader("", _MEMBER)
+        inner = _FilterReader("", _MEMBER)
         inner._tokens, inner._at = self._tokens, self._at
         asked = inner.chain("or", 0)
         self._at = inner._at
         self.expect("]")
-        parts = asked.parts if isinstance(asked, All) else (asked,)
-        wanted = {part.attribute: str(part.value) for part in parts if isinstance(part, Compare)}
+        parts = asked.parts if isinstance(asked, Conjunction) else (asked,)
+        wanted = {part.attribute: str(part.value) for part in parts if isinstance(part, Comparison)}
         type_ = wanted.get("type", "").upper()
         if len(wanted) != len(parts) or "id" not in wanted or type_ not in {"", "DIRECT", "INDIRECT"}:
             raise InvalidFilter("memberOfGroups takes an id, and perhaps a type", attributes=["id", "type"])
-        return Member(wanted["id"], "DIRECT" if type_ == "DIRECT" else "INDIRECT" if type_ else None)
+        return MemberCondition(wanted["id"], "DIRECT" if type_ == "DIRECT" else "INDIRECT" if type_ else None)
 
 
 _MEMBER = language({"id": "eq", "type": "eq"}, only_and=True)
@@ -245,7 +245,7 @@ def _unquoted(text: str) -> str:
 
 def parse(text: str, spoken: Language) -> Node:
     """Read a filter; raises InvalidFilter for anything the language does not support."""
-    reader = _Reader(text, spoken)
+    reader = _FilterReader(text, spoken)
     node = reader.chain("or", 0)
     if reader.peek()[0] != "end":
         raise InvalidFilter("the filter goes on where it should end")
@@ -260,14 +260,14 @@ def holds(
     value_of: Callable[[str], object],
     member_of: Callable[[str], Membership | None] = lambda _: None,
 ) -> bool:
-    """Say whether a filter holds for what `value_of` and `member_of` tell of one resource."""
-    if isinstance(node, All):
+    """Say whether a filter holds for one resource, by its values (`value_of`) and its memberships (`member_of`)."""
+    if isinstance(node, Conjunction):
         return all(holds(part, value_of, member_of) for part in node.parts)
-    if isinstance(node, Some):
+    if isinstance(node, Disjunction):
         return any(holds(part, value_of, member_of) for part in node.parts)
-    if isinstance(node, Not):
+    if isinstance(node, Negation):
         return not holds(node.part, value_of, member_of)
-    if isinstance(node, Member):
+    if isinstance(node, MemberCondition):
         membership = member_of(node.group_id)
         return membership is not None and node.type in {None, membership}
     return compares(node, value_of(node.attribute))
@@ -281,7 +281,7 @@ def _text(value: object, *, accents: bool) -> str:
     return "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
 
 
-def compares(asked: Compare, actual: object) -> bool:
+def compares(asked: Comparison, actual: object) -> bool:
     """Compare one value; an absent attribute matches nothing."""
     if actual is None:
         return False
@@ -317,16 +317,16 @@ def compares(asked: Compare, actual: object) -> bool:
 
 def speaks_of_groups(node: Node) -> bool:
     """Say whether a filter asks for memberships."""
-    if isinstance(node, All | Some):
+    if isinstance(node, Conjunction | Disjunction):
         return any(speaks_of_groups(part) for part in node.parts)
-    return isinstance(node, Member) or (isinstance(node, Not) and speaks_of_groups(node.part))
+    return isinstance(node, MemberCondition) or (isinstance(node, Negation) and speaks_of_groups(node.part))
 
 
 def bounds(node: Node, attribute: str) -> set[str]:
     """Collect the directions in which a filter bounds an instant: `from`, `to`."""
-    if isinstance(node, All | Some):
+    if isinstance(node, Conjunction | Disjunction):
         return set().union(*(bounds(part, attribute) for part in node.parts))
-    if isinstance(node, Compare) and node.attribute == attribute:
+    if isinstance(node, Comparison) and node.attribute == attribute:
         return (
             {"from"} if node.operator in {"ge", "gt"} else {"to"} if node.operator in {"le", "lt"} else {"from", "to"}
         )

@@ -17,14 +17,14 @@ from hashlib import blake2b
 from itertools import compress
 
 from pingone_mcp.sandbox import scim
-from pingone_mcp.sandbox.activities import WINDOW, Actor, Event
+from pingone_mcp.sandbox.activities import WINDOW, Activity, Actor
 from pingone_mcp.sandbox.company import SampleEnvironment, SampleGroup
 from pingone_mcp.sandbox.errors import Json
 from pingone_mcp.sandbox.ids import IndexIds, stable_id
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.sandbox.people import CONTRACTORS, EMPLOYEES, IS_ENABLED, equals, in_order, value_at
 from pingone_mcp.sandbox.roles import BY_NAME
-from pingone_mcp.sandbox.times import Clock, parse_timestamp, timestamp
+from pingone_mcp.sandbox.times import MovableClock, parse_timestamp, timestamp
 
 CUSTOM_ATTRIBUTES = ("department", "manager", "costCenter")
 _MAX_FLAGS = 12
@@ -86,7 +86,7 @@ class GroupState:
 
 
 @dataclass(frozen=True)
-class Held:
+class AssignedRole:
     """An administrator role a user holds."""
 
     id: str
@@ -107,10 +107,10 @@ def _or(one: bytes, other: bytes) -> bytes:
 _FLIP = bytes([1, 0]) + bytes(254)
 
 
-class State:
+class EnvironmentState:
     """The users, groups, populations, role assignments and events of one environment."""
 
-    def __init__(self, sample: SampleEnvironment, options: Options, clock: Clock) -> None:
+    def __init__(self, sample: SampleEnvironment, options: Options, clock: MovableClock) -> None:
         self.sample, self.options, self.clock = sample, options, clock
         self.people = sample.people
         self.language = user_language(options)
@@ -143,7 +143,7 @@ class State:
             for population in sample.populations
         }
         self.groups = {group.id: self._sample_group(at, group) for at, group in enumerate(sample.groups)}
-        self._roles: dict[int, dict[str, Held]] = {}
+        self._roles: dict[int, dict[str, AssignedRole]] = {}
         for held in sample.roles:
             self.hold_role(held.user, held.role, held.scope, held.scope_id)
 
@@ -280,34 +280,34 @@ class State:
         return found
 
     def _compute(self, node: scim.Node) -> bytes:
-        if isinstance(node, scim.All):
+        if isinstance(node, scim.Conjunction):
             return self._compute_all(node)
-        if isinstance(node, scim.Some):
+        if isinstance(node, scim.Disjunction):
             flags = bytes(self.people.size)
             for part in node.parts:
                 flags = _or(flags, self._flags(part))
             return flags
-        if isinstance(node, scim.Not):
+        if isinstance(node, scim.Negation):
             return self._flags(node.part).translate(_FLIP)
-        if isinstance(node, scim.Member):
+        if isinstance(node, scim.MemberCondition):
             return self._member_flags(node)
         return self._column(node) or self._scan(node, range(self.people.size))
 
-    def _compute_all(self, node: scim.All) -> bytes:
+    def _compute_all(self, node: scim.Conjunction) -> bytes:
         """Ask the columns first; what must be compared one by one is compared only for those who are left."""
         flags, slow = b"\1" * self.people.size, []
         for part in node.parts:
-            known = self._column(part) if isinstance(part, scim.Compare) else self._flags(part)
+            known = self._column(part) if isinstance(part, scim.Comparison) else self._flags(part)
             if known is None:
                 slow.append(part)
             else:
                 flags = both(flags, known)
         for part in slow:
-            assert isinstance(part, scim.Compare)
+            assert isinstance(part, scim.Comparison)
             flags = self._scan(part, compress(range(self.people.size), flags))
         return flags
 
-    def _column(self, asked: scim.Compare) -> bytes | None:
+    def _column(self, asked: scim.Comparison) -> bytes | None:
         """Answer from a column or an index; None when there is none for this question."""
         people = self.people
         if asked.operator == "eq" and asked.attribute == "enabled":
@@ -329,7 +329,7 @@ class State:
                     return people.updated_between(None, asked.value)
         return None
 
-    def _scan(self, asked: scim.Compare, positions: range | compress[int]) -> bytes:
+    def _scan(self, asked: scim.Comparison, positions: range | compress[int]) -> bytes:
         flags, value = bytearray(self.people.size), self.people.value
         for position in positions:
             if scim.compares(asked, value(position, asked.attribute)):
@@ -479,7 +479,7 @@ class State:
                 edited[position] = story.kind == "joined"
         return bytes(edited)
 
-    def _member_flags(self, asked: scim.Member) -> bytes:
+    def _member_flags(self, asked: scim.MemberCondition) -> bytes:
         group = self.groups.get(asked.group_id)
         if group is None:
             return bytes(self.people.size)
@@ -504,7 +504,7 @@ class State:
         """Count the users of a population."""
         known = self._count_version.get(population_id)
         if known is None or known[0] != self.version:
-            count = self.matching(scim.Compare("population.id", "eq", population_id)).count(1)
+            count = self.matching(scim.Comparison("population.id", "eq", population_id)).count(1)
             known = self._count_version[population_id] = (self.version, count)
         return known[1]
 
@@ -523,22 +523,22 @@ class State:
 
     # ----------------------------------------------------------------------------------------------------- roles
 
-    def roles_of(self, position: int) -> dict[str, Held]:
+    def roles_of(self, position: int) -> dict[str, AssignedRole]:
         """Give the role assignments of a user."""
         return self._roles.get(position, {})
 
-    def hold_role(self, position: int, role: str, scope: str, scope_id: str) -> Held:
+    def hold_role(self, position: int, role: str, scope: str, scope_id: str) -> AssignedRole:
         """Give a user a role (by id or by name)."""
         role_id = BY_NAME[role].id if role in BY_NAME else role
         digest = blake2b(f"{position}/{role_id}/{scope}/{scope_id}".encode(), digest_size=8).hexdigest()
-        held = Held(stable_id(self.people.key, "roleAssignment", digest), role_id, scope, scope_id)
+        held = AssignedRole(stable_id(self.people.key, "roleAssignment", digest), role_id, scope, scope_id)
         self._roles.setdefault(position, {})[held.id] = held
         return held
 
     # ---------------------------------------------------------------------------------------------------- events
 
     @cached_property
-    def events(self) -> list[Event]:
+    def events(self) -> list[Activity]:
         """Every event of this environment, oldest first."""
         return self.sample.history()
 
@@ -558,7 +558,7 @@ class State:
             return
         resource_id, name, path = resource
         self.events.append(
-            Event(
+            Activity(
                 id=self._event_ids.of(len(self.events)),
                 at=self.clock.now(),
                 action=action,
@@ -573,7 +573,7 @@ class State:
             )
         )
 
-    def events_between(self, first: int, last: int) -> list[Event]:
+    def events_between(self, first: int, last: int) -> list[Activity]:
         """Give the events one may read, oldest first: at most fourteen days old, and older than the lag of the log."""
         now = self.clock.now()
         first = max(first, now - WINDOW)
@@ -581,13 +581,13 @@ class State:
         low = bisect_left(self.events, first, key=lambda event: event.at)
         return self.events[low : bisect_right(self.events, last, key=lambda event: event.at)]
 
-    def number(self, event: Event) -> int:
+    def number(self, event: Activity) -> int:
         """Give the place of an event in the log."""
         number = self._event_ids.index(event.id)
         assert number is not None
         return number
 
-    def event(self, event_id: str) -> Event | None:
+    def event(self, event_id: str) -> Activity | None:
         """Find an event one may read."""
         index = self._event_ids.index(event_id)
         if index is None or index >= len(self.events):

@@ -36,7 +36,7 @@ def parse_timestamp(text: str) -> int:
     return milliseconds(moment)
 
 
-class Clock:
+class MovableClock:
     """Tell the time: the real one, or one that stands still at `start` until it is moved."""
 
     def __init__(self, start: datetime | None = None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pingone_mcp.sandbox import scim
 from pingone_mcp.sandbox.calls import Call, Endpoint
-from pingone_mcp.sandbox.cursors import Place
+from pingone_mcp.sandbox.cursors import WalkPosition
 from pingone_mcp.sandbox.errors import (
     Json,
     invalid,
@@ -24,7 +24,7 @@ from pingone_mcp.sandbox.hal import Reply, envelope, href, query, user_links
 from pingone_mcp.sandbox.people import value_at
 from pingone_mcp.sandbox.populations import population_body
 from pingone_mcp.sandbox.roles import BY_ID
-from pingone_mcp.sandbox.state import CUSTOM_ATTRIBUTES, GroupState, Held
+from pingone_mcp.sandbox.state import CUSTOM_ATTRIBUTES, AssignedRole, GroupState
 from pingone_mcp.sandbox.times import parse_timestamp, timestamp
 
 IMPORT = "application/vnd.pingidentity.user.import+json"
@@ -197,7 +197,7 @@ def list_users(call: Call) -> Reply:
         raise invalid("INVALID_PARAMETER", "is not supported", "order")
     state = call.state
     anchor, filter_ = call.place()
-    place = None if anchor is None else Place.read(anchor)
+    place = None if anchor is None else WalkPosition.read(anchor)
     if place and call.options.deleted_anchor_refuses_cursor and not state.exists(place.reached % _AGAIN):
         raise invalid("INVALID_PARAMETER", "the cursor is not valid", "cursor")
     node = call.filter(state.language, filter_)
@@ -212,7 +212,7 @@ def list_users(call: Call) -> Reply:
     expand = "population" in (call.asked("expand") or "").split(",")
     links: Json = {"self": href(call.here + query(("limit", call.asked("limit")), ("filter", filter_ or None)))}
     if len(reached) > size:
-        links = call.next_link(Place(reached[size - 1], begun).anchor(), filter_) | links
+        links = call.next_link(WalkPosition(reached[size - 1], begun).anchor(), filter_) | links
     count = flags.count(1) if call.page.ends is None else flags.count(1, 0, behind + 1) + len(shown)
     if (
         call.options.inaccurate_updated_at_count
@@ -255,11 +255,11 @@ def _save(call: Call, position: int, user: Json, result: str = "Updated User", a
     account = account | {"canAuthenticate": bool(user["enabled"]) and account["status"] == "OK"}
     account.pop("secondsUntilUnlock", None)
     call.state.put_user(position, user | {"account": account})
-    _tell(call, user, action, result)
+    _record(call, user, action, result)
     return call.state.user(position)
 
 
-def _tell(call: Call, user: Json, action: str, result: str) -> None:
+def _record(call: Call, user: Json, action: str, result: str) -> None:
     call.record(action, result, (user["id"], user["username"], f"users/{user['id']}"), user["population"]["id"])
 
 
@@ -300,7 +300,7 @@ def create_user(call: Call) -> Reply:
         }
     )
     user = call.state.user(position)
-    _tell(call, user, "USER.CREATED", "Created User")
+    _record(call, user, "USER.CREATED", "Created User")
     return Reply(201, _body(call, user, single=True), location=f"{call.home}/users/{user['id']}")
 
 
@@ -355,7 +355,7 @@ def delete_user(call: Call) -> Reply:
     """Remove a user for good."""
     position, user = find(call)
     call.state.remove_user(position)
-    _tell(call, user, "USER.DELETED", "Deleted User")
+    _record(call, user, "USER.DELETED", "Deleted User")
     return Reply(204)
 
 
@@ -457,7 +457,7 @@ def read_identity_provider(call: Call) -> Reply:
 
 
 def read_password(call: Call) -> Reply:
-    """Tell the state of the password; never the password."""
+    """Return the state of the password; never the password."""
     user = find(call)[1]
     body = {"environment": {"id": call.state.id}, "user": {"id": user["id"]}, "status": "OK"}
     return _part(call, "password", body)
@@ -469,7 +469,7 @@ def put_password(call: Call) -> Reply:
     body = call.body(PASSWORD_SET.lower())
     if not isinstance(body.get("value"), str):
         raise invalid("REQUIRED_VALUE", "must not be empty", "value")
-    _tell(call, user, "PASSWORD.SET", "Set Password for User")
+    _record(call, user, "PASSWORD.SET", "Set Password for User")
     status = "MUST_CHANGE_PASSWORD" if body.get("forceChange") else "OK"
     return _part(call, "password", {"environment": {"id": call.state.id}, "user": {"id": user["id"]}, "status": status})
 
@@ -505,13 +505,13 @@ def add_membership(call: Call) -> Reply:
             raise not_unique("id", group.id)
     else:
         call.state.join(position, group)
-        _tell_membership(call, user, group, "Created")
+        _record_membership(call, user, group, "Created")
     path = f"users/{user['id']}"
     body = membership_body(call, path, group, "DIRECT")
     return Reply(201, body, location=f"{call.home}/{path}/memberOfGroups/{group.id}")
 
 
-def _tell_membership(call: Call, user: Json, group: GroupState, done: str) -> None:
+def _record_membership(call: Call, user: Json, group: GroupState, done: str) -> None:
     resource = (
         call.state.new_id("membership"),
         str(group.record["name"]),
@@ -540,14 +540,14 @@ def remove_membership(call: Call) -> Reply:
     if type_ == "INDIRECT":
         raise invalid("CONSTRAINT_VIOLATION", "the membership is indirect", "id")
     call.state.leave(position, group)
-    _tell_membership(call, user, group, "Deleted")
+    _record_membership(call, user, group, "Deleted")
     return Reply(204)
 
 
 # ----------------------------------------------------------------------------------------------- roles of a user
 
 
-def _assignment(call: Call, user_id: str, held: Held) -> Json:
+def _assignment(call: Call, user_id: str, held: AssignedRole) -> Json:
     return {
         "_links": {"self": href(f"{call.home}/users/{user_id}/roleAssignments/{held.id}")},
         "id": held.id,
@@ -583,17 +583,17 @@ def add_role(call: Call) -> Reply:
     held = call.state.hold_role(position, str(role), str(scope), scope_id)
     if held.id in before:
         raise not_unique("role", held.id)
-    _tell_role(call, user, held, "Created")
+    _record_role(call, user, held, "Created")
     body = _assignment(call, user["id"], held)
     return Reply(201, body, location=f"{call.home}/users/{user['id']}/roleAssignments/{held.id}")
 
 
-def _tell_role(call: Call, user: Json, held: Held, done: str) -> None:
+def _record_role(call: Call, user: Json, held: AssignedRole, done: str) -> None:
     resource = (held.id, BY_ID[held.role_id].name, f"users/{user['id']}/roleAssignments/{held.id}")
     call.record(f"ROLE_ASSIGNMENT.{done.upper()}", f"{done} Role Assignment", resource, user["population"]["id"])
 
 
-def _held(call: Call) -> tuple[int, Json, Held]:
+def _held(call: Call) -> tuple[int, Json, AssignedRole]:
     position, user = find(call)
     held = call.state.roles_of(position).get(call.named("assignment"))
     if held is None:
@@ -611,7 +611,7 @@ def remove_role(call: Call) -> Reply:
     """Take a role away."""
     position, user, held = _held(call)
     del call.state.roles_of(position)[held.id]
-    _tell_role(call, user, held, "Deleted")
+    _record_role(call, user, held, "Deleted")
     return Reply(204)
 
 

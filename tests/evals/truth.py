@@ -10,14 +10,14 @@ from typing import Any
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.roles import BY_ID
-from pingone_mcp.sandbox.scim import Member
-from pingone_mcp.sandbox.state import State
+from pingone_mcp.sandbox.scim import MemberCondition
+from pingone_mcp.sandbox.state import EnvironmentState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
     users: list[dict[str, Any]]
-    state: State
+    state: EnvironmentState
     sandbox: Sandbox
 
     def usernames(self, holds: Callable[[dict[str, Any]], bool]) -> list[str]:
@@ -137,7 +137,7 @@ class Whole(Truth):
         return {group.record["name"]: dict(self._kinds(group.id)) for group in self.state.groups.values()}
 
     def _kinds(self, group: str) -> Iterator[tuple[str, str]]:
-        everybody, direct = (self.state.matching(Member(group, kind)) for kind in (None, "DIRECT"))
+        everybody, direct = (self.state.matching(MemberCondition(group, kind)) for kind in (None, "DIRECT"))
         for position, inside in enumerate(everybody):
             if inside:
                 yield str(self.state.user(position)["id"]), "direct" if direct[position] else "indirect"

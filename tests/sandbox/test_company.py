@@ -13,15 +13,15 @@ from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company import Company
 from pingone_mcp.sandbox.ids import IndexIds
 from pingone_mcp.sandbox.options import Options
-from pingone_mcp.sandbox.state import State
-from pingone_mcp.sandbox.times import Clock
+from pingone_mcp.sandbox.state import EnvironmentState
+from pingone_mcp.sandbox.times import MovableClock
 from tests.sandbox.entrance import NOW, enter
 
 pytestmark = pytest.mark.anyio
 
 
-def state_of(size: int, seed: str = "x") -> State:
-    return State(Company(size, seed, NOW).main, Options(), Clock(NOW))
+def state_of(size: int, seed: str = "x") -> EnvironmentState:
+    return EnvironmentState(Company(size, seed, NOW).main, Options(), MovableClock(NOW))
 
 
 def test_the_same_seed_and_time_give_the_same_company() -> None:
@@ -34,7 +34,7 @@ def test_the_same_seed_and_time_give_the_same_company() -> None:
 
 def test_ids_depend_on_seed_and_index_alone() -> None:
     small, large = state_of(50), state_of(5_000)
-    later = State(Company(50, "x", NOW + timedelta(days=3)).main, Options(), Clock(NOW))
+    later = EnvironmentState(Company(50, "x", NOW + timedelta(days=3)).main, Options(), MovableClock(NOW))
     for index in range(50):
         assert small.people.ids.of(index) == large.people.ids.of(index) == later.people.ids.of(index)
 
@@ -77,7 +77,7 @@ def test_usernames_and_ids_are_unique_and_found_without_a_walk() -> None:
     for at, user in enumerate(users):
         assert state.position(user["id"]) == at
         assert state.position_of_username(user["username"].upper()) == at
-        assert state.matching(scim.Compare("email", "eq", user["email"].lower())).count(1) == 1
+        assert state.matching(scim.Comparison("email", "eq", user["email"].lower())).count(1) == 1
 
 
 def test_the_company_has_every_kind_of_user() -> None:

@@ -14,15 +14,15 @@ from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company import Company
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.sandbox.people import value_at
-from pingone_mcp.sandbox.state import State, user_language
-from pingone_mcp.sandbox.times import Clock, parse_timestamp
+from pingone_mcp.sandbox.state import EnvironmentState, user_language
+from pingone_mcp.sandbox.times import MovableClock, parse_timestamp
 from tests.sandbox.entrance import NOW, enter
 
 pytestmark = pytest.mark.anyio
 
 LANGUAGE = user_language(Options())
 COMPANY = Company(90, now=NOW)
-STATE = State(COMPANY.main, Options(), Clock(NOW))
+STATE = EnvironmentState(COMPANY.main, Options(), MovableClock(NOW))
 USERS = list(STATE.users())
 
 
@@ -110,7 +110,7 @@ def test_a_filter_finds_exactly_those_for_whom_it_holds(tree: tuple[str, Predica
 @given(trees, st.lists(st.integers(0, 89), max_size=6, unique=True), st.booleans())
 def test_a_filter_still_does_after_changes(tree: tuple[str, Predicate], positions: list[int], remove: bool) -> None:
     text, check = tree
-    state = State(COMPANY.main, Options(), Clock(NOW))
+    state = EnvironmentState(COMPANY.main, Options(), MovableClock(NOW))
     node = scim.parse(text, LANGUAGE)
     state.matching(node)
     for position in positions:
@@ -131,13 +131,13 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 @given(st.text(min_size=1, max_size=20))
 def test_any_value_survives_quoting(text: str) -> None:
     node = scim.parse(f"title eq {quoted(text)}", LANGUAGE)
-    assert node == scim.Compare("title", "eq", text.lower())
+    assert node == scim.Comparison("title", "eq", text.lower())
 
 
 def test_and_binds_closer_than_or() -> None:
     node = scim.parse('title eq "a" or title eq "b" AND enabled eq true', LANGUAGE)
-    assert isinstance(node, scim.Some)
-    assert isinstance(node.parts[1], scim.All)
+    assert isinstance(node, scim.Disjunction)
+    assert isinstance(node.parts[1], scim.Conjunction)
 
 
 REFUSED = [

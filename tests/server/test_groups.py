@@ -18,7 +18,7 @@ from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company import SampleGroup
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.sandbox.people import below
-from pingone_mcp.sandbox.state import GroupState, State
+from pingone_mcp.sandbox.state import EnvironmentState, GroupState
 from tests.world import NOW, World, error_text, facts, walk
 
 UNKNOWN = "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
@@ -30,12 +30,12 @@ def customers(world: World) -> str:
     return world.sandbox.company.environments[1].id
 
 
-def group_named(state: State, name: str) -> GroupState:
+def group_named(state: EnvironmentState, name: str) -> GroupState:
     (found,) = (group for group in state.groups.values() if group.record["name"] == name)
     return found
 
 
-def put(state: State, name: str, *parents: GroupState, lots: int | None = None, **record: Any) -> GroupState:
+def put(state: EnvironmentState, name: str, *parents: GroupState, lots: int | None = None, **record: Any) -> GroupState:
     """Put a group into the sandbox; `lots` of 256 shares of its people are direct members."""
     identity = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{state.id} {name}"))
     sample = None if lots is None else SampleGroup(identity, name, rules=(("lot", below(lots)),))
@@ -46,13 +46,13 @@ def put(state: State, name: str, *parents: GroupState, lots: int | None = None, 
     return group
 
 
-def membership(state: State, group: str) -> dict[str, str]:
+def membership(state: EnvironmentState, group: str) -> dict[str, str]:
     """Return the sandbox's own truth: how each user who is in a group is in it."""
     found = ((user["id"], state.membership(_position(state, user["id"]), group)) for user in state.users())
     return {identity: kind.lower() for identity, kind in found if kind is not None}
 
 
-def _position(state: State, user: str) -> int:
+def _position(state: EnvironmentState, user: str) -> int:
     position = state.position(user)
     assert position is not None
     return position
