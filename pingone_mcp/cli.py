@@ -531,7 +531,7 @@ def _drift(arguments: argparse.Namespace) -> int:
 
 def _review(arguments: argparse.Namespace) -> int:
     from pingone_mcp.commands.review import review, verified
-    from pingone_mcp.replica.asking.accesses import AccessQuestion
+    from pingone_mcp.directory.provider import AccessQuestion
 
     question = AccessQuestion(group=arguments.group, role=arguments.role, population=arguments.population)
     if arguments.verify is not None:

@@ -33,7 +33,7 @@ from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.connections import DEFAULT
 from pingone_mcp.service.exports import Exports
 from pingone_mcp.service.journal import Journal
-from pingone_mcp.service.rosters import Rosters
+from pingone_mcp.service.reviews.rosters import Rosters
 from pingone_mcp.service.writes import WriteRules
 from pingone_mcp.settings import Settings
 from pingone_mcp.settings.parts import ConnectionSettings

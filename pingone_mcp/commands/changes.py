@@ -8,22 +8,21 @@ from typing import Any, get_args
 
 from rich.text import Text
 
-from pingone_mcp.commands.current import standing
+from pingone_mcp.commands.current import copy_of
 from pingone_mcp.commands.ending import OK
 from pingone_mcp.commands.words import at_minute, chosen, counted, moment
 from pingone_mcp.console import console, print_json, shown
-from pingone_mcp.directory.changes import Change, ChangeKind
+from pingone_mcp.directory.changes import Change, ChangeKind, ChangeQuestion
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
-from pingone_mcp.replica.asking.changes import ChangeQuestion
-from pingone_mcp.replica.store.store import no_replica
 from pingone_mcp.service.backend import OpenBackend
+from pingone_mcp.service.freshness import existing_copy
 
 _KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
 _STYLES = {"created": "green", "added": "green", "removed": "red", "deactivated": "red", "locked": "yellow"}
 _LONGEST = 60
-# Told in plain words by another field, or by nobody's wish.
-_UNTOLD = frozenset({"status_source", "updated_at"})
+# Said in plain words by another field, or of no use to anybody.
+_UNSHOWN = frozenset({"status_source", "updated_at"})
 
 
 async def changes(open_backend: OpenBackend, *, since: str | None, kinds: str | None, as_json: bool) -> int:
@@ -33,9 +32,7 @@ async def changes(open_backend: OpenBackend, *, since: str | None, kinds: str | 
     async with open_backend() as backend:
         now = backend.replica.now()
         question = ChangeQuestion(since=moment(since, now) if since is not None else None, kinds=wanted)
-        state = await backend.replica.state()
-        if state is None:
-            raise no_replica()
+        state = await existing_copy(backend)
         at: str | None = None
         while True:
             page = await backend.replica.changes(question, at)
@@ -49,7 +46,11 @@ async def changes(open_backend: OpenBackend, *, since: str | None, kinds: str | 
                 break
     out = console(stderr=True)
     if not as_json:
-        out.print(Text(f"{counted(page.total or 0, 'change')}, in {standing(state)}.", style="bold"))
+        out.print(
+            Text(
+                f"{counted(page.total or 0, 'change')}, in {copy_of(state.synced_at, state.age_seconds)}.", style="bold"
+            )
+        )
         if page.known_since is not None:
             out.print(Text(f"All changes are known since {at_minute(page.known_since)}.", style="dim"))
     for gap in page.gaps:
@@ -75,7 +76,7 @@ def _differences(before: JsonObject, after: JsonObject) -> str:
     return "; ".join(
         f"{shown(name)}: {_value(before.get(name))} → {_value(after.get(name))}"
         for name in after
-        if name not in _UNTOLD
+        if name not in _UNSHOWN
     )
 
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from pingone_mcp.advice import setting
-from pingone_mcp.commands.current import bring_up_to_date, standing
-from pingone_mcp.commands.ending import UNCHECKED, WrongUse, asking, verdict
+from pingone_mcp.commands.current import copy_of, current_copy
+from pingone_mcp.commands.ending import UNCHECKED, asking, verdict
+from pingone_mcp.commands.findings import SHOWN, account_name, person_name, print_kind, print_outcome, print_rest
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.gaps import sentences
-from pingone_mcp.replica.comparisons import check_drift
-from pingone_mcp.reports.drift import KINDS, MATCH_ON, Account, Drift, Finding, Kind, Person
-from pingone_mcp.reports.roles import RoleDrift, RulesReview
-from pingone_mcp.reports.roster import Roster
+from pingone_mcp.reports.drift import KINDS, MATCH_ON, Drift, Finding, Kind
 from pingone_mcp.reports.since_last import Changes
 from pingone_mcp.service.backend import OpenBackend
-from pingone_mcp.service.rosters import Rosters, open_roster
+from pingone_mcp.service.reviews.drift import check_drift
 
-SHOWN = 20
 _MEANS: Mapping[Kind, str] = {
     "missing": "accounts without a user in the directory",
     "status_mismatches": "accounts that are active, of users who are not",
@@ -44,87 +38,52 @@ async def drift(
     identities = chosen(match_on, MATCH_ON, "Identities")
     wanted = chosen(kinds, KINDS, "Kinds of finding")
     async with open_backend() as backend:
-        rosters, name, accounts = find_roster(backend.rosters, roster)
-        await bring_up_to_date(backend.replica)
-        now = backend.replica.now()
-        found, state = await backend.replica.reading(lambda copy: check_drift(copy, accounts, now, match_on=identities))
-        news = rosters.since_last(name, found)
+        with asking():
+            accounts = backend.rosters.find_file(roster).read_now()
+        await current_copy(backend)
+        check = await check_drift(backend, accounts, match_on=identities)
+    found, state = check.found, check.state
     if as_json:
-        since = news.to_json() if news is not None else None
+        since = check.since_last.to_json() if check.since_last is not None else None
         print_json({**found.to_json(), "since_last": since, "replica_age_s": state.age_seconds})
     else:
         out = console()
-        _tell(out, found, wanted, f"{shown(name)}, compared with {standing(state)}")
-        _tell_news(out, news, wanted)
+        subject = f"{shown(accounts.name)}, compared with {copy_of(state.synced_at, state.age_seconds)}"
+        _print(out, found, wanted, subject)
+        _print_news(out, check.since_last, wanted)
     return UNCHECKED if found.compared_nobody else verdict(any(found.counts[kind] for kind in wanted), found.gaps)
 
 
-def find_roster(registered: Rosters, reference: str) -> tuple[Rosters, str, Roster]:
-    """Return the roster that a path or a registered name means, with its name and where its checks are remembered.
-
-    Raises WrongUse for one that is not there or cannot be read.
-    """
-    path = Path(reference)
-    if path.name == reference and reference in registered.names():
-        with asking():
-            return registered, reference, registered.find(reference).read()
-    if not path.is_file():
-        names = ", ".join(map(shown, registered.names()[:SHOWN]))
-        raise WrongUse(
-            "There is neither a file nor a registered roster of this name.",
-            f"Registered rosters: {names}." if names else f"{setting('rosters')} names a folder for rosters.",
-        )
-    with asking():
-        whole = path.resolve()
-        return dataclasses.replace(registered, folder=whole.parent), whole.name, open_roster(path).read()
-
-
-def _tell(out: Console, found: Drift, wanted: Sequence[Kind], what: str) -> None:
+def _print(out: Console, found: Drift, wanted: Sequence[Kind], what: str) -> None:
     total = sum(found.counts[kind] for kind in wanted)
-    print_outcome(out, total, found, nothing="No drift", what=what)
+    print_outcome(
+        out,
+        total,
+        compared_nobody=found.compared_nobody,
+        lacks=bool(found.gaps),
+        nothing="No drift",
+        what=what,
+    )
     known = f"{counted(found.counts['entries'], 'account')}, {counted(found.counts['users'], 'user')}"
     out.print(Text(f"{known}; {found.counts['matched']:,} matched."))
     print_warnings(out, [*found.notes, *sentences(found.gaps)])
     for kind in wanted:
-        if not found.counts[kind]:
-            continue
-        print_heading(out, kind, found.counts[kind], _MEANS[kind])
-        rows = found.of(kind)
-        print_rows(out, [_row(finding) for finding in rows[:SHOWN]])
-        tell_rest(out, found.counts[kind])
+        if found.counts[kind]:
+            rows = [_row(finding) for finding in found.of(kind)[:SHOWN]]
+            print_kind(out, kind, found.counts[kind], _MEANS[kind], rows)
 
 
-def print_outcome(out: Console, total: int, found: Drift | RoleDrift | RulesReview, *, nothing: str, what: str) -> None:
-    """Print how many findings there are, or that there are none, as far as that is known."""
-    if not isinstance(found, RulesReview) and found.compared_nobody:
-        heading, style = "Nothing was compared", "bold red"
-    elif total:
-        heading, style = counted(total, "finding"), "bold red"
-    else:
-        heading, style = (f"{nothing} in what was read", "bold yellow") if found.gaps else (nothing, "bold green")
-    out.print(Text(heading, style=style).append(f": {what}.", style="not bold default"))
-
-
-def print_heading(out: Console, kind: str, count: int, means: str) -> None:
-    out.print(Text(f"\n{kind} ({count:,})", style="bold").append(f": {means}", style="not bold"))
-
-
-def tell_rest(out: Console, count: int) -> None:
-    if count > SHOWN:
-        out.print(Text(f"  and {count - SHOWN:,} more; --json tells them", style="dim"))
-
-
-def _tell_news(out: Console, news: Changes | None, wanted: Sequence[Kind]) -> None:
+def _print_news(out: Console, news: Changes | None, wanted: Sequence[Kind]) -> None:
     if news is None:
         out.print(Text("\nThere is no earlier check to compare with.", style="dim"))
         return
     sides = (("new", news.new, "red"), ("resolved", news.resolved, "green"))
     kept = [(word, [one for one in side if one.kind in wanted], style) for word, side, style in sides]
-    told = ", ".join(f"{len(side):,} {word}" for word, side, _ in kept)
-    out.print(Text(f"\nSince the check of {at_minute(news.since)}: {told}.", style="bold"))
+    numbers = ", ".join(f"{len(side):,} {word}" for word, side, _ in kept)
+    out.print(Text(f"\nSince the check of {at_minute(news.since)}: {numbers}.", style="bold"))
     for word, side, style in kept:
         print_rows(out, [(word, one.kind, *_row(one)) for one in side[:SHOWN]], style=style)
-        tell_rest(out, len(side))
+        print_rest(out, len(side))
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
@@ -150,12 +109,3 @@ def _said(finding: Finding) -> Iterable[str]:
         yield "fits " + ", ".join(person_name(one) for one in finding.candidates)
     if finding.also:
         yield "shares a user with line " + ", ".join(map(str, finding.also))
-
-
-def account_name(account: Account) -> str:
-    """Return what tells an account from others."""
-    return shown(account.email or account.username or account.external_id or account.name or "")
-
-
-def person_name(person: Person | None) -> str:
-    return "nobody" if person is None else shown(person.username or person.email or person.id)

@@ -11,16 +11,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from pingone_mcp.commands.current import bring_up_to_date
+from pingone_mcp.commands.current import current_copy
 from pingone_mcp.commands.ending import FAILED, OK, WrongUse, asking
 from pingone_mcp.commands.words import at_minute, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
+from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.private_files import write_whole
-from pingone_mcp.replica.asking.accesses import AccessQuestion
-from pingone_mcp.replica.reviews import AccessReview, export_review, review_access
 from pingone_mcp.reports.export import Format, Manifest, verify
 from pingone_mcp.service.backend import OpenBackend
 from pingone_mcp.service.exports import NotWritten
+from pingone_mcp.service.reviews.access import export_access
 
 _FORMATS: Mapping[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}
 # How long roles may be read that the local copy does not hold: nobody waits for an answer here.
@@ -42,28 +42,22 @@ async def review(
         raise WrongUse("The ending of the file does not tell its format.", "Name it ….csv or ….jsonl, or add --format.")
     beside = manifest_path(path)
     _free(path, beside, force=force)
+
+    def put(chunks: Iterable[str]) -> None:
+        with _writing():
+            if force:
+                beside.unlink(missing_ok=True)  # that of another file must not stand beside this one
+            write_whole(path, (chunk.encode() for chunk in chunks))
+
     async with open_backend() as backend:
-        await bring_up_to_date(backend.replica)
-
-        def write(reviewed: AccessReview) -> Manifest:
-            def put(chunks: Iterable[str]) -> None:
-                with _writing():
-                    if force:
-                        beside.unlink(missing_ok=True)  # that of another file must not stand beside this one
-                    write_whole(path, (chunk.encode() for chunk in chunks))
-
-            manifest = export_review(reviewed, chosen, put)
-            _write_beside(path, beside, manifest)
-            return manifest
-
+        await current_copy(backend)
         with asking():
-            manifest, _ = await review_access(
-                backend.replica, backend.directory, question, write, seconds=_ROLE_SECONDS
-            )
+            manifest, _ = await export_access(backend, question, chosen, put, seconds=_ROLE_SECONDS)
+    _write_beside(path, beside, manifest)
     if as_json:
         print_json(manifest.to_json())
     else:
-        _tell(console(), path, manifest)
+        _print(console(), path, manifest)
     return OK
 
 
@@ -89,7 +83,7 @@ def verified(path: Path, *, as_json: bool) -> int:
         out.print(Text(f"{shown(path.name)} is not as it was written.", style="bold red"))
         if len(content) != manifest.bytes:
             out.print(Text(f"It has {len(content):,} bytes; it had {manifest.bytes:,}."))
-    _tell_manifest(out, manifest)
+    _print_manifest(out, manifest)
     return OK if same else FAILED
 
 
@@ -99,10 +93,10 @@ def manifest_path(path: Path) -> Path:
 
 def _parsed(written: bytes) -> object:
     try:
-        told: object = json.loads(written)
+        manifest: object = json.loads(written)
     except (ValueError, RecursionError):
         return None
-    return told
+    return manifest
 
 
 def _free(path: Path, beside: Path, *, force: bool) -> None:
@@ -137,11 +131,11 @@ def _write_beside(path: Path, beside: Path, manifest: Manifest) -> None:
         raise
 
 
-def _tell(out: Console, path: Path, manifest: Manifest) -> None:
+def _print(out: Console, path: Path, manifest: Manifest) -> None:
     heading = f"{counted(manifest.rows, 'person', 'people')} with access: {shown(str(path))}"
     out.print(Text(heading, style="bold green"))
     print_rows(out, list(_counts(manifest.counts.items())))
-    _tell_manifest(out, manifest)
+    _print_manifest(out, manifest)
 
 
 def _counts(counts: Iterable[tuple[str, int | None]]) -> Iterator[tuple[str, str]]:
@@ -150,7 +144,7 @@ def _counts(counts: Iterable[tuple[str, int | None]]) -> Iterator[tuple[str, str
             yield shown(name.replace(".", ": ", 1).replace("_", " ")), "unknown" if count is None else f"{count:,}"
 
 
-def _tell_manifest(out: Console, manifest: Manifest) -> None:
+def _print_manifest(out: Console, manifest: Manifest) -> None:
     out.print(
         Text(
             f"{counted(manifest.rows, 'row')}, written {at_minute(manifest.created_at)}, "

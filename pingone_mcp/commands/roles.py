@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 from rich.console import Console
 from rich.text import Text
 
-from pingone_mcp.commands.current import bring_up_to_date, standing
-from pingone_mcp.commands.drift import (
-    SHOWN,
-    account_name,
-    find_roster,
-    person_name,
-    print_heading,
-    print_outcome,
-    tell_rest,
-)
+from pingone_mcp.commands.current import copy_of, current_copy
 from pingone_mcp.commands.ending import UNCHECKED, WrongUse, asking, verdict
+from pingone_mcp.commands.findings import SHOWN, account_name, person_name, print_kind, print_outcome
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.directory.identity import folded
 from pingone_mcp.directory.rows import user_row
-from pingone_mcp.replica.comparisons import UserRoles, compare_roles, review_roles, roles_of
 from pingone_mcp.reports.roles import (
     Conflict,
     Granted,
@@ -33,8 +25,10 @@ from pingone_mcp.reports.roles import (
     Rules,
     RulesReview,
 )
-from pingone_mcp.reports.roster import Roster
 from pingone_mcp.service.backend import Backend, OpenBackend
+from pingone_mcp.service.reviews.roles import UserRoles, compare_roles, review_roles, roles_of_user
+from pingone_mcp.service.reviews.rosters import Accounts
+from pingone_mcp.service.reviews.rules import read_rules
 
 _Row = tuple[str, ...]
 REVIEWED: Mapping[str, str] = {
@@ -66,9 +60,9 @@ async def roles(
     wanted = chosen(kinds, tuple(REVIEWED if diff is None else COMPARED), "Kinds of finding")
     async with open_backend() as backend:
         with asking():
-            rules = await backend.rules()
-        accounts = find_roster(backend.rosters, diff)[2] if diff is not None else None
-        await bring_up_to_date(backend.replica)
+            rules = await read_rules(backend.roles_file)
+            accounts = backend.rosters.find_file(diff).read_now() if diff is not None else None
+        await current_copy(backend)
         if user is not None:
             return await _one(backend, rules, user, as_json=as_json)
         if accounts is not None:
@@ -78,15 +72,15 @@ async def roles(
 
 async def _one(backend: Backend, rules: Rules, reference: str, *, as_json: bool) -> int:
     with asking():
-        found = await roles_of(backend.replica, backend.copy, rules, reference)
+        found = await roles_of_user(backend, rules, reference)
     if as_json:
         print_json({"user": user_row(found.user, ("id", "username", "name", "status")), **found.to_json()})
     else:
-        _tell_one(console(), found)
+        _print_one(console(), found)
     return verdict(found.mapped.conflicts, found.gaps)
 
 
-def _tell_one(out: Console, found: UserRoles) -> None:
+def _print_one(out: Console, found: UserRoles) -> None:
     user, mapped = found.user, found.mapped
     number = counted(len(mapped.roles), "role") if mapped.roles or not found.gaps else "no role that is known"
     name = f" ({shown(user.name)})" if user.name else ""
@@ -118,8 +112,7 @@ def _conflict(conflict: Conflict) -> str:
 
 
 async def _reviewed(backend: Backend, rules: Rules, wanted: Sequence[str], *, as_json: bool) -> int:
-    now = backend.replica.now()
-    found, state = await backend.replica.reading(lambda copy: review_roles(copy, rules, now))
+    found, state = await review_roles(backend, rules)
     if as_json:
         print_json({**found.to_json(), "replica_age_s": state.age_seconds})
     else:
@@ -135,7 +128,14 @@ async def _reviewed(backend: Backend, rules: Rules, wanted: Sequence[str], *, as
             ),
             "unmapped_groups": ((shown(one.name or one.id),) for one in found.unmapped_groups),
         }
-        _tell(console(), f"{subject}, by {standing(state)}", found, meanings=REVIEWED, rows=rows, wanted=wanted)
+        _print(
+            console(),
+            f"{subject}, by {copy_of(state.synced_at, state.age_seconds)}",
+            found,
+            meanings=REVIEWED,
+            rows=rows,
+            wanted=wanted,
+        )
     return verdict(any(found.counts[kind] for kind in wanted), found.gaps)
 
 
@@ -144,13 +144,14 @@ def _rule(one: RuleAt) -> _Row:
     return f"line {one.line}", shown(one.role), group
 
 
-async def _compared(backend: Backend, rules: Rules, accounts: Roster, wanted: Sequence[str], *, as_json: bool) -> int:
-    now = backend.replica.now()
-    found, state = await backend.replica.reading(lambda copy: compare_roles(copy, rules, accounts, now))
+async def _compared(backend: Backend, rules: Rules, accounts: Accounts, wanted: Sequence[str], *, as_json: bool) -> int:
+    found, state = await compare_roles(backend, rules, accounts)
     if as_json:
         print_json({**found.to_json(), "replica_age_s": state.age_seconds})
     else:
-        subject = f"{counted(found.counts['compared'], 'account')} compared, by {standing(state)}"
+        subject = (
+            f"{counted(found.counts['compared'], 'account')} compared, by {copy_of(state.synced_at, state.age_seconds)}"
+        )
         rows = {
             "mismatches": map(_mismatch, found.mismatches),
             "unmatched": map(_mismatch, found.unmatched),
@@ -158,7 +159,16 @@ async def _compared(backend: Backend, rules: Rules, accounts: Roster, wanted: Se
             "without_account": ((person_name(one), shown(one.name or "")) for one in found.without_account),
             "unruled_roles": ((shown(role),) for role in found.unruled_roles),
         }
-        _tell(console(), subject, found, meanings=COMPARED, rows=rows, wanted=wanted, notes=found.notes)
+        _print(
+            console(),
+            subject,
+            found,
+            meanings=COMPARED,
+            rows=rows,
+            wanted=wanted,
+            notes=found.notes,
+            compared_nobody=found.compared_nobody,
+        )
     return UNCHECKED if found.compared_nobody else verdict(any(found.counts[kind] for kind in wanted), found.gaps)
 
 
@@ -174,7 +184,7 @@ def _rules(role: str, why: Sequence[Granted], word: str) -> str:
     return f" ({word}: {', '.join(rules)})" if rules else ""
 
 
-def _tell(
+def _print(
     out: Console,
     subject: str,
     found: RulesReview | RoleDrift,
@@ -183,12 +193,18 @@ def _tell(
     rows: Mapping[str, Iterable[_Row]],
     wanted: Sequence[str],
     notes: Sequence[str] = (),
+    compared_nobody: bool = False,
 ) -> None:
     counts = found.counts
-    print_outcome(out, sum(counts[kind] for kind in wanted), found, nothing="Nothing to look at", what=subject)
+    print_outcome(
+        out,
+        sum(counts[kind] for kind in wanted),
+        compared_nobody=compared_nobody,
+        lacks=bool(found.gaps),
+        nothing="Nothing to look at",
+        what=subject,
+    )
     print_warnings(out, [*notes, *sentences(found.gaps)])
     for kind in wanted:
         if counts[kind]:
-            print_heading(out, kind, counts[kind], meanings[kind])
-            print_rows(out, list(rows[kind])[:SHOWN])
-            tell_rest(out, counts[kind])
+            print_kind(out, kind, counts[kind], meanings[kind], list(islice(rows[kind], SHOWN)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.text import Text
 
@@ -10,9 +12,11 @@ from pingone_mcp.commands.words import counted, spelt
 from pingone_mcp.console import Progress, console, print_json, print_rows, shown
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import Problem
-from pingone_mcp.replica.merge import Mode
-from pingone_mcp.replica.sync import SyncReport
 from pingone_mcp.service.backend import Backend, OpenBackend
+from pingone_mcp.service.syncing import Mode
+
+if TYPE_CHECKING:
+    from pingone_mcp.service.syncing import SyncReport
 
 
 async def sync(
@@ -23,21 +27,21 @@ async def sync(
     `accept_removals` says of those whom the last sync could not find that they are gone indeed; for the first round.
     """
     async with open_backend() as backend:
-        mode: Mode | None = "full" if full else None
+        mode: Mode = "full" if full else "auto"
         status = await _round(backend, mode, every, as_json=as_json, accept_removals=accept_removals)
         while every is not None:
             await backend.replica.source.clock.sleep(every)
-            status = await _round(backend, None, every, as_json=as_json)
+            status = await _round(backend, "auto", every, as_json=as_json)
     return status
 
 
 async def _round(
-    backend: Backend, mode: Mode | None, every: float | None, *, as_json: bool, accept_removals: bool = False
+    backend: Backend, mode: Mode, every: float | None, *, as_json: bool, accept_removals: bool = False
 ) -> int:
     first = await backend.replica.sound_state() is None
     try:
         with Progress(kept=True, lines=not as_json) as progress:
-            report = await backend.replica.sync(mode or "auto", report=progress.report, accept_removals=accept_removals)
+            report = await backend.replica.sync(mode, report=progress.report, accept_removals=accept_removals)
     except Problem as problem:
         if as_json:
             print_json({"complete": False, "reason": str(problem), "code": problem.code})
@@ -51,13 +55,13 @@ async def _round(
     if as_json:
         print_json({"changes": {}, "reason": None} | plain(report))
     else:
-        _tell(console(), report, first=first)
+        _print(console(), report, first=first)
         if every is not None:
             console(stderr=True).print(Text(f"The next one begins in {spelt(every)}.", style="dim"))
     return OK if report.complete else FAILED
 
 
-def _tell(out: Console, report: SyncReport, *, first: bool) -> None:
+def _print(out: Console, report: SyncReport, *, first: bool) -> None:
     if not report.taken_over:
         out.print(Text("Not complete, so that nothing was taken over.", style="bold red"))
         out.print(Text(shown(report.reason or "")))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from pingone_mcp.directory.models import JsonObject, Named
+from pingone_mcp.directory.models import JsonObject, Named, Page
 
 ChangeKind = Literal[
     "user.created",
@@ -134,3 +134,24 @@ def _compared(name: str, value: Any) -> Any:
     if name == "manager" and value is not None:
         return value["reference"]
     return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeQuestion:
+    """Which changes: those since a time, of some kinds (empty: all), of one user (id, username or email of then)."""
+
+    since: datetime | None = None
+    kinds: tuple[ChangeKind, ...] = ()
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangePage(Page[Change]):
+    """A page of changes; `newest` is the position behind all there were when it was read, found or not.
+
+    `known_since` is from when on every change was written down. Of the time before it there are only the removals,
+    deactivations and locks that the audit told of when the first sync was taken over.
+    """
+
+    newest: str
+    known_since: datetime | None = None

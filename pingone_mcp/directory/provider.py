@@ -76,6 +76,18 @@ class MemberQuestion:
     direct_only: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessQuestion:
+    """Whose access: of those in a group, with a role, in a population; with none of these, of all who have any.
+
+    Of a group or a role, the ways to it are told; otherwise all groups and roles that a person has.
+    """
+
+    group: str | None = None
+    role: str | None = None
+    population: str | None = None
+
+
 Question = UserQuestion | DeactivatedQuestion | GroupQuestion | MemberQuestion
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
+from pingone_mcp.directory.changes import ChangePage, ChangeQuestion
 from pingone_mcp.directory.gaps import EarlierChanges
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Problem
-from pingone_mcp.replica.asking.changes import ChangePage, ChangeQuestion, changes_page, newest_changes
+from pingone_mcp.replica.asking.changes import changes_page, newest_changes
 from pingone_mcp.replica.asking.conditions import NotHeld
 from pingone_mcp.replica.asking.directory import ReplicaDirectory
 from pingone_mcp.replica.asking.snapshot import Snapshot
@@ -67,9 +68,9 @@ class Replica:
         """Return PingOne's time, by which the copy is dated, as well as it is known."""
         return self.source.now()
 
-    def age_of(self, state: State) -> int:
-        """Return how many seconds old a state is by now."""
-        return age_of(state.synced_at, self.now())
+    def age_of(self, synced_at: datetime) -> int:
+        """Return how many seconds old by now a copy is whose last sync began then."""
+        return age_of(synced_at, self.now())
 
     async def state(self) -> State | None:
         """Return how the copy stands; None when there is none yet."""

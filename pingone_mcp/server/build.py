@@ -11,7 +11,20 @@ from pingone_mcp.server.edge import StrictServer, for_connection, lifespan
 from pingone_mcp.server.prompts import add_prompts
 from pingone_mcp.server.resources import add_resources
 from pingone_mcp.server.subscriptions import Subscribers
-from pingone_mcp.server.tools import changes, deactivated, groups, proxy, reviews, users, writes
+from pingone_mcp.server.tools import (
+    access,
+    changes,
+    deactivated,
+    description,
+    drift,
+    groups,
+    proxy,
+    queries,
+    roles,
+    sync,
+    users,
+    writes,
+)
 from pingone_mcp.service.connections import Lend
 
 INSTRUCTIONS = (
@@ -47,7 +60,7 @@ _ORDER = (
 )
 
 
-_MODULES = (users, deactivated, groups, changes, reviews, proxy)
+_MODULES = (users, deactivated, groups, queries, changes, access, drift, roles, sync, description, proxy)
 
 # What the server offers is the same for everybody and changes with its version only. What is read through it is
 # neither: `resources/read` keeps the SDK's own hint, to keep nothing and to share it with nobody.

@@ -7,21 +7,21 @@ from datetime import datetime
 from mcp.server.mcpserver import MCPServer
 from pydantic import TypeAdapter
 
+from pingone_mcp.directory.changes import ChangeQuestion
 from pingone_mcp.directory.gaps import listed_as_json
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.moments import moment
 from pingone_mcp.directory.rows import DEFAULT_FIELDS, compact, fitted, plain, timestamp, whole_user
 from pingone_mcp.directory.text import clean
-from pingone_mcp.replica.asking.changes import ChangeQuestion
 from pingone_mcp.server import topics
 from pingone_mcp.server.edge import AppContext, backend_of, backend_of_read, lean, told_by_resource
 from pingone_mcp.server.subscriptions import CHANGES
 from pingone_mcp.server.tools.arguments import TIMES
-from pingone_mcp.server.tools.groups import description
 from pingone_mcp.service.answering import in_time
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.connections import ServedConnection
 from pingone_mcp.service.exports import MOST_LINES
+from pingone_mcp.service.queries import describe_views
 
 _JSON = "application/json"
 _CHANGES = 50
@@ -49,7 +49,7 @@ def add_resources(server: MCPServer[ServedConnection]) -> None:
     @told_by_resource
     async def directory() -> str:
         backend = await backend_of_read()
-        return compact(clean(fitted(await description(backend), backend.answer_characters)))
+        return compact(clean(fitted(await topics.overview(backend), backend.answer_characters)))
 
     @server.resource(
         "pingone://filters",
@@ -105,7 +105,7 @@ def add_resources(server: MCPServer[ServedConnection]) -> None:
         mime_type=_JSON,
     )
     def views() -> str:
-        return compact(topics.views())
+        return compact(describe_views())
 
     @server.resource(
         CHANGES,

@@ -1,13 +1,19 @@
-"""What describe_directory tells beside the directory itself, one topic each: the same that resources offer by URI."""
+"""What describe_directory answers, one topic each: the same that resources offer by URI."""
 
 from __future__ import annotations
 
 import difflib
 
+from pingone_mcp.directory.gaps import listed_as_json
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import NotFound, Problem, Refused
+from pingone_mcp.server.edge import STRINGS
 from pingone_mcp.service.backend import Backend
+from pingone_mcp.service.freshness import CopyState
+from pingone_mcp.service.overview import overview as look_around
+from pingone_mcp.service.queries import describe_views
+from pingone_mcp.service.reviews.rules import read_rules
 from pingone_mcp.tasks import in_thread
 
 OVERVIEW = "overview"
@@ -21,36 +27,49 @@ _USE_OF_API = (
 )
 
 
-async def told_of(backend: Backend, topic: str) -> JsonObject:
-    """Return what there is to tell of a topic other than the overview. Raises Refused for one that there is not."""
+async def facts_of(backend: Backend, topic: str) -> JsonObject:
+    """Return the facts of a topic other than the overview. Raises Refused for one that there is not."""
     wanted = topic.strip()
     if wanted.startswith(_AREA) and (area := wanted.removeprefix(_AREA)):
         return {"topic": wanted, **area_of_api(backend, area)}
     match wanted.rstrip("/"):
         case "views":
-            told = views()
+            facts = describe_views()
         case "filters":
-            told = filters(backend)
+            facts = filters(backend)
         case "api":
-            told = api(backend)
+            facts = api(backend)
         case "roles":
-            told = await roles(backend)
+            facts = await roles(backend)
         case "rosters":
-            told = await in_thread(rosters, backend, pool="disk")
+            facts = await in_thread(rosters, backend, pool="disk")
         case _:
             raise Refused(
                 "There is no such topic.",
                 f"The topics are {', '.join(TOPICS)}, and api/{{area}} for one area of the API.",
                 code="UNKNOWN_TOPIC",
             )
-    return {"topic": wanted.rstrip("/"), **told}
+    return {"topic": wanted.rstrip("/"), **facts}
 
 
-def views() -> JsonObject:
-    """Return the views of the local copy with their columns, and example queries."""
-    from pingone_mcp.replica.queries.query import describe_views  # noqa: PLC0415 - start-up: sqlite is loaded when needed
+async def overview(backend: Backend) -> JsonObject:
+    """Return the directory at a glance. Raises Problem where the provider cannot be asked."""
+    found = await look_around(backend)
+    described: JsonObject = plain(found.description)
+    return described | {
+        "writes": found.writes,
+        "replica": _copy(found.copy),
+        "rosters": list(found.rosters),
+        "strings_are": STRINGS,
+    }
 
-    return describe_views()
+
+def _copy(copy: CopyState | Problem | None) -> JsonObject | None:
+    if isinstance(copy, Problem):
+        return {"problem": str(copy)}
+    if copy is None:
+        return None
+    return {**plain(copy.state), "places": plain(copy.places), **listed_as_json(copy.gaps)}
 
 
 def filters(backend: Backend) -> JsonObject:
@@ -82,11 +101,11 @@ def area_of_api(backend: Backend, area: str) -> JsonObject:
 async def roles(backend: Backend) -> JsonObject:
     """Return the rules of map_roles in their order, as their file has them; where there are none, why."""
     try:
-        rules = await backend.rules()
+        rules = await read_rules(backend.roles_file)
     except Problem as problem:
         return {"rules": [], "note": str(problem)}
-    told = [plain(rule) | ({"attributes": dict(rule.attributes)} if rule.attributes else {}) for rule in rules.rules]
-    return {"rules": told, "exclusive": [plain(one) for one in rules.exclusive]}
+    written = [plain(rule) | ({"attributes": dict(rule.attributes)} if rule.attributes else {}) for rule in rules.rules]
+    return {"rules": written, "exclusive": [plain(one) for one in rules.exclusive]}
 
 
 def rosters(backend: Backend) -> JsonObject:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import anyio
@@ -20,7 +21,6 @@ from pingone_mcp.tasks import SingleFlight, background
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup, TaskStatus
 
-    from pingone_mcp.replica.state import State
 
 DEFAULT = "default"
 """The id of the connection that the environment variables make."""
@@ -42,8 +42,8 @@ class ServedConnection:
         self._backend: Backend | None = None
         self._syncing: Syncing | None = None
         self._listeners: list[Listener] = []
-        self.jobs: Jobs[tuple[JsonObject, State]] = Jobs(tasks)
-        """Reviews and comparisons of everybody."""
+        self.jobs: Jobs[tuple[JsonObject, datetime]] = Jobs(tasks)
+        """Reviews and comparisons of everybody: their facts, and when the sync began that the copy is of."""
 
     async def backend(self) -> Backend:
         """Return the backend, opened where it is not yet. Raises Unconfigured, and Problem where that fails."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -12,7 +12,6 @@ from anyio.abc import TaskGroup
 
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.heavy_work import heavy_work
-from pingone_mcp.replica.tally import Tally
 
 T = TypeVar("T")
 
@@ -23,13 +22,42 @@ KEPT_SECONDS = 600.0
 _logger = logging.getLogger(__name__)
 
 
+class Stopped(Exception):
+    """Nobody needs the outcome any more."""
+
+
+@dataclass(slots=True, kw_only=True)
+class JobProgress:
+    """How many have been looked at so far, of about how many, and doing what.
+
+    It is counted in a worker thread, and read and stopped from outside.
+    """
+
+    stage: str = "reading the local copy"
+    done: int = 0
+    about: int | None = None
+    stopped: bool = False
+
+    def expect(self, more: int) -> None:
+        """Say that so many more will be looked at."""
+        self.about = (self.about or 0) + more
+
+    def of(self, items: Iterable[T]) -> Iterator[T]:
+        """Give the items, and count them. Raises Stopped when somebody has stopped it."""
+        for item in items:
+            if self.stopped:
+                raise Stopped
+            self.done += 1
+            yield item
+
+
 @dataclass(slots=True, kw_only=True)
 class _Job(Generic[T]):
     """One question under way, or answered: `version` is that of the copy it is about."""
 
     question: Hashable
     version: int
-    tally: Tally
+    progress: JobProgress
     ended: anyio.Event = field(default_factory=anyio.Event)
     ended_at: float | None = None
     outcome: T | Problem = field(
@@ -56,11 +84,11 @@ class Jobs(Generic[T]):
         self,
         question: Hashable,
         version: int,
-        work: Callable[[Tally], Awaitable[T]],
+        work: Callable[[JobProgress], Awaitable[T]],
         *,
         seconds: float,
-        report: Callable[[Tally], Awaitable[None]],
-    ) -> T | Tally:
+        report: Callable[[JobProgress], Awaitable[None]],
+    ) -> T | JobProgress:
         """Begin some work, or join what is under way for the same question; return what came of it.
 
         After so many seconds return how far it is. `report` is told about once a second, each time of more. Raises the
@@ -74,36 +102,36 @@ class Jobs(Generic[T]):
         while not job.ended.is_set():
             left = deadline - self._now()
             if left <= 0:
-                return job.tally
+                return job.progress
             with anyio.move_on_after(min(self._report_seconds, left)):
                 await job.ended.wait()
-            if job.tally.done > reported:
-                reported = job.tally.done
-                await report(job.tally)
+            if job.progress.done > reported:
+                reported = job.progress.done
+                await report(job.progress)
         if job in self._jobs:  # who asks after this wants to know it anew
             self._jobs.remove(job)
         if isinstance(job.outcome, Problem):
             raise job.outcome
         return job.outcome
 
-    def _begin(self, question: Hashable, version: int, work: Callable[[Tally], Awaitable[T]]) -> _Job[T]:
+    def _begin(self, question: Hashable, version: int, work: Callable[[JobProgress], Awaitable[T]]) -> _Job[T]:
         if sum(job.ended_at is None for job in self._jobs) >= MOST_AT_ONCE:
             raise Refused(
                 f"{MOST_AT_ONCE} long reviews or comparisons are running already.",
                 "Ask again for one of them, or for this one a little later.",
                 code="BUSY",
             )
-        job = _Job[T](question=question, version=version, tally=Tally())
+        job = _Job[T](question=question, version=version, progress=JobProgress())
         self._jobs.append(job)
         self._tasks.start_soon(self._run, job, work)
         return job
 
-    async def _run(self, job: _Job[T], work: Callable[[Tally], Awaitable[T]]) -> None:
+    async def _run(self, job: _Job[T], work: Callable[[JobProgress], Awaitable[T]]) -> None:
         try:
             with heavy_work():
                 async with anyio.create_task_group() as beside:
-                    beside.start_soon(_stop_in_the_end, job.tally)
-                    job.outcome = await _outcome(work, job.tally)
+                    beside.start_soon(_stop_in_the_end, job.progress)
+                    job.outcome = await _outcome(work, job.progress)
                     beside.cancel_scope.cancel()
         finally:
             job.ended_at = self._now()
@@ -118,20 +146,20 @@ class Jobs(Generic[T]):
         self._jobs = [job for job in self._jobs if job.ended_at is None or job in kept]
 
 
-async def _outcome(work: Callable[[Tally], Awaitable[T]], tally: Tally) -> T | Problem:
+async def _outcome(work: Callable[[JobProgress], Awaitable[T]], progress: JobProgress) -> T | Problem:
     try:
-        return await work(tally)
+        return await work(progress)
     except Problem as problem:
         return problem
     except Exception:  # whatever it is, it must not end the server in the middle of a conversation
-        if not tally.stopped:
+        if not progress.stopped:
             _logger.exception("A review or comparison failed")
         return Problem("This failed for a reason of its own, which was logged.", "Try again.", code="FAILED")
 
 
-async def _stop_in_the_end(tally: Tally) -> None:
+async def _stop_in_the_end(progress: JobProgress) -> None:
     """Stop what a worker thread does when the server ends: a thread cannot be cancelled."""
     try:
         await anyio.sleep_forever()
     finally:
-        tally.stopped = True
+        progress.stopped = True

@@ -14,8 +14,7 @@ import pytest
 from anyio.abc import TaskGroup
 
 from pingone_mcp.errors import Problem, Refused
-from pingone_mcp.replica.tally import Tally
-from pingone_mcp.service.jobs import KEPT, KEPT_SECONDS, MOST_AT_ONCE, Jobs
+from pingone_mcp.service.jobs import KEPT, KEPT_SECONDS, MOST_AT_ONCE, JobProgress, Jobs
 
 
 @dataclass
@@ -30,11 +29,11 @@ class Office:
     def __post_init__(self) -> None:
         self.jobs: Jobs[str] = Jobs(self.tasks, lambda: self.time)
 
-    def work(self, name: str) -> Callable[[Tally], Awaitable[str]]:
-        async def work(tally: Tally) -> str:
+    def work(self, name: str) -> Callable[[JobProgress], Awaitable[str]]:
+        async def work(progress: JobProgress) -> str:
             self.begun.append(name)
             await self.open.setdefault(name, anyio.Event()).wait()
-            for _ in tally.of(range(3)):
+            for _ in progress.of(range(3)):
                 pass
             return f"{name} {len(self.begun)}"
 
@@ -43,10 +42,10 @@ class Office:
     async def ask(self, name: str, *, version: int = 1, seconds: float = 0.0) -> str | int:
         """Return the outcome, or how far it is."""
 
-        async def report(_: Tally) -> None: ...
+        async def report(_: JobProgress) -> None: ...
 
         found = await self.jobs.wait(name, version, self.work(name), seconds=seconds, report=report)
-        return found.done if isinstance(found, Tally) else found
+        return found.done if isinstance(found, JobProgress) else found
 
     async def finish(self, name: str) -> None:
         self.open.setdefault(name, anyio.Event()).set()
@@ -119,17 +118,17 @@ async def test_progress_is_reported_when_there_is_some() -> None:
         jobs: Jobs[str] = Jobs(office.tasks, lambda: 0.0, report_seconds=0.001)
         told: list[int] = []
 
-        async def work(tally: Tally) -> str:
+        async def work(progress: JobProgress) -> str:
             for number in range(1, 4):
-                tally.done = number
+                progress.done = number
                 while told[-1:] != [number]:
                     await anyio.lowlevel.checkpoint()
                 for _ in range(200):  # nothing goes on for a while
                     await anyio.lowlevel.checkpoint()
             return "done"
 
-        async def report(tally: Tally) -> None:
-            told.append(tally.done)
+        async def report(progress: JobProgress) -> None:
+            told.append(progress.done)
 
         assert await jobs.wait("a", 1, work, seconds=1, report=report) == "done"
         assert told == [1, 2, 3]
@@ -162,12 +161,12 @@ async def test_so_much_is_under_way_at_a_time_and_no_more() -> None:
 async def test_a_failure_is_told_to_who_asks_and_ends_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     async with opened() as office:
 
-        async def report(_: Tally) -> None: ...
+        async def report(_: JobProgress) -> None: ...
 
-        async def refused(_: Tally) -> str:
+        async def refused(_: JobProgress) -> str:
             raise Problem("No.", "Do this.")
 
-        async def broken(_: Tally) -> str:
+        async def broken(_: JobProgress) -> str:
             raise ZeroDivisionError("secret")
 
         for work, said in ((refused, "^No. Do this.$"), (broken, "reason of its own")):
@@ -181,14 +180,14 @@ async def test_a_failure_is_told_to_who_asks_and_ends_nothing_else(caplog: pytes
 
 
 async def test_the_end_of_the_server_stops_what_a_thread_does() -> None:
-    seen, looked, ended = Tally(), threading.Event(), threading.Event()
+    seen, looked, ended = JobProgress(), threading.Event(), threading.Event()
 
-    async def report(_: Tally) -> None: ...
+    async def report(_: JobProgress) -> None: ...
 
-    async def work(tally: Tally) -> str:
+    async def work(progress: JobProgress) -> str:
         def look() -> None:
             try:
-                for _ in tally.of(iter(int, 1)):
+                for _ in progress.of(iter(int, 1)):
                     looked.set()
             finally:
                 ended.set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
@@ -17,6 +16,7 @@ from pingone_mcp.directory.gaps import (
 )
 from pingone_mcp.directory.models import GroupMembership, Named, RoleAssignment, User
 from pingone_mcp.directory.nesting import chains_to
+from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.directory.references import as_id
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.asking.conditions import Condition, both, either, one_of
@@ -35,18 +35,6 @@ def unread(copy: Snapshot, *, memberships: bool = True, roles: bool = True) -> t
     """Return what of a question about memberships or roles no sync has read."""
     gaps: list[Gap] = [MembershipsUnread()] if memberships and not copy.has_memberships else []
     return (*gaps, RolesUnread()) if roles and not copy.has_roles else tuple(gaps)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessQuestion:
-    """Whose access: of those in a group, with a role, in a population; with none of these, of all who have any.
-
-    Of a group or a role, the ways to it are told; otherwise all groups and roles that a person has.
-    """
-
-    group: str | None = None
-    role: str | None = None
-    population: str | None = None
 
 
 class Accesses:

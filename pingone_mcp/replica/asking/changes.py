@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pingone_mcp.directory.changes import Change, ChangedUser, ChangeKind
-from pingone_mcp.directory.models import Named, Page
+from pingone_mcp.directory.changes import Change, ChangedUser, ChangePage, ChangeQuestion
+from pingone_mcp.directory.models import Named
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.store.retention import KEPT_CHANGES, change_ids
@@ -18,27 +17,6 @@ if TYPE_CHECKING:
     import sqlite3
 
 _PAGE = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeQuestion:
-    """Which changes: those since a time, of some kinds (empty: all), of one user (id, username or email of then)."""
-
-    since: datetime | None = None
-    kinds: tuple[ChangeKind, ...] = ()
-    user: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangePage(Page[Change]):
-    """A page of changes; `newest` is the position behind all there were when it was read, found or not.
-
-    `known_since` is from when on every change was written down. Of the time before it there are only the removals,
-    deactivations and locks that the audit told of when the first sync was taken over.
-    """
-
-    newest: str
-    known_since: datetime | None = None
 
 
 def changes_page(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pingone_mcp.directory.models import Group, GroupMembership, Member, MembershipType, Named, Page
@@ -147,3 +147,9 @@ def member_stretches(copy: Snapshot, question: MemberQuestion) -> list[Stretch]:
     kinds: Sequence[MembershipType] = ("direct",) if question.direct_only else ("direct", "indirect")
     inside = both(copy.places.inside(Home(place, None)), EXISTS)
     return [members(copy, f"{kind} {place}", membership(identity, kind), inside, label=kind) for kind in kinds]
+
+
+def every_group(copy: Snapshot) -> Iterator[Group]:
+    """Give every group of the copy, by name."""
+    for row in copy.database.execute(f"SELECT {', '.join(schema.GROUP_COLUMNS)} FROM groups_ ORDER BY name, id"):  # noqa: S608 - our own names
+        yield group_of(row)

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pingone_mcp.directory.identity import IdentityKind
-from pingone_mcp.directory.models import User
+from pingone_mcp.directory.models import GroupMembership, User
 from pingone_mcp.replica.asking.conditions import Condition, bindable, both
 from pingone_mcp.replica.asking.snapshot import Snapshot
+from pingone_mcp.replica.asking.users import listed, memberships_of
 from pingone_mcp.replica.store.rows import user_of
 from pingone_mcp.replica.store.schema import REMOVED
 from pingone_mcp.reports.drift import LONGEST_NUMBER, is_number
 
+_BATCH = 500
 _EXISTS = Condition("u.removed_at IS NULL")
 # Who left the populations served is nobody here, and not gone either.
 _EXISTED = Condition(f"(u.removed_at IS NULL OR ({REMOVED}))")
@@ -35,6 +37,16 @@ _UNUSUAL = (
 def everybody(copy: Snapshot, *, removed: bool = False) -> Iterator[User]:
     """Give every user that is served, and with `removed` those that are gone as well, with the status deleted."""
     yield from _users(copy, _EXISTED if removed else _EXISTS)
+
+
+def everybody_with_groups(copy: Snapshot) -> Iterator[tuple[User, list[GroupMembership]]]:
+    """Give every user that is served, with all groups that it is in, a batch at a time."""
+    found = copy.database.execute(*_query(copy, "u.record", _EXISTS))
+    while rows := found.fetchmany(_BATCH):
+        users = [listed(copy, record) for (record,) in rows]
+        memberships = memberships_of(copy, [user.id for user in users])
+        for user in users:
+            yield user, memberships[user.id]
 
 
 def named(copy: Snapshot, keys: Iterable[tuple[IdentityKind, str]]) -> list[User]:

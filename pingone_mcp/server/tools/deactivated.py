@@ -17,6 +17,7 @@ from pingone_mcp.directory.rows import choose_fields, deactivated_row, plain, us
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter, strict_tool
 from pingone_mcp.server.tools.arguments import TIMES, Cursor, Environment, Limit, Population
 from pingone_mcp.service.answering import asked, collect, envelope, named_fields
+from pingone_mcp.service.freshness import exact_directory
 
 _COVERAGE_CHARACTERS = 1_800
 _DEACTIVATED_QUESTION = TypeAdapter(DeactivatedQuestion)
@@ -55,7 +56,7 @@ async def find_deactivated(
     columns = choose_fields(
         None, several_organizations=backend.directory.profile.scope.has_several_environments, limit=limit
     )
-    directory = await backend.exact_directory(goes_on=cursor is not None)
+    directory = await exact_directory(backend, goes_on=cursor is not None)
     source = await directory.source(question, wanted.mark.position)
 
     async def read(at: str | None) -> Page[Deactivated]:

@@ -1,4 +1,4 @@
-"""The tools about groups, and about the directory as a whole."""
+"""The tools about groups, and who is in them."""
 
 from __future__ import annotations
 
@@ -10,27 +10,21 @@ from mcp.types import CallToolResult
 from pydantic import Field, TypeAdapter
 
 from pingone_mcp.directory.listing import Listing
-from pingone_mcp.directory.models import Group, JsonObject, Member, Page
+from pingone_mcp.directory.models import Group, Member, Page
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
 from pingone_mcp.directory.rows import (
     choose_fields,
-    fitted,
     group_row,
     is_short,
     list_row,
     member_row,
-    plain,
     user_row,
     user_row_lacks,
 )
 from pingone_mcp.errors import Refused
-from pingone_mcp.server.edge import STRINGS, AppContext, answer, backend_of, page_reporter, strict_tool
-from pingone_mcp.server.local_copy import standing_of
+from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter, strict_tool
 from pingone_mcp.server.tools.arguments import Cursor, Environment, Fields, Limit, Population, RemoteData
-from pingone_mcp.server.topics import OVERVIEW, told_of
-from pingone_mcp.service.answering import asked, collect, envelope, in_time, named_fields
-from pingone_mcp.service.backend import Backend
-from pingone_mcp.tasks import in_thread
+from pingone_mcp.service.answering import asked, collect, envelope, named_fields
 
 
 async def list_groups(
@@ -119,39 +113,6 @@ async def list_members(
     )
 
 
-async def describe_directory(
-    ctx: AppContext,
-    *,
-    topic: Annotated[
-        str,
-        Field(
-            max_length=100,
-            description="overview, views (for SQL), filters, api (areas), api/users (an area), roles or rosters.",
-        ),
-    ] = OVERVIEW,
-) -> CallToolResult:
-    """Describe what is served: environments, populations with counts, what the credentials may read, local copy.
-
-    Or another topic.
-    """
-    backend = await backend_of(ctx)
-    told = await description(backend) if topic.strip() in ("", OVERVIEW) else await told_of(backend, topic)
-    return answer(fitted(told, backend.answer_characters))
-
-
-async def description(backend: Backend) -> JsonObject:
-    """Return what describe_directory and its resource tell."""
-    with in_time(backend):
-        told = plain(await backend.directory.describe())
-    facts: JsonObject = told | {
-        "writes": backend.writes is not None,
-        "replica": await standing_of(backend),
-        "rosters": list(await in_thread(backend.rosters.names, pool="disk")),
-        "strings_are": STRINGS,
-    }
-    return facts
-
-
 _NO_GROUP = "No group has all these words in its name. Try one of them, or list_groups without `query`."
 _GROUP_QUESTION = TypeAdapter(GroupQuestion)
 _MEMBER_QUESTION = TypeAdapter(MemberQuestion)
@@ -162,5 +123,4 @@ def tools() -> list[Tool]:
     return [
         strict_tool(list_groups, title="List groups"),
         strict_tool(list_members, title="List the members of a group"),
-        strict_tool(describe_directory, title="Describe the directory"),
     ]

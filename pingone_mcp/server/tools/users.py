@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Annotated, Literal
 
@@ -9,18 +10,21 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field, TypeAdapter
 
-from pingone_mcp.advice import setting
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page, User
 from pingone_mcp.directory.provider import Include, UserQuestion
 from pingone_mcp.directory.rows import choose_fields, list_row, user_row, user_row_lacks, whole_user
-from pingone_mcp.errors import NotFound
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter, strict_tool
-from pingone_mcp.server.searches import HINT_CHARACTERS, Search
 from pingone_mcp.server.tools.arguments import Cursor, Environment, Fields, Limit, Population, RemoteData
-from pingone_mcp.service.answering import asked, collect, envelope, in_time, named_fields
-from pingone_mcp.service.backend import Backend
+from pingone_mcp.service.answering import asked, collect, envelope, named_fields
+from pingone_mcp.service.searches import Search
+from pingone_mcp.service.users import find_user
 
+# What a hint beside rows takes.
+_HINT_CHARACTERS = 200
+_NARROWING = ("filter", "status", "group", "population", "environment")
+_ONLY_AS_WRITTEN = "Only names with these very accents were looked for"
+_HELD = "A sync is held, because many users cannot be found now: they may be hidden (describe_directory)."
 _USER_QUESTION = TypeAdapter(UserQuestion)
 
 
@@ -85,11 +89,40 @@ async def list_users(
 
     listing = Listing(read=read, row=lambda user: to_row(user, columns), identify=lambda user, _: user.id)
     gathered = await collect(
-        backend, listing, wanted, limit=limit, report=page_reporter(ctx, "users"), beside=HINT_CHARACTERS
+        backend, listing, wanted, limit=limit, report=page_reporter(ctx, "users"), beside=_HINT_CHARACTERS
     )
-    hint = await search.hint(gathered.ids, first=cursor is None, last=gathered.next is None)
+    hint = await _hint(search, question, gathered.ids, first=cursor is None, last=gathered.next is None)
     lacks = partial(user_row_lacks, fields=columns)
     return answer(envelope(backend, wanted, gathered, lacks=lacks, hint=hint) | named_fields(columns, chosen, limit))
+
+
+async def _hint(search: Search, question: UserQuestion, ids: Sequence[str], *, first: bool, last: bool) -> str | None:
+    """Return what to know about the users of an answer, the first or last one, or what to try when nobody is."""
+    if spelt := search.otherwise_spelt(ids):
+        return (
+            f"Written with other accents than `query`: the last {spelt} of these rows. They come from the local copy, "
+            f"which is {await search.age_of_copy()} s old."
+        )
+    if first and last and not ids:
+        held = _HELD if await search.is_held() else None
+        return " ".join(filter(None, (*_nobody(search, question), held))) or None
+    named = question.query is not None and "@" not in question.query
+    if not last or not named or search.asks_copy:
+        return None
+    return _ONLY_AS_WRITTEN + ("; after sync_directory, others are found too." if search.is_long else ".")
+
+
+def _nobody(search: Search, question: UserQuestion) -> Iterator[str]:
+    """Say what to try when nobody was found."""
+    if question.query is not None and search.asks_copy:
+        yield "No name, username or email begins like this, whatever the accents."
+    elif question.query is not None:
+        after = "; after sync_directory this search does not." if search.is_long else "."
+        yield ("No name, username or email begins like this. PingOne compares accents (Zoe does not find Zoë)" + after)
+    if narrowing := [f"`{name}`" for name in _NARROWING if getattr(question, name) is not None]:
+        yield f"Try without {' or '.join(narrowing)}."
+    if question.query is not None:
+        yield "Try one word, or the beginning of one; query_directory finds any word of a name (people MATCH 'word*')."
 
 
 async def get_user(
@@ -105,36 +138,8 @@ async def get_user(
     scope, manager, times, custom attributes. Absent values are left out; truncated says what was cut.
     """
     backend = await backend_of(ctx)
-    try:
-        with in_time(backend):
-            found = await backend.directory.user(user, environment=environment, remote_data=bool(include_remote_data))
-    except NotFound as unknown:
-        raise await _not_any_more(backend, user, anywhere=environment is None) or unknown from None
+    found = await find_user(backend, user, environment=environment, remote_data=bool(include_remote_data))
     return answer(whole_user(found, backend.answer_characters))
-
-
-async def _not_any_more(backend: Backend, user: str, *, anywhere: bool) -> NotFound | None:
-    """Return the failure for a user whom the local copy knows: removed, moved out of scope, or still there for it."""
-    if anywhere and await backend.replica.has(user):
-        return NotFound(
-            "PingOne does not show this user now, but the local copy still has them: removed since, or hidden.",
-            "sync_directory finds out which; query_directory tells what the copy knows.",
-            code="NOT_FOUND",
-        )
-    gone = await backend.replica.gone(user)
-    if gone is None:
-        return None
-    if gone.removed:
-        return NotFound(
-            f"This user was removed at {gone.at}, as the local copy knows.",
-            f"The view removed_users tells more (query_directory); the id is {gone.id}.",
-            code="USER_REMOVED",
-        )
-    return NotFound(
-        f"This user left the populations served here at {gone.at}: moved, not removed.",
-        f"The person who runs this server decides with {setting('populations')} which populations are served.",
-        code="LEFT_SCOPE",
-    )
 
 
 def _other_status(arguments: JsonObject) -> str | None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pingone_mcp.directory.changes import ChangePage, ChangeQuestion
 from pingone_mcp.errors import Problem, Refused
-from pingone_mcp.replica.asking.changes import ChangePage, ChangeQuestion, changes_page
+from pingone_mcp.replica.asking.changes import changes_page
 from pingone_mcp.replica.state import State, state_of
 from pingone_mcp.replica.store.retention import KEPT_CHANGES, KEPT_RUNS
 from pingone_mcp.sandbox.app import Sandbox

@@ -1,4 +1,4 @@
-"""A search of users: PingOne's answer, whom the local copy knows by another spelling, and what to try next."""
+"""A search of users: the provider's answer, and those whom the local copy knows by another spelling."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ from pingone_mcp.directory.models import Page, User
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Problem
 from pingone_mcp.service.backend import Backend
+from pingone_mcp.service.freshness import copy_is_fresh
 
-_ONLY_AS_WRITTEN = "Only names with these very accents were looked for"
-# What a hint beside rows takes.
-HINT_CHARACTERS = 200
 # With fewer letters so many people of a large directory would have to be looked at that the answer came late.
 _LEAST = 3
-_NARROWING = ("filter", "status", "group", "population", "environment")
 
 
 class Search:
@@ -34,7 +31,13 @@ class Search:
         self._first: Page[User] | None = None
         self._seen: set[str] = set()
         self._spelt: set[str] = set()
-        self._is_long = max(map(len, (question.query or "").split()), default=0) >= _LEAST
+        self.is_long = max(map(len, (question.query or "").split()), default=0) >= _LEAST
+        """Whether the copy is asked at all: whether any word of the query is long enough."""
+
+    @property
+    def asks_copy(self) -> bool:
+        """Say whether the copy was asked as well, because it is fresh."""
+        return bool(self._fresh)
 
     async def page(self, at: str | None, *, page_size: int) -> Page[User]:
         """Return the page at a position. `total` counts both kinds where PingOne's own count is known."""
@@ -55,7 +58,7 @@ class Search:
 
     async def _first_otherwise_spelt(self, page_size: int) -> Page[User] | None:
         if self._fresh is None:
-            self._fresh = self._is_long and await self._backend.copy_is_fresh()
+            self._fresh = self.is_long and await copy_is_fresh(self._backend)
         if self._fresh and self._first is None:
             try:
                 self._first = await self._backend.copy.otherwise_spelt(self._question, page_size=page_size)
@@ -63,50 +66,20 @@ class Search:
                 self._fresh = False
         return self._first
 
-    async def hint(self, ids: Sequence[str], *, first: bool, last: bool) -> str | None:
-        """Return what to know about the users of an answer, the first or last one, or what to try when nobody is."""
-        spelt = sum(identity in self._spelt for identity in ids)
-        if spelt:
-            age = (await self._backend.copy.source()).age_seconds
-            return (
-                f"Written with other accents than `query`: the last {spelt} of these rows. They come from the local copy, "
-                f"which is {age} s old."
-            )
-        if first and last and not ids:
-            return " ".join(filter(None, (self._nobody(), await self._held()))) or None
-        named = self._question.query is not None and "@" not in self._question.query
-        if not last or not named or self._fresh:
-            return None
-        return _ONLY_AS_WRITTEN + ("; after sync_directory, others are found too." if self._is_long else ".")
+    def otherwise_spelt(self, ids: Sequence[str]) -> int:
+        """Return how many of these users were found by another spelling only."""
+        return sum(identity in self._spelt for identity in ids)
 
-    async def _held(self) -> str | None:
-        """Say that many who were there cannot be found now; there may be no copy, or none that can be read."""
-        with suppress(Problem):
+    async def age_of_copy(self) -> int:
+        """Return how many seconds old the copy is that those are from. Raises NoReplica."""
+        return (await self._backend.copy.source()).age_seconds
+
+    async def is_held(self) -> bool:
+        """Say that a sync waits for a person, because many who were there cannot be found now."""
+        with suppress(Problem):  # there may be no copy, or none that can be read
             state = await self._backend.replica.state()
-            if state is not None and state.held:
-                return (
-                    "A sync is held, because many users cannot be found now: they may be hidden (describe_directory)."
-                )
-        return None
-
-    def _nobody(self) -> str | None:
-        question = self._question
-        narrowing = [f"`{name}`" for name in _NARROWING if getattr(question, name) is not None]
-        told: list[str] = []
-        if question.query is not None:
-            told.append(
-                "No name, username or email begins like this, whatever the accents."
-                if self._fresh
-                else "No name, username or email begins like this. PingOne compares accents (Zoe does not find Zoë)"
-                + ("; after sync_directory this search does not." if self._is_long else ".")
-            )
-        if narrowing:
-            told.append(f"Try without {' or '.join(narrowing)}.")
-        if question.query is not None:
-            told.append(
-                "Try one word, or the beginning of one; query_directory finds any word of a name (people MATCH 'word*')."
-            )
-        return " ".join(told) or None
+            return state is not None and state.held
+        return False
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

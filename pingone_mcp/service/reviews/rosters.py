@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pingone_mcp.advice import setting, spelled
+from pingone_mcp.directory.rows import compact
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
 from pingone_mcp.reports.drift import Drift
-from pingone_mcp.reports.roster import MAX_BYTES, Roster, RosterKind, parse_roster
+from pingone_mcp.reports.roster import MAX_BYTES, Roster, RosterKind, parse_roster, roster_of
 from pingone_mcp.reports.since_last import Changes, kept, since
 from pingone_mcp.service.given_files import read_whole
 
@@ -22,6 +26,32 @@ _KINDS: dict[str, RosterKind] = {".csv": "csv", ".json": "json"}
 _LISTED = 20
 _LONGEST_LINE = 1024 * 1024  # of what is kept of a check
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """The accounts of an application; `read` reads them, may take long, and raises Refused for what cannot be read.
+
+    `fingerprint` is another one when anything in them has changed. `memory` is the name by which what a check of them
+    found is kept for the next one (None: it is not kept).
+    """
+
+    name: str
+    fingerprint: str
+    read: Callable[[], Roster]
+    memory: str | None = None
+
+    def read_now(self) -> Accounts:
+        """Return the same accounts, read already. Raises Refused."""
+        roster = self.read()
+        return dataclasses.replace(self, read=lambda: roster)
+
+
+def given_accounts(entries: Sequence[Any]) -> Accounts:
+    """Return the accounts that a caller gives one by one, as JSON objects. Raises Refused for what is none."""
+    roster = roster_of(entries)
+    fingerprint = hashlib.sha256(compact(entries).encode(errors="replace")).hexdigest()
+    return Accounts(name="", fingerprint=fingerprint, read=lambda: roster)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,29 +65,48 @@ class Rosters:
         """Return the names that may be asked for: of the files in the folder itself, without their ending."""
         return tuple(sorted(self._files()))
 
-    def find(self, name: str) -> RosterFile:
+    def find(self, name: str) -> Accounts:
         """Return a roster, not read yet. Raises Refused, with the names that there are, for any other name."""
         path = self._files().get(name)
         if path is None:
             raise self.unknown()
-        return open_roster(path)
+        return _opened(path, name=name, memory=_memory_of(self.folder, name))
 
-    def since_last(self, name: str, drift: Drift) -> Changes | None:
-        """Return what is new since the last check of a roster, and keep this one for the next.
+    def find_file(self, reference: str) -> Accounts:
+        """Return the roster that a name or a path means; a model never names a path. Raises Refused.
+
+        A file of the folder is the roster of its name, by whichever of the two it is called.
+        """
+        path = Path(reference)
+        files = self._files()
+        if path.name == reference and reference in files:
+            return self.find(reference)
+        if not path.is_file():
+            names = ", ".join(map(harmless, self.names()[:_LISTED]))
+            raise Refused(
+                "There is neither a file nor a registered roster of this name.",
+                f"Registered rosters: {names}." if names else f"{setting('rosters')} names a folder for rosters.",
+            )
+        whole = path.resolve()
+        registered = next((name for name, file in files.items() if file.resolve() == whole), None)
+        memory = _memory_of(whole.parent, whole.name) if registered is None else _memory_of(self.folder, registered)
+        return _opened(path, name=whole.name, memory=memory)
+
+    def since_last(self, accounts: Accounts, drift: Drift) -> Changes | None:
+        """Return what is new since the last check of some accounts, and keep this one for the next; blocks.
 
         None when there was none, or none to compare with: where it cannot be kept, that is so next time. A check that
         compared nobody is no check.
         """
-        if drift.compared_nobody:
+        if accounts.memory is None or drift.compared_nobody:
             return None
-        remembered = self._remembered(name)
         try:
-            with io.TextIOWrapper(self.memory.open(remembered), encoding="utf-8") as file:
+            with io.TextIOWrapper(self.memory.open(accounts.memory), encoding="utf-8") as file:
                 changes = since(iter(partial(file.readline, _LONGEST_LINE), ""), drift)
         except (OSError, ValueError, Refused):
             changes = None
         try:
-            self.memory.write(remembered, (line.encode() for line in kept(drift)))
+            self.memory.write(accounts.memory, (line.encode() for line in kept(drift)))
         except OSError as error:
             advice = f". {spelled(ANOTHER_CACHE)}" if isinstance(error, NotPrivate) else ""
             _logger.warning("What this check found is not kept for the next one: %s%s", error.strerror, advice)
@@ -71,10 +120,6 @@ class Rosters:
         except OSError:
             return {}
         return {path.stem: path for path in found if path.suffix.lower() in _KINDS and path.is_file()}
-
-    def _remembered(self, name: str) -> str:
-        key = hashlib.sha256(f"{self.folder}\0{name}".encode()).hexdigest()
-        return f"{key}.json"
 
     def unknown(self) -> Refused:
         """Return what is to be said of a name that is none: which there are, or why there is none."""
@@ -97,28 +142,19 @@ class Rosters:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RosterFile:
-    """What an application exported, as it is."""
-
-    kind: RosterKind
-    content: bytes = field(repr=False)
-
-    def fingerprint(self) -> str:
-        """Return what is another one when anything in it has changed."""
-        return hashlib.sha256(self.content).hexdigest()
-
-    def read(self) -> Roster:
-        """Return the accounts. Raises Refused for what cannot be read."""
-        return parse_roster(self.content, self.kind)
+def _memory_of(folder: Path | None, name: str) -> str:
+    key = hashlib.sha256(f"{folder}\0{name}".encode()).hexdigest()
+    return f"{key}.json"
 
 
-def open_roster(path: Path) -> RosterFile:
+def _opened(path: Path, *, name: str, memory: str) -> Accounts:
     """Return the roster in a file. Raises Refused for one that cannot be opened."""
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
         raise Refused("A roster is a file that ends with .csv or .json.", code="UNKNOWN_ROSTER")
     try:
-        return RosterFile(kind=kind, content=read_whole(path, MAX_BYTES, what="The roster"))
+        content = read_whole(path, MAX_BYTES, what="The roster")
     except OSError as error:
         raise Refused(f"The roster cannot be read: {error.strerror}.", code="UNKNOWN_ROSTER") from None
+    fingerprint = hashlib.sha256(content).hexdigest()
+    return Accounts(name=name, fingerprint=fingerprint, read=partial(parse_roster, content, kind), memory=memory)

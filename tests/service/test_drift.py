@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pingone_mcp.directory.identity import IdentityKind
 from pingone_mcp.pingone.feed.source import replica_path
 from pingone_mcp.replica.asking.snapshot import Snapshot
-from pingone_mcp.replica.comparisons import check_drift
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.reports.drift import MATCH_ON
 from pingone_mcp.reports.roster import Roster, RosterEntry
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.service.reviews.drift import compared
 from tests.replica.happenings import Doors
 from tests.world import NOW, World
 
@@ -104,14 +104,14 @@ async def test_who_is_looked_up_is_who_a_look_at_everybody_finds(tmp_path: Path)
                 for text in SPELT:
                     identity: dict[str, Any] = {kind: text}
                     roster = Roster(entries=(RosterEntry(line=2, **identity),))
-                    assert check_drift(copy, roster, NOW) == check_drift(copy, roster, NOW, looked_up=-1), (kind, text)
+                    assert compared(copy, roster, NOW) == compared(copy, roster, NOW, looked_up=-1), (kind, text)
 
             @settings(deadline=None, suppress_health_check=list(HealthCheck))
             @given(ENTRIES, KINDS, st.integers(0, 4))
             def same(entries: list[RosterEntry], match_on: list[IdentityKind], keep: int) -> None:
                 roster = Roster(entries=tuple(entries))
-                found = check_drift(copy, roster, NOW, match_on=match_on, keep=keep)
-                assert found == check_drift(copy, roster, NOW, match_on=match_on, keep=keep, looked_up=-1)
+                found = compared(copy, roster, NOW, match_on=match_on, keep=keep)
+                assert found == compared(copy, roster, NOW, match_on=match_on, keep=keep, looked_up=-1)
 
             same()
 
@@ -130,7 +130,7 @@ async def test_one_account_is_looked_up_by_indexes_and_no_other_user_is_read(tmp
         def compare(copy: Snapshot) -> None:
             statements: list[str] = []
             copy.database.set_trace_callback(statements.append)
-            drift = check_drift(copy, Roster(entries=(entry,)), NOW, keep=3)
+            drift = compared(copy, Roster(entries=(entry,)), NOW, keep=3)
             copy.database.set_trace_callback(None)
             for statement in statements:
                 plans.extend(row[3] for row in copy.database.execute(f"EXPLAIN QUERY PLAN {statement}"))
@@ -157,7 +157,7 @@ async def test_who_is_not_served_is_not_compared_with(tmp_path: Path, population
         roster = Roster(entries=tuple(RosterEntry(line=1, username=user["username"]) for user in world.sandbox.users()))
         for looked_up in (-1, 1_000):
             drift, _ = await replica.reading(
-                lambda copy, most=looked_up: check_drift(copy, roster, NOW, looked_up=most)  # type: ignore[misc] # mypy infers no lambda with a default
+                lambda copy, most=looked_up: compared(copy, roster, NOW, looked_up=most)  # type: ignore[misc] # mypy infers no lambda with a default
             )
             inside = sum(user["population"]["id"] == place for user in world.sandbox.users())
             assert drift.counts["users"] == (inside if populations else 60)

@@ -1,0 +1,52 @@
+"""The tool that brings the local copy up to date."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult, ToolAnnotations
+from pydantic import Field
+
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.rows import fitted, plain, timestamp
+from pingone_mcp.server.edge import AppContext, answer, backend_of, connection_of, strict_tool
+from pingone_mcp.server.progress import Progressing
+from pingone_mcp.service.syncing import Mode, Running
+
+_OUR_OWN = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+
+
+async def sync_directory(
+    ctx: AppContext,
+    *,
+    mode: Annotated[Mode, Field(description="auto: incremental where that is enough.")] = "auto",
+) -> CallToolResult:
+    """Bring the local copy of the directory up to date; PingOne itself is only read.
+
+    Answers {state: done, counts, changes, gaps, …}, or failed, or held (too many gone without evidence: a person
+    decides) with a reason; or {state: running, stage, done, about} when it takes longer than one answer may: it goes on
+    by itself, and another call tells how far it is, or what came of it.
+    """
+    backend, app = await backend_of(ctx), connection_of(ctx)
+    progress = Progressing(ctx.report_progress)
+
+    async def tell(running: Running) -> None:
+        await progress.report(running.stage, running.done, running.about)
+
+    found = await app.syncing(backend).wait(mode, backend.answer_seconds, tell)
+    if isinstance(found, Running):
+        return answer({"state": "running", **plain(found)})
+    report, ended = found
+    outcome: JsonObject = {
+        "state": "held" if report.held else "done" if report.taken_over else "failed",
+        **plain(report),
+    }
+    # It may have ended before it was asked for.
+    when = {"started_at": timestamp(ended.started_at), "ended_at": timestamp(ended.ended_at)}
+    return answer(fitted({**outcome, "seconds": round(report.seconds, 2), **when}, backend.answer_characters))
+
+
+def tools() -> list[Tool]:
+    """Return the tool of this file."""
+    return [strict_tool(sync_directory, title="Bring the local copy up to date", annotations=_OUR_OWN)]

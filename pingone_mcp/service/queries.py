@@ -1,0 +1,52 @@
+"""Questions about the whole directory, in SQL over its local copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pingone_mcp.directory.gaps import Gap
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.service.backend import Backend
+
+if TYPE_CHECKING:  # start-up: a server says what it offers before it loads a database
+    from pingone_mcp.replica.asking.snapshot import Snapshot
+    from pingone_mcp.replica.queries.query import Answer
+
+_LONGEST_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryOutcome:
+    """Columns and rows, with what the copy lacks of what the query is about, and how old it is: of one state of it."""
+
+    answer: Answer
+    gaps: tuple[Gap, ...]
+    age_seconds: int
+
+
+async def query(backend: Backend, sql: str, *, limit: int) -> QueryOutcome:
+    """Answer one SELECT over the views with at most so many rows, within the budgets of an answer.
+
+    Raises NoReplica, and Refused for what is no such SELECT, or takes too long or too much memory.
+    """
+    from pingone_mcp.replica.asking.accesses import unread  # noqa: PLC0415 - start-up, as above
+
+    def lacks(copy: Snapshot) -> tuple[Gap, ...]:
+        return (*copy.gaps(None), *unread(copy, roles="role_assignments" in sql.lower()))
+
+    answer, gaps, state = await backend.replica.query(
+        sql,
+        limit=limit,
+        characters=backend.answer_characters,
+        seconds=min(_LONGEST_SECONDS, backend.answer_seconds),
+        beside=lacks,
+    )
+    return QueryOutcome(answer=answer, gaps=gaps, age_seconds=state.age_seconds)
+
+
+def describe_views() -> JsonObject:
+    """Return the views of the local copy with their columns, and example queries."""
+    from pingone_mcp.replica.queries import query as queries  # noqa: PLC0415 - start-up, as above
+
+    return queries.describe_views()

@@ -1,0 +1,164 @@
+"""An access review of the local copy: who has access, by which way, and who deserves a look.
+
+Administrator roles of everybody cost a request for each, so a copy seldom has them. Of the members of a small group
+they are read when the group is reviewed; what could not be read in time stays unknown.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+import anyio
+
+from pingone_mcp import __version__
+from pingone_mcp.directory.gaps import Gap
+from pingone_mcp.directory.models import RoleAssignment
+from pingone_mcp.directory.provider import AccessQuestion, Directory, UserQuestion
+from pingone_mcp.errors import Problem
+from pingone_mcp.replica.asking.accesses import Accesses, Roles
+from pingone_mcp.replica.asking.snapshot import Snapshot
+from pingone_mcp.replica.state import State
+from pingone_mcp.reports.export import Export, Format, Manifest
+from pingone_mcp.reports.review import COLUMNS, Reviewing, Row, by_flags
+from pingone_mcp.service.backend import Backend
+from pingone_mcp.service.jobs import JobProgress
+
+T = TypeVar("T")
+
+SMALL_GROUP = 100
+"""Most members of a group whose roles are read for its review."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessSummary:
+    """Counts of the people who have access (None: not known), what is lacking, and those with most flags."""
+
+    counts: Mapping[str, int | None]
+    gaps: tuple[Gap, ...]
+    people: tuple[Row, ...]
+
+
+class _Review:
+    """The rows of one review, each person once, and what is known when they have passed by."""
+
+    def __init__(
+        self, copy: Snapshot, question: AccessQuestion, now: datetime, roles: Roles, progress: JobProgress
+    ) -> None:
+        self.now = now
+        self.data_as_of = copy.since.synced
+        self._accesses = Accesses(copy, question, roles)
+        self._reviewing = Reviewing(now)
+        self._tally = progress
+        progress.expect(self._accesses.count())
+
+    def rows(self) -> Iterator[Row]:
+        """Give one row for each person."""
+        return map(self._reviewing.row, self._tally.of(self._accesses.people()))
+
+    def counts(self) -> dict[str, int | None]:
+        """Return the counts of the rows given so far."""
+        return self._reviewing.counts()
+
+    def gaps(self) -> tuple[Gap, ...]:
+        """Return what nobody knows of this question, when all rows have been given."""
+        counts = self.counts()
+        return self._accesses.gaps(people=counts["people"] or 0, roles_unknown=counts["roles_unknown"] or 0)
+
+
+async def summarize_access(
+    backend: Backend, question: AccessQuestion, *, most: int, seconds: float, progress: JobProgress | None = None
+) -> tuple[AccessSummary, State]:
+    """Return a summary with at most so many people, and the state of the copy.
+
+    For at most so many `seconds` roles are read that the copy does not hold. Raises Refused for names that are not
+    there, and NoReplica.
+    """
+
+    def summary(review: _Review) -> AccessSummary:
+        worst = heapq.nsmallest(most, review.rows(), key=by_flags)
+        return AccessSummary(counts=review.counts(), gaps=review.gaps(), people=tuple(worst))
+
+    return await _reviewed(backend, question, summary, seconds=seconds, progress=progress)
+
+
+async def export_access(
+    backend: Backend,
+    question: AccessQuestion,
+    format_: Format,
+    write: Callable[[Iterable[str]], None],
+    *,
+    seconds: float,
+    progress: JobProgress | None = None,
+) -> tuple[Manifest, State]:
+    """Write everybody who has access with `write`, which is given the chunks of the file in a worker thread.
+
+    Return the manifest, and the state of the copy. Raises what `summarize_access` raises, and what `write` does.
+    """
+
+    def export(review: _Review) -> Manifest:
+        file = Export(format_, COLUMNS)
+        write(file.chunks(row.values() for row in review.rows()))
+        return file.manifest(
+            program=f"pingone-mcp {__version__}",
+            created_at=review.now,
+            source="local copy",
+            data_as_of=review.data_as_of,
+            filters={"group": question.group, "role": question.role, "population": question.population},
+            counts=review.counts(),
+            gaps=review.gaps(),
+        )
+
+    return await _reviewed(backend, question, export, seconds=seconds, progress=progress)
+
+
+async def _reviewed(
+    backend: Backend,
+    question: AccessQuestion,
+    make: Callable[[_Review], T],
+    *,
+    seconds: float,
+    progress: JobProgress | None,
+) -> tuple[T, State]:
+    """Return what `make` makes of a review, in a worker thread, and the state of the copy."""
+    progress = progress or JobProgress()
+    roles = await _roles_beside(backend, question, seconds, progress)
+    now = backend.replica.now()
+    return await backend.replica.reading(lambda copy: make(_Review(copy, question, now, roles, progress)))
+
+
+async def _roles_beside(backend: Backend, question: AccessQuestion, seconds: float, progress: JobProgress) -> Roles:
+    """Return the roles of the members of a small group, as far as they could be read in time."""
+
+    def needed(copy: Snapshot) -> int:
+        return 0 if copy.has_roles else Accesses(copy, question).count()
+
+    if question.group is None or question.role is not None:
+        return {}
+    number, _ = await backend.replica.reading(needed)
+    if not 0 < number <= SMALL_GROUP:
+        return {}
+    progress.expect(number)
+    members = UserQuestion(group=question.group, population=question.population, include=("roles",))
+    found: dict[str, tuple[RoleAssignment, ...]] = {}
+    with anyio.move_on_after(seconds), suppress(Problem):  # what was not read stays unknown, and is a gap
+        await _read_roles(backend.directory, members, found, progress)
+    return found
+
+
+async def _read_roles(
+    live: Directory, members: UserQuestion, found: dict[str, tuple[RoleAssignment, ...]], progress: JobProgress
+) -> None:
+    at: str | None = None
+    while True:
+        page = await live.users(members, at)
+        for user in progress.of(page.items):
+            if user.roles is not None:
+                found[user.id] = user.roles
+        at = page.next
+        if at is None:
+            return

@@ -1,0 +1,33 @@
+"""The rules for roles that the person who runs the server has written: read anew for each question."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pingone_mcp.advice import setting
+from pingone_mcp.errors import Refused
+from pingone_mcp.reports.roles import MAX_BYTES, Rules, parse_rules
+from pingone_mcp.service.given_files import read_whole
+from pingone_mcp.tasks import in_thread
+
+
+async def read_rules(path: Path | None) -> Rules:
+    """Return the rules in a file as they are now. Raises Refused where there is none, or wrong ones are in it."""
+    if path is None:
+        raise Refused(
+            "No rules for roles are configured.",
+            f"The person who runs this server sets {setting('roles_file')} (docs/roles.md tells how to write it).",
+            code="NO_RULES",
+        )
+    return await in_thread(_read, path, pool="disk")
+
+
+def _read(path: Path) -> Rules:
+    try:
+        return parse_rules(read_whole(path, MAX_BYTES, what=f"The file that {setting('roles_file')} names").decode())
+    except FileNotFoundError:
+        raise Refused(f"There is no file where {setting('roles_file')} says.", code="NO_RULES") from None
+    except (OSError, UnicodeDecodeError):
+        raise Refused(
+            f"The file that {setting('roles_file')} names cannot be read as a text in UTF-8.", code="NO_RULES"
+        ) from None
