@@ -14,6 +14,7 @@ from pingone_mcp.commands.words import at_minute, chosen, counted, moment
 from pingone_mcp.console import console, print_json, shown
 from pingone_mcp.directory.changes import Change, ChangeKind, ChangeQuestion
 from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.service.backend import OpenBackend
 from pingone_mcp.service.freshness import existing_copy
@@ -33,7 +34,7 @@ async def changes(open_backend: OpenBackend, *, since: str | None, kinds: str | 
         now = backend.replica.now()
         question = ChangeQuestion(since=moment(since, now) if since is not None else None, kinds=wanted)
         state = await existing_copy(backend)
-        at: str | None = None
+        at: Position | None = None
         while True:
             page = await backend.replica.changes(question, at)
             for change in page.items:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pingone_mcp.directory.models import JsonObject, Named, Page
+from pingone_mcp.directory.position import Position
 
 ChangeKind = Literal[
     "user.created",
@@ -153,5 +154,5 @@ class ChangePage(Page[Change]):
     deactivations and locks that the audit told of when the first sync was taken over.
     """
 
-    newest: str
+    newest: Position
     known_since: datetime | None = None

@@ -14,11 +14,12 @@ import json
 import zlib
 from dataclasses import dataclass
 
+from pingone_mcp.directory.position import Position
 from pingone_mcp.errors import Refused
 
 _MAC_BYTES = 16
 _LONGEST = 16_000
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,31 +43,16 @@ class LoopGuard:
         return LoopGuard(mark=self.mark, steps=self.steps + 1, power=self.power)
 
 
-def position(place: str, counted: str) -> str:
-    """Return a position: a place of the provider's, and what it counted on the way there."""
-    return f"{place}\n{counted}"
-
-
-def place_of(position: str) -> str:
-    """Return the place of a position: two positions are at one place whatever was counted on the way."""
-    return position.partition("\n")[0]
-
-
-def counted_before(position: str) -> str:
-    """Return what the provider counted on the way to a position; empty where it counts nothing."""
-    return position.partition("\n")[2]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """Where a listing goes on: the provider's `position` (None: the beginning), and how far into that page.
+    """Where a listing goes on: the `position` of a page (None: the beginning), and how far into that page.
 
     `taken` rows of that page have been returned, and `after` holds the ids of the last of them, newest last: should
     some be gone when the page is read again, the others still tell where to go on. Should the page have become
     shorter than `taken`, the place is on one of the pages behind it.
     """
 
-    position: str | None = None
+    position: Position | None = None
     after: tuple[str, ...] = ()
     taken: int = 0
     guard: LoopGuard = LoopGuard()
@@ -85,7 +71,7 @@ class CursorSeal:
             _VERSION,
             listing,
             question,
-            mark.position,
+            mark.position.to_json() if mark.position is not None else None,
             mark.taken,
             mark.after,
             guard.mark,
@@ -96,7 +82,7 @@ class CursorSeal:
         return base64.urlsafe_b64encode(self._mac(packed) + packed).decode().rstrip("=")
 
     def open(self, listing: str, cursor: str) -> tuple[dict[str, object], Mark]:
-        """Return the question and the mark. Raises Refused for anything this connection did not seal itself."""
+        """Return the question and the mark. Raises Refused for what this connection did not seal."""
         if len(cursor) > _LONGEST:
             raise _not_ours()
         try:
@@ -108,15 +94,23 @@ class CursorSeal:
         mac, packed = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(packed)):
             raise _not_ours()
-        version, of, question, position, taken, after, mark, steps, power = json.loads(zlib.decompress(packed))
-        if version != _VERSION or of != listing:
+        version, *content = json.loads(zlib.decompress(packed))
+        if version != _VERSION:
+            raise Refused(
+                "This cursor was made by another version of pingone-mcp.",
+                "Start again without `cursor`.",
+                code="STALE_CURSOR",
+            )
+        of, question, position, taken, after, mark, steps, power = content
+        if of != listing:
             raise Refused(
                 "This cursor belongs to another tool.",
                 "Pass it to the tool that returned it, or start again without `cursor`.",
                 code="FOREIGN_CURSOR",
             )
         guard = LoopGuard(mark=mark, steps=steps, power=power)
-        return question, Mark(position=position, after=tuple(after), taken=taken, guard=guard)
+        begins = Position.from_json(position) if position is not None else None
+        return question, Mark(position=begins, after=tuple(after), taken=taken, guard=guard)
 
     def _mac(self, packed: bytes) -> bytes:
         return hmac.new(self._key, packed, hashlib.sha256).digest()[:_MAC_BYTES]

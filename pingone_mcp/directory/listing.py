@@ -10,9 +10,10 @@ from typing import Generic, Literal, TypeVar
 import anyio
 
 from pingone_mcp.advice import setting
-from pingone_mcp.directory.cursor import LoopGuard, Mark, place_of
+from pingone_mcp.directory.cursor import LoopGuard, Mark
 from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import JsonObject, Page
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.rows import fitted
 from pingone_mcp.errors import Refused, UnexpectedAnswer, Unreachable, UpstreamProblem
 from pingone_mcp.tasks import in_thread
@@ -38,7 +39,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class ListingProgress:
     """What has been read so far; `about` estimates all that there is to read."""
 
     pages: int
@@ -70,86 +71,132 @@ class Listing(Generic[T]):
     `identify` tells items apart; it is given the item's place in its page too, for those that have no id.
     """
 
-    read: Callable[[str | None], Awaitable[Page[T]]]
+    read: Callable[[Position | None], Awaitable[Page[T]]]
     row: Callable[[T], JsonObject]
     identify: Callable[[T, int], str]
-    around: Callable[[str], int] = lambda _: 0
+    around: Callable[[Position | None], int] = lambda _: 0
 
 
-async def gather(  # noqa: PLR0912 - one loop, which reads best in one piece
+async def gather(
     listing: Listing[T],
     mark: Mark,
     budget: Budget,
     *,
     now: Callable[[], float],
-    report: Callable[[Progress], Awaitable[None]],
+    report: Callable[[ListingProgress], Awaitable[None]],
 ) -> Gathered:
     """Read pages from `mark` on until they end or the budget does. `now` is monotonic, in seconds.
 
-    An id that comes twice is returned once. A page that fails behind others ends the answer, and its problem is told
-    with it; the next call begins there. Raises what the first page raises, Unreachable when that takes longer than the
-    budget, UnexpectedAnswer when the pages run in a circle, and Refused
-    when a page has changed so much since `mark` was made that the place in it cannot be found again.
+    An id that comes twice is returned once. A page that fails behind others ends the answer, which carries the problem;
+    the next call begins there. Raises what the first page raises, Unreachable when that takes longer than the budget,
+    UnexpectedAnswer when the pages run in a circle, and Refused when a page has changed so much since `mark` was made
+    that the place in it cannot be found again.
     """
-    answer = Gathered()
-    seen = set(mark.after)
+    gathering = _Gathering(listing, mark, budget)
     started = now()
-    used = pages = scanned = 0
-    while True:
-        try:
-            page = await _in_time(listing.read(mark.position), budget.seconds - (now() - started))
-        except UpstreamProblem as problem:
-            if not pages:
-                raise
-            answer.problem = problem
-            return _stop(answer, mark, "error")
-        if page is None:
-            if not pages:
-                raise too_slow(budget.seconds)
-            return _stop(answer, mark, "time")
-        pages += 1
-        scanned += page.scanned
-        answer.total, answer.gaps = page.total, page.gaps
-        await report(Progress(pages=pages, scanned=scanned, about=page.about or page.total))
+    while (page := await gathering.read(budget.seconds - (now() - started))) is not None:
+        await report(gathering.progress(page))
+        if not await gathering.take(page) or not gathering.turn(page, now() - started):
+            break
+    return gathering.answer
 
-        around = max(listing.around(page.at), listing.around(page.next or ""))
-        room = budget.characters - around - used
+
+class _Gathering(Generic[T]):
+    """One answer in the making: what it has, where the next page begins, and what of the budget is used."""
+
+    def __init__(self, listing: Listing[T], mark: Mark, budget: Budget) -> None:
+        self.answer = Gathered()
+        self._listing = listing
+        self._mark = mark
+        self._budget = budget
+        self._seen = set(mark.after)
+        self._ids: list[str] = []
+        self._pages = self._scanned = self._characters = self._room = 0
+
+    def progress(self, page: Page[T]) -> ListingProgress:
+        return ListingProgress(pages=self._pages, scanned=self._scanned, about=page.about or page.total)
+
+    async def read(self, seconds: float) -> Page[T] | None:
+        """Return the next page; None where it fails or takes longer, which ends an answer that has pages already."""
+        page: Page[T] | None = None
+        try:
+            with anyio.move_on_after(seconds):
+                page = await self._listing.read(self._mark.position)
+        except UpstreamProblem as problem:
+            if not self._pages:
+                raise
+            self.answer.problem = problem
+            self._stop(self._mark, "error")
+            return None
+        if page is None:
+            if not self._pages:
+                raise too_slow(self._budget.seconds)
+            self._stop(self._mark, "time")
+            return None
+        self._pages += 1
+        self._scanned += page.scanned
+        self.answer.total, self.answer.gaps = page.total, page.gaps
+        return page
+
+    async def take(self, page: Page[T]) -> bool:
+        """Take the rows of a page from the mark on; say whether all of them had room."""
+        around = max(self._listing.around(page.at), self._listing.around(page.next))
+        self._room = self._budget.characters - around - self._characters
         items: dict[str, T] = {}  # an id that a page repeats would make the place behind it ambiguous
         for place, item in enumerate(page.items):
-            items.setdefault(listing.identify(item, place), item)
-        ids = list(items)
-        start = _place(ids, mark)
-        for index in range(start, len(ids)):
-            if ids[index] in seen:
-                continue
-            if len(answer.rows) >= budget.limit:
-                return _stop(answer, _within(mark, page.at, ids, index), "limit")
-            row, size = await _fitting(listing.row(items[ids[index]]), room, alone=not answer.rows)
-            if size > room and answer.rows:
-                return _stop(answer, _within(mark, page.at, ids, index), "size")
-            seen.add(ids[index])
-            answer.rows.append(row)
-            answer.ids.append(ids[index])
-            room, used = room - size, used + size
+            items.setdefault(self._listing.identify(item, place), item)
+        self._ids = ids = list(items)
+        for index in range(_place(ids, self._mark), len(ids)):
+            identity = ids[index]
+            if identity not in self._seen and (full := await self._add(identity, items[identity])):
+                self._stop(_within(self._mark, page.at, ids, index), full)
+                return False
+        return True
+
+    async def _add(self, identity: str, item: T) -> Stopped | None:
+        """Add one row, or say why there is no room for it. The first one always has room."""
+        answer = self.answer
+        if len(answer.rows) >= self._budget.limit:
+            return "limit"
+        row, size = await _fitting(self._listing.row(item), self._room, alone=not answer.rows)
+        if size > self._room and answer.rows:
+            return "size"
+        self._seen.add(identity)
+        answer.rows.append(row)
+        answer.ids.append(identity)
+        self._room -= size
+        self._characters += size
+        return None
+
+    def turn(self, page: Page[T], seconds: float) -> bool:
+        """Go on behind a page that was taken; say whether there is a next one and a budget for it."""
+        ids, start = self._ids, _place(self._ids, self._mark)
         if page.next is None:
             if start > len(ids):
                 raise _lost()
-            return answer
-        mark = Mark(
+            return False
+        self._mark = Mark(
             position=page.next,
-            after=_still_ahead(ids, mark),
+            after=_still_ahead(ids, self._mark),
             taken=max(0, start - len(ids)),
-            guard=_step(mark, page.at, page.next),
+            guard=_step(self._mark, page.at, page.next),
         )
-        if why := _spent(budget, rows=len(answer.rows), pages=pages, room=room, seconds=now() - started):
-            return _stop(answer, mark, why)
+        spent = self._spent(seconds)
+        if spent is not None:
+            self._stop(self._mark, spent)
+        return spent is None
 
+    def _spent(self, seconds: float) -> Stopped | None:
+        """Say which part of the budget is used up, if any is."""
+        if len(self.answer.rows) >= self._budget.limit or self._pages == self._budget.pages:
+            return "limit"
+        if self._room <= 0:
+            return "size"
+        return "time" if seconds >= self._budget.seconds else None
 
-async def _in_time(reading: Awaitable[Page[T]], seconds: float) -> Page[T] | None:
-    """Return the page, or None when it takes longer."""
-    with anyio.move_on_after(seconds):
-        return await reading
-    return None
+    def _stop(self, mark: Mark, why: Stopped) -> None:
+        self.answer.next = mark
+        self.answer.stopped = why
 
 
 async def _fitting(row: JsonObject, room: int, *, alone: bool) -> tuple[JsonObject, int]:
@@ -164,15 +211,6 @@ async def _fitting(row: JsonObject, room: int, *, alone: bool) -> tuple[JsonObje
     return cut, _size(cut)
 
 
-def _spent(budget: Budget, *, rows: int, pages: int, room: int, seconds: float) -> Stopped | None:
-    """Say which part of the budget is used up, if any is."""
-    if rows >= budget.limit or pages == budget.pages:
-        return "limit"
-    if room <= 0:
-        return "size"
-    return "time" if seconds >= budget.seconds else None
-
-
 def too_slow(seconds: float) -> Unreachable:
     return Unreachable(
         f"PingOne did not answer within the {seconds:g} s of one answer.",
@@ -185,13 +223,7 @@ def _size(row: JsonObject) -> int:
     return len(json.dumps(row, ensure_ascii=False, separators=(",", ":"))) + 1
 
 
-def _stop(answer: Gathered, mark: Mark, why: Stopped) -> Gathered:
-    answer.next = mark
-    answer.stopped = why
-    return answer
-
-
-def _within(mark: Mark, at: str, ids: list[str], taken: int) -> Mark:
+def _within(mark: Mark, at: Position, ids: list[str], taken: int) -> Mark:
     anchors = (*mark.after, *ids[:taken])[-_ANCHORS:]
     return Mark(position=at, after=anchors, taken=taken, guard=mark.guard)
 
@@ -225,11 +257,10 @@ def _lost() -> Refused:
     )
 
 
-def _step(mark: Mark, here: str, following: str) -> LoopGuard:
+def _step(mark: Mark, here: Position, following: Position) -> LoopGuard:
     """Return the guard behind this page, the beginning of a listing counted as a place too."""
-    here, following = place_of(here), place_of(following)
-    guard = mark.guard if mark.position is not None else LoopGuard().after(here)
-    guard = guard.after(following) if guard is not None and following != here else None
+    guard = mark.guard if mark.position is not None else LoopGuard().after(here.place)
+    guard = guard.after(following.place) if guard is not None and following.place != here.place else None
     if guard is None:
         raise UnexpectedAnswer(
             "PingOne's pages run in a circle: a `next` link came twice, so the rest of this list cannot be read.",

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import Field
 
 from pingone_mcp.directory.gaps import Gap
+from pingone_mcp.directory.position import Position
 
 # JSON of a provider, kept as it came (custom attributes, remote data).
 JsonObject = dict[str, Any]
@@ -263,16 +264,16 @@ class Event:
 class Page(Generic[T_co]):
     """One page of a listing as a provider answers it.
 
-    `at` is where this page begins and `next` where the following one does (None: this was the last); both are opaque
-    texts of the provider, and reading the page at `at` again asks for the same page.
+    `at` is where this page begins and `next` where the following one does (None: this was the last). Reading the page
+    at `at` again asks for the same page.
     `scanned` counts what the provider read for this page, matching or not. `total` is the number of matches in
     the whole listing where it can be trusted; `about` is an estimate of all that is to be scanned, for progress.
     `gaps` name what could not be read in the listing so far.
     """
 
     items: tuple[T_co, ...]
-    at: str
-    next: str | None
+    at: Position
+    next: Position | None
     scanned: int
     total: int | None = None
     about: int | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from pingone_mcp.directory.models import JsonObject, Organization, Page
+from pingone_mcp.directory.position import Position
 
 ConcernedKind = Literal["user", "group", "population", "role", "role assignment"]
 
@@ -87,7 +88,7 @@ class NativeApi(Protocol):
     the scope, before any request.
     """
 
-    async def send(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
+    async def send(self, question: ProxyQuestion, at: Position | None = None) -> ProxyAnswer:
         """Send one request; `at` is the position in its list, where it is not the beginning."""
         ...
 

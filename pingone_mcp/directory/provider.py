@@ -1,7 +1,7 @@
 """What every provider of a directory answers: the questions, and the protocol.
 
 A listing is read page by page: a provider is asked for the page at a position (None: the first) and says
-where the next one begins. Positions are opaque to everybody else and stay valid in another process.
+where the next one begins. Positions stay valid in another process.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from pingone_mcp.directory.coverage import REASONS, DeactivatedPage, Reason
 from pingone_mcp.directory.filterable import Filterable
-from pingone_mcp.directory.gaps import Gap
-from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Organization, Page, User, Workspace
+from pingone_mcp.directory.models import Description, Group, Member, Organization, Page, User, Workspace
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.scope import Scope
 
 Status = Literal["active", "inactive", "invited"]
 Include = Literal["groups", "roles"]
-Reason = Literal["disabled", "locked", "removed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,23 +38,10 @@ class UserQuestion:
 class DeactivatedQuestion:
     """Who cannot sign in any more, why, and since when."""
 
-    reasons: tuple[Reason, ...] = ("disabled", "locked", "removed")
+    reasons: tuple[Reason, ...] = REASONS
     since: datetime | None = None
     population: str | None = None
     environment: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
-    """How the users of one reason are found, and whether all of them have been returned by now.
-
-    `complete` is true once nobody of this reason is missing from what was read so far; `note` says what may be
-    missing for good, and what to do about it.
-    """
-
-    how: str
-    complete: bool
-    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +102,16 @@ class Directory(Protocol):
     @property
     def profile(self) -> Profile: ...
 
-    async def source(self, question: Question | None = None, at: str | None = None) -> Provenance:
+    async def source(self, question: Question | None = None, at: Position | None = None) -> Provenance:
         """Say where the answer to a question comes from (None: answers in general), and how old it is.
 
         `at` is the position that it is read at, where it is not the beginning.
         """
         ...
 
-    async def users(self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None) -> Page[User]:
+    async def users(
+        self, question: UserQuestion, at: Position | None = None, *, page_size: int | None = None
+    ) -> Page[User]:
         """Return one page of the users asked for. `page_size` is how many are wanted at most; pages may be shorter."""
         ...
 
@@ -131,22 +120,13 @@ class Directory(Protocol):
         ...
 
     async def deactivated(
-        self, question: DeactivatedQuestion, at: str | None = None, *, page_size: int | None = None
-    ) -> Page[Deactivated]:
+        self, question: DeactivatedQuestion, at: Position | None = None, *, page_size: int | None = None
+    ) -> DeactivatedPage:
         """Return one page of the users who cannot sign in any more, one reason after the other."""
         ...
 
-    def coverage(
-        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[Gap, ...] = ()
-    ) -> dict[Reason, Coverage]:
-        """Say for each reason how it is found, and whether it is complete when all before `read_to` has been read.
-
-        `gaps` are those of the last page.
-        """
-        ...
-
     async def groups(
-        self, question: GroupQuestion, at: str | None = None, *, page_size: int | None = None
+        self, question: GroupQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[Group]:
         """Return one page of the groups asked for."""
         ...
@@ -156,7 +136,7 @@ class Directory(Protocol):
         ...
 
     async def members(
-        self, question: MemberQuestion, at: str | None = None, *, page_size: int | None = None
+        self, question: MemberQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[Member]:
         """Return one page of the members of a group: the direct ones first."""
         ...

@@ -19,6 +19,7 @@ from pingone_mcp import __version__
 from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.position import NOTHING_COUNTED, Counted
 from pingone_mcp.errors import AnswerTooLarge, UnexpectedAnswer
 from pingone_mcp.http.body import PACKED, PAGE, SINGLE, is_too_large
 from pingone_mcp.http.links import next_link
@@ -27,7 +28,6 @@ from pingone_mcp.http.routes import Routes
 from pingone_mcp.http.server_time import ServerTime
 from pingone_mcp.http.transport import MOST, SAFE_METHODS, PatientTransport
 from pingone_mcp.pingone.answers import correlation_id, is_cut_short, json_object, not_unpacked, too_large
-from pingone_mcp.pingone.asking.tally import Tally
 from pingone_mcp.pingone.auth import ClientCredentials
 from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.tasks import background, in_thread
@@ -183,13 +183,13 @@ class Client:
             count=_whole_number(body.get("count")),
         )
 
-    async def page_behind(self, tally: Tally, path: str, key: str, *, environment: str | None) -> HalPage:
+    async def page_behind(self, counted: Counted, path: str, key: str, *, environment: str | None) -> HalPage:
         """Return the page behind what was counted before; it is asked for twice where it ends the list too early.
 
         A link that was lost once is there the second time.
         """
         page = await self.page(path, key, environment=environment)
-        if page.next is None and tally.behind(len(page.items), page.count).missing:
+        if page.next is None and counted.behind(len(page.items), page.count).missing:
             page = await self.page(path, key, environment=environment)
         return page
 
@@ -200,11 +200,11 @@ class Client:
         """
         seen = {path}
         following: str | None = path
-        tally = Tally()
+        counted = NOTHING_COUNTED
         while following is not None:
-            page = await self.page_behind(tally, following, key, environment=environment)
-            tally = tally.behind(len(page.items), page.count)
-            yield page if page.next is not None else replace(page, missing=tally.missing)
+            page = await self.page_behind(counted, following, key, environment=environment)
+            counted = counted.behind(len(page.items), page.count)
+            yield page if page.next is not None else replace(page, missing=counted.missing)
             following = page.next
             if following in seen:
                 raise UnexpectedAnswer(

@@ -9,18 +9,17 @@ from pathlib import Path
 import httpx
 
 from pingone_mcp.clock import Clock
+from pingone_mcp.directory.coverage import DeactivatedPage
 from pingone_mcp.directory.filterable import configured
-from pingone_mcp.directory.gaps import Gap
-from pingone_mcp.directory.models import Deactivated, Description, Group, Member, Organization, Page, User, Workspace
+from pingone_mcp.directory.models import Description, Group, Member, Organization, Page, User, Workspace
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import (
-    Coverage,
     DeactivatedQuestion,
     GroupQuestion,
     MemberQuestion,
     Profile,
     Provenance,
     Question,
-    Reason,
     UserQuestion,
 )
 from pingone_mcp.errors import Refused
@@ -71,27 +70,24 @@ class PingOneDirectory:
         """What is read from PingOne, below the questions: for the sync of the local copy."""
         return self._served
 
-    async def source(self, question: Question | None = None, at: str | None = None) -> Provenance:  # noqa: ARG002 - always live
+    async def source(self, question: Question | None = None, at: Position | None = None) -> Provenance:  # noqa: ARG002 - always live
         return Provenance()
 
-    async def users(self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None) -> Page[User]:
+    async def users(
+        self, question: UserQuestion, at: Position | None = None, *, page_size: int | None = None
+    ) -> Page[User]:
         return await self._users.page(question, at, page_size=page_size)
 
     async def user(self, reference: str, *, environment: str | None = None, remote_data: bool = False) -> User:
         return await self._users.get(reference, environment=environment, remote_data=remote_data)
 
     async def deactivated(
-        self, question: DeactivatedQuestion, at: str | None = None, *, page_size: int | None = None
-    ) -> Page[Deactivated]:
+        self, question: DeactivatedQuestion, at: Position | None = None, *, page_size: int | None = None
+    ) -> DeactivatedPage:
         return await self._deactivated.page(question, at, page_size=page_size)
 
-    def coverage(
-        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[Gap, ...] = ()
-    ) -> dict[Reason, Coverage]:
-        return self._deactivated.coverage(question, read_to, gaps)
-
     async def groups(
-        self, question: GroupQuestion, at: str | None = None, *, page_size: int | None = None
+        self, question: GroupQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[Group]:
         return await self._groups.page(question, at, page_size=page_size)
 
@@ -99,7 +95,7 @@ class PingOneDirectory:
         return await self._groups.get(reference, environment=environment)
 
     async def members(
-        self, question: MemberQuestion, at: str | None = None, *, page_size: int | None = None
+        self, question: MemberQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[Member]:
         return await self._groups.members(question, at, page_size=page_size)
 

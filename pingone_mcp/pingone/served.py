@@ -16,7 +16,7 @@ from pingone_mcp.directory.references import GroupAt, Home, References, as_id, r
 from pingone_mcp.directory.text import candidate
 from pingone_mcp.errors import NotFound, NotPermitted, RequestRefused, Unconfigured, UpstreamProblem
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.asking.parts import Part, Place
+from pingone_mcp.pingone.asking.parts import ListPlace
 from pingone_mcp.pingone.client import Client, HalPage, path_with
 from pingone_mcp.pingone.names import Found, Names
 from pingone_mcp.tasks import each
@@ -86,12 +86,12 @@ class Served:
         allowed = self.connection.scope.populations
         return not allowed or any(place.id in allowed for place in self.unify(raw, {}, {}).workspaces)
 
-    async def page(self, path: str, key: str, place: Place) -> HalPage:
+    async def page(self, path: str, key: str, place: ListPlace) -> HalPage:
         """Return the page at a path of a place, asked for twice where it ends its part too early."""
         try:
-            return await self.client.page_behind(place.tally, path, key, environment=place.part.environment)
+            return await self.client.page_behind(place.position.counted, path, key, environment=place.part.environment)
         except RequestRefused as refused:
-            if place.link is None:
+            if place.position.after is None:
                 raise
             raise RequestRefused(
                 "PingOne does not accept this place in the list any more, so the rest was not read.",
@@ -134,7 +134,7 @@ class Served:
         except UpstreamProblem:
             return None
 
-    async def page_or_gap(self, path: str, key: str, place: Place) -> tuple[HalPage, tuple[Gap, ...]]:
+    async def page_or_gap(self, path: str, key: str, place: ListPlace) -> tuple[HalPage, tuple[Gap, ...]]:
         """Return a page, and no gap; or no rows and a gap for one of several environments that may not be read.
 
         Raises NotPermitted or NotFound when it is the only environment.
@@ -156,9 +156,10 @@ class Served:
         pages = [page async for page in self.client.pages(path, key, environment=environment)]
         return [item for page in pages for item in page.items], not any(page.missing for page in pages)
 
-    def users_path(self, part: Part, size: int) -> str:
-        wanted = str(part.filter) if part.filter is not None else None
-        return path_with(f"/environments/{part.environment}/users", {"limit": size, "filter": wanted})
+    def users_path(self, environment: str, wanted: Filter | None, size: int) -> str:
+        """Return the path of the users that a filter lets through (None: of all), `size` a page."""
+        query = {"limit": size, "filter": str(wanted) if wanted is not None else None}
+        return path_with(f"/environments/{environment}/users", query)
 
     async def users(self, environment: str, hal: HalPage, *, remote_data: bool) -> tuple[User, ...]:
         """Return the users of a page. Raises UnexpectedAnswer for one without an id."""

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 from pingone_mcp.directory.changes import ChangePage, ChangeQuestion
 from pingone_mcp.directory.gaps import EarlierChanges
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Problem
@@ -125,7 +126,9 @@ class Replica:
 
         return await self.read(ask)
 
-    async def changes(self, question: ChangeQuestion, at: str | None, *, page_size: int | None = None) -> ChangePage:
+    async def changes(
+        self, question: ChangeQuestion, at: Position | None, *, page_size: int | None = None
+    ) -> ChangePage:
         def read(copy: Snapshot) -> ChangePage:
             return _with_gaps(changes_page(copy.database, question, at, page_size), copy, question)
 

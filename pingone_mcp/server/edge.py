@@ -31,7 +31,7 @@ from mcp.types import (
 from pydantic import AnyUrl, ValidationError, WithJsonSchema
 
 from pingone_mcp.current_connection import working_for
-from pingone_mcp.directory.listing import Progress
+from pingone_mcp.directory.listing import ListingProgress
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import compact
 from pingone_mcp.directory.text import clean, harmless
@@ -93,11 +93,11 @@ async def backend_of(ctx: AppContext) -> Backend:
     return await connection_of(ctx).backend()
 
 
-def page_reporter(ctx: AppContext, noun: str) -> Callable[[Progress], Awaitable[None]]:
+def page_reporter(ctx: AppContext, noun: str) -> Callable[[ListingProgress], Awaitable[None]]:
     """Return what tells the client, once per page of the provider, how many `noun` were read."""
     progressing = Progressing(ctx.report_progress)
 
-    async def report(progress: Progress) -> None:
+    async def report(progress: ListingProgress) -> None:
         about = f" of about {progress.about:,}" if progress.about is not None else ""
         message = f"page {progress.pages}: {progress.scanned:,}{about} {noun}"
         await progressing.report(noun, progress.scanned, progress.about, message)

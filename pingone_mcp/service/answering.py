@@ -13,9 +13,10 @@ import anyio
 
 from pingone_mcp.directory.cursor import Mark, same_question
 from pingone_mcp.directory.gaps import sentences
-from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, gather, too_slow
+from pingone_mcp.directory.listing import Budget, Gathered, Listing, ListingProgress, gather, too_slow
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.moments import moment
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.rows import WIDE_ROWS, timestamp
 from pingone_mcp.service.backend import Backend
 
@@ -78,7 +79,7 @@ async def collect(
     wanted: ListRequest,
     *,
     limit: int,
-    report: Callable[[Progress], Awaitable[None]],
+    report: Callable[[ListingProgress], Awaitable[None]],
     pages: int | None = None,
     beside: int = 0,
 ) -> Gathered:
@@ -87,7 +88,7 @@ async def collect(
     `beside` is what the answer needs besides rows and envelope, in characters. Raises what `gather` raises.
     """
 
-    def around(position: str) -> int:
+    def around(position: Position | None) -> int:
         """Measure the envelope with a cursor that goes on from a position; places in a page take some more."""
         cursor = backend.cursors.seal(wanted.tool, wanted.question, Mark(position=position, after=_PLACES, taken=9_999))
         return _ENVELOPE_CHARACTERS + len(cursor) + beside

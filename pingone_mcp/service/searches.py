@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from pingone_mcp.directory.models import Page, User
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Problem
 from pingone_mcp.service.backend import Backend
@@ -39,9 +40,9 @@ class Search:
         """Say whether the copy was asked as well, because it is fresh."""
         return bool(self._fresh)
 
-    async def page(self, at: str | None, *, page_size: int) -> Page[User]:
+    async def page(self, at: Position | None, *, page_size: int) -> Page[User]:
         """Return the page at a position. `total` counts both kinds where PingOne's own count is known."""
-        if at is not None and self._backend.copy.is_here(at):
+        if at is not None and at.source == "replica":
             self._fresh = True
             page = await self._backend.copy.otherwise_spelt(self._question, at, page_size=page_size)
             self._spelt.update(user.id for user in page.items if user.id not in self._seen)

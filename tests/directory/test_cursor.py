@@ -7,19 +7,24 @@ import hashlib
 import itertools
 import string
 import zlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pingone_mcp.directory.cursor import CursorSeal, LoopGuard, Mark, same_question
+from pingone_mcp.directory.gaps import OnlyServedPopulations, UnreadableEnvironment
+from pingone_mcp.directory.position import Counted, Position
 from pingone_mcp.errors import Refused
 
 KEY = b"k" * 32
 SEAL = CursorSeal(KEY)
 QUESTION: dict[str, object] = {"query": "Ann", "limit": 5, "fields": ["id", "name"], "status": None}
 MARK = Mark(
-    position="/environments/x/users?cursor=abc", after=("a", "b"), guard=LoopGuard(mark="f" * 16, steps=3, power=8)
+    position=Position(part="x 0", after="/environments/x/users?cursor=abc"),
+    after=("a", "b"),
+    guard=LoopGuard(mark="f" * 16, steps=3, power=8),
 )
 CURSOR = SEAL.seal("list_users", QUESTION, MARK)
 URL_SAFE = string.ascii_letters + string.digits + "-_"
@@ -29,9 +34,19 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
+POSITIONS = st.builds(
+    Position,
+    source=st.sampled_from(["live", "replica"]),
+    part=st.text(max_size=20),
+    label=st.text(max_size=8),
+    after=st.none() | st.text(max_size=60),
+    size=st.none() | st.integers(1, 1_000),
+    counted=st.builds(Counted, came=st.integers(0), left_out=st.integers(0), said=st.none() | st.integers(0)),
+    gaps=st.sampled_from([(), (OnlyServedPopulations(), UnreadableEnvironment(place="x", or_none=True))]),
+)
 MARKS = st.builds(
     Mark,
-    position=st.none() | st.text(max_size=60),
+    position=st.none() | POSITIONS,
     after=st.lists(st.text(max_size=36), max_size=4).map(tuple),
     guard=st.builds(LoopGuard, mark=st.text(max_size=16), steps=st.integers(0, 2**40), power=st.integers(1, 2**41)),
 )
@@ -78,7 +93,7 @@ def test_no_truncation_is_accepted() -> None:
 @pytest.mark.parametrize("extra", ["=", "==", "A", "AA", "AAAA", "\n", " ", "\x00", ".", "é", "\ud800"])
 @pytest.mark.parametrize("size", range(4))
 def test_no_extension_is_accepted(extra: str, size: int) -> None:
-    cursor = SEAL.seal("list_users", QUESTION, Mark(position="x" * size))
+    cursor = SEAL.seal("list_users", QUESTION, Mark(position=Position(after="x" * size)))
     refused(cursor + extra)
     refused(extra + cursor)
 
@@ -90,6 +105,19 @@ def test_a_cursor_of_another_connection_is_refused() -> None:
 def test_a_cursor_of_another_tool_is_refused_with_its_reason() -> None:
     with pytest.raises(Refused, match="belongs to another tool"):
         SEAL.open("find_deactivated", CURSOR)
+
+
+def test_a_cursor_of_another_version_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pingone_mcp.directory.cursor._VERSION", 1)
+    old = SEAL.seal("list_users", QUESTION, MARK)
+    monkeypatch.undo()
+    assert refused(old) == "STALE_CURSOR"
+
+
+@given(POSITIONS, st.integers(0), st.none() | st.integers(0))
+def test_a_place_is_the_same_whatever_was_counted_on_the_way(position: Position, came: int, size: int | None) -> None:
+    counted = Counted(came=came, left_out=1, said=came)
+    assert replace(position, counted=counted, size=size, gaps=()).place == position.place
 
 
 @given(st.one_of(st.text(), st.text(URL_SAFE), st.binary().map(lambda raw: base64.urlsafe_b64encode(raw).decode())))
@@ -109,7 +137,7 @@ def test_a_huge_text_is_refused_unread(size: int) -> None:
 
 def test_even_an_own_cursor_is_refused_beyond_the_longest() -> None:
     noise = "".join(hashlib.sha256(str(number).encode()).hexdigest() for number in range(400))
-    assert refused(SEAL.seal("list_users", {}, Mark(position=noise))) == "FOREIGN_CURSOR"
+    assert refused(SEAL.seal("list_users", {}, Mark(position=Position(after=noise)))) == "FOREIGN_CURSOR"
 
 
 def test_nothing_is_unpacked_before_the_seal_is_known_to_be_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +208,7 @@ def test_a_guard_survives_its_cursor() -> None:
         following = guard.after(str(step % 7))
         if following is None:
             break
-        sealed = SEAL.seal("list_users", {}, Mark(position=str(step), guard=following))
+        sealed = SEAL.seal("list_users", {}, Mark(position=Position(after=str(step)), guard=following))
         guard = SEAL.open("list_users", sealed)[1].guard
     else:
         pytest.fail("a circle of 7 was not noticed across cursors")

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pingone_mcp.directory.cursor import CursorSeal, Mark
-from pingone_mcp.directory.listing import Budget, Gathered, Listing, Progress, gather
+from pingone_mcp.directory.listing import Budget, Gathered, Listing, ListingProgress, gather
 from pingone_mcp.directory.models import JsonObject, Page
+from pingone_mcp.directory.position import Position
 from pingone_mcp.errors import Refused, UnexpectedAnswer
 
 SEAL = CursorSeal(b"key")
@@ -38,24 +39,30 @@ class Shelf:
     time: Time = field(default_factory=Time)
     seconds: float = 0.0
     reads: list[str | None] = field(default_factory=list[str | None])
-    reports: list[Progress] = field(default_factory=list[Progress])
+    reports: list[ListingProgress] = field(default_factory=list[ListingProgress])
     following: Callable[[int], str | None] | None = None
 
-    async def read(self, position: str | None) -> Page[str]:
-        self.reads.append(position)
+    async def read(self, position: Position | None) -> Page[str]:
+        self.reads.append(position.after if position is not None else None)
         self.time.now += self.seconds
-        number = 0 if position is None else int(position.removeprefix("at:"))
+        number = 0 if position is None else int((position.after or "").removeprefix("at:"))
         following = f"at:{number + 1}" if number + 1 < len(self.pages) else None
         if self.following is not None:
             following = self.following(number)
         items = tuple(self.pages[number])
         total = self.totals[min(number, len(self.totals) - 1)]
-        return Page(at=f"at:{number}", items=items, next=following, scanned=len(items), total=total)
+        return Page(
+            at=Position(after=f"at:{number}"),
+            items=items,
+            next=Position(after=following) if following is not None else None,
+            scanned=len(items),
+            total=total,
+        )
 
     def row(self, item: str) -> JsonObject:
         return {"id": item, **({"more": "x" * (self.wide * (1 + len(item) % 3))} if self.wide else {})}
 
-    async def report(self, progress: Progress) -> None:
+    async def report(self, progress: ListingProgress) -> None:
         self.reports.append(progress)
 
     async def gather(
@@ -186,7 +193,7 @@ async def test_a_limit_reached_at_the_end_of_a_page_does_not_read_the_next_one()
     answer = await shelf.gather(limit=2)
     assert (answer.stopped, shelf.reads) == ("limit", [None])
     assert answer.next is not None
-    assert (answer.next.position, answer.next.after) == ("at:1", ())
+    assert (answer.next.position, answer.next.after) == (Position(after="at:1"), ())
 
 
 async def test_a_limit_reached_with_the_last_row_is_the_end() -> None:
@@ -217,7 +224,7 @@ async def test_a_further_page_that_does_not_come_in_time_is_left_to_the_next_ans
     time = Time()
     shelf = Shelf([["a"], ["b"]], time=time)
 
-    async def read(position: str | None) -> Page[str]:
+    async def read(position: Position | None) -> Page[str]:
         if position is not None:
             await anyio.sleep_forever()
         time.now += 0.999_999
@@ -228,7 +235,7 @@ async def test_a_further_page_that_does_not_come_in_time_is_left_to_the_next_ans
     answer = await gather(listing, Mark(), budget, now=lambda: time.now, report=shelf.report)
     assert (ids(answer), answer.stopped) == (["a"], "time")
     assert answer.next is not None
-    assert answer.next.position == "at:1"
+    assert answer.next.position == Position(after="at:1")
     assert ids(await shelf.gather(answer.next)) == ["b"]
 
 
@@ -236,9 +243,9 @@ async def test_each_page_is_reported_once() -> None:
     shelf = Shelf([["a", "b"], [], ["c"]], totals=[9, 9, 3])
     answer = await shelf.gather()
     assert shelf.reports == [
-        Progress(pages=1, scanned=2, about=9),
-        Progress(pages=2, scanned=2, about=9),
-        Progress(pages=3, scanned=3, about=3),
+        ListingProgress(pages=1, scanned=2, about=9),
+        ListingProgress(pages=2, scanned=2, about=9),
+        ListingProgress(pages=3, scanned=3, about=3),
     ]
     assert answer.total == 3
 

@@ -21,7 +21,7 @@ from pingone_mcp.directory.changes import ChangeKind, Difference, replayed
 from pingone_mcp.directory.provider import DeactivatedQuestion
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.pingone.feed.source import replica_path
-from pingone_mcp.replica.asking.deactivated import deactivated_stretches
+from pingone_mcp.replica.asking.deactivated import deactivated_parts
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.store.store import NoReplica, Store
 from pingone_mcp.sandbox.app import Sandbox
@@ -476,7 +476,7 @@ async def test_that_some_were_removed_misleads_no_question_to_another_index(tmp_
     assert (await kept.rows("SELECT count(DISTINCT removed_at) FROM users_"))[0][0] > 10
 
     def plans(database: sqlite3.Connection) -> list[str]:
-        stretches = deactivated_stretches(Snapshot(database, kept.world.connection().scope), DeactivatedQuestion())
+        stretches = deactivated_parts(Snapshot(database, kept.world.connection().scope), DeactivatedQuestion())
         asked = ((f"EXPLAIN QUERY PLAN SELECT count(*) FROM users_ u WHERE {one.where.sql}", one) for one in stretches)  # noqa: S608 - our own text
         return [database.execute(sql, one.where.values).fetchall()[0][3] for sql, one in asked]
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 _AT_ONCE = 6
 
 
-class Asked(Generic[T]):
+class Awaited(Generic[T]):
     """One answer on its way. Its failure is for whoever takes it, and for nobody else."""
 
     def __init__(self, read: Callable[[], Awaitable[T]], limiter: anyio.CapacityLimiter) -> None:
@@ -50,8 +50,8 @@ class Ahead:
         self._tasks = tasks
         self._limiter = anyio.CapacityLimiter(_AT_ONCE)
 
-    def ask(self, read: Callable[[], Awaitable[T]]) -> Asked[T]:
-        asked = Asked(read, self._limiter)
+    def ask(self, read: Callable[[], Awaitable[T]]) -> Awaited[T]:
+        asked = Awaited(read, self._limiter)
         self._tasks.start_soon(asked.arrive)
         return asked
 

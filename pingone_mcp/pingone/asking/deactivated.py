@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from pingone_mcp.clock import CLOCK_SKEW
+from pingone_mcp.directory.coverage import Coverage, DeactivatedPage, Reason, in_order, refuse_future
 from pingone_mcp.directory.filters import Filter, all_of, eq, ge
 from pingone_mcp.directory.gaps import AuditUnreadable, Gap, UnattributedEvents
-from pingone_mcp.directory.models import Deactivated, Event, Page, User
-from pingone_mcp.directory.provider import Coverage, DeactivatedQuestion, Reason
-from pingone_mcp.errors import NotPermitted, Refused
+from pingone_mcp.directory.models import Deactivated, Event, User
+from pingone_mcp.directory.paging import find
+from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.provider import DeactivatedQuestion
+from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.asking.parts import Part, Place, Source, find, part_named
+from pingone_mcp.pingone.asking.parts import Collection, ListPart, ListPlace, page_of
 from pingone_mcp.pingone.client import HalPage
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.served import NOTHING, Served
@@ -21,7 +25,18 @@ from pingone_mcp.tasks import each
 
 _WHO_DISABLED_PAGES = 3
 _LOCKED_PAGE = 25
-_ACTIONS: dict[Source, str] = {"locked events": "USER.LOCKED", "removed events": "USER.DELETED"}
+_ACTIONS: dict[Collection, str] = {"locked events": "USER.LOCKED", "removed events": "USER.DELETED"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What PingOne answered at a path, and whom of it the question is about, kept or not."""
+
+    path: str
+    hal: HalPage
+    found: list[Deactivated]
+    left_out: int
+    gaps: tuple[Gap, ...]
 
 
 class DeactivatedUsers:
@@ -31,81 +46,92 @@ class DeactivatedUsers:
         self._served = served
 
     async def page(
-        self, question: DeactivatedQuestion, at: str | None = None, *, page_size: int | None = None
-    ) -> Page[Deactivated]:
-        if question.since is not None and question.since > self._now():
-            raise Refused("`since` lies in the future.", "Give a time that has passed.", code="FUTURE_TIME")
-        parts = await self._parts(question)
-        place = find(parts, at)
+        self, question: DeactivatedQuestion, at: Position | None = None, *, page_size: int | None = None
+    ) -> DeactivatedPage:
+        """Return one page. Raises Refused for a time that has not come, unknown names, and a stale position."""
+        refuse_future(question.since, self._now())
+        place = find(await self._parts(question), at, source="live")
         part = place.part
-        if part.source == "users":
-            size = part.page_size(page_size, self._served.connection.pace.page_size)
-            path = place.link or self._served.users_path(part, size)
-            hal, gaps = await self._served.page_or_gap(path, "users", place)
-            users, left_out = await self._served.readable_users(part.environment, hal)
-            found = await self._annotated(part, question, users)
-        else:
-            path, hal, gaps = await self._events(place, question)
-            events, left_out = wire.readable(hal.items, wire.event)
-            read = self._removed if part.source == "removed events" else self._still_locked
-            found = await read(part, question, events)
-            limited = question.population is not None or bool(self._served.connection.scope.populations)
-            if any(not event.subject_id or (limited and not event.subject_workspace_id) for event in events):
-                gaps = (*gaps, UnattributedEvents(place=part.environment, part=part.label))
-        kept = (item for item in found if part.keep is None or part.keep(item.user))
-        gaps = (*await self._served.unserved(question.environment), *gaps)
-        page = place.page(path, hal, kept, left_out=left_out, gaps=gaps)
-        return page if part.source == "users" else dataclasses.replace(page, total=None)  # events are not users
+        read = await (
+            self._by_users(place, question, page_size)
+            if part.collection == "users"
+            else self._by_events(place, question)
+        )
+        kept = (item for item in read.found if part.keep is None or part.keep(item.user))
+        gaps = (*await self._served.unserved(question.environment), *read.gaps)
+        page = page_of(place, read.path, read.hal, kept, left_out=read.left_out, gaps=gaps)
+        return DeactivatedPage.of(page, self._coverage(question, page.gaps))
 
-    async def _events(self, place: Place, question: DeactivatedQuestion) -> tuple[str, HalPage, tuple[Gap, ...]]:
-        """Return the path of a page of events, the page, and what of it may not be read.
+    async def _by_users(self, place: ListPlace, question: DeactivatedQuestion, page_size: int | None) -> _Read:
+        """Read users whom a filter finds: who is disabled, and, among all others, who is locked."""
+        part = place.part
+        size = part.page_size(page_size, self._served.connection.pace.page_size)
+        path = place.position.after or self._served.users_path(part.environment, part.filter, size)
+        hal, gaps = await self._served.page_or_gap(path, "users", place)
+        users, left_out = await self._served.readable_users(part.environment, hal)
+        found = await self._annotated(part, question, users)
+        return _Read(path=path, hal=hal, found=found, left_out=left_out, gaps=gaps)
+
+    async def _by_events(self, place: ListPlace, question: DeactivatedQuestion) -> _Read:
+        """Read users whom audit events name: who was removed, or locked since a time."""
+        part = place.part
+        path, hal, gaps = await self._events(place, question)
+        events, left_out = wire.readable(hal.items, wire.event)
+        read = self._removed if part.collection == "removed events" else self._still_locked
+        found = await read(part, question, events)
+        limited = question.population is not None or bool(self._served.connection.scope.populations)
+        if any(not event.subject_id or (limited and not event.subject_workspace_id) for event in events):
+            gaps = (*gaps, UnattributedEvents(place=part.environment, part=part.label))
+        return _Read(path=path, hal=hal, found=found, left_out=left_out, gaps=gaps)
+
+    async def _events(self, place: ListPlace, question: DeactivatedQuestion) -> tuple[str, HalPage, tuple[Gap, ...]]:
+        """Return the path of a page of events, the page, and what of it may not be read."""
+        path = place.position.after or self._events_path(place.part, question, None)
+        try:
+            hal = await self._served.page(path, "activities", place)
+            return path, await self._with_lost_link(hal, place, question), ()
+        except NotPermitted:
+            if len(question.reasons) == 1:
+                raise
+            return path, NOTHING, (AuditUnreadable(place=place.part.environment, part=place.part.label),)
+
+    async def _with_lost_link(self, hal: HalPage, place: ListPlace, question: DeactivatedQuestion) -> HalPage:
+        """Return a page of events with the link that it may have lost.
 
         PingOne does not count events, so a page that lost its link looks like the last one. Where one ends the list it
         is asked what lies before its oldest event; if something does, the list goes on there.
         """
-        part = place.part
-        action = _ACTIONS[part.source]
+        if hal.next is not None or hal.count is not None or not hal.items:
+            return hal
+        times = [event.at for event in wire.readable(hal.items, wire.event)[0]]
+        if not times:
+            return hal
+        before = self._events_path(place.part, question, min(times) - audit.PRECISION)
+        earlier = await self._served.page(before, "activities", place)
+        return dataclasses.replace(hal, next=before) if earlier.items else hal
 
-        def until(at: datetime | None) -> str:
-            # Each user who was locked is read again: small pages keep an answer within its time.
-            size = _LOCKED_PAGE if part.source == "locked events" else self._served.connection.pace.page_size
-            return audit.path(part.environment, self._now(), limit=size, since=question.since, until=at, action=action)
+    def _events_path(self, part: ListPart, question: DeactivatedQuestion, until: datetime | None) -> str:
+        # Each user who was locked is read again: small pages keep an answer within its time.
+        size = _LOCKED_PAGE if part.collection == "locked events" else self._served.connection.pace.page_size
+        action = _ACTIONS[part.collection]
+        return audit.path(part.environment, self._now(), limit=size, since=question.since, until=until, action=action)
 
-        path = place.link or until(None)
-        try:
-            hal = await self._served.page(path, "activities", place)
-            if hal.next is not None or hal.count is not None or not hal.items:
-                return path, hal, ()
-            times = [event.at for event in wire.readable(hal.items, wire.event)[0]]
-            before = until(min(times) - audit.PRECISION) if times else None
-            if before is None or not (await self._served.page(before, "activities", place)).items:
-                return path, hal, ()
-            return path, dataclasses.replace(hal, next=before), ()
-        except NotPermitted:
-            if len(question.reasons) == 1:
-                raise
-            return path, NOTHING, (AuditUnreadable(place=part.environment, part=part.label),)
-
-    def coverage(
-        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[Gap, ...] = ()
-    ) -> dict[Reason, Coverage]:
-        order = _reasons(question)
-        current = part_named(read_to).split(" ")[0] if read_to is not None else None
-        done = order.index(current) if current in order else len(order)
-        told: dict[Reason, Coverage] = {}
-        for index, reason in enumerate(order):
+    def _coverage(self, question: DeactivatedQuestion, gaps: tuple[Gap, ...]) -> dict[Reason, Coverage]:
+        """Return how each reason is covered when all its pages are read; `gaps` are what could not be."""
+        coverage: dict[Reason, Coverage] = {}
+        for reason in in_order(question.reasons):
             how = _how(reason, question.since, self._now())
             missing = [gap.note() for gap in gaps if gap.part in ("", reason)]
-            told[reason] = Coverage(
+            coverage[reason] = Coverage(
                 how=how.how,
-                complete=how.complete and index < done and not missing,
+                complete=how.complete and not missing,
                 note=" ".join(filter(None, (*missing, how.note))) or None,
             )
-        return told
+        return coverage
 
-    async def _parts(self, question: DeactivatedQuestion) -> list[Part]:
+    async def _parts(self, question: DeactivatedQuestion) -> list[ListPart]:
         environments = await self._served.environment_ids(question.environment)
-        order = _reasons(question)
+        order = in_order(question.reasons)
         parts = [
             part
             for home in await self._served.homes(environments, question.population)
@@ -116,7 +142,9 @@ class DeactivatedUsers:
         ]
         return sorted(parts, key=lambda part: [str(reason) for reason in order].index(part.label))
 
-    async def _removed(self, part: Part, question: DeactivatedQuestion, events: Sequence[Event]) -> list[Deactivated]:
+    async def _removed(
+        self, part: ListPart, question: DeactivatedQuestion, events: Sequence[Event]
+    ) -> list[Deactivated]:
         environments = (
             await self._served.names.environment_names()
             if self._served.connection.scope.has_several_environments
@@ -135,7 +163,7 @@ class DeactivatedUsers:
         ]
 
     async def _still_locked(
-        self, part: Part, question: DeactivatedQuestion, events: Sequence[Event]
+        self, part: ListPart, question: DeactivatedQuestion, events: Sequence[Event]
     ) -> list[Deactivated]:
         """Read each user that was locked, and keep who still is: events carry no values."""
         newest: dict[str, Event] = {}
@@ -162,7 +190,9 @@ class DeactivatedUsers:
 
         return [found for found in await each(still, newest.values()) if found is not None]
 
-    async def _annotated(self, part: Part, question: DeactivatedQuestion, users: tuple[User, ...]) -> list[Deactivated]:
+    async def _annotated(
+        self, part: ListPart, question: DeactivatedQuestion, users: tuple[User, ...]
+    ) -> list[Deactivated]:
         """Say when and by whom users were disabled, where the newest events since `since` tell."""
         if part.label != "disabled" or question.since is None or not users:
             return [
@@ -203,24 +233,19 @@ class DeactivatedUsers:
         return self._served.now()
 
 
-def _reasons(question: DeactivatedQuestion) -> list[Reason]:
-    order: tuple[Reason, ...] = ("disabled", "locked", "removed")
-    return [reason for reason in order if reason in question.reasons]
-
-
 def _reason_parts(
     reason: Reason, environment: str, populations: list[Filter | None], question: DeactivatedQuestion
-) -> list[Part]:
+) -> list[ListPart]:
     since = question.since
     key = f"{reason} {environment}"
     if reason == "removed":
-        return [Part(key=key, environment=environment, source="removed events", label=reason)]
+        return [ListPart(key=key, environment=environment, collection="removed events", label=reason)]
     if reason == "locked" and since is not None:
         return [
-            Part(
+            ListPart(
                 key=key,
                 environment=environment,
-                source="locked events",
+                collection="locked events",
                 label=reason,
                 keep=lambda user: _is_locked(user) and not _is_listed_as_disabled(user, question),
             )
@@ -232,7 +257,7 @@ def _reason_parts(
         enabled = eq("enabled", value=True) if "disabled" in question.reasons else None
         keep = _is_locked
     return [
-        Part(
+        ListPart(
             key=f"{key} {batch}",
             environment=environment,
             filter=all_of((enabled, changed, population)),

@@ -8,11 +8,13 @@ from functools import partial
 from pingone_mcp.directory.filters import All, Within, all_of, eq
 from pingone_mcp.directory.gaps import Gap, MissingMembers
 from pingone_mcp.directory.models import Group, Member, MembershipType, Named, Page
+from pingone_mcp.directory.paging import find
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
 from pingone_mcp.directory.text import unaccented
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.asking.parts import Part, Place, find
+from pingone_mcp.pingone.asking.parts import ListPart, ListPlace, page_of
 from pingone_mcp.pingone.client import HalPage, path_with
 from pingone_mcp.pingone.served import Served
 
@@ -24,14 +26,16 @@ class Groups:
         self._served = served
 
     async def page(
-        self, question: GroupQuestion, at: str | None = None, *, page_size: int | None = None
+        self, question: GroupQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[Group]:
         parts = await self._parts(question)
-        place = find(parts, at)
+        place = find(parts, at, source="live")
         part = place.part
         wanted = str(part.filter) if part.filter is not None else None
         size = part.page_size(page_size, self._served.connection.pace.page_size)
-        path = place.link or path_with(f"/environments/{part.environment}/groups", {"limit": size, "filter": wanted})
+        path = place.position.after or path_with(
+            f"/environments/{part.environment}/groups", {"limit": size, "filter": wanted}
+        )
         hal, gaps = await self._served.page_or_gap(path, "groups", place)
         populations = await self._served.names.population_names(part.environment) if hal.items else {}
         read = partial(wire.group, populations=populations, remote_data=question.remote_data)
@@ -39,9 +43,9 @@ class Groups:
         groups = [await self._placed(group) for group in found]
         kept = (group for group in groups if part.keep is None or part.keep(group))
         gaps = (*await self._served.unserved(question.environment), *gaps)
-        return place.page(path, hal, kept, left_out=left_out, gaps=gaps)
+        return page_of(place, path, hal, kept, left_out=left_out, gaps=gaps)
 
-    async def _parts(self, question: GroupQuestion) -> list[Part]:
+    async def _parts(self, question: GroupQuestion) -> list[ListPart]:
         """PingOne filters groups by whole names only; a part of a name is looked for here."""
         words = unaccented(question.query or "").split()
         allowed = self._served.connection.scope.populations
@@ -49,10 +53,10 @@ class Groups:
         is_wanted = (lambda group: _is_named(group, words) and self._serves(group)) if words or allowed else None
         environments = await self._served.environment_ids(question.environment)
         return [
-            Part(
+            ListPart(
                 key=home.environment,
                 environment=home.environment,
-                source="groups",
+                collection="groups",
                 filter=eq("population.id", home.population) if home.population is not None else None,
                 keep=is_wanted,
             )
@@ -93,33 +97,33 @@ class Groups:
     # Members
 
     async def members(
-        self, question: MemberQuestion, at: str | None = None, *, page_size: int | None = None
+        self, question: MemberQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[Member]:
         environment, group = await self._served.find_group(question.environment, question.group)
         parts = self._member_parts(environment, group, direct_only=question.direct_only)
-        place = find(parts, at)
+        place = find(parts, at, source="live")
         part = place.part
-        path = place.link or self._served.users_path(
-            part, part.page_size(page_size, self._served.connection.pace.page_size)
-        )
+        size = part.page_size(page_size, self._served.connection.pace.page_size)
+        path = place.position.after or self._served.users_path(part.environment, part.filter, size)
         hal = await self._served.page(path, "users", place)
         users, left_out = await self._served.readable_users(part.environment, hal)
         kind: MembershipType = "direct" if part.label == "direct" else "indirect"
         gaps = await self._served.unserved(environment)
         if hal.next is None:
             gaps = (*gaps, *await self._uncounted(place, hal, group, kind))
-        page = place.page(path, hal, (Member(user=user, type=kind) for user in users), left_out=left_out, gaps=gaps)
+        found = (Member(user=user, type=kind) for user in users)
+        page = page_of(place, path, hal, found, left_out=left_out, gaps=gaps)
         if len(parts) == 1 or page.gaps:
             return page
         return dataclasses.replace(page, total=await self._member_total(environment, group))
 
-    async def _uncounted(self, place: Place, hal: HalPage, group: str, kind: MembershipType) -> tuple[Gap, ...]:
+    async def _uncounted(self, place: ListPlace, hal: HalPage, group: str, kind: MembershipType) -> tuple[Gap, ...]:
         """Return the gap at the end of a part where the group itself counts more members of the kind than came.
 
         The filter may be narrowed to what the role reaches, while the group's own counts are not. They are read again
         before they contradict, because who is a member changes while the list is read.
         """
-        behind = place.tally.behind(len(hal.items), hal.count)
+        behind = place.position.counted.behind(len(hal.items), hal.count)
         if self._served.connection.scope.populations or behind.missing:  # the group counts beyond the populations
             return ()
         read = partial(self._served.names.group, place.part.environment, group)
@@ -130,11 +134,11 @@ class Groups:
             return ()
         return (MissingMembers(place=place.part.environment, part=kind, counted=said, came=behind.came),)
 
-    def _member_parts(self, environment: str, group: str, *, direct_only: bool) -> list[Part]:
+    def _member_parts(self, environment: str, group: str, *, direct_only: bool) -> list[ListPart]:
         """Direct members come first, then indirect ones; PingOne tells them apart in the filter only."""
         populations = self._served.bounds()
         return [
-            Part(
+            ListPart(
                 key=f"{kind} {environment} {batch}",
                 environment=environment,
                 filter=all_of((Within("memberOfGroups", All((eq("id", group), eq("type", kind.upper())))), population)),

@@ -12,12 +12,14 @@ from pingone_mcp.directory.filterable import configured
 from pingone_mcp.directory.filters import Filter, Within, all_of, any_of, eq, parse
 from pingone_mcp.directory.gaps import QueryCut
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, User
+from pingone_mcp.directory.paging import find
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import Include, UserQuestion
 from pingone_mcp.directory.references import CalledUser, as_id, the_one_user
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused, RequestRefused
 from pingone_mcp.pingone import filters, wire
-from pingone_mcp.pingone.asking.ahead import Asked, ahead
-from pingone_mcp.pingone.asking.parts import Part, find
+from pingone_mcp.pingone.asking.ahead import Awaited, ahead
+from pingone_mcp.pingone.asking.parts import ListPart, page_of
 from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.served import PEOPLE_CHARACTERS, Served
 from pingone_mcp.tasks import each
@@ -48,12 +50,16 @@ class Users:
     def __init__(self, served: Served) -> None:
         self._served = served
 
-    async def page(self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None) -> Page[User]:
+    async def page(
+        self, question: UserQuestion, at: Position | None = None, *, page_size: int | None = None
+    ) -> Page[User]:
         parts = await self._parts(question)
-        place = find(parts, at)
+        place = find(parts, at, source="live")
         part = place.part
         most = _INCLUDE_PAGE if question.include else self._served.connection.pace.page_size
-        path = place.link or self._served.users_path(part, part.page_size(page_size, most))
+        path = place.position.after or self._served.users_path(
+            part.environment, part.filter, part.page_size(page_size, most)
+        )
         try:
             hal, gaps = await self._served.page_or_gap(path, "users", place)
         except FilterRefused as refused:
@@ -66,9 +72,9 @@ class Users:
             users = await self._with(question.include, part.environment, users)
         cut = question.query is not None and filters.people_are_cut(question.query, PEOPLE_CHARACTERS)
         gaps = (*await self._served.unserved(question.environment), *gaps, *((QueryCut(),) if cut else ()))
-        return place.page(path, hal, users, left_out=left_out, gaps=gaps)
+        return page_of(place, path, hal, users, left_out=left_out, gaps=gaps)
 
-    async def _parts(self, question: UserQuestion) -> list[Part]:
+    async def _parts(self, question: UserQuestion) -> list[ListPart]:
         text = filters.people(question.query, longest=PEOPLE_CHARACTERS) if question.query is not None else None
         raw = parse(question.filter) if question.filter is not None else None
 
@@ -78,7 +84,7 @@ class Users:
             environments, group = (place,), Within("memberOfGroups", eq("id", identity))
 
         return [
-            Part(
+            ListPart(
                 key=f"{home.environment} {batch}{name}",
                 environment=home.environment,
                 filter=all_of((status, text, raw, group, population)),
@@ -129,7 +135,7 @@ class Users:
 
     async def _users_by_name(self, environment: str, reference: str) -> list[tuple[str, JsonObject]]:
         called = any_of(eq(attribute, reference) for attribute in ("username", "email", "externalId"))
-        path = self._served.users_path(Part(key="", environment=environment, filter=called), 10)
+        path = self._served.users_path(environment, called, 10)
         return [(environment, raw) async for raw in self._served.all(path, "users", environment)]
 
     async def _manager(self, environment: str, manager: Manager | None) -> Manager | None:
@@ -185,7 +191,7 @@ class Users:
         return found, whole and readable
 
 
-async def _taken(asked: Asked[tuple[tuple[T, ...], bool]] | None) -> tuple[tuple[T, ...] | None, bool]:
+async def _taken(asked: Awaited[tuple[tuple[T, ...], bool]] | None) -> tuple[tuple[T, ...] | None, bool]:
     """Return what was asked for, and whether it is all; None where it was not asked for, or may not be read."""
     if asked is None:
         return None, True

@@ -13,7 +13,6 @@ from pingone_mcp.directory.filters import All, Filter, Within, all_of, any_of, e
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, MembershipType, User, Workspace
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.asking.parts import Part
 from pingone_mcp.pingone.client import HalPage, path_with
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.feed.events import ROLE_TYPES, TYPES, past_of, wanted_by
@@ -229,7 +228,7 @@ class PingOneEnvironment:
         return list(found)
 
     async def _users(self, wanted: Filter | None, *, counted: bool = True) -> AsyncIterator[Sequence[JsonObject]]:
-        path = self._served.users_path(Part(key="", environment=self._environment, filter=wanted), self._size)
+        path = self._served.users_path(self._environment, wanted, self._size)
         async for page in self._pages(path, "users", counted=counted):
             yield page
 

@@ -36,7 +36,6 @@ from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.asking.ahead import ahead
-from pingone_mcp.pingone.asking.parts import Part
 from pingone_mcp.pingone.client import HalPage, path_with
 from pingone_mcp.pingone.feed.ledger import Ledger
 from pingone_mcp.pingone.served import Served
@@ -439,9 +438,7 @@ class Walk:
 
     def _path(self, stretch: Stretch, *, size: int | None = None) -> str:
         wanted = all_of((self._bounds[stretch.batch], stretch.filter()))
-        return self._served.users_path(
-            Part(key="", environment=self.environment, filter=wanted), size if size is not None else self._size
-        )
+        return self._served.users_path(self.environment, wanted, size if size is not None else self._size)
 
     async def _page(self, path: str) -> HalPage:
         ahead = self._ahead.pop(path, None)

@@ -12,16 +12,15 @@ from urllib.parse import parse_qsl, unquote
 import httpx
 
 from pingone_mcp.directory import json_text
-from pingone_mcp.directory.cursor import counted_before, place_of, position
 from pingone_mcp.directory.filterable import configured
 from pingone_mcp.directory.gaps import ShortNativeList
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.native import Concerned, Operation, Preview, ProxyAnswer, ProxyQuestion
+from pingone_mcp.directory.position import NOTHING_COUNTED, Counted, Position
 from pingone_mcp.errors import FilterRefused, Refused, UnexpectedAnswer
 from pingone_mcp.http.body import PAGE, is_too_large
 from pingone_mcp.pingone import filters
 from pingone_mcp.pingone.answers import correlation_id, json_value, problem, too_large
-from pingone_mcp.pingone.asking.tally import Tally
 from pingone_mcp.pingone.client import MOST_ITEMS, beside, collection, path_with, size
 from pingone_mcp.pingone.proxy import catalogue
 from pingone_mcp.pingone.proxy.concerned import concerned, reaches_beyond
@@ -63,7 +62,7 @@ class PingOneApi:
     async def concerned(self, question: ProxyQuestion) -> tuple[Concerned, ...]:
         return await concerned(self._served, self._completed(question))
 
-    async def send(self, question: ProxyQuestion, at: str | None = None) -> ProxyAnswer:
+    async def send(self, question: ProxyQuestion, at: Position | None = None) -> ProxyAnswer:
         """Send one request. Raises Refused before that for what the connection may not reach.
 
         A page that ends a list before all came whom PingOne counts is asked for twice; then it is told as a gap.
@@ -74,11 +73,10 @@ class PingOneApi:
             if question.method not in READS:
                 self._served.names.forget()
 
-    async def _sent_inside(self, question: ProxyQuestion, at: str | None) -> ProxyAnswer:
+    async def _sent_inside(self, question: ProxyQuestion, at: Position | None) -> ProxyAnswer:
         self._paths.url(question.path.partition("?")[0], question.method)
-        target = _target(question) if at is None else place_of(at)
-        came, said = json.loads(counted_before(at or "") or "[0,null]")
-        before = Tally(came=came, said=said)
+        target = _target(question) if at is None or at.after is None else at.after
+        before = at.counted if at is not None else NOTHING_COUNTED
         answer = await self._sent(question, target)
         if _missing(answer, before, target) and question.method in READS:
             answer = await self._sent(question, target)
@@ -87,8 +85,8 @@ class PingOneApi:
         behind = before.behind(answer.page.scanned, answer.page.total)
         page = dataclasses.replace(
             answer.page,
-            at=_position(target, before),
-            next=_position(answer.page.next, behind) if answer.page.next is not None else None,
+            at=Position(after=target, counted=before),
+            next=dataclasses.replace(answer.page.next, counted=behind) if answer.page.next is not None else None,
         )
         if _missing(answer, before, target):
             gap = ShortNativeList(counted=behind.said or 0, came=behind.came)
@@ -172,7 +170,14 @@ class PingOneApi:
             self._paths.url(following.partition("?")[0])
         native = tuple({key: value for key, value in item.items() if key != "_links"} for item in items)
         count = hal.count if hal is not None else None
-        page = Page(items=native, at=target, next=following, scanned=len(native), total=count, about=count)
+        page = Page(
+            items=native,
+            at=Position(after=target),
+            next=Position(after=following) if following is not None else None,
+            scanned=len(native),
+            total=count,
+            about=count,
+        )
         return {"page": page, "body": rest, "cut": cut}
 
 
@@ -190,15 +195,11 @@ def _filter(target: str) -> str | None:
     return dict(parse_qsl(target.partition("?")[2])).get("filter")
 
 
-def _missing(answer: ProxyAnswer, before: Tally, target: str) -> bool:
+def _missing(answer: ProxyAnswer, before: Counted, target: str) -> bool:
     """Say whether an answer ends a list before all came whom PingOne counts."""
     if answer.page is None or answer.page.next is not None or _COUNTS_OTHERS.search(target):
         return False
     return before.behind(answer.page.scanned, answer.page.total).missing > 0
-
-
-def _position(target: str, tally: Tally) -> str:
-    return position(target, json.dumps([tally.came, tally.said]))
 
 
 def _target(question: ProxyQuestion) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pingone_mcp.directory.changes import Change, ChangedUser, ChangePage, ChangeQuestion
 from pingone_mcp.directory.models import Named
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.store.retention import KEPT_CHANGES, change_ids
@@ -20,7 +21,7 @@ _PAGE = 200
 
 
 def changes_page(
-    connection: sqlite3.Connection, question: ChangeQuestion, at: str | None, page_size: int | None
+    connection: sqlite3.Connection, question: ChangeQuestion, at: Position | None, page_size: int | None
 ) -> ChangePage:
     """Return the changes behind a position, oldest first, as one transaction that the caller has begun sees them.
 
@@ -28,7 +29,10 @@ def changes_page(
     Raises Refused for a position behind which some have been forgotten.
     """
     oldest, newest = change_ids(connection)
-    behind, size = int(at) if at is not None else oldest - 1, min(page_size or _PAGE, _PAGE)
+    behind, size = (
+        int(at.after) if at is not None and at.after is not None else oldest - 1,
+        min(page_size or _PAGE, _PAGE),
+    )
     if behind < oldest - 1:
         raise Refused(
             f"Changes behind this cursor have been forgotten: the local copy keeps them for {KEPT_CHANGES.days} days.",
@@ -44,11 +48,11 @@ def changes_page(
     found = tuple(_change(dict(zip(_COLUMNS, row, strict=True))) for row in rows[:size])
     return ChangePage(
         items=found,
-        at=str(behind),
-        next=str(found[-1].id) if len(rows) > size else None,
+        at=_behind(behind),
+        next=_behind(found[-1].id) if len(rows) > size else None,
         scanned=len(found),
         total=total,
-        newest=str(max(newest, behind)),
+        newest=_behind(max(newest, behind)),
     )
 
 
@@ -61,8 +65,13 @@ def newest_changes(connection: sqlite3.Connection, question: ChangeQuestion, lim
         (*values, limit),
     ).fetchall()
     found = tuple(_change(dict(zip(_COLUMNS, row, strict=True))) for row in rows)
-    newest = str(found[0].id) if found else "0"
-    return ChangePage(items=found, at="0", next=None, scanned=len(found), total=total, newest=newest)
+    newest = _behind(found[0].id if found else 0)
+    return ChangePage(items=found, at=_behind(0), next=None, scanned=len(found), total=total, newest=newest)
+
+
+def _behind(change: int) -> Position:
+    """Return the position behind a change, by its number."""
+    return Position(source="replica", after=str(change))
 
 
 # Of our own making, all of them: what a question holds is bound.

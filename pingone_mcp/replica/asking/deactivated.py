@@ -7,69 +7,57 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from pingone_mcp.directory.coverage import REASONS, Coverage, DeactivatedPage, Reason, in_order
 from pingone_mcp.directory.gaps import Gap
-from pingone_mcp.directory.models import Deactivated, Page
-from pingone_mcp.directory.provider import Coverage, DeactivatedQuestion, Reason
+from pingone_mcp.directory.models import Deactivated
+from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.provider import DeactivatedQuestion
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.errors import Refused
 from pingone_mcp.replica.asking.conditions import EVERYBODY, Condition, both, negated
-from pingone_mcp.replica.asking.pages import Stretch, label_at, read_page
+from pingone_mcp.replica.asking.pages import TablePart, read_page
 from pingone_mcp.replica.asking.snapshot import Since, Snapshot
 from pingone_mcp.replica.asking.users import EXISTS, listed
 from pingone_mcp.replica.store.schema import REMOVED
 
-_ORDER: tuple[Reason, ...] = ("disabled", "locked", "removed")
 _KINDS: dict[Reason, str] = {"disabled": "user.deactivated", "locked": "user.locked", "removed": "user.removed"}
 _LATEST = "FROM changes_ c WHERE c.user_id = u.id AND c.kind = ? ORDER BY c.at DESC, c.id DESC LIMIT 1"
-# Coverage is told without looking at the copy again, so a page carries what it has to say among its gaps.
-
-
-class _ReadFromCopy(Gap):
-    since: Since
-
-    def words(self) -> str:
-        return "read from the local copy"
-
-
-def check_since(question: DeactivatedQuestion, now: datetime) -> None:
-    if question.since is not None and question.since > now:
-        raise Refused("`since` lies in the future.", "Give a time that has passed.", code="FUTURE_TIME")
 
 
 def deactivated_page(
-    copy: Snapshot, question: DeactivatedQuestion, at: str | None, page_size: int | None
-) -> Page[Deactivated]:
+    copy: Snapshot, question: DeactivatedQuestion, at: Position | None, page_size: int | None, now: datetime
+) -> DeactivatedPage:
     """Return a page of users, one reason after the other. Raises Refused, and NotHeld."""
 
-    def rows(stretch: Stretch, found: list[tuple[Any, ...]]) -> Sequence[Deactivated]:
-        return [_deactivated(copy, stretch.label, *row) for row in found]
+    def rows(part: TablePart, found: list[tuple[Any, ...]]) -> Sequence[Deactivated]:
+        return [_deactivated(copy, part.label, *row) for row in found]
 
-    return read_page(
+    page = read_page(
         copy.database,
-        deactivated_stretches(copy, question),
+        deactivated_parts(copy, question),
         "u.record, u.removed_at",
         at,
         version=copy.version,
         page_size=page_size,
         rows=rows,
-        gaps=(*copy.gaps(question.environment), _ReadFromCopy(since=copy.since)),
+        gaps=copy.gaps(question.environment),
     )
+    return DeactivatedPage.of(page, _coverage(question, page.gaps, copy.since, now))
 
 
-def deactivated_stretches(copy: Snapshot, question: DeactivatedQuestion) -> list[Stretch]:
+def deactivated_parts(copy: Snapshot, question: DeactivatedQuestion) -> list[TablePart]:
     places = copy.places
 
     found = [
-        Stretch(
+        TablePart(
             key=f"{reason} {home.environment}",
             label=reason,
             where=both(places.inside(home), _is(reason, question, copy.since)),
         )
         for home in places.homes(places.environments(question.environment), question.population)
-        for reason in _reasons(question)
+        for reason in in_order(question.reasons)
     ]
-    order: list[str] = list(_reasons(question))
-    return sorted(found, key=lambda stretch: order.index(stretch.label))
+    order: list[str] = list(in_order(question.reasons))
+    return sorted(found, key=lambda part: order.index(part.label))
 
 
 def _is(reason: str, question: DeactivatedQuestion, known: Since) -> Condition:
@@ -107,7 +95,7 @@ def _happened(reason: Reason, since: datetime | None, known: Since) -> Condition
 
 def _deactivated(copy: Snapshot, label: str, identity: str, record: str, removed_at: str | None) -> Deactivated:
     user = listed(copy, record, removed=removed_at is not None)
-    reason = next(reason for reason in _ORDER if reason == label)
+    reason = next(reason for reason in REASONS if reason == label)
     seen, actor = _seen(copy.database, identity, reason)
     at = removed_at if reason == "removed" else seen
     told = user.locked_at if user.status_reasons == ("locked",) else None
@@ -123,31 +111,20 @@ def _seen(database: sqlite3.Connection, identity: str, reason: Reason) -> tuple[
     return row or (None, None)
 
 
-def _reasons(question: DeactivatedQuestion) -> list[Reason]:
-    return [reason for reason in _ORDER if reason in question.reasons]
-
-
 # Coverage
 
 
-def coverage(
-    question: DeactivatedQuestion, read_to: str | None, gaps: tuple[Gap, ...], now: datetime
-) -> dict[Reason, Coverage] | None:
-    """Say for each reason how it is found and whether it is complete; None for what was not read from the copy."""
-    told = next((gap for gap in gaps if isinstance(gap, _ReadFromCopy)), None)
-    if told is None:
-        return None
-    known = told.since
-    order = _reasons(question)
-    current = label_at(read_to) if read_to is not None else None
-    done = next((index for index, reason in enumerate(order) if reason == current), len(order))
-    missing = [gap.note() for gap in gaps if gap != told]
+def _coverage(
+    question: DeactivatedQuestion, gaps: Sequence[Gap], known: Since, now: datetime
+) -> dict[Reason, Coverage]:
+    """Return how each reason is covered when the whole list is read."""
+    missing = [gap.note() for gap in gaps]
     how = f"from the local copy, {_ago(known.synced, now)} old"
-    found: dict[Reason, Coverage] = {}
-    for index, reason in enumerate(order):
+    coverage: dict[Reason, Coverage] = {}
+    for reason in in_order(question.reasons):
         notes = [*missing, *_doubts(reason, question.since, known)]
-        found[reason] = Coverage(how=how, complete=index < done and not notes, note=" ".join(notes) or None)
-    return found
+        coverage[reason] = Coverage(how=how, complete=not notes, note=" ".join(notes) or None)
+    return coverage
 
 
 def _doubts(reason: Reason, since: datetime | None, known: Since) -> list[str]:

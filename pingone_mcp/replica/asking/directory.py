@@ -1,8 +1,8 @@
 """The local copy as a `Directory`: the same questions, answers and refusals as live, read in worker threads.
 
 What the copy does not hold is passed on to the live directory: PingOne's own objects, attributes that the unified user
-does not carry, environments that no sync has read. A listing goes on where
-it began: a position that was made live is read live.
+does not carry, environments that no sync has read. A listing goes on where it began: a
+position that was made live is read live.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeVar
 
+from pingone_mcp.directory.coverage import DeactivatedPage, refuse_future
 from pingone_mcp.directory.filterable import Filterable
-from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import (
-    Deactivated,
     Description,
     Group,
     Member,
@@ -25,8 +24,8 @@ from pingone_mcp.directory.models import (
     User,
     Workspace,
 )
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import (
-    Coverage,
     DeactivatedQuestion,
     Directory,
     GroupQuestion,
@@ -34,16 +33,15 @@ from pingone_mcp.directory.provider import (
     Profile,
     Provenance,
     Question,
-    Reason,
     UserQuestion,
 )
 from pingone_mcp.directory.references import Home
 from pingone_mcp.replica.asking.conditions import NotHeld
-from pingone_mcp.replica.asking.deactivated import check_since, coverage, deactivated_page, deactivated_stretches
-from pingone_mcp.replica.asking.groups import group_stretches, groups_page, member_stretches, members_page, one_group
-from pingone_mcp.replica.asking.pages import Stretch, is_ours
+from pingone_mcp.replica.asking.deactivated import deactivated_page, deactivated_parts
+from pingone_mcp.replica.asking.groups import group_parts, groups_page, member_parts, members_page, one_group
+from pingone_mcp.replica.asking.pages import TablePart
 from pingone_mcp.replica.asking.snapshot import Snapshot
-from pingone_mcp.replica.asking.users import one_user, user_stretches, users_page
+from pingone_mcp.replica.asking.users import one_user, user_parts, users_page
 from pingone_mcp.replica.state import age_of
 from pingone_mcp.replica.store.store import NoReplica, Store
 
@@ -69,24 +67,26 @@ class ReplicaDirectory:
         except NoReplica:
             return False
 
-    async def source(self, question: Question | None = None, at: str | None = None) -> Provenance:
+    async def source(self, question: Question | None = None, at: Position | None = None) -> Provenance:
         """Say where the answer to a question comes from, and how old it is; raises what the answer would raise."""
         now = self._now()
 
         def read(copy: Snapshot) -> Provenance:
             if question is not None:
-                _stretches(copy, self.profile.filterable, question)
+                _parts(copy, self.profile.filterable, question)
             then = copy.since.synced if question is None else copy.read_before(question.environment)
             return Provenance(kind="replica", age_seconds=age_of(then, now))
 
-        if at is not None and not is_ours(at):
+        if at is not None and at.source != "replica":
             return await self._live.source(question, at)
         try:
             return await self._read(read)
         except NotHeld:
             return await self._live.source(question, at)
 
-    async def users(self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None) -> Page[User]:
+    async def users(
+        self, question: UserQuestion, at: Position | None = None, *, page_size: int | None = None
+    ) -> Page[User]:
         return await self._here_or_live(
             at,
             lambda copy: users_page(copy, self.profile.filterable, question, at, page_size),
@@ -94,7 +94,7 @@ class ReplicaDirectory:
         )
 
     async def otherwise_spelt(
-        self, question: UserQuestion, at: str | None = None, *, page_size: int | None = None
+        self, question: UserQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[User]:
         """Return a page of the users whom a `query` finds only if accents make no difference.
 
@@ -103,17 +103,13 @@ class ReplicaDirectory:
         """
 
         async def nobody() -> Page[User]:
-            return Page(items=(), at="", next=None, scanned=0, total=0)
+            return Page(items=(), at=Position(), next=None, scanned=0, total=0)
 
         return await self._here_or_live(
             at,
             lambda copy: users_page(copy, self.profile.filterable, question, at, page_size, otherwise_spelt=True),
             nobody,
         )
-
-    def is_here(self, at: str) -> bool:
-        """Say whether a position was made by the copy."""
-        return is_ours(at)
 
     async def user(self, reference: str, *, environment: str | None = None, remote_data: bool = False) -> User:
         return await self._here_or_live(
@@ -123,23 +119,18 @@ class ReplicaDirectory:
         )
 
     async def deactivated(
-        self, question: DeactivatedQuestion, at: str | None = None, *, page_size: int | None = None
-    ) -> Page[Deactivated]:
-        check_since(question, self._now())
+        self, question: DeactivatedQuestion, at: Position | None = None, *, page_size: int | None = None
+    ) -> DeactivatedPage:
+        now = self._now()
+        refuse_future(question.since, now)
         return await self._here_or_live(
             at,
-            lambda copy: deactivated_page(copy, question, at, page_size),
+            lambda copy: deactivated_page(copy, question, at, page_size, now),
             lambda: self._live.deactivated(question, at, page_size=page_size),
         )
 
-    def coverage(
-        self, question: DeactivatedQuestion, read_to: str | None, gaps: tuple[Gap, ...] = ()
-    ) -> dict[Reason, Coverage]:
-        found = coverage(question, read_to, gaps, self._now())
-        return found if found is not None else self._live.coverage(question, read_to, gaps)
-
     async def groups(
-        self, question: GroupQuestion, at: str | None = None, *, page_size: int | None = None
+        self, question: GroupQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[Group]:
         return await self._here_or_live(
             at,
@@ -155,7 +146,7 @@ class ReplicaDirectory:
         )
 
     async def members(
-        self, question: MemberQuestion, at: str | None = None, *, page_size: int | None = None
+        self, question: MemberQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[Member]:
         return await self._here_or_live(
             at,
@@ -177,9 +168,11 @@ class ReplicaDirectory:
 
     # Reading
 
-    async def _here_or_live(self, at: str | None, here: Callable[[Snapshot], T], live: Callable[[], Awaitable[T]]) -> T:
+    async def _here_or_live(
+        self, at: Position | None, here: Callable[[Snapshot], T], live: Callable[[], Awaitable[T]]
+    ) -> T:
         """Return what the copy answers, or the live directory where the copy does not hold it, or did not begin."""
-        if at is not None and not is_ours(at):
+        if at is not None and at.source != "replica":
             return await live()
         try:
             return await self._read(here)
@@ -199,16 +192,16 @@ class ReplicaDirectory:
         return await self._store.read(read)
 
 
-def _stretches(copy: Snapshot, filterable: Filterable, question: Question) -> list[Stretch]:
+def _parts(copy: Snapshot, filterable: Filterable, question: Question) -> list[TablePart]:
     match question:
         case UserQuestion():
-            return user_stretches(copy, filterable, question)
+            return user_parts(copy, filterable, question)
         case DeactivatedQuestion():
-            return deactivated_stretches(copy, question)
+            return deactivated_parts(copy, question)
         case GroupQuestion():
-            return group_stretches(copy, question)
+            return group_parts(copy, question)
         case MemberQuestion():
-            return member_stretches(copy, question)
+            return member_parts(copy, question)
 
 
 def _description(copy: Snapshot, profile: Profile) -> Description:

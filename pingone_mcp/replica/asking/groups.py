@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pingone_mcp.directory.models import Group, GroupMembership, Member, MembershipType, Named, Page
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
 from pingone_mcp.directory.references import Home
 from pingone_mcp.directory.text import unaccented
@@ -20,7 +21,7 @@ from pingone_mcp.replica.asking.conditions import (
     membership,
     one_of,
 )
-from pingone_mcp.replica.asking.pages import Stretch, read_page
+from pingone_mcp.replica.asking.pages import TablePart, read_page
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.asking.users import EXISTS, listed, members
 from pingone_mcp.replica.store import schema
@@ -31,11 +32,11 @@ _SUBGROUPS = "(SELECT count(*) FROM nestings_ n WHERE n.parent_id = u.id)"
 _MEMBERS = "(SELECT count(*) FROM memberships_ m WHERE m.group_id = u.id)"
 
 
-def groups_page(copy: Snapshot, question: GroupQuestion, at: str | None, page_size: int | None) -> Page[Group]:
+def groups_page(copy: Snapshot, question: GroupQuestion, at: Position | None, page_size: int | None) -> Page[Group]:
     """Return a page of groups. Raises Refused, and NotHeld for what only the provider can answer."""
     return read_page(
         copy.database,
-        group_stretches(copy, question),
+        group_parts(copy, question),
         f"{_COLUMNS}, {_SUBGROUPS}",
         at,
         version=copy.version,
@@ -45,7 +46,7 @@ def groups_page(copy: Snapshot, question: GroupQuestion, at: str | None, page_si
     )
 
 
-def group_stretches(copy: Snapshot, question: GroupQuestion) -> list[Stretch]:
+def group_parts(copy: Snapshot, question: GroupQuestion) -> list[TablePart]:
     """Return where the groups asked for are found. Raises Refused and NotHeld."""
     if question.remote_data:
         raise NotHeld
@@ -56,14 +57,14 @@ def group_stretches(copy: Snapshot, question: GroupQuestion) -> list[Stretch]:
     allowed = sorted(places.scope.populations)
     served = either((Condition("u.population_id IS NULL"), one_of("u.population_id", allowed)))
 
-    def stretch(home: Home) -> Stretch:
+    def part(home: Home) -> TablePart:
         here = Condition("u.environment_id = ?", (home.environment,))
         inside = one_of("u.population_id", (home.population,)) if home.population is not None else EVERYBODY
         where = both(here, inside, named, served if allowed else EVERYBODY)
-        return Stretch(key=home.environment, table="groups_ u", where=where)
+        return TablePart(key=home.environment, table="groups_ u", where=where)
 
     environments = places.environments(question.environment)
-    return [stretch(home) for home in places.homes(environments, question.population)]
+    return [part(home) for home in places.homes(environments, question.population)]
 
 
 def _listed(copy: Snapshot, row: tuple[Any, ...]) -> Group:
@@ -121,16 +122,16 @@ def _parents(copy: Snapshot, identity: str) -> tuple[GroupMembership, ...]:
     )
 
 
-def members_page(copy: Snapshot, question: MemberQuestion, at: str | None, page_size: int | None) -> Page[Member]:
+def members_page(copy: Snapshot, question: MemberQuestion, at: Position | None, page_size: int | None) -> Page[Member]:
     """Return a page of members, the direct ones first. Raises Refused, and NotHeld."""
 
-    def rows(stretch: Stretch, found: list[tuple[Any, ...]]) -> Sequence[Member]:
-        kind: MembershipType = "direct" if stretch.label == "direct" else "indirect"
+    def rows(part: TablePart, found: list[tuple[Any, ...]]) -> Sequence[Member]:
+        kind: MembershipType = "direct" if part.label == "direct" else "indirect"
         return [Member(user=listed(copy, record), type=kind) for _, record in found]
 
     return read_page(
         copy.database,
-        member_stretches(copy, question),
+        member_parts(copy, question),
         "u.record",
         at,
         version=copy.version,
@@ -140,7 +141,7 @@ def members_page(copy: Snapshot, question: MemberQuestion, at: str | None, page_
     )
 
 
-def member_stretches(copy: Snapshot, question: MemberQuestion) -> list[Stretch]:
+def member_parts(copy: Snapshot, question: MemberQuestion) -> list[TablePart]:
     """Return where the members asked for are found. Raises Refused and NotHeld."""
     copy.need_memberships()
     place, identity = copy.places.find_group(question.environment, question.group)

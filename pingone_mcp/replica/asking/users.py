@@ -14,6 +14,7 @@ from pingone_mcp.directory import search
 from pingone_mcp.directory.filterable import Filterable, FilterAttribute
 from pingone_mcp.directory.filters import Filter, any_of, conditions, parse
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, Scope, User
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import Include, UserQuestion
 from pingone_mcp.directory.references import CalledUser, Home, as_id, the_one_user
 from pingone_mcp.errors import FilterRefused
@@ -30,7 +31,7 @@ from pingone_mcp.replica.asking.conditions import (
     one_of,
 )
 from pingone_mcp.replica.asking.filters import FilterLanguage, json_path
-from pingone_mcp.replica.asking.pages import Stretch, read_page
+from pingone_mcp.replica.asking.pages import TablePart, read_page
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.store.rows import user_of
 
@@ -60,7 +61,7 @@ def users_page(
     copy: Snapshot,
     filterable: Filterable,
     question: UserQuestion,
-    at: str | None,
+    at: Position | None,
     page_size: int | None,
     *,
     otherwise_spelt: bool = False,
@@ -70,13 +71,13 @@ def users_page(
     `otherwise_spelt` are those whom the question finds only if accents make no difference.
     """
 
-    def rows(_: Stretch, found: list[tuple[Any, ...]]) -> Sequence[User]:
+    def rows(_: TablePart, found: list[tuple[Any, ...]]) -> Sequence[User]:
         users = [listed(copy, record, remote_data=question.remote_data) for _, record in found]
         return completed(copy, users, question.include) if question.include else users
 
     return read_page(
         copy.database,
-        user_stretches(copy, filterable, question, otherwise_spelt=otherwise_spelt),
+        user_parts(copy, filterable, question, otherwise_spelt=otherwise_spelt),
         "u.record",
         at,
         version=copy.version,
@@ -86,9 +87,9 @@ def users_page(
     )
 
 
-def user_stretches(
+def user_parts(
     copy: Snapshot, filterable: Filterable, question: UserQuestion, *, otherwise_spelt: bool = False
-) -> list[Stretch]:
+) -> list[TablePart]:
     """Return where the users asked for are found. Raises Refused, FilterRefused and NotHeld."""
     places = copy.places
     search = _otherwise_spelt if otherwise_spelt else _people
@@ -102,21 +103,19 @@ def user_stretches(
         copy.need_memberships()
     status = Condition("u.status = ?", (question.status,)) if question.status is not None else EVERYBODY
 
-    found = [
-        _stretch(copy, home, group, both(status, text)) for home in places.homes(environments, question.population)
-    ]
+    found = [_part(copy, home, group, both(status, text)) for home in places.homes(environments, question.population)]
     if question.remote_data and not copy.has_remote_data:
         raise NotHeld
     if raw is None:
         return found
     wanted = _filtered(copy, filterable, question.filter or "", raw)
-    return [dataclasses.replace(stretch, where=both(stretch.where, wanted), as_many=None) for stretch in found]
+    return [dataclasses.replace(part, where=both(part.where, wanted), as_many=None) for part in found]
 
 
-def _stretch(copy: Snapshot, home: Home, group: Condition, wanted: Condition) -> Stretch:
+def _part(copy: Snapshot, home: Home, group: Condition, wanted: Condition) -> TablePart:
     inside = both(copy.places.inside(home), EXISTS)
     if group is EVERYBODY:
-        return Stretch(key=home.environment, where=both(inside, wanted))
+        return TablePart(key=home.environment, where=both(inside, wanted))
     return members(copy, home.environment, group, inside, wanted, narrowed=home.population is not None)
 
 
@@ -129,14 +128,14 @@ def members(
     *,
     label: str = "",
     narrowed: bool = False,
-) -> Stretch:
+) -> TablePart:
     """Return the users of whom a condition on memberships holds, one after the other as the memberships are kept.
 
     All members are in the environment of their group. So memberships alone are counted where nothing more is `wanted`,
     and where populations do not narrow it.
     """
     whole = wanted is EVERYBODY and not narrowed and not copy.places.scope.populations
-    return Stretch(
+    return TablePart(
         key=key,
         label=label,
         table="memberships_ m CROSS JOIN users_ u ON u.id = m.user_id",

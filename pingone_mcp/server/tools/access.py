@@ -14,6 +14,7 @@ from pingone_mcp.directory.cursor import Mark
 from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.directory.listing import Gathered
 from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.reports.review import Row
@@ -100,22 +101,30 @@ def _export_made(backend: Backend, wanted: ListRequest, name: str) -> JsonObject
     question = {**wanted.question, _EXPORT: name}
     return {
         "resource": _uri(name),
-        "next_cursor": backend.cursors.seal(wanted.tool, question, Mark(position="0")),
+        "next_cursor": backend.cursors.seal(wanted.tool, question, Mark(position=_at(0))),
     }
 
 
 def _exported(backend: Backend, wanted: ListRequest) -> JsonObject:
     """Return the rows of an export that its cursor leads to, as many as one answer holds. Raises NotFound."""
-    name, at = str(wanted.question[_EXPORT]), int(wanted.mark.position or 0)
+    name, at = str(wanted.question[_EXPORT]), _line(wanted.mark.position)
     rows, following = backend.exports.rows(
         name, at, limit=MOST_LINES, characters=max(1, backend.answer_characters - _AROUND)
     )
     gathered = Gathered(
         rows=rows,
-        next=Mark(position=str(following)) if following is not None else None,
+        next=Mark(position=_at(following)) if following is not None else None,
         stopped=None if following is None else "limit" if len(rows) == MOST_LINES else "size",
     )
     return envelope(backend, wanted, gathered, lacks=lambda _: False) | {"resource": _uri(name)}
+
+
+def _at(line: int) -> Position:
+    return Position(after=str(line))
+
+
+def _line(position: Position | None) -> int:
+    return int(position.after or 0) if position is not None else 0
 
 
 def _uri(name: str) -> str:

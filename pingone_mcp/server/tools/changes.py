@@ -12,6 +12,7 @@ from pingone_mcp.directory.changes import Change, ChangeKind, ChangePage, Change
 from pingone_mcp.directory.cursor import Mark
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.rows import is_truncated, plain, timestamp
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter, strict_tool
 from pingone_mcp.server.tools.arguments import TIMES, Cursor, Limit
@@ -42,7 +43,7 @@ async def list_changes(
     question = _CHANGE_QUESTION.validate_python(wanted.question)
     last: list[ChangePage] = []
 
-    async def read(at: str | None) -> Page[Change]:
+    async def read(at: Position | None) -> Page[Change]:
         last[:] = [await backend.replica.changes(question, at, page_size=limit)]
         return last[0]
 

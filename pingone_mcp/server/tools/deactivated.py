@@ -10,9 +10,10 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field, TypeAdapter
 
+from pingone_mcp.directory.coverage import DeactivatedPage, Reason, covered_so_far
 from pingone_mcp.directory.listing import Listing
-from pingone_mcp.directory.models import Deactivated, Page
-from pingone_mcp.directory.provider import DeactivatedQuestion, Reason
+from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.provider import DeactivatedQuestion
 from pingone_mcp.directory.rows import choose_fields, deactivated_row, plain, user_row_lacks
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter, strict_tool
 from pingone_mcp.server.tools.arguments import TIMES, Cursor, Environment, Limit, Population
@@ -59,8 +60,11 @@ async def find_deactivated(
     directory = await exact_directory(backend, goes_on=cursor is not None)
     source = await directory.source(question, wanted.mark.position)
 
-    async def read(at: str | None) -> Page[Deactivated]:
-        return await directory.deactivated(question, at, page_size=limit)
+    last: list[DeactivatedPage] = []
+
+    async def read(at: Position | None) -> DeactivatedPage:
+        last[:] = [await directory.deactivated(question, at, page_size=limit)]
+        return last[0]
 
     listing = Listing(
         read=read, row=lambda found: deactivated_row(found, columns), identify=lambda found, _: found.user.id
@@ -73,8 +77,7 @@ async def find_deactivated(
         report=page_reporter(ctx, "users and events"),
         beside=_COVERAGE_CHARACTERS,
     )
-    read_to = gathered.next.position if gathered.next else None
-    coverage = directory.coverage(question, read_to, gathered.gaps)
+    coverage = covered_so_far(last[0].coverage, gathered.next.position if gathered.next is not None else None)
     facts = envelope(
         backend, wanted, dataclasses.replace(gathered, gaps=()), lacks=partial(user_row_lacks, fields=columns)
     )  # told in coverage

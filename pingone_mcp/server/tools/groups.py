@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter
 
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import Group, Member, Page
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
 from pingone_mcp.directory.rows import (
     choose_fields,
@@ -53,7 +54,7 @@ async def list_groups(
     question = _GROUP_QUESTION.validate_python(wanted.question)
     several = backend.directory.profile.scope.has_several_environments
 
-    async def read(at: str | None) -> Page[Group]:
+    async def read(at: Position | None) -> Page[Group]:
         return await backend.directory.groups(question, at, page_size=limit)
 
     listing = Listing(
@@ -98,7 +99,7 @@ async def list_members(
     )
     to_row = user_row if chosen else list_row
 
-    async def read(at: str | None) -> Page[Member]:
+    async def read(at: Position | None) -> Page[Member]:
         return await backend.directory.members(question, at, page_size=limit)
 
     listing = Listing(

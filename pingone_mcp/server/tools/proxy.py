@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.native import ProxyAnswer, ProxyQuestion
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.rows import compact, is_truncated
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter, strict_tool
 from pingone_mcp.server.tools.arguments import Cursor, Parameter, Query
@@ -48,9 +49,9 @@ async def proxy_request(
 
     repeated: set[str] = set()
 
-    async def read(at: str | None) -> Page[JsonObject]:
+    async def read(at: Position | None) -> Page[JsonObject]:
         answers.append(await backend.native_api().send(question, at))
-        page = answers[-1].page or Page(items=(), at="", next=None, scanned=0)
+        page = answers[-1].page or Page(items=(), at=Position(), next=None, scanned=0)
         found = Counter(str(item.get("id")) for item in page.items)
         repeated.update(identity for identity, times in found.items() if times > 1)
         return page

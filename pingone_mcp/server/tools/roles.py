@@ -13,6 +13,7 @@ from pydantic import Field
 
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page, User
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.directory.rows import fitted, is_short, plain, user_row
 from pingone_mcp.reports.roles import Rules
@@ -66,7 +67,7 @@ async def _of_group(ctx: AppContext, backend: Backend, rules: Rules, wanted: Lis
     question = UserQuestion(group=wanted.question["group"], include=("groups",))
     now = backend.replica.now()
 
-    async def read(at: str | None) -> Page[User]:
+    async def read(at: Position | None) -> Page[User]:
         return await backend.copy.users(question, at, page_size=limit)
 
     listing = Listing(

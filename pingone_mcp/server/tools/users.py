@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page, User
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import Include, UserQuestion
 from pingone_mcp.directory.rows import choose_fields, list_row, user_row, user_row_lacks, whole_user
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter, strict_tool
@@ -84,7 +85,7 @@ async def list_users(
 
     search = Search(backend, question)
 
-    async def read(at: str | None) -> Page[User]:
+    async def read(at: Position | None) -> Page[User]:
         return await search.page(at, page_size=limit)
 
     listing = Listing(read=read, row=lambda user: to_row(user, columns), identify=lambda user, _: user.id)

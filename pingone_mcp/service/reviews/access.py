@@ -18,6 +18,7 @@ import anyio
 from pingone_mcp import __version__
 from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import RoleAssignment
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import AccessQuestion, Directory, UserQuestion
 from pingone_mcp.errors import Problem
 from pingone_mcp.replica.asking.accesses import Accesses, Roles
@@ -153,7 +154,7 @@ async def _roles_beside(backend: Backend, question: AccessQuestion, seconds: flo
 async def _read_roles(
     live: Directory, members: UserQuestion, found: dict[str, tuple[RoleAssignment, ...]], progress: JobProgress
 ) -> None:
-    at: str | None = None
+    at: Position | None = None
     while True:
         page = await live.users(members, at)
         for user in progress.of(page.items):

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.cursor import place_of
 from pingone_mcp.directory.gaps import ShortNativeList
 from pingone_mcp.directory.native import ProxyAnswer, ProxyQuestion
+from pingone_mcp.directory.position import Position
 from pingone_mcp.errors import Refused, UnexpectedAnswer
 from pingone_mcp.pingone.proxy.redaction import REDACTED
 from tests.pingone.recorder import Recorder
@@ -228,7 +228,7 @@ async def test_a_page_of_several_lists_is_kept_whole_and_goes_on(world: World) -
     answer = await answered(world, body)
     assert answer.body == body
     assert answer.page is not None
-    assert (answer.page.items, place_of(answer.page.next or "")) == ((), below(world, "things?cursor=x"))
+    assert (answer.page.items, (answer.page.next or Position()).after) == ((), below(world, "things?cursor=x"))
 
 
 @pytest.mark.parametrize(
@@ -378,7 +378,7 @@ async def test_pages_outside_environments_go_on(world: World) -> None:
     async with world.directory(transport=recorder) as directory:
         answer = await directory.native.send(ProxyQuestion(method="GET", path=path))
     assert answer.page is not None
-    assert place_of(answer.page.next or "") == f"{path}?cursor=x"
+    assert (answer.page.next or Position()).after == f"{path}?cursor=x"
 
 
 async def test_a_position_outside_the_fence_is_refused(world: World) -> None:
@@ -386,7 +386,8 @@ async def test_a_position_outside_the_fence_is_refused(world: World) -> None:
     async with world.directory(transport=recorder) as directory:
         with pytest.raises(Refused):
             await directory.native.send(
-                ProxyQuestion(method="GET", path=below(world, "users")), f"/environments/{THING}/users?cursor=x"
+                ProxyQuestion(method="GET", path=below(world, "users")),
+                Position(after=f"/environments/{THING}/users?cursor=x"),
             )
     assert recorder.requests == []
 

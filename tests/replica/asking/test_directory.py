@@ -14,10 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
+from pingone_mcp.directory.coverage import DeactivatedPage, covered_so_far
 from pingone_mcp.directory.cursor import Mark
 from pingone_mcp.directory.gaps import UnreadableEnvironment
-from pingone_mcp.directory.listing import Budget, Listing, Progress, gather
+from pingone_mcp.directory.listing import Budget, Listing, ListingProgress, gather
 from pingone_mcp.directory.models import Deactivated, Group, JsonObject, Member, Page, User
+from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import (
     DeactivatedQuestion,
     Directory,
@@ -119,7 +121,7 @@ async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Both]:
         yield both
 
 
-Ask = Callable[[Directory, str | None, int | None], Awaitable[Page[Any]]]
+Ask = Callable[[Directory, Position | None, int | None], Awaitable[Page[Any]]]
 
 
 def reader(question: Question) -> Ask:
@@ -341,7 +343,7 @@ async def check_same(both: Both, question: Question) -> int:
     for page in copy:
         assert page.total == page.about == len(here), question
     assert [page.total for page in live if page.total not in (None, len(here))] == [], question
-    assert live[-1].gaps == tuple(gap for gap in copy[-1].gaps if gap.sentence() != "read from the local copy")
+    assert live[-1].gaps == copy[-1].gaps
     return len(here)
 
 
@@ -516,10 +518,10 @@ async def rows_in_small_answers(
 ) -> list[str]:
     """Return the ids that an assistant gets who follows cursors, with something happening between two answers."""
 
-    async def read(at: str | None) -> Page[User]:
+    async def read(at: Position | None) -> Page[User]:
         return await both.copy.users(question, at, page_size=10)
 
-    async def silent(_: Progress) -> None:
+    async def silent(_: ListingProgress) -> None:
         return None
 
     listing = Listing(read=read, row=lambda user: {"id": user.id}, identify=lambda user, _: user.id)
@@ -835,7 +837,7 @@ async def test_the_copy_is_relied_on_from_when_the_last_environment_was_first_re
 
     async def note() -> str | None:
         page = await both.copy.deactivated(question)
-        return both.copy.coverage(question, None, page.gaps)["removed"].note
+        return page.coverage["removed"].note
 
     async with opened(world, synced=False, environments=None) as both:
         both.line.refused = customers.id
@@ -885,7 +887,7 @@ async def test_deactivations_are_told_with_when_and_by_whom(tmp_path: Path) -> N
         assert (found[locked].at, found[locked].by) == (found[locked].user.locked_at, live[locked].by)
         gone = found[removed].user
         assert (gone.status, gone.status_reasons, gone.email) == ("deleted", ("removed",), active[22]["email"])
-        coverage = both.copy.coverage(question, None, page.gaps)
+        coverage = page.coverage
         assert {reason: how.complete for reason, how in coverage.items()} == {
             "disabled": True,
             "locked": False,  # only a full sync sees the locks that raise no event
@@ -900,9 +902,9 @@ async def test_coverage_says_what_the_copy_cannot_know(one: Both) -> None:
     question = DeactivatedQuestion()
     page = await both.copy.deactivated(question, page_size=5)
     assert page.next is not None
-    coverage = both.copy.coverage(question, page.next, page.gaps)
+    coverage = covered_so_far(page.coverage, page.next)
     assert [how.complete for how in coverage.values()] == [False, False, False], "not yet read to the end"
-    coverage = both.copy.coverage(question, None, page.gaps)
+    coverage = covered_so_far(page.coverage, None)
     assert {reason: how.complete for reason, how in coverage.items()} == {
         "disabled": True,
         "locked": True,
@@ -912,13 +914,17 @@ async def test_coverage_says_what_the_copy_cannot_know(one: Both) -> None:
     assert coverage["disabled"].how == "from the local copy, 1 minute old"
     early = DeactivatedQuestion(reasons=("disabled",), since=NOW - timedelta(days=300))
     found = await pages(both.copy, early)
+    last = found[-1]
+    assert isinstance(last, DeactivatedPage)
     assert set(items_ids(found)) == set(items_ids(await pages(both.live, early)))
-    coverage = both.copy.coverage(early, None, found[-1].gaps)
+    coverage = covered_so_far(last.coverage, None)
     assert not coverage["disabled"].complete
     assert "found by their last change" in (coverage["disabled"].note or "")
     since = DeactivatedQuestion(since=NOW)
     page = await both.live.deactivated(since)
-    assert both.copy.coverage(since, page.next, page.gaps) == both.live.coverage(since, page.next, page.gaps)
+    assert page.next is not None
+    goes_on = await both.copy.deactivated(since, page.next)
+    assert goes_on.coverage == (await both.live.deactivated(since, page.next)).coverage, "it goes on where it began"
 
 
 async def test_hidden_letters_in_names_cannot_change_what_is_asked(tmp_path: Path) -> None:

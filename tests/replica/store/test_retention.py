@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pingone_mcp.directory.changes import ChangePage, ChangeQuestion
+from pingone_mcp.directory.position import Position
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.replica.asking.changes import changes_page
 from pingone_mcp.replica.state import State, state_of
@@ -36,7 +37,7 @@ def pass_by(kept: Copy, time: timedelta) -> None:
     kept.world.time.passed += time.total_seconds()
 
 
-async def page(kept: Copy, at: str | None, size: int = 200) -> ChangePage:
+async def page(kept: Copy, at: Position | None, size: int = 200) -> ChangePage:
     return await kept.store.read(lambda connection: changes_page(connection, ChangeQuestion(), at, size))
 
 
