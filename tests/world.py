@@ -130,6 +130,16 @@ class World:
             yield opened
 
     @asynccontextmanager
+    async def backend(
+        self, *, wrap: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] | None = None, **changes: Any
+    ) -> AsyncIterator[Backend]:
+        """Open what answers about this world, as a command does."""
+        inner = self.sandbox.transport()
+        opening = partial(open_pingone, transport=wrap(inner) if wrap else inner, clock=self.time.clock())
+        async with open_backend(self.settings(**changes), opening) as backend:
+            yield backend
+
+    @asynccontextmanager
     async def client(
         self,
         *,
@@ -145,13 +155,11 @@ class World:
         **changes: Any,
     ) -> AsyncIterator[Client]:
         """Open an MCP client to a server over this world; `answers` is how its person answers questions."""
-        inner = self.sandbox.transport()
-        settings = self.settings(allow_writes=writes is not None, replica_roles=replica_roles, **changes)
-        opening = partial(open_pingone, transport=wrap(inner) if wrap else inner, clock=self.time.clock())
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[Backend]:
-            async with open_backend(settings, opening) as backend:
+            kept = {"replica_roles": replica_roles, "allow_writes": writes is not None}
+            async with self.backend(wrap=wrap, **kept, **changes) as backend:
                 yield dataclasses.replace(
                     backend,
                     writes=writes,
