@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+DEFAULT = "default"
+"""The id of the connection that the environment variables make."""
+
 _CONNECTION: ContextVar[str | None] = ContextVar("connection", default=None)
 
 

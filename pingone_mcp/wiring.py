@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ import httpx
 from pydantic import SecretStr
 
 from pingone_mcp.clock import Clock
+from pingone_mcp.current_connection import DEFAULT, working_for
 from pingone_mcp.directory.cursor import CursorSeal
 from pingone_mcp.directory.native import NativeApi
 from pingone_mcp.directory.provider import Directory
@@ -30,7 +31,6 @@ from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.source import Source
 from pingone_mcp.replica.store.store import Store, copy_path
 from pingone_mcp.service.backend import Backend
-from pingone_mcp.service.connections import DEFAULT
 from pingone_mcp.service.exports import Exports
 from pingone_mcp.service.journal import Journal
 from pingone_mcp.service.reviews.rosters import Rosters
@@ -54,15 +54,20 @@ class Provider:
     native: NativeApi | None = None
 
 
-OpenProvider = Callable[[ConnectionSettings], AbstractAsyncContextManager[Provider]]
+OpenProvider = Callable[[ConnectionSettings, str], AbstractAsyncContextManager[Provider]]
+"""Opens a provider as settings describe it, for the connection of an id."""
 
 
 @asynccontextmanager
 async def open_pingone(
-    settings: ConnectionSettings, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
+    settings: ConnectionSettings,
+    identity: str = DEFAULT,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Provider]:
     """Open PingOne over the network, or over a `transport` of the caller's. Raises Unconfigured."""
-    connection = connection_of(settings)
+    connection = connection_of(settings, identity)
     async with open_directory(connection, transport=transport, clock=clock) as directory:
         yield Provider(
             directory=directory,
@@ -74,10 +79,10 @@ async def open_pingone(
 
 
 @asynccontextmanager
-async def open_sample(settings: ConnectionSettings) -> AsyncIterator[Provider]:
+async def open_sample(settings: ConnectionSettings, identity: str = DEFAULT) -> AsyncIterator[Provider]:
     """Open the sample company, which lives in this process."""
     embedded, transport = _reached(settings)
-    async with open_pingone(embedded, transport=transport) as provider:
+    async with open_pingone(embedded, identity, transport=transport) as provider:
         yield provider
 
 
@@ -86,11 +91,22 @@ PROVIDERS: Mapping[str, OpenProvider] = MappingProxyType({"pingone": open_pingon
 
 @asynccontextmanager
 async def open_backend(
-    settings: ConnectionSettings, open_provider: OpenProvider | None = None
+    settings: ConnectionSettings,
+    open_provider: OpenProvider | None = None,
+    *,
+    identity: str = DEFAULT,
+    queries: Queries | None = None,
 ) -> AsyncIterator[Backend]:
-    """Open the provider that is configured, or another one, and what answers about it. Raises Unconfigured."""
+    """Open the provider that is configured, or another one, and what answers about it, for the connection of an id.
+
+    Connections of one process may share their `queries`. Raises Unconfigured.
+    """
     opening = open_provider or PROVIDERS["sample" if settings.sandbox else "pingone"]
-    async with opening(settings) as provider, aclosing(Queries()) as queries:
+    async with AsyncExitStack() as stack:
+        stack.enter_context(working_for(identity))
+        provider = await stack.enter_async_context(opening(settings, identity))
+        if queries is None:
+            queries = await stack.enter_async_context(aclosing(Queries()))
         replica = replica_of(settings, provider, queries)
         cache = settings.cache_folder()
         yield Backend(
@@ -106,7 +122,7 @@ async def open_backend(
             cursors=CursorSeal(provider.seal),
             answer_characters=settings.answer_characters,
             answer_seconds=settings.answer_seconds,
-            writes=_write_rules(settings),
+            writes=_write_rules(settings, identity),
         )
 
 
@@ -140,10 +156,10 @@ async def checking(settings: ConnectionSettings) -> AsyncIterator[AsyncIterator[
         yield findings
 
 
-def _write_rules(settings: ConnectionSettings) -> WriteRules | None:
+def _write_rules(settings: ConnectionSettings, identity: str) -> WriteRules | None:
     if not settings.allow_writes:
         return None
-    journal = Journal(settings.audit_path(), connection=DEFAULT)
+    journal = Journal(settings.audit_path(), connection=identity)
     return WriteRules(journal=journal, allow_production=settings.allow_production_writes)
 
 
@@ -166,6 +182,6 @@ def _reached(settings: ConnectionSettings) -> tuple[ConnectionSettings, httpx.As
 
 
 def _cursor_secret(connection: Connection) -> bytes:
-    application = connection.credentials
-    purpose = f"pingone-mcp cursor\0{connection.api_base}\0{application.environment_id}\0{application.client_id}"
-    return hmac.new(application.client_secret.get_secret_value().encode(), purpose.encode(), hashlib.sha256).digest()
+    """Return a secret that no other connection has, nor this one with another scope."""
+    secret = connection.credentials.client_secret.get_secret_value()
+    return hmac.new(secret.encode(), f"pingone-mcp cursor\0{connection.key}".encode(), hashlib.sha256).digest()

@@ -315,10 +315,10 @@ class ClientCredentials(httpx.Auth):
 
 
 def _row(connection: Connection) -> str:
-    """Return the name of a connection's token: what the token endpoint knows it by."""
+    """Return the name of a connection's token: what the token endpoint knows it by, and which connection it is."""
     application = connection.credentials
-    whose = [connection.endpoints.region, connection.token_url, application.environment_id, application.client_id]
-    return hashlib.sha256(json.dumps(whose).encode()).hexdigest()
+    known = [connection.endpoints.region, connection.token_url, application.environment_id, application.client_id]
+    return hashlib.sha256(json.dumps([*known, *connection.own_name]).encode()).hexdigest()
 
 
 def _limited(pause: float, correlation: str | None = None) -> RateLimited:

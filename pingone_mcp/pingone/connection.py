@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.settings.addresses import proxy_on_the_way
 from pingone_mcp.settings.parts import ConnectionSettings, Credentials, Endpoints, Pace, Region
@@ -31,7 +32,7 @@ class Proxies(NamedTuple):
 class Connection:
     """One worker application and the environments it serves; `id` is its name among the connections of a process."""
 
-    id: str = "default"
+    id: str = DEFAULT
     credentials: Credentials
     endpoints: Endpoints
     cache_dir: Path
@@ -53,8 +54,13 @@ class Connection:
         return f"{_auth_base(self.endpoints)}{path}/as/token"
 
     @property
+    def own_name(self) -> tuple[str, ...]:
+        """What tells the files of this connection from those of others; nothing for the one that was always there."""
+        return () if self.id == DEFAULT else (self.id,)
+
+    @property
     def key(self) -> str:
-        """What this shows of which directory to whom, as a name of files: connections that show the same have one."""
+        """What this shows of which directory to whom, as a name of files. No two connections of a process have one."""
         application, environments = self.credentials, self.scope.environments
         parts = [
             self.endpoints.region,
@@ -63,14 +69,16 @@ class Connection:
             application.client_id,
             None if environments is None else sorted(environments),
             sorted(self.scope.populations),
+            *self.own_name,
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def connection_of(settings: ConnectionSettings) -> Connection:
+def connection_of(settings: ConnectionSettings, identity: str = DEFAULT) -> Connection:
     """Return the connection that settings describe. Raises Unconfigured for a proxy or a folder that cannot be."""
     credentials, endpoints = settings.part(Credentials), settings.part(Endpoints)
     made = Connection(
+        id=identity,
         credentials=credentials,
         endpoints=endpoints,
         cache_dir=settings.cache_folder(),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pingone_mcp.current_connection import working_for
+from pingone_mcp.current_connection import DEFAULT, working_for
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.service.backend import Backend, OpenBackend
@@ -21,9 +21,6 @@ from pingone_mcp.tasks import SingleFlight, background
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup, TaskStatus
 
-
-DEFAULT = "default"
-"""The id of the connection that the environment variables make."""
 
 Listener = Callable[[str], Awaitable[None]]
 """Called with the id of a connection when a sync of it has found changes."""
