@@ -22,8 +22,10 @@ from mcp.client.session import ElicitationFnT, MessageHandlerFnT
 from mcp.types import CallToolResult
 
 from pingone_mcp.clock import Clock
+from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.pingone.connection import Connection, connection_of
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
+from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.build import build_server
 from pingone_mcp.server.schemas import OUTPUT
@@ -131,12 +133,17 @@ class World:
 
     @asynccontextmanager
     async def backend(
-        self, *, wrap: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] | None = None, **changes: Any
+        self,
+        *,
+        identity: str = DEFAULT,
+        queries: Queries | None = None,
+        wrap: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] | None = None,
+        **changes: Any,
     ) -> AsyncIterator[Backend]:
-        """Open what answers about this world, as a command does."""
+        """Open what answers about this world, as a command does, or as the connection of another id."""
         inner = self.sandbox.transport()
         opening = partial(open_pingone, transport=wrap(inner) if wrap else inner, clock=self.time.clock())
-        async with open_backend(self.settings(**changes), opening) as backend:
+        async with open_backend(self.settings(**changes), opening, identity=identity, queries=queries) as backend:
             yield backend
 
     @asynccontextmanager

@@ -10,13 +10,13 @@ from typing import Any
 import anyio
 import pytest
 
-from pingone_mcp.pingone.directory import PingOneDirectory
+from pingone_mcp.service.backend import Backend
 from tests.world import World, facts
 
 
 @dataclass
 class Slow(World):
-    """A world whose directory is long in opening; it notes which task opens it, and which one closes it."""
+    """A world whose backend is long in opening; it notes which task opens it, and which one closes it."""
 
     reached: anyio.Event = field(default_factory=anyio.Event)
     open: anyio.Event = field(default_factory=anyio.Event)
@@ -24,13 +24,13 @@ class Slow(World):
     closed_by: list[int] = field(default_factory=list[int])
 
     @asynccontextmanager
-    async def directory(self, **given: Any) -> AsyncIterator[PingOneDirectory]:
+    async def backend(self, **given: Any) -> AsyncIterator[Backend]:
         self.opened_by.append(anyio.get_current_task().id)
         self.reached.set()
         await self.open.wait()
         try:
-            async with super().directory(**given) as directory:
-                yield directory
+            async with super().backend(**given) as backend:
+                yield backend
         finally:
             self.closed_by.append(anyio.get_current_task().id)
 
