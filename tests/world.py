@@ -165,7 +165,7 @@ class World:
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[Backend]:
-            kept = {"replica_roles": replica_roles, "allow_writes": writes is not None}
+            kept: dict[str, Any] = {"replica_roles": replica_roles, "allow_writes": writes is not None}
             async with self.backend(wrap=wrap, **kept, **changes) as backend:
                 yield dataclasses.replace(
                     backend,
