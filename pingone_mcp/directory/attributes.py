@@ -37,8 +37,8 @@ def _manager(user: User) -> tuple[str, ...]:
     manager = user.manager
     if manager is None:
         return ()
-    told = (manager.name, manager.email, manager.username, manager.id, manager.reference)
-    return tuple(value for value in told if value)
+    spellings = (manager.name, manager.email, manager.username, manager.id, manager.reference)
+    return tuple(value for value in spellings if value)
 
 
 def _scalar(value: Any) -> tuple[str, ...]:

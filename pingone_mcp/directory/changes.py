@@ -65,7 +65,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ObservedChange:
     """What one observation of a user says: one kind of change, with the fields that it concerns."""
 
     kind: ChangeKind
@@ -73,40 +73,62 @@ class Difference:
     after: JsonObject | None
 
 
-def changes_between(before: JsonObject | None, after: JsonObject | None) -> tuple[Difference, ...]:
+def changes_between(before: JsonObject | None, after: JsonObject | None) -> tuple[ObservedChange, ...]:
     """Return the changes that lead from one plain record of a user to another; None means that there is no user.
 
     One observation may give several: who was disabled and renamed since the last look was deactivated and updated.
     """
-    if before is None and after is None:
-        return ()
     if before is None:
-        return (Difference("user.created", None, after),)
+        return () if after is None else (ObservedChange("user.created", None, after),)
     if after is None:
-        return (Difference("user.removed", before, None),)
-    compared = {*before, *after} - UNCOMPARED - _unread(before, after)
+        return (ObservedChange("user.removed", before, None),)
+    unread = _unread(before, after)
+    compared = {*before, *after} - UNCOMPARED - unread
     changed = [name for name in sorted(compared) if _differ(name, before, after)]
-    found: list[Difference] = []
-    told: set[str] = {"updated_at"}  # every change carries it, and by itself it is one only if there is no other
-    for reason, gained, lost, fields in _TURNS:
-        was, now = reason in before.get("status_reasons", ()), reason in after.get("status_reasons", ())
-        if was != now and "status" not in _unread(before, after):
-            names = [name for name in changed if name in fields or name == "updated_at"]
-            found.append(_difference(gained if now else lost, names, before, after))
-            told.update(names)
-    if set(changed) - told or (changed and not found):
-        names = [name for name in changed if name not in told or name == "updated_at"]
-        found.append(_difference("user.updated", names, before, after))
+    turned = [] if "status" in unread else [turn for turn in _TURNS if turn.happened(before, after)]
+    found = [
+        _observed(
+            turn.gained if turn.holds(after) else turn.lost,
+            [name for name in changed if name in turn.fields or name == _ALWAYS],
+            before,
+            after,
+        )
+        for turn in turned
+    ]
+    covered = {_ALWAYS}.union(*(turn.fields for turn in turned))
+    if set(changed) - covered or (changed and not found):
+        names = [name for name in changed if name not in covered or name == _ALWAYS]
+        found.append(_observed("user.updated", names, before, after))
     return tuple(found)
 
 
-_TURNS: tuple[tuple[str, ChangeKind, ChangeKind, frozenset[str]], ...] = (
-    ("disabled", "user.deactivated", "user.reactivated", frozenset(_STATUS)),
-    ("locked", "user.locked", "user.unlocked", frozenset((*_STATUS, "locked_at"))),
+# Every change carries it, and by itself it is one only if there is no other.
+_ALWAYS = "updated_at"
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A reason not to be active that a user may gain or lose, the changes that this is, and the fields it shows in."""
+
+    reason: str
+    gained: ChangeKind
+    lost: ChangeKind
+    fields: frozenset[str]
+
+    def holds(self, record: JsonObject) -> bool:
+        return self.reason in record.get("status_reasons", ())
+
+    def happened(self, before: JsonObject, after: JsonObject) -> bool:
+        return self.holds(before) != self.holds(after)
+
+
+_TURNS = (
+    _Turn("disabled", "user.deactivated", "user.reactivated", frozenset(_STATUS)),
+    _Turn("locked", "user.locked", "user.unlocked", frozenset((*_STATUS, "locked_at"))),
 )
 
 
-def replayed(record: JsonObject | None, change: Difference | Change) -> JsonObject | None:
+def replayed(record: JsonObject | None, change: ObservedChange | Change) -> JsonObject | None:
     """Return a plain record after a change of its user, memberships aside."""
     if change.after is None:
         return None
@@ -120,8 +142,8 @@ def _unread(before: JsonObject, after: JsonObject) -> set[str]:
     return unread.union(_STATUS) if "status" in unread else unread
 
 
-def _difference(kind: ChangeKind, names: list[str], before: JsonObject, after: JsonObject) -> Difference:
-    return Difference(kind, {name: before.get(name) for name in names}, {name: after.get(name) for name in names})
+def _observed(kind: ChangeKind, names: list[str], before: JsonObject, after: JsonObject) -> ObservedChange:
+    return ObservedChange(kind, {name: before.get(name) for name in names}, {name: after.get(name) for name in names})
 
 
 def _differ(name: str, before: JsonObject, after: JsonObject) -> bool:
@@ -151,7 +173,7 @@ class ChangePage(Page[Change]):
     """A page of changes; `newest` is the position behind all there were when it was read, found or not.
 
     `known_since` is from when on every change was written down. Of the time before it there are only the removals,
-    deactivations and locks that the audit told of when the first sync was taken over.
+    deactivations and locks that the audit still showed when the first sync was taken over.
     """
 
     newest: Position

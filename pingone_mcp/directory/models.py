@@ -81,7 +81,7 @@ class GroupMembership:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class RoleScope:
     id: str
     type: str
     name: str | None = None
@@ -91,7 +91,7 @@ class Scope:
 class RoleAssignment:
     id: str
     name: str | None = None
-    scope: Scope | None = None
+    scope: RoleScope | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +224,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrganizationSummary:
-    """What can be told of an environment at a glance; a count is None where it cannot be read."""
+    """What can be said of an environment at a glance; a count is None where it cannot be read."""
 
     organization: Organization
     user_count: int | None = None

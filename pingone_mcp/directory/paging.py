@@ -19,7 +19,7 @@ from pingone_mcp.errors import Refused
 T = TypeVar("T")
 
 
-class Part(Protocol):
+class ListingPart(Protocol):
     """One part of a listing; `label` says what its rows have in common: a reason, a type of membership."""
 
     @property
@@ -31,7 +31,7 @@ class Part(Protocol):
     def label(self) -> str: ...
 
 
-class CountedPart(Part, Protocol):
+class CountedPart(ListingPart, Protocol):
     """A part whose rows come in pages of the provider's making, some of which may be lost or miscounted."""
 
     @property
@@ -44,7 +44,7 @@ class CountedPart(Part, Protocol):
         ...
 
 
-P = TypeVar("P", bound=Part)
+P = TypeVar("P", bound=ListingPart)
 C = TypeVar("C", bound=CountedPart)
 
 

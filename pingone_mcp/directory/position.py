@@ -1,4 +1,4 @@
-"""Where a page of a listing begins: a value that whoever reads on gives back, here or in another process.
+"""Where a page of a listing begins: a value that a caller gives back to read on, here or in another process.
 
 A cursor holds one. It is read from JSON when a question arrives and written when its answer leaves, nowhere else.
 """
@@ -17,7 +17,7 @@ class Counted:
     """What has been counted up to a place in one part of a listing, and what is said to be there in all.
 
     A page without `next` ends a list, and a page that lost its link looks just so. So what came is compared with the
-    count of whoever keeps the list, which is optional: without one, nothing can be said of what is missing.
+    provider's own count, which is optional: without one, nothing can be said of what is missing.
 
     `came`: rows, those among them included that are not shown. `left_out`: rows that cannot be told apart. `said`: the
     least that was counted on any page. People come and go while a list is read: who was there all the time is in every

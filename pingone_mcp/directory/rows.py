@@ -44,7 +44,7 @@ DEFAULT_FIELDS: tuple[str, ...] = (
 )
 _OF_A_USER = frozenset(USER_FIELDS) - {"groups", "roles", "unreadable", "remote_data"}
 # A hundred rows of all default fields are too much for one answer: who asks for more rows at once than WIDE_ROWS gets
-# these, which tell people apart and say how they stand.
+# these, which tell people apart and say whether they are active.
 LEAN_FIELDS: tuple[str, ...] = (
     "id",
     "username",
@@ -151,7 +151,7 @@ def user_row_lacks(row: JsonObject, fields: tuple[str, ...]) -> bool:
 
 
 def is_short(row: JsonObject) -> bool:  # noqa: ARG001 - whatever is in it
-    """Say that a single get always tells more: of a group where it is nested, of roles the rules that give them."""
+    """Say that a single get always returns more: of a group where it is nested, of roles the rules that give them."""
     return True
 
 
@@ -167,26 +167,45 @@ def whole_user(user: User, characters: int) -> JsonObject:
         row["manager"].pop("email", None)
     native = row.pop("remote_data", None)
     most = characters - (0 if native is None else _NATIVE_LEFT_OUT)
-    room, told = min(most, _WITHOUT_IDS), dict[str, Any]()
+    cut: JsonObject = {}
+    _leave_out_ids(row, cut, min(most, _WITH_IDS))
+    room = min(most, _WITHOUT_IDS)
+    _leave_out_attributes(row, cut, room)
+    row = fitted(row, room - (_size({"truncated": cut}) if cut else 0))
+    for name, more in row.pop("truncated", {}).items():
+        cut[name] = {**cut.get(name, {}), **more} if isinstance(more, dict) else more
+    bounded = row | _truncated(cut)
+    if native is None:
+        return bounded
+    whole = row | {"remote_data": native} | _truncated(cut)
+    if _size(whole) <= characters:
+        return whole
+    return row | _truncated(cut | {"remote_data": {"characters": _size(native)}})
+
+
+def _truncated(cut: JsonObject) -> JsonObject:
+    return {"truncated": cut} if cut else {}
+
+
+def _leave_out_ids(row: JsonObject, cut: JsonObject, characters: int) -> None:
+    """Leave the ids of groups, then of roles, out of a row that is longer; `cut` takes note of it."""
     for name in ("groups", "roles"):
         slim = [_by_name(item) for item in row.get(name, ())]
-        if _size(row | {"truncated": told}) > min(most, _WITH_IDS) and slim != row.get(name, []):
+        if _size(row | {"truncated": cut}) > characters and slim != row.get(name, []):
             row[name] = slim
-            told[name] = {"without": "id"}
+            cut[name] = {"without": "id"}
+
+
+def _leave_out_attributes(row: JsonObject, cut: JsonObject, characters: int) -> None:
+    """Leave custom attributes behind the first ones out of a row that is longer; `cut` takes note of it."""
     custom = row.get("custom_attributes", {})
-    if custom and _size(row | {"truncated": told}) > room:
-        told["custom_attributes"] = {"shown": len(custom), "of": len(custom)}
-        left = room - _size(row | {"custom_attributes": {}, "truncated": told})
-        first = _first([{name: value} for name, value in custom.items()], left)
-        row["custom_attributes"] = {name: value for one in first for name, value in one.items()}
-        told["custom_attributes"]["shown"] = len(row["custom_attributes"])
-    row = fitted(row, room - (_size({"truncated": told}) if told else 0))
-    for name, more in row.pop("truncated", {}).items():
-        told[name] = {**told.get(name, {}), **more} if isinstance(more, dict) else more
-    said = {"truncated": told} if told else {}
-    if native is None or _size(whole := row | {"remote_data": native} | said) <= characters:
-        return row | said if native is None else whole
-    return row | {"truncated": told | {"remote_data": {"characters": _size(native)}}}
+    if not custom or _size(row | {"truncated": cut}) <= characters:
+        return
+    cut["custom_attributes"] = {"shown": len(custom), "of": len(custom)}
+    left = characters - _size(row | {"custom_attributes": {}, "truncated": cut})
+    first = _first([{name: value} for name, value in custom.items()], left)
+    row["custom_attributes"] = {name: value for one in first for name, value in one.items()}
+    cut["custom_attributes"]["shown"] = len(first)
 
 
 def _by_name(item: JsonObject) -> JsonObject:
@@ -207,29 +226,55 @@ def fitted(row: JsonObject, characters: int) -> JsonObject:
     size = sum(sizes.values()) + 1
     if size <= characters:
         return row
-    kept, told, named = dict(row), dict[str, Any](), 0
-
-    def room() -> int:
-        """Return what is left beside the members that stay and `truncated`."""
-        return characters - size - (15 + named if named <= characters // 4 else 35)
-
+    cutting = _Cutting(row, size, characters)
     for name in sorted(row.keys() - {"id", "status"}, key=lambda name: (name != "truncated", -sizes[name], name)):
-        if told and room() >= 0:
+        if cutting.is_done():
             break
-        value = kept.pop(name)
-        size -= sizes[name]
-        told[name] = (
-            {"shown": len(value), "of": len(value)} if isinstance(value, list) else {"characters": _size(value)}
-        )
-        named += _size({name: told[name]})
-        if isinstance(value, list):
-            # Never the whole list: what is not told of takes no room in `truncated`, and the sums above count on it.
-            first = _first(value, room() - _size(name) - 4)[: max(0, len(value) - 1)]
-            told[name] = {"shown": len(first), "of": len(value)} if first else {"characters": _size(value)}
-            kept |= {name: first} if first else {}
-            size += _size({name: first}) - 1 if first else 0
-    shown = {name: kept[name] for name in row if name in kept}
-    return {**shown, "truncated": told if named <= characters // 4 else {"members": len(told)}}
+        cutting.leave_out(name, sizes[name])
+    return cutting.result()
+
+
+class _Cutting:
+    """An object that is cut to a number of characters, and what is said in `truncated` of each member that gave way."""
+
+    def __init__(self, row: JsonObject, size: int, characters: int) -> None:
+        self._row = row
+        self._kept = dict(row)
+        self._size = size
+        self._characters = characters
+        self._cut: JsonObject = {}
+        self._cut_size = 0
+
+    def is_done(self) -> bool:
+        return bool(self._cut) and self._room() >= 0
+
+    def leave_out(self, name: str, size: int) -> None:
+        """Leave out a member of that size, or as many items of a list as have no room."""
+        value = self._kept.pop(name)
+        self._size -= size
+        # Never the whole list: it would not be named in `truncated`, and the room counts on that.
+        is_list = isinstance(value, list)
+        most = {"shown": len(value), "of": len(value)} if is_list else {"characters": _size(value)}
+        self._cut_size += _size({name: most})
+        first = _first(value, self._room() - _size(name) - 4)[: len(value) - 1] if is_list and value else []
+        if first:
+            self._kept[name] = first
+            self._size += _size({name: first}) - 1
+            self._cut[name] = {"shown": len(first), "of": len(value)}
+        else:
+            self._cut[name] = {"characters": _size(value)}
+
+    def result(self) -> JsonObject:
+        shown = {name: self._kept[name] for name in self._row if name in self._kept}
+        return {**shown, "truncated": self._cut if self._is_named() else {"members": len(self._cut)}}
+
+    def _room(self) -> int:
+        """Return what is left beside the members that stay and `truncated`."""
+        return self._characters - self._size - (15 + self._cut_size if self._is_named() else 35)
+
+    def _is_named(self) -> bool:
+        """Say whether the names of what is missing take no more than a fair share of the room."""
+        return self._cut_size <= self._characters // 4
 
 
 def _first(items: list[Any], characters: int) -> list[Any]:

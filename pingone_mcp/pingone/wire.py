@@ -29,7 +29,7 @@ from pingone_mcp.directory.models import (
     Phone,
     Role,
     RoleAssignment,
-    Scope,
+    RoleScope,
     StatusReason,
     StatusSource,
     User,
@@ -278,7 +278,7 @@ def _role_assignment(
         return RoleAssignment(
             id=role_id,
             name=roles.get(role_id),
-            scope=Scope(id=scope_id, type=scope_type.lower(), name=places.get(scope_id))
+            scope=RoleScope(id=scope_id, type=scope_type.lower(), name=places.get(scope_id))
             if scope_id and scope_type
             else None,
         )

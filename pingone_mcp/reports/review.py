@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from pingone_mcp.directory.identity import domain_key, folded
-from pingone_mcp.directory.models import JsonObject, Named, Scope, User
+from pingone_mcp.directory.models import JsonObject, Named, RoleScope, User
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.directory.text import harmless
 
@@ -46,7 +46,7 @@ class Way:
     kind: HowKind
     what: Named
     via: tuple[Named, ...] = ()
-    scope: Scope | None = None
+    scope: RoleScope | None = None
     since: datetime | None = None
 
     def __str__(self) -> str:

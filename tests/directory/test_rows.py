@@ -21,7 +21,7 @@ from pingone_mcp.directory.models import (
     Manager,
     Named,
     RoleAssignment,
-    Scope,
+    RoleScope,
     StatusSource,
     User,
 )
@@ -54,7 +54,7 @@ FULL = User(
     is_email_verified=False,
     is_2fa_enabled=False,
     groups=(GroupMembership(id="g1", name="Staff", type="direct"),),
-    roles=(RoleAssignment(id="r1", scope=Scope(id="e1", type="environment")),),
+    roles=(RoleAssignment(id="r1", scope=RoleScope(id="e1", type="environment")),),
     organizations=(Named(id="e1", name="Acme"),),
     workspaces=(Named(id="p1"),),
     last_login_at=datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC),
@@ -275,7 +275,7 @@ def size(value: Any) -> int:
 
 def grown(*, groups: int = 0, roles: int = 0, attributes: int = 0, named: bool = True) -> User:
     """Return a user with so many of everything."""
-    scope = Scope(id=str(uuid.uuid4()), type="environment", name="Workforce")
+    scope = RoleScope(id=str(uuid.uuid4()), type="environment", name="Workforce")
     return dataclasses.replace(
         FULL,
         groups=tuple(

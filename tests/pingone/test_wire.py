@@ -25,7 +25,7 @@ from pingone_mcp.directory.models import (
     Phone,
     Role,
     RoleAssignment,
-    Scope,
+    RoleScope,
     StatusSource,
     User,
     Workspace,
@@ -438,7 +438,7 @@ def test_memberships_and_role_assignments() -> None:
     assert wire.membership(embedded) == GroupMembership(id="g1", name="Staff", type="NESTED")
     raw = {"id": "a1", "role": {"id": "r1"}, "scope": {"id": "e1", "type": "ENVIRONMENT"}}
     assert wire.role_assignment(raw, roles={"r1": "Admin"}, places={"e1": "Acme"}) == RoleAssignment(
-        id="r1", name="Admin", scope=Scope(id="e1", type="environment", name="Acme")
+        id="r1", name="Admin", scope=RoleScope(id="e1", type="environment", name="Acme")
     )
     assert wire.role_assignment({"role": {"id": "r1"}}, roles={}, places={}) == RoleAssignment(id="r1")
 

@@ -17,7 +17,7 @@ from filelock import FileLock
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.changes import ChangeKind, Difference, replayed
+from pingone_mcp.directory.changes import ChangeKind, ObservedChange, replayed
 from pingone_mcp.directory.provider import DeactivatedQuestion
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.pingone.feed.source import replica_path
@@ -65,7 +65,7 @@ async def replay(kept: Copy, state: State, after: int) -> State:
             if new is not None:
                 memberships[user, group] = new["type"]
             continue
-        record = replayed(users.pop(user, None), Difference(kind, old, new))
+        record = replayed(users.pop(user, None), ObservedChange(kind, old, new))
         if record is not None:
             record.pop("last_login_at", None)
             users[user] = record

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.models import Email, Manager, Named, Scope, StatusSource, User
+from pingone_mcp.directory.models import Email, Manager, Named, RoleScope, StatusSource, User
 from pingone_mcp.reports.export import Export, verify
 from pingone_mcp.reports.review import COLUMNS, Access, Reviewing, Way, review
 
@@ -21,7 +21,7 @@ NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 FINANCE = Named(id="g1", name="Finance")
 DIRECT = Way(kind="direct", what=FINANCE, since=NOW - timedelta(days=9))
 NESTED = Way(kind="indirect", what=FINANCE, via=(Named(id="g2", name="Payroll"), Named(id="g3")), since=NOW)
-ADMIN = Way(kind="role", what=Named(id="r1", name="Admin"), scope=Scope(id="e1", type="ENVIRONMENT", name="Main"))
+ADMIN = Way(kind="role", what=Named(id="r1", name="Admin"), scope=RoleScope(id="e1", type="ENVIRONMENT", name="Main"))
 
 
 def user(id_: str = "u", *, email: str | None = None, status: str = "active", **more: Any) -> User:
@@ -163,7 +163,7 @@ def test_what_gives_power_is_up_to_the_caller() -> None:
         (Way(kind="indirect", what=FINANCE), "in group Finance, not directly"),
         (Way(kind="population", what=Named(id="p1", name="Sta\u200bff")), "in population Staff"),
         (Way(kind="role", what=Named(id="r1")), "role r1"),
-        (Way(kind="role", what=FINANCE, scope=Scope(id="x", type="POPULATION")), "role Finance on population x"),
+        (Way(kind="role", what=FINANCE, scope=RoleScope(id="x", type="POPULATION")), "role Finance on population x"),
     ],
 )
 def test_a_way_is_told_in_words(way: Way, told: str) -> None:

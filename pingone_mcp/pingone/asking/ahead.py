@@ -18,7 +18,7 @@ _AT_ONCE = 6
 
 
 class Awaited(Generic[T]):
-    """One answer on its way. Its failure is for whoever takes it, and for nobody else."""
+    """One answer on its way. Its failure is raised where the answer is taken, and nowhere else."""
 
     def __init__(self, read: Callable[[], Awaitable[T]], limiter: anyio.CapacityLimiter) -> None:
         self._read = read
@@ -60,7 +60,7 @@ class Ahead:
 async def ahead() -> AsyncIterator[Ahead]:
     """Ask ahead for as long as the block lasts. What nobody has taken by its end, or by its failure, is given up.
 
-    A Problem leaves the block as it is, so that the order of taking decides which of several is told.
+    A Problem leaves the block as it is, so that the order of taking decides which of several is raised.
     """
     async with background() as tasks:
         yield Ahead(tasks)

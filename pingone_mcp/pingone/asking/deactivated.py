@@ -29,7 +29,7 @@ _ACTIONS: dict[Collection, str] = {"locked events": "USER.LOCKED", "removed even
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
+class _Answered:
     """What PingOne answered at a path, and whom of it the question is about, kept or not."""
 
     path: str
@@ -62,7 +62,7 @@ class DeactivatedUsers:
         page = page_of(place, read.path, read.hal, kept, left_out=read.left_out, gaps=gaps)
         return DeactivatedPage.of(page, self._coverage(question, page.gaps))
 
-    async def _by_users(self, place: ListPlace, question: DeactivatedQuestion, page_size: int | None) -> _Read:
+    async def _by_users(self, place: ListPlace, question: DeactivatedQuestion, page_size: int | None) -> _Answered:
         """Read users whom a filter finds: who is disabled, and, among all others, who is locked."""
         part = place.part
         size = part.page_size(page_size, self._served.connection.pace.page_size)
@@ -70,9 +70,9 @@ class DeactivatedUsers:
         hal, gaps = await self._served.page_or_gap(path, "users", place)
         users, left_out = await self._served.readable_users(part.environment, hal)
         found = await self._annotated(part, question, users)
-        return _Read(path=path, hal=hal, found=found, left_out=left_out, gaps=gaps)
+        return _Answered(path=path, hal=hal, found=found, left_out=left_out, gaps=gaps)
 
-    async def _by_events(self, place: ListPlace, question: DeactivatedQuestion) -> _Read:
+    async def _by_events(self, place: ListPlace, question: DeactivatedQuestion) -> _Answered:
         """Read users whom audit events name: who was removed, or locked since a time."""
         part = place.part
         path, hal, gaps = await self._events(place, question)
@@ -82,7 +82,7 @@ class DeactivatedUsers:
         limited = question.population is not None or bool(self._served.connection.scope.populations)
         if any(not event.subject_id or (limited and not event.subject_workspace_id) for event in events):
             gaps = (*gaps, UnattributedEvents(place=part.environment, part=part.label))
-        return _Read(path=path, hal=hal, found=found, left_out=left_out, gaps=gaps)
+        return _Answered(path=path, hal=hal, found=found, left_out=left_out, gaps=gaps)
 
     async def _events(self, place: ListPlace, question: DeactivatedQuestion) -> tuple[str, HalPage, tuple[Gap, ...]]:
         """Return the path of a page of events, the page, and what of it may not be read."""
@@ -193,7 +193,7 @@ class DeactivatedUsers:
     async def _annotated(
         self, part: ListPart, question: DeactivatedQuestion, users: tuple[User, ...]
     ) -> list[Deactivated]:
-        """Say when and by whom users were disabled, where the newest events since `since` tell."""
+        """Add when and by whom users were disabled, where one of the newest events since `since` says so."""
         if part.label != "disabled" or question.since is None or not users:
             return [
                 Deactivated(user=user, at=user.locked_at if user.status_reasons == ("locked",) else None)

@@ -33,7 +33,7 @@ _BOTH: tuple[Include, ...] = ("groups", "roles")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Beside:
-    """What PingOne tells of a user at addresses of its own; `unreadable` is what may not be read, or not whole."""
+    """What PingOne answers about a user at other addresses; `unreadable` is what may not be read, or not whole."""
 
     groups: tuple[GroupMembership, ...] | None
     roles: tuple[RoleAssignment, ...] | None

@@ -61,7 +61,7 @@ def deactivated_parts(copy: Snapshot, question: DeactivatedQuestion) -> list[Tab
 
 
 def _is(reason: str, question: DeactivatedQuestion, known: Since) -> Condition:
-    """Return that a user belongs under a reason; whoever is both disabled and locked comes once."""
+    """Return that a user belongs under a reason; who is both disabled and locked comes once."""
     # Said besides, because an index has only those.
     with_reason = Condition("u.status_reasons <> ''")
     if reason == "removed":
@@ -84,12 +84,12 @@ def _happened(reason: Reason, since: datetime | None, known: Since) -> Condition
     """
     if since is None:
         return EVERYBODY
-    told = "u.locked_at >= ?, " if reason == "locked" else ""
+    by_lock = "u.locked_at >= ?, " if reason == "locked" else ""
     else_by = "u.created_at" if since >= known.watched else "u.updated_at"
     at = timestamp(since)
     return Condition(
-        f"coalesce({told}(SELECT c.at {_LATEST}) >= ?, {else_by} >= ?)",
-        (*([at] if told else []), _KINDS[reason], at, at),
+        f"coalesce({by_lock}(SELECT c.at {_LATEST}) >= ?, {else_by} >= ?)",
+        (*([at] if by_lock else []), _KINDS[reason], at, at),
     )
 
 
@@ -98,8 +98,8 @@ def _deactivated(copy: Snapshot, label: str, identity: str, record: str, removed
     reason = next(reason for reason in REASONS if reason == label)
     seen, actor = _seen(copy.database, identity, reason)
     at = removed_at if reason == "removed" else seen
-    told = user.locked_at if user.status_reasons == ("locked",) else None
-    return Deactivated(user=user, at=told or (datetime.fromisoformat(at) if at is not None else None), by=actor)
+    locked_at = user.locked_at if user.status_reasons == ("locked",) else None
+    return Deactivated(user=user, at=locked_at or (datetime.fromisoformat(at) if at is not None else None), by=actor)
 
 
 def _seen(database: sqlite3.Connection, identity: str, reason: Reason) -> tuple[str | None, str | None]:

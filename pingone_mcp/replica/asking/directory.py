@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 
 class ReplicaDirectory:
-    """Answer directory questions from the local copy; each method is told in `Directory`.
+    """Answer directory questions from the local copy; each method is described in `Directory`.
 
     Raises NoReplica until a first sync has been taken over. How old a copy may be is for the caller to say: `fresh`.
     """

@@ -81,7 +81,7 @@ def _listed(copy: Snapshot, row: tuple[Any, ...]) -> Group:
 
 
 def _goes_beyond(copy: Snapshot, group: Group) -> bool:
-    """Say whether a group has members outside the populations served, so that its counts are not to be told."""
+    """Say whether a group has members outside the populations served, so that its counts are not to be shown."""
     return bool(copy.places.scope.populations) and group.workspace is None
 
 

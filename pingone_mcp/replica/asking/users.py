@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pingone_mcp.directory import search
 from pingone_mcp.directory.filterable import Filterable, FilterAttribute
 from pingone_mcp.directory.filters import Filter, any_of, conditions, parse
-from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, Scope, User
+from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, RoleScope, User
 from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import Include, UserQuestion
 from pingone_mcp.directory.references import CalledUser, Home, as_id, the_one_user
@@ -176,7 +176,7 @@ def _is_custom(copy: Snapshot, attribute: str) -> bool:
 
 
 def listed(copy: Snapshot, record: str, *, remote_data: bool = False, removed: bool = False) -> User:
-    """Return a user as a row of a list tells it."""
+    """Return a user as a row of a list shows it."""
     user = user_of(
         record,
         environments=copy.places.shown_environment_names(),
@@ -225,7 +225,7 @@ def roles_of(copy: Snapshot, ids: Sequence[str]) -> dict[str, list[RoleAssignmen
         f"WHERE {who.sql} ORDER BY role_name, scope_name",
         who.values,
     ):
-        over = Scope(id=scope, type=kind, name=scope_name) if scope and kind else None
+        over = RoleScope(id=scope, type=kind, name=scope_name) if scope and kind else None
         found[user].append(RoleAssignment(id=role, name=name, scope=over))
     return found
 
