@@ -31,8 +31,8 @@ from benchmarks.ours import connection
 from benchmarks.place import Place
 from benchmarks.served import serving
 from benchmarks.trip import peak_memory
-from pingone_mcp.cli import calm_collector
 from pingone_mcp.directory.provider import DeactivatedQuestion, UserQuestion
+from pingone_mcp.heavy_work import calm_collector
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
 from pingone_mcp.pingone.feed.source import replica_path
 from pingone_mcp.replica.queries.processes import Queries

@@ -22,7 +22,7 @@ class Server(NamedTuple):
 
 OURS = Server(("-m", "pingone_mcp"))
 # Nothing is answered before the SDK is loaded.
-_PLAIN = "import sys, pingone_mcp.cli as cli; cli.may_greet = lambda: False; sys.exit(cli.main())"
+_PLAIN = "import sys, pingone_mcp.cli, pingone_mcp.stdio_process as one; one.may_greet = lambda: False; sys.exit(pingone_mcp.cli.main())"
 OURS_PLAIN = Server(("-c", _PLAIN))
 BARE = Server((str(Path(__file__).with_name("bare_server.py")),))
 

@@ -90,7 +90,7 @@ class Seen:
 def _ours() -> Callable[[Place, Seen], None]:
     # ruff: noqa: PLC0415 - the other clients are not to carry our modules
     from benchmarks.ours import connection
-    from pingone_mcp.cli import calm_collector
+    from pingone_mcp.heavy_work import calm_collector
     from pingone_mcp.pingone.directory import open_directory
 
     for late in ("diskcache", "filelock", "cryptography.hazmat.primitives.ciphers.aead"):  # of the token cache

@@ -5,6 +5,7 @@ The PingOne is the sandbox, on a port of this machine; the server is a process o
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import textwrap
@@ -19,9 +20,12 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from pingone_mcp.advice import variable
+from pingone_mcp.commands.verb import Doors, Verb, add_size
 from pingone_mcp.console import console
 from pingone_mcp.directory.rows import compact
 from pingone_mcp.sandbox.app import Sandbox, running
+from pingone_mcp.wiring import settings_of
 
 # English prose and JSON have about four characters per token; exact counts depend on the assistant's model.
 _CHARACTERS_PER_TOKEN = 4
@@ -58,14 +62,8 @@ async def tell(size: int) -> int:
     sandbox = Sandbox(size=size)
     with tempfile.TemporaryDirectory(prefix="pingone-mcp-demo-") as cache:
         async with running(sandbox) as base_url:
-            variables = {
-                "PINGONE_API_URL": f"{base_url}/v1",
-                "PINGONE_AUTH_URL": base_url,
-                "PINGONE_ENVIRONMENT_ID": sandbox.environment_id,
-                "PINGONE_CLIENT_ID": sandbox.client_id,
-                "PINGONE_CLIENT_SECRET": sandbox.client_secret,
-                "PINGONE_CACHE_DIR": cache,
-            }
+            settings = settings_of(sandbox, base_url) | {"cache_dir": cache}
+            variables = {variable(name): value for name, value in settings.items()}
             command = StdioServerParameters(command=sys.executable, args=["-m", "pingone_mcp"], env=variables)
             async with Client(command) as client:
                 await _Story(client=client, sandbox=sandbox, out=out).tell()
@@ -265,3 +263,22 @@ def _size(result: CallToolResult, text: str) -> str:
 
 def _tokens(text: str) -> int:
     return len(text) // _CHARACTERS_PER_TOKEN
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    add_size(parser, least=100)
+
+
+async def _run(given: argparse.Namespace, _: Doors) -> int:
+    return await tell(given.size)
+
+
+VERB = Verb(
+    name="demo",
+    help="show the main job on a sample company; needs no PingOne",
+    text="""\
+Show the main job: an MCP client asks the server over stdio, and the server asks a fake PingOne on this machine.
+Nothing is configured, nothing leaves the machine, and nothing is left behind.""",
+    add=_add,
+    run=_run,
+)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import httpx
-from pydantic import SecretStr
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.current_connection import DEFAULT, working_for
@@ -37,6 +37,9 @@ from pingone_mcp.service.reviews.rosters import Rosters
 from pingone_mcp.service.writes import WriteRules
 from pingone_mcp.settings import Settings
 from pingone_mcp.settings.parts import ConnectionSettings
+
+if TYPE_CHECKING:
+    from pingone_mcp.sandbox.app import Sandbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +166,17 @@ def _write_rules(settings: ConnectionSettings, identity: str) -> WriteRules | No
     return WriteRules(journal=journal, allow_production=settings.allow_production_writes)
 
 
+def settings_of(sandbox: Sandbox, base_url: str) -> dict[str, str]:
+    """Return the settings that lead to a sandbox, which answers at `base_url`."""
+    return {
+        "api_url": f"{base_url}/v1",
+        "auth_url": base_url,
+        "environment_id": sandbox.environment_id,
+        "client_id": sandbox.client_id,
+        "client_secret": sandbox.client_secret,
+    }
+
+
 def _reached(settings: ConnectionSettings) -> tuple[ConnectionSettings, httpx.AsyncBaseTransport | None]:
     """Return the settings and how bytes travel: over the network, or into a sample company in this process."""
     if not settings.sandbox:
@@ -170,15 +184,8 @@ def _reached(settings: ConnectionSettings) -> tuple[ConnectionSettings, httpx.As
     from pingone_mcp.sandbox.app import Sandbox  # noqa: PLC0415 - hardly anybody serves it
 
     sandbox = Sandbox()
-    embedded = {
-        "environment_id": sandbox.environment_id,
-        "client_id": sandbox.client_id,
-        "client_secret": SecretStr(sandbox.client_secret),
-        "api_url": f"{sandbox.base_url}/v1",
-        "auth_url": sandbox.base_url,
-        "auth_method": "client_secret_basic",
-    }
-    return settings.model_copy(update=embedded), sandbox.transport()
+    embedded = settings_of(sandbox, sandbox.base_url) | {"auth_method": "client_secret_basic"}
+    return ConnectionSettings.model_validate(dict(settings) | embedded), sandbox.transport()
 
 
 def _cursor_secret(connection: Connection) -> bytes:

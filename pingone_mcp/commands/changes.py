@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from datetime import UTC
 from typing import Any, get_args
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from pingone_mcp.commands.current import copy_of
 from pingone_mcp.commands.ending import OK
+from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.commands.words import at_minute, chosen, counted, moment
 from pingone_mcp.console import console, print_json, shown
 from pingone_mcp.directory.changes import Change, ChangeKind, ChangeQuestion
@@ -86,3 +88,31 @@ def _value(value: Any) -> str:
         return "nothing"
     text = shown(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since", metavar="WHEN", help="only from then on: 2026-11-01, 2026-11-01T08:00:00Z, 12h, 7d, 2w"
+    )
+    parser.add_argument("--kinds", metavar="A,B", help="only these kinds: user.created,membership.removed,…")
+    add_json(parser)
+
+
+async def _run(given: argparse.Namespace, doors: Doors) -> int:
+    return await changes(doors.backend(), since=given.since, kinds=given.kinds, as_json=given.json)
+
+
+VERB = Verb(
+    name="changes",
+    help="print what changed in the directory, oldest first",
+    text="""\
+Print what changed, oldest first, as the syncs found it; with --json one object in a line. Nothing
+is known of the time before the first sync: without one the exit status is 1, for wrong use 2.
+
+examples:
+  pingone-mcp changes --since 7d
+  pingone-mcp changes --since 2026-11-01 --kinds user.created,user.removed
+  pingone-mcp changes --json | jq .user.username""",
+    add=_add,
+    run=_run,
+)

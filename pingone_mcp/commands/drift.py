@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.text import Text
 
+from pingone_mcp.advice import variable
 from pingone_mcp.commands.current import copy_of, current_copy
 from pingone_mcp.commands.ending import UNCHECKED, asking, verdict
 from pingone_mcp.commands.findings import SHOWN, account_name, person_name, print_kind, print_outcome, print_rest
+from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.gaps import sentences
@@ -109,3 +112,40 @@ def _said(finding: Finding) -> Iterable[str]:
         yield "fits " + ", ".join(person_name(one) for one in finding.candidates)
     if finding.also:
         yield "shares a user with line " + ", ".join(map(str, finding.also))
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "roster", metavar="ROSTER", help=f"a .csv or .json file, or the name of one in {variable('rosters')}"
+    )
+    parser.add_argument("--match-on", metavar="A,B", help="who is who, by: email,username,external_id (default: all)")
+    parser.add_argument(
+        "--kinds", metavar="A,B", help="what counts as drift: missing,status_mismatches,… (default: all)"
+    )
+    add_json(parser)
+
+
+async def _run(given: argparse.Namespace, doors: Doors) -> int:
+    options = {"match_on": given.match_on, "kinds": given.kinds, "as_json": given.json}
+    return await drift(doors.backend(), roster=given.roster, **options)
+
+
+VERB = Verb(
+    name="drift",
+    help="compare an application's user list with the directory",
+    text=f"""\
+Compare the user list of an application with the local copy of the directory, which is brought up to
+date first when it is missing or older than {variable("replica_minutes")}; and say what is new since the
+last check of this list. The exit status is 0 when there is no drift, 1 when there is, 2 for wrong
+use or configuration, 3 when it could not be checked. --kinds says what counts: missing,
+status_mismatches, ambiguous, attribute_mismatches, unexpected (active in the directory, without
+account) and unidentified. docs/rosters.md tells more.
+
+examples:
+  pingone-mcp drift ledger-users.csv
+  pingone-mcp drift ledger --match-on email --kinds missing,status_mismatches
+  pingone-mcp drift ledger --json | jq .counts""",
+    add=_add,
+    run=_run,
+    failed=UNCHECKED,
+)

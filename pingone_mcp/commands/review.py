@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from pingone_mcp.commands.current import current_copy
 from pingone_mcp.commands.ending import FAILED, OK, WrongUse, asking
+from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.commands.words import at_minute, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.provider import AccessQuestion
@@ -152,3 +154,46 @@ def _print_manifest(out: Console, manifest: Manifest) -> None:
         )
     )
     print_warnings(out, manifest.gaps)
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--group", metavar="G", help="who is in this group (id or name)")
+    parser.add_argument("--role", metavar="R", help="who has this administrator role (id or name)")
+    parser.add_argument("--population", metavar="P", help="who is in this population (id or name)")
+    parser.add_argument(
+        "--format", help="what to write, where the ending of FILE does not tell", choices=("csv", "jsonl")
+    )
+    parser.add_argument("--force", action="store_true", help="replace FILE and its manifest")
+    add_json(parser)
+    either = parser.add_mutually_exclusive_group(required=True)
+    either.add_argument("--out", type=Path, metavar="FILE", help="the file to write")
+    either.add_argument("--verify", type=Path, metavar="FILE", help="compare a file with the manifest beside it")
+
+
+async def _run(given: argparse.Namespace, doors: Doors) -> int:
+    question = AccessQuestion(group=given.group, role=given.role, population=given.population)
+    if given.verify is not None:
+        if question != AccessQuestion() or given.format or given.force:
+            raise WrongUse("--verify stands alone.", "Example: pingone-mcp review --verify review.csv")
+        return verified(given.verify, as_json=given.json)
+    options = {"format_": given.format, "force": given.force, "as_json": given.json}
+    return await review(doors.backend(), question=question, path=given.out, **options)
+
+
+VERB = Verb(
+    name="review",
+    help="write who has access into a file, or verify such a file",
+    text="""\
+Write who has access, and by which way, into FILE, and what that file is into FILE.manifest.json; or
+compare such a file with its manifest. Without --group, --role and --population it holds everybody
+who has any access. Both are readable by you only. A file is written whole or not at all, and none
+is replaced without --force. The exit status is 0 when it is done (--verify: the file is as it was
+written), 1 when not, 2 for wrong use or configuration.
+
+examples:
+  pingone-mcp review --out review.csv
+  pingone-mcp review --group Finance --out finance.jsonl
+  pingone-mcp review --verify review.csv""",
+    add=_add,
+    run=_run,
+)

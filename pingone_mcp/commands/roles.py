@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from rich.console import Console
 from rich.text import Text
 
+from pingone_mcp.advice import variable
 from pingone_mcp.commands.current import copy_of, current_copy
 from pingone_mcp.commands.ending import UNCHECKED, WrongUse, asking, verdict
 from pingone_mcp.commands.findings import SHOWN, account_name, person_name, print_kind, print_outcome
+from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.gaps import sentences
@@ -208,3 +211,39 @@ def _print(
     for kind in wanted:
         if counts[kind]:
             print_kind(out, kind, counts[kind], meanings[kind], list(islice(rows[kind], SHOWN)))
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("user", nargs="?", metavar="USER", help="id, username, email or external id")
+    parser.add_argument(
+        "--diff", metavar="ROSTER", help="compare with the roles in this roster (a file, or a name as in drift)"
+    )
+    parser.add_argument(
+        "--kinds", metavar="A,B", help="what counts as found (default: all; the names are in the output)"
+    )
+    add_json(parser)
+
+
+async def _run(given: argparse.Namespace, doors: Doors) -> int:
+    options = {"diff": given.diff, "kinds": given.kinds, "as_json": given.json}
+    return await roles(doors.backend(), user=given.user, **options)
+
+
+VERB = Verb(
+    name="roles",
+    help="say which roles follow from groups by your rules",
+    text=f"""\
+Say which roles of an application follow from groups and attributes, by the rules in
+{variable("roles_file")} (docs/roles.md tells how to write them). With USER: its roles, and the rule that
+gave each. With --diff: who has other roles in the application. With neither: what is odd about the
+rules in the light of the directory. The exit status is 0 when there is nothing to look at, 1 when
+there is, 2 for wrong use or configuration, 3 when the directory could not be read.
+
+examples:
+  pingone-mcp roles
+  pingone-mcp roles uma.becker@example.com
+  pingone-mcp roles --diff ledger --kinds mismatches,unmatched""",
+    add=_add,
+    run=_run,
+    failed=UNCHECKED,
+)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from pingone_mcp.commands.ending import FAILED, OK
-from pingone_mcp.commands.words import counted, spelt
+from pingone_mcp.commands.verb import Doors, Verb, add_json
+from pingone_mcp.commands.words import counted, span, spelt
 from pingone_mcp.console import Progress, console, print_json, print_rows, shown
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import Problem
@@ -88,3 +90,44 @@ def _print(out: Console, report: SyncReport, *, first: bool) -> None:
     missing = [f"Missing: {gap.sentence()}." for gap in report.gaps]
     for line in missing or filter(None, [report.reason]):
         out.print(Text(shown(line), style="yellow"))
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--full", action="store_true", help="read the whole directory, not only what has changed")
+    parser.add_argument("--every", metavar="SPAN", help="sync again so long after each end: 30s, 15m, 2h")
+    parser.add_argument(
+        "--accept-removals",
+        action="store_true",
+        help="those whom the last sync could not find are gone indeed: take it over",
+    )
+    add_json(parser)
+
+
+async def _run(given: argparse.Namespace, doors: Doors) -> int:
+    every = span(given.every) if given.every is not None else None
+    return await sync(
+        doors.backend(),
+        full=given.full,
+        every=every,
+        as_json=given.json,
+        accept_removals=given.accept_removals,
+    )
+
+
+VERB = Verb(
+    name="sync",
+    help="bring the local copy of the directory up to date",
+    text="""\
+Bring the local copy of the directory up to date; PingOne itself is only read. Assistants ask the
+copy about changes, drift, access and everything in SQL. What changed is written down from the first
+sync on. The exit status is 0 when it is up to date, 1 when it could not be read whole (nothing is
+taken over then) or at all, 2 when it is not configured. With --every it goes on until Ctrl-C, also
+after a sync that failed; with --json each sync is one line.
+
+examples:
+  pingone-mcp sync
+  pingone-mcp sync --full --json
+  pingone-mcp sync --every 15m --env-file my.env""",
+    add=_add,
+    run=_run,
+)

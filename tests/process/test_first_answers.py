@@ -26,7 +26,7 @@ from tests.process.test_handshake import INITIALIZED, LIST, SESSIONS, heard, ini
 
 PACKAGE = Path(pingone_mcp.__file__).parent
 NO_SDK = "sys.modules['mcp'] = None"
-NOT_EARLY = "import pingone_mcp.cli as cli; cli.may_greet = lambda: False"
+NOT_EARLY = "import pingone_mcp.stdio_process as one; one.may_greet = lambda: False"
 ASKED = [*SESSIONS["looks, then a handshake"]]
 
 

@@ -28,7 +28,7 @@ from tests.process.test_eras import CLIENT, HANDSHAKES, STATELESS, envelope
 FILE = Path(pingone_mcp.__file__).with_name("handshake.json")
 FREEZE = "run `.venv/bin/python -m tests.process.test_handshake`, and review the difference"
 # Whoever hears an answer from this one has heard the SDK.
-FROM_SDK = in_process("import pingone_mcp.cli as cli; cli.may_greet = lambda: False")
+FROM_SDK = in_process("import pingone_mcp.stdio_process as one; one.may_greet = lambda: False")
 # Whoever hears an answer from this one has heard the file.
 WITHOUT_SDK = in_process("import sys; sys.modules['mcp'] = None")
 

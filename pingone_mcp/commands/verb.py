@@ -1,0 +1,87 @@
+"""What a command is: its words, its arguments, and what it does with what it may open.
+
+A command is one module with a `VERB`, and one line in `cli.VERBS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from mcp import Client
+
+from pingone_mcp.commands.ending import FAILED
+from pingone_mcp.service.backend import OpenBackend
+
+
+class Step(Protocol):
+    """What one step of a check-up found. `needed`: without it the server is of no use; `text` has marks of settings."""
+
+    @property
+    def step(self) -> str: ...
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def needed(self) -> bool: ...
+
+
+class Doors(Protocol):
+    """What a command may open; the first three read the settings, and raise Unconfigured before anything is opened."""
+
+    def backend(self) -> OpenBackend:
+        """Return what opens the directory that is configured, and its local copy."""
+
+    def checkup(self) -> AbstractAsyncContextManager[AsyncIterator[Step]]:
+        """Return a check-up of what is configured; its steps come one by one."""
+
+    def client(self) -> AbstractAsyncContextManager[Client]:
+        """Return an MCP client of a server in this process."""
+
+    def sandbox(self, *, size: int, port: int) -> AbstractAsyncContextManager[Mapping[str, str]]:
+        """Return a fake PingOne with so many users on a port of this machine; gives the settings that lead to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verb:
+    """One command. `text` is what its --help shows: a description, an empty line, examples.
+
+    `add` adds its arguments to a parser; `run` does the work and returns the exit status, which is `failed` where a
+    Problem ends it that is neither wrong use nor a missing setting.
+    """
+
+    name: str
+    help: str
+    text: str
+    add: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace, Doors], Awaitable[int]]
+    failed: int = FAILED
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
+
+
+def add_size(parser: argparse.ArgumentParser, *, least: int) -> None:
+    parser.add_argument(
+        "--size",
+        type=whole(least, 1_000_000),
+        default=500,
+        metavar="N",
+        help=f"users of the sample company, {least} or more (default 500)",
+    )
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Return what reads a whole number between two others, for argparse."""
+
+    def number(text: str) -> int:
+        if text.isascii() and text.isdigit() and least <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"must be a whole number from {least:,} to {most:,}")
+
+    return number

@@ -1,0 +1,42 @@
+"""What the commands may open, by the settings of the environment or of one file."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from mcp import Client
+
+from pingone_mcp.commands.verb import Step
+from pingone_mcp.sandbox.app import Sandbox, running
+from pingone_mcp.service.backend import OpenBackend
+from pingone_mcp.settings import Settings
+from pingone_mcp.stdio_process import load_server
+from pingone_mcp.wiring import checking, open_backend, settings_of
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDoors:
+    """Open what `commands.verb.Doors` names."""
+
+    env_file: Path | None
+
+    def backend(self) -> OpenBackend:
+        return functools.partial(open_backend, Settings.load(self.env_file))
+
+    def checkup(self) -> AbstractAsyncContextManager[AsyncIterator[Step]]:
+        return checking(Settings.load(self.env_file))
+
+    def client(self) -> AbstractAsyncContextManager[Client]:
+        Settings.load(self.env_file)
+        return Client(load_server(self.env_file))
+
+    @asynccontextmanager
+    async def sandbox(self, *, size: int, port: int) -> AsyncIterator[Mapping[str, str]]:
+        sandbox = Sandbox(size=size, sleep=anyio.sleep)  # who is at the other end of a socket has a real clock
+        async with running(sandbox, port=port) as base_url:
+            yield settings_of(sandbox, base_url)

@@ -1,0 +1,123 @@
+"""The process that an MCP client starts: it answers first what is known already, loads the server, and serves stdio.
+
+Imports stand inside the functions that need them: it must start fast, and load no HTTP client, no cache and no sandbox
+before the first question.
+"""
+# ruff: noqa: PLC0415 - as the docstring says
+
+from __future__ import annotations
+
+import functools
+import gc
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pingone_mcp.errors import Unconfigured
+from pingone_mcp.first_answers import Frozen, kept, may_offer_writes
+from pingone_mcp.handshake import Handover, greet, may_greet
+from pingone_mcp.heavy_work import calm_collector
+
+if TYPE_CHECKING:
+    from pingone_mcp.server.edge import StrictServer
+    from pingone_mcp.service.backend import Backend
+
+
+def serve(env_file: Path | None) -> None:
+    """Serve MCP on stdin and stdout until the client goes."""
+    # The SDK reads stdin in a thread that cannot be cancelled, so an interrupt ends the process here and now. Nothing
+    # is lost by it: the token cache is written atomically, and a write in flight stands in the audit file as sent.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(0))
+    # A client that has gone leaves an answer half written; Python 3.13 complains about that on its way out.
+    complain = sys.unraisablehook
+    sys.unraisablehook = lambda what: None if what.exc_type is BrokenPipeError else complain(what)
+    try:
+        place = kept(env_file) if may_greet() else None
+        server, handover = _greeted(env_file, place and place.known())
+
+        import anyio
+
+        from pingone_mcp.server.stdio import serve_stdio
+
+        anyio.run(serve_stdio, server, handover, place and place.keep)
+    except* (BrokenPipeError, ConnectionError):
+        pass  # the client has gone
+    finally:
+        # The SDK has given stdout back; what a stray print left in its buffer must not follow the last answer.
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+
+def load_server(env_file: Path | None) -> StrictServer:
+    """Return a server of what is configured; nothing is opened before it is asked, nor any setting said to be wrong."""
+    # Collecting garbage while a thousand classes are being made only costs time; none of it is garbage.
+    gc.disable()
+    # The SDK logs through rich where it finds it: time at the start, and lines folded at 80 columns. This hides it.
+    hidden = sys.modules.setdefault("rich", None) is None  # type: ignore[arg-type] # None says: not to be imported
+    try:
+        from pingone_mcp.logs import log_harmlessly
+
+        log_harmlessly()
+
+        from pingone_mcp.server.build import build_server
+        from pingone_mcp.service.connections import serve_one
+
+        lend = functools.partial(serve_one, functools.partial(_open_backend, env_file))
+        return build_server(lend, allow_writes=_allows_writes(env_file))
+    finally:
+        if hidden:
+            del sys.modules["rich"]
+        gc.freeze()
+        calm_collector()
+        gc.enable()
+
+
+@asynccontextmanager
+async def _open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
+    """Open the configured directory, and load what it takes first. Raises Unconfigured."""
+    from pingone_mcp.wiring import open_configured
+
+    async with open_configured(env_file) as backend:
+        yield backend
+
+
+def _allows_writes(env_file: Path | None) -> bool:
+    """Say whether to offer writes; a server that is not configured offers none, and tells what is missing later."""
+    if env_file is None and not may_offer_writes(os.environ):
+        return False  # which is the default; reading all the settings takes a while
+
+    from pingone_mcp.settings import Settings
+
+    try:
+        return Settings.load(env_file).allow_writes
+    except Unconfigured:
+        return False
+
+
+def _greeted(env_file: Path | None, answers: Frozen | None) -> tuple[StrictServer, Handover | None]:
+    """Return the server, and from where it goes on when its first answers were known before it was loaded."""
+    if answers is None:
+        return load_server(env_file), None
+    servers: list[StrictServer] = []
+
+    def load() -> None:
+        servers.append(load_server(env_file))
+        # What the first other message needs is loaded as well: anyio finds its event loop when it first runs.
+        import anyio
+
+        import pingone_mcp.server.stdio
+        import pingone_mcp.settings  # noqa: F401 - loaded here, and needed soon
+
+        anyio.run(anyio.sleep, 0)
+
+    loading = threading.Thread(target=load)
+    loading.start()
+    handover = greet(answers)
+    loading.join()
+    # What cannot be loaded fails once more, here where it is told as ever.
+    return servers.pop() if servers else load_server(env_file), handover
