@@ -112,7 +112,10 @@ class Directory(Protocol):
     async def users(
         self, question: UserQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[User]:
-        """Return one page of the users asked for. `page_size` is how many are wanted at most; pages may be shorter."""
+        """Return one page of the users asked for.
+
+        `page_size` is how many are wanted: pages may be shorter, and longer where not all that is read is shown.
+        """
         ...
 
     async def user(self, reference: str, *, environment: str | None = None, remote_data: bool = False) -> User:
