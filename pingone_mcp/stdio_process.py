@@ -24,7 +24,7 @@ from pingone_mcp.handshake import Handover, greet, may_greet
 from pingone_mcp.heavy_work import calm_collector
 
 if TYPE_CHECKING:
-    from pingone_mcp.server.edge import StrictServer
+    from pingone_mcp.server.strict import StrictServer
     from pingone_mcp.service.backend import Backend
 
 

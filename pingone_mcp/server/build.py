@@ -7,9 +7,10 @@ from mcp.server.mcpserver.tools import Tool
 
 from pingone_mcp import __version__
 from pingone_mcp.server.completions import add_completions
-from pingone_mcp.server.edge import StrictServer, for_connection, lifespan
+from pingone_mcp.server.edge import for_connection, lifespan
 from pingone_mcp.server.prompts import add_prompts
 from pingone_mcp.server.resources import add_resources
+from pingone_mcp.server.strict import StrictServer
 from pingone_mcp.server.subscriptions import Subscribers
 from pingone_mcp.server.tools import (
     access,

@@ -12,8 +12,8 @@ from mcp.types import CompleteRequestParams, CompleteResult, Completion
 from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Problem
 from pingone_mcp.service.answering import in_time
+from pingone_mcp.service.asking.candidates import candidates
 from pingone_mcp.service.backend import Backend
-from pingone_mcp.service.candidates import candidates
 from pingone_mcp.service.connections import ServedConnection
 
 # Arguments of prompts that name a thing by another word.

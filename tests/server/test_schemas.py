@@ -15,7 +15,7 @@ from mcp import Client
 from pingone_mcp.directory.rows import USER_FIELDS
 from pingone_mcp.server.build import all_tools, build_server
 from pingone_mcp.server.schemas import OUTPUT
-from pingone_mcp.server.topics import TOPICS
+from pingone_mcp.server.tools.description import TOPICS
 from pingone_mcp.service.connections import serve_one
 from tests.server.test_surface import unconfigured
 from tests.world import World, facts

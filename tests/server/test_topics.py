@@ -15,7 +15,7 @@ from mcp import Client
 from mcp.types import TextResourceContents
 
 from pingone_mcp.directory.rows import compact
-from pingone_mcp.server.topics import TOPICS
+from pingone_mcp.server.tools.description import TOPICS
 from tests.world import World, error_text, facts, walk
 
 

@@ -18,7 +18,8 @@ from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.reports.review import Row
-from pingone_mcp.server.edge import AppContext, answer, backend_of, strict_tool
+from pingone_mcp.server.edge import AppContext, answer, backend_of
+from pingone_mcp.server.strict import strict_tool
 from pingone_mcp.server.tools.patience import patiently, within
 from pingone_mcp.service.answering import ListRequest, asked, envelope
 from pingone_mcp.service.backend import Backend

@@ -14,8 +14,9 @@ from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject, Page
 from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.rows import is_truncated, plain, timestamp
-from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter, strict_tool
-from pingone_mcp.server.tools.arguments import TIMES, Cursor, Limit
+from pingone_mcp.server.arguments import TIMES, Cursor, Limit
+from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
+from pingone_mcp.server.strict import strict_tool
 from pingone_mcp.service.answering import asked, collect, envelope
 from pingone_mcp.service.freshness import age_of_copy
 

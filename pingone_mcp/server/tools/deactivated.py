@@ -15,8 +15,9 @@ from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import DeactivatedQuestion
 from pingone_mcp.directory.rows import choose_fields, deactivated_row, plain, user_row_lacks
-from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter, strict_tool
-from pingone_mcp.server.tools.arguments import TIMES, Cursor, Environment, Limit, Population
+from pingone_mcp.server.arguments import TIMES, Cursor, Environment, Limit, Population
+from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
+from pingone_mcp.server.strict import strict_tool
 from pingone_mcp.service.answering import asked, collect, envelope, named_fields
 from pingone_mcp.service.freshness import exact_directory
 

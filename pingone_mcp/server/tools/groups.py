@@ -23,8 +23,9 @@ from pingone_mcp.directory.rows import (
     user_row_lacks,
 )
 from pingone_mcp.errors import Refused
-from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter, strict_tool
-from pingone_mcp.server.tools.arguments import Cursor, Environment, Fields, Limit, Population, RemoteData
+from pingone_mcp.server.arguments import Cursor, Environment, Fields, Limit, Population, RemoteData
+from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
+from pingone_mcp.server.strict import strict_tool
 from pingone_mcp.service.answering import asked, collect, envelope, named_fields
 
 

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from pingone_mcp.directory.gaps import listed_as_json
 from pingone_mcp.directory.rows import plain
-from pingone_mcp.server.edge import AppContext, answer, backend_of, strict_tool
-from pingone_mcp.service.queries import query
+from pingone_mcp.server.edge import AppContext, answer, backend_of
+from pingone_mcp.server.strict import strict_tool
+from pingone_mcp.service.asking.queries import query
 
 
 async def query_directory(

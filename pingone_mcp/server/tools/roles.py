@@ -18,8 +18,9 @@ from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.directory.rows import fitted, is_short, plain, user_row
 from pingone_mcp.reports.roles import Rules
 from pingone_mcp.reports.roles import map_roles as mapped_roles
-from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter, strict_tool
-from pingone_mcp.server.tools.arguments import Cursor, Limit
+from pingone_mcp.server.arguments import Cursor, Limit
+from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
+from pingone_mcp.server.strict import strict_tool
 from pingone_mcp.server.tools.patience import SHOWN, patiently, within
 from pingone_mcp.service.answering import ListRequest, asked, collect, envelope
 from pingone_mcp.service.backend import Backend

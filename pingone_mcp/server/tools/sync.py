@@ -10,8 +10,9 @@ from pydantic import Field
 
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import fitted, plain, timestamp
-from pingone_mcp.server.edge import AppContext, answer, backend_of, connection_of, strict_tool
+from pingone_mcp.server.edge import AppContext, answer, backend_of, connection_of
 from pingone_mcp.server.progress import Progressing
+from pingone_mcp.server.strict import strict_tool
 from pingone_mcp.service.syncing import Mode, Running
 
 _OUR_OWN = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)

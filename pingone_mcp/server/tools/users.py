@@ -15,11 +15,12 @@ from pingone_mcp.directory.models import JsonObject, Page, User
 from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import Include, UserQuestion
 from pingone_mcp.directory.rows import choose_fields, list_row, user_row, user_row_lacks, whole_user
-from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter, strict_tool
-from pingone_mcp.server.tools.arguments import Cursor, Environment, Fields, Limit, Population, RemoteData
+from pingone_mcp.server.arguments import Cursor, Environment, Fields, Limit, Population, RemoteData
+from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
+from pingone_mcp.server.strict import strict_tool
 from pingone_mcp.service.answering import asked, collect, envelope, named_fields
-from pingone_mcp.service.searches import Search
-from pingone_mcp.service.users import find_user
+from pingone_mcp.service.asking.searches import Search
+from pingone_mcp.service.asking.users import find_user
 
 # What a hint beside rows takes.
 _HINT_CHARACTERS = 200

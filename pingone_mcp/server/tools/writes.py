@@ -16,9 +16,10 @@ from pydantic import BaseModel, Field, StrictBool
 
 from pingone_mcp.directory.native import ProxyQuestion
 from pingone_mcp.errors import Problem
-from pingone_mcp.server.edge import AppContext, answer, backend_of, connection_of, open_object, strict_tool
+from pingone_mcp.server.arguments import Cursor, Query
+from pingone_mcp.server.edge import AppContext, answer, backend_of, connection_of
+from pingone_mcp.server.strict import open_object, strict_tool
 from pingone_mcp.server.tools import proxy
-from pingone_mcp.server.tools.arguments import Cursor, Query
 from pingone_mcp.service.questions import Addressee
 from pingone_mcp.service.writes import Decision, Write, writes_off
 

@@ -39,7 +39,7 @@ from pingone_mcp.replica.asking.directory import ReplicaDirectory
 from pingone_mcp.replica.store.store import NoReplica, Store
 from pingone_mcp.replica.sync import Sync
 from pingone_mcp.sandbox.app import Sandbox
-from pingone_mcp.service.candidates import candidates
+from pingone_mcp.service.asking.candidates import candidates
 from tests.replica.happenings import LOCK, Doors
 from tests.world import NOW, World
 

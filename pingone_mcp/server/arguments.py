@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pingone_mcp.server.edge import open_object
+from pingone_mcp.server.strict import open_object
 
 Limit = Annotated[int, Field(ge=1, le=1000, description="Most rows to return.")]
 Cursor = Annotated[str | None, Field(description="`next_cursor` of the answer before; goes on with its question.")]
