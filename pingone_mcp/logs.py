@@ -11,7 +11,7 @@ from pingone_mcp.current_connection import current_connection
 from pingone_mcp.directory.text import harmless_lines
 
 
-class _Harmless(logging.Formatter):
+class HarmlessFormatter(logging.Formatter):
     """A line names the connection it is about. A message may name a file, a traceback anything out of a directory."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -23,7 +23,7 @@ class _Harmless(logging.Formatter):
 def log_harmlessly() -> None:
     """Log so from now on, what nobody catches too; where logging is set up already (as the SDK does) it stays so."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Harmless())
+    handler.setFormatter(HarmlessFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     sys.excepthook = _log_uncaught
 
