@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import Page
-from pingone_mcp.directory.position import Counted, Position
+from pingone_mcp.directory.position import Counted, Origin, Position
 from pingone_mcp.errors import Refused
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ class ReadPage(Generic[T]):
     gaps: Sequence[Gap] = ()
 
 
-def find(parts: Sequence[P], at: Position | None, *, source: Literal["live", "replica"]) -> Place[P]:
+def find(parts: Sequence[P], at: Position | None, *, source: Origin) -> Place[P]:
     """Return the place of a position; the beginning of the first part when there is none yet.
 
     Raises Refused for a position in a part that there is not, or not any more.

@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 from pingone_mcp.directory.gaps import Gap, from_json
 
+Origin = Literal["live", "replica"]
+"""Who answers: the provider, or the local copy."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
@@ -52,7 +55,7 @@ class Position:
     the page had when it was first read, where that must not change. `gaps` are what could not be read before.
     """
 
-    source: Literal["live", "replica"] = "live"
+    source: Origin = "live"
     part: str = ""
     label: str = ""
     after: str | None = None

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from pingone_mcp.directory.coverage import REASONS, DeactivatedPage, Reason
 from pingone_mcp.directory.filterable import Filterable
 from pingone_mcp.directory.models import Description, Group, Member, Organization, Page, User, Workspace
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.position import Origin, Position
 from pingone_mcp.directory.scope import Scope
 
 Status = Literal["active", "inactive", "invited"]
@@ -82,7 +82,7 @@ Question = UserQuestion | DeactivatedQuestion | GroupQuestion | MemberQuestion
 class Provenance:
     """Where answers come from: asked live, or read from a local copy; `age_seconds` is how old they are."""
 
-    kind: Literal["live", "replica"] = "live"
+    kind: Origin = "live"
     age_seconds: int = 0
 
 

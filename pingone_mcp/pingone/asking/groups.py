@@ -7,7 +7,7 @@ from functools import partial
 
 from pingone_mcp.directory.filters import All, Within, all_of, eq
 from pingone_mcp.directory.gaps import Gap, MissingMembers
-from pingone_mcp.directory.models import Group, Member, MembershipType, Named, Page
+from pingone_mcp.directory.models import Group, GroupMembership, Member, MembershipType, Named, Page
 from pingone_mcp.directory.paging import find
 from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
@@ -24,10 +24,12 @@ class Groups:
 
     def __init__(self, served: Served) -> None:
         self._served = served
+        self._scope = served.connection.scope
 
     async def page(
         self, question: GroupQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[Group]:
+        """Return one page of groups. Raises Refused for names that there are not, and for a stale position."""
         parts = await self._parts(question)
         place = find(parts, at, source="live")
         part = place.part
@@ -48,9 +50,8 @@ class Groups:
     async def _parts(self, question: GroupQuestion) -> list[ListPart]:
         """PingOne filters groups by whole names only; a part of a name is looked for here."""
         words = unaccented(question.query or "").split()
-        allowed = self._served.connection.scope.populations
-
-        is_wanted = (lambda group: _is_named(group, words) and self._serves(group)) if words or allowed else None
+        is_every_one = not words and not self._scope.populations
+        is_wanted = None if is_every_one else (lambda group: _is_named(group, words) and self._serves(group))
         environments = await self._served.environment_ids(question.environment)
         return [
             ListPart(
@@ -65,40 +66,55 @@ class Groups:
 
     def _serves(self, group: Group) -> bool:
         """Say whether a group may be shown: one of the environment as a whole may, though its members may not."""
-        allowed = self._served.connection.scope.populations
-        return not allowed or group.workspace is None or group.workspace.id in allowed
+        return group.workspace is None or self._scope.has_population(group.workspace.id)
 
     async def _placed(self, group: Group) -> Group:
-        if self._served.connection.scope.populations and group.workspace is None:
-            group = dataclasses.replace(group, member_count=None, group_count=None)
-        if not self._served.connection.scope.has_several_environments:
-            return group
+        """Return a group as a list shows it: with its environment named where there are several."""
+        group = self._within_scope(group)
+        return await self._with_environment(group) if self._scope.has_several_environments else group
+
+    async def _with_environment(self, group: Group) -> Group:
         names = await self._served.names.environment_names()
         place = group.organization.id
         return dataclasses.replace(group, organization=Named(id=place, name=names.get(place)))
 
+    def _within_scope(self, group: Group) -> Group:
+        """Return a group without the counts that go beyond the populations served."""
+        if not self._scope.populations or group.workspace is not None:
+            return group
+        return dataclasses.replace(group, member_count=None, group_count=None, total_member_count=None)
+
     async def get(self, reference: str, *, environment: str | None = None) -> Group:
+        """Return one group, by id or name, with the groups that it is nested in.
+
+        Raises Refused for a name or an id that none has, or several have.
+        """
         place, identity = await self._served.find_group(environment, reference)
         group = await self._served.names.group(place, identity)
-        names = await self._served.names.environment_names()
-        path = f"/environments/{place}/groups/{identity}/memberOfGroups"
-        parents, readable, whole = None, False, False
+        group = await self._with_environment(self._within_scope(group))
+        parents, is_whole = await self._parents(place, identity)
+        unreadable = group.unreadable if is_whole else (*group.unreadable, "parents")
+        return dataclasses.replace(group, parents=parents, unreadable=unreadable)
+
+    async def _parents(self, environment: str, group: str) -> tuple[tuple[GroupMembership, ...] | None, bool]:
+        """Return the groups that one is nested in (None where they may not be read), and whether they are all."""
+        path = f"/environments/{environment}/groups/{group}/memberOfGroups"
         try:
-            raws, whole = await self._served.whole(path, "groupMemberships", place)
-            parents, readable = wire.memberships(raws)
+            raws, is_whole = await self._served.whole(path, "groupMemberships", environment)
         except NotPermitted:
-            pass
-        if not (whole and readable):
-            group = dataclasses.replace(group, unreadable=(*group.unreadable, "parents"))
-        if self._served.connection.scope.populations and group.workspace is None:  # the counts would go beyond them
-            group = dataclasses.replace(group, member_count=None, group_count=None, total_member_count=None)
-        return dataclasses.replace(group, organization=Named(id=place, name=names.get(place)), parents=parents)
+            return None, False
+        parents, readable = wire.memberships(raws)
+        return parents, is_whole and readable
 
     # Members
 
     async def members(
         self, question: MemberQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[Member]:
+        """Return one page of members, the direct ones first.
+
+        Raises Refused for a group that there is not, and for a stale position.
+        """
         environment, group = await self._served.find_group(question.environment, question.group)
         parts = self._member_parts(environment, group, direct_only=question.direct_only)
         place = find(parts, at, source="live")
@@ -124,7 +140,7 @@ class Groups:
         before they contradict, because who is a member changes while the list is read.
         """
         behind = place.position.counted.behind(len(hal.items), hal.count)
-        if self._served.connection.scope.populations or behind.missing:  # the group counts beyond the populations
+        if self._scope.populations or behind.missing:  # the group counts beyond the populations
             return ()
         read = partial(self._served.names.group, place.part.environment, group)
         said = _counted(await read(), kind)
@@ -150,7 +166,7 @@ class Groups:
 
     async def _member_total(self, environment: str, group: str) -> int | None:
         """Return the group's own total, unless only some populations are served."""
-        if self._served.connection.scope.populations:
+        if self._scope.populations:
             return None
         return (await self._served.names.group(environment, group)).total_member_count
 

@@ -53,6 +53,7 @@ class Users:
     async def page(
         self, question: UserQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[User]:
+        """Return one page of users. Raises Refused for unknown names and stale positions, and FilterRefused."""
         parts = await self._parts(question)
         place = find(parts, at, source="live")
         part = place.part
@@ -96,7 +97,10 @@ class Users:
         ]
 
     async def get(self, reference: str, *, environment: str | None = None, remote_data: bool = False) -> User:
-        """Return one user with groups, roles and manager; what does not wait for another answer is read at once."""
+        """Return one user with groups, roles and manager; what does not wait for another answer is read at once.
+
+        Raises NotFound for nobody, and Refused where several are meant.
+        """
         reference, names = reference.strip(), self._served.names
         environments = await self._served.environment_ids(environment)
         async with ahead() as early:
@@ -122,7 +126,8 @@ class Users:
         """Return the environment and the object of the one user that a reference means."""
         async with ahead() as early:
             asked = [early.ask(partial(self._users_called, environment, reference)) for environment in environments]
-            found = [item for answer in asked for item in await answer.taken() if self._served.serves_raw(item[1])]
+            answered = [item for answer in asked for item in await answer.taken()]
+        found = [(environment, raw) for environment, raw in answered if self._served.serves_raw(raw)]
         if not found:
             await self._served.unserved(None)  # where nothing is served at all, that is what is wrong
         called = [_called(environment, self._served.unify(raw, {}, {}), raw) for environment, raw in found]

@@ -1,8 +1,8 @@
 """The local copy as a `Directory`: the same questions, answers and refusals as live, read in worker threads.
 
-What the copy does not hold is passed on to the live directory: PingOne's own objects, attributes that the unified user
-does not carry, environments that no sync has read. A listing goes on where it began: a
-position that was made live is read live.
+What the copy does not hold is passed on to the live directory: the provider's own objects, attributes that the unified
+user does not carry, environments that no sync has read. A listing goes on where it began: a position that was made
+live is read live.
 """
 
 from __future__ import annotations
@@ -77,12 +77,7 @@ class ReplicaDirectory:
             then = copy.since.synced if question is None else copy.read_before(question.environment)
             return Provenance(kind="replica", age_seconds=age_of(then, now))
 
-        if at is not None and at.source != "replica":
-            return await self._live.source(question, at)
-        try:
-            return await self._read(read)
-        except NotHeld:
-            return await self._live.source(question, at)
+        return await self._here_or_live(at, read, lambda: self._live.source(question, at))
 
     async def users(
         self, question: UserQuestion, at: Position | None = None, *, page_size: int | None = None
@@ -98,8 +93,8 @@ class ReplicaDirectory:
     ) -> Page[User]:
         """Return a page of the users whom a `query` finds only if accents make no difference.
 
-        PingOne may tell accents apart, so these come beside its own answer: nobody is in both. Nobody comes where the
-        copy cannot say.
+        The provider may tell accents apart, so these come beside its own answer: nobody is in both. Nobody comes where
+        the copy cannot say.
         """
 
         async def nobody() -> Page[User]:
@@ -217,8 +212,8 @@ def _summary(copy: Snapshot, environment: str) -> OrganizationSummary:
     inside = copy.places.inside(Home(environment, None))
     # The plus keeps SQLite from reading the whole rows in the order of the populations.
     by_population: dict[str | None, tuple[int, int]] = {
-        row[0]: (row[1], row[2])
-        for row in copy.database.execute(
+        population: (users, disabled)
+        for population, users, disabled in copy.database.execute(
             "SELECT u.population_id, count(*), count(CASE WHEN u.enabled = 0 THEN 1 END) FROM users_ u "  # noqa: S608 - our own text
             f"WHERE {inside.sql} AND u.removed_at IS NULL GROUP BY +u.population_id",
             inside.values,

@@ -10,13 +10,12 @@ from pingone_mcp.directory.identity import IdentityKind
 from pingone_mcp.directory.models import GroupMembership, User
 from pingone_mcp.replica.asking.conditions import Condition, bindable, both
 from pingone_mcp.replica.asking.snapshot import Snapshot
-from pingone_mcp.replica.asking.users import listed, memberships_of
+from pingone_mcp.replica.asking.users import EXISTS, listed, memberships_of
 from pingone_mcp.replica.store.rows import user_of
 from pingone_mcp.replica.store.schema import REMOVED
 from pingone_mcp.reports.drift import LONGEST_NUMBER, is_number
 
 _BATCH = 500
-_EXISTS = Condition("u.removed_at IS NULL")
 # Who left the populations served is nobody here, and not gone either.
 _EXISTED = Condition(f"(u.removed_at IS NULL OR ({REMOVED}))")
 # Where the identities of a user are kept. Who has no address may have a username that is one.
@@ -36,12 +35,12 @@ _UNUSUAL = (
 
 def everybody(copy: Snapshot, *, removed: bool = False) -> Iterator[User]:
     """Give every user that is served, and with `removed` those that are gone as well, with the status deleted."""
-    yield from _users(copy, _EXISTED if removed else _EXISTS)
+    yield from _users(copy, _EXISTED if removed else EXISTS)
 
 
 def everybody_with_groups(copy: Snapshot) -> Iterator[tuple[User, list[GroupMembership]]]:
     """Give every user that is served, with all groups that it is in, a batch at a time."""
-    found = copy.database.execute(*_query(copy, "u.record", _EXISTS))
+    found = copy.database.execute(*_query(copy, "u.record", EXISTS))
     while rows := found.fetchmany(_BATCH):
         users = [listed(copy, record) for (record,) in rows]
         memberships = memberships_of(copy, [user.id for user in users])
@@ -70,14 +69,14 @@ def named(copy: Snapshot, keys: Iterable[tuple[IdentityKind, str]]) -> list[User
 
 def number_of_users(copy: Snapshot, *, removed: bool = False) -> int:
     """Return how many users `everybody` gives."""
-    (count,) = copy.database.execute(*_query(copy, "count(*)", _EXISTED if removed else _EXISTS)).fetchone()
+    (count,) = copy.database.execute(*_query(copy, "count(*)", _EXISTED if removed else EXISTS)).fetchone()
     return int(count)
 
 
 def others(copy: Snapshot, known: Sequence[User], *, keep: int) -> tuple[int, int, list[User]]:
     """Return how many users exist beside those `known`, how many of them are active, and the first of these by id."""
     beside = Condition("u.id NOT IN (SELECT value FROM json_each(?))", (json.dumps([user.id for user in known]),))
-    there = both(_EXISTS, beside)
+    there = both(EXISTS, beside)
     counted = "count(*), count(CASE WHEN u.status = 'active' THEN 1 END)"
     users, active = copy.database.execute(*_query(copy, counted, there)).fetchone()
     first = _users(copy, both(there, Condition("u.status = 'active'")), f"ORDER BY u.id LIMIT {keep:d}")

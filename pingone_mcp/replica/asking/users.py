@@ -36,7 +36,7 @@ from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.store.rows import user_of
 
 
-class _Kept(NamedTuple):
+class _Copied(NamedTuple):
     """What the copy keeps of a user: the record as JSON, and the id of the manager where a sync found who is meant."""
 
     record: str
@@ -170,7 +170,7 @@ def _filtered(copy: Snapshot, filterable: Filterable, text: str, wanted: Filter)
 
 
 def _is_custom(copy: Snapshot, attribute: str) -> bool:
-    """Say whether somebody has a custom attribute: which ones exist beside that, only PingOne knows."""
+    """Say whether somebody has a custom attribute: which ones exist beside that, only the provider knows."""
     query = "SELECT 1 FROM users_ u WHERE json_type(u.custom_attributes, ?) IS NOT NULL LIMIT 1"
     return copy.database.execute(query, (json_path(attribute),)).fetchone() is not None
 
@@ -206,6 +206,7 @@ def completed(copy: Snapshot, users: Sequence[User], include: Sequence[Include])
 
 
 def memberships_of(copy: Snapshot, ids: Sequence[str]) -> dict[str, list[GroupMembership]]:
+    """Return the memberships of some users by id of the user, oldest group first; empty for who has none."""
     who = one_of("m.user_id", ids)
     found = defaultdict[str, list[GroupMembership]](list)
     for user, group, name, kind in copy.database.execute(
@@ -218,6 +219,7 @@ def memberships_of(copy: Snapshot, ids: Sequence[str]) -> dict[str, list[GroupMe
 
 
 def roles_of(copy: Snapshot, ids: Sequence[str]) -> dict[str, list[RoleAssignment]]:
+    """Return the administrator roles of some users by id of the user; empty for who has none, or was not read."""
     who = one_of("user_id", ids)
     found = defaultdict[str, list[RoleAssignment]](list)
     for user, role, name, kind, scope, scope_name in copy.database.execute(
@@ -264,7 +266,10 @@ def gone_user(copy: Snapshot, reference: str) -> Gone | None:
         "ORDER BY u.removed_at DESC LIMIT 1",
         called.values,
     ).fetchone()
-    return Gone(id=row[0], at=row[1], removed=row[2] == "deleted") if row is not None else None
+    if row is None:
+        return None
+    identity, at, status = row
+    return Gone(id=identity, at=at, removed=status == "deleted")
 
 
 def has_user(copy: Snapshot, reference: str) -> bool:
@@ -273,7 +278,7 @@ def has_user(copy: Snapshot, reference: str) -> bool:
     return any(_users_called(copy, environment, reference.strip()) for environment in served)
 
 
-def _users_called(copy: Snapshot, environment: str, reference: str) -> list[CalledUser[_Kept]]:
+def _users_called(copy: Snapshot, environment: str, reference: str) -> list[CalledUser[_Copied]]:
     """Return who has this id, else who is called so."""
     inside = both(copy.places.inside(Home(environment, None)), EXISTS)
     if identity := as_id(reference):
@@ -284,14 +289,14 @@ def _users_called(copy: Snapshot, environment: str, reference: str) -> list[Call
     return _users(copy.database, both(inside, called))
 
 
-def _users(database: sqlite3.Connection, which: Condition) -> list[CalledUser[_Kept]]:
+def _users(database: sqlite3.Connection, which: Condition) -> list[CalledUser[_Copied]]:
     rows = database.execute(
         "SELECT u.environment_id, u.id, u.username, u.name, u.record, u.manager_id FROM users_ u "  # noqa: S608 - our own text
         f"WHERE {which.sql} ORDER BY u.created_at, u.id LIMIT {_SAME_NAME}",
         which.values,
     )
     return [
-        CalledUser(environment, identity, username, name, _Kept(record, manager))
+        CalledUser(environment, identity, username, name, _Copied(record, manager))
         for environment, identity, username, name, record, manager in rows
     ]
 
@@ -307,4 +312,7 @@ def _manager(copy: Snapshot, record: JsonObject, identity: str | None) -> Manage
         f"SELECT u.id, u.username, u.email, u.name FROM users_ u WHERE {which.sql}",  # noqa: S608 - our own text
         which.values,
     ).fetchone()
-    return Manager(reference=reference, id=row[0], username=row[1], email=row[2], name=row[3]) if row else None
+    if row is None:
+        return None
+    found, username, email, name = row
+    return Manager(reference=reference, id=found, username=username, email=email, name=name)
