@@ -30,6 +30,7 @@ from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.source import Source
 from pingone_mcp.replica.store.store import Store, copy_path
+from pingone_mcp.replica.syncing.task import SyncOptions
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.exports import Exports
 from pingone_mcp.service.journal import Journal
@@ -142,11 +143,13 @@ def replica_of(settings: ConnectionSettings, provider: Provider, queries: Querie
         store=Store(copy_path(settings.cache_folder(), provider.key)),
         source=provider.source,
         queries=queries,
-        roles=settings.replica_roles,
-        remote_data=settings.replica_remote_data,
-        full_after=timedelta(hours=settings.full_sync_hours),
-        held_share=settings.hold_removals_percent / 100,
-        by_counts=settings.population_counts,
+        options=SyncOptions(
+            roles=settings.replica_roles,
+            remote_data=settings.replica_remote_data,
+            full_after=timedelta(hours=settings.full_sync_hours),
+            held_share=settings.hold_removals_percent / 100,
+            by_counts=settings.population_counts,
+        ),
         max_age=timedelta(minutes=settings.replica_minutes),
     )
 

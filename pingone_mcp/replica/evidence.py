@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import Problem
 
+TRIES = 2
+"""So many syncs in a row try what came back short, before they wait for the next full one."""
 HELD_SHARE = 0.2
 """What share of an environment or a population may be gone without an event before a person is asked."""
 HELD_FROM = 20
@@ -55,7 +56,7 @@ class Vanished:
 
     what: str
     environment: str
-    population: str | None
+    population: str | None = None
     missing: int
     known: int
     examples: tuple[str, ...] = ()
@@ -63,22 +64,12 @@ class Vanished:
     def is_mass(self, share: float) -> bool:
         return self.missing > HELD_FROM and self.missing > share * self.known
 
-    def told(self, called: Called = str) -> str:
+    def sentence(self, called: Called = str) -> str:
         """Say it in plain words; `called` names an environment or a population by its id."""
         where = f"environment {called(self.environment)}"
         if self.population is not None:
             where = f"population {called(self.population)} of {where}"
         return f"{self.missing:,} of {self.known:,} {self.what} in {where}"
-
-    def to_json(self) -> JsonObject:
-        return {
-            "what": self.what,
-            "environment": self.environment,
-            "population": self.population,
-            "missing": self.missing,
-            "known": self.known,
-            "examples": list(self.examples),
-        }
 
 
 class Held(Problem):
@@ -90,7 +81,7 @@ class Held(Problem):
     def __init__(self, vanished: Iterable[Vanished], ids: Iterable[str], called: Called = str) -> None:
         self.vanished = tuple(vanished)
         self.ids = tuple(sorted(ids))
-        listed = "; ".join(one.told(called) for one in self.vanished)
+        listed = "; ".join(one.sentence(called) for one in self.vanished)
         some = ", ".join(dict.fromkeys(called(one) for found in self.vanished[:1] for one in found.examples))
         super().__init__(
             f"Held: {listed} cannot be found any more, and no audit event says that they were removed. "
@@ -127,3 +118,15 @@ class Shortfall:
     total: int | None = None
     why: str | None = None
     tries: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """How many users the provider counts of an environment or a population, and how many there were to be found.
+
+    `tries` syncs in a row found it so.
+    """
+
+    counted: int
+    found: int
+    tries: int

@@ -19,16 +19,16 @@ from pingone_mcp.replica.asking.conditions import NotHeld
 from pingone_mcp.replica.asking.directory import ReplicaDirectory
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.asking.users import Gone, gone_user, has_user
-from pingone_mcp.replica.evidence import HELD_SHARE
-from pingone_mcp.replica.merge import Mode
+from pingone_mcp.replica.findings import Mode
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.queries.query import Answer
-from pingone_mcp.replica.reading import Report
 from pingone_mcp.replica.source import Source
 from pingone_mcp.replica.state import State, age_of, state_of
 from pingone_mcp.replica.store.edition import edition_of
 from pingone_mcp.replica.store.store import Damaged, NoReplica, Store, no_replica
-from pingone_mcp.replica.sync import Sync, SyncReport
+from pingone_mcp.replica.sync import Sync
+from pingone_mcp.replica.syncing.run import SyncReport
+from pingone_mcp.replica.syncing.task import Report, SyncOptions
 
 T = TypeVar("T")
 
@@ -37,33 +37,20 @@ T = TypeVar("T")
 class Replica:
     """One local copy, filled from its `source`. Every question raises NoReplica until a first sync was taken over.
 
-    `roles`, `remote_data`, `full_after`, `held_share` and `by_counts` are told in `Sync`; `max_age` says how long the
-    copy may answer in the place of PingOne. Whoever lets it be queried closes `queries`.
+    `max_age` says how long the copy may answer in the place of the provider. A caller who lets it be queried closes
+    `queries`.
     """
 
     store: Store
     source: Source
     queries: Queries = field(default_factory=Queries)
-    roles: bool = False
-    remote_data: bool = False
-    full_after: timedelta = timedelta(hours=24)
-    held_share: float = HELD_SHARE
-    by_counts: bool = True
+    options: SyncOptions = field(default_factory=SyncOptions)
     max_age: timedelta = timedelta(hours=1)
 
     async def sync(self, mode: Literal["auto"] | Mode, *, report: Report, accept_removals: bool = False) -> SyncReport:
         """Bring the copy up to date; see `Sync.run`."""
-        run = Sync(
-            self.source,
-            self.store,
-            roles=self.roles,
-            remote_data=self.remote_data,
-            full_after=self.full_after,
-            held_share=self.held_share,
-            by_counts=self.by_counts,
-            report=report,
-        )
-        return await run.run(mode, accept_removals=accept_removals)
+        sync = Sync(self.source, self.store, self.options, report=report)
+        return await sync.run(mode, accept_removals=accept_removals)
 
     def now(self) -> datetime:
         """Return PingOne's time, by which the copy is dated, as well as it is known."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pingone_mcp.clock import CLOCK_SKEW
-from pingone_mcp.replica.store.noted import facts, last_run
+from pingone_mcp.replica.store.noted import last_run, recalled
 from pingone_mcp.replica.store.retention import change_ids
 
 
@@ -55,7 +55,7 @@ def state_of(connection: sqlite3.Connection, now: datetime) -> State | None:
         memberships=counts.memberships,
         changes=newest_id - oldest_id + 1,
         problem=newest.reason or "It failed." if failed and newest is not None else None,
-        held=bool(facts(connection).get("held")),
+        held=recalled(connection).held is not None,
     )
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from pingone_mcp.directory.rows import timestamp
 
@@ -13,17 +16,27 @@ EVENTS_OVERLAP = timedelta(minutes=5)
 _PRECISION = timedelta(milliseconds=1)
 
 
+def _moment(text: str) -> str:
+    if timestamp(datetime.fromisoformat(text)) != text:  # they are compared as texts
+        raise ValueError("a time that no sync has written")
+    return text
+
+
+Moment = Annotated[str, AfterValidator(_moment)]
+"""RFC 3339 in UTC with milliseconds and Z."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watermark:
     """Up to where an environment was read: by `updatedAt`, and by events, with those of the last minutes by id.
 
-    Times are RFC 3339 in UTC with milliseconds and Z. `ahead` is how many seconds our clock was ahead of the provider's
+    `ahead` is how many seconds our clock was ahead of the provider's
     then, None where no sync has noted it.
     """
 
-    updated: str
-    events: str
-    seen: dict[str, str] = field(default_factory=dict[str, str])
+    updated: Moment
+    events: Moment
+    seen: dict[str, Moment] = field(default_factory=dict[str, Moment])
     ahead: float | None = None
 
     def is_sound(self, now: datetime, ahead: float) -> bool:

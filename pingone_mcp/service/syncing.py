@@ -19,7 +19,7 @@ from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Problem
 
 if TYPE_CHECKING:  # loaded by the first sync, not by the start of the server
-    from pingone_mcp.replica.sync import SyncReport as SyncReport  # noqa: PLC0414 - faces name it from here
+    from pingone_mcp.replica.syncing.run import SyncReport as SyncReport  # noqa: PLC0414 - faces name it from here
 
 Mode = Literal["auto", "full", "incremental"]
 

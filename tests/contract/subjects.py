@@ -10,6 +10,7 @@ from typing import Any
 
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store.store import Store
+from pingone_mcp.replica.syncing.task import SyncOptions
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.settings.parts import ConnectionSettings
 from pingone_mcp.wiring import Provider, open_pingone
@@ -198,7 +199,7 @@ PROVIDERS: dict[str, Callable[[Path], Subject]] = {"pingone": pingone, "dictiona
 
 
 def replica_at(folder: Path, provider: Provider) -> Replica:
-    return Replica(store=Store(folder / "copy.sqlite"), source=provider.source, roles=True)
+    return Replica(store=Store(folder / "copy.sqlite"), source=provider.source, options=SyncOptions(roles=True))
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mcp import Client
 
 from pingone_mcp.errors import Problem
-from pingone_mcp.replica.sync import SyncReport
+from pingone_mcp.replica.syncing.run import SyncReport
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.store.rows import record_of
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.replica.sync import Sync
+from pingone_mcp.replica.syncing.task import SyncOptions
 from pingone_mcp.sandbox.app import Sandbox
 from tests.world import World
 
@@ -77,6 +78,11 @@ def copied(connection: sqlite3.Connection) -> State:
     return found
 
 
+def options_in(given: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of a sync out of what is given."""
+    return {one.name: given.pop(one.name) for one in fields(SyncOptions) if one.name in given}
+
+
 @dataclass
 class Copy:
     """The local copy of a world; `served` are settings of the connection for every sync."""
@@ -108,11 +114,8 @@ class Copy:
         clock = self.world.time.clock()
         changed = self.world.connection(page_size=self.page_size, **self.served | (connection or {}))
         async with open_client(changed, transport=transport or self.sandbox.transport(), clock=clock) as client:
-            yield Sync(
-                PingOneSource(Served(client, clock)),
-                Store(replica_path(changed)),
-                **{"full_after": timedelta(days=3650)} | given,
-            )
+            options = replace(SyncOptions(full_after=timedelta(days=3650)), **options_in(given))
+            yield Sync(PingOneSource(Served(client, clock)), Store(replica_path(changed)), options, **given)
 
     async def sync(self, mode: Any = "auto", **given: Any) -> Any:
         async with self.syncing(**given) as sync:

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from pingone_mcp.errors import Problem, ServerFailed
-from pingone_mcp.replica.sync import SyncReport
+from pingone_mcp.replica.syncing.run import SyncReport
 from pingone_mcp.service.syncing import OWED_FOR, Ended, Mode, Running, Syncing
 from tests.world import NOW
 

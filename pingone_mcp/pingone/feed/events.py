@@ -58,7 +58,7 @@ def wanted_by(activities: Iterable[JsonObject]) -> Wanted:
 
     What is no activity, or about other things, asks for nothing.
     """
-    reading = _Reading()
+    reading = _EventReading()
     for activity in activities:
         try:
             event = wire.event(activity)
@@ -68,7 +68,7 @@ def wanted_by(activities: Iterable[JsonObject]) -> Wanted:
     return reading.outcome()
 
 
-class _Reading:
+class _EventReading:
     """Events that are read one after the other."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ async def whole_pages(
     page that has lost its link looks like the last one. Raises ShortList when that is so twice, UnexpectedAnswer for
     pages in a circle, and what `read` raises.
     """
-    place = _Place(path)
+    place = _ListPlace(path)
     while place.next is not None:
         try:
             page = await read(place.next)
@@ -34,7 +34,7 @@ async def whole_pages(
             raise ShortList(key, counted=page.count or 0, found=place.found)
 
 
-class _Place:
+class _ListPlace:
     """Where in a list to read next (None: it has ended), and how many things have been found."""
 
     def __init__(self, path: str) -> None:

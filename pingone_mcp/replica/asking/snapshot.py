@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from pingone_mcp.directory.gaps import (
     CopyFromFuture,
@@ -31,14 +29,10 @@ from pingone_mcp.directory.scope import Scope
 from pingone_mcp.directory.text import candidate
 from pingone_mcp.replica.asking.conditions import NotHeld, teach
 from pingone_mcp.replica.asking.places import Places
-from pingone_mcp.replica.evidence import Vanished
 from pingone_mcp.replica.state import age_of
-from pingone_mcp.replica.store.noted import facts, last_run
+from pingone_mcp.replica.store.noted import ALL, UNREADABLE, EnvironmentCoverage, last_run, recalled
 from pingone_mcp.replica.store.schema import HAS_UNREADABLE, UNREADABLE_INDEX
 from pingone_mcp.replica.store.store import no_replica
-
-UNREADABLE = "unreadable"
-"""What a sync notes as the coverage of users, or of roles, that it may not read."""
 
 _NAMED = 5
 
@@ -87,32 +81,29 @@ class Snapshot:
         self.version = newest.id
         """Grows with every sync that is taken over."""
         self.places = Places(database, scope)
-        self._facts = facts(database)
-        self._coverage: dict[str, dict[str, Any]] = self._facts["coverage"]
-        self._read: dict[str, dict[str, Any]] = self._facts.get("read", {})
-        in_full: dict[str, str] = self._facts.get("read_in_full", {})
+        self._memory = memory = recalled(database)
         synced = datetime.fromisoformat(newest.started_at)
-        watched: dict[str, str] = self._facts.get("watched_since", {})
-        began = max(map(datetime.fromisoformat, watched.values() or (oldest.started_at,)))
-        copied = [covered for covered in self._coverage.values() if covered.get("users") != UNREADABLE]
-        reached = [str(covered["audited_since"]) for covered in copied if "audited_since" in covered]
+        began = max(map(datetime.fromisoformat, memory.watched_since.values() or (oldest.started_at,)))
+        in_full = memory.read_in_full.values() or (memory.last_full or newest.started_at,)
+        copied = [covered for covered in memory.coverage.values() if covered.users != UNREADABLE]
+        reached = [covered.audited_since for covered in copied if covered.audited_since is not None]
         self.since = Since(
             synced=synced,
-            full=min(map(datetime.fromisoformat, in_full.values() or (self._facts["last_full"],))),
+            full=min(map(datetime.fromisoformat, in_full)),
             watched=began,
             told=datetime.fromisoformat(max(reached)) if len(reached) == len(copied) > 0 else began,
-            audited=self._everywhere("events", True),
+            audited=all(self._covered(place).events for place in self.places.organizations),
         )
         self._is_ahead = now is not None and age_of(synced, now) < 0
         self._gaps = self._all_gaps()
 
     def read_at(self, place: str) -> datetime:
         """Return when an environment of the copy was really read last."""
-        read = self._read.get(place)
+        read = self._memory.read.get(place)
         if read is None:
             return self.since.synced
-        run = last_run(self.database, f"id = {int(read['run'])}")
-        return datetime.fromisoformat(run.started_at if run is not None else read["at"])
+        run = last_run(self.database, f"id = {read.run}")
+        return datetime.fromisoformat(run.started_at if run is not None else read.at)
 
     def read_before(self, environment: str | None) -> datetime:
         """Return when the environments that a question is about were read, the one that was read longest ago."""
@@ -142,46 +133,49 @@ class Snapshot:
         missing = sorted(self.places.scope.populations - self.places.population_names.keys())
         found += [PopulationNotCopied(population=population) for population in missing]
         for place in self.places.organizations:
-            found += self._gaps_of(place, self._coverage.get(place, {}))
+            found += self._gaps_of(place, self._covered(place))
         return tuple(found)
 
     def _left_out(self) -> list[str]:
         """Return the environments that no sync could read: those configured, or those that there are."""
-        unreadable = {place for place, covered in self._coverage.items() if covered.get("users") == UNREADABLE}
+        unreadable = {place for place, covered in self._memory.coverage.items() if covered.users == UNREADABLE}
         wanted = unreadable.union(self.places.scope.environments or ())
         return sorted(wanted - self.places.organizations.keys())
 
     def _last_sync(self) -> list[Gap]:
         """Say that a sync is held, or that the last one came to nothing."""
-        held: dict[str, Any] | None = self._facts.get("held")
-        if held:
+        held = self._memory.held
+        if held is not None:
             names = self.places.environment_names | self.places.population_names
-            found = [Vanished(**{**one, "examples": ()}) for one in held["vanished"]]
-            missing = tuple(one.told(lambda place: candidate(place, names.get(place))) for one in found)
-            return [HeldSync(at=held["at"], missing=missing)]
+            called = (one.sentence(lambda place: candidate(place, names.get(place))) for one in held.vanished)
+            return [HeldSync(at=held.at, missing=tuple(called))]
         run = last_run(self.database, f"id > {self.version}")
         return [] if run is None else [FailedSync(at=run.started_at, outcome=run.outcome)]
 
     def _is_stale(self, place: str) -> bool:
-        return bool(self._read.get(place, {"run": self.version})["run"] != self.version)
+        read = self._memory.read.get(place)
+        return read is not None and read.run != self.version
 
-    def _gaps_of(self, place: str, covered: dict[str, Any]) -> Iterator[Gap]:
+    def _covered(self, place: str) -> EnvironmentCoverage:
+        return self._memory.coverage.get(place, EnvironmentCoverage())
+
+    def _gaps_of(self, place: str, covered: EnvironmentCoverage) -> Iterator[Gap]:
         if self._is_stale(place):
             yield Unrefreshed(place=place, read_at=timestamp(self.read_at(place)))
-        if covered.get("events") is False:
+        if covered.events is False:
             yield UnseenRemovals(place=place, since=timestamp(self.since.full))
-        if covered.get("memberships") == UNREADABLE:
+        if covered.memberships == UNREADABLE:
             yield NotCopied(place=place, what="groups")
-        if covered.get("groups_short"):
+        if covered.groups_short:
             yield NotCopied(place=place, what="some groups")
-        if covered.get("populations") == UNREADABLE:
+        if covered.populations == UNREADABLE:
             yield NotCopied(place=place, what="populations")
-        if short := covered.get("users_short"):
-            yield MissingUsers(place=place, counted=short["counted"], came=short["found"])
-        if unseen := covered.get("unseen"):
-            yield UnprovenRemovals(place=place, count=len(unseen))
-        if left_out := covered.get("without_id"):
-            yield UsersWithoutId(place=place, count=left_out)
+        if short := covered.users_short:
+            yield MissingUsers(place=place, counted=short.counted, came=short.found)
+        if covered.unseen:
+            yield UnprovenRemovals(place=place, count=len(covered.unseen))
+        if covered.without_id:
+            yield UsersWithoutId(place=place, count=covered.without_id)
         yield from self._unreadable_users(place)
         yield from self._miscounted_populations(place, covered)
         yield from self._short_groups(place)
@@ -198,11 +192,10 @@ class Snapshot:
         if users:
             yield UnreadableValues(place=place, count=len(users), users=tuple(users[:_NAMED]))
 
-    def _miscounted_populations(self, place: str, covered: dict[str, Any]) -> Iterator[Gap]:
+    def _miscounted_populations(self, place: str, covered: EnvironmentCoverage) -> Iterator[Gap]:
         """Name the populations of which PingOne counts more users than the copy holds."""
-        short: dict[str, dict[str, int]] = covered.get("populations_short", {})
-        for population, one in sorted(short.items()):
-            yield ShortPopulation(place=place, population=population, counted=one["counted"], held=one["found"])
+        for population, short in sorted(covered.populations_short.items()):
+            yield ShortPopulation(place=place, population=population, counted=short.counted, held=short.found)
 
     def _short_groups(self, place: str) -> Iterator[Gap]:
         groups: list[tuple[str, int | None, int]] = self.database.execute(
@@ -213,9 +206,6 @@ class Snapshot:
         if groups:
             yield ShortGroups(place=place, count=len(groups), groups=tuple(groups[:_NAMED]))
 
-    def _everywhere(self, what: str, value: object) -> bool:
-        return all(self._coverage.get(place, {}).get(what) == value for place in self.places.organizations)
-
     def gaps(self, environment: str | None) -> tuple[Gap, ...]:
         """Return what could not be read of the environments that a question is about: one, or all."""
         if environment is None:
@@ -225,16 +215,16 @@ class Snapshot:
 
     @property
     def has_memberships(self) -> bool:
-        return self._everywhere("memberships", "all")
+        return all(self._covered(place).memberships == ALL for place in self.places.organizations)
 
     @property
     def has_roles(self) -> bool:
         """Say whether the roles of all users were read: where they are read of some only, none is no answer."""
-        return self._everywhere("roles", "all")
+        return all(self._covered(place).roles == ALL for place in self.places.organizations)
 
     @property
     def has_remote_data(self) -> bool:
-        return bool(json.loads(self._facts["shape"])[2])
+        return self._memory.shape is not None and self._memory.shape.remote_data
 
     def need_memberships(self) -> None:
         """Raise NotHeld where groups, or who is in them, are not in the copy."""

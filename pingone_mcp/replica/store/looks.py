@@ -14,7 +14,7 @@ from pingone_mcp.directory.text import candidate
 from pingone_mcp.replica.evidence import Called, Shortfall
 from pingone_mcp.replica.source import Pair
 from pingone_mcp.replica.store import schema
-from pingone_mcp.replica.store.rows import Row
+from pingone_mcp.replica.store.schema import GroupRow
 
 
 def not_staged(connection: sqlite3.Connection, environment: str) -> list[str]:
@@ -28,7 +28,7 @@ def not_staged(connection: sqlite3.Connection, environment: str) -> list[str]:
     ]
 
 
-class ChangedUser(NamedTuple):
+class StagedUser(NamedTuple):
     """Who is new in the copy (`is_new`) or different: when created, and the population now and before."""
 
     id: str
@@ -38,14 +38,14 @@ class ChangedUser(NamedTuple):
     is_new: bool
 
 
-def changed(connection: sqlite3.Connection, environment: str) -> list[ChangedUser]:
+def changed(connection: sqlite3.Connection, environment: str) -> list[StagedUser]:
     rows = connection.execute(
         """SELECT s.id, s.created_at, s.population_id, CASE WHEN u.removed_at IS NULL THEN u.population_id END,
         u.id IS NULL OR u.removed_at IS NOT NULL FROM staged.users_ s LEFT JOIN main.users_ u ON u.id = s.id
         WHERE s.environment_id = ? AND (u.id IS NULL OR u.removed_at IS NOT NULL OR u.digest IS NOT s.digest)""",
         (environment,),
     )
-    return [ChangedUser(user, created, now, before, bool(new)) for user, created, now, before, new in rows]
+    return [StagedUser(user, created, now, before, bool(new)) for user, created, now, before, new in rows]
 
 
 def existing(connection: sqlite3.Connection, ids: Iterable[str]) -> set[str]:
@@ -116,10 +116,11 @@ def lost_memberships(
     return {Pair(user, group): kind for user, group, kind in rows if kind == "direct" or group in dynamic}
 
 
-def groups_known(connection: sqlite3.Connection, environment: str) -> dict[str, Row]:
+def groups_known(connection: sqlite3.Connection, environment: str) -> dict[str, GroupRow]:
     columns = ", ".join(schema.GROUP_COLUMNS)
     query = f"SELECT {columns} FROM groups_ WHERE environment_id = ?"  # noqa: S608 - our names
-    return {row[0]: row for row in connection.execute(query, (environment,))}
+    rows = (GroupRow(*row) for row in connection.execute(query, (environment,)))
+    return {row.id: row for row in rows}
 
 
 def shortfalls_known(connection: sqlite3.Connection, environment: str) -> dict[str, tuple[Shortfall, int]]:

@@ -1,6 +1,6 @@
 """What the syncs have noted about themselves in the local copy: facts and runs, read here and believed nowhere else.
 
-Raises Damaged for what no sync has written.
+They lie in it as JSON. Raises Damaged for what no sync has written.
 """
 
 from __future__ import annotations
@@ -9,27 +9,151 @@ import functools
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
-from pydantic import AfterValidator, Json, TypeAdapter
+from pydantic import Json, TypeAdapter
 
-from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.replica.evidence import TRIES, Shortage, Vanished
+from pingone_mcp.replica.store.retention import forget_runs
 from pingone_mcp.replica.store.store import Damaged
+from pingone_mcp.replica.watermark import Moment, Watermark
 
-if TYPE_CHECKING:
-    from pingone_mcp.directory.models import JsonObject
-
-
-def _moment(text: str) -> str:
-    if timestamp(datetime.fromisoformat(text)) != text:  # they are compared as texts
-        raise ValueError("a time that no sync has written")
-    return text
+UNREADABLE = "unreadable"
+"""What is noted of users, groups, populations or roles that a sync could not read."""
+ALL = "all"
+NAMED = "named in events"
 
 
-Moment = Annotated[str, AfterValidator(_moment)]
-"""RFC 3339 in UTC with milliseconds and Z."""
+class Shape(NamedTuple):
+    """What makes the records as they are: in another shape all of them are made anew."""
+
+    version: int
+    attributes: dict[str, str]
+    remote_data: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class EnvironmentCoverage:
+    """What was read of an environment, and what was not.
+
+    `users` is UNREADABLE where no sync could read it at all, `memberships` ALL or UNREADABLE, `roles` ALL (of
+    everybody), NAMED or UNREADABLE, `events` whether the audit could be read, and `audited_since` how far back the
+    first sync read it. `users_short`, `populations_short` and `groups_short` say that the provider counts more than its
+    lists showed; `without_id` counts what could not be told apart. `unseen` and `unseen_groups` could not be found
+    although nothing proves that they are gone, `homes` is where events say that such users are.
+    """
+
+    users: str | None = None
+    memberships: str | None = None
+    roles: str | None = None
+    events: bool | None = None
+    populations: str | None = None
+    audited_since: Moment | None = None
+    users_short: Shortage | None = None
+    populations_short: dict[str, Shortage] = field(default_factory=dict[str, Shortage])
+    groups_short: bool = False
+    without_id: int = 0
+    unseen: list[str] = field(default_factory=list[str])
+    unseen_groups: list[str] = field(default_factory=list[str])
+    homes: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def wants_full_sync(self) -> bool:
+        """Say whether everybody is to be read again although what has changed would be enough: some were missed."""
+        short = self.users_short
+        return (short is not None and short.tries < TRIES) or any(
+            one.tries == TRIES for one in self.populations_short.values()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBy:
+    """The sync (its number) that really read an environment, and when it began."""
+
+    run: int
+    at: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRemovals:
+    """What a person is asked about: who vanished, of whom one may say that they are gone, and who loses memberships."""
+
+    at: Moment
+    vanished: tuple[Vanished, ...]
+    ids: tuple[str, ...]
+    memberships: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """All that the last syncs have noted, by environment where it is about one; the first five once one was complete.
+
+    `watched_since` is from when on every change was written down, `held` what a sync waits for, and `damaged` why the
+    copy before this one was set aside.
+    """
+
+    watermarks: dict[str, Watermark] = field(default_factory=dict[str, Watermark])
+    coverage: dict[str, EnvironmentCoverage] = field(default_factory=dict[str, EnvironmentCoverage])
+    shape: Annotated[Shape, Json] | None = None
+    last_sync: Moment | None = None
+    last_full: Moment | None = None
+    read: dict[str, ReadBy] = field(default_factory=dict[str, ReadBy])
+    read_in_full: dict[str, Moment] = field(default_factory=dict[str, Moment])
+    watched_since: dict[str, Moment] = field(default_factory=dict[str, Moment])
+    held: HeldRemovals | None = None
+    damaged: str | None = None
+
+
+_ALWAYS = frozenset({"watermarks", "coverage", "shape", "last_sync", "last_full"})
+
+
+@functools.cache
+def _adapters() -> Mapping[str, TypeAdapter[Any]]:
+    hints = get_type_hints(Memory, include_extras=True)
+    return MappingProxyType({name: TypeAdapter(hint) for name, hint in hints.items()})
+
+
+def recalled(connection: sqlite3.Connection) -> Memory:
+    """Return what the last syncs have noted; nothing before the first one. Raises Damaged."""
+    found: dict[str, Any] = {}
+    for name, value in connection.execute("SELECT name, value FROM facts_"):
+        adapter = _adapters().get(name)
+        if adapter is None:  # a newer version may note more
+            continue
+        try:
+            found[name] = adapter.validate_json(value, strict=True)
+        except (ValueError, TypeError, RecursionError):  # no JSON, or of another shape
+            raise Damaged(f"what the syncs have noted as {name} cannot be read") from None
+    missing = _ALWAYS - found.keys()
+    if missing and last_run(connection, "outcome = 'complete'") is not None:
+        raise Damaged(f"what the syncs have noted as {min(missing)} is missing")
+    return Memory(**found)
+
+
+def note(connection: sqlite3.Connection, **noted: object) -> None:
+    """Note facts, named as in `Memory`, in the place of what was noted."""
+    for name, value in noted.items():
+        written = _adapters()[name].dump_json(value, exclude_defaults=True, round_trip=True)
+        connection.execute("INSERT OR REPLACE INTO facts_ VALUES (?, ?)", (name, written.decode()))
+
+
+# Runs
+
+
+@dataclass(frozen=True, slots=True)
+class RunCounts:
+    """What a run counted: the rows that there are since, by table."""
+
+    rows: KnownRows
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRows:
+    users: int
+    groups: int
+    memberships: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,101 +165,10 @@ class Run:
     started_at: Moment
     outcome: str
     reason: str | None
-    counts: Json[_Counts] | None
+    counts: Json[RunCounts] | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    rows: _Rows
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    users: int
-    groups: int
-    memberships: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    updated: Moment
-    events: Moment
-    seen: dict[str, Moment]
-    ahead: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Short:
-    counted: int
-    found: int
-    tries: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Coverage:
-    """What was read of an environment, and what was not; see `Reading.coverage`."""
-
-    users: str | None = None
-    memberships: str | None = None
-    roles: str | None = None
-    events: bool | None = None
-    populations: str | None = None
-    audited_since: Moment | None = None
-    users_short: _Short | None = None
-    populations_short: dict[str, _Short] | None = None
-    groups_short: bool | None = None
-    without_id: int | None = None
-    unseen: list[str] | None = None
-    unseen_groups: list[str] | None = None
-    homes: dict[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    run: int
-    at: Moment
-
-
-@dataclass(frozen=True, slots=True)
-class _Vanished:
-    what: str
-    environment: str
-    population: str | None
-    missing: int
-    known: int
-    examples: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    at: Moment
-    vanished: list[_Vanished]
-    ids: list[str]
-    memberships: dict[str, int]
-
-
-# The first ones are always there once a sync was taken over.
-_ALWAYS: Mapping[str, Any] = {
-    "watermarks": dict[str, _Mark],
-    "coverage": dict[str, _Coverage],
-    "shape": Annotated[tuple[int, dict[str, str], bool], Json],
-    "last_sync": Moment,
-    "last_full": Moment,
-}
-_SHAPES: Mapping[str, Any] = {
-    **_ALWAYS,
-    "read": dict[str, _Read],
-    "read_in_full": dict[str, Moment],
-    "watched_since": dict[str, Moment],
-    "held": _Held | None,
-    "damaged": str | None,
-}
-_COLUMNS = ", ".join(field.name for field in fields(Run))
-
-
-@functools.cache
-def _adapter(name: str) -> TypeAdapter[Any]:
-    return TypeAdapter(_SHAPES[name])
+_COLUMNS = ", ".join(one.name for one in fields(Run))
 
 
 @functools.cache
@@ -143,24 +176,8 @@ def _run() -> TypeAdapter[Run]:
     return TypeAdapter(Run)
 
 
-def facts(connection: sqlite3.Connection) -> JsonObject:
-    """Return what the last syncs have noted, by name; nothing before the first one."""
-    found: JsonObject = {}
-    for name, value in connection.execute("SELECT name, value FROM facts_"):
-        try:
-            if name in _SHAPES:  # a newer version may note more
-                _adapter(name).validate_json(value, strict=True)
-            found[name] = json.loads(value)
-        except (ValueError, TypeError, RecursionError):  # no JSON, or of another shape
-            raise Damaged(f"what the syncs have noted as {name} cannot be read") from None
-    missing = _ALWAYS.keys() - found.keys()
-    if missing and last_run(connection, "outcome = 'complete'") is not None:
-        raise Damaged(f"what the syncs have noted as {min(missing)} is missing")
-    return found
-
-
 def last_run(connection: sqlite3.Connection, which: str, order: Literal["DESC", "ASC"] = "DESC") -> Run | None:
-    """Return the last sync (or the first) of those that a condition, our own text, chooses."""
+    """Return the last sync (or the first) of those that a condition, our own text, chooses. Raises Damaged."""
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM sync_runs_ WHERE {which} ORDER BY id {order} LIMIT 1"  # noqa: S608 - our own text
     ).fetchone()
@@ -173,3 +190,25 @@ def last_run(connection: sqlite3.Connection, which: str, order: Literal["DESC", 
     if run.outcome == "complete" and run.counts is None:
         raise Damaged("what the last sync has counted is missing")
     return run
+
+
+class EndedRun(NamedTuple):
+    """How a sync ended: times are RFC 3339 in UTC; `counts` has rows by table and changes by kind."""
+
+    mode: Literal["full", "incremental"]
+    started_at: str
+    ended_at: str
+    outcome: Literal["complete", "incomplete", "held", "failed"]
+    reason: str | None
+    counts: Mapping[Literal["rows", "changes"], Mapping[str, int]] | None = None
+
+
+def note_run(connection: sqlite3.Connection, ended: EndedRun) -> int:
+    """Note a sync, and return its number; of the oldest ones nothing stays."""
+    counts = json.dumps(ended.counts) if ended.counts is not None else None
+    added = connection.execute(
+        "INSERT INTO sync_runs_ (mode, started_at, ended_at, outcome, reason, counts) VALUES (?, ?, ?, ?, ?, ?)",
+        (*ended[:-1], counts),
+    )
+    forget_runs(connection)
+    return int(added.lastrowid or 0)

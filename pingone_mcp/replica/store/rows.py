@@ -25,6 +25,7 @@ from pingone_mcp.directory.models import (
     User,
 )
 from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.replica.store.schema import GroupRow
 from pingone_mcp.replica.store.store import Damaged
 
 Row = tuple[Any, ...]
@@ -209,21 +210,21 @@ def user_of(
     )
 
 
-def group_row(group: Group, environment: str) -> Row:
-    """Return the values of `schema.GROUP_COLUMNS`."""
-    return (
-        group.id,
-        environment,
-        group.name,
-        group.description,
-        group.external_id,
-        group.group_type,
-        group.workspace.id if group.workspace is not None else None,
-        group.user_filter,
-        group.member_count,
-        group.total_member_count,
-        timestamp(group.created_at) if group.created_at is not None else None,
-        timestamp(group.updated_at) if group.updated_at is not None else None,
+def group_row(group: Group, environment: str) -> GroupRow:
+    """Return a group as a row."""
+    return GroupRow(
+        id=group.id,
+        environment_id=environment,
+        name=group.name,
+        description=group.description,
+        external_id=group.external_id,
+        group_type=group.group_type,
+        population_id=group.workspace.id if group.workspace is not None else None,
+        user_filter=group.user_filter,
+        member_count=group.member_count,
+        total_member_count=group.total_member_count,
+        created_at=timestamp(group.created_at) if group.created_at is not None else None,
+        updated_at=timestamp(group.updated_at) if group.updated_at is not None else None,
     )
 
 
@@ -233,21 +234,22 @@ def group_of(
     environments: Mapping[str, str | None] | None = None,
     populations: Mapping[str, str | None] | None = None,
 ) -> Group:
-    """Return the group that the values of `schema.GROUP_COLUMNS` tell."""
-    identity, environment, name, description, external, kind, population, wanted, direct, total, created, updated = row
+    """Return the group of a row, in the order of `schema.GROUP_COLUMNS`."""
+    known = GroupRow(*row)
+    place, population = known.environment_id, known.population_id
     return Group(
-        id=identity,
-        name=name,
-        description=description,
-        external_id=external,
-        group_type=kind,
-        organization=Named(id=environment, name=(environments or {}).get(environment)),
+        id=known.id,
+        name=known.name,
+        description=known.description,
+        external_id=known.external_id,
+        group_type=known.group_type,
+        organization=Named(id=place, name=(environments or {}).get(place)),
         workspace=Named(id=population, name=(populations or {}).get(population)) if population is not None else None,
-        user_filter=wanted,
-        member_count=direct,
-        total_member_count=total,
-        created_at=_time(created),
-        updated_at=_time(updated),
+        user_filter=known.user_filter,
+        member_count=known.member_count,
+        total_member_count=known.total_member_count,
+        created_at=_time(known.created_at),
+        updated_at=_time(known.updated_at),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 VERSION = 2
 """The schema version, kept as the file's `user_version`."""
@@ -52,21 +53,25 @@ USER_COLUMNS: tuple[str, ...] = (
 )
 """The columns of a user that come from one answer of the provider, in the order of `rows.user_row`."""
 
-GROUP_COLUMNS: tuple[str, ...] = (
-    "id",
-    "environment_id",
-    "name",
-    "description",
-    "external_id",
-    "group_type",
-    "population_id",
-    "user_filter",
-    "member_count",
-    "total_member_count",
-    "created_at",
-    "updated_at",
-)
-"""The columns of a group, in the order of `rows.group_row`."""
+
+class GroupRow(NamedTuple):
+    """A group as a row of the copy; times are RFC 3339 in UTC with milliseconds and Z."""
+
+    id: str
+    environment_id: str
+    name: str | None
+    description: str | None
+    external_id: str | None
+    group_type: str | None
+    population_id: str | None
+    user_filter: str | None
+    member_count: int | None
+    total_member_count: int | None
+    created_at: str | None
+    updated_at: str | None
+
+
+GROUP_COLUMNS = GroupRow._fields
 
 _LONG_COLUMNS = ("custom_attributes", "record")
 REMOVED = "u.removed_at IS NOT NULL AND u.status_reasons = 'removed'"

@@ -1,7 +1,7 @@
 """What a sync has read so far, in a database beside the local copy; one transaction takes it over in the end.
 
 It is written page by page, each committed before the next one is asked for. So a sync that is killed leaves what the
-notes of its walk (`pingone.ledger`) speak of, and the next one goes on from there.
+notes of its walk speak of, and the next one goes on from there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pingone_mcp.directory.models import User
 from pingone_mcp.private_files import make_file
 from pingone_mcp.replica.store import schema, shape
 from pingone_mcp.replica.store.rows import Row, storable, user_row
-from pingone_mcp.replica.store.store import told, transaction
+from pingone_mcp.replica.store.store import as_problems, transaction
 from pingone_mcp.sqlite_files import is_damage, remove_database
 from pingone_mcp.tasks import in_thread
 
@@ -65,7 +65,7 @@ class Staging:
         await in_thread(self._remove, pool=self._turn)
 
     def _open(self, purpose: str) -> None:
-        with told():
+        with as_problems():
             try:
                 self._database = self._opened()
                 if shape.schema_of(self._database) == _wanted() and self._purpose(self._database) == purpose:
@@ -92,7 +92,7 @@ class Staging:
 
     def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         assert self._database is not None
-        with told(), transaction(self._database):
+        with as_problems(), transaction(self._database):
             return work(self._database)
 
     def _close(self) -> None:
@@ -172,7 +172,7 @@ class Staging:
         await self.do(work)
 
     async def put_members(self, group: str, users: Iterable[str], kind: str) -> None:
-        """Keep members of a group; who is direct is told first and stays it."""
+        """Keep members of a group; who comes as direct first stays it."""
         rows = [(group, user, kind) for user in users]
         await self.do(lambda database: _many(database, "INSERT OR IGNORE INTO members VALUES (?, ?, ?)", rows))
 

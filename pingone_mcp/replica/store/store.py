@@ -86,7 +86,7 @@ class Store:
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
         """Give a read-only connection for one use in one thread; it sees one state within a transaction."""
-        with told():
+        with as_problems():
             if not self.path.is_file():
                 raise no_replica()
             self._check_files()
@@ -133,7 +133,7 @@ class Store:
         Raises Damaged with the file set aside and an empty one in its place: whoever writes begins anew.
         """
         try:
-            with told(), closing(self._opened()) as connection:
+            with as_problems(), closing(self._opened()) as connection:
                 yield connection
         except Damaged as damage:
             self._make_anew(damage.why)
@@ -167,7 +167,7 @@ class Store:
     def _make_anew(self, why: str) -> None:
         """Set the file aside, and note in a new one why that was done."""
         _logger.warning("The local copy is damaged (%s); it is set aside, to be made anew: %s", why, self.path.name)
-        with told():
+        with as_problems():
             remove_database(Path(f"{self.path}.damaged"))
             for suffix in SIDE_FILES:
                 with suppress(FileNotFoundError):
@@ -251,7 +251,7 @@ def _check_shape(connection: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def as_problems() -> Iterator[None]:
     """Raise a Problem for what SQLite or the disk refuses."""
     try:
         yield

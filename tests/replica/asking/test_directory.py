@@ -38,6 +38,7 @@ from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.asking.directory import ReplicaDirectory
 from pingone_mcp.replica.store.store import NoReplica, Store
 from pingone_mcp.replica.sync import Sync
+from pingone_mcp.replica.syncing.task import SyncOptions
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.service.asking.candidates import candidates
 from tests.replica.happenings import LOCK, Doors
@@ -62,7 +63,7 @@ class Both:
     async def sync(self, mode: Any = "auto", **options: Any) -> None:
         self.sandbox.clock.advance(1)
         self.world.time.passed += 1
-        report = await Sync(PingOneSource(self.served), self.store, **options).run(mode)
+        report = await Sync(PingOneSource(self.served), self.store, SyncOptions(**options)).run(mode)
         assert report.complete, report.reason
 
     @property

@@ -1,0 +1,76 @@
+"""What a sync found out about one environment, beside the users and members that are staged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pingone_mcp.directory.changes import Evidence
+from pingone_mcp.directory.models import Organization, RoleAssignment, Workspace
+from pingone_mcp.directory.nesting import Nesting
+from pingone_mcp.replica.evidence import Shortfall
+from pingone_mcp.replica.source import PastEvent, Wanted
+from pingone_mcp.replica.store.schema import GroupRow
+
+Mode = Literal["full", "incremental"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoneUser:
+    """Who is not in the copy any more, when that happened or was first seen, and how it is known.
+
+    `left` is set for who still exists, in a population that is not served.
+    """
+
+    at: str
+    evidence: Evidence
+    actor: str | None = None
+    left: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Findings:
+    """All that is to be taken over of one environment.
+
+    `reread` are the groups whose members were read whole, `whole` those whose effective members are to be worked out
+    anew, and `touched` the users for whom that is to be done in all groups. `short` are the groups that were not read
+    whole after all, and `unseen` the users who may be there although they were not found: both lose no membership.
+    `roles` are those of the users for whom they were read, and `all_roles` says that nobody else has any. `populations`
+    and `with_groups` say where they could not be read, so that they stay as they were. `seen_before` is up to when
+    everybody had been read before: who was created earlier and is new here was hidden until now. `quiet` writes down no
+    changes but those of the `past`: there is nothing that they could be changes of.
+    """
+
+    environment: Organization
+    mode: Mode = "full"
+    populations: list[Workspace] | None = field(default_factory=list[Workspace])
+    groups: list[GroupRow] = field(default_factory=list[GroupRow])
+    with_groups: bool = True
+    short: dict[str, Shortfall] = field(default_factory=dict[str, Shortfall])
+    unseen: set[str] = field(default_factory=set[str])
+    seen_before: str | None = None
+    past: tuple[PastEvent, ...] = ()
+    nestings: set[Nesting] = field(default_factory=set[Nesting])
+    gone: dict[str, GoneUser] = field(default_factory=dict[str, GoneUser])
+    reread: set[str] = field(default_factory=set[str])
+    whole: set[str] = field(default_factory=set[str])
+    touched: set[str] = field(default_factory=set[str])
+    roles: dict[str, list[RoleAssignment]] = field(default_factory=dict[str, list[RoleAssignment]])
+    all_roles: bool = False
+    wanted: Wanted = field(default_factory=Wanted)
+    quiet: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.environment.id
+
+    @property
+    def dynamic(self) -> set[str]:
+        """The groups that have members by a filter."""
+        return {group.id for group in self.groups if group.user_filter is not None}
+
+    def existed_before(self, created: str | None) -> bool | None:
+        """Say whether what was created then was there at the last look, so that it was hidden; None: not known."""
+        if created is None or self.seen_before is None:
+            return None
+        return created < self.seen_before

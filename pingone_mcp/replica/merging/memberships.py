@@ -1,0 +1,245 @@
+"""Effective memberships: worked out where they may have changed, held where too many would be lost, and taken over.
+
+Whoever is in a group itself, or in one nested in it at any depth, is in it: directly, or else indirectly.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from pingone_mcp.directory.changes import Evidence
+from pingone_mcp.directory.nesting import above_each
+from pingone_mcp.replica.evidence import Held, Vanished, examples, masses
+from pingone_mcp.replica.merging.takeover import ChangeRow, Takeover, as_json, chunks
+from pingone_mcp.replica.source import Trace
+
+LOSING = "users who lose a membership"
+_MEMBERSHIP = "group_id TEXT, user_id TEXT, type TEXT, PRIMARY KEY (group_id, user_id)"
+_HERE = "SELECT 1 FROM memberships_ WHERE group_id IN (SELECT id FROM groups_ WHERE environment_id = ?) LIMIT 1"
+_NOT_VERIFIED = """NOT EXISTS (
+    SELECT 1 FROM staged.verified v WHERE v.group_id = m.group_id AND v.user_id = m.user_id)"""
+_OWN = "(type = 'direct' OR group_id IN (SELECT id FROM temp.dynamic))"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Beyond what share (0..1) of memberships lost at once without an event a person is asked.
+
+    So many users who lose one, by environment, a person has `accepted`.
+    """
+
+    share: float
+    accepted: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+class _Turned(NamedTuple):
+    """A membership that is another than it was: its type before and after, None where there is none."""
+
+    group_id: str
+    user_id: str
+    before: str | None
+    after: str | None
+    username: str | None
+    email: str | None
+    group_name: str | None
+
+
+def merge_memberships(takeover: Takeover, bounds: Bounds) -> None:
+    """Take over who is in what. Raises Held where too many would lose memberships without evidence."""
+    database, found = takeover.database, takeover.found
+    _list_ids(takeover)
+    _work_out(takeover)
+    if found.quiet and not database.execute(_HERE, (found.id,)).fetchone():
+        database.execute(
+            "INSERT INTO memberships_ (user_id, group_id, type) SELECT user_id, group_id, type FROM temp.effective"
+        )
+        return
+    _find_turned(takeover)
+    _hold_lost(takeover, bounds)
+    if not found.quiet:
+        _note_turned(takeover)
+    database.execute(
+        """DELETE FROM memberships_ WHERE (group_id, user_id) IN
+        (SELECT group_id, user_id FROM temp.turned WHERE after IS NULL)"""
+    )
+    database.execute(
+        """INSERT OR REPLACE INTO memberships_ (user_id, group_id, type)
+        SELECT user_id, group_id, after FROM temp.turned WHERE after IS NOT NULL"""
+    )
+
+
+def _list_ids(takeover: Takeover) -> None:
+    """Put down in temporary tables which groups and users are concerned, and which groups are above which."""
+    found = takeover.found
+    above = above_each(found.nestings)
+    below = defaultdict[str, set[str]](set)
+    for group, ancestors in above.items():
+        for ancestor in ancestors:
+            below[ancestor].add(group)
+    takeover.list_ids("whole", found.whole)
+    takeover.list_ids("needed", set(found.whole).union(*(below[group] for group in found.whole)))
+    takeover.list_ids("reread", found.reread)
+    takeover.list_ids("short", found.short)
+    takeover.list_ids("entered", takeover.entered)
+    takeover.list_ids("left_scope", (user for user, gone in found.gone.items() if gone.left))
+    takeover.list_ids("touched", found.touched | found.gone.keys())
+    takeover.list_ids("present", (group.id for group in found.groups))
+    takeover.list_ids("dynamic", found.dynamic)
+    takeover.make_table("above", "group_id TEXT, ancestor_id TEXT, PRIMARY KEY (group_id, ancestor_id)")
+    takeover.database.executemany(
+        "INSERT INTO temp.above VALUES (?, ?)",
+        ((group, ancestor) for group, ancestors in above.items() for ancestor in ancestors),
+    )
+
+
+def _work_out(takeover: Takeover) -> None:
+    """Work out who is in which group itself (`temp.base`), and from that who is in it at all (`temp.effective`)."""
+    execute = takeover.database.execute
+    for name in ("base", "effective"):
+        takeover.make_table(name, _MEMBERSHIP)
+    for scope in ("user_id IN (SELECT id FROM temp.touched)", "group_id IN (SELECT id FROM temp.needed)"):
+        execute(
+            f"""INSERT OR IGNORE INTO temp.base SELECT group_id, user_id, type FROM memberships_ m
+            WHERE {scope} AND group_id IN (SELECT id FROM temp.present) AND group_id NOT IN (SELECT id FROM temp.reread)
+            AND {_OWN} AND {_NOT_VERIFIED}"""  # noqa: S608 - our names
+        )
+    execute(
+        """INSERT OR IGNORE INTO temp.base SELECT group_id, user_id, type FROM staged.members
+        WHERE group_id IN (SELECT id FROM temp.reread)"""
+    )
+    # Who was not read, and what was not read whole, keeps what there was.
+    execute(
+        f"""INSERT OR IGNORE INTO temp.base SELECT group_id, user_id, type FROM memberships_ m
+        WHERE group_id IN (SELECT id FROM temp.reread)
+        AND (group_id IN (SELECT id FROM temp.short) OR user_id IN (SELECT id FROM temp.unseen))
+        AND {_OWN} AND {_NOT_VERIFIED}"""  # noqa: S608 - our names
+    )
+    execute(
+        """INSERT OR IGNORE INTO temp.base SELECT group_id, user_id, type FROM staged.verified
+        WHERE type IS NOT NULL AND group_id NOT IN (SELECT id FROM temp.reread)
+        AND group_id IN (SELECT id FROM temp.present)"""
+    )
+    there = "user_id IN (SELECT id FROM users_ WHERE removed_at IS NULL)"
+    execute(f"INSERT INTO temp.effective SELECT group_id, user_id, type FROM temp.base WHERE {there}")  # noqa: S608 - our names
+    execute(
+        f"""INSERT OR IGNORE INTO temp.effective SELECT a.ancestor_id, b.user_id, 'indirect'
+        FROM temp.above a JOIN temp.base b USING (group_id) WHERE {there}"""  # noqa: S608 - our names
+    )
+
+
+def _find_turned(takeover: Takeover) -> None:
+    """Find the memberships that are others than they were (`temp.turned`)."""
+    scopes = "({0}.group_id IN (SELECT id FROM temp.whole) OR {0}.user_id IN (SELECT id FROM temp.touched))"
+    takeover.make_table(
+        "turned", "group_id TEXT, user_id TEXT, before TEXT, after TEXT, PRIMARY KEY (group_id, user_id)"
+    )
+    takeover.database.execute(
+        f"""INSERT INTO temp.turned SELECT e.group_id, e.user_id, m.type, e.type
+        FROM temp.effective e LEFT JOIN memberships_ m ON m.group_id = e.group_id AND m.user_id = e.user_id
+        WHERE m.type IS NOT e.type AND {scopes.format("e")}"""  # noqa: S608 - our names
+    )
+    for scope in ("m.group_id IN (SELECT id FROM temp.whole)", "m.user_id IN (SELECT id FROM temp.touched)"):
+        takeover.database.execute(
+            f"""INSERT OR IGNORE INTO temp.turned SELECT m.group_id, m.user_id, m.type, NULL FROM memberships_ m
+            WHERE {scope} AND NOT EXISTS (
+                SELECT 1 FROM temp.effective e WHERE e.group_id = m.group_id AND e.user_id = m.user_id)"""  # noqa: S608 - our names
+        )
+
+
+def _hold_lost(takeover: Takeover, bounds: Bounds) -> None:
+    """Raise Held where too many users would lose direct memberships that no event says have ended."""
+    here, losing = takeover.found.id, _losing(takeover)
+    if len(losing) <= bounds.accepted.get(here, 0):
+        return
+    known: dict[str | None, int] = dict(
+        takeover.database.execute(
+            "SELECT population_id, count(*) FROM users_ WHERE environment_id = ? AND removed_at IS NULL GROUP BY 1",
+            (here,),
+        )
+    )
+    whole = Vanished(
+        what=LOSING, environment=here, missing=len(losing), known=sum(known.values()), examples=examples(losing)
+    )
+    parts = [
+        Vanished(what=LOSING, environment=here, population=place, missing=number, known=known.get(place, 0))
+        for place, number in Counter(losing.values()).items()
+        if place is not None
+    ]
+    if held := masses([whole, *parts], bounds.share):
+        raise Held([whole, *(one for one in held if one is not whole)], ())
+
+
+def _losing(takeover: Takeover) -> dict[str, str | None]:
+    """Return who would lose a direct membership without an event that says so, with their populations."""
+    wanted = takeover.found.wanted
+    lost = takeover.database.execute(
+        """SELECT t.user_id, t.group_id, u.population_id FROM temp.turned t JOIN users_ u ON u.id = t.user_id
+        WHERE t.before = 'direct' AND t.after IS NULL AND u.removed_at IS NULL
+        AND t.user_id NOT IN (SELECT id FROM temp.moved)"""
+    )
+    return {
+        user: population
+        for user, group, population in lost
+        if group not in wanted.removed_groups and not wanted.left_group(user, group)
+    }
+
+
+def _note_turned(takeover: Takeover) -> None:
+    """Write down who is in a group or not any more; that a user or a group enters or leaves scope is none such."""
+    names = {group.id: group.name for group in takeover.found.groups}
+    rows = takeover.database.execute(
+        """SELECT t.group_id, t.user_id, t.before, t.after, u.username, u.email, g.name
+        FROM temp.turned t JOIN users_ u ON u.id = t.user_id LEFT JOIN groups_ g ON g.id = t.group_id
+        WHERE t.user_id NOT IN (SELECT id FROM temp.left_scope)
+        AND NOT (t.before IS NULL AND t.user_id IN (SELECT id FROM temp.entered))
+        ORDER BY t.group_id, t.user_id"""
+    )
+    revealed = _revealed_groups(takeover)
+    added = takeover.found.wanted.trace
+    for chunk in chunks(rows):
+        turned = (_Turned(*row) for row in chunk)
+        takeover.note(
+            _change(takeover, one, names.get(one.group_id, one.group_name))
+            for one in turned
+            if one.group_id not in revealed
+            or one.before is not None
+            or added("membership.added", one.user_id, one.group_id) is not None
+        )
+
+
+def _revealed_groups(takeover: Takeover) -> set[str]:
+    """Return the groups that are new in the copy and not in the directory: their members were so before."""
+    found = takeover.found
+    rows = takeover.database.execute("SELECT id FROM groups_ WHERE environment_id = ?", (found.id,))
+    known = {identity for (identity,) in rows}
+    return {group.id for group in found.groups if group.id not in known and found.existed_before(group.created_at)}
+
+
+def _change(takeover: Takeover, turned: _Turned, group_name: str | None) -> ChangeRow:
+    found, user, group = takeover.found, turned.user_id, turned.group_id
+    gained = turned.after == "direct" or turned.before is None
+    kind: Literal["membership.added", "membership.removed"] = "membership.added" if gained else "membership.removed"
+    trace = found.wanted.trace(kind, user, group) if "direct" in (turned.before, turned.after) else None
+    gone = found.gone.get(user)
+    if trace is None and gone is not None:
+        trace = Trace(gone.at, gone.actor)
+    unseen: Evidence = "walk" if found.mode == "full" else "read"
+    evidence: Evidence = "event" if trace is not None else unseen
+    return ChangeRow(
+        at=min(trace.at, takeover.now) if trace is not None else takeover.now,
+        seen_at=takeover.now,
+        kind=kind,
+        user_id=user,
+        username=turned.username,
+        email=turned.email,
+        environment_id=found.id,
+        group_id=group,
+        group_name=group_name,
+        before=as_json(turned.before and {"type": turned.before}),
+        after=as_json(turned.after and {"type": turned.after}),
+        evidence=gone.evidence if gone is not None else evidence,
+        actor=trace.actor if trace is not None else None,
+    )

@@ -1,0 +1,142 @@
+"""The order in which one environment is read for one sync, fully or what has changed.
+
+One thing that cannot be read (a user, a group, a list) is left out, stays as it was, and is noted in the coverage; what
+ends the reading is only what concerns everything.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pingone_mcp.directory.nesting import Nesting, above_each
+from pingone_mcp.replica.evidence import TRIES
+from pingone_mcp.replica.store import looks
+from pingone_mcp.replica.store.noted import NAMED, EnvironmentCoverage
+from pingone_mcp.replica.store.schema import GroupRow
+from pingone_mcp.replica.syncing.gone import find_missing
+from pingone_mcp.replica.syncing.groups import list_groups, read_nestings, reread_nestings
+from pingone_mcp.replica.syncing.happened import next_watermark, read_events
+from pingone_mcp.replica.syncing.members import miscounted_groups, read_members
+from pingone_mcp.replica.syncing.populations import compare_counts, read_populations
+from pingone_mcp.replica.syncing.roles import read_roles
+from pingone_mcp.replica.syncing.task import EnvironmentSync, longest_gap
+from pingone_mcp.replica.syncing.users import (
+    begin,
+    drop_deleted,
+    note_shortage,
+    note_unseen,
+    read_changed,
+    read_everybody,
+    read_named,
+)
+from pingone_mcp.replica.syncing.verifying import verify_memberships
+from pingone_mcp.replica.watermark import Watermark
+
+_RETRIED_GROUPS = 20
+
+
+def coverage_before(known: EnvironmentCoverage) -> EnvironmentCoverage:
+    """Return the coverage of a sync that has met no problem yet, after one that noted what is `known`."""
+    return EnvironmentCoverage(
+        memberships="all", roles=known.roles or NAMED, events=True, audited_since=known.audited_since
+    )
+
+
+async def read_fully(here: EnvironmentSync, mark: Watermark | None) -> Watermark:
+    """Stage everybody who is there and every membership; find out who is gone. Raises Incomplete."""
+    opened = here.task.source.clock.monotonic()
+    counts = await read_populations(here)
+    begun = await begin(here)
+    walked = await read_everybody(here, begun)
+    await read_events(here, mark, begun.at)
+    await drop_deleted(here)
+    await find_missing(here)
+    await note_shortage(here, walked.counted)
+    await _read_groups(here)
+    if mark is None or begun.at - datetime.fromisoformat(mark.events) > longest_gap(here.task.source):
+        here.coverage.roles = NAMED  # nobody knows who has got a role before the audit begins
+    await read_roles(here, everybody=here.task.options.roles)
+    note_unseen(here, walked.left_out)
+    await compare_counts(here, counts)
+    return next_watermark(here, mark, begun.at, opened)
+
+
+async def read_what_changed(here: EnvironmentSync, mark: Watermark) -> Watermark:
+    """Stage who has changed since the last sync, and verify the memberships that may have changed.
+
+    Raises FilterRefused where the provider cannot tell who was changed.
+    """
+    opened = here.task.source.clock.monotonic()
+    counts = await read_populations(here)
+    began = here.task.now()
+    here.task.report("users", 0, None)
+    await read_changed(here, datetime.fromisoformat(mark.updated))
+    await read_events(here, mark, began)
+    await drop_deleted(here)
+    await read_named(here)
+    await _reread_groups(here)
+    await read_roles(here, everybody=False)
+    note_unseen(here, left_out=0)
+    await compare_counts(here, counts)
+    here.coverage.users_short = here.known.users_short
+    return next_watermark(here, mark, began, opened)
+
+
+async def _read_groups(here: EnvironmentSync) -> None:
+    """Read all groups, how they are nested and who is in them."""
+    groups = await list_groups(here)
+    if groups is None:
+        return
+    found = here.found
+    await read_nestings(here, groups, await here.task.look(looks.nestings_known, here.id))
+    found.reread = {group.id for group in groups}
+    old = await here.task.look(looks.groups_known, here.id)
+    found.whole = {group.id for group in found.groups} | old.keys()
+    await read_members(here, groups)
+
+
+async def _reread_groups(here: EnvironmentSync) -> None:
+    """Find the groups, nestings and memberships that may have changed, and read them again."""
+    old = await here.task.look(looks.groups_known, here.id)
+    old_nestings = await here.task.look(looks.nestings_known, here.id)
+    groups = await list_groups(here)
+    if groups is None:
+        return
+    found = here.found
+    now = {group.id: group for group in found.groups}
+    created = here.listed - old.keys()
+    await reread_nestings(here, groups, _named(here, old, now) | created, old_nestings)
+    found.reread |= {group for group in here.listed & old.keys() if now[group].user_filter != old[group].user_filter}
+    found.reread |= {group.id for group in groups if group.id in created and group.member_count != 0}
+    found.reread |= _to_try_again(here)
+    await verify_memberships(here)
+    found.reread |= await miscounted_groups(here, groups)
+    _work_out_whole(here, old_nestings, deleted=old.keys() - now.keys())
+    found.short |= {
+        group: short for group, (short, _) in here.short_before.items() if group in now and group not in found.reread
+    }
+    await read_members(here, groups)
+
+
+def _named(here: EnvironmentSync, old: dict[str, GroupRow], now: dict[str, GroupRow]) -> set[str]:
+    """Return the groups that were changed: as events say, or, without any, as their `updatedAt` does."""
+    if here.coverage.events:
+        return here.found.wanted.groups & here.listed
+    changed = {group for group in here.listed & old.keys() if now[group].updated_at != old[group].updated_at}
+    here.found.reread |= changed
+    return changed
+
+
+def _to_try_again(here: EnvironmentSync) -> set[str]:
+    short = (group for group, (one, _) in here.short_before.items() if one.tries < TRIES and group in here.listed)
+    return set(sorted(short)[:_RETRIED_GROUPS])
+
+
+def _work_out_whole(here: EnvironmentSync, old_nestings: set[Nesting], *, deleted: set[str]) -> None:
+    """Note the groups whose effective members may have changed: those read again, and all above them, now or before."""
+    found = here.found
+    moved = {one.parent for one in old_nestings ^ found.nestings}
+    seeds = found.reread | moved | deleted
+    above, above_before = above_each(found.nestings), above_each(old_nestings)
+    found.whole = seeds.union(*(above.get(seed, set()) | above_before.get(seed, set()) for seed in seeds))
+    found.reread |= found.whole & found.dynamic & here.listed

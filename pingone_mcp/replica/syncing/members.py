@@ -1,0 +1,126 @@
+"""Members of whole groups: read, held against the provider's counts, and looked for again where they are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pingone_mcp.directory.models import Group, MembershipType
+from pingone_mcp.replica.evidence import Shortfall
+from pingone_mcp.replica.source import KINDS, ShortList
+from pingone_mcp.replica.store import looks
+from pingone_mcp.replica.syncing.gone import find_hidden
+from pingone_mcp.replica.syncing.task import ONE_FAILS, EnvironmentSync
+from pingone_mcp.tasks import each
+
+
+async def read_members(here: EnvironmentSync, groups: Sequence[Group]) -> None:
+    """Stage the members of the groups that are to be read whole, several groups at a time."""
+    reread = [group for group in groups if group.id in here.found.reread]
+    done = 0
+
+    async def read(group: Group) -> None:
+        nonlocal done
+        try:
+            await _read_group(here, group)
+        except ShortList as short:
+            is_theirs = here.is_narrowed or group.member_count is None
+            counted = short.counted if is_theirs else group.member_count
+            here.fall_short(group.id, counted=counted, found=short.found)
+        except ONE_FAILS as problem:
+            here.fall_short(group.id, counted=group.member_count, why=problem.code)
+        done += 1
+        here.task.report("memberships", done, len(reread))
+
+    await each(read, reread)
+    await _look_for_lost(here, groups)
+
+
+async def _read_group(here: EnvironmentSync, group: Group) -> None:
+    counted, found = await _members_of(here, group)
+    if counted is None or found >= counted:
+        return
+    fresh = await here.source.group(group.id)  # somebody may have left meanwhile: both once more
+    counted, found = await _members_of(here, fresh if fresh is not None else group)
+    if counted is not None and found < counted:
+        total = fresh.total_member_count if fresh is not None else None
+        here.fall_short(group.id, counted=counted, found=found, total=total)
+
+
+async def _members_of(here: EnvironmentSync, group: Group) -> tuple[int | None, int]:
+    """Stage the members of one group; return how many are counted of those that were read, and how many came."""
+    staging = here.task.staging
+    await staging.forget_members(group.id)
+    if group.member_count != 0:
+        async for users in here.source.members(group.id, "direct"):
+            await staging.put_members(group.id, users, "direct")
+    found = await staging.count_members(group.id)
+    if group.user_filter is not None:
+        async for users in here.source.members(group.id, "indirect"):
+            await staging.put_members(group.id, users, "indirect")
+    return (None if here.is_narrowed else group.member_count), found
+
+
+async def _look_for_lost(here: EnvironmentSync, groups: Sequence[Group]) -> None:
+    """Look again at memberships that would end because a group's list lacks the user."""
+    found = here.found
+    whole = found.reread & here.listed - found.short.keys()
+    lost = await here.task.look(looks.lost_memberships, whole, found.dynamic & whole)
+    gone = found.gone.keys() | found.unseen
+    ended = {pair for pair, kind in lost.items() if kind == "direct" and found.wanted.left_group(*pair)}
+    doubtful = {pair for pair in lost.keys() - ended if pair.user not in gone}
+    counted = await _well_counted(here, groups, {pair.group for pair in doubtful if lost[pair] == "indirect"})
+    for kind in KINDS:
+        pairs = {pair for pair in doubtful if lost[pair] == kind and pair.group not in counted[kind]}
+        holding, unsure = await here.source.holding(pairs, kind)
+        for pair in holding | unsure:
+            await here.task.staging.put_members(pair.group, (pair.user,), kind)
+        for group in {pair.group for pair in unsure}:
+            here.fall_short(group, why="MEMBERS_UNSURE")
+        doubtful -= holding | unsure
+    await find_hidden(here, {pair.user for pair in doubtful})
+
+
+async def _well_counted(
+    here: EnvironmentSync, groups: Sequence[Group], by_filter: set[str]
+) -> Mapping[MembershipType, set[str]]:
+    """Return the groups whose own counts say that their lists were whole, by kind of membership."""
+    if here.is_narrowed:
+        return {"direct": set(), "indirect": set()}
+    return {
+        "direct": {group.id for group in groups if group.member_count is not None},
+        "indirect": {group for group in by_filter if await _is_whole(here, group)},
+    }
+
+
+async def _is_whole(here: EnvironmentSync, group: str) -> bool:
+    """Say whether as many members of a group were read, directly in it or not, as are counted in all."""
+    try:
+        fresh = await here.source.group(group)
+    except ONE_FAILS:
+        return False
+    total = fresh.total_member_count if fresh is not None else None
+    return total is not None and await here.task.staging.count_members(group) >= total
+
+
+async def miscounted_groups(here: EnvironmentSync, groups: Sequence[Group]) -> set[str]:
+    """Return the groups of which more or fewer direct members are counted than there would be in the copy.
+
+    Where the same number was missing the last time, reading them once more would say nothing new.
+    """
+    if here.is_narrowed:
+        return set()
+
+    def is_known(group: Group, held: int) -> bool:
+        known: tuple[Shortfall | None, int] = here.short_before.get(group.id, (None, 0))
+        short, in_copy = known
+        return short is not None and (short.counted, in_copy) == (group.member_count, held)
+
+    counts = await here.task.look(looks.direct_counts, list(here.found.gone))
+    return {
+        group.id
+        for group in groups
+        if group.member_count is not None
+        and group.id not in here.found.reread
+        and group.member_count != counts.get(group.id, 0)
+        and not is_known(group, counts.get(group.id, 0))
+    }

@@ -1,0 +1,160 @@
+"""What the reading of every environment of one sync has in common, and what is known of each."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from pingone_mcp.directory.models import User
+from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
+from pingone_mcp.replica.evidence import HELD_SHARE, Shortfall, Vanished, examples, masses
+from pingone_mcp.replica.findings import Findings
+from pingone_mcp.replica.source import EnvironmentSource, Source
+from pingone_mcp.replica.store.noted import EnvironmentCoverage
+from pingone_mcp.replica.store.staging import Staging
+from pingone_mcp.replica.store.store import Store
+from pingone_mcp.tasks import in_thread
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+Report = Callable[[str, int, int | None], None]
+"""Called with progress: the stage, how much of it is done, and how much it is about in all, where that is known."""
+Look = Callable[Concatenate[sqlite3.Connection, P], T]
+
+ONE_FAILS = (NotPermitted, NotFound, FilterRefused, RequestRefused, UnexpectedAnswer)
+"""What one thing that is broken for good answers with: the others are read all the same."""
+
+
+class Incomplete(Problem):
+    """A walk did not find everybody for certain, so that nothing was taken over."""
+
+
+def why_unread(problem: Problem) -> str:
+    """Say that something may not be read, or could not be."""
+    return "may not be read (403)" if isinstance(problem, NotPermitted) else f"could not be read ({problem.code})"
+
+
+def longest_gap(source: Source) -> timedelta:
+    """Return how long ago the last sync may be: not all the time for which events are kept, to be sure."""
+    return source.keeps_events - timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOptions:
+    """What a person has chosen about syncs.
+
+    `roles` reads the role assignments of every user, one request each, with each full sync; otherwise those of the
+    users that events name. `remote_data` keeps the provider's own objects too. A full sync is due `full_after` the last
+    one. When more than `held_share` (0..1) of an environment or a population would be gone without an event, the sync
+    is held. `by_counts` holds the copy against the provider's own count of users in each population.
+    """
+
+    roles: bool = False
+    remote_data: bool = False
+    full_after: timedelta = timedelta(hours=24)
+    held_share: float = HELD_SHARE
+    by_counts: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One sync as the reading of each environment sees it.
+
+    `accepted` are users and groups that a person has said to be gone.
+    """
+
+    source: Source
+    store: Store
+    staging: Staging
+    report: Report
+    options: SyncOptions
+    accepted: frozenset[str] = frozenset()
+
+    def now(self) -> datetime:
+        return self.source.now()
+
+    async def look(self, work: Look[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Return what `work` makes of the local copy, with what is staged attached as `staged`."""
+
+        def looked() -> T:
+            with self.store.writer() as connection:
+                connection.execute("ATTACH DATABASE ? AS staged", (str(self.staging.path),))
+                return work(connection, *arguments, **named)
+
+        return await in_thread(looked, pool="copy")
+
+
+@dataclass(slots=True, kw_only=True)
+class EnvironmentSync:
+    """One environment that is being synced: where it is read, what was known of it, and what has been found out.
+
+    `known` is what the last sync noted, `coverage` what this one will; `vanished` are those who are too many to be
+    called gone without a person, with their ids in `held`. `listed` are the groups that could be listed, and
+    `short_before` those whose members were not all in the copy, each with how many direct ones are.
+    """
+
+    task: Task
+    source: EnvironmentSource
+    found: Findings
+    known: EnvironmentCoverage
+    coverage: EnvironmentCoverage
+    notes: list[str] = field(default_factory=list[str])
+    vanished: list[Vanished] = field(default_factory=list[Vanished])
+    held: set[str] = field(default_factory=set[str])
+    listed: set[str] = field(default_factory=set[str])
+    short_before: Mapping[str, tuple[Shortfall, int]] = field(default_factory=dict[str, tuple[Shortfall, int]])
+
+    @property
+    def id(self) -> str:
+        return self.found.id
+
+    @property
+    def ledger(self) -> Path:
+        """The notes of the walk over this environment, which a sync that is killed leaves to the next one."""
+        return self.task.store.path.with_suffix(f".{self.id}.ledger")
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Say whether only some populations are served, while the provider counts the members of all of them."""
+        return bool(self.task.source.scope.populations)
+
+    def serves(self, user: User) -> bool:
+        """Say whether a user is in a population that is served."""
+        scope = self.task.source.scope
+        return not scope.populations or any(scope.has_population(place.id) for place in user.workspaces)
+
+    def counts_vanished(self, what: str, ids: Collection[str], known: int, population: str | None = None) -> Vanished:
+        """Say how many of how many could not be found: of a population, or of the environment."""
+        return Vanished(
+            what=what,
+            environment=self.id,
+            population=population,
+            missing=len(ids),
+            known=known,
+            examples=examples(ids),
+        )
+
+    def hold(self, vanished: Sequence[Vanished], ids: Collection[str]) -> None:
+        """Leave it to a person where too many could not be found at once."""
+        if found := masses(vanished, self.task.options.held_share):
+            self.vanished += found
+            self.held.update(ids)
+
+    def fall_short(
+        self,
+        group: str,
+        *,
+        counted: int | None = None,
+        found: int | None = None,
+        total: int | None = None,
+        why: str | None = None,
+    ) -> None:
+        """Note that not all members of a group were read, and in how many syncs that was so."""
+        before, _ = self.short_before.get(group, (None, 0))
+        tries = before.tries + 1 if before is not None else 1
+        self.found.short[group] = Shortfall(counted=counted, found=found, total=total, why=why, tries=tries)

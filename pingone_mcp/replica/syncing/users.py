@@ -1,0 +1,172 @@
+"""Users who are there: everybody by a walk, or those who have changed; staged as they were read last."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from pingone_mcp.directory.models import User
+from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.errors import NotPermitted
+from pingone_mcp.replica.evidence import Shortage
+from pingone_mcp.replica.findings import GoneUser
+from pingone_mcp.replica.source import UserWalk
+from pingone_mcp.replica.store import looks
+from pingone_mcp.replica.store.staging import BEGAN
+from pingone_mcp.replica.store.store import as_problems
+from pingone_mcp.replica.syncing.gone import settle_missing
+from pingone_mcp.replica.syncing.populations import homes
+from pingone_mcp.replica.syncing.task import EnvironmentSync, Incomplete
+from pingone_mcp.replica.watermark import UPDATES_OVERLAP
+from pingone_mcp.sqlite_files import remove_database
+from pingone_mcp.tasks import each, in_thread
+
+# What a killed sync has left is taken up again for so long.
+_RESUMED_FOR = timedelta(hours=6)
+# So many of those who were not found, or were called removed by a 404, are looked for again in an incremental sync.
+_LOOKED_FOR_AGAIN = 500
+_ASKED_AGAIN = 50
+
+
+class Begun(NamedTuple):
+    """When the reading of users began, and whether a sync that was killed has already walked to the end."""
+
+    at: datetime
+    has_walked: bool
+
+
+class Walked(NamedTuple):
+    """What a walk leaves open: how many users the provider counts where it met fewer, and how many had no id."""
+
+    counted: int | None = None
+    left_out: int = 0
+
+
+async def begin(here: EnvironmentSync) -> Begun:
+    """Take up what a sync that was killed has left, or begin anew."""
+    staging, now = here.task.staging, here.task.now()
+    began = await staging.fact(f"{here.id}{BEGAN}")
+    if began is not None:
+        at = datetime.fromisoformat(began)
+        has_walked = bool(await staging.fact(f"{here.id} walked"))
+        if -UPDATES_OVERLAP <= now - at <= _RESUMED_FOR:
+            return Begun(at, has_walked)
+    await _start_over(here)
+    now = here.task.now()
+    await staging.note(f"{here.id}{BEGAN}", timestamp(now))
+    return Begun(now, has_walked=False)
+
+
+async def _start_over(here: EnvironmentSync) -> None:
+    with as_problems():
+        await in_thread(remove_database, here.ledger, pool="copy")
+    await here.task.staging.forget_users(here.id)
+    await here.task.staging.note(f"{here.id} walked", value=False)
+
+
+async def read_everybody(here: EnvironmentSync, begun: Begun) -> Walked:
+    """Stage all users. Raises Incomplete."""
+    if begun.has_walked:
+        await read_changed(here, begun.at)
+        return Walked()
+    for _ in range(2):
+        async with here.source.walk(ledger=here.ledger) as walk:
+            # Else a crash of the machine has lost what the notes of the walk speak of.
+            if await here.task.staging.count_users(here.id) >= walk.delivered:
+                return await _stage(here, walk)
+        await _start_over(here)
+    raise Incomplete("The notes of the walk do not agree with what was kept.", "Sync again.", code="WALK_INCOMPLETE")
+
+
+async def _stage(here: EnvironmentSync, walk: UserWalk) -> Walked:
+    staging = here.task.staging
+    if not walk.delivered:
+        await staging.forget_users(here.id)
+    async for page in walk:
+        await staging.put_users((*page.users, *page.changed), here.id)
+        here.task.report("users", walk.delivered, walk.about)
+    verdict = walk.verdict
+    if verdict.complete or verdict.counted is not None:
+        await staging.note(f"{here.id} walked", value=True)
+        return Walked(verdict.counted, walk.left_out)
+    if isinstance(verdict.problem, NotPermitted):
+        raise verdict.problem
+    raise Incomplete(verdict.reason or "The walk was not complete.", "Sync again.", code="WALK_INCOMPLETE")
+
+
+async def read_changed(here: EnvironmentSync, since: datetime) -> None:
+    """Stage who has changed since a time. Raises FilterRefused where the provider cannot tell."""
+    done = 0
+    async for users in here.source.users_since(since - UPDATES_OVERLAP):
+        await here.task.staging.put_users(users, here.id)
+        done += len(users)
+        here.task.report("users", done, None)
+
+
+async def drop_deleted(here: EnvironmentSync) -> None:
+    """Take out who was deleted after having been read; an event about somebody who is there is none."""
+    removed, staging = here.found.wanted.removed, here.task.staging
+    staged = await staging.user_ids(here.id) if removed else set[str]()
+    there: list[User] = []
+
+    async def ask(identity: str) -> None:
+        try:
+            user = await here.source.user(identity)
+        except NotPermitted:
+            return
+        if user is not None:
+            del removed[identity]
+            if here.serves(user):
+                there.append(user)
+
+    await each(ask, sorted(staged & removed.keys()))
+    await staging.drop_users(removed)
+    await staging.put_users(there, here.id)
+
+
+async def read_named(here: EnvironmentSync) -> None:
+    """Read again who is named in events and was not among those changed, and who could not be found before."""
+    wanted, found, staging = here.found.wanted, here.found, here.task.staging
+    staged = await staging.user_ids(here.id)
+    in_groups = {pair.user for pair in wanted.memberships}
+    unseen = set(here.known.unseen) - staged - wanted.removed.keys()
+    again = set(sorted(unseen)[:_LOOKED_FOR_AGAIN])
+    since = timestamp(here.task.now() - here.task.source.keeps_events)
+    returned = await here.task.look(looks.removed_without_event, here.id, since, _LOOKED_FOR_AGAIN)
+    known = await here.task.look(looks.existing, wanted.users | in_groups | wanted.removed.keys() | unseen)
+    named = (wanted.users | (in_groups - known) | again | set(returned)) - staged - wanted.removed.keys()
+    there = await here.source.users_by_id(named)
+    await staging.put_users([user for user in there.values() if here.serves(user)], here.id)
+    now = timestamp(here.task.now())
+    elsewhere = {identity for identity, user in there.items() if identity in known and not here.serves(user)}
+    found.gone.update((user, GoneUser(at=now, evidence="read", left=True)) for user in elsewhere)
+    absent = (named - there.keys()) & known
+    # Of those who were looked for in vain before, some are asked for one by one; the others stay as they were.
+    asked = (absent - again) | set(sorted(absent & again)[:_ASKED_AGAIN])
+    found.unseen |= (unseen & known) - there.keys() - asked
+    await settle_missing(here, sorted(asked | (wanted.removed.keys() & known)))
+
+
+async def note_shortage(here: EnvironmentSync, counted: int | None) -> None:
+    """Note how many users the provider counts, where they are more than could be found in the end."""
+    if counted is None:
+        return
+    found = await here.task.staging.count_users(here.id)
+    if found + len(here.found.unseen) < counted:
+        before = here.known.users_short
+        here.coverage.users_short = Shortage(counted, found, before.tries + 1 if before is not None else 1)
+
+
+def note_unseen(here: EnvironmentSync, left_out: int) -> None:
+    """Note who could not be found or read, and how many could not be told apart."""
+    here.coverage.without_id = left_out + here.source.left_out
+    unseen = sorted(here.found.unseen)
+    if not unseen:
+        return
+    known = homes(here)
+    here.coverage.unseen = unseen
+    here.coverage.homes = {user: known[user] for user in unseen if user in known}
+    here.notes.append(
+        f"{len(unseen)} users could not be found or read, and nothing proves that they were removed; "
+        "they stay as they were."
+    )

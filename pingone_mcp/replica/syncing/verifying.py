@@ -1,0 +1,134 @@
+"""Whether users who changed, or whom events of memberships name, are in the groups in question: asked one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from pingone_mcp.directory.models import MembershipType
+from pingone_mcp.replica.source import Pair
+from pingone_mcp.replica.store import looks
+from pingone_mcp.replica.store.looks import StagedUser
+from pingone_mcp.replica.store.schema import GroupRow
+from pingone_mcp.replica.syncing.gone import find_hidden
+from pingone_mcp.replica.syncing.task import ONE_FAILS, EnvironmentSync
+from pingone_mcp.tasks import each
+
+_ENTERED_ONE_BY_ONE = 200
+_USERS_PER_QUESTION = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Questions:
+    """What is to be asked: who is in a group `direct`ly, and who by its filter (`indirect`), beside what is `held`."""
+
+    held: Mapping[Pair, str]
+    direct: set[Pair]
+    indirect: set[Pair]
+
+    def holds(self, pairs: set[Pair], kind: MembershipType) -> set[Pair]:
+        """Return which pairs the copy holds as memberships of a kind."""
+        return {pair for pair in pairs if self.held.get(pair) == kind}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What came of it: who is in a group, and of whom nothing is known."""
+
+    directly: set[Pair]
+    indirectly: set[Pair]
+    doubtful: set[Pair]
+    unsure: set[Pair]
+
+
+async def verify_memberships(here: EnvironmentSync) -> None:
+    """Stage the memberships in question as they are; of what cannot be known nothing is staged."""
+    found, wanted = here.found, here.found.wanted
+    changed = await here.task.look(looks.changed, here.id)
+    # Of a group that is not listed any more nothing can be asked: its members stay, but for whom events name.
+    present = {group.id: group for group in found.groups if group.id in here.listed}
+    named = {pair for pair in wanted.memberships if pair.group in present and pair.user not in found.gone}
+    ended = {pair for pair in wanted.memberships if pair.group not in present and wanted.left_group(*pair)}
+    users = {one.id for one in changed}
+    found.touched |= (users | {pair.user for pair in named | ended}) - found.gone.keys()
+    held = await here.task.look(looks.held_memberships, users | {pair.user for pair in named})
+    left = _left_behind(changed, held, present)
+    joined = await _groups_of_entered(here, changed)
+    questions = _Questions(
+        held=held,
+        direct={pair for pair in named | left if pair.group not in found.reread},
+        indirect=await _by_filter(here),
+    )
+    rows = _verified(questions, await _asked(here, questions))
+    rows |= dict.fromkeys(joined, "direct") | dict.fromkeys(ended, None)
+    await here.task.staging.put_verified((pair.group, pair.user, kind) for pair, kind in rows.items())
+
+
+def _left_behind(
+    changed: Collection[StagedUser], held: Mapping[Pair, str], present: Mapping[str, GroupRow]
+) -> set[Pair]:
+    """Return the memberships in groups of populations of users who were moved: they end, and no event says so."""
+    moved = {one.id for one in changed if one.population_before not in (None, one.population)}
+    direct = {pair for pair, kind in held.items() if kind == "direct" and pair.user in moved}
+    return {pair for pair in direct if pair.group in present and present[pair.group].population_id is not None}
+
+
+async def _groups_of_entered(here: EnvironmentSync, changed: Collection[StagedUser]) -> set[Pair]:
+    """Return the direct memberships of users who came into scope: no event names them."""
+    entered = {one.id for one in changed if one.is_new and here.found.existed_before(one.created) is not False}
+    if len(entered) > _ENTERED_ONE_BY_ONE:
+        here.found.reread |= here.listed
+        return set()
+    found: set[Pair] = set()
+
+    async def read(user: str) -> None:
+        try:
+            memberships = await here.source.memberships(user)
+        except ONE_FAILS:
+            here.found.reread |= here.listed
+            return
+        found.update(Pair(user, one.id) for one in memberships if one.type == "direct" and one.id in here.listed)
+
+    await each(read, sorted(entered))
+    return found
+
+
+async def _by_filter(here: EnvironmentSync) -> set[Pair]:
+    """Return the pairs to ask about of groups with a filter; those that are better read whole are to be reread."""
+    found = here.found
+    dynamic = found.dynamic & here.listed
+    found.reread |= {group for group in dynamic if await _better_whole(here, group, len(found.touched))}
+    return {Pair(user, group) for group in dynamic - found.reread for user in found.touched}
+
+
+async def _better_whole(here: EnvironmentSync, group: str, users: int) -> bool:
+    """Say whether all members of a group are fewer pages than so many users are questions."""
+    members = await here.task.look(looks.count_members, group)
+    return users / _USERS_PER_QUESTION > members / here.task.source.page_size + 2
+
+
+async def _asked(here: EnvironmentSync, questions: _Questions) -> _Outcome:
+    """Ask, and look whether those can be seen at all who are not found where the copy has them."""
+    left = here.found.wanted.left_group
+    here.task.report("memberships", 0, len(questions.direct) + len(questions.indirect))
+    directly, doubtful = await here.source.holding(questions.direct, "direct")
+    indirectly, unsure = await here.source.holding(questions.indirect, "indirect")
+    missing = {pair for pair in questions.holds(questions.direct - directly, "direct") if not left(*pair)}
+    missing_by_filter = questions.holds(questions.indirect - indirectly - unsure, "indirect")
+    hidden = await find_hidden(here, {pair.user for pair in missing | missing_by_filter})
+    return _Outcome(
+        directly=directly,
+        indirectly=indirectly,
+        doubtful=doubtful | {pair for pair in missing | missing_by_filter if pair.user in hidden},
+        unsure=unsure | {pair for pair in questions.indirect - indirectly if pair.user in hidden},
+    )
+
+
+def _verified(questions: _Questions, outcome: _Outcome) -> dict[Pair, str | None]:
+    """Return what is known: a kind of membership, or None for who is in the group no more."""
+    rows: dict[Pair, str | None] = dict.fromkeys(questions.direct & outcome.directly, "direct")
+    rows |= dict.fromkeys(questions.direct - outcome.directly - outcome.doubtful, None)
+    for pair in questions.indirect - outcome.unsure:
+        if rows.get(pair) is None and (pair in rows or questions.held.get(pair) != "direct"):
+            rows[pair] = "indirect" if pair in outcome.indirectly else None
+    return rows
