@@ -115,14 +115,14 @@ def _attacks(sizes: Sizes, place: Place) -> Iterator[Attack]:
     yield Attack(name=f"rules, a key of {sizes.key_parts:,} parts", strike=_call("map_roles"))
     yield Attack(name=f"a roster of {sizes.rows:,} rows", strike=_compared)
     users = f"/environments/{place.environment_id}/users"
-    for told, bomb in (
+    for body, bomb in (
         (f"gzip of {sizes.zipped_mebibytes:,} MiB", "bomb-zipped"),
         (f"a page of {sizes.array_mebibytes} MiB", "bomb-large"),
         (f"a page of {sizes.small_array_mebibytes} MiB", "bomb-small"),
     ):
         which = {"filter": f'username eq "{bomb}"'}
-        yield Attack(name=f"list_users, {told}", strike=_call("list_users", **which), bombs=True)
-        yield Attack(name=f"proxy_request, {told}", strike=_call("proxy_request", path=users, query=which), bombs=True)
+        yield Attack(name=f"list_users, {body}", strike=_call("list_users", **which), bombs=True)
+        yield Attack(name=f"proxy_request, {body}", strike=_call("proxy_request", path=users, query=which), bombs=True)
 
 
 def _call(tool: str, **arguments: Any) -> Callable[[Spoken], object]:
@@ -155,9 +155,9 @@ def _hungry_beside_a_sync(server: Spoken) -> None:
         thread.start()
     try:
         for _ in range(_SYNCS):
-            told = _synced(server)
-            if told.get("state") != "done":
-                raise Harmed(f"a sync failed: {told.get('reason') or told.get('error')}")
+            synced = _synced(server)
+            if synced.get("state") != "done":
+                raise Harmed(f"a sync failed: {synced.get('reason') or synced.get('error')}")
     finally:
         hungry.set()
     for thread in threads:
@@ -165,9 +165,9 @@ def _hungry_beside_a_sync(server: Spoken) -> None:
 
 
 def _synced(server: Spoken) -> dict[str, Any]:
-    while (told := server.call("sync_directory", mode="full")).get("state") == "running":
+    while (synced := server.call("sync_directory", mode="full")).get("state") == "running":
         pass
-    return told
+    return synced
 
 
 def _compared(server: Spoken) -> None:

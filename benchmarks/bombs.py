@@ -45,7 +45,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], ConnectionError):  # whoever has enough of a bomb goes
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client that has enough of a bomb goes
             super().handle_error(request, client_address)
 
 
@@ -82,9 +82,9 @@ def _handler(behind: str, bombs: Mapping[str, Bomb]) -> type[BaseHTTPRequestHand
             headers = {name: self.headers[name] for name in _PASSED_ON if name in self.headers}
             plain.request(self.command, self.path, body=body or None, headers=headers)
             answer = plain.getresponse()
-            told = answer.read().replace(behind.encode(), f"http://{self.headers['Host']}".encode())
+            answered = answer.read().replace(behind.encode(), f"http://{self.headers['Host']}".encode())
             plain.close()
-            self._tell(answer.status, answer.getheader("Content-Type", "application/json"), told, None)
+            self._tell(answer.status, answer.getheader("Content-Type", "application/json"), answered, None)
 
         def _tell(self, status: int, kind: str, body: bytes, encoding: str | None) -> None:
             self.send_response(status)

@@ -266,8 +266,8 @@ def main() -> None:
     )
     parser.add_argument("act", choices=["full", "incremental", "floor"])
     act = parser.parse_args().act
-    told, given = json.load(sys.stdin)
-    place = Place(**told | {"user_ids": tuple(told["user_ids"])})
+    described, given = json.load(sys.stdin)
+    place = Place(**described | {"user_ids": tuple(described["user_ids"])})
     if act == "floor":
         print(_fetched(place, given))
         return

@@ -23,7 +23,7 @@ from pingone_mcp.sandbox.options import Options
 __all__ = ["Place", "serving"]
 
 _ROOT = Path(__file__).resolve().parents[1]
-_KNOWN = 200  # so many ids are told; a walk finds the others
+_KNOWN = 200  # so many ids are handed over; a walk finds the others
 
 
 @contextmanager
@@ -44,8 +44,8 @@ def serving(
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            told: dict[str, Any] = json.loads(process.stdout.readline())
-            yield Place(**told | {"user_ids": tuple(told["user_ids"])})
+            described: dict[str, Any] = json.loads(process.stdout.readline())
+            yield Place(**described | {"user_ids": tuple(described["user_ids"])})
         finally:
             process.stdin.close()  # this ends it
 
@@ -60,7 +60,7 @@ async def _serve(sandbox: Sandbox) -> None:
             user_ids=tuple(user["id"] for user in islice(sandbox.users(), _KNOWN)),
         )
         print(json.dumps(asdict(place)), flush=True)
-        await anyio.to_thread.run_sync(sys.stdin.read)  # until whoever started it closes the pipe, or dies
+        await anyio.to_thread.run_sync(sys.stdin.read)  # until the process that started it closes the pipe, or dies
 
 
 def main() -> None:

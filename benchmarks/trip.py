@@ -168,8 +168,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trip", description="Reads a Place from stdin.")
     parser.add_argument("client", choices=list(_CLIENTS))
     client: Client = parser.parse_args().client
-    told = json.load(sys.stdin)
-    place = Place(**told | {"user_ids": tuple(told["user_ids"])})
+    described = json.load(sys.stdin)
+    place = Place(**described | {"user_ids": tuple(described["user_ids"])})
     walk, seen = _CLIENTS[client](), Seen()
     started, processor = time.perf_counter(), time.process_time()
     walk(place, seen)

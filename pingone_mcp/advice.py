@@ -1,4 +1,4 @@
-"""Advice names a setting; whoever shows it spells the name: a variable, a field of a page, a member of an object.
+"""Advice names a setting; the face that shows it spells the name: a variable, a field of a page, a member of an object.
 
 `setting("populations")` puts a mark into a text; `spelled` replaces each mark by what the reader of the text knows the
 setting by. A mark begins and ends with a control character. Those are taken out of all that comes from a directory

@@ -22,7 +22,7 @@ class Clock:
     """`wall` and `monotonic` in seconds, `jitter` in 0..1.
 
     `within` so many seconds a block ends or is cancelled, as anyio.move_on_after has it. `left` are the seconds after
-    which whoever waits will have stopped (infinite: never).
+    which the caller will have stopped waiting (infinite: never).
     """
 
     wall: Callable[[], float] = time.time

@@ -87,7 +87,7 @@ def say(text: str, *, stderr: bool = False) -> None:
 
 
 class Progress:
-    """How far a job is, told on stderr: in a terminal a bar for each stage, `kept` at the end or removed.
+    """How far a job is, shown on stderr: in a terminal a bar for each stage, `kept` at the end or removed.
 
     Where it is none, with `lines` a line for each stage at its end, and for a long one now and then; else nothing.
     `now` is monotonic, in seconds.
@@ -100,14 +100,14 @@ class Progress:
         self._bars = bars.Progress(
             bars.TextColumn("{task.description:<12}"),
             bars.BarColumn(),
-            bars.TextColumn("{task.fields[told]}"),
+            bars.TextColumn("{task.fields[amount]}"),
             console=out,
             transient=not kept,
             disable=not out.is_terminal,
         )
         self._stage: str | None = None
         self._done = 0
-        self._told = ""
+        self._amount = ""
         self._now = now
         self._said_at = 0.0
         self._task: bars.TaskID | None = None
@@ -127,26 +127,26 @@ class Progress:
         """
         if stage != self._stage or done < self._done:
             self._end(done=stage != self._stage)
-            self._stage, self._told, self._said_at = stage, "", self._now()
-            self._task = self._bars.add_task(stage, total=None, told="")
+            self._stage, self._amount, self._said_at = stage, "", self._now()
+            self._task = self._bars.add_task(stage, total=None, amount="")
         self._done = done
-        self._told = f"{done:,}" if done else self._told
+        self._amount = f"{done:,}" if done else self._amount
         if about and done < about:
-            self._told = f"{done:,} of about {about:,}"
+            self._amount = f"{done:,} of about {about:,}"
         if self._lines and self._now() - self._said_at >= _SECONDS_BETWEEN_LINES:
-            self._out.print(Text(f"{stage}: {self._told or 'begun'} so far"))
+            self._out.print(Text(f"{stage}: {self._amount or 'begun'} so far"))
             self._said_at = self._now()
         assert self._task is not None
-        self._bars.update(self._task, completed=min(done, about) if about else done, total=about, told=self._told)
+        self._bars.update(self._task, completed=min(done, about) if about else done, total=about, amount=self._amount)
 
     def _end(self, *, done: bool) -> None:
         """Close a stage; one that was broken off stays as it is."""
         if self._stage is None or self._task is None:
             return
         if done:
-            self._bars.update(self._task, completed=1, total=1, told=self._told)
+            self._bars.update(self._task, completed=1, total=1, amount=self._amount)
         if self._lines and done:
-            self._out.print(Text(f"{self._stage}: {self._told if self._done else 'done'}"))
+            self._out.print(Text(f"{self._stage}: {self._amount if self._done else 'done'}"))
         self._stage = None
 
 

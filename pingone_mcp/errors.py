@@ -3,6 +3,7 @@
     Problem                  what went wrong, and what to do next
     ├── Unconfigured         a setting is missing or wrong
     ├── Refused              refused here, before any request was sent
+    │   └── NoReplica        what is asked needs a local copy, or a part of it, that is not there
     └── UpstreamProblem      PingOne, or the way to it
         ├── NotAuthenticated     401, or the token request was refused
         ├── NotPermitted         403
@@ -63,6 +64,10 @@ class Unconfigured(Problem):
 
 class Refused(Problem):
     """An argument, a cursor or a path was refused before any request was sent."""
+
+
+class NoReplica(Refused):
+    """There is no local copy yet, or none that can be read."""
 
 
 class UpstreamProblem(Problem):

@@ -68,8 +68,8 @@ class Kept(NamedTuple):
 
     def _learned(self) -> Frozen | None:
         try:
-            told = json.loads(self._content())
-            return Frozen(told["results"], told["otherwise"])
+            stored = json.loads(self._content())
+            return Frozen(stored["results"], stored["otherwise"])
         except (KeyError, OSError, TypeError, ValueError):
             return None
 
@@ -122,10 +122,10 @@ def shipped() -> Frozen | None:
     if sys.flags.optimize > 1 or may_offer_writes(os.environ):
         return None  # without docstrings (-OO), and with writes, tools are described otherwise
     try:
-        told = json.loads((_PACKAGE / "handshake.json").read_bytes())
-        if told["pingone_mcp"] != __version__ or not all(map(_is_installed, told["made_with"].items())):
+        stored = json.loads((_PACKAGE / "handshake.json").read_bytes())
+        if stored["pingone_mcp"] != __version__ or not all(map(_is_installed, stored["made_with"].items())):
             return None
-        return Frozen(told["results"], told["otherwise"])
+        return Frozen(stored["results"], stored["otherwise"])
     except (AttributeError, KeyError, OSError, TypeError, ValueError):
         return None
 

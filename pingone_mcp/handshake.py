@@ -66,7 +66,7 @@ def greet(frozen: Frozen) -> Handover:
         unread = rest
         while answer:
             answer = answer[os.write(1, answer) :]
-    # As while the SDK serves, whoever else reads from stdin finds nothing there.
+    # As while the SDK serves, another reader of stdin finds nothing there.
     nothing = os.open(os.devnull, os.O_RDONLY)
     pipe = nothing if ended else os.dup(0)
     os.dup2(nothing, 0)

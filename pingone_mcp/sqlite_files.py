@@ -1,4 +1,4 @@
-"""SQLite files: told to be damaged, removed with what lies beside them."""
+"""SQLite files: found to be damaged, removed with what lies beside them."""
 
 from __future__ import annotations
 

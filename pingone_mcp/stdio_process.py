@@ -119,5 +119,5 @@ def _greeted(env_file: Path | None, answers: Frozen | None) -> tuple[StrictServe
     loading.start()
     handover = greet(answers)
     loading.join()
-    # What cannot be loaded fails once more, here where it is told as ever.
+    # What cannot be loaded fails once more, here where it is reported as ever.
     return servers.pop() if servers else load_server(env_file), handover

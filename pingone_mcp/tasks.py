@@ -162,7 +162,7 @@ class SingleFlight:
 
 
 class _Flight(Generic[T]):
-    """Work under way, until when who waits for it does so, and what came of it."""
+    """Work under way: the instants until which its callers wait, and what came of it."""
 
     def __init__(self) -> None:
         self.scope = anyio.CancelScope()

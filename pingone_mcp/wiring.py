@@ -32,9 +32,9 @@ from pingone_mcp.replica.source import Source
 from pingone_mcp.replica.store.store import Store, copy_path
 from pingone_mcp.replica.syncing.task import SyncOptions
 from pingone_mcp.service.backend import Backend
-from pingone_mcp.service.exports import Exports
+from pingone_mcp.service.files.exports import Exports
+from pingone_mcp.service.files.rosters import Rosters
 from pingone_mcp.service.journal import Journal
-from pingone_mcp.service.reviews.rosters import Rosters
 from pingone_mcp.service.writes import WriteRules
 from pingone_mcp.settings import Settings
 from pingone_mcp.settings.parts import ConnectionSettings
@@ -48,7 +48,7 @@ class Provider:
     """What a provider is to everybody above it.
 
     `key` names the files about what this connection shows of which directory, and `seal` the secret from which the
-    seal of its cursors comes: whoever holds it can ask the provider anyway, nobody else can forge a cursor.
+    seal of its cursors comes: its holder can ask the provider anyway, nobody else can forge a cursor.
     """
 
     directory: Directory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -247,3 +248,89 @@ def test_no_file_tells_where_it_was_written(files: list[str]) -> None:
         if place.search(line)
     ]
     assert told == []
+
+
+# --- What a newcomer sees
+
+PACKAGE = ROOT / "pingone_mcp"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+
+
+def test_no_name_of_a_class_stands_twice() -> None:
+    """Two things of one name are taken for one; what a module keeps to itself may be called as it likes."""
+    where: dict[str, list[str]] = {}
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where.setdefault(node.name, []).append(module)
+    assert {name for name, modules in where.items() if len(modules) > 1} <= SAME_NAMES
+
+
+SAME_NAMES = {"ChangedUser", "Comparison", "Gone"}
+MOST_FILES = 14
+# What holds more, and why.
+LARGE_FOLDERS = {
+    ".": "what all floors stand on, and the doors of the process: a file each",
+    "directory": "the words of the field, one noun a file, and none of them in need of another's neighbourhood",
+    "server/tools": "a tool or two a file",
+    "sandbox": "a fake of PingOne's API: a file per resource, as PingOne documents them",
+}
+
+
+def test_a_folder_is_seen_at_a_glance() -> None:
+    counts: dict[str, int] = {}
+    for path in MODULES:
+        if path.name != "__init__.py":
+            folder = path.parent.relative_to(PACKAGE).as_posix()
+            counts[folder] = counts.get(folder, 0) + 1
+    assert {folder for folder, count in counts.items() if count > MOST_FILES} <= LARGE_FOLDERS.keys()
+
+
+# The words of those who wrote it, which tell a reader nothing.
+IDIOM = frozenset({"told", "standing"})
+
+
+def test_no_name_is_of_the_private_idiom() -> None:
+    using = {
+        module
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        for attribute in ("id", "attr", "arg", "name")
+        if getattr(node, attribute, None) in IDIOM
+    }
+    assert using <= NOT_YET_PLAIN
+
+
+NOT_YET_PLAIN = frozenset(
+    {
+        "commands/current.py",
+        "pingone/feed/walk.py",
+        "pingone/proxy/concerned.py",
+        "pingone/proxy/redaction.py",
+        "pingone/served.py",
+        "replica/asking/deactivated.py",
+        "replica/asking/snapshot.py",
+        "replica/evidence.py",
+        "replica/merge.py",
+        "replica/reading.py",
+        "replica/replica.py",
+        "replica/store/rows.py",
+        "replica/store/staging.py",
+        "replica/store/store.py",
+        "replica/sync.py",
+        "reports/drift.py",
+        "reports/export.py",
+        "reports/roles.py",
+        "reports/roster.py",
+        "reports/since_last.py",
+        "server/bounds.py",
+        "server/edge.py",
+        "server/progress.py",
+        "server/prompts.py",
+        "server/rehearsal.py",
+        "server/stdio.py",
+        "server/tools/deactivated.py",
+        "service/reviews/roles.py",
+    }
+)

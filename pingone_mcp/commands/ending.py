@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pingone_mcp.errors import NotFound, Problem, Refused
+from pingone_mcp.errors import NoReplica, NotFound, Problem, Refused
 
 OK, FAILED, MISCONFIGURED, UNCHECKED, INTERRUPTED = 0, 1, 2, 3, 130
 # What a comparison ends with when it has found something, like diff and grep do it the other way round.
@@ -22,8 +22,6 @@ def asking() -> Iterator[None]:
 
     That there is no local copy is none: it stays as it is.
     """
-    from pingone_mcp.replica.store.store import NoReplica  # noqa: PLC0415 - start-up: every command passes by this module
-
     try:
         yield
     except NoReplica:

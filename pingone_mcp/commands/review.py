@@ -21,7 +21,7 @@ from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.private_files import write_whole
 from pingone_mcp.reports.export import Format, Manifest, verify
 from pingone_mcp.service.backend import OpenBackend
-from pingone_mcp.service.exports import NotWritten
+from pingone_mcp.service.files.exports import NotWritten
 from pingone_mcp.service.reviews.access import export_access
 
 _FORMATS: Mapping[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}

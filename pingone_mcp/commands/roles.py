@@ -29,8 +29,8 @@ from pingone_mcp.reports.roles import (
     RulesReview,
 )
 from pingone_mcp.service.backend import Backend, OpenBackend
+from pingone_mcp.service.files.rosters import Accounts
 from pingone_mcp.service.reviews.roles import UserRoles, compare_roles, review_roles, roles_of_user
-from pingone_mcp.service.reviews.rosters import Accounts
 from pingone_mcp.service.reviews.rules import read_rules
 
 _Row = tuple[str, ...]

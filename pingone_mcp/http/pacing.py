@@ -79,7 +79,7 @@ def group_of(path: str) -> Group:
 
 
 class Throttle:
-    """The pace of one rate group: told what happens, it says when the next request may start.
+    """The pace of one rate group: it is notified of what happens, and says when the next request may start.
 
     `most` bounds the requests under way, `most_per_second` their rate, `known` those in a stretch of time. Times are
     monotonic seconds; `background` marks requests of a walk, all others are questions.

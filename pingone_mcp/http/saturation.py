@@ -24,7 +24,7 @@ _LEAST_SECONDS, _LEAST_VARIANCE = 0.001, 1e-6
 class Saturation:
     """Told how long answers take, it says how many requests may be under way: `enough`, of at `most` so many.
 
-    The answers should be alike; `forget` what was told when they turn out not to have been.
+    The answers should be alike; `forget` what was noted when they turn out not to have been.
     """
 
     def __init__(self, *, first: int, most: int) -> None:

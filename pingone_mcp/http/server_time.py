@@ -19,7 +19,7 @@ _WITNESSES = 3
 class _Heard:
     """A Date, and what our clocks showed when it came."""
 
-    told: float
+    server: float
     monotonic: float
     wall: float
 
@@ -42,13 +42,13 @@ class ServerTime:
 
     def hear(self, date: str | None) -> None:
         """Take note of the Date of an answer that has just come, if it had one."""
-        told = parse_http_date(date)
-        if told is None or not _FIRST <= told < _LAST:
+        date_at = parse_http_date(date)
+        if date_at is None or not _FIRST <= date_at < _LAST:
             return
-        heard = _Heard(told, self._clock.monotonic(), self._clock.wall())
+        heard = _Heard(date_at, self._clock.monotonic(), self._clock.wall())
         witnesses = (*self._doubted, heard)[-_WITNESSES:]
         agree = len(witnesses) == _WITNESSES and _agree(*map(self._by_monotonic, witnesses))
-        if agree or any(_agree(told, expected) for expected in self._expected()):
+        if agree or any(_agree(date_at, expected) for expected in self._expected()):
             self._believed, self._doubted = heard, ()
         else:
             self._doubted = witnesses
@@ -72,10 +72,10 @@ class ServerTime:
         return self._by_monotonic(self._believed), self._by_wall(self._believed)
 
     def _by_monotonic(self, heard: _Heard) -> float:
-        return heard.told + self._clock.monotonic() - heard.monotonic
+        return heard.server + self._clock.monotonic() - heard.monotonic
 
     def _by_wall(self, heard: _Heard) -> float:
-        return heard.told + self._clock.wall() - heard.wall
+        return heard.server + self._clock.wall() - heard.wall
 
 
 def _agree(*times: float) -> bool:

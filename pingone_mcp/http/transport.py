@@ -165,7 +165,7 @@ class PatientTransport(httpx.AsyncBaseTransport):
             if attempt.status in NOT_PROCESSED and attempt.retry_after is not None:
                 self._pause.hold(attempt.retry_after)
             wait = retry_wait(attempt, budget=self._budget, jitter=self._clock.jitter())
-            if wait is not None and wait < self._clock.left():  # who has gone by then is not told what happened
+            if wait is not None and wait < self._clock.left():  # a caller who has gone by then learns nothing of it
                 spent += wait
                 await self._clock.sleep(wait)
                 continue
@@ -233,7 +233,7 @@ async def exchange(
 
 
 def _unreachable(request: httpx.Request, failure: httpx.TransportError | None, *, sent: bool) -> Unreachable:
-    told = unreachable(request.url.host, failure)
+    problem = unreachable(request.url.host, failure)
     if sent and request.method not in SAFE_METHODS:
-        told.next_step = "It may have happened all the same: read the resource before you repeat the request."
-    return told
+        problem.next_step = "It may have happened all the same: read the resource before you repeat the request."
+    return problem

@@ -130,8 +130,8 @@ class ClientCredentials(httpx.Auth):
     async def _current(self, refused: Token | None = None) -> Token:
         """Return the token in use; if that is `refused`, a new one.
 
-        Who waits while it is renewed for another caller gets the same token, or the same failure. Who has no time left
-        is told, just before it ends, what it was that took so long.
+        A caller that waits while it is renewed for another one gets the same token, or the same failure. One without
+        time left gets, just before it ends, a failure that says what took so long.
         """
         if (token := self._usable(refused)) is not None:
             return token
@@ -244,8 +244,8 @@ class ClientCredentials(httpx.Auth):
 
     def _read(self, answer: httpx.Response | httpx.TransportError, asked_at: float) -> Token:
         if isinstance(answer, httpx.TransportError):
-            told = unreachable(self._host, answer)
-            raise Unreachable(f"No access token could be fetched. {told.what}", told.next_step, code=told.code)
+            problem = unreachable(self._host, answer)
+            raise Unreachable(f"No access token could be fetched. {problem.what}", problem.next_step, code=problem.code)
         body = _json(answer)
         if answer.status_code != httpx.codes.OK:
             self._raise_refusal(answer, body)

@@ -16,9 +16,9 @@ from pingone_mcp.directory.references import GroupAt, Home, References, as_id, r
 from pingone_mcp.directory.text import candidate
 from pingone_mcp.errors import NotFound, NotPermitted, RequestRefused, Unconfigured, UpstreamProblem
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.asking.parts import ListPlace
 from pingone_mcp.pingone.client import Client, HalPage, path_with
 from pingone_mcp.pingone.names import Found, Names
+from pingone_mcp.pingone.parts import ListPlace
 from pingone_mcp.tasks import each
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from pingone_mcp.directory.gaps import EarlierChanges
 from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.errors import Problem
+from pingone_mcp.errors import NoReplica, Problem
 from pingone_mcp.replica.asking.changes import changes_page, newest_changes
 from pingone_mcp.replica.asking.conditions import NotHeld
 from pingone_mcp.replica.asking.directory import ReplicaDirectory
@@ -25,7 +25,7 @@ from pingone_mcp.replica.queries.query import Answer
 from pingone_mcp.replica.source import Source
 from pingone_mcp.replica.state import State, age_of, state_of
 from pingone_mcp.replica.store.edition import edition_of
-from pingone_mcp.replica.store.store import Damaged, NoReplica, Store, no_replica
+from pingone_mcp.replica.store.store import Damaged, Store, no_replica
 from pingone_mcp.replica.sync import Sync
 from pingone_mcp.replica.syncing.run import SyncReport
 from pingone_mcp.replica.syncing.task import Report, SyncOptions

@@ -23,7 +23,7 @@ from pingone_mcp.server.tools import description
 from pingone_mcp.service.answering import in_time
 from pingone_mcp.service.asking.queries import describe_views
 from pingone_mcp.service.connections import ServedConnection
-from pingone_mcp.service.exports import MOST_LINES
+from pingone_mcp.service.files.exports import MOST_LINES
 
 _CHANGES = 50
 

@@ -16,8 +16,8 @@ from pingone_mcp.errors import Refused
 if TYPE_CHECKING:  # start-up: a server says what it offers before it loads a database
     from pingone_mcp.replica.asking.directory import ReplicaDirectory
     from pingone_mcp.replica.replica import Replica
-    from pingone_mcp.service.exports import Exports
-    from pingone_mcp.service.reviews.rosters import Rosters
+    from pingone_mcp.service.files.exports import Exports
+    from pingone_mcp.service.files.rosters import Rosters
     from pingone_mcp.service.writes import WriteRules
 
 

@@ -15,9 +15,8 @@ from typing import Any, Literal
 from mcp import Client
 
 from pingone_mcp.directory.provider import MemberQuestion
-from pingone_mcp.errors import Problem
+from pingone_mcp.errors import NoReplica, Problem
 from pingone_mcp.replica.asking.directory import ReplicaDirectory
-from pingone_mcp.replica.store.store import NoReplica
 from pingone_mcp.replica.syncing.run import SyncReport
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.calls import PageFaults

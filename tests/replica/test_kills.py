@@ -12,8 +12,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from pingone_mcp.errors import NoReplica
 from pingone_mcp.pingone.feed.source import replica_path
-from pingone_mcp.replica.store.store import NoReplica, Store
+from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox
 from tests.faults.plans import SOAK
 from tests.process.programs import PATIENCE, Served, serving, started
@@ -40,7 +41,7 @@ SYNCER = (
         from pingone_mcp.pingone.feed.source import PingOneSource
         from pingone_mcp.pingone.served import Served
         from pingone_mcp.pingone.feed.source import replica_path
-        from pingone_mcp.replica.store.store import NoReplica, Store
+        from pingone_mcp.replica.store.store import Store
         from pingone_mcp.replica.sync import Sync
         from pingone_mcp.pingone.connection import connection_of
         from pingone_mcp.settings import Settings

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from pingone_mcp.directory.changes import ChangeKind, ObservedChange, replayed
 from pingone_mcp.directory.provider import DeactivatedQuestion
-from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.errors import NoReplica, Problem, Refused
 from pingone_mcp.pingone.feed.source import replica_path
 from pingone_mcp.replica.asking.deactivated import deactivated_parts
 from pingone_mcp.replica.asking.snapshot import Snapshot
-from pingone_mcp.replica.store.store import NoReplica, Store
+from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options

@@ -11,7 +11,7 @@ import pytest
 from pingone_mcp.errors import NotFound
 from pingone_mcp.private_files import PrivateFolder
 from pingone_mcp.reports.export import Format, csv_chunks, jsonl_chunks
-from pingone_mcp.service.exports import KEPT, Exports, NotWritten
+from pingone_mcp.service.files.exports import KEPT, Exports, NotWritten
 from tests.world import NOW
 
 

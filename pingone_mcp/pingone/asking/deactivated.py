@@ -17,9 +17,9 @@ from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import DeactivatedQuestion
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.asking.parts import Collection, ListPart, ListPlace, page_of
 from pingone_mcp.pingone.client import HalPage
 from pingone_mcp.pingone.feed import audit
+from pingone_mcp.pingone.parts import Collection, ListPart, ListPlace, page_of
 from pingone_mcp.pingone.served import NOTHING, Served
 from pingone_mcp.tasks import each
 

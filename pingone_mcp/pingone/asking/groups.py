@@ -14,8 +14,8 @@ from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
 from pingone_mcp.directory.text import unaccented
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.asking.parts import ListPart, ListPlace, page_of
 from pingone_mcp.pingone.client import HalPage, path_with
+from pingone_mcp.pingone.parts import ListPart, ListPlace, page_of
 from pingone_mcp.pingone.served import Served
 
 

@@ -18,9 +18,9 @@ from pingone_mcp.directory.provider import Include, UserQuestion
 from pingone_mcp.directory.references import CalledUser, as_id, the_one_user
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused, RequestRefused
 from pingone_mcp.pingone import filters, wire
-from pingone_mcp.pingone.asking.ahead import Awaited, ahead
-from pingone_mcp.pingone.asking.parts import ListPart, page_of
+from pingone_mcp.pingone.ahead import Awaited, ahead
 from pingone_mcp.pingone.client import path_with
+from pingone_mcp.pingone.parts import ListPart, page_of
 from pingone_mcp.pingone.served import PEOPLE_CHARACTERS, Served
 from pingone_mcp.tasks import each
 

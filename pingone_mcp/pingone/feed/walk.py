@@ -35,7 +35,7 @@ from pingone_mcp.directory.models import User
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.asking.ahead import ahead
+from pingone_mcp.pingone.ahead import ahead
 from pingone_mcp.pingone.client import HalPage, path_with
 from pingone_mcp.pingone.feed.ledger import Ledger
 from pingone_mcp.pingone.served import Served

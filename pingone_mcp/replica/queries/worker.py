@@ -20,10 +20,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.errors import NoReplica, Problem, Refused
 from pingone_mcp.replica.queries.query import Answer, Query, run_query
 from pingone_mcp.replica.store.edition import edition_of
-from pingone_mcp.replica.store.store import NoReplica, ReplicaProblem, Store
+from pingone_mcp.replica.store.store import ReplicaProblem, Store
 
 PROBLEMS: tuple[type[Problem], ...] = (NoReplica, Refused, ReplicaProblem, Problem)
 """A Problem is raised in the parent process as the first of these that it is."""

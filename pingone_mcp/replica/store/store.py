@@ -18,7 +18,7 @@ from urllib.parse import quote
 import anyio
 
 from pingone_mcp.advice import setting
-from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.errors import NoReplica, Problem
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder, make_file
 from pingone_mcp.replica.store import schema, shape
 from pingone_mcp.sqlite_files import SIDE_FILES, is_damage, primary_code, remove_database
@@ -29,10 +29,6 @@ FOLDER = "replica"
 _WAIT_SECONDS = 10.0
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
-
-
-class NoReplica(Refused):
-    """There is no local copy yet, or none that can be read."""
 
 
 class ReplicaProblem(Problem):

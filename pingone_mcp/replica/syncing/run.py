@@ -17,7 +17,7 @@ import anyio
 from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import Organization
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.errors import NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
+from pingone_mcp.errors import NoReplica, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.evidence import Held
 from pingone_mcp.replica.findings import Findings, Mode
@@ -39,7 +39,7 @@ from pingone_mcp.replica.store.noted import (
 )
 from pingone_mcp.replica.store.retention import KEPT_CHANGES, change_ids, forget_changes
 from pingone_mcp.replica.store.staging import Staging, leftovers
-from pingone_mcp.replica.store.store import NoReplica, ReplicaProblem, Store, as_problems, transaction
+from pingone_mcp.replica.store.store import ReplicaProblem, Store, as_problems, transaction
 from pingone_mcp.replica.store.upkeep import analyze, count_rows, number_by_time
 from pingone_mcp.replica.syncing.environment import coverage_before, read_fully, read_what_changed
 from pingone_mcp.replica.syncing.task import (

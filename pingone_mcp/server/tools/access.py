@@ -23,7 +23,7 @@ from pingone_mcp.server.strict import strict_tool
 from pingone_mcp.server.tools.patience import patiently, within
 from pingone_mcp.service.answering import ListRequest, asked, envelope
 from pingone_mcp.service.backend import Backend
-from pingone_mcp.service.exports import MOST_LINES
+from pingone_mcp.service.files.exports import MOST_LINES
 from pingone_mcp.service.jobs import JobProgress
 from pingone_mcp.tasks import in_thread
 

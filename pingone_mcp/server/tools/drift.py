@@ -18,8 +18,8 @@ from pingone_mcp.server.edge import AppContext, backend_of
 from pingone_mcp.server.strict import open_object, strict_tool
 from pingone_mcp.server.tools.patience import SHOWN, patiently, within
 from pingone_mcp.service.backend import Backend
+from pingone_mcp.service.files.rosters import Accounts, given_accounts
 from pingone_mcp.service.jobs import JobProgress
-from pingone_mcp.service.reviews.rosters import Accounts, given_accounts
 from pingone_mcp.tasks import in_thread
 
 if TYPE_CHECKING:

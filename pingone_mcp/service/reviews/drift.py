@@ -15,8 +15,8 @@ from pingone_mcp.reports.drift import KEPT_UNEXPECTED, MATCH_ON, Comparison, Dri
 from pingone_mcp.reports.roster import Roster
 from pingone_mcp.reports.since_last import Changes
 from pingone_mcp.service.backend import Backend
+from pingone_mcp.service.files.rosters import Accounts
 from pingone_mcp.service.jobs import JobProgress
-from pingone_mcp.service.reviews.rosters import Accounts
 from pingone_mcp.tasks import in_thread
 
 # Up to so many accounts, their users are looked up one by one; beyond, it costs less to pass by everybody.

@@ -13,9 +13,9 @@ from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.state import State
 from pingone_mcp.reports.roles import Mapped, RoleDrift, Rules, RulesReview, compare, map_roles, review_rules
 from pingone_mcp.service.backend import Backend
+from pingone_mcp.service.files.rosters import Accounts
 from pingone_mcp.service.jobs import JobProgress
 from pingone_mcp.service.reviews.drift import gaps_of
-from pingone_mcp.service.reviews.rosters import Accounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

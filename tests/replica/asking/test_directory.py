@@ -30,13 +30,13 @@ from pingone_mcp.directory.provider import (
     UserQuestion,
 )
 from pingone_mcp.directory.rows import choose_fields, deactivated_row, group_row, list_row, plain
-from pingone_mcp.errors import FilterRefused, NotPermitted, Problem, Refused, Unreachable
+from pingone_mcp.errors import FilterRefused, NoReplica, NotPermitted, Problem, Refused, Unreachable
 from pingone_mcp.pingone.client import open_client
 from pingone_mcp.pingone.directory import PingOneDirectory
 from pingone_mcp.pingone.feed.source import PingOneSource, replica_path
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.asking.directory import ReplicaDirectory
-from pingone_mcp.replica.store.store import NoReplica, Store
+from pingone_mcp.replica.store.store import Store
 from pingone_mcp.replica.sync import Sync
 from pingone_mcp.replica.syncing.task import SyncOptions
 from pingone_mcp.sandbox.app import Sandbox

@@ -19,10 +19,10 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.errors import NoReplica, Problem, Refused
 from pingone_mcp.replica.queries.processes import AT_ONCE, Queries
 from pingone_mcp.replica.queries.query import Answer
-from pingone_mcp.replica.store.store import NoReplica, ReplicaProblem, Store, transaction
+from pingone_mcp.replica.store.store import ReplicaProblem, Store, transaction
 
 ROOT = Path(__file__).resolve().parents[2]
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"

@@ -18,11 +18,11 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.errors import NoReplica, Problem, Refused
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.queries.query import EXAMPLES, FUNCTIONS, MOST_SQL, Answer, Query, describe_views, run_query
 from pingone_mcp.replica.store.schema import VIEWS
-from pingone_mcp.replica.store.store import NoReplica, Store, transaction
+from pingone_mcp.replica.store.store import Store, transaction
 
 # ruff: noqa: S608 - statements put together are what these tests are about
 HIDDEN = "HIDDEN"  # only in base tables, and in columns that no view shows

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pingone_mcp.errors import Problem
+from pingone_mcp.errors import NoReplica, Problem
 from pingone_mcp.replica.store import schema
-from pingone_mcp.replica.store.store import Damaged, NoReplica, ReplicaProblem, Store
+from pingone_mcp.replica.store.store import Damaged, ReplicaProblem, Store
 
 PUT = "INSERT INTO environments_ VALUES (?, 'x', NULL, NULL)"
 

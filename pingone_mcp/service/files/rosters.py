@@ -20,7 +20,7 @@ from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
 from pingone_mcp.reports.drift import Drift
 from pingone_mcp.reports.roster import MAX_BYTES, Roster, RosterKind, parse_roster, roster_of
 from pingone_mcp.reports.since_last import Changes, kept, since
-from pingone_mcp.service.given_files import read_whole
+from pingone_mcp.service.files.given_files import read_whole
 
 _KINDS: dict[str, RosterKind] = {".csv": "csv", ".json": "json"}
 _LISTED = 20
