@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import json
@@ -9,22 +10,23 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from mcp import Client
 
-from pingone_mcp.commands.call import called
+from pingone_mcp.commands.call import VERB as CALL
 from pingone_mcp.commands.changes import changes
 from pingone_mcp.commands.drift import drift
 from pingone_mcp.commands.review import manifest_path, review
 from pingone_mcp.commands.roles import roles
 from pingone_mcp.commands.sync import sync
+from pingone_mcp.commands.verb import Doors as CommandDoors
 from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.reports.drift import KINDS
 from pingone_mcp.sandbox.app import Sandbox
 from tests.replica.happenings import Doors
-from tests.world import NOW, World, facts, walk
+from tests.world import NOW, World, error_text, facts, walk
 
 SERVED_ONLY = "only the populations that are served were looked at"
 RULES = """
@@ -242,7 +244,21 @@ async def test_roles_of_an_application_lack_what_the_rules_lack(faces: Faces) ->
 
 
 async def test_call_prints_what_the_tool_answers(faces: Faces) -> None:
+    given = argparse.Namespace(tool="list_users", arguments=["limit=3", "fields=id,status"])
     async with faces.client() as client:
-        answered = await called(client.call_tool, "describe_directory", {})
-        again = facts(await client.call_tool("describe_directory", {}))
-    assert facts(answered) == again
+        answered = facts(await client.call_tool("list_users", {"limit": 3, "fields": ["id", "status"]}))
+    faces.capsys.readouterr()
+    status = await CALL.run(given, cast(CommandDoors, faces))
+    assert json.loads(faces.capsys.readouterr().out) == answered
+    assert status == 0
+
+
+async def test_call_fails_with_what_the_tool_refuses(faces: Faces) -> None:
+    async with faces.client() as client:
+        refused = error_text(await client.call_tool("check_drift", {"roster": "nothing"}))
+    faces.capsys.readouterr()
+    status = await CALL.run(
+        argparse.Namespace(tool="check_drift", arguments=["roster=nothing"]), cast(CommandDoors, faces)
+    )
+    assert faces.capsys.readouterr().err.strip() == refused
+    assert status == 1
