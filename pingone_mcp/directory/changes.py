@@ -107,7 +107,7 @@ _ALWAYS = "updated_at"
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
+class _StatusTurn:
     """A reason not to be active that a user may gain or lose, the changes that this is, and the fields it shows in."""
 
     reason: str
@@ -123,8 +123,8 @@ class _Turn:
 
 
 _TURNS = (
-    _Turn("disabled", "user.deactivated", "user.reactivated", frozenset(_STATUS)),
-    _Turn("locked", "user.locked", "user.unlocked", frozenset((*_STATUS, "locked_at"))),
+    _StatusTurn("disabled", "user.deactivated", "user.reactivated", frozenset(_STATUS)),
+    _StatusTurn("locked", "user.locked", "user.unlocked", frozenset((*_STATUS, "locked_at"))),
 )
 
 

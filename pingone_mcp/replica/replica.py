@@ -165,5 +165,5 @@ def _with_gaps(page: ChangePage, copy: Snapshot, question: ChangeQuestion) -> Ch
     """Say since when changes are known, where the question reaches further back, and what the copy lacks."""
     known, gaps = copy.since.watched, copy.gaps(None)
     if question.since is not None and question.since < known:
-        gaps += (EarlierChanges(known_since=timestamp(known), audited_since=timestamp(copy.since.told)),)
+        gaps += (EarlierChanges(known_since=timestamp(known), audited_since=timestamp(copy.since.audited_since)),)
     return replace(page, known_since=known, gaps=gaps)

@@ -480,10 +480,7 @@ async def test_a_cursor_is_refused_when_edited_or_given_to_another_question(worl
     [
         ({"client_id": "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"}, "PINGONE_CLIENT_ID"),
         ({"auth_method": "client_secret_post"}, "PINGONE_AUTH_METHOD"),
-        (
-            {"token_url": "http://127.0.0.1:8010/3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10/as/token"},
-            "PINGONE_ENVIRONMENT_ID",
-        ),
+        ({"environment_id": "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"}, "PINGONE_ENVIRONMENT_ID"),
         ({"environments": ("3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10",)}, "PINGONE_ENVIRONMENTS"),
     ],
 )

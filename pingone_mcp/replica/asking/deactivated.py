@@ -133,9 +133,9 @@ def _doubts(reason: Reason, since: datetime | None, known: Since) -> list[str]:
     full = timestamp(known.full)
     doubts: list[str] = []
     if reason == "removed":
-        if since is None or since < known.told:
+        if since is None or since < known.audited_since:
             doubts.append(
-                f"Who was removed before {timestamp(known.told)} is not in the copy: PingOne's audit did not reach back so far."
+                f"Who was removed before {timestamp(known.audited_since)} is not in the copy: PingOne's audit did not reach back so far."
             )
         if not known.audited and known.full < known.synced:
             doubts.append(f"The audit could not be read, so removals since the last full sync ({full}) are not seen.")
@@ -143,7 +143,7 @@ def _doubts(reason: Reason, since: datetime | None, known: Since) -> list[str]:
     if since is not None and since < known.watched:
         doubts.append(
             f"Changes are known since {began}, when the copy began; of earlier ones what PingOne's audit still told since "
-            f"{timestamp(known.told)}. All others are found by their last change, and may have been deactivated before "
+            f"{timestamp(known.audited_since)}. All others are found by their last change, and may have been deactivated before "
             "`since`."
         )
     if reason == "locked" and known.full < known.synced:

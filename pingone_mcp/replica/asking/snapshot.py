@@ -41,15 +41,15 @@ _NAMED = 5
 class Since:
     """The times that say how far the copy can be relied on.
 
-    It is as PingOne was at `synced`, everybody was walked over at `full`, and every change has been written down from
-    `watched` on. `audited` says whether audit events could be read; of removals and deactivations they told back to
-    `told`.
+    It is as the provider's directory was at `synced`, everybody was read at `full`, and every change has been written down from
+    `watched` on. `audited` says whether audit events could be read; with them, removals and deactivations are known
+    back to `audited_since`.
     """
 
     synced: datetime
     full: datetime
     watched: datetime
-    told: datetime
+    audited_since: datetime
     audited: bool
 
 
@@ -91,7 +91,7 @@ class Snapshot:
             synced=synced,
             full=min(map(datetime.fromisoformat, in_full)),
             watched=began,
-            told=datetime.fromisoformat(max(reached)) if len(reached) == len(copied) > 0 else began,
+            audited_since=datetime.fromisoformat(max(reached)) if len(reached) == len(copied) > 0 else began,
             audited=all(self._covered(place).events for place in self.places.organizations),
         )
         self._is_ahead = now is not None and age_of(synced, now) < 0
