@@ -41,9 +41,9 @@ _NAMED = 5
 class Since:
     """The times that say how far the copy can be relied on.
 
-    It is as the provider's directory was at `synced`, everybody was read at `full`, and every change has been written down from
-    `watched` on. `audited` says whether audit events could be read; with them, removals and deactivations are known
-    back to `audited_since`.
+    It is as the provider's directory was at `synced`, everybody was read at `full`, and every change has been written
+    down from `watched` on. `audited` says whether audit events could be read; with them, removals and deactivations are
+    known back to `audited_since`.
     """
 
     synced: datetime
