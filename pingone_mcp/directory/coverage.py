@@ -45,6 +45,7 @@ class DeactivatedPage(Page[Deactivated]):
 
 
 def in_order(reasons: Collection[Reason]) -> list[Reason]:
+    """Return some reasons in the order in which they are listed."""
     return [reason for reason in REASONS if reason in reasons]
 
 

@@ -50,7 +50,10 @@ class Gap(_Value):
     part: str = ""
 
     def words(self) -> str:
-        """Return the sentence without the part, with or without its full stop; settings are marks (`advice`)."""
+        """Return the sentence without the part, with or without its full stop; settings are marks (`advice`).
+
+        Each kind says its own.
+        """
         raise NotImplementedError
 
     def sentence(self, spelling: Spelling = variable) -> str:

@@ -117,7 +117,10 @@ class _Gathering(Generic[T]):
         return ListingProgress(pages=self._pages, scanned=self._scanned, about=page.about or page.total)
 
     async def read(self, seconds: float) -> Page[T] | None:
-        """Return the next page; None where it fails or takes longer, which ends an answer that has pages already."""
+        """Return the next page; None where it fails or takes longer, which ends an answer that has pages already.
+
+        Of an answer that has none yet, raises the failure, or Unreachable.
+        """
         page: Page[T] | None = None
         try:
             with anyio.move_on_after(seconds):
@@ -169,7 +172,10 @@ class _Gathering(Generic[T]):
         return None
 
     def turn(self, page: Page[T], seconds: float) -> bool:
-        """Go on behind a page that was taken; say whether there is a next one and a budget for it."""
+        """Go on behind a page that was taken; say whether there is a next one and a budget for it.
+
+        Raises Refused where the list ends before the place that the mark remembers, UnexpectedAnswer for a circle.
+        """
         ids, start = self._ids, _place(self._ids, self._mark)
         if page.next is None:
             if start > len(ids):
@@ -212,6 +218,7 @@ async def _fitting(row: JsonObject, room: int, *, alone: bool) -> tuple[JsonObje
 
 
 def too_slow(seconds: float) -> Unreachable:
+    """Return the failure of an answer whose first page took longer than all of its seconds."""
     return Unreachable(
         f"PingOne did not answer within the {seconds:g} s of one answer.",
         f"Try again. {setting('answer_seconds')} allows more time; `pingone-mcp check` tries the connection step by step.",

@@ -69,6 +69,7 @@ class Position:
         return "\n".join((self.source, self.part, self.after or ""))
 
     def to_json(self) -> list[Any]:
+        """Return what `from_json` reads, as short as cursors should be: members by their places, then the gaps."""
         counted = self.counted
         counts = [counted.came, counted.left_out, counted.said, counted.version]
         return [
