@@ -12,10 +12,9 @@ from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.replica.syncing.task import SyncOptions
 from pingone_mcp.sandbox.app import Sandbox
-from pingone_mcp.settings.parts import ConnectionSettings
 from pingone_mcp.wiring import Provider, open_pingone
 from tests.contract.dictionary.company import Company, sample
-from tests.contract.dictionary.opening import opening
+from tests.contract.dictionary.opening import opened as open_company
 from tests.contract.rules import Trial
 from tests.contract.truth import Person, Subject, TrueFilter, TrueGroup, TruePopulation, Truth
 from tests.replica.happenings import Doors
@@ -126,7 +125,7 @@ def dictionary(_: Path | None = None, *, changed: Callable[[Company], Provider] 
         if changed is not None:
             yield changed(company)
             return
-        async with opening(company)(ConnectionSettings(sandbox=True), "dictionary") as provider:
+        async with open_company(company) as provider:
             yield provider
 
     return Subject(name="dictionary", open=opened, truth=lambda: true_of_company(company), doing=AtDictionary(company))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.settings.parts import ConnectionSettings
@@ -27,3 +27,8 @@ def opening(company: Company) -> OpenProvider:
         )
 
     return open_dictionary
+
+
+def opened(company: Company) -> AbstractAsyncContextManager[Provider]:
+    """Open a company with nothing configured."""
+    return opening(company)(ConnectionSettings(sandbox=True), "dictionary")
