@@ -8,17 +8,8 @@ import anyio.lowlevel
 import httpx
 
 _KIB = 1024
-TOKEN = 64 * _KIB
-"""An access token may have 16 KiB (`auth`); those of PingOne have 1 to 2."""
-SINGLE = 2 * 1024 * _KIB
-"""One user with all custom attributes has some tens of KiB."""
-PAGE = 8 * 1024 * _KIB
-"""1,000 users, the most there are in a page (PingOne, "Read all users"), of 8 KiB each; a common one has 1 to 2.
-
-What else is as large is asked for through the proxy: a flow of DaVinci has some hundreds of KiB.
-"""
 FAILED = 64 * _KIB
-"""An error body of PingOne has some KiB, and nothing hangs on what stands behind."""
+"""Bytes of an error body that are read: it says what it says in some KiB, and nothing hangs on what stands behind."""
 PACKED = "gzip"
 """What may be asked for as Accept-Encoding: all that is unpacked here."""
 
@@ -31,7 +22,7 @@ _TOO_LARGE = "pingone_mcp.too_large"
 async def whole(response: httpx.Response, most: int) -> httpx.Response:
     """Return the answer with its body, unpacked; with none, and `is_too_large`, where that has more than `most` bytes.
 
-    No cookie comes with it: PingOne's API needs none. Of an error the beginning is enough.
+    No cookie comes with it: no API needs one. Of an error the beginning is enough.
     Raises httpx.TransportError for a body that breaks off, and httpx.DecodingError for one that cannot be unpacked.
     """
     assert isinstance(response.stream, httpx.AsyncByteStream)

@@ -17,6 +17,7 @@ import httpx
 
 from pingone_mcp.advice import setting
 from pingone_mcp.errors import Unreachable
+from pingone_mcp.http.upstream import Upstream
 
 
 class Cause(Enum):
@@ -50,22 +51,19 @@ class NotWholeInTime(httpx.TimeoutException):
 LASTING = frozenset({Cause.NOT_TRUSTED, Cause.EXPIRED, Cause.OTHER_HOST, Cause.PROXY_LOGIN})
 """What is the same a moment later: a person has to change something."""
 
-_ADDRESSES = (
-    f"Check {setting('region')} (or {setting('api_url')}, {setting('auth_url')} and {setting('custom_domain')})"
-)
-_TOLD: Mapping[Cause, tuple[str, str]] = MappingProxyType(
+_SENTENCES: Mapping[Cause, tuple[str, str]] = MappingProxyType(
     {
         Cause.REFUSED: (
             "{host} refused the connection.",
-            f"{_ADDRESSES}, and whether a firewall is in between.",
+            "Check {addresses}, and whether a firewall is in between.",
         ),
         Cause.NO_SUCH_HOST: (
             "There is no address for the host {host}.",
-            f"{_ADDRESSES} and the network; where only a proxy leads out, name it in HTTPS_PROXY.",
+            "Check {addresses} and the network; where only a proxy leads out, name it in HTTPS_PROXY.",
         ),
         Cause.NOT_TRUSTED: (
             "The certificate of {host} is not one that is trusted here.",
-            f"Where a proxy opens TLS, name its certificate in SSL_CERT_FILE; else check {setting('api_url')}, {setting('auth_url')}.",
+            "Where a proxy opens TLS, name its certificate in SSL_CERT_FILE; else check {api}, {auth}.",
         ),
         Cause.EXPIRED: (
             "The certificate of {host} has expired, or is not valid yet.",
@@ -73,11 +71,11 @@ _TOLD: Mapping[Cause, tuple[str, str]] = MappingProxyType(
         ),
         Cause.OTHER_HOST: (
             "The certificate that {host} shows is one for another host.",
-            f"Check {setting('api_url')}, {setting('auth_url')} and {setting('custom_domain')}, and a proxy in between.",
+            "Check {hosts}, and a proxy in between.",
         ),
         Cause.NO_TLS: (
             "No TLS connection to {host} came about.",
-            f"Check {setting('api_url')} and {setting('auth_url')} (https, the port), and a proxy in between.",
+            "Check {api} and {auth} (https, the port), and a proxy in between.",
         ),
         Cause.PROXY_UNREACHABLE: (
             "The proxy on the way to {host} cannot be reached.",
@@ -93,11 +91,11 @@ _TOLD: Mapping[Cause, tuple[str, str]] = MappingProxyType(
         ),
         Cause.NO_CONNECTION_IN_TIME: (
             "No connection to {host} came about in time.",
-            f"{_ADDRESSES} and the network; where only a proxy leads out, name it in HTTPS_PROXY.",
+            "Check {addresses} and the network; where only a proxy leads out, name it in HTTPS_PROXY.",
         ),
         Cause.NO_FREE_CONNECTION: (
             "No connection to {host} became free in time.",
-            f"Try again; {setting('concurrency')} says how many there may be.",
+            "Try again; {concurrency} says how many there may be.",
         ),
         Cause.NO_ANSWER_IN_TIME: ("{host} did not answer in time.", "Try again later."),
         Cause.NOT_WHOLE_IN_TIME: (
@@ -106,11 +104,11 @@ _TOLD: Mapping[Cause, tuple[str, str]] = MappingProxyType(
         ),
         Cause.BROKEN: (
             "The connection to {host} broke before the answer was whole.",
-            f"Try again. If it stays so, check the network, a proxy in between, and {setting('region')}.",
+            "Try again. If it stays so, check the network, a proxy in between, and {place}.",
         ),
         Cause.UNREACHABLE: (
             "{host} cannot be reached.",
-            f"{_ADDRESSES}, the network, and HTTPS_PROXY.",
+            "Check {addresses}, the network, and HTTPS_PROXY.",
         ),
     }
 )
@@ -119,11 +117,20 @@ _OUT_OF_DATE = frozenset({9, 10})
 _FOR_ANOTHER = frozenset({62, 64})
 
 
-def unreachable(host: str, failure: BaseException | None) -> Unreachable:
-    """Return what to tell of a request to `host` that ended in `failure` (an httpx.TransportError)."""
-    what, step = _TOLD[cause(failure)]
-    seconds = failure.seconds if isinstance(failure, NotWholeInTime) else 0.0
-    return Unreachable(what.format(host=host, seconds=seconds), step.format(host=host), code="UNREACHABLE")
+def unreachable(upstream: Upstream, host: str, failure: BaseException | None) -> Unreachable:
+    """Return what to say of a request to a host of `upstream` that ended in `failure` (an httpx.TransportError)."""
+    what, step = _SENTENCES[cause(failure)]
+    facts = {
+        "host": host,
+        "seconds": failure.seconds if isinstance(failure, NotWholeInTime) else 0.0,
+        "addresses": upstream.addresses,
+        "hosts": upstream.named_hosts,
+        "api": upstream.urls[0],
+        "auth": upstream.urls[1],
+        "place": upstream.place,
+        "concurrency": setting("concurrency"),
+    }
+    return Unreachable(what.format_map(facts), step.format_map(facts), code="UNREACHABLE")
 
 
 def cause(failure: BaseException | None) -> Cause:

@@ -1,9 +1,9 @@
-"""How fast PingOne is asked: as fast as its answers come, a question before a walk in the background.
+"""How fast a server is asked: as fast as its answers come, a question before a walk in the background.
 
-PingOne's limits belong to the licence, and most of their numbers are not public (PingOne, "Rate limiting"). So they are
-felt for. The number of requests under way grows with every round of answers and is halved by a 429: additive increase
-and multiplicative decrease (RFC 5681 §3.1). And what was let through between two 429s tells the rate that the licence
-allows, by which requests are spaced from then on.
+Its limits belong to a licence that many share, and most of their numbers are not public (PingOne, "Rate limiting"). So
+they are felt for. The number of requests under way grows with every round of answers and is halved by a 429: additive
+increase and multiplicative decrease (RFC 5681 §3.1). And what was let through between two 429s tells the rate that the
+licence allows, by which requests are spaced from then on.
 
 A question never waits for a walk: it needs no room that a walk takes, and has starts of its own. What is under way when
 it comes still stands before it at the other end, so a walk sends no more than keeps that busy (`Saturation`), and
@@ -13,9 +13,8 @@ nothing new beside a page while a question is in line or under way. After that i
 from __future__ import annotations
 
 import math
-import re
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -24,8 +23,8 @@ import anyio
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.http.saturation import Saturation
+from pingone_mcp.http.upstream import Rate, Upstream
 
-Group = Literal["directory", "audit", "configuration"]
 Outcome = Literal["answered", "limited", "failed"]
 
 # Before anything has been learned: requests under way, requests per second (older documentation allows one address
@@ -47,35 +46,6 @@ CAUTION, GROWTH = 0.95, 0.03
 LEARNED_BURST = 0.1
 _LEAST_SECONDS = 0.25
 _INSTANT = 1e-6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
-    """At most so many requests in any stretch of so many seconds."""
-
-    requests: int
-    seconds: float
-
-
-# PingOne, "Base rate limits". The numbers of the directory groups are not public.
-KNOWN: Mapping[Group, Rate | None] = {
-    "directory": None,
-    "audit": Rate(requests=10, seconds=1.0),
-    "configuration": Rate(requests=600, seconds=60.0),
-}
-_AREA = re.compile(r"/environments/[^/]+/([^/?]+)")
-
-
-def group_of(path: str) -> Group:
-    """Return the rate group of a path, by its nature: which paths PingOne counts in which group is not public."""
-    found = _AREA.search(path)
-    match found and found[1]:
-        case "users" | "groups":
-            return "directory"
-        case "activities":
-            return "audit"
-        case _:
-            return "configuration"
 
 
 class Throttle:
@@ -254,19 +224,21 @@ class Lane:
 
 
 class Lanes:
-    """The lanes of one connection, one per rate group.
+    """The lanes of one connection, one per rate group of who is asked.
 
-    `most` bounds the requests under way in a group, `most_per_second` the rate of those to the directory.
+    `most` bounds the requests under way in a group, `most_per_second` the rate where none is known.
     """
 
-    def __init__(self, clock: Clock, *, most: int = 16, most_per_second: float | None = None) -> None:
-        self._lanes: dict[Group, Lane] = {
+    def __init__(
+        self, upstream: Upstream, clock: Clock, *, most: int = 16, most_per_second: float | None = None
+    ) -> None:
+        self._group_of = upstream.group_of
+        self._lanes = {
             group: Lane(
-                Throttle(most=most, most_per_second=most_per_second if group == "directory" else None, known=known),
-                clock,
+                Throttle(most=most, most_per_second=most_per_second if known is None else None, known=known), clock
             )
-            for group, known in KNOWN.items()
+            for group, known in upstream.rates.items()
         }
 
     def turn(self, path: str, *, background: bool) -> AbstractAsyncContextManager[Turn]:
-        return self._lanes[group_of(path)].turn(background=background)
+        return self._lanes[self._group_of(path)].turn(background=background)

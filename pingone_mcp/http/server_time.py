@@ -1,4 +1,4 @@
-"""What time it is at PingOne, by the `Date` of its answers (RFC 9110 §6.6.1)."""
+"""What time it is at a server, by the `Date` of its answers (RFC 9110 §6.6.1)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Heard:
 
 
 class ServerTime:
-    """Believe a Date that agrees with what is known of PingOne's time, at first with our own clock.
+    """Believe a Date that agrees with what is known of the server's time, at first with our own clock.
 
     One that does not is doubted, until three in a row agree with each other: then it was we who were wrong.
     """
@@ -54,7 +54,7 @@ class ServerTime:
             self._doubted = witnesses
 
     def now(self) -> float | None:
-        """Return PingOne's wall-clock seconds; None before the first Date.
+        """Return the server's wall-clock seconds; None before the first Date.
 
         Since the last one that was believed, as much time has passed as either of our clocks says: the monotonic one
         may stand still while the machine sleeps. While no Date is believed it is the earliest time that may be meant:

@@ -1,7 +1,7 @@
-"""How a request is sent: in its turn, repeated where that is safe, and paused when PingOne asks for a pause.
+"""How a request is sent: in its turn, repeated where that is safe, and paused when the server asks for a pause.
 
 The decision to repeat is a pure function of one `Attempt`. The pause is shared by every request of a
-connection, because PingOne's limits belong to the licence and not to the request (PingOne, "Rate limiting").
+connection, because limits belong to the licence and not to the request (so with PingOne, "Rate limiting").
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import httpx
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.errors import RateLimited, Unreachable
-from pingone_mcp.http.body import SINGLE, SIZE, whole
+from pingone_mcp.http.body import SIZE, whole
 from pingone_mcp.http.failures import LASTING, NotWholeInTime, cause, unreachable
 from pingone_mcp.http.pacing import Lanes, Outcome
+from pingone_mcp.http.upstream import Upstream
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 ATTEMPTS = 8
@@ -33,7 +34,7 @@ CONNECT_SECONDS = 10.0
 # A connection that takes so long that the caller goes is one that does not come about: seconds before that.
 _AHEAD = 0.1
 MOST = "pingone_mcp.most"
-"""The extension of a request that says how many bytes the body of its answer may have; without it, `SINGLE`."""
+"""The extension of a request: how many bytes the body of its answer may have, where not `Upstream.largest`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,12 +131,19 @@ class PatientTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(
-        self, inner: httpx.AsyncBaseTransport, *, budget: float, lanes: Lanes | None = None, clock: Clock | None = None
+        self,
+        inner: httpx.AsyncBaseTransport,
+        upstream: Upstream,
+        *,
+        budget: float,
+        lanes: Lanes | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._inner = inner
+        self._upstream = upstream
         self._budget = budget
         self._clock = clock or Clock()
-        self._lanes = lanes or Lanes(self._clock)
+        self._lanes = lanes or Lanes(upstream, self._clock)
         self._pause = Pause(self._clock)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -171,7 +179,7 @@ class PatientTransport(httpx.AsyncBaseTransport):
                 continue
             if response is not None:
                 return response
-            raise _unreachable(request, failure, sent=sent)
+            raise self._unreachable(request, failure, sent=sent)
 
     async def _keep_pause(self, patience: float) -> float:
         """Wait as long as all requests are to pause; return the seconds. Raises RateLimited beyond `patience`."""
@@ -179,7 +187,7 @@ class PatientTransport(httpx.AsyncBaseTransport):
         while (pause := self._pause.remaining()) > 0:
             if pause > patience - (self._clock.monotonic() - began):
                 raise RateLimited(
-                    f"PingOne asked all requests to pause for {pause:.0f} s more.",
+                    f"{self._upstream.name} asked all requests to pause for {pause:.0f} s more.",
                     "Try again after that.",
                     code="REQUEST_LIMITED",
                 )
@@ -188,7 +196,7 @@ class PatientTransport(httpx.AsyncBaseTransport):
 
     async def _attempt(self, request: httpx.Request) -> tuple[httpx.Response | None, bool, httpx.TransportError | None]:
         try:
-            most = request.extensions.get(MOST, SINGLE)
+            most = request.extensions.get(MOST, self._upstream.largest)
             return await exchange(self._inner, request, ATTEMPT_SECONDS, most, self._clock), True, None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             return None, False, error
@@ -199,6 +207,12 @@ class PatientTransport(httpx.AsyncBaseTransport):
         if response is None or response.status_code not in NOT_PROCESSED:
             return None
         return retry_after(response.headers, self._clock.wall())
+
+    def _unreachable(self, request: httpx.Request, failure: httpx.TransportError | None, *, sent: bool) -> Unreachable:
+        problem = unreachable(self._upstream, request.url.host, failure)
+        if sent and request.method not in SAFE_METHODS:
+            problem.next_step = "It may have happened all the same: read the resource before you repeat the request."
+        return problem
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -230,10 +244,3 @@ async def exchange(
         response = await inner.handle_async_request(request)
         return await whole(response, most)
     raise httpx.ReadTimeout("no answer") if response is None else NotWholeInTime(seconds)
-
-
-def _unreachable(request: httpx.Request, failure: httpx.TransportError | None, *, sent: bool) -> Unreachable:
-    problem = unreachable(request.url.host, failure)
-    if sent and request.method not in SAFE_METHODS:
-        problem.next_step = "It may have happened all the same: read the resource before you repeat the request."
-    return problem

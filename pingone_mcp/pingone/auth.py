@@ -31,12 +31,13 @@ from pingone_mcp.errors import (
     Unreachable,
     UpstreamProblem,
 )
-from pingone_mcp.http.body import PACKED, TOKEN
+from pingone_mcp.http.body import PACKED
 from pingone_mcp.http.failures import LASTING, cause, unreachable
 from pingone_mcp.http.token_cache import Token, TokenCache
 from pingone_mcp.http.transport import Attempt, Pause, exchange, retry_after, retry_wait
 from pingone_mcp.pingone.answers import is_cut_short, not_unpacked
 from pingone_mcp.pingone.connection import Connection
+from pingone_mcp.pingone.upstream import PINGONE, TOKEN
 from pingone_mcp.tasks import SingleFlight, left
 
 RENEW_BEFORE = 60.0
@@ -224,7 +225,7 @@ class ClientCredentials(httpx.Auth):
     def _trouble(self, answer: httpx.Response | httpx.TransportError) -> str:
         if isinstance(answer, httpx.Response):
             return f"PingOne's token endpoint on {self._host} answered HTTP {answer.status_code}."
-        return unreachable(self._host, answer).what
+        return unreachable(PINGONE, self._host, answer).what
 
     def _token_request(self) -> httpx.Request:
         connection = self._connection
@@ -244,7 +245,7 @@ class ClientCredentials(httpx.Auth):
 
     def _read(self, answer: httpx.Response | httpx.TransportError, asked_at: float) -> Token:
         if isinstance(answer, httpx.TransportError):
-            problem = unreachable(self._host, answer)
+            problem = unreachable(PINGONE, self._host, answer)
             raise Unreachable(f"No access token could be fetched. {problem.what}", problem.next_step, code=problem.code)
         body = _json(answer)
         if answer.status_code != httpx.codes.OK:

@@ -21,7 +21,7 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.position import NOTHING_COUNTED, Counted
 from pingone_mcp.errors import AnswerTooLarge, UnexpectedAnswer
-from pingone_mcp.http.body import PACKED, PAGE, SINGLE, is_too_large
+from pingone_mcp.http.body import PACKED, is_too_large
 from pingone_mcp.http.links import next_link
 from pingone_mcp.http.pacing import COURTESY, Lanes
 from pingone_mcp.http.routes import Routes
@@ -30,6 +30,7 @@ from pingone_mcp.http.transport import MOST, SAFE_METHODS, PatientTransport
 from pingone_mcp.pingone.answers import correlation_id, is_cut_short, json_object, not_unpacked, too_large
 from pingone_mcp.pingone.auth import ClientCredentials
 from pingone_mcp.pingone.connection import Connection
+from pingone_mcp.pingone.upstream import PAGE, PINGONE, SINGLE
 from pingone_mcp.tasks import background, in_thread
 
 T = TypeVar("T")
@@ -81,7 +82,9 @@ class Client:
     """
 
     def __init__(self, connection: Connection, inner: httpx.AsyncBaseTransport, tasks: TaskGroup, clock: Clock) -> None:
-        lanes = Lanes(clock, most=connection.pace.concurrency, most_per_second=connection.pace.requests_per_second)
+        lanes = Lanes(
+            PINGONE, clock, most=connection.pace.concurrency, most_per_second=connection.pace.requests_per_second
+        )
         self.connection = connection
         self.tasks = tasks
         self._clock = clock
@@ -92,7 +95,7 @@ class Client:
         self._questions, self._answered_at = 0, -math.inf
         self._credentials = ClientCredentials(connection, inner, tasks, clock=clock)
         self._http = httpx.AsyncClient(
-            transport=PatientTransport(inner, budget=connection.pace.retry_seconds, lanes=lanes, clock=clock),
+            transport=PatientTransport(inner, PINGONE, budget=connection.pace.retry_seconds, lanes=lanes, clock=clock),
             auth=self._credentials,
             timeout=None,  # noqa: S113 - each attempt has its own
             follow_redirects=False,
@@ -179,7 +182,9 @@ class Client:
             items=tuple(items),
             next=None
             if href is None
-            else next_link(href, self.connection.api_base, f"/environments/{environment}/" if environment else "/"),
+            else next_link(
+                PINGONE, href, self.connection.api_base, f"/environments/{environment}/" if environment else "/"
+            ),
             count=_whole_number(body.get("count")),
         )
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pingone_mcp.http.failures import Cause, NotWholeInTime, cause, unreachable
+from pingone_mcp.pingone.upstream import PINGONE
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -183,7 +184,7 @@ ALL = {
 
 @pytest.mark.parametrize(("found", "ended"), ALL.items(), ids=lambda value: getattr(value, "name", ""))
 def test_the_sentence_names_the_host_and_what_to_do_and_nothing_else(found: Cause, ended: Exception) -> None:
-    told = unreachable("api.pingone.eu", ended)
+    told = unreachable(PINGONE, "api.pingone.eu", ended)
     assert cause(ended) is found
     assert "api.pingone.eu" in told.what
     assert told.next_step
@@ -192,8 +193,8 @@ def test_the_sentence_names_the_host_and_what_to_do_and_nothing_else(found: Caus
 
 
 def test_the_sentences_are_told_apart() -> None:
-    told = [unreachable("api.pingone.eu", ended).what for ended in ALL.values()]
+    told = [unreachable(PINGONE, "api.pingone.eu", ended).what for ended in ALL.values()]
     assert len(set(told)) == len(told)
-    assert unreachable("api.pingone.eu", ALL[Cause.NOT_WHOLE_IN_TIME]).what == (
+    assert unreachable(PINGONE, "api.pingone.eu", ALL[Cause.NOT_WHOLE_IN_TIME]).what == (
         "The answer of api.pingone.eu was not whole after 30 s."
     )

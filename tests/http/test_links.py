@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pingone_mcp.errors import UnexpectedAnswer
 from pingone_mcp.http.links import next_link
+from pingone_mcp.pingone.upstream import PINGONE
 
 BASE = "https://api.pingone.com/v1"
 HOME = "11111111-1111-4111-8111-aaaaaaaaaaaa"
@@ -46,13 +47,13 @@ PIECES = st.lists(
     "query", ["?cursor=abc", "?limit=5&cursor=A%2F..%2F%3D&filter=a%20eq%20%22%40%22", "", "?x=.././"]
 )
 def test_a_next_link_keeps_its_letters(query: str) -> None:
-    assert next_link(USERS + query, BASE, f"/environments/{HOME}/") == f"/environments/{HOME}/users{query}"
+    assert next_link(PINGONE, USERS + query, BASE, f"/environments/{HOME}/") == f"/environments/{HOME}/users{query}"
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="#\\")))
 def test_any_cursor_is_kept_as_it_came(cursor: str) -> None:
     assert (
-        next_link(f"{USERS}?cursor={cursor}", BASE, f"/environments/{HOME}/")
+        next_link(PINGONE, f"{USERS}?cursor={cursor}", BASE, f"/environments/{HOME}/")
         == f"/environments/{HOME}/users?cursor={cursor}"
     )
 
@@ -96,7 +97,7 @@ FOREIGN: list[object] = [
 @pytest.mark.parametrize("href", FOREIGN)
 def test_a_next_link_to_anywhere_else_is_not_followed(href: object) -> None:
     with pytest.raises(UnexpectedAnswer) as caught:
-        next_link(href, BASE, f"/environments/{HOME}/")
+        next_link(PINGONE, href, BASE, f"/environments/{HOME}/")
     assert caught.value.code == "FOREIGN_LINK"
     assert "evil" not in str(caught.value)
 
@@ -105,7 +106,7 @@ def test_a_next_link_to_anywhere_else_is_not_followed(href: object) -> None:
 def test_a_followed_link_stays_in_its_environment_in_every_reading(rest: str) -> None:
     href = f"{BASE}/environments/{HOME}/{rest}"
     try:
-        path = next_link(href, BASE, f"/environments/{HOME}/")
+        path = next_link(PINGONE, href, BASE, f"/environments/{HOME}/")
     except UnexpectedAnswer:
         return
     assert BASE + path == href
@@ -117,15 +118,15 @@ def test_a_followed_link_stays_in_its_environment_in_every_reading(rest: str) ->
 
 
 def test_a_link_of_no_environment_stays_below_the_base() -> None:
-    assert next_link(f"{BASE}/environments?cursor=1", BASE, "/") == "/environments?cursor=1"
+    assert next_link(PINGONE, f"{BASE}/environments?cursor=1", BASE, "/") == "/environments?cursor=1"
     with pytest.raises(UnexpectedAnswer):
-        next_link("https://api.pingone.com/v10/environments", BASE, "/")
+        next_link(PINGONE, "https://api.pingone.com/v10/environments", BASE, "/")
 
 
 def test_an_environment_id_may_come_back_in_another_case() -> None:
     environment = "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
     href = f"https://api.pingone.eu/v1/environments/{environment}/users?cursor=x"
     assert (
-        next_link(href, "https://api.pingone.eu/v1", f"/environments/{environment.upper()}/")
+        next_link(PINGONE, href, "https://api.pingone.eu/v1", f"/environments/{environment.upper()}/")
         == f"/environments/{environment}/users?cursor=x"
     )

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.errors import AnswerTooLarge, RateLimited, UnexpectedAnswer, Unreachable
-from pingone_mcp.http.body import FAILED, SINGLE, is_too_large
+from pingone_mcp.http.body import FAILED, is_too_large
 from pingone_mcp.http.pacing import Lanes
 from pingone_mcp.http.transport import (
     ATTEMPT_SECONDS,
@@ -38,6 +38,7 @@ from pingone_mcp.http.transport import (
 from pingone_mcp.pingone.answers import json_object
 from pingone_mcp.pingone.client import open_client
 from pingone_mcp.pingone.connection import connection_of
+from pingone_mcp.pingone.upstream import PINGONE, SINGLE
 from pingone_mcp.settings.parts import ConnectionSettings
 
 URL = "https://api.pingone.eu/v1/environments/x/users"
@@ -285,7 +286,9 @@ async def test_what_is_whole_or_may_have_happened_is_not_asked_again(
 async def send(
     script: Script, time: Time, method: str = "GET", *, budget: float = 30.0, content: bytes | None = None
 ) -> httpx.Response:
-    async with httpx.AsyncClient(transport=PatientTransport(script, budget=budget, clock=time.clock())) as client:
+    async with httpx.AsyncClient(
+        transport=PatientTransport(script, PINGONE, budget=budget, clock=time.clock())
+    ) as client:
         return await client.request(method, URL, content=content)
 
 
@@ -360,7 +363,7 @@ async def test_a_compressed_body_survives() -> None:
 
 async def test_a_busy_answer_pauses_the_other_requests_too() -> None:
     time, script = Time(), Script(busy("40"), ok())
-    async with httpx.AsyncClient(transport=PatientTransport(script, budget=30, clock=time.clock())) as client:
+    async with httpx.AsyncClient(transport=PatientTransport(script, PINGONE, budget=30, clock=time.clock())) as client:
         assert (await client.get(URL)).status_code == 429  # longer than the budget: not waited for
         with pytest.raises(RateLimited, match="pause for 40 s more"):
             await client.get(URL)
@@ -387,7 +390,7 @@ async def test_a_pause_that_grows_beyond_the_budget_while_it_is_kept_ends_the_wa
 
     clock = Clock(wall=lambda: time.now, monotonic=lambda: time.now, sleep=nap, jitter=lambda: 0.0)
     script = Slow(busy("40"), ok())
-    transport = PatientTransport(script, budget=30, clock=clock)
+    transport = PatientTransport(script, PINGONE, budget=30, clock=clock)
     async with httpx.AsyncClient(transport=transport) as client, anyio.create_task_group() as group:
         group.start_soon(client.get, f"{URL}/slow")
         await anyio.wait_all_tasks_blocked()
@@ -407,7 +410,7 @@ async def test_a_nap_that_takes_longer_than_asked_is_no_rate_limit() -> None:
 
     clock = Clock(wall=lambda: time.now, monotonic=lambda: time.now, sleep=oversleep, jitter=lambda: 0.0)
     async with httpx.AsyncClient(
-        transport=PatientTransport(Script(busy("30"), ok()), budget=30, clock=clock)
+        transport=PatientTransport(Script(busy("30"), ok()), PINGONE, budget=30, clock=clock)
     ) as client:
         assert (await client.get(URL)).status_code == 200
 
@@ -434,7 +437,7 @@ async def test_who_stood_in_line_when_a_pause_began_keeps_it_too() -> None:
         await time.sleep(seconds)
 
     script, clock = Watched(time, busy("5"), ok()), replace(time.clock(), sleep=nap)
-    transport = PatientTransport(script, budget=30, lanes=Lanes(clock, most=1), clock=clock)
+    transport = PatientTransport(script, PINGONE, budget=30, lanes=Lanes(PINGONE, clock, most=1), clock=clock)
     async with httpx.AsyncClient(transport=transport) as client, anyio.create_task_group() as group:
         for _ in range(3):
             group.start_soon(client.get, URL)
@@ -452,7 +455,9 @@ async def test_what_an_attempt_takes_is_taken_from_the_budget() -> None:
 async def test_what_passes_in_line_is_not() -> None:
     time = Time()
     script = Watched(time, httpx.Response(500), ok(), seconds=20)
-    transport = PatientTransport(script, budget=30, lanes=Lanes(time.clock(), most=1), clock=time.clock())
+    transport = PatientTransport(
+        script, PINGONE, budget=30, lanes=Lanes(PINGONE, time.clock(), most=1), clock=time.clock()
+    )
     got: list[httpx.Response] = []
     async with httpx.AsyncClient(transport=transport) as client:
 
@@ -472,7 +477,7 @@ def statuses(answers: Iterable[httpx.Response]) -> list[int]:
 async def test_many_requests_keep_one_pause() -> None:
     time, script = Time(), Script(busy("5"), ok())
     got: list[httpx.Response] = []
-    async with httpx.AsyncClient(transport=PatientTransport(script, budget=30, clock=time.clock())) as client:
+    async with httpx.AsyncClient(transport=PatientTransport(script, PINGONE, budget=30, clock=time.clock())) as client:
 
         async def one() -> None:
             got.append(await client.get(URL))
@@ -552,7 +557,7 @@ async def test_a_server_that_drips_on_a_socket_holds_nobody_up(head: bytes, told
     clock = Clock(within=lambda seconds: anyio.move_on_after(seconds / 600))
     async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        transport = PatientTransport(httpx.AsyncHTTPTransport(), budget=0, clock=clock)
+        transport = PatientTransport(httpx.AsyncHTTPTransport(), PINGONE, budget=0, clock=clock)
         async with httpx.AsyncClient(transport=transport) as client:
             with pytest.raises(Unreachable, match=told), anyio.fail_after(5):
                 await client.get(f"http://127.0.0.1:{port}")
@@ -708,7 +713,7 @@ def refused() -> httpx.ConnectError:
 async def test_who_leaves_before_a_pause_ends_gets_the_answer_that_asked_for_it(status: int) -> None:
     time = Time(until=4.0)
     async with httpx.AsyncClient(
-        transport=PatientTransport(Script(busy("7", status), ok()), budget=30, clock=time.clock())
+        transport=PatientTransport(Script(busy("7", status), ok()), PINGONE, budget=30, clock=time.clock())
     ) as client:
         assert (await client.get(URL)).status_code == status
         with pytest.raises(RateLimited, match="pause for 7 s more"):
