@@ -192,6 +192,8 @@ def _reached(settings: ConnectionSettings) -> tuple[ConnectionSettings, httpx.As
 
 
 def _cursor_secret(connection: Connection) -> bytes:
-    """Return a secret that no other connection has, nor this one with another scope."""
-    secret = connection.credentials.client_secret.get_secret_value()
-    return hmac.new(secret.encode(), f"pingone-mcp cursor\0{connection.key}".encode(), hashlib.sha256).digest()
+    """Return a secret that no other connection has; a cursor made before the scope was changed is ours, and stale."""
+    application = connection.credentials
+    of = (connection.api_base, application.environment_id, application.client_id, *connection.own_name)
+    purpose = "\0".join(("pingone-mcp cursor", *of))
+    return hmac.new(application.client_secret.get_secret_value().encode(), purpose.encode(), hashlib.sha256).digest()
