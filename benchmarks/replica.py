@@ -17,7 +17,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,17 +26,14 @@ import anyio
 import httpx
 
 from benchmarks.log import forget
-from benchmarks.ours import connection
+from benchmarks.ours import settings
 from benchmarks.place import Place
 from benchmarks.served import serving
 from benchmarks.trip import peak_memory
 from pingone_mcp.directory.provider import DeactivatedQuestion, UserQuestion
 from pingone_mcp.heavy_work import calm_collector
-from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
-from pingone_mcp.pingone.feed.source import replica_path
-from pingone_mcp.replica.queries.processes import Queries
-from pingone_mcp.replica.replica import Replica
-from pingone_mcp.replica.store.store import Store
+from pingone_mcp.pingone.directory import PingOneDirectory
+from pingone_mcp.wiring import open_backend
 
 CHANGES = 100
 PAGE = 50
@@ -174,10 +170,9 @@ def _bearer(place: Place) -> dict[str, str]:
 
 
 async def _ask(place: Place, cache: Path, runs: int) -> tuple[Asked, Asked, Asked]:
-    connected = connection(place, cache)
-    async with open_directory(connected) as live, aclosing(Queries()) as queries:
-        copy = Replica(store=Store(replica_path(connected)), source=live.feed, queries=queries)
-        directory = copy.directory(live)
+    async with open_backend(settings(place, cache)) as backend:
+        live, copy, directory = backend.directory, backend.replica, backend.copy
+        assert isinstance(live, PingOneDirectory)
         someone = (await directory.users(UserQuestion(), page_size=1)).items[0]
         letters = (someone.last_name or someone.username or "")[:_FIRST_LETTERS]
 
@@ -232,11 +227,9 @@ async def _seconds(ask: Callable[[], Awaitable[object]]) -> float:
 
 
 async def _synced(place: Place, cache: Path, mode: Literal["full", "incremental"]) -> Synced:
-    connected = connection(place, cache)
     started, processor = time.perf_counter(), time.process_time()
-    async with open_directory(connected) as live:
-        copy = Replica(store=Store(replica_path(connected)), source=live.feed)
-        report = await copy.sync(mode, report=lambda *_: None)
+    async with open_backend(settings(place, cache)) as backend:
+        report = await backend.replica.sync(mode, report=lambda *_: None)
     assert report.complete, report.reason
     return Synced(
         seconds=time.perf_counter() - started,

@@ -78,6 +78,17 @@ class _Story:
 
     async def tell(self) -> None:
         await self._opening()
+        await self._live()
+        await self._copied()
+        await self._own_words()
+        self.out.print(
+            "[bold]That is the main job.[/] Tokens, paging, rate limits and the unified user were the server's business.\n"
+            "Next: put your own PINGONE_* variables into a file (.env.example shows which), then\n"
+            "  pingone-mcp --env-file my.env check\n"
+            'and add the server to your assistant: README.md, "Set it up".'
+        )
+
+    async def _live(self) -> None:
         await self._ask(
             "Who is in the directory?",
             "list_users",
@@ -108,6 +119,8 @@ class _Story:
             {"limit": 50},
             "`coverage` says for each reason how it was looked for and what may be missing.",
         )
+
+    async def _copied(self) -> None:
         await self._ask(
             "Keep a copy of all that on this machine.",
             "sync_directory",
@@ -120,6 +133,8 @@ class _Story:
             {"sql": _NEVER_SIGNED_IN},
             "A question about everybody, answered in a few hundred characters: the directory stays on this machine.",
         )
+
+    async def _own_words(self) -> None:
         await self._ask(
             "Show me PingOne's own populations.",
             "proxy_request",
@@ -131,12 +146,6 @@ class _Story:
             "list_users",
             {"filter": 'title starts "Eng"'},
             "A mistake on purpose: the assistant is told what to write instead, and PingOne is not bothered with it.",
-        )
-        self.out.print(
-            "[bold]That is the main job.[/] Tokens, paging, rate limits and the unified user were the server's business.\n"
-            "Next: put your own PINGONE_* variables into a file (.env.example shows which), then\n"
-            "  pingone-mcp --env-file my.env check\n"
-            'and add the server to your assistant: README.md, "Set it up".'
         )
 
     async def _opening(self) -> None:

@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import httpx
 import hypothesis
@@ -20,7 +20,18 @@ from pingone_mcp.errors import Unconfigured
 from pingone_mcp.first_answers import kept
 from pingone_mcp.pingone.connection import TOP_LEVEL_DOMAINS, Connection, connection_of
 from pingone_mcp.settings import Settings
-from pingone_mcp.settings.parts import Region
+from pingone_mcp.settings.parts import (
+    Answers,
+    ConnectionSettings,
+    CopySettings,
+    Credentials,
+    Endpoints,
+    Pace,
+    Part,
+    Region,
+    ScopeSettings,
+    UserAttributes,
+)
 
 HOME = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -545,3 +556,53 @@ def test_the_password_of_a_proxy_is_not_in_what_a_connection_looks_like(monkeypa
     made = connection(monkeypatch)
     assert made.proxies.api is not None
     assert "pass-word" not in repr(made)
+
+
+# ------------------------------------------------------------------------------------------------------------- parts
+
+
+PARTS = [part for part in ConnectionSettings.__mro__ if issubclass(part, Part) and Part in part.__bases__]
+
+
+def test_each_setting_belongs_to_one_part() -> None:
+    names = [name for part in PARTS for name in part.model_fields]
+    assert sorted(names) == sorted(Settings.model_fields)
+
+
+@pytest.mark.parametrize("kind", PARTS, ids=lambda kind: kind.__name__)
+def test_a_part_alone_holds_its_own_settings_and_comes_back_whole(
+    kind: type[Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is stored with one connection, and shown as an object to edit."""
+    part = load(monkeypatch, **COMPLETE, PAGE_SIZE="7", POPULATIONS=OTHER, SYNC_MINUTES="5").part(kind)
+    assert type(part) is kind
+    assert set(dict(part)) == set(kind.model_fields)
+    assert kind.model_validate(dict(part)) == part
+    assert SECRET not in f"{part!r} {part.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (Credentials, {"environment_id": HOME, "client_id": CLIENT}),
+        (Credentials, {"environment_id": "x", "client_id": CLIENT, "client_secret": SECRET}),
+        (ScopeSettings, {"populations": ["x"]}),
+        (Endpoints, {"api_url": "http://api.example.com/v1"}),
+        (UserAttributes, {"attributes": {"title": "title"}}),
+        (Pace, {"page_size": 0}),
+        (Answers, {"answer_seconds": 0}),
+        (CopySettings, {"hold_removals_percent": 101}),
+    ],
+)
+def test_a_part_alone_refuses_what_the_whole_refuses(kind: type[Part], wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        kind.model_validate(wrong)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_parts_make_a_whole_without_any_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINGONE_PAGE_SIZE", "7")
+    own = Credentials(environment_id=HOME, client_id=CLIENT, client_secret=SecretStr(SECRET))
+    made = ConnectionSettings.model_validate({**dict(own), **dict(Pace(concurrency=3))})
+    assert (made.page_size, made.concurrency) == (200, 3)
+    assert connection_of(made).scope.environments == (HOME,)

@@ -18,7 +18,7 @@ class WrongUse(Problem):
 
 @contextmanager
 def asking() -> Iterator[None]:
-    """Tell what is refused, or not there, of what was asked for as a mistake of the one who asked.
+    """Raise WrongUse for what is refused, or not there, of what was asked for: it is a mistake of the one who asked.
 
     That there is no local copy is none: it stays as it is.
     """

@@ -77,7 +77,7 @@ def add_size(parser: argparse.ArgumentParser, *, least: int) -> None:
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
-    """Return what reads a whole number between two others, for argparse."""
+    """Return what reads a whole number between two others, and raises ArgumentTypeError for anything else."""
 
     def number(text: str) -> int:
         if text.isascii() and text.isdigit() and least <= int(text) <= most:

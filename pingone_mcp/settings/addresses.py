@@ -22,7 +22,8 @@ _LONGEST_HOST = 253  # characters (RFC 1035 §2.3.4)
 def base_url(text: str) -> str:
     """Read an http or https URL of a host and perhaps a port and a path; every reader takes it for the same (RFC 3986).
 
-    So it is narrower than what a URL may be: no credentials, no query, nothing escaped, no `..`.
+    So it is narrower than what a URL may be: no credentials, no query, nothing escaped, no `..`. Raises
+    PydanticCustomError, as a validator does.
     """
     parts = _URL.fullmatch(text.strip())
     host = host_name(parts["host"]) if parts is not None else None

@@ -1,0 +1,54 @@
+"""Everything that serves, checks, measures or tests puts a connection together in one place."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from pingone_mcp.directory.provider import UserQuestion
+from pingone_mcp.sandbox.app import running
+from pingone_mcp.settings.parts import ConnectionSettings
+from pingone_mcp.wiring import PROVIDERS, checking, open_backend
+from tests.world import World
+
+PACKAGE = Path(__file__).resolve().parents[1] / "pingone_mcp"
+MADE_HERE = {"Backend", "Replica", "Journal", "WriteRules", "Exports", "Rosters", "CursorSeal", "Queries"}
+
+
+def made(path: Path) -> set[str]:
+    """Return what a module makes of the things that belong to a connection."""
+    calls = (node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+    return {call.id for call in calls if isinstance(call, ast.Name)} & MADE_HERE
+
+
+def test_one_module_puts_connections_together() -> None:
+    makers = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if made(path)}
+    assert makers == {"wiring.py"}
+    assert made(PACKAGE / "wiring.py") == MADE_HERE
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+async def test_every_provider_of_the_table_answers_and_is_copied(name: str, world: World, tmp_path: Path) -> None:
+    """The sample company needs no settings; PingOne is reached here as it always is: over the network."""
+    async with running(world.sandbox) as here:
+        settings = world.settings(api_url=f"{here}/v1", auth_url=here)
+        if name == "sample":
+            settings = ConnectionSettings(sandbox=True, cache_dir=tmp_path)
+        async with open_backend(settings, PROVIDERS[name]) as backend:
+            assert len((await backend.directory.users(UserQuestion(), page_size=3)).items) == 3
+            await backend.replica.sync("full", report=lambda *_: None)
+            assert (await backend.copy.users(UserQuestion(), page_size=3)).total == 500
+
+
+async def test_files_of_two_scopes_are_two(world: World) -> None:
+    population = world.sandbox.company.environments[0].populations[0].id
+    async with world.backend() as everybody, world.backend(populations=(population,)) as some:
+        assert everybody.replica.store.path != some.replica.store.path
+        assert everybody.exports != some.exports
+
+
+async def test_the_sample_company_is_checked_without_any_settings(tmp_path: Path) -> None:
+    async with checking(ConnectionSettings(sandbox=True, cache_dir=tmp_path)) as steps:
+        assert {one.step: one.ok async for one in steps}["token"]
