@@ -31,9 +31,12 @@ class OpenDoors:
     def checkup(self) -> AbstractAsyncContextManager[AsyncIterator[Step]]:
         return checking(Settings.load(self.env_file))
 
-    def client(self) -> AbstractAsyncContextManager[Client]:
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
         Settings.load(self.env_file)
-        return Client(load_server(self.env_file))
+        loaded = load_server(self.env_file)
+        async with loaded.connections.serving(), Client(loaded.server) as client:
+            yield client
 
     @asynccontextmanager
     async def sandbox(self, *, size: int, port: int) -> AsyncIterator[Mapping[str, str]]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pingone_mcp import __version__
+from pingone_mcp.advice import variable
 from pingone_mcp.private_files import NotPrivate, PrivateFolder, read_named
 
 _PACKAGE = Path(__file__).parent
@@ -119,7 +120,7 @@ def kept(env_file: Path | None) -> Kept | None:
 
 def shipped() -> Frozen | None:
     """Return the answers that came with the package; None when they were made for something else than this process."""
-    if sys.flags.optimize > 1 or may_offer_writes(os.environ):
+    if sys.flags.optimize > 1 or is_set(os.environ, "allow_writes"):
         return None  # without docstrings (-OO), and with writes, tools are described otherwise
     try:
         stored = json.loads((_PACKAGE / "handshake.json").read_bytes())
@@ -130,9 +131,9 @@ def shipped() -> Frozen | None:
         return None
 
 
-def may_offer_writes(variables: Mapping[str, str]) -> bool:
-    """Say whether PINGONE_ALLOW_WRITES has a value, in capitals or not, as pydantic-settings looks for it."""
-    return any(value and name.upper() == "PINGONE_ALLOW_WRITES" for name, value in variables.items())
+def is_set(variables: Mapping[str, str], setting: str) -> bool:
+    """Say whether the variable of a setting has a value, in capitals or not, as pydantic-settings looks for it."""
+    return any(value and name.upper() == variable(setting) for name, value in variables.items())
 
 
 def _is_installed(package: tuple[str, str]) -> bool:

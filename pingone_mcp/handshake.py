@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+import select
 import sys
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -50,13 +51,19 @@ def may_greet() -> bool:
         return False
 
 
-def greet(frozen: Frozen) -> Handover:
-    """Answer on stdout what comes on stdin, as long as the answer is known. Raises OSError when the client has gone."""
+def greet(frozen: Frozen, linger: float | None = None) -> Handover:
+    """Answer on stdout what comes on stdin, as long as the answer is known, and while anything comes.
+
+    Once the client has been greeted, wait at most `linger` seconds for what it says next (None: for ever): where there
+    is work that nobody asks for. Raises OSError when the client has gone.
+    """
     session = Session(frozen)
     unread, ended = b"", False
     while not ended and len(unread) < _LONGEST:
         line, newline, rest = unread.partition(b"\n")
         if not newline:
+            if session.replay and not select.select([0], [], [], linger)[0]:
+                break
             read = os.read(0, _LONGEST)
             unread, ended = unread + read, not read
             continue

@@ -13,19 +13,21 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import Unconfigured
-from pingone_mcp.first_answers import Frozen, kept, may_offer_writes
+from pingone_mcp.first_answers import Frozen, is_set, kept
 from pingone_mcp.handshake import Handover, greet, may_greet
 from pingone_mcp.heavy_work import calm_collector
 
 if TYPE_CHECKING:
     from pingone_mcp.server.strict import StrictServer
     from pingone_mcp.service.backend import Backend
+    from pingone_mcp.service.connections import Connections
 
 
 def serve(env_file: Path | None) -> None:
@@ -39,13 +41,11 @@ def serve(env_file: Path | None) -> None:
     sys.unraisablehook = lambda what: None if what.exc_type is BrokenPipeError else complain(what)
     try:
         place = kept(env_file) if may_greet() else None
-        server, handover = _greeted(env_file, place and place.known())
+        loaded, handover = _greeted(env_file, place and place.known())
 
         import anyio
 
-        from pingone_mcp.server.stdio import serve_stdio
-
-        anyio.run(serve_stdio, server, handover, place and place.keep)
+        anyio.run(_serve, loaded, env_file, handover, place and place.keep)
     except* (BrokenPipeError, ConnectionError):
         pass  # the client has gone
     finally:
@@ -53,7 +53,17 @@ def serve(env_file: Path | None) -> None:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
 
-def load_server(env_file: Path | None) -> StrictServer:
+_LINGER_SECONDS = 1.0
+
+
+class Loaded(NamedTuple):
+    """A server, and the connections that it hands to its clients while they are served."""
+
+    server: StrictServer
+    connections: Connections
+
+
+def load_server(env_file: Path | None) -> Loaded:
     """Return a server of what is configured; nothing is opened before it is asked, nor any setting said to be wrong."""
     # Collecting garbage while a thousand classes are being made only costs time; none of it is garbage.
     gc.disable()
@@ -65,16 +75,45 @@ def load_server(env_file: Path | None) -> StrictServer:
         log_harmlessly()
 
         from pingone_mcp.server.build import build_server
-        from pingone_mcp.service.connections import serve_one
+        from pingone_mcp.service.connections import Connections
 
-        lend = functools.partial(serve_one, functools.partial(_open_backend, env_file))
-        return build_server(lend, allow_writes=_allows_writes(env_file))
+        connections = Connections({DEFAULT: functools.partial(_open_backend, env_file)})
+        server = build_server(functools.partial(connections.lend, DEFAULT), allow_writes=_allows_writes(env_file))
+        return Loaded(server, connections)
     finally:
         if hidden:
             del sys.modules["rich"]
         gc.freeze()
         calm_collector()
         gc.enable()
+
+
+async def _serve(
+    loaded: Loaded, env_file: Path | None, handover: Handover | None, keep: Callable[[Frozen], None] | None
+) -> None:
+    from pingone_mcp.server.stdio import serve_stdio
+
+    async with loaded.connections.serving():
+        begin = functools.partial(_begin_syncs, loaded.connections, env_file) if _may_sync(env_file) else None
+        await serve_stdio(loaded.server, handover, keep, begin)
+
+
+def _may_sync(env_file: Path | None) -> bool:
+    """Say whether there may be syncs in the background; what stands in a file of settings is read later."""
+    return env_file is not None or is_set(os.environ, "sync_minutes")
+
+
+async def _begin_syncs(connections: Connections, env_file: Path | None) -> None:
+    """Let the syncs in the background begin where there are to be any; the first question says what is wrong."""
+    from pingone_mcp.settings import Settings
+    from pingone_mcp.tasks import in_thread
+
+    try:
+        settings = await in_thread(Settings.load, env_file, pool="disk")
+    except Unconfigured:
+        return
+    if settings.sync_minutes is not None:
+        await connections.begin()
 
 
 @asynccontextmanager
@@ -88,7 +127,7 @@ async def _open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
 
 def _allows_writes(env_file: Path | None) -> bool:
     """Say whether to offer writes; a server that is not configured offers none, and tells what is missing later."""
-    if env_file is None and not may_offer_writes(os.environ):
+    if env_file is None and not is_set(os.environ, "allow_writes"):
         return False  # which is the default; reading all the settings takes a while
 
     from pingone_mcp.settings import Settings
@@ -99,11 +138,11 @@ def _allows_writes(env_file: Path | None) -> bool:
         return False
 
 
-def _greeted(env_file: Path | None, answers: Frozen | None) -> tuple[StrictServer, Handover | None]:
+def _greeted(env_file: Path | None, answers: Frozen | None) -> tuple[Loaded, Handover | None]:
     """Return the server, and from where it goes on when its first answers were known before it was loaded."""
     if answers is None:
         return load_server(env_file), None
-    servers: list[StrictServer] = []
+    servers: list[Loaded] = []
 
     def load() -> None:
         servers.append(load_server(env_file))
@@ -117,7 +156,7 @@ def _greeted(env_file: Path | None, answers: Frozen | None) -> tuple[StrictServe
 
     loading = threading.Thread(target=load)
     loading.start()
-    handover = greet(answers)
+    handover = greet(answers, _LINGER_SECONDS if _may_sync(env_file) else None)
     loading.join()
     # What cannot be loaded fails once more, here where it is reported as ever.
     return servers.pop() if servers else load_server(env_file), handover

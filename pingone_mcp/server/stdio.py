@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import Any, Self, TypeAlias
@@ -54,12 +54,15 @@ _Frame: TypeAlias = SessionMessage | Exception
 
 
 async def serve_stdio(
-    server: MCPServer[Any], handover: Handover | None = None, keep: Callable[[Frozen], None] | None = None
+    server: MCPServer[Any],
+    handover: Handover | None = None,
+    keep: Callable[[Frozen], None] | None = None,
+    begin: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serve one client until it closes stdin; one that has been greeted from where the greeting ended.
 
     `keep` is given what the server says first, for the next start: once the client has what it asks at its own start,
-    or when it goes.
+    or when it goes. `begin` is awaited once the client has that, behind its first answer: what the server does unasked.
     """
     connections: Server[Any] | None = getattr(server, "_lowlevel_server", None)
     if connections is None:
@@ -70,11 +73,13 @@ async def serve_stdio(
     if handover is not None:
         rest = anyio.wrap_file(TextIOWrapper(handover.stdin, encoding="utf-8", errors="replace"))
     async with stdio_server(rest) as (stdin, wire), anyio.create_task_group() as tasks:
-        stdout = _WithoutReplayed(wire) if handover is not None and handover.replayed else wire
+        stdout = _Stdout(wire, has_replayed=handover is not None and handover.replayed)
         tasks.start_soon(connections.run, receive, stdout, connections.create_initialization_options())
         gone = anyio.Event()
         if keep is not None:
             tasks.start_soon(_learn, connections, keep, gone)
+        if begin is not None:
+            tasks.start_soon(_begin, begin, stdout.answered, gone)
         undecided = True
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # the client has gone
             async with send:
@@ -90,6 +95,16 @@ async def serve_stdio(
                         undecided = undecided and request is None
                         await send.send(frame)
         gone.set()
+        stdout.answered.set()
+
+
+async def _begin(begin: Callable[[], Awaitable[None]], answered: anyio.Event, gone: anyio.Event) -> None:
+    """Begin what the server does unasked, unless the client has gone before."""
+    await answered.wait()
+    with anyio.move_on_after(_BUSY_SECONDS):
+        await gone.wait()
+    if not gone.is_set():
+        await begin()
 
 
 async def _learn(connections: Server[Any], keep: Callable[[Frozen], None], gone: anyio.Event) -> None:
@@ -104,15 +119,21 @@ async def _learn(connections: Server[Any], keep: Callable[[Frozen], None], gone:
     await in_thread(keep, said, pool="disk")
 
 
-class _WithoutReplayed:
-    """Stdout, but for the answer that the client already has."""
+class _Stdout:
+    """Stdout, but for the answer that the client already has; `answered` once it has any."""
 
-    def __init__(self, stdout: WriteStream[SessionMessage]) -> None:
+    def __init__(self, stdout: WriteStream[SessionMessage], *, has_replayed: bool) -> None:
         self._stdout = stdout
+        self._has_replayed = has_replayed
+        self.answered = anyio.Event()
 
     async def send(self, item: SessionMessage, /) -> None:
-        if not isinstance(item.message, JSONRPCResponse | JSONRPCError) or item.message.id != REPLAYED:
+        message = item.message
+        answers = message.id if isinstance(message, JSONRPCResponse | JSONRPCError) else None
+        if not (self._has_replayed and answers == REPLAYED):
             await self._stdout.send(item)
+        if answers is not None:
+            self.answered.set()
 
     async def aclose(self) -> None:
         await self._stdout.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from pingone_mcp.sandbox.app import Sandbox
-from tests.process.programs import PROGRAM, Served, bare, in_process, run, started
+from tests.process.programs import PATIENCE, PROGRAM, Served, bare, in_process, run, started
 from tests.world import World, error_text, facts
 
 TOOLS = {"list_users", "get_user", "find_deactivated", "proxy_request"}
@@ -63,6 +64,17 @@ def test_the_bare_server_loads_no_http_client_no_cache_no_sandbox_and_no_colours
     assert "pingone_mcp.server.tools.users" in loaded
     unwanted = ("httpx", "diskcache", "filelock", "rich", "pingone_mcp.pingone", "pingone_mcp.sandbox")
     assert {name for name in loaded if f"{name}.".startswith(tuple(f"{root}." for root in unwanted))} == set()
+
+
+def test_syncs_in_the_background_begin_with_the_server_behind_its_first_answer(served: Served) -> None:
+    with started(env=served.variables() | {"PINGONE_SYNC_MINUTES": "5"}) as server:
+        server.greet()
+        assert not served.sandbox.requests
+        until = time.monotonic() + PATIENCE
+        while not any("/users" in request.path for request in served.sandbox.requests):
+            assert time.monotonic() < until
+            time.sleep(0.01)  # the other side of a process says nothing when it begins
+        assert server.rest().status == 0
 
 
 NOISE = """
