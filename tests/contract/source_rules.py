@@ -37,9 +37,6 @@ class SourceTrial:
     def environment(self, identity: str) -> EnvironmentSource:
         return self.source.environment(identity, remote_data=False)
 
-    def people_of(self, environment: str) -> set[str]:
-        return {person.id for person in self.truth.people.values() if person.environment == environment}
-
     async def walked(self, environment: str) -> list[User]:
         """Return everybody of an environment, each once, and whoever changed meanwhile not again."""
         async with self.environment(environment).walk(ledger=self.folder / "walk.jsonl") as walk:
@@ -69,23 +66,26 @@ def changes(check: SourceRule) -> SourceRule:
 
 @reads
 async def environments_are_those_that_are_served(trial: SourceTrial) -> None:
+    truth = trial.truth
     found = await trial.source.environments()
-    assert {place.id: place.name for place in found} == trial.truth.environments
+    assert {place.id: place.name for place in found} == truth.environments
     assert set(trial.source.scope.environments or ()) <= {place.id for place in found}
 
 
 @reads
 async def a_walk_hands_everybody_over_once(trial: SourceTrial) -> None:
-    for environment in trial.truth.environments:
+    truth = trial.truth
+    for environment in truth.environments:
         found = [user.id for user in await trial.walked(environment)]
-        assert sorted(found) == sorted(trial.people_of(environment))
+        assert sorted(found) == sorted(people_of(truth, environment))
 
 
 @reads
 async def a_walk_shows_people_as_they_are(trial: SourceTrial) -> None:
-    for environment in trial.truth.environments:
+    truth = trial.truth
+    for environment in truth.environments:
         for user in await trial.walked(environment):
-            person = trial.truth.people[user.id]
+            person = truth.people[user.id]
             shown = (user.username, user.email, user.status, user.status_reasons)
             assert shown == (person.username, person.email, person.status, person.reasons)
             assert [place.id for place in user.workspaces] == [person.population]
@@ -94,7 +94,8 @@ async def a_walk_shows_people_as_they_are(trial: SourceTrial) -> None:
 
 @reads
 async def one_user_is_read_as_the_walk_shows_it(trial: SourceTrial) -> None:
-    for environment in trial.truth.environments:
+    truth = trial.truth
+    for environment in truth.environments:
         reading = trial.environment(environment)
         walked = {user.id: record_of(user) for user in await trial.walked(environment)}
         for one in sorted(walked)[:5]:
@@ -110,12 +111,13 @@ async def one_user_is_read_as_the_walk_shows_it(trial: SourceTrial) -> None:
 
 @reads
 async def populations_are_counted_right_or_not_at_all(trial: SourceTrial) -> None:
-    for environment in trial.truth.environments:
+    truth = trial.truth
+    for environment in truth.environments:
         found = {one.id: one for one in await trial.environment(environment).populations()}
-        there = {one: name for one, (home, name) in trial.truth.populations.items() if home == environment}
+        there = {one: name for one, (home, name) in truth.populations.items() if home == environment}
         assert {identity: one.name for identity, one in found.items()} == there
         for identity, one in found.items():
-            count = sum(person.population == identity for person in trial.truth.people.values())
+            count = sum(person.population == identity for person in truth.people.values())
             assert one.user_count in (None, count)
 
 
@@ -145,19 +147,18 @@ async def groups_have_their_parents_children_and_members(trial: SourceTrial) -> 
 
 @reads
 async def memberships_agree_from_both_ends(trial: SourceTrial) -> None:
-    for environment in trial.truth.environments:
+    truth = trial.truth
+    for environment in truth.environments:
         reading = trial.environment(environment)
-        people = [trial.truth.people[one] for one in sorted(trial.people_of(environment))[:8]]
+        people = [truth.people[one] for one in sorted(people_of(truth, environment))[:8]]
         for person in people:
             assert {one.id: one.type for one in await reading.memberships(person.id)} == person.groups
-        groups = [one.id for one in trial.truth.groups.values() if one.environment == environment]
+        groups = [one.id for one in truth.groups.values() if one.environment == environment]
         pairs = [Pair(person.id, group) for person in people for group in groups]
         for kind in KINDS:
             held = await reading.holding(pairs, kind)
             assert held.unsure == set()
-            assert held.pairs == {
-                pair for pair in pairs if trial.truth.people[pair.user].groups.get(pair.group) == kind
-            }
+            assert held.pairs == {pair for pair in pairs if truth.people[pair.user].groups.get(pair.group) == kind}
         assert list(await reading.memberships(NOBODY)) == []
         assert (await reading.role_assignments(NOBODY)).assignments == ()
 
@@ -194,9 +195,10 @@ async def who_has_changed_is_found_since(trial: SourceTrial) -> None:
 
 @changes
 async def events_name_what_is_to_be_read_again(trial: SourceTrial) -> None:
-    environment, victim = _somebody(trial.truth)
-    others = sorted(trial.people_of(environment) - {victim})
-    group = _group_without(trial.truth, environment, others[0])
+    truth = trial.truth
+    environment, victim = _somebody(truth)
+    others = sorted(people_of(truth, environment) - {victim})
+    group = _group_without(truth, environment, others[0])
     await trial.source.settle_time()
     since = trial.source.now()
     await trial.doing.disable(others[1])
@@ -214,13 +216,18 @@ async def events_name_what_is_to_be_read_again(trial: SourceTrial) -> None:
 
 @changes
 async def the_past_names_who_is_gone(trial: SourceTrial) -> None:
-    environment, victim = _somebody(trial.truth)
+    truth = trial.truth
+    environment, victim = _somebody(truth)
     await trial.source.settle_time()
     await trial.doing.remove(victim)
     past = await trial.environment(environment).past(trial.source.now() + timedelta(seconds=1))
     [gone] = [event for event in past.events if event.user == victim]
     assert (gone.kind, gone.removed is not None) == ("user.removed", True)
     assert past.since < trial.source.now()
+
+
+def people_of(truth: Truth, environment: str) -> set[str]:
+    return {person.id for person in truth.people.values() if person.environment == environment}
 
 
 def _somebody(truth: Truth) -> tuple[str, str]:
