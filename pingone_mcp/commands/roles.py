@@ -18,7 +18,6 @@ from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.directory.identity import folded
-from pingone_mcp.directory.rows import user_row
 from pingone_mcp.reports.roles import (
     Conflict,
     Granted,
@@ -77,7 +76,7 @@ async def _one(backend: Backend, rules: Rules, reference: str, *, as_json: bool)
     with asking():
         found = await roles_of_user(backend, rules, reference)
     if as_json:
-        print_json({"user": user_row(found.user, ("id", "username", "name", "status")), **found.to_json()})
+        print_json(found.to_json())
     else:
         _print_one(console(), found)
     return verdict(found.mapped.conflicts, found.gaps)

@@ -27,8 +27,8 @@ def beyond(arguments: Mapping[str, Any]) -> str | None:
         left -= len(name)
         while waiting:
             one = waiting.pop()
-            if (told := _alone(one)) is not None:
-                return f"`{name[:64]}`: {told}"
+            if (too_much := _alone(one)) is not None:
+                return f"`{name[:64]}`: {too_much}"
             left -= _characters(one)
             if left < 0:
                 return f"`{name[:64]}`: a call holds at most {MOST_CHARACTERS:,} characters of text."

@@ -52,7 +52,7 @@ def lifespan(
 
 
 async def for_connection(ctx: ServerRequestContext[ServedConnection, Any], call_next: CallNext) -> HandlerResult:
-    """Let everything that answers a message know the connection of whoever sent it: a middleware of the SDK."""
+    """Let everything that answers a message know the connection of its sender: a middleware of the SDK."""
     served = ctx.lifespan_context
     token = _SERVED.set(served)
     try:
@@ -83,7 +83,7 @@ def page_reporter(ctx: AppContext, noun: str) -> Callable[[ListingProgress], Awa
 
 
 async def current_backend() -> Backend:
-    """Return the backend of whoever is being answered, for a resource, to which the SDK may give no context."""
+    """Return the backend of the client that is being answered: for a resource, to which the SDK may give no context."""
     return await _SERVED.get().backend()
 
 

@@ -1,11 +1,11 @@
-"""How far a request is, as the protocol wants it told: one number that only grows, over stages that each count anew."""
+"""How far a request is, in the protocol's terms: one number that only grows, over stages that each count anew."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
 Send = Callable[[float, float | None, str], Awaitable[None]]
-"""Told the number, of how much (None: not known), and a text; a Context's `report_progress`."""
+"""Called with the number, of how much (None: not known), and a text; a Context's `report_progress`."""
 
 
 class Progressing:
@@ -34,11 +34,11 @@ class Progressing:
             return
         self._sent = progress
         total = self._before + about if about is not None and about >= done else None
-        await self._send(progress, total, message or told(stage, done, about))
+        await self._send(progress, total, message or in_words(stage, done, about))
 
 
-def told(stage: str, done: int, about: int | None) -> str:
-    """Say it for people."""
+def in_words(stage: str, done: int, about: int | None) -> str:
+    """Say for people how much of a stage is done."""
     if not done and about is None:
         return stage
     return f"{stage}: {done:,}" + (f" of about {about:,}" if about is not None else "")

@@ -55,8 +55,8 @@ def parse(name: str, text: str) -> PromptText:
     if absent := {"title", "description"} - head.keys():
         raise ValueError(f"{name}: the front matter has no {' and no '.join(sorted(absent))}")
     arguments = {
-        argument: (str(told.get("description", "")), bool(told.get("required", False)))
-        for argument, told in head.get("arguments", {}).items()
+        argument: (str(about.get("description", "")), bool(about.get("required", False)))
+        for argument, about in head.get("arguments", {}).items()
     }
     return PromptText(
         name=name,
@@ -64,7 +64,7 @@ def parse(name: str, text: str) -> PromptText:
         description=head["description"],
         arguments=arguments,
         body=body.strip(),
-        times=frozenset(argument for argument, told in head.get("arguments", {}).items() if told.get("time")),
+        times=frozenset(argument for argument, about in head.get("arguments", {}).items() if about.get("time")),
     )
 
 

@@ -74,11 +74,11 @@ async def _said_to(client: _Client, connections: Server[Any]) -> Frozen:
 @asynccontextmanager
 async def _connected(connections: Server[Any]) -> AsyncIterator[_Ask]:
     """Open a connection of its own; `ask` returns the text of a result, as it goes over the wire."""
-    tell, told = anyio.create_memory_object_stream[SessionMessage | Exception](8)
+    send, received = anyio.create_memory_object_stream[SessionMessage | Exception](8)
     say, said = anyio.create_memory_object_stream[SessionMessage](8)
 
     async def ask(method: str, params: Mapping[str, object]) -> str:
-        await tell.send(SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=0, method=method, params=dict(params))))
+        await send.send(SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=0, method=method, params=dict(params))))
         answer = (await said.receive()).message.model_dump_json(
             by_alias=True, exclude_unset=True
         )  # as the SDK writes it
@@ -86,10 +86,10 @@ async def _connected(connections: Server[Any]) -> AsyncIterator[_Ask]:
         if before != '{"jsonrpc":"2.0","id":0':
             raise _NoAnswer
         if method == "initialize":
-            await tell.send(SessionMessage(JSONRPCNotification(jsonrpc="2.0", method="notifications/initialized")))
+            await send.send(SessionMessage(JSONRPCNotification(jsonrpc="2.0", method="notifications/initialized")))
         return result.removesuffix("}")
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(connections.run, told, say, connections.create_initialization_options())
-        async with tell, said:
+        tasks.start_soon(connections.run, received, say, connections.create_initialization_options())
+        async with send, said:
             yield ask

@@ -98,7 +98,7 @@ async def user(environment: str, user: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Resource:
-    """One resource: its address (RFC 6570), what clients are told of it, and what reads it."""
+    """One resource: its address (RFC 6570), what its clients read about it, and what reads it."""
 
     uri: str
     name: str

@@ -188,8 +188,8 @@ def _unreadable(refusal: ValidationError) -> str | None:
 async def _answered_alone(connections: Server[Any], request: _Frame, tasks: TaskGroup) -> SessionMessage:
     """Return the answer of a connection that serves this one request and ends."""
     ask, asked = anyio.create_memory_object_stream[_Frame]()
-    tell, told = anyio.create_memory_object_stream[SessionMessage]()
-    tasks.start_soon(connections.run, asked, tell, connections.create_initialization_options())
-    async with ask, told:
+    reply, replies = anyio.create_memory_object_stream[SessionMessage]()
+    tasks.start_soon(connections.run, asked, reply, connections.create_initialization_options())
+    async with ask, replies:
         await ask.send(request)
-        return await told.receive()
+        return await replies.receive()

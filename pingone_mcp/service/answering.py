@@ -21,6 +21,8 @@ from pingone_mcp.directory.rows import WIDE_ROWS, timestamp
 from pingone_mcp.service.backend import Backend
 
 T = TypeVar("T")
+PageReport = Callable[[ListingProgress], Awaitable[None]]
+"""Called once per page of the provider, with how far a list is."""
 
 # The envelope without rows and cursor: names, counts, and a problem that ended the answer.
 _ENVELOPE_CHARACTERS = 700
@@ -79,7 +81,7 @@ async def collect(
     wanted: ListRequest,
     *,
     limit: int,
-    report: Callable[[ListingProgress], Awaitable[None]],
+    report: PageReport,
     pages: int | None = None,
     beside: int = 0,
 ) -> Gathered:
@@ -98,37 +100,68 @@ async def collect(
     return await gather(listing, wanted.mark, budget, now=anyio.current_time, report=report)
 
 
-def envelope(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One answer of a list: its rows, and what its envelope says about them.
+
+    `is_first` says that it begins where the list does, `is_partial` that a single get of a row returns fields that are
+    not in it. `fields` are those that rows carry, where that needs saying (None: the default ones).
+    """
+
+    gathered: Gathered
+    next_cursor: str | None
+    is_first: bool
+    is_partial: bool
+    fields: tuple[str, ...] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Say that nothing at all was found, and not only on one page."""
+        return self.is_first and self.next_cursor is None and not self.gathered.rows
+
+    def to_json(self, hint: str | None = None) -> JsonObject:
+        """Return the envelope that every list answers with; `hint` says what to try, or to know, where that helps."""
+        gathered = self.gathered
+        more: JsonObject = {"error": str(gathered.problem)} if gathered.problem is not None else {}
+        if gathered.gaps:
+            more["gaps"] = sentences(gathered.gaps)
+        if hint is not None:
+            more["hint"] = hint
+        if self.fields is not None:
+            more["fields"] = list(self.fields)
+        return {
+            "result": gathered.rows,
+            "next_cursor": self.next_cursor,
+            "prev_cursor": None,
+            "result_count": len(gathered.rows),
+            "total": gathered.total,
+            "is_partial_response": self.is_partial,
+            "stopped": gathered.stopped,
+            **more,
+        }
+
+
+def listed(
     backend: Backend,
     wanted: ListRequest,
     gathered: Gathered,
     *,
     lacks: Callable[[JsonObject], bool],
-    hint: str | None = None,
-) -> JsonObject:
-    """Return the envelope that every list answers with.
+    fields: tuple[str, ...] | None = None,
+) -> Listed:
+    """Return what was gathered with the cursor that goes on.
 
-    `lacks` says of a row whether a single get of the same thing returns fields that are not in it. `hint` says what to
-    try, or to know, where that helps.
+    `lacks` says of a row whether a single get of the same thing returns fields that are not in it.
     """
-    cursor = backend.cursors.seal(wanted.tool, wanted.question, gathered.next) if gathered.next else None
-    more: JsonObject = {"error": str(gathered.problem)} if gathered.problem is not None else {}
-    if gathered.gaps:
-        more["gaps"] = sentences(gathered.gaps)
-    if hint is not None:
-        more["hint"] = hint
-    return {
-        "result": gathered.rows,
-        "next_cursor": cursor,
-        "prev_cursor": None,
-        "result_count": len(gathered.rows),
-        "total": gathered.total,
-        "is_partial_response": any(map(lacks, gathered.rows)),
-        "stopped": gathered.stopped,
-        **more,
-    }
+    return Listed(
+        gathered=gathered,
+        next_cursor=backend.cursors.seal(wanted.tool, wanted.question, gathered.next) if gathered.next else None,
+        is_first=wanted.mark == Mark(),
+        is_partial=any(map(lacks, gathered.rows)),
+        fields=fields,
+    )
 
 
-def named_fields(columns: tuple[str, ...], chosen: list[str] | None, limit: int) -> JsonObject:
-    """Say which fields rows carry where there are fewer than by default, so that none is taken for absent."""
-    return {"fields": list(columns)} if not chosen and limit > WIDE_ROWS else {}
+def fields_to_name(columns: tuple[str, ...], chosen: list[str] | None, limit: int) -> tuple[str, ...] | None:
+    """Return the fields of rows where there are fewer than by default, so that none is taken for absent."""
+    return columns if not chosen and limit > WIDE_ROWS else None

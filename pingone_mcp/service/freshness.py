@@ -83,7 +83,7 @@ async def is_current(backend: Backend) -> bool:
 
 
 async def bring_up_to_date(backend: Backend, report: Callable[[str, int, int | None], None]) -> None:
-    """Sync the copy; `report` is told the stage, how much of it is done, and of about how much.
+    """Sync the copy; `report` is called with the stage, how much of it is done, and of about how much.
 
     Raises NotCurrent where nothing of the sync was taken over, and Problem where it failed.
     """

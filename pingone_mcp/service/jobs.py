@@ -91,8 +91,8 @@ class Jobs(Generic[T]):
     ) -> T | JobProgress:
         """Begin some work, or join what is under way for the same question; return what came of it.
 
-        After so many seconds return how far it is. `report` is told about once a second, each time of more. Raises the
-        Problem that ended it, and Refused while too much is under way.
+        After so many seconds return how far it is. `report` is called about once a second, where there is more to
+        report. Raises the Problem that ended it, and Refused while too much is under way.
         """
         deadline = self._now() + seconds
         self._forget()

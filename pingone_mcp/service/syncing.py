@@ -1,7 +1,7 @@
 """The sync that runs behind the answers: one at a time, begun by a question or by the clock, and longer than either.
 
-What came of a sync is owed to whoever asked for it. Whoever was told "still running" asks again, and finds what came of
-it then, not the next sync.
+What came of a sync is owed to those who asked for it. A caller that was answered "still running" asks again, and finds
+then what came of it, not the next sync.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Syncing:
         """Return what came of a sync, or how far it is after so many seconds.
 
         That is one that has ended where its result is owed, else the one that runs, else a new one; a full one where
-        that is asked for. `report` is told of each stage, and from time to time. Raises the Problem that ended it.
+        that is asked for. `report` is called for each stage, and from time to time. Raises the Problem that ended it.
         """
         deadline = anyio.current_time() + seconds
         if (owed := self._oldest_owed(mode)) is not None:
@@ -114,7 +114,7 @@ class Syncing:
                 left = deadline - anyio.current_time()
                 if left <= 0:
                     return run.running
-                news = run.news  # what comes while it is told, too
+                news = run.news  # what comes while it is reported, too
                 await report(run.running)
                 with anyio.move_on_after(min(1.0, left)):
                     await news.wait()

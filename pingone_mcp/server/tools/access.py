@@ -21,7 +21,7 @@ from pingone_mcp.reports.review import Row
 from pingone_mcp.server.edge import AppContext, answer, backend_of
 from pingone_mcp.server.strict import strict_tool
 from pingone_mcp.server.tools.patience import patiently, within
-from pingone_mcp.service.answering import ListRequest, asked, envelope
+from pingone_mcp.service.answering import ListRequest, asked, listed
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.files.exports import MOST_LINES
 from pingone_mcp.service.jobs import JobProgress
@@ -117,7 +117,7 @@ def _exported(backend: Backend, wanted: ListRequest) -> JsonObject:
         next=Mark(position=_at(following)) if following is not None else None,
         stopped=None if following is None else "limit" if len(rows) == MOST_LINES else "size",
     )
-    return envelope(backend, wanted, gathered, lacks=lambda _: False) | {"resource": _uri(name)}
+    return listed(backend, wanted, gathered, lacks=lambda _: False).to_json() | {"resource": _uri(name)}
 
 
 def _at(line: int) -> Position:

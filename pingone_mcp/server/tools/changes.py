@@ -6,22 +6,17 @@ from typing import Annotated
 
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
-from pingone_mcp.directory.changes import Change, ChangeKind, ChangePage, ChangeQuestion
-from pingone_mcp.directory.cursor import Mark
-from pingone_mcp.directory.listing import Listing
-from pingone_mcp.directory.models import JsonObject, Page
-from pingone_mcp.directory.position import Position
-from pingone_mcp.directory.rows import is_truncated, plain, timestamp
+from pingone_mcp.directory.changes import Change, ChangeKind
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.rows import plain, timestamp
 from pingone_mcp.server.arguments import TIMES, Cursor, Limit
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
 from pingone_mcp.server.strict import strict_tool
-from pingone_mcp.service.answering import asked, collect, envelope
-from pingone_mcp.service.freshness import age_of_copy
+from pingone_mcp.service.asking import changes
 
 _NO_CHANGE = "`user` is an id, or the username or email at the time of the change; list_users finds them by name."
-_CHANGE_QUESTION = TypeAdapter(ChangeQuestion)
 
 
 async def list_changes(
@@ -39,25 +34,22 @@ async def list_changes(
     Answers like list_users; later_cursor, at the end, goes on with what is found from now on. Of what happens between
     two syncs the outcome is told. known_since: before it only what the audit told of removals and deactivations.
     """
-    backend = await backend_of(ctx)
-    wanted = asked(backend, "list_changes", {"kinds": kinds, "user": user}, cursor, since=since)
-    question = _CHANGE_QUESTION.validate_python(wanted.question)
-    last: list[ChangePage] = []
-
-    async def read(at: Position | None) -> Page[Change]:
-        last[:] = [await backend.replica.changes(question, at, page_size=limit)]
-        return last[0]
-
-    listing = Listing(read=read, row=change_row, identify=lambda change, _: str(change.id))
-    gathered = await collect(backend, listing, wanted, limit=limit, report=page_reporter(ctx, "changes"))
-    nothing = cursor is None and gathered.next is None and not gathered.rows
-    hint = _NO_CHANGE if nothing and question.user is not None else None
-    facts = envelope(backend, wanted, gathered, lacks=is_truncated, hint=hint)
-    if (age := await age_of_copy(backend)) is not None:
-        facts["replica_age_s"] = age
-    facts["known_since"] = timestamp(last[0].known_since) if last[0].known_since is not None else None
-    if gathered.next is None:
-        facts["later_cursor"] = backend.cursors.seal("list_changes", wanted.question, Mark(position=last[0].newest))
+    found = await changes.list_changes(
+        await backend_of(ctx),
+        row=change_row,
+        since=since,
+        kinds=kinds,
+        user=user,
+        limit=limit,
+        cursor=cursor,
+        report=page_reporter(ctx, "changes"),
+    )
+    facts = found.listed.to_json(_NO_CHANGE if found.listed.is_empty and user else None)
+    if found.age_seconds is not None:
+        facts["replica_age_s"] = found.age_seconds
+    facts["known_since"] = timestamp(found.known_since) if found.known_since is not None else None
+    if found.later_cursor is not None:
+        facts["later_cursor"] = found.later_cursor
     return answer(facts)
 
 

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-from functools import partial
 from typing import Annotated
 
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
-from pingone_mcp.directory.coverage import DeactivatedPage, Reason, covered_so_far
-from pingone_mcp.directory.listing import Listing
-from pingone_mcp.directory.position import Position
-from pingone_mcp.directory.provider import DeactivatedQuestion
-from pingone_mcp.directory.rows import choose_fields, deactivated_row, plain, user_row_lacks
+from pingone_mcp.directory.coverage import Reason
+from pingone_mcp.directory.rows import plain
 from pingone_mcp.server.arguments import TIMES, Cursor, Environment, Limit, Population
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
 from pingone_mcp.server.strict import strict_tool
-from pingone_mcp.service.answering import asked, collect, envelope, named_fields
-from pingone_mcp.service.freshness import exact_directory
+from pingone_mcp.service.asking import deactivated
 
 _COVERAGE_CHARACTERS = 1_800
-_DEACTIVATED_QUESTION = TypeAdapter(DeactivatedQuestion)
 
 
 async def find_deactivated(
@@ -47,43 +40,21 @@ async def find_deactivated(
     so. Answers like list_users, plus coverage: per reason how it was found, whether it is complete by now, and what may
     be missing. Only claim what coverage supports. source says whether PingOne or the local copy answered, and its age.
     """
-    backend = await backend_of(ctx)
-    selected = {
-        "reasons": sorted(reasons) if reasons else None,
-        "population": population,
-        "environment": environment,
-    }
-    wanted = asked(backend, "find_deactivated", selected, cursor, since=since)
-    question = _DEACTIVATED_QUESTION.validate_python(wanted.question)
-    columns = choose_fields(
-        None, several_organizations=backend.directory.profile.scope.has_several_environments, limit=limit
-    )
-    directory = await exact_directory(backend, goes_on=cursor is not None)
-    source = await directory.source(question, wanted.mark.position)
-
-    last: list[DeactivatedPage] = []
-
-    async def read(at: Position | None) -> DeactivatedPage:
-        last[:] = [await directory.deactivated(question, at, page_size=limit)]
-        return last[0]
-
-    listing = Listing(
-        read=read, row=lambda found: deactivated_row(found, columns), identify=lambda found, _: found.user.id
-    )
-    gathered = await collect(
-        backend,
-        listing,
-        wanted,
+    found = await deactivated.find_deactivated(
+        await backend_of(ctx),
+        reasons=reasons,
+        since=since,
+        population=population,
+        environment=environment,
         limit=limit,
+        cursor=cursor,
         report=page_reporter(ctx, "users and events"),
         beside=_COVERAGE_CHARACTERS,
     )
-    coverage = covered_so_far(last[0].coverage, gathered.next.position if gathered.next is not None else None)
-    facts = envelope(
-        backend, wanted, dataclasses.replace(gathered, gaps=()), lacks=partial(user_row_lacks, fields=columns)
-    )  # told in coverage
-    told = {"coverage": {reason: plain(how) for reason, how in coverage.items()}, "source": plain(source)}
-    return answer(facts | told | named_fields(columns, None, limit))
+    facts = found.listed.to_json()
+    fields = {"fields": facts.pop("fields")} if "fields" in facts else {}
+    coverage = {reason: plain(how) for reason, how in found.coverage.items()}
+    return answer(facts | {"coverage": coverage, "source": plain(found.provenance)} | fields)
 
 
 def tools() -> list[Tool]:

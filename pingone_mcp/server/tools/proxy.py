@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from pingone_mcp.advice import variable
-from pingone_mcp.directory.listing import Listing
-from pingone_mcp.directory.models import JsonObject, Page
-from pingone_mcp.directory.native import ProxyAnswer, ProxyQuestion
-from pingone_mcp.directory.position import Position
-from pingone_mcp.directory.rows import compact, fitted, is_truncated
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.native import ProxyAnswer
+from pingone_mcp.directory.rows import compact, fitted
 from pingone_mcp.server.arguments import Cursor, Parameter, Query
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
 from pingone_mcp.server.strict import strict_tool
-from pingone_mcp.service.answering import asked, collect, envelope
+from pingone_mcp.service.asking.native import read_native
 from pingone_mcp.service.writes import writes_off
 from pingone_mcp.tasks import in_thread
 
@@ -28,8 +25,6 @@ _NARROWER = (
     f"{variable('answer_characters')}."
 )
 _TOO_DEEP = "Parts nested deeper than this server passes on are left out. Ask for one of them by a longer path."
-_PROXY_QUESTION = TypeAdapter(ProxyQuestion)
-_MOST_ITEMS = 5_000
 _AROUND = 1_600  # the cursor, the counts, and what is said about a cut
 _LEAST = 200
 
@@ -48,29 +43,16 @@ async def proxy_request(
     next page) or body (a single resource verbatim). Secrets are blanked. describe_directory, topic api, lists paths.
     """
     backend = await backend_of(ctx)
-    wanted = asked(backend, "proxy_request", {"method": method, "path": path, "query": parameters(query)}, cursor)
-    question = _PROXY_QUESTION.validate_python(wanted.question)
+    found = await read_native(
+        backend,
+        method=method,
+        path=path,
+        query=parameters(query),
+        cursor=cursor,
+        report=page_reporter(ctx, "items"),
+    )
     room = backend.answer_characters - _AROUND
-    answers: list[ProxyAnswer] = []
-
-    repeated: set[str] = set()
-
-    async def read(at: Position | None) -> Page[JsonObject]:
-        answers.append(await backend.native_api().send(question, at))
-        page = answers[-1].page or Page(items=(), at=Position(), next=None, scanned=0)
-        found = Counter(str(item.get("id")) for item in page.items)
-        repeated.update(identity for identity, times in found.items() if times > 1)
-        return page
-
-    def identify(item: JsonObject, place: int) -> str:
-        """Tell items apart by id; by their place too where a page repeats an id, or has none."""
-        identity = str(item.get("id"))
-        return f"{identity}#{place}" if identity in repeated or "id" not in item else identity
-
-    listing = Listing(read=read, row=lambda item: item, identify=identify)
-    gathered = await collect(backend, listing, wanted, limit=_MOST_ITEMS, report=page_reporter(ctx, "items"), pages=1)
-    listed = envelope(backend, wanted, gathered, lacks=is_truncated)
-    return answer(await in_thread(proxied, answers[0], listed, room, pool="answers"))
+    return answer(await in_thread(proxied, found.answer, found.listed.to_json(), room, pool="answers"))
 
 
 def proxied(sent: ProxyAnswer, listed: JsonObject, room: int) -> JsonObject:

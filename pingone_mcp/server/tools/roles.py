@@ -11,24 +11,17 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
-from pingone_mcp.directory.listing import Listing
-from pingone_mcp.directory.models import JsonObject, Page, User
-from pingone_mcp.directory.position import Position
-from pingone_mcp.directory.provider import UserQuestion
-from pingone_mcp.directory.rows import fitted, is_short, plain, user_row
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.rows import fitted
 from pingone_mcp.reports.roles import Rules
-from pingone_mcp.reports.roles import map_roles as mapped_roles
 from pingone_mcp.server.arguments import Cursor, Limit
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
 from pingone_mcp.server.strict import strict_tool
 from pingone_mcp.server.tools.patience import SHOWN, patiently, within
-from pingone_mcp.service.answering import ListRequest, asked, collect, envelope
+from pingone_mcp.service.answering import ListRequest, asked
 from pingone_mcp.service.backend import Backend
-from pingone_mcp.service.freshness import age_of_copy
 from pingone_mcp.service.jobs import JobProgress
 from pingone_mcp.service.reviews.rules import read_rules
-
-_OF_A_USER = ("id", "username", "name", "status")
 
 
 async def map_roles(
@@ -60,34 +53,15 @@ async def _of_user(backend: Backend, rules: Rules, reference: str) -> JsonObject
     from pingone_mcp.service.reviews.roles import roles_of_user  # noqa: PLC0415 - start-up: sqlite is loaded by the first question
 
     found = await roles_of_user(backend, rules, reference)
-    facts = {"user": user_row(found.user, _OF_A_USER), **found.to_json(), "replica_age_s": found.state.age_seconds}
+    facts = {**found.to_json(), "replica_age_s": found.state.age_seconds}
     return fitted(facts, backend.answer_characters)
 
 
 async def _of_group(ctx: AppContext, backend: Backend, rules: Rules, wanted: ListRequest, *, limit: int) -> JsonObject:
-    question = UserQuestion(group=wanted.question["group"], include=("groups",))
-    now = backend.replica.now()
+    from pingone_mcp.service.reviews.roles import roles_of_group  # noqa: PLC0415 - start-up, as above
 
-    async def read(at: Position | None) -> Page[User]:
-        return await backend.copy.users(question, at, page_size=limit)
-
-    listing = Listing(
-        read=read, row=lambda member: _member_row(rules, member, now), identify=lambda member, _: member.id
-    )
-    gathered = await collect(backend, listing, wanted, limit=limit, report=page_reporter(ctx, "members"))
-    age = await age_of_copy(backend)
-    return envelope(backend, wanted, gathered, lacks=is_short) | ({} if age is None else {"replica_age_s": age})
-
-
-def _member_row(rules: Rules, member: User, now: datetime) -> JsonObject:
-    mapped = mapped_roles(rules, member, member.groups or (), now)
-    reasons = [
-        {"role": granted.role, "rule": granted.rule, "groups": [one.name for one in granted.groups]}
-        for granted in mapped.granted
-    ]
-    conflicts = {"conflicts": plain(mapped.conflicts)} if mapped.conflicts else {}
-    known = {"roles": reasons} if member.groups is not None else {"roles": reasons or None, "unreadable": ["groups"]}
-    return user_row(member, _OF_A_USER) | known | conflicts
+    found, age = await roles_of_group(backend, rules, wanted, limit=limit, report=page_reporter(ctx, "members"))
+    return found.to_json() | ({} if age is None else {"replica_age_s": age})
 
 
 async def _review(backend: Backend, rules: Rules, progress: JobProgress) -> tuple[JsonObject, datetime]:

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
-from pingone_mcp.directory.listing import Listing
-from pingone_mcp.directory.models import JsonObject, Page, User
-from pingone_mcp.directory.position import Position
-from pingone_mcp.directory.provider import Include, UserQuestion
-from pingone_mcp.directory.rows import choose_fields, list_row, user_row, user_row_lacks, whole_user
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.provider import Include
+from pingone_mcp.directory.rows import whole_user
 from pingone_mcp.server.arguments import Cursor, Environment, Fields, Limit, Population, RemoteData
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
 from pingone_mcp.server.strict import strict_tool
-from pingone_mcp.service.answering import asked, collect, envelope, named_fields
+from pingone_mcp.service.asking import users
 from pingone_mcp.service.asking.searches import Search
-from pingone_mcp.service.asking.users import find_user
+from pingone_mcp.service.asking.users import UserList
 
 # What a hint beside rows takes.
 _HINT_CHARACTERS = 200
 _NARROWING = ("filter", "status", "group", "population", "environment")
 _ONLY_AS_WRITTEN = "Only names with these very accents were looked for"
 _HELD = "A sync is held, because many users cannot be found now: they may be hidden (describe_directory)."
-_USER_QUESTION = TypeAdapter(UserQuestion)
 
 
 async def list_users(
@@ -61,61 +57,45 @@ async def list_users(
     next_cursor null means that was all; otherwise call again with it as cursor.
     """
     backend = await backend_of(ctx)
-    wants = set(fields or ()) if cursor is None else set[str]()
-    implied = wants & {"groups", "roles"}
-    selected = {
-        "query": query,
-        "filter": filter,
-        "status": None if status == "any" else status,
-        "group": group,
-        "population": population,
-        "environment": environment,
-        "include": sorted({*(include or ()), *implied}),
-        "remote_data": include_remote_data or ("remote_data" in wants or None),
-    }
-    wanted = asked(backend, "list_users", selected, cursor, changeable={"fields": fields})
-    question = _USER_QUESTION.validate_python(wanted.question)
-    chosen = wanted.question.get("fields")
-    columns = choose_fields(
-        chosen, several_organizations=backend.directory.profile.scope.has_several_environments, limit=limit
+    found = await users.list_users(
+        backend,
+        query=query,
+        filter_=filter,
+        status=None if status == "any" else status,
+        group=group,
+        population=population,
+        environment=environment,
+        fields=fields,
+        include=include or (),
+        remote_data=bool(include_remote_data),
+        limit=limit,
+        cursor=cursor,
+        report=page_reporter(ctx, "users"),
+        beside=_HINT_CHARACTERS,
     )
-    columns += tuple(name for name in question.include if name not in columns)
-    if question.remote_data and "remote_data" not in columns:
-        columns += ("remote_data",)
-    to_row = user_row if chosen else list_row
-
-    search = Search(backend, question)
-
-    async def read(at: Position | None) -> Page[User]:
-        return await search.page(at, page_size=limit)
-
-    listing = Listing(read=read, row=lambda user: to_row(user, columns), identify=lambda user, _: user.id)
-    gathered = await collect(
-        backend, listing, wanted, limit=limit, report=page_reporter(ctx, "users"), beside=_HINT_CHARACTERS
-    )
-    hint = await _hint(search, question, gathered.ids, first=cursor is None, last=gathered.next is None)
-    lacks = partial(user_row_lacks, fields=columns)
-    return answer(envelope(backend, wanted, gathered, lacks=lacks, hint=hint) | named_fields(columns, chosen, limit))
+    return answer(found.listed.to_json(await _hint(found)))
 
 
-async def _hint(search: Search, question: UserQuestion, ids: Sequence[str], *, first: bool, last: bool) -> str | None:
-    """Return what to know about the users of an answer, the first or last one, or what to try when nobody is."""
-    if spelt := search.otherwise_spelt(ids):
+async def _hint(found: UserList) -> str | None:
+    """Return what to know about the users of an answer, or what to try when nobody was found."""
+    search, question = found.search, found.search.question
+    if spelt := search.otherwise_spelt(found.listed.gathered.ids):
         return (
             f"Written with other accents than `query`: the last {spelt} of these rows. They come from the local copy, "
             f"which is {await search.age_of_copy()} s old."
         )
-    if first and last and not ids:
+    if found.listed.is_empty:
         held = _HELD if await search.is_held() else None
-        return " ".join(filter(None, (*_nobody(search, question), held))) or None
+        return " ".join(filter(None, (*_nobody(search), held))) or None
     named = question.query is not None and "@" not in question.query
-    if not last or not named or search.asks_copy:
+    if found.listed.next_cursor is not None or not named or search.asks_copy:
         return None
     return _ONLY_AS_WRITTEN + ("; after sync_directory, others are found too." if search.is_long else ".")
 
 
-def _nobody(search: Search, question: UserQuestion) -> Iterator[str]:
+def _nobody(search: Search) -> Iterator[str]:
     """Say what to try when nobody was found."""
+    question = search.question
     if question.query is not None and search.asks_copy:
         yield "No name, username or email begins like this, whatever the accents."
     elif question.query is not None:
@@ -140,7 +120,7 @@ async def get_user(
     scope, manager, times, custom attributes. Absent values are left out; truncated says what was cut.
     """
     backend = await backend_of(ctx)
-    found = await find_user(backend, user, environment=environment, remote_data=bool(include_remote_data))
+    found = await users.find_user(backend, user, environment=environment, remote_data=bool(include_remote_data))
     return answer(whole_user(found, backend.answer_characters))
 
 

@@ -26,7 +26,7 @@ class Search:
 
     def __init__(self, backend: Backend, question: UserQuestion) -> None:
         self._backend = backend
-        self._question = question
+        self.question = question
         self._live: int | None = None
         self._fresh: bool | None = None
         self._first: Page[User] | None = None
@@ -44,10 +44,10 @@ class Search:
         """Return the page at a position. `total` counts both kinds where PingOne's own count is known."""
         if at is not None and at.source == "replica":
             self._fresh = True
-            page = await self._backend.copy.otherwise_spelt(self._question, at, page_size=page_size)
+            page = await self._backend.copy.otherwise_spelt(self.question, at, page_size=page_size)
             self._spelt.update(user.id for user in page.items if user.id not in self._seen)
             return dataclasses.replace(page, total=_sum(self._live, page.total))
-        page = await self._backend.directory.users(self._question, at, page_size=page_size)
+        page = await self._backend.directory.users(self.question, at, page_size=page_size)
         self._live = page.total
         self._seen.update(user.id for user in page.items)
         first = await self._first_otherwise_spelt(page_size)
@@ -62,7 +62,7 @@ class Search:
             self._fresh = self.is_long and await copy_is_fresh(self._backend)
         if self._fresh and self._first is None:
             try:
-                self._first = await self._backend.copy.otherwise_spelt(self._question, page_size=page_size)
+                self._first = await self._backend.copy.otherwise_spelt(self.question, page_size=page_size)
             except Problem:  # a name that the copy does not know yet: PingOne has answered, and nothing is added to it
                 self._fresh = False
         return self._first

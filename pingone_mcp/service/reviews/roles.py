@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from pingone_mcp.directory.gaps import Gap, GroupsOfUserUnread, listed_as_json
-from pingone_mcp.directory.models import JsonObject, User
+from pingone_mcp.directory.listing import Listing
+from pingone_mcp.directory.models import JsonObject, Page, User
+from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.provider import UserQuestion
+from pingone_mcp.directory.rows import is_short, plain, user_row
 from pingone_mcp.replica.asking.conditions import NotHeld
 from pingone_mcp.replica.asking.groups import every_group
 from pingone_mcp.replica.asking.people import everybody_with_groups, number_of_users
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.state import State
 from pingone_mcp.reports.roles import Mapped, RoleDrift, Rules, RulesReview, compare, map_roles, review_rules
+from pingone_mcp.service.answering import Listed, ListRequest, PageReport, collect, listed
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.files.rosters import Accounts
+from pingone_mcp.service.freshness import age_of_copy
 from pingone_mcp.service.jobs import JobProgress
 from pingone_mcp.service.reviews.drift import gaps_of
+
+ROLE_HOLDER = ("id", "username", "name", "status")
+"""The fields of a user whose roles are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +39,10 @@ class UserRoles:
 
     def to_json(self) -> JsonObject:
         """Return JSON-ready data; the roles are null where they are not known."""
-        return {**roles_json(self.user, self.mapped), **listed_as_json(self.gaps)}
-
-
-def roles_json(user: User, mapped: Mapped) -> JsonObject:
-    """Return roles with their reasons; none by groups that nobody has read is no answer, but null."""
-    told = mapped.to_json()
-    return told | {"roles": None} if user.groups is None and not mapped.roles else told
+        known = self.mapped.to_json()
+        if self.user.groups is None and not self.mapped.roles:
+            known["roles"] = None  # none by groups that nobody has read is no answer
+        return {"user": user_row(self.user, ROLE_HOLDER), **known, **listed_as_json(self.gaps)}
 
 
 async def roles_of_user(backend: Backend, rules: Rules, reference: str) -> UserRoles:
@@ -52,6 +59,37 @@ async def roles_of_user(backend: Backend, rules: Rules, reference: str) -> UserR
     lacking, state = await backend.replica.reading(gaps)
     unread = () if user.groups is not None else (GroupsOfUserUnread(),)
     return UserRoles(user=user, mapped=mapped, gaps=(*unread, *lacking), state=state)
+
+
+async def roles_of_group(
+    backend: Backend, rules: Rules, wanted: ListRequest, *, limit: int, report: PageReport
+) -> tuple[Listed, int | None]:
+    """Return one row for each member of the group that is asked for, and how many seconds old the copy is.
+
+    Raises what `Directory.users` raises of the copy.
+    """
+    question = UserQuestion(group=wanted.question["group"], include=("groups",))
+    now = backend.replica.now()
+
+    async def read(at: Position | None) -> Page[User]:
+        return await backend.copy.users(question, at, page_size=limit)
+
+    listing = Listing(
+        read=read, row=lambda member: _member_row(rules, member, now), identify=lambda member, _: member.id
+    )
+    gathered = await collect(backend, listing, wanted, limit=limit, report=report)
+    return listed(backend, wanted, gathered, lacks=is_short), await age_of_copy(backend)
+
+
+def _member_row(rules: Rules, member: User, now: datetime) -> JsonObject:
+    mapped = map_roles(rules, member, member.groups or (), now)
+    reasons = [
+        {"role": granted.role, "rule": granted.rule, "groups": [one.name for one in granted.groups]}
+        for granted in mapped.granted
+    ]
+    conflicts = {"conflicts": plain(mapped.conflicts)} if mapped.conflicts else {}
+    known = {"roles": reasons} if member.groups is not None else {"roles": reasons or None, "unreadable": ["groups"]}
+    return user_row(member, ROLE_HOLDER) | known | conflicts
 
 
 async def review_roles(
