@@ -112,6 +112,12 @@ def not_unpacked(what: str = "PingOne's answer") -> UnexpectedAnswer:
     )
 
 
+def repeated_link() -> UnexpectedAnswer:
+    return UnexpectedAnswer(
+        "PingOne's pages run in a circle: a `next` link came twice.", "Try again.", code="REPEATED_LINK"
+    )
+
+
 def problem(response: httpx.Response) -> UpstreamProblem:
     """Return what a failed answer means, and what to do about it, in our words."""
     status = response.status_code

@@ -27,7 +27,14 @@ from pingone_mcp.http.pacing import COURTESY, Lanes
 from pingone_mcp.http.routes import Routes
 from pingone_mcp.http.server_time import ServerTime
 from pingone_mcp.http.transport import MOST, SAFE_METHODS, PatientTransport
-from pingone_mcp.pingone.answers import correlation_id, is_cut_short, json_object, not_unpacked, too_large
+from pingone_mcp.pingone.answers import (
+    correlation_id,
+    is_cut_short,
+    json_object,
+    not_unpacked,
+    repeated_link,
+    too_large,
+)
 from pingone_mcp.pingone.auth import ClientCredentials
 from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.pingone.upstream import PAGE, PINGONE, SINGLE
@@ -212,9 +219,7 @@ class Client:
             yield page if page.next is not None else replace(page, missing=counted.missing)
             following = page.next
             if following in seen:
-                raise UnexpectedAnswer(
-                    "PingOne's pages run in a circle: a `next` link came twice.", "Try again.", code="REPEATED_LINK"
-                )
+                raise repeated_link()
             seen.add(following or "")
 
     async def send(

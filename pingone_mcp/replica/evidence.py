@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pingone_mcp.errors import Problem
 
@@ -28,7 +29,7 @@ class Control:
     """What answers for a population some of whose users were not found.
 
     `visible`: somebody else of it could be read afterwards. `left` is how many the copy would hold without those who
-    are missing; `counted` is PingOne's own `userCount` of the population, None where it says nothing.
+    are missing; `counted` is how many users the provider itself counts in the population, None where it does not say.
     """
 
     visible: bool
@@ -39,7 +40,7 @@ class Control:
     def answers(self) -> bool:
         """Say whether a 404 means that the user is gone.
 
-        It does not where PingOne counts more users than would be left: those are hidden. Where nobody else of a
+        It does not where the provider counts more users than would be left: those are hidden. Where nobody else of a
         population can be seen, only the population itself can say that it is empty.
         """
         if self.counted is not None and self.counted > self.left:
@@ -130,3 +131,10 @@ class Shortage:
     counted: int
     found: int
     tries: int
+
+
+class KnownShortfall(NamedTuple):
+    """What the last sync noted of such a group, and how many of its direct members are in the copy all the same."""
+
+    shortfall: Shortfall
+    in_copy: int

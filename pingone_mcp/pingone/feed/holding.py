@@ -29,7 +29,7 @@ class MembershipFilter:
 def membership_filters(pairs: Sequence[Pair], kind: MembershipType, *, mixed: bool) -> Iterator[MembershipFilter]:
     """Yield the filters that show which pairs hold: several groups in one (`mixed`), or one group in each.
 
-    An answer names users, not groups. So a user comes once in a filter, and whoever comes back is in the group meant.
+    An answer names users, not groups. So a user stands once in a filter, and one who comes back is in the group meant.
     """
     waiting = list(pairs)
     while waiting:

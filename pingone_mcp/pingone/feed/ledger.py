@@ -1,7 +1,7 @@
 """What a walk has done so far: whose users it has handed over, and which parts are still to be read.
 
 It lies in SQLite, so that memory stays small however large the directory is; in a file, it outlives its process, and a
-walk that was killed goes on where it was. A page is noted in one transaction, when whoever walks asks for the next one:
+walk that was killed goes on where it was. A page is noted in one transaction, when the next one is asked for:
 what was handed over before a kill is either noted whole, or comes again.
 """
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.errors import RequestRefused, UnexpectedAnswer
+from pingone_mcp.errors import RequestRefused
+from pingone_mcp.pingone.answers import repeated_link
 from pingone_mcp.pingone.client import HalPage
 from pingone_mcp.replica.source import ShortList
 
@@ -61,7 +62,5 @@ class _ListPlace:
         if page.next is None:
             return
         if page.next in self._seen:
-            raise UnexpectedAnswer(
-                "PingOne's pages run in a circle: a `next` link came twice.", "Try again.", code="REPEATED_LINK"
-            )
+            raise repeated_link()
         self._seen.add(page.next)

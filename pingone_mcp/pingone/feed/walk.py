@@ -5,8 +5,8 @@ same time, by ranges of `updatedAt` ("Read All Users" documents `ge` and `le` fo
 many users it has and shows a sample of them: the quantiles of their `updatedAt` are where a part that is too large is
 split again. `count` only balances; that it is wrong makes a walk slower, not less complete.
 
-Who is changed during the walk may leave one part for another behind our back. He has an `updatedAt` from after its
-beginning then, so a pass over all of those follows, and is repeated until it finds nobody who was missing.
+A user who is changed during the walk may leave one part for another unseen, and has an `updatedAt` from after its
+beginning then. So a pass over all of those follows, and is repeated until it finds nobody who was missing.
 
 Where users cannot be told apart by `updatedAt` (thousands with the same instant, or an environment that refuses the
 filter) the parts are the populations, and where that does not work either there is one part: a plain walk. Without the
@@ -16,13 +16,11 @@ filter there is no telling who was changed either, and the passes read everythin
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -30,14 +28,25 @@ import anyio
 
 from pingone_mcp.clock import CLOCK_SKEW
 from pingone_mcp.directory.cursor import LoopGuard
-from pingone_mcp.directory.filters import Filter, all_of, eq, ge, le
+from pingone_mcp.directory.filters import Filter, all_of
 from pingone_mcp.directory.models import User
-from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
+from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.ahead import ahead
+from pingone_mcp.pingone.answers import repeated_link
 from pingone_mcp.pingone.client import HalPage, path_with
 from pingone_mcp.pingone.feed.ledger import Ledger
+from pingone_mcp.pingone.feed.ranges import (
+    FIRST,
+    LAST,
+    LEAST_PAGES,
+    UserRange,
+    as_text,
+    as_time,
+    edges,
+    lost_its_link,
+    pages_left,
+)
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.source import Verdict, WalkPage
 
@@ -45,112 +54,32 @@ Way = Literal["times", "populations", "plain"]
 """How the users are split into parts."""
 _FEWER: dict[Way, Way] = {"times": "populations", "populations": "plain"}
 
-# Ranges of time lie between these, inclusive: no user of PingOne was changed before or will be after.
-FIRST = datetime(1970, 1, 1, tzinfo=UTC)
-LAST = datetime(2100, 1, 1, tzinfo=UTC)
 # How far before the walk's beginning the passes reach, so that what PingOne shows late is found: by its own clock where
 # its answers carry one, else by ours, which may be wrong.
 OVERLAP = timedelta(minutes=1)
-# A part of fewer pages is not worth splitting: every split reads a page twice.
-LEAST_PAGES = 5
 MOST_PASSES = 5
-_MILLISECOND = timedelta(milliseconds=1)
 _LOOKUP_PAGE = 1000
 
 
 _UNDER_WAY = Verdict(complete=False, reason="The walk has not come to its end.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
-    """One part of a walk: the users of a range of times (both ends belong to it) and of a population.
-
-    `batch` tells apart the filters that bound the whole walk where populations are configured.
-    """
-
-    batch: int
-    first: datetime | None = None
-    last: datetime | None = None
-    population: str | None = None
-
-    def name(self) -> str:
-        return json.dumps([self.batch, _written(self.first), _written(self.last), self.population])
-
-    @staticmethod
-    def named(text: str) -> Stretch:
-        batch, first, last, population = json.loads(text)
-        return Stretch(batch=batch, first=_read(first), last=_read(last), population=population)
-
-    def filter(self) -> Filter | None:
-        return all_of(
-            (
-                ge("updatedAt", self.first) if self.first is not None else None,
-                le("updatedAt", self.last) if self.last is not None else None,
-                eq("population.id", self.population) if self.population is not None else None,
-            )
-        )
-
-    def at(self, edges: Sequence[datetime]) -> tuple[Stretch, ...]:
-        """Split at these instants. Each belongs to both sides: PingOne may know times more exactly than it tells."""
-        bounds = [self.first or FIRST, *edges, self.last or LAST]
-        return tuple(replace(self, first=first, last=last) for first, last in pairwise(bounds))
-
-
-def edges(times: Sequence[datetime], parts: int, first: datetime | None, last: datetime | None) -> tuple[datetime, ...]:
-    """Return the instants at which a range is split into so many parts, by a sample of its times.
-
-    They lie between two different times of the sample, never on one that thousands may share, and inside the range;
-    there are fewer of them, or none, where the sample has too few different times.
-    """
-    ordered = sorted(times)
-    found: list[datetime] = []
-    for number in range(1, parts):
-        place = number * len(ordered) // parts
-        while 0 < place < len(ordered) and ordered[place] - ordered[place - 1] < 2 * _MILLISECOND:
-            place += 1
-        if not 0 < place < len(ordered):
-            continue
-        middle = ordered[place - 1] + (ordered[place] - ordered[place - 1]) / 2
-        edge = middle.replace(microsecond=middle.microsecond // 1000 * 1000)
-        inside = (first or FIRST) < edge < (last or LAST)
-        if inside and (not found or found[-1] < edge):
-            found.append(edge)
-    return tuple(found)
-
-
-def pages_left(page: HalPage) -> int:
-    """Return how many pages of its size follow a first one, by its `count`; many when the server does not say.
-
-    A page without `next` that does not hold as many as are counted has lost its link.
-    """
-    if page.next is None and not _lost_its_link(page):
-        return 0
-    if page.count is None:
-        return 20 * LEAST_PAGES
-    return max(1, math.ceil((page.count - len(page.items)) / max(1, len(page.items))))
-
-
-def _lost_its_link(page: HalPage) -> bool:
-    """Say whether a first page without `next` is not all there is."""
-    return page.next is None and page.count is not None and page.count > len(page.items)
-
-
 @dataclass(slots=True, eq=False)
 class _Read:
     """The users of a page that was read, and how its part goes on: at the link `next`, or in the parts `children`."""
 
-    stretch: Stretch
+    part: UserRange
     next: str | None
     users: tuple[User, ...]
-    children: tuple[Stretch, ...]
+    children: tuple[UserRange, ...]
     taken: bool = False
 
 
 class Walk:
     """One walk over an environment: iterate over its pages, then look at `verdict`.
 
-    A page counts as handed over when the next one is asked for. Who takes pages slowly stops the reading. `about` is
-    the server's own count of all users, for progress, and `left_out` how often a user without an id was met.
+    A page counts as handed over when the next one is asked for; a caller that takes pages slowly slows the reading.
+    `about` is the server's own count of all users, for progress, and `left_out` how often a user without an id was met.
     """
 
     def __init__(
@@ -224,7 +153,7 @@ class Walk:
         if read is None:
             return
         following = None if read.children else read.next
-        self._ledger.end_page(read.stretch.name(), following, [child.name() for child in read.children])
+        self._ledger.end_page(read.part.name(), following, [child.name() for child in read.children])
         self._settle(read)
 
     def _settle(self, read: _Read) -> None:
@@ -235,7 +164,7 @@ class Walk:
     # Reading
 
     async def read(self) -> None:
-        """Read everything, and reach the verdict; runs beside whoever takes the pages."""
+        """Read everything, and reach the verdict; for a task beside the one that takes the pages."""
         async with self._out:
             try:
                 self.verdict = await self._read_all()
@@ -249,7 +178,7 @@ class Walk:
             if await self._begin_walk():
                 return Verdict(complete=True)
         else:
-            self._since, self.about = _read(self._ledger.fact("since")) or FIRST, self._ledger.fact("about")
+            self._since, self.about = as_time(self._ledger.fact("since")) or FIRST, self._ledger.fact("about")
         while self._ledger.fact("pass") is None:
             way: Way = self._ledger.fact("way")
             try:
@@ -267,30 +196,30 @@ class Walk:
         async with ahead() as early:
             names = early.ask(partial(self._served.names.population_names, self.environment))
             page = self._ahead[path] = await self._page(path)
-            await names.taken()  # users are told with them
-        told = self._served.client.server_now()
-        now = told if told is not None else self._served.clock.wall()
-        self._since = datetime.fromtimestamp(now, UTC) - (OVERLAP if told is not None else CLOCK_SKEW)
+            await names.taken()  # users are shown with them
+        theirs = self._served.client.server_now()
+        now = theirs if theirs is not None else self._served.clock.wall()
+        self._since = datetime.fromtimestamp(now, UTC) - (OVERLAP if theirs is not None else CLOCK_SKEW)
         alone = len(self._bounds) == 1
         self.about = page.count if alone else await self._count()
-        self._ledger.note("since", _written(self._since))
+        self._ledger.note("since", as_text(self._since))
         self._ledger.note("about", self.about)
         self._begin("times")
-        if page.next is not None or not alone or _lost_its_link(page):
+        if page.next is not None or not alone or lost_its_link(page):
             return False
         await self._read_parts("plain")
         return True
 
-    def _roots(self) -> list[Stretch]:
-        return [Stretch(batch=batch) for batch in range(len(self._bounds))]
+    def _roots(self) -> list[UserRange]:
+        return [UserRange(batch=batch) for batch in range(len(self._bounds))]
 
     def _begin(self, way: Way) -> None:
         """Put everything down to be read, once more as a whole, and split in this way."""
         self._plan(self._roots())
         self._ledger.note("way", way)
 
-    def _plan(self, stretches: Sequence[Stretch]) -> None:
-        self._ledger.plan(stretch.name() for stretch in stretches)
+    def _plan(self, ranges: Sequence[UserRange]) -> None:
+        self._ledger.plan(part.name() for part in ranges)
 
     async def _passes(self) -> Verdict:
         """Read who was changed since the walk began, until nobody turns up who was there before and had been missed."""
@@ -322,7 +251,7 @@ class Walk:
     async def _pass(self, way: Way) -> None:
         if way == "times":
             self._plan([replace(root, first=self._since, last=LAST) for root in self._roots()])
-            await self._read_parts("plain")  # in one part: whoever is changed now must not change parts
+            await self._read_parts("plain")  # in one part: a user who is changed now must not change parts
         else:
             self._begin(way)
             await self._read_parts(way)
@@ -362,11 +291,11 @@ class Walk:
         """Read all open parts, and those that they are split into, to the end. Raises the first Problem."""
         failure: Problem | anyio.BrokenResourceError | None = None
 
-        async def read(stretch: Stretch, link: str | None) -> None:
+        async def read(part: UserRange, link: str | None) -> None:
             nonlocal failure
             try:
                 async with self._workers:
-                    children = await self._read_part(stretch, link, way)
+                    children = await self._read_part(part, link, way)
             except (Problem, anyio.BrokenResourceError) as problem:
                 failure = failure or problem
                 tasks.cancel_scope.cancel()
@@ -375,20 +304,20 @@ class Walk:
                     tasks.start_soon(read, child, None)
 
         async with anyio.create_task_group() as tasks:
-            for part in self._ledger.open_parts():
-                tasks.start_soon(read, Stretch.named(part.name), part.link)
+            for noted in self._ledger.open_parts():
+                tasks.start_soon(read, UserRange.named(noted.name), noted.link)
         while self._open and not isinstance(failure, anyio.BrokenResourceError):
             await self._settled.wait()
         if failure is not None:
             raise failure
 
-    async def _read_part(self, stretch: Stretch, link: str | None, way: Way) -> tuple[Stretch, ...]:
+    async def _read_part(self, part: UserRange, link: str | None, way: Way) -> tuple[UserRange, ...]:
         """Read a part to its end; or only its first page, and return the parts that it is to be split into."""
         again = False
         guard = LoopGuard()
         while True:
             try:
-                page = await self._page(link or self._path(stretch))
+                page = await self._page(link or self._path(part))
             except RequestRefused:
                 if link is None or again:
                     raise
@@ -396,29 +325,27 @@ class Walk:
                 link, again, guard = None, True, LoopGuard()
                 continue
             users = await self._users(page)
-            children = await self._split(stretch, page, users, way) if link is None and not again else ()
-            await self._send(_Read(stretch, page.next, users, children))
+            children = await self._split(part, page, users, way) if link is None and not again else ()
+            await self._send(_Read(part, page.next, users, children))
             if children or page.next is None:
                 return children
             following = guard.after(page.next)
             if following is None:
-                raise UnexpectedAnswer(
-                    "PingOne's pages run in a circle: a `next` link came twice.", "Try again.", code="REPEATED_LINK"
-                )
+                raise repeated_link()
             link, guard = page.next, following
 
-    async def _split(self, stretch: Stretch, page: HalPage, users: Sequence[User], way: Way) -> tuple[Stretch, ...]:
+    async def _split(self, part: UserRange, page: HalPage, users: Sequence[User], way: Way) -> tuple[UserRange, ...]:
         left = pages_left(page)
-        if stretch == Stretch(batch=stretch.batch):
+        if part == UserRange(batch=part.batch):
             self._enough = max(LEAST_PAGES, left // (3 * self._served.connection.pace.concurrency))
         if way == "plain" or left < 2 * self._enough:
             return ()
         if way == "times":
             times = [user.updated_at for user in users if user.updated_at is not None]
-            if found := edges(times, left // self._enough, stretch.first, stretch.last):
-                return stretch.at(found)
-        if stretch.population is None and len(populations := await self._populations()) > 1:
-            return tuple(replace(stretch, population=population) for population in populations)
+            if found := edges(times, left // self._enough, part.first, part.last):
+                return part.at(found)
+        if part.population is None and len(populations := await self._populations()) > 1:
+            return tuple(replace(part, population=population) for population in populations)
         return ()
 
     async def _populations(self) -> Sequence[str]:
@@ -436,8 +363,8 @@ class Walk:
             return ()
         return tuple(wire.workspace(raw).id for raw in raws)
 
-    def _path(self, stretch: Stretch, *, size: int | None = None) -> str:
-        wanted = all_of((self._bounds[stretch.batch], stretch.filter()))
+    def _path(self, part: UserRange, *, size: int | None = None) -> str:
+        wanted = all_of((self._bounds[part.batch], part.filter()))
         return self._served.users_path(self.environment, wanted, size if size is not None else self._size)
 
     async def _page(self, path: str) -> HalPage:
@@ -504,11 +431,3 @@ async def walking(
             notes.close()
     if failure is not None:
         raise failure
-
-
-def _written(at: datetime | None) -> str | None:
-    return None if at is None else timestamp(at)
-
-
-def _read(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)

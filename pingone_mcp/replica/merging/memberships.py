@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from pingone_mcp.directory.changes import Evidence
+from pingone_mcp.directory.changes import ChangeKind
 from pingone_mcp.directory.nesting import above_each
 from pingone_mcp.replica.evidence import Held, Vanished, examples, masses
-from pingone_mcp.replica.merging.takeover import ChangeRow, Takeover, as_json, chunks
+from pingone_mcp.replica.merging.takeover import ChangeRow, KnownTrace, Takeover, as_json, chunks
 from pingone_mcp.replica.source import Trace
 
 LOSING = "users who lose a membership"
@@ -221,15 +221,10 @@ def _revealed_groups(takeover: Takeover) -> set[str]:
 def _change(takeover: Takeover, turned: _Turned, group_name: str | None) -> ChangeRow:
     found, user, group = takeover.found, turned.user_id, turned.group_id
     gained = turned.after == "direct" or turned.before is None
-    kind: Literal["membership.added", "membership.removed"] = "membership.added" if gained else "membership.removed"
-    trace = found.wanted.trace(kind, user, group) if "direct" in (turned.before, turned.after) else None
-    gone = found.gone.get(user)
-    if trace is None and gone is not None:
-        trace = Trace(gone.at, gone.actor)
-    unseen: Evidence = "walk" if found.mode == "full" else "read"
-    evidence: Evidence = "event" if trace is not None else unseen
+    kind: ChangeKind = "membership.added" if gained else "membership.removed"
+    trace = _trace(takeover, turned, kind)
     return ChangeRow(
-        at=min(trace.at, takeover.now) if trace is not None else takeover.now,
+        at=min(trace.at, takeover.now),
         seen_at=takeover.now,
         kind=kind,
         user_id=user,
@@ -240,6 +235,20 @@ def _change(takeover: Takeover, turned: _Turned, group_name: str | None) -> Chan
         group_name=group_name,
         before=as_json(turned.before and {"type": turned.before}),
         after=as_json(turned.after and {"type": turned.after}),
-        evidence=gone.evidence if gone is not None else evidence,
-        actor=trace.actor if trace is not None else None,
+        evidence=trace.evidence,
+        actor=trace.actor,
     )
+
+
+def _trace(takeover: Takeover, turned: _Turned, kind: ChangeKind) -> KnownTrace:
+    """Return when a membership began or ended and how that is known: by an event, or because the user is gone."""
+    found, user = takeover.found, turned.user_id
+    is_direct = "direct" in (turned.before, turned.after)
+    event = found.wanted.trace(kind, user, turned.group_id) if is_direct else None
+    gone = found.gone.get(user)
+    if gone is not None:
+        known = event or Trace(gone.at, gone.actor)
+        return KnownTrace(known.at, gone.evidence, known.actor)
+    if event is not None:
+        return KnownTrace(event.at, "event", event.actor)
+    return takeover.unseen(None)

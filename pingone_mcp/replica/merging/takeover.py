@@ -29,10 +29,18 @@ class ChangeRow(NamedTuple):
     username: str | None
     email: str | None
     environment_id: str
-    group_id: str | None
-    group_name: str | None
-    before: str | None
-    after: str | None
+    evidence: Evidence
+    actor: str | None
+    group_id: str | None = None
+    group_name: str | None = None
+    before: str | None = None
+    after: str | None = None
+
+
+class KnownTrace(NamedTuple):
+    """When a change was made, how that is known, and by whom where an event says so."""
+
+    at: str
     evidence: Evidence
     actor: str | None
 
@@ -65,6 +73,10 @@ class Takeover:
         """Make a temporary table in the place of one that an environment before this one has left."""
         self.database.execute(f"DROP TABLE IF EXISTS temp.{name}")
         self.database.execute(f"CREATE TEMP TABLE {name} ({columns}) WITHOUT ROWID")
+
+    def unseen(self, at: str | None) -> KnownTrace:
+        """Return the trace of a change that no event is about: seen now, and made at a time, where that is known."""
+        return KnownTrace(at or self.now, "walk" if self.found.mode == "full" else "read", None)
 
     def note(self, changes: Iterable[ChangeRow], *, counted: bool = True) -> None:
         """Write changes down; those that are not `counted` are none since the last sync."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from pingone_mcp.directory.changes import ChangeKind, Evidence, changes_between
+from pingone_mcp.directory.changes import ChangeKind, changes_between
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.replica.findings import GoneUser
-from pingone_mcp.replica.merging.takeover import ChangeRow, Takeover, as_json, chunks
+from pingone_mcp.replica.merging.takeover import ChangeRow, KnownTrace, Takeover, as_json, chunks
 from pingone_mcp.replica.store import schema
 from pingone_mcp.replica.store.rows import as_written, storable, user_row
 
@@ -98,7 +98,6 @@ def _note_changed(takeover: Takeover) -> None:
 
 
 def _changes_of(takeover: Takeover, user: _AlteredUser) -> Iterator[ChangeRow]:
-    found = takeover.found
     before = user.known if user.removed_at is None else None
     entered = before is None and _was_hidden(takeover, user)
     if entered:
@@ -106,31 +105,30 @@ def _changes_of(takeover: Takeover, user: _AlteredUser) -> Iterator[ChangeRow]:
     with as_written():
         changes = changes_between(None if before is None else json.loads(before), json.loads(user.record))
     for change in changes:
-        trace = None if entered else found.wanted.trace(change.kind, user.id)
-        at = trace.at if trace is not None else _dated(user, is_new=before is None, entered=entered)
-        unseen: Evidence = "walk" if found.mode == "full" else "read"
+        trace = _trace(takeover, user, change.kind, is_new=before is None, entered=entered)
         yield ChangeRow(
-            at=min(at or takeover.now, takeover.now),  # no clock knows more
+            at=min(trace.at, takeover.now),  # no clock knows more
             seen_at=takeover.now,
             kind="user.entered_scope" if entered else change.kind,
             user_id=user.id,
             username=user.username,
             email=user.email,
-            environment_id=found.id,
-            group_id=None,
-            group_name=None,
+            environment_id=takeover.found.id,
             before=as_json(change.before),
             after=as_json(_unified(change.after)),
-            evidence="event" if trace is not None else unseen,
-            actor=trace.actor if trace is not None else None,
+            evidence=trace.evidence,
+            actor=trace.actor,
         )
 
 
-def _dated(user: _AlteredUser, *, is_new: bool, entered: bool) -> str | None:
-    """Return when a change was made, as the user itself says; None where that is not known."""
-    if is_new:
-        return None if entered else user.created_at
-    return user.updated_at
+def _trace(takeover: Takeover, user: _AlteredUser, kind: ChangeKind, *, is_new: bool, entered: bool) -> KnownTrace:
+    """Return when a change was made and how that is known: by an event, else as the user itself says."""
+    if entered:
+        return takeover.unseen(None)
+    event = takeover.found.wanted.trace(kind, user.id)
+    if event is not None:
+        return KnownTrace(event.at, "event", event.actor)
+    return takeover.unseen(user.created_at if is_new else user.updated_at)
 
 
 def _was_hidden(takeover: Takeover, user: _AlteredUser) -> bool:
@@ -171,10 +169,7 @@ def _removal(takeover: Takeover, user: _KnownUser, gone: GoneUser) -> ChangeRow:
         username=user.username,
         email=user.email,
         environment_id=takeover.found.id,
-        group_id=None,
-        group_name=None,
         before=as_json(_unified(json.loads(user.record))),
-        after=None,
         evidence=gone.evidence,
         actor=gone.actor,
     )
@@ -214,10 +209,6 @@ def note_past(takeover: Takeover) -> None:
                 username=username,
                 email=email,
                 environment_id=takeover.found.id,
-                group_id=None,
-                group_name=None,
-                before=None,
-                after=None,
                 evidence="event",
                 actor=past.trace.actor,
             )

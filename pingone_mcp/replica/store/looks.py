@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pingone_mcp.directory.models import MembershipType
 from pingone_mcp.directory.nesting import Nesting
 from pingone_mcp.directory.text import candidate
-from pingone_mcp.replica.evidence import Called, Shortfall
+from pingone_mcp.replica.evidence import Called, KnownShortfall, Shortfall
 from pingone_mcp.replica.source import Pair
 from pingone_mcp.replica.store import schema
 from pingone_mcp.replica.store.schema import GroupRow
@@ -123,7 +123,7 @@ def groups_known(connection: sqlite3.Connection, environment: str) -> dict[str, 
     return {row.id: row for row in rows}
 
 
-def shortfalls_known(connection: sqlite3.Connection, environment: str) -> dict[str, tuple[Shortfall, int]]:
+def shortfalls_known(connection: sqlite3.Connection, environment: str) -> dict[str, KnownShortfall]:
     """Return the groups whose members are not all in the copy, each with how many direct ones are."""
     rows = connection.execute(
         """SELECT s.group_id, s.counted, s.found, s.total, s.why, s.tries, s.in_copy FROM short_groups_ s JOIN groups_ g ON g.id = s.group_id
@@ -131,7 +131,7 @@ def shortfalls_known(connection: sqlite3.Connection, environment: str) -> dict[s
         (environment,),
     )
     return {
-        group: (Shortfall(counted=counted, found=found, total=total, why=why, tries=tries), held)
+        group: KnownShortfall(Shortfall(counted=counted, found=found, total=total, why=why, tries=tries), held)
         for group, counted, found, total, why, tries, held in rows
     }
 

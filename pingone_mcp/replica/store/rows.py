@@ -181,16 +181,16 @@ def user_of(
     manager: Manager | None = None,
     removed: bool = False,
 ) -> User:
-    """Return the user that a record tells; `environments` and `populations` give names by id.
+    """Return the user of a record; `environments` and `populations` give names by id.
 
     Of a `removed` one the status is deleted, whatever it was before. Raises Damaged for what no sync has written.
     """
-    told: JsonObject = json.loads(record) if isinstance(record, str) else record
-    get = told.get
+    kept: JsonObject = json.loads(record) if isinstance(record, str) else record
+    get = kept.get
     reference, address = get("manager"), get("address")
     return User(
-        **{name: told[name] for name in _TEXTS_AND_FLAGS if name in told and name != "status"},
-        status="deleted" if removed else told["status"],
+        **{name: kept[name] for name in _TEXTS_AND_FLAGS if name in kept and name != "status"},
+        status="deleted" if removed else kept["status"],
         status_reasons=("removed",) if removed else tuple(get("status_reasons", ())),
         status_source=StatusSource(**get("status_source", {})),
         identifiers=get("identifiers"),
@@ -253,8 +253,8 @@ def group_of(
     )
 
 
-def _places(told: list[JsonObject] | tuple[()], names: Mapping[str, str | None] | None) -> tuple[Named, ...]:
-    return tuple(Named(id=place["id"], name=(names or {}).get(place["id"])) for place in told)
+def _places(kept: list[JsonObject] | tuple[()], names: Mapping[str, str | None] | None) -> tuple[Named, ...]:
+    return tuple(Named(id=place["id"], name=(names or {}).get(place["id"])) for place in kept)
 
 
 def _time(text: str | None) -> datetime | None:

@@ -185,8 +185,8 @@ CREATE VIEW changes AS SELECT
 
 MIGRATIONS: Mapping[int, str] = MappingProxyType(
     {
-        # Groups of which PingOne counts more direct members than could be read (`found`; NULL: none could), how many of
-        # them are `in_copy` all the same, and how many PingOne counts in all, direct or not.
+        # Groups of which the provider counts more direct members than could be read (`found`; NULL: none could), how
+        # many of them are `in_copy` all the same, and how many it counts in all, direct or not.
         1: f"""
         CREATE TABLE short_groups_ (group_id TEXT PRIMARY KEY, counted, found, total, why, tries, in_copy) WITHOUT ROWID;
         CREATE INDEX IF NOT EXISTS {UNREADABLE_INDEX} ON users_ (environment_id, id) WHERE {HAS_UNREADABLE}""",
@@ -197,7 +197,7 @@ MIGRATIONS: Mapping[int, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A view (or the table of words) as it is told to an agent."""
+    """A view (or the table of words) as it is described to an agent."""
 
     about: str
     columns: Mapping[str, str]

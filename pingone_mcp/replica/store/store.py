@@ -1,7 +1,7 @@
 """The file of the local copy: opened, made private, migrated; one writer at a time, and readers that never wait.
 
-SQLite's write-ahead log lets readers see the state before a transaction until it has ended, whoever writes and however
-long. All work happens in worker threads, writes in one at a time.
+SQLite's write-ahead log lets readers see the state before a transaction until it has ended, however long it takes. All
+work happens in worker threads, writes in one at a time.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Store:
     def writer(self) -> Iterator[sqlite3.Connection]:
         """Give a connection that may write, in one thread, the file made and migrated where it must be.
 
-        Raises Damaged with the file set aside and an empty one in its place: whoever writes begins anew.
+        Raises Damaged with the file set aside and an empty one in its place: the caller begins anew.
         """
         try:
             with as_problems(), closing(self._opened()) as connection:

@@ -112,9 +112,8 @@ async def _reread_groups(here: EnvironmentSync) -> None:
     await verify_memberships(here)
     found.reread |= await miscounted_groups(here, groups)
     _work_out_whole(here, old_nestings, deleted=old.keys() - now.keys())
-    found.short |= {
-        group: short for group, (short, _) in here.short_before.items() if group in now and group not in found.reread
-    }
+    still = {group: known.shortfall for group, known in here.short_before.items() if group in now}
+    found.short |= {group: short for group, short in still.items() if group not in found.reread}
     await read_members(here, groups)
 
 
@@ -128,8 +127,9 @@ def _named(here: EnvironmentSync, old: dict[str, GroupRow], now: dict[str, Group
 
 
 def _to_try_again(here: EnvironmentSync) -> set[str]:
-    short = (group for group, (one, _) in here.short_before.items() if one.tries < TRIES and group in here.listed)
-    return set(sorted(short)[:_RETRIED_GROUPS])
+    """Return some of the groups that came back short before, and are not given up yet."""
+    known = ((group, one.shortfall) for group, one in here.short_before.items() if group in here.listed)
+    return set(sorted(group for group, short in known if short.tries < TRIES)[:_RETRIED_GROUPS])
 
 
 def _work_out_whole(here: EnvironmentSync, old_nestings: set[Nesting], *, deleted: set[str]) -> None:

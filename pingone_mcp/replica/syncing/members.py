@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pingone_mcp.directory.models import Group, MembershipType
-from pingone_mcp.replica.evidence import Shortfall
 from pingone_mcp.replica.source import KINDS, ShortList
 from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.syncing.gone import find_hidden
@@ -111,9 +110,8 @@ async def miscounted_groups(here: EnvironmentSync, groups: Sequence[Group]) -> s
         return set()
 
     def is_known(group: Group, held: int) -> bool:
-        known: tuple[Shortfall | None, int] = here.short_before.get(group.id, (None, 0))
-        short, in_copy = known
-        return short is not None and (short.counted, in_copy) == (group.member_count, held)
+        known = here.short_before.get(group.id)
+        return known is not None and (known.shortfall.counted, known.in_copy) == (group.member_count, held)
 
     counts = await here.task.look(looks.direct_counts, list(here.found.gone))
     return {

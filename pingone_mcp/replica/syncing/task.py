@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from pingone_mcp.directory.models import User
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
-from pingone_mcp.replica.evidence import HELD_SHARE, Shortfall, Vanished, examples, masses
+from pingone_mcp.replica.evidence import HELD_SHARE, KnownShortfall, Shortfall, Vanished, examples, masses
 from pingone_mcp.replica.findings import Findings
 from pingone_mcp.replica.source import EnvironmentSource, Source
 from pingone_mcp.replica.store.noted import EnvironmentCoverage
@@ -107,7 +107,7 @@ class EnvironmentSync:
     vanished: list[Vanished] = field(default_factory=list[Vanished])
     held: set[str] = field(default_factory=set[str])
     listed: set[str] = field(default_factory=set[str])
-    short_before: Mapping[str, tuple[Shortfall, int]] = field(default_factory=dict[str, tuple[Shortfall, int]])
+    short_before: Mapping[str, KnownShortfall] = field(default_factory=dict[str, KnownShortfall])
 
     @property
     def id(self) -> str:
@@ -155,6 +155,6 @@ class EnvironmentSync:
         why: str | None = None,
     ) -> None:
         """Note that not all members of a group were read, and in how many syncs that was so."""
-        before, _ = self.short_before.get(group, (None, 0))
-        tries = before.tries + 1 if before is not None else 1
+        before = self.short_before.get(group)
+        tries = before.shortfall.tries + 1 if before is not None else 1
         self.found.short[group] = Shortfall(counted=counted, found=found, total=total, why=why, tries=tries)

@@ -20,7 +20,7 @@ from pingone_mcp.directory.models import User
 from pingone_mcp.errors import Refused
 from pingone_mcp.http.pacing import COURTESY
 from pingone_mcp.pingone.client import HalPage
-from pingone_mcp.pingone.feed.walk import FIRST, LAST, Stretch, edges, pages_left
+from pingone_mcp.pingone.feed.ranges import FIRST, LAST, UserRange, edges, pages_left
 from pingone_mcp.replica.source import Verdict
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.options import Options
@@ -505,11 +505,11 @@ def test_the_parts_of_a_range_leave_no_instant_out(
     times: list[datetime], one: datetime, two: datetime, parts: int
 ) -> None:
     first, last = sorted((one, two))
-    whole = Stretch(batch=0, first=first, last=last)
+    whole = UserRange(batch=0, first=first, last=last)
     split = whole.at(edges(times, parts, first, last))
     assert (split[0].first, split[-1].last) == (first, last)
     assert all(left.last == right.first for left, right in pairwise(split))
-    assert [Stretch.named(part.name()) for part in split] == list(split)
+    assert [UserRange.named(part.name()) for part in split] == list(split)
 
 
 def test_an_even_sample_is_split_evenly() -> None:
@@ -520,7 +520,7 @@ def test_an_even_sample_is_split_evenly() -> None:
 
 def test_one_instant_cannot_be_split() -> None:
     assert edges([NOW] * 200, 8, None, None) == ()
-    assert Stretch(batch=0).at(()) == (Stretch(batch=0, first=FIRST, last=LAST),)
+    assert UserRange(batch=0).at(()) == (UserRange(batch=0, first=FIRST, last=LAST),)
 
 
 def page(size: int, count: int | None, *, more: bool = True) -> HalPage:
