@@ -26,6 +26,7 @@ from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.pingone.connection import Connection, connection_of
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
 from pingone_mcp.replica.queries.processes import Queries
+from pingone_mcp.replica.store.store import copy_path
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.server.build import build_server
 from pingone_mcp.server.schemas import OUTPUT
@@ -218,6 +219,11 @@ class Checked(Client):
 @functools.cache
 def _validator(tool: str) -> Draft202012Validator:
     return Draft202012Validator(OUTPUT[tool])
+
+
+def replica_path(connection: Connection) -> Path:
+    """Name the file of a connection's local copy."""
+    return copy_path(connection.cache_dir, connection.key)
 
 
 def changed(connection: Connection, **values: Any) -> Connection:

@@ -24,7 +24,6 @@ from mcp.client.session import ClientRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequestParams, ElicitResult, ErrorData
 
-from pingone_mcp.pingone.feed.source import replica_path
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.faults import Fault, FaultKind
 from pingone_mcp.sandbox.options import Options
@@ -33,7 +32,7 @@ from pingone_mcp.service.writes import WriteRules
 from tests.faults.honesty import Trial, everybody, trial
 from tests.faults.plans import faults, options, tries
 from tests.replica.truth import copied, truth
-from tests.world import facts, walk
+from tests.world import facts, replica_path, walk
 
 SIZE = 45
 PAGE = 7

@@ -13,14 +13,13 @@ import anyio
 import pytest
 
 from pingone_mcp.errors import NoReplica
-from pingone_mcp.pingone.feed.source import replica_path
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox
 from tests.faults.plans import SOAK
 from tests.process.programs import PATIENCE, Served, serving, started
 from tests.replica.happenings import KINDS, Happening, happen
 from tests.replica.truth import State, copied, truth
-from tests.world import World
+from tests.world import World, replica_path
 
 PEOPLE = 400
 # Prints a line whenever something was done, so that it can be killed at any of them. In the midst of the merge it kills
@@ -40,8 +39,7 @@ SYNCER = (
         from pingone_mcp.clock import Clock
         from pingone_mcp.pingone.feed.source import PingOneSource
         from pingone_mcp.pingone.served import Served
-        from pingone_mcp.pingone.feed.source import replica_path
-        from pingone_mcp.replica.store.store import Store
+        from pingone_mcp.replica.store.store import Store, copy_path
         from pingone_mcp.replica.sync import Sync
         from pingone_mcp.pingone.connection import connection_of
         from pingone_mcp.settings import Settings
@@ -70,7 +68,7 @@ SYNCER = (
 
         async def main():
             connection = connection_of(Settings())
-            store = MortalStore(replica_path(connection))
+            store = MortalStore(copy_path(connection.cache_dir, connection.key))
             async with open_client(connection) as client:
                 result = await Sync(PingOneSource(Served(client, Clock())), store, report=report).run(sys.argv[1])
                 print("ended", result.complete, flush=True)

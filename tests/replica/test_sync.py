@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from pingone_mcp.directory.changes import ChangeKind, ObservedChange, replayed
 from pingone_mcp.directory.provider import DeactivatedQuestion
 from pingone_mcp.errors import NoReplica, Problem, Refused
-from pingone_mcp.pingone.feed.source import replica_path
 from pingone_mcp.replica.asking.deactivated import deactivated_parts
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.store.store import Store
@@ -30,7 +29,7 @@ from pingone_mcp.sandbox.options import Options
 from tests.faults.plans import plans, tries
 from tests.replica.happenings import KINDS, Doors, Happening, happen, happenings
 from tests.replica.truth import Copy, State, truth
-from tests.world import NOW, World
+from tests.world import NOW, World, replica_path
 
 SIZE = 70
 MODES = st.sampled_from(["incremental", "incremental", "full", "auto"])

@@ -16,14 +16,14 @@ import httpx
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import open_client
-from pingone_mcp.pingone.feed.source import PingOneSource, replica_path
+from pingone_mcp.pingone.feed.source import PingOneSource
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.store.rows import record_of
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.replica.sync import Sync
 from pingone_mcp.replica.syncing.task import SyncOptions
 from pingone_mcp.sandbox.app import Sandbox
-from tests.world import World
+from tests.world import World, replica_path
 
 ATTRIBUTES = {"department": "department", "manager": "manager"}
 

@@ -11,11 +11,10 @@ from mcp.types import PromptReference, ResourceTemplateReference, TextResourceCo
 
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import FilterRefused
-from pingone_mcp.pingone.feed.source import replica_path
 from pingone_mcp.pingone.filters import USERS
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store.store import Store
-from tests.world import World, error_text, facts
+from tests.world import World, error_text, facts, replica_path
 
 USER = ResourceTemplateReference(uri="pingone://environments/{environment}/users/{user}")
 GROUP = ResourceTemplateReference(uri="pingone://environments/{environment}/groups/{group}")

@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pingone_mcp.directory.identity import IdentityKind
-from pingone_mcp.pingone.feed.source import replica_path
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store.store import Store
@@ -19,7 +18,7 @@ from pingone_mcp.reports.roster import Roster, RosterEntry
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.service.reviews.drift import compared
 from tests.replica.happenings import Doors
-from tests.world import NOW, World
+from tests.world import NOW, World, replica_path
 
 # Spellings that are one identity, and which SQLite alone would take for others.
 ODD = {

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import Organization
 from pingone_mcp.directory.scope import Scope
-from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.feed.environment import PingOneEnvironment
 from pingone_mcp.pingone.served import Served
-from pingone_mcp.replica.store.store import copy_path
-
-
-def replica_path(connection: Connection) -> Path:
-    """Return where the local copy of what a connection serves lies."""
-    return copy_path(connection.cache_dir, connection.key)
 
 
 class PingOneSource:

@@ -12,14 +12,14 @@ import httpx
 
 from pingone_mcp.pingone.client import open_client
 from pingone_mcp.pingone.directory import PingOneDirectory
-from pingone_mcp.pingone.feed.source import PingOneSource, replica_path
+from pingone_mcp.pingone.feed.source import PingOneSource
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.asking.directory import ReplicaDirectory
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.replica.sync import Sync
 from pingone_mcp.replica.syncing.task import SyncOptions
 from pingone_mcp.sandbox.app import Sandbox
-from tests.world import NOW, World
+from tests.world import NOW, World, replica_path
 
 
 @dataclass

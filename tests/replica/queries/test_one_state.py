@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 
 from pingone_mcp.errors import NotPermitted
-from pingone_mcp.pingone.feed.source import replica_path
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.queries.query import Answer
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.times import timestamp
-from tests.world import NOW, World
+from tests.world import NOW, World, replica_path
 
 DIVERS = "SELECT count(*) FROM users WHERE title = 'Diver'"
 HOUR = 3_600
