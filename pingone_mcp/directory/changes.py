@@ -85,7 +85,11 @@ def changes_between(before: JsonObject | None, after: JsonObject | None) -> tupl
     unread = _unread(before, after)
     compared = {*before, *after} - UNCOMPARED - unread
     changed = [name for name in sorted(compared) if _differ(name, before, after)]
-    turned = [] if "status" in unread else [turn for turn in _TURNS if turn.happened(before, after)]
+    turned: list[_StatusTurn] = []
+    if before.get("status_reasons") != after.get("status_reasons") and "status" not in unread:
+        turned = [turn for turn in _TURNS if turn.holds(before) != turn.holds(after)]
+    if not turned:
+        return (_observed("user.updated", changed, before, after),) if changed else ()
     found = [
         _observed(
             turn.gained if turn.holds(after) else turn.lost,
@@ -95,10 +99,10 @@ def changes_between(before: JsonObject | None, after: JsonObject | None) -> tupl
         )
         for turn in turned
     ]
-    covered = {_ALWAYS}.union(*(turn.fields for turn in turned))
-    if set(changed) - covered or (changed and not found):
-        names = [name for name in changed if name not in covered or name == _ALWAYS]
-        found.append(_observed("user.updated", names, before, after))
+    covered = frozenset().union(*(turn.fields for turn in turned))
+    others = [name for name in changed if name not in covered]
+    if set(others) - {_ALWAYS}:
+        found.append(_observed("user.updated", others, before, after))
     return tuple(found)
 
 
@@ -116,10 +120,8 @@ class _StatusTurn:
     fields: frozenset[str]
 
     def holds(self, record: JsonObject) -> bool:
+        """Say whether a plain record of a user has the reason."""
         return self.reason in record.get("status_reasons", ())
-
-    def happened(self, before: JsonObject, after: JsonObject) -> bool:
-        return self.holds(before) != self.holds(after)
 
 
 _TURNS = (
