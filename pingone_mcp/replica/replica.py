@@ -53,7 +53,7 @@ class Replica:
         return await sync.run(mode, accept_removals=accept_removals)
 
     def now(self) -> datetime:
-        """Return PingOne's time, by which the copy is dated, as well as it is known."""
+        """Return the provider's time, by which the copy is dated, as well as it is known."""
         return self.source.now()
 
     def age_of(self, synced_at: datetime) -> int:
@@ -79,60 +79,57 @@ class Replica:
         """Return the copy as a directory; what it does not hold is asked of the live one."""
         return ReplicaDirectory(self.store, live, live.profile, self.now)
 
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> tuple[T, State]:
-        """Return what `work` makes of the copy, and how the copy stood."""
+    async def read(self, work: Callable[[Snapshot], T]) -> tuple[T, State]:
+        """Return what `work` makes of one state of the copy, and how the copy stood.
+
+        Raises NoReplica before the first sync and for what no sync could read, and ReplicaProblem where the file cannot
+        be read.
+        """
         now = self.now()
 
-        def both(connection: sqlite3.Connection) -> tuple[T, State]:
+        def ask(connection: sqlite3.Connection) -> tuple[T, State]:
             connection.execute("BEGIN")
             try:
                 state = state_of(connection, now)
                 if state is None:
                     raise no_replica()
-                return work(connection), state
+                return work(Snapshot(connection, self.source.scope, now)), state
             finally:
                 connection.execute("COMMIT")
 
-        return await self.store.read(both)
-
-    async def reading(self, work: Callable[[Snapshot], T]) -> tuple[T, State]:
-        """Return what `work` makes of one state of the copy, and how the copy stood.
-
-        Raises NoReplica for what no sync has read yet.
-        """
-
-        def ask(connection: sqlite3.Connection) -> T:
-            try:
-                return work(Snapshot(connection, self.source.scope, self.now()))
-            except NotHeld:
-                raise NoReplica(
-                    "The local copy does not hold what this needs: PingOne did not let a sync read it.",
-                    "`pingone-mcp check` says which role the worker application lacks.",
-                    code="NOT_IN_REPLICA",
-                ) from None
-
-        return await self.read(ask)
+        try:
+            return await self.store.read(ask)
+        except NotHeld:
+            raise NoReplica(
+                "The local copy does not hold what this needs: PingOne did not let a sync read it.",
+                "`pingone-mcp check` says which role the worker application lacks.",
+                code="NOT_IN_REPLICA",
+            ) from None
 
     async def changes(
         self, question: ChangeQuestion, at: Position | None, *, page_size: int | None = None
     ) -> ChangePage:
+        """Return a page of changes, oldest first. Raises Refused for a position behind which some are forgotten."""
+
         def read(copy: Snapshot) -> ChangePage:
             return _with_gaps(changes_page(copy.database, question, at, page_size), copy, question)
 
-        page, _ = await self.reading(read)
+        page, _ = await self.read(read)
         return page
 
     async def newest_changes(self, question: ChangeQuestion, limit: int) -> ChangePage:
+        """Return so many of the newest changes, newest first."""
+
         def read(copy: Snapshot) -> ChangePage:
             return _with_gaps(newest_changes(copy.database, question, limit), copy, question)
 
-        page, _ = await self.reading(read)
+        page, _ = await self.read(read)
         return page
 
     async def gone(self, reference: str) -> Gone | None:
         """Return what the copy knows of a user who is not in it any more; None where it knows nothing."""
         try:
-            found, _ = await self.reading(lambda copy: gone_user(copy, reference))
+            found, _ = await self.read(lambda copy: gone_user(copy, reference))
         except Problem:  # there is no copy, or none that can be read
             return None
         return found
@@ -140,7 +137,7 @@ class Replica:
     async def has(self, reference: str) -> bool:
         """Say whether the copy has a user; not where there is no copy."""
         try:
-            found, _ = await self.reading(lambda copy: has_user(copy, reference))
+            found, _ = await self.read(lambda copy: has_user(copy, reference))
         except Problem:
             return False
         return found
@@ -153,7 +150,7 @@ class Replica:
         For the bounds and what is raised see `Queries.answer`. A caller who is cancelled ends the query.
         """
         while True:
-            (edition, made), state = await self.reading(lambda copy: (edition_of(copy.database), beside(copy)))
+            (edition, made), state = await self.read(lambda copy: (edition_of(copy.database), beside(copy)))
             answer, answered = await self.queries.answer(
                 self.store.path, sql, limit=limit, characters=characters, seconds=seconds
             )

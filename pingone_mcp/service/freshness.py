@@ -60,19 +60,19 @@ async def state_of_copy(backend: Backend) -> CopyState | None:
     def look(copy: Snapshot) -> tuple[tuple[PlaceState, ...], tuple[Gap, ...]]:
         return copy.states(now), copy.gaps(None)
 
-    (places, gaps), state = await backend.replica.reading(look)
+    (places, gaps), state = await backend.replica.read(look)
     return CopyState(state=state, places=places, gaps=gaps)
 
 
 async def existing_copy(backend: Backend) -> State:
     """Return how the copy stands. Raises NoReplica where there is none yet."""
-    _, state = await backend.replica.reading(lambda _: None)
+    _, state = await backend.replica.read(lambda _: None)
     return state
 
 
 async def version_of_copy(backend: Backend) -> int:
     """Return a number that grows with every sync that is taken over. Raises NoReplica."""
-    version, _ = await backend.replica.reading(lambda copy: copy.version)
+    version, _ = await backend.replica.read(lambda copy: copy.version)
     return version
 
 

@@ -114,7 +114,7 @@ async def test_who_is_looked_up_is_who_a_look_at_everybody_finds(tmp_path: Path)
 
             same()
 
-        await replica.reading(compare)
+        await replica.read(compare)
 
 
 async def test_one_account_is_looked_up_by_indexes_and_no_other_user_is_read(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ async def test_one_account_is_looked_up_by_indexes_and_no_other_user_is_read(tmp
                 plans.extend(row[3] for row in copy.database.execute(f"EXPLAIN QUERY PLAN {statement}"))
             assert (drift.counts["matched"], drift.counts["users"], len(drift.of("unexpected"))) == (1, 200, 3)
 
-        await replica.reading(compare)
+        await replica.read(compare)
     assert {"users_by_email_", "users_by_username_", "users_by_external_id_"} <= {
         word for plan in plans if plan.startswith("SEARCH u USING") for word in plan.split()
     }
@@ -155,7 +155,7 @@ async def test_who_is_not_served_is_not_compared_with(tmp_path: Path, population
         replica = Replica(store=store, source=directory.feed)
         roster = Roster(entries=tuple(RosterEntry(line=1, username=user["username"]) for user in world.sandbox.users()))
         for looked_up in (-1, 1_000):
-            drift, _ = await replica.reading(
+            drift, _ = await replica.read(
                 lambda copy, most=looked_up: compared(copy, roster, NOW, looked_up=most)  # type: ignore[misc] # mypy infers no lambda with a default
             )
             inside = sum(user["population"]["id"] == place for user in world.sandbox.users())

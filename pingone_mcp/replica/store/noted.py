@@ -200,7 +200,7 @@ class EndedRun(NamedTuple):
     ended_at: str
     outcome: Literal["complete", "incomplete", "held", "failed"]
     reason: str | None
-    counts: Mapping[Literal["rows", "changes"], Mapping[str, int]] | None = None
+    counts: Mapping[str, Mapping[str, int]] | None = None
 
 
 def note_run(connection: sqlite3.Connection, ended: EndedRun) -> int:

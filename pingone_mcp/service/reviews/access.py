@@ -129,7 +129,7 @@ async def _reviewed(
     progress = progress or JobProgress()
     roles = await _roles_beside(backend, question, seconds, progress)
     now = backend.replica.now()
-    return await backend.replica.reading(lambda copy: make(_Review(copy, question, now, roles, progress)))
+    return await backend.replica.read(lambda copy: make(_Review(copy, question, now, roles, progress)))
 
 
 async def _roles_beside(backend: Backend, question: AccessQuestion, seconds: float, progress: JobProgress) -> Roles:
@@ -140,7 +140,7 @@ async def _roles_beside(backend: Backend, question: AccessQuestion, seconds: flo
 
     if question.group is None or question.role is not None:
         return {}
-    number, _ = await backend.replica.reading(needed)
+    number, _ = await backend.replica.read(needed)
     if not 0 < number <= SMALL_GROUP:
         return {}
     progress.expect(number)

@@ -52,7 +52,7 @@ async def check_drift(
     def compare(copy: Snapshot) -> Drift:
         return compared(copy, accounts.read(), now, match_on=match_on, keep=keep, progress=progress)
 
-    found, state = await backend.replica.reading(compare)
+    found, state = await backend.replica.read(compare)
     news = await in_thread(backend.rosters.since_last, accounts, found, pool="disk")
     return DriftCheck(found=found, since_last=news, state=state)
 

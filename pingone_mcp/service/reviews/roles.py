@@ -56,7 +56,7 @@ async def roles_of_user(backend: Backend, rules: Rules, reference: str) -> UserR
         except NotHeld:  # asked live
             return ()
 
-    lacking, state = await backend.replica.reading(gaps)
+    lacking, state = await backend.replica.read(gaps)
     unread = () if user.groups is not None else (GroupsOfUserUnread(),)
     return UserRoles(user=user, mapped=mapped, gaps=(*unread, *lacking), state=state)
 
@@ -107,7 +107,7 @@ async def review_roles(
         passing.expect(number_of_users(copy))
         return review_rules(rules, every_group(copy), passing.of(everybody_with_groups(copy)), now, gaps_of(copy))
 
-    return await backend.replica.reading(review)
+    return await backend.replica.read(review)
 
 
 async def compare_roles(
@@ -124,4 +124,4 @@ async def compare_roles(
         people = passing.of(everybody_with_groups(copy))
         return compare(rules, accounts.read(), people, now, gaps=gaps_of(copy))
 
-    return await backend.replica.reading(comparison)
+    return await backend.replica.read(comparison)
