@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pingone_mcp.directory.models import Deactivated, Page
+from pingone_mcp.directory.paging import ListingPart
 from pingone_mcp.directory.position import Position
 from pingone_mcp.errors import Refused
 
 Reason = Literal["disabled", "locked", "removed"]
 REASONS: tuple[Reason, ...] = ("disabled", "locked", "removed")
 """In the order in which they are listed."""
+P = TypeVar("P", bound=ListingPart)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,12 @@ class DeactivatedPage(Page[Deactivated]):
 def in_order(reasons: Collection[Reason]) -> list[Reason]:
     """Return some reasons in the order in which they are listed."""
     return [reason for reason in REASONS if reason in reasons]
+
+
+def by_reason(parts: Iterable[P]) -> list[P]:
+    """Return parts, each labelled with its reason, in the order in which reasons are listed."""
+    order: list[str] = [*REASONS]
+    return sorted(parts, key=lambda part: order.index(part.label))
 
 
 def covered_so_far(coverage: Mapping[Reason, Coverage], following: Position | None) -> dict[Reason, Coverage]:

@@ -91,9 +91,6 @@ def listed_as_json(gaps: Sequence[Gap]) -> Mapping[str, list[str]]:
     return {"gaps": sentences(gaps)} if gaps else {}
 
 
-# Lists that PingOne answers
-
-
 class EndedEarly(Gap):
     """A list ended before all came whom PingOne counts; `doubtful` where its counts are known to be wrong at times."""
 
@@ -207,9 +204,6 @@ class UnattributedEvents(Gap):
         return "Some events do not say which user or population they are about, so they were left out."
 
 
-# The local copy as a whole
-
-
 class CopyFromFuture(Gap):
     """The copy bears a time that has not come."""
 
@@ -260,9 +254,6 @@ class EarlierChanges(Gap):
             f"changes before {self.known_since} are not known, but for removals, deactivations and locks that PingOne's "
             f"audit told of since {self.audited_since}"
         )
-
-
-# One environment of the local copy
 
 
 class Unrefreshed(Gap):
@@ -366,9 +357,6 @@ class ShortGroups(Gap):
         return f"members of {self.count:,} groups could not be read whole, {shown}: environment {self.place}"
 
 
-# What a question about the copy cannot know
-
-
 class MembershipsUnread(Gap):
     def words(self) -> str:
         return "groups and memberships are not, or not all, in the copy"
@@ -414,9 +402,6 @@ class PeopleOfServedPopulations(Gap):
 class GroupsOfUserUnread(Gap):
     def words(self) -> str:
         return "the groups of this user were not read, so roles that follow from groups are unknown"
-
-
-# What a roster does not allow
 
 
 class NothingCompared(Gap):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pingone_mcp.clock import CLOCK_SKEW
-from pingone_mcp.directory.coverage import Coverage, DeactivatedPage, Reason, in_order, refuse_future
+from pingone_mcp.directory.coverage import Coverage, DeactivatedPage, Reason, by_reason, in_order, refuse_future
 from pingone_mcp.directory.filters import Filter, all_of, eq, ge
 from pingone_mcp.directory.gaps import AuditUnreadable, Gap, UnattributedEvents
 from pingone_mcp.directory.models import Deactivated, Event, User
@@ -131,16 +131,15 @@ class DeactivatedUsers:
 
     async def _parts(self, question: DeactivatedQuestion) -> list[ListPart]:
         environments = await self._served.environment_ids(question.environment)
-        order = in_order(question.reasons)
-        parts = [
+        homes = await self._served.homes(environments, question.population)
+        return by_reason(
             part
-            for home in await self._served.homes(environments, question.population)
-            for reason in order
+            for home in homes
+            for reason in in_order(question.reasons)
             for part in _reason_parts(
                 reason, home.environment, self._served.population_filters(home.population), question
             )
-        ]
-        return sorted(parts, key=lambda part: [str(reason) for reason in order].index(part.label))
+        )
 
     async def _removed(
         self, part: ListPart, question: DeactivatedQuestion, events: Sequence[Event]

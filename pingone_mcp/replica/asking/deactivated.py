@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pingone_mcp.directory.coverage import REASONS, Coverage, DeactivatedPage, Reason, in_order
+from pingone_mcp.directory.coverage import REASONS, Coverage, DeactivatedPage, Reason, by_reason, in_order
 from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import Deactivated
 from pingone_mcp.directory.position import Position
@@ -45,9 +45,9 @@ def deactivated_page(
 
 
 def deactivated_parts(copy: Snapshot, question: DeactivatedQuestion) -> list[TablePart]:
+    """Return where the users asked for are found. Raises Refused and NotHeld."""
     places = copy.places
-
-    found = [
+    return by_reason(
         TablePart(
             key=f"{reason} {home.environment}",
             label=reason,
@@ -55,9 +55,7 @@ def deactivated_parts(copy: Snapshot, question: DeactivatedQuestion) -> list[Tab
         )
         for home in places.homes(places.environments(question.environment), question.population)
         for reason in in_order(question.reasons)
-    ]
-    order: list[str] = list(in_order(question.reasons))
-    return sorted(found, key=lambda part: order.index(part.label))
+    )
 
 
 def _is(reason: str, question: DeactivatedQuestion, known: Since) -> Condition:
