@@ -59,7 +59,7 @@ async def measure(runs: int = 40) -> Conversion:
                     json.loads(answer)
                     between = time.perf_counter()
                     page = await client.page(path, "users", environment=environment)
-                    users = await served.users(environment, page, remote_data=False)
+                    users, _ = await served.people.readable(environment, page)
                     ended = time.perf_counter()
                     assert len(users) == ROWS
                     loads, unified = best[path]

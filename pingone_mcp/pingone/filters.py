@@ -8,9 +8,13 @@ from urllib.parse import quote
 
 from pingone_mcp.directory import search
 from pingone_mcp.directory.filterable import Filterable, FilterAttribute
-from pingone_mcp.directory.filters import Filter, any_of, grouped, renamed
+from pingone_mcp.directory.filters import Filter, any_of, eq, grouped, renamed
+from pingone_mcp.directory.scope import Scope
 from pingone_mcp.pingone.wire import CORE_ATTRIBUTES
 
+# With a token and what else is asked for, filters stay below the 6 KB that PingOne allows for request headers.
+_POPULATIONS_PER_FILTER = 35
+PEOPLE_CHARACTERS = 1_500
 _SEARCHED = {"first_name": "name.given", "last_name": "name.family", "name": "name.formatted"}
 
 
@@ -145,3 +149,18 @@ OTHER_LISTS: dict[str, str] = {
     "action.type, actors.user.id, actors.user.name, actors.client.id, resources.id, resources.type, correlationid and tags "
     "with eq, and resources.population.id",
 }
+
+
+def population_filters(scope: Scope, population: str | None) -> list[Filter | None]:
+    """Return filters that hold for the users of a population, or of those served (None), each user in one."""
+    return [eq("population.id", population)] if population is not None else bounds(scope)
+
+
+def bounds(scope: Scope) -> list[Filter | None]:
+    """Return the filters that bound users to the populations served, as many in each as fit into a request.
+
+    None where all of them are served.
+    """
+    allowed = sorted(scope.populations)
+    batches = [allowed[i : i + _POPULATIONS_PER_FILTER] for i in range(0, len(allowed), _POPULATIONS_PER_FILTER)]
+    return [any_of(eq("population.id", identity) for identity in batch) for batch in batches] or [None]

@@ -19,8 +19,10 @@ from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import HalPage
 from pingone_mcp.pingone.feed import audit
+from pingone_mcp.pingone.filters import population_filters
+from pingone_mcp.pingone.pages import NO_ROWS, page_or_gap, read_page
 from pingone_mcp.pingone.parts import Collection, ListPart, ListPlace, page_of
-from pingone_mcp.pingone.served import NOTHING, Served
+from pingone_mcp.pingone.served import Served
 from pingone_mcp.tasks import each
 
 _WHO_DISABLED_PAGES = 3
@@ -66,9 +68,9 @@ class DeactivatedUsers:
         """Read users whom a filter finds: who is disabled, and, among all others, who is locked."""
         part = place.part
         size = part.page_size(page_size, self._served.connection.pace.page_size)
-        path = place.position.after or self._served.users_path(part.environment, part.filter, size)
-        hal, gaps = await self._served.page_or_gap(path, "users", place)
-        users, left_out = await self._served.readable_users(part.environment, hal)
+        path = place.position.after or self._served.people.path(part.environment, part.filter, size)
+        hal, gaps = await page_or_gap(self._served.client, path, "users", place)
+        users, left_out = await self._served.people.readable(part.environment, hal)
         found = await self._annotated(part, question, users)
         return _Answered(path=path, hal=hal, found=found, left_out=left_out, gaps=gaps)
 
@@ -88,12 +90,12 @@ class DeactivatedUsers:
         """Return the path of a page of events, the page, and what of it may not be read."""
         path = place.position.after or self._events_path(place.part, question, None)
         try:
-            hal = await self._served.page(path, "activities", place)
+            hal = await read_page(self._served.client, path, "activities", place)
             return path, await self._with_lost_link(hal, place, question), ()
         except NotPermitted:
             if len(question.reasons) == 1:
                 raise
-            return path, NOTHING, (AuditUnreadable(place=place.part.environment, part=place.part.label),)
+            return path, NO_ROWS, (AuditUnreadable(place=place.part.environment, part=place.part.label),)
 
     async def _with_lost_link(self, hal: HalPage, place: ListPlace, question: DeactivatedQuestion) -> HalPage:
         """Return a page of events with the link that it may have lost.
@@ -107,7 +109,7 @@ class DeactivatedUsers:
         if not times:
             return hal
         before = self._events_path(place.part, question, min(times) - audit.PRECISION)
-        earlier = await self._served.page(before, "activities", place)
+        earlier = await read_page(self._served.client, before, "activities", place)
         return dataclasses.replace(hal, next=before) if earlier.items else hal
 
     def _events_path(self, part: ListPart, question: DeactivatedQuestion, until: datetime | None) -> str:
@@ -137,7 +139,7 @@ class DeactivatedUsers:
             for home in homes
             for reason in in_order(question.reasons)
             for part in _reason_parts(
-                reason, home.environment, self._served.population_filters(home.population), question
+                reason, home.environment, population_filters(self._served.connection.scope, home.population), question
             )
         )
 
@@ -178,10 +180,10 @@ class DeactivatedUsers:
         )
 
         async def still(event: Event) -> Deactivated | None:
-            raw = await self._served.user_by_id(part.environment, event.subject_id or "")
+            raw = await self._served.people.by_id(part.environment, event.subject_id or "")
             if raw is None:
                 return None
-            user = self._served.unify(raw, environments, populations)
+            user = self._served.people.unify(raw, environments, populations)
             inside = wanted is None or any(place.id in wanted for place in user.workspaces)
             # An older lock than the one in force is no news, and would bring the user twice.
             newest = user.locked_at is None or event.at >= user.locked_at - CLOCK_SKEW

@@ -14,6 +14,7 @@ from pingone_mcp.directory.models import Description, Organization, Organization
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Unconfigured
 from pingone_mcp.pingone.client import path_with
 from pingone_mcp.pingone.feed import audit
+from pingone_mcp.pingone.filters import bounds
 from pingone_mcp.pingone.names import KEPT_SECONDS, Found
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.tasks import each
@@ -64,7 +65,7 @@ async def _unserved(served: Served) -> tuple[Gap, ...]:
 async def _summed(served: Served, place: Organization) -> _Summed:
     root = f"/environments/{place.id}"
     now = served.now()
-    inside = served.bounds()
+    inside = bounds(served.connection.scope)
     users = await _users(served, root, inside)
     disabled = await _users(served, root, [all_of((eq("enabled", value=False), one)) for one in inside])
     groups = await _look(served, f"{root}/groups?limit=1")

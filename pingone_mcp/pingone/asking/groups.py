@@ -15,6 +15,8 @@ from pingone_mcp.directory.text import unaccented
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.client import HalPage, path_with
+from pingone_mcp.pingone.filters import bounds
+from pingone_mcp.pingone.pages import page_or_gap, read_page, whole_list
 from pingone_mcp.pingone.parts import ListPart, ListPlace, page_of
 from pingone_mcp.pingone.served import Served
 
@@ -38,7 +40,7 @@ class Groups:
         path = place.position.after or path_with(
             f"/environments/{part.environment}/groups", {"limit": size, "filter": wanted}
         )
-        hal, gaps = await self._served.page_or_gap(path, "groups", place)
+        hal, gaps = await page_or_gap(self._served.client, path, "groups", place)
         populations = await self._served.names.population_names(part.environment) if hal.items else {}
         read = partial(wire.group, populations=populations, remote_data=question.remote_data)
         found, left_out = wire.readable(hal.items, read)
@@ -100,7 +102,7 @@ class Groups:
         """Return the groups that one is nested in (None where they may not be read), and whether they are all."""
         path = f"/environments/{environment}/groups/{group}/memberOfGroups"
         try:
-            raws, is_whole = await self._served.whole(path, "groupMemberships", environment)
+            raws, is_whole = await whole_list(self._served.client, path, "groupMemberships", environment)
         except NotPermitted:
             return None, False
         parents, readable = wire.memberships(raws)
@@ -120,9 +122,9 @@ class Groups:
         place = find(parts, at, source="live")
         part = place.part
         size = part.page_size(page_size, self._served.connection.pace.page_size)
-        path = place.position.after or self._served.users_path(part.environment, part.filter, size)
-        hal = await self._served.page(path, "users", place)
-        users, left_out = await self._served.readable_users(part.environment, hal)
+        path = place.position.after or self._served.people.path(part.environment, part.filter, size)
+        hal = await read_page(self._served.client, path, "users", place)
+        users, left_out = await self._served.people.readable(part.environment, hal)
         kind: MembershipType = "direct" if part.label == "direct" else "indirect"
         gaps = await self._served.unserved(environment)
         if hal.next is None:
@@ -152,7 +154,7 @@ class Groups:
 
     def _member_parts(self, environment: str, group: str, *, direct_only: bool) -> list[ListPart]:
         """Direct members come first, then indirect ones; PingOne tells them apart in the filter only."""
-        populations = self._served.bounds()
+        populations = bounds(self._served.connection.scope)
         return [
             ListPart(
                 key=f"{kind} {environment} {batch}",

@@ -20,8 +20,10 @@ from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused, R
 from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.ahead import Awaited, ahead
 from pingone_mcp.pingone.client import path_with
+from pingone_mcp.pingone.filters import PEOPLE_CHARACTERS, population_filters
+from pingone_mcp.pingone.pages import items, page_or_gap, whole_list
 from pingone_mcp.pingone.parts import ListPart, page_of
-from pingone_mcp.pingone.served import PEOPLE_CHARACTERS, Served
+from pingone_mcp.pingone.served import Served
 from pingone_mcp.tasks import each
 
 T = TypeVar("T")
@@ -58,16 +60,16 @@ class Users:
         place = find(parts, at, source="live")
         part = place.part
         most = _INCLUDE_PAGE if question.include else self._served.connection.pace.page_size
-        path = place.position.after or self._served.users_path(
+        path = place.position.after or self._served.people.path(
             part.environment, part.filter, part.page_size(page_size, most)
         )
         try:
-            hal, gaps = await self._served.page_or_gap(path, "users", place)
+            hal, gaps = await page_or_gap(self._served.client, path, "users", place)
         except FilterRefused as refused:
             raise configured(filters.USERS, self._served.connection.attributes).advised(
                 refused, question.filter
             ) from None
-        users, left_out = await self._served.readable_users(part.environment, hal, remote_data=question.remote_data)
+        users, left_out = await self._served.people.readable(part.environment, hal, remote_data=question.remote_data)
         users = tuple(user for user in users if part.keep is None or part.keep(user))
         if question.include:
             users = await self._with(question.include, part.environment, users)
@@ -92,7 +94,7 @@ class Users:
                 keep=keep,
             )
             for home in await self._served.homes(environments, question.population)
-            for batch, population in enumerate(self._served.population_filters(home.population))
+            for batch, population in enumerate(population_filters(self._served.connection.scope, home.population))
             for name, status, keep in _status_parts(question)
         ]
 
@@ -112,36 +114,37 @@ class Users:
                 likely = as_id(reference) if not self._served.connection.scope.populations else None
             if likely is not None:
                 beside = early.ask(partial(self._beside, _BOTH, environments[0], likely))
-            place, raw = await self._find_user(reference, environments)
-            nameless = self._served.unify(raw, {}, {})
+            place, raw, nameless = await self._find_user(reference, environments)
             if beside is None or nameless.id != likely:
                 beside = early.ask(partial(self._beside, _BOTH, place, nameless.id))
             manager = early.ask(partial(self._manager, place, nameless.manager))
-            found = self._served.unify(
+            found = self._served.people.unify(
                 raw, await organizations.taken(), await names.population_names(place), remote_data=remote_data
             )
             return dataclasses.replace((await beside.taken()).of(found), manager=await manager.taken())
 
-    async def _find_user(self, reference: str, environments: Sequence[str]) -> tuple[str, JsonObject]:
-        """Return the environment and the object of the one user that a reference means."""
+    async def _find_user(self, reference: str, environments: Sequence[str]) -> tuple[str, JsonObject, User]:
+        """Return the environment of the one user that a reference means, the object, and the user without names."""
         async with ahead() as early:
             asked = [early.ask(partial(self._users_called, environment, reference)) for environment in environments]
             answered = [item for answer in asked for item in await answer.taken()]
-        found = [(environment, raw) for environment, raw in answered if self._served.serves_raw(raw)]
+        people = self._served.people
+        unified = [(environment, raw, people.unify(raw, {}, {})) for environment, raw in answered]
+        found = [one for one in unified if people.serves(one[2])]
         if not found:
             await self._served.unserved(None)  # where nothing is served at all, that is what is wrong
-        called = [_called(environment, self._served.unify(raw, {}, {}), raw) for environment, raw in found]
+        called = [CalledUser(place, user.id, user.username, user.name, (raw, user)) for place, raw, user in found]
         one = the_one_user(called, reference, limited=bool(self._served.connection.scope.populations))
-        return one.environment, one.value
+        return one.environment, *one.value
 
     async def _users_called(self, environment: str, reference: str) -> list[tuple[str, JsonObject]]:
-        raw = await self._served.user_by_id(environment, reference)
+        raw = await self._served.people.by_id(environment, reference)
         return [(environment, raw)] if raw else await self._users_by_name(environment, reference)
 
     async def _users_by_name(self, environment: str, reference: str) -> list[tuple[str, JsonObject]]:
         called = any_of(eq(attribute, reference) for attribute in ("username", "email", "externalId"))
-        path = self._served.users_path(environment, called, 10)
-        return [(environment, raw) async for raw in self._served.all(path, "users", environment)]
+        path = self._served.people.path(environment, called, 10)
+        return [(environment, raw) async for raw in items(self._served.client, path, "users", environment)]
 
     async def _manager(self, environment: str, manager: Manager | None) -> Manager | None:
         """Return the manager with id and names where the reference leads to exactly one user."""
@@ -151,10 +154,9 @@ class Users:
 
         async def read() -> tuple[Manager, ...]:
             try:
-                _, raw = await self._find_user(reference, (environment,))
+                _, _, user = await self._find_user(reference, (environment,))
             except (NotFound, RequestRefused, FilterRefused, Refused):
                 return ()
-            user = self._served.unify(raw, {}, {})
             return (Manager(reference=reference, id=user.id, username=user.username, email=user.email, name=user.name),)
 
         found = await self._served.names.keep(f"manager {environment} {reference}", read)
@@ -181,13 +183,13 @@ class Users:
     async def _memberships(self, root: str, environment: str) -> tuple[tuple[GroupMembership, ...], bool]:
         """Return a user's memberships, and whether they are all."""
         path = path_with(f"{root}/memberOfGroups", {"limit": self._served.connection.pace.page_size})
-        raws, whole = await self._served.whole(path, "groupMemberships", environment)
+        raws, whole = await whole_list(self._served.client, path, "groupMemberships", environment)
         found, readable = wire.memberships(raws)
         return found, whole and readable
 
     async def _role_assignments(self, root: str, environment: str) -> tuple[tuple[RoleAssignment, ...], bool]:
         """Return a user's role assignments, and whether they are all."""
-        raws, whole = await self._served.whole(f"{root}/roleAssignments", "roleAssignments", environment)
+        raws, whole = await whole_list(self._served.client, f"{root}/roleAssignments", "roleAssignments", environment)
         if not raws:
             return (), whole
         roles = await self._served.names.role_names()
@@ -218,7 +220,3 @@ def _status_parts(question: UserQuestion) -> list[tuple[str, Filter | None, Call
             ("l", enabled, lambda user: user.status == "inactive"),
         ]
     return [("", enabled, lambda user: user.status == wanted)]
-
-
-def _called(environment: str, user: User, raw: JsonObject) -> CalledUser[JsonObject]:
-    return CalledUser(environment, user.id, user.username, user.name, raw)

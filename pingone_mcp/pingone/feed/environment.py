@@ -19,6 +19,7 @@ from pingone_mcp.pingone.feed.events import ROLE_TYPES, TYPES, past_of, wanted_b
 from pingone_mcp.pingone.feed.holding import MembershipFilter, in_group, membership_filters
 from pingone_mcp.pingone.feed.pages import whole_pages
 from pingone_mcp.pingone.feed.walk import Walk, walking
+from pingone_mcp.pingone.filters import bounds
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.source import GroupList, Holding, Pair, Past, RoleList, ShortList, Wanted
 from pingone_mcp.tasks import each
@@ -43,7 +44,7 @@ class PingOneEnvironment:
         self._environment = environment
         self._remote_data = remote_data
         self._scope = served.connection.scope
-        self._bounds = served.bounds()
+        self._bounds = bounds(served.connection.scope)
         self._root = f"/environments/{environment}"
         self._size = served.connection.pace.page_size
         self._population_names: dict[str, str | None] = {}
@@ -87,7 +88,7 @@ class PingOneEnvironment:
         return found
 
     def _unified(self, raw: JsonObject) -> User:
-        return self._served.unify(raw, {}, {}, remote_data=self._remote_data)
+        return self._served.people.unify(raw, {}, {}, remote_data=self._remote_data)
 
     # Groups and who is in them
 
@@ -228,7 +229,7 @@ class PingOneEnvironment:
         return list(found)
 
     async def _users(self, wanted: Filter | None, *, counted: bool = True) -> AsyncIterator[Sequence[JsonObject]]:
-        path = self._served.users_path(self._environment, wanted, self._size)
+        path = self._served.people.path(self._environment, wanted, self._size)
         async for page in self._pages(path, "users", counted=counted):
             yield page
 

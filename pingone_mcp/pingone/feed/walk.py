@@ -47,6 +47,8 @@ from pingone_mcp.pingone.feed.ranges import (
     lost_its_link,
     pages_left,
 )
+from pingone_mcp.pingone.filters import bounds
+from pingone_mcp.pingone.pages import items
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.source import Verdict, WalkPage
 
@@ -358,14 +360,14 @@ class Walk:
     async def _all_populations(self) -> tuple[str, ...]:
         path = path_with(f"/environments/{self.environment}/populations", {"limit": _LOOKUP_PAGE})
         try:
-            raws = [raw async for raw in self._served.all(path, "populations", self.environment)]
+            raws = [raw async for raw in items(self._served.client, path, "populations", self.environment)]
         except (NotPermitted, NotFound):
             return ()
         return tuple(wire.workspace(raw).id for raw in raws)
 
     def _path(self, part: UserRange, *, size: int | None = None) -> str:
         wanted = all_of((self._bounds[part.batch], part.filter()))
-        return self._served.users_path(self.environment, wanted, size if size is not None else self._size)
+        return self._served.people.path(self.environment, wanted, size if size is not None else self._size)
 
     async def _page(self, path: str) -> HalPage:
         ahead = self._ahead.pop(path, None)
@@ -375,7 +377,7 @@ class Walk:
 
     async def _users(self, page: HalPage) -> tuple[User, ...]:
         async with self._served.client.in_background():
-            users, left_out = await self._served.readable_users(self.environment, page, remote_data=self._remote_data)
+            users, left_out = await self._served.people.readable(self.environment, page, remote_data=self._remote_data)
         self.left_out += left_out
         allowed = self._served.connection.scope.populations
         return tuple(user for user in users if not allowed or any(place.id in allowed for place in user.workspaces))
@@ -400,21 +402,21 @@ async def walking(
     With `ledger`, a file, a walk that did not come to its end goes on the next time; the file is removed when one is
     complete. `remote_data` adds PingOne's own objects. Raises Refused when another process uses the file.
     """
-    bounds = served.bounds()
     connection = served.connection
+    served_only = bounds(connection.scope)
     purpose = [
         connection.api_base,
         environment,
         connection.credentials.client_id,
         connection.pace.page_size,
-        *map(str, bounds),
+        *map(str, served_only),
     ]
     notes = Ledger(ledger, json.dumps(purpose))
     failure: Exception | None = None
     complete = False
     try:
         async with anyio.create_task_group() as tasks:
-            walk = Walk(served, environment, notes, bounds, remote_data=remote_data)
+            walk = Walk(served, environment, notes, served_only, remote_data=remote_data)
             tasks.start_soon(walk.read)
             try:
                 yield walk

@@ -81,10 +81,10 @@ async def _read(
     """Read one of those named; `assigned` is the path of the write, where a role assignment may be read."""
 
     async def user() -> Concerned:
-        found = await served.user_by_id(environment, identity)
+        found = await served.people.by_id(environment, identity)
         if found is None:
             return Concerned(kind=kind, id=identity, found=False)
-        told = served.unify(found, {}, {})
+        told = served.people.unify(found, {}, {})
         return Concerned(kind=kind, id=identity, name=told.name, username=told.username, found=True)
 
     async def group() -> Concerned:
