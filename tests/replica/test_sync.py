@@ -26,6 +26,7 @@ from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options
+from pingone_mcp.sandbox.roles import Narrowing
 from tests.faults.plans import plans, tries
 from tests.replica.happenings import KINDS, Doors, Happening, happen, happenings
 from tests.replica.truth import Copy, State, truth
@@ -260,6 +261,21 @@ async def test_a_walk_that_is_not_complete_changes_nothing(kept: Copy) -> None:
     assert (mode, outcome, reason) == ("full", "incomplete", report.reason)
     kept.sandbox.faults.clear()
     assert (await kept.sync()).mode == "incremental"
+    await check_equal(kept)
+
+
+async def test_who_was_hidden_from_a_walk_that_came_to_nothing_is_found_by_the_sync_that_takes_it_up(
+    kept: Copy,
+) -> None:
+    sandbox = kept.sandbox
+    seen = frozenset(list(sandbox.state().populations)[1:])
+    sandbox.narrow(sandbox.environment_id, Narrowing(populations=seen))
+    sandbox.faults.add("server_error", path="/groups.*", every=1, times=None)
+    with pytest.raises(Problem):  # behind the walk
+        await kept.sync("full", connection={"retry_seconds": 0.0})
+    sandbox.faults.clear()
+    sandbox.narrow(sandbox.environment_id)
+    assert (await kept.sync("full")).complete
     await check_equal(kept)
 
 

@@ -47,7 +47,7 @@ async def read_fully(here: EnvironmentSync, mark: Watermark | None) -> Watermark
     opened = here.task.source.clock.monotonic()
     counts = await read_populations(here)
     begun = await begin(here)
-    walked = await read_everybody(here, begun)
+    walked = await read_everybody(here, begun, counts if here.task.options.by_counts else {})
     await read_events(here, mark, begun.at)
     await drop_deleted(here)
     await find_missing(here)

@@ -15,7 +15,7 @@ from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.store.staging import BEGAN
 from pingone_mcp.replica.store.store import as_problems
 from pingone_mcp.replica.syncing.gone import settle_missing
-from pingone_mcp.replica.syncing.populations import homes
+from pingone_mcp.replica.syncing.populations import UserCounts, homes
 from pingone_mcp.replica.syncing.task import EnvironmentSync, Incomplete
 from pingone_mcp.replica.watermark import UPDATES_OVERLAP
 from pingone_mcp.sqlite_files import remove_database
@@ -29,10 +29,11 @@ _ASKED_AGAIN = 50
 
 
 class Begun(NamedTuple):
-    """When the reading of users began, and whether a sync that was killed has already walked to the end."""
+    """When the reading of users began: in a sync that came to nothing (`resumed`), which may have walked to the end."""
 
     at: datetime
-    has_walked: bool
+    resumed: bool = False
+    has_walked: bool = False
 
 
 class Walked(NamedTuple):
@@ -50,11 +51,11 @@ async def begin(here: EnvironmentSync) -> Begun:
         at = datetime.fromisoformat(began)
         has_walked = bool(await staging.fact(f"{here.id} walked"))
         if -UPDATES_OVERLAP <= now - at <= _RESUMED_FOR:
-            return Begun(at, has_walked)
+            return Begun(at, resumed=True, has_walked=has_walked)
     await _start_over(here)
     now = here.task.now()
     await staging.note(f"{here.id}{BEGAN}", timestamp(now))
-    return Begun(now, has_walked=False)
+    return Begun(now)
 
 
 async def _start_over(here: EnvironmentSync) -> None:
@@ -64,11 +65,21 @@ async def _start_over(here: EnvironmentSync) -> None:
     await here.task.staging.note(f"{here.id} walked", value=False)
 
 
-async def read_everybody(here: EnvironmentSync, begun: Begun) -> Walked:
+async def read_everybody(here: EnvironmentSync, begun: Begun, counts: UserCounts) -> Walked:
     """Stage all users. Raises Incomplete."""
-    if begun.has_walked:
-        await read_changed(here, begun.at)
-        return Walked()
+    walked = await _resume(here, begun) if begun.has_walked else await _walk(here)
+    if not begun.resumed or await here.task.staging.count_users(here.id) >= sum(filter(None, counts.values())):
+        return walked
+    await _start_over(here)  # some may have been hidden from what was read before
+    return await _walk(here)
+
+
+async def _resume(here: EnvironmentSync, begun: Begun) -> Walked:
+    await read_changed(here, begun.at)
+    return Walked()
+
+
+async def _walk(here: EnvironmentSync) -> Walked:
     for _ in range(2):
         async with here.source.walk(ledger=here.ledger) as walk:
             # Else a crash of the machine has lost what the notes of the walk speak of.
