@@ -17,8 +17,8 @@ from pingone_mcp.errors import NoReplica, Problem
 from pingone_mcp.replica.asking.changes import changes_page, newest_changes
 from pingone_mcp.replica.asking.conditions import NotHeld
 from pingone_mcp.replica.asking.directory import ReplicaDirectory
+from pingone_mcp.replica.asking.one_user import Gone, gone_user, has_user
 from pingone_mcp.replica.asking.snapshot import Snapshot
-from pingone_mcp.replica.asking.users import Gone, gone_user, has_user
 from pingone_mcp.replica.findings import Mode
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.queries.query import Answer

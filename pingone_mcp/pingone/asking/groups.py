@@ -108,8 +108,6 @@ class Groups:
         parents, readable = wire.memberships(raws)
         return parents, is_whole and readable
 
-    # Members
-
     async def members(
         self, question: MemberQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[Member]:

@@ -109,9 +109,6 @@ def _seen(database: sqlite3.Connection, identity: str, reason: Reason) -> tuple[
     return row or (None, None)
 
 
-# Coverage
-
-
 def _coverage(
     question: DeactivatedQuestion, gaps: Sequence[Gap], known: Since, now: datetime
 ) -> dict[Reason, Coverage]:

@@ -40,9 +40,10 @@ from pingone_mcp.errors import NoReplica
 from pingone_mcp.replica.asking.conditions import NotHeld
 from pingone_mcp.replica.asking.deactivated import deactivated_page, deactivated_parts
 from pingone_mcp.replica.asking.groups import group_parts, groups_page, member_parts, members_page, one_group
+from pingone_mcp.replica.asking.one_user import one_user
 from pingone_mcp.replica.asking.pages import TablePart
 from pingone_mcp.replica.asking.snapshot import Snapshot
-from pingone_mcp.replica.asking.users import one_user, user_parts, users_page
+from pingone_mcp.replica.asking.users import user_parts, users_page
 from pingone_mcp.replica.state import age_of
 from pingone_mcp.replica.store.store import Store
 

@@ -1,30 +1,25 @@
-"""Users out of the local copy: lists of them, and one of them whole."""
+"""Lists of users out of the local copy, and what else is kept of each: memberships and roles."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from pingone_mcp.directory import search
 from pingone_mcp.directory.filterable import Filterable, FilterAttribute
 from pingone_mcp.directory.filters import Filter, any_of, conditions, parse
-from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, RoleScope, User
+from pingone_mcp.directory.models import GroupMembership, Page, RoleAssignment, RoleScope, User
 from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import Include, UserQuestion
-from pingone_mcp.directory.references import CalledUser, Home, as_id, the_one_user
+from pingone_mcp.directory.references import Home
 from pingone_mcp.errors import FilterRefused
 from pingone_mcp.replica.asking.conditions import (
     EVERYBODY,
     Condition,
     NotHeld,
     both,
-    either,
-    equals,
     has_words,
     membership,
     negated,
@@ -35,26 +30,7 @@ from pingone_mcp.replica.asking.pages import TablePart, read_page
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.store.rows import user_of
 
-
-class _Copied(NamedTuple):
-    """What the copy keeps of a user: the record as JSON, and the id of the manager where a sync found who is meant."""
-
-    record: str
-    manager_id: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gone:
-    """A user who is not in the copy any more: `removed`, or moved to where the connection does not look, and when."""
-
-    id: str
-    at: str
-    removed: bool
-
-
 EXISTS = Condition("u.removed_at IS NULL")
-_BOTH: tuple[Include, ...] = ("groups", "roles")
-_SAME_NAME = 10
 
 
 def users_page(
@@ -230,89 +206,3 @@ def roles_of(copy: Snapshot, ids: Sequence[str]) -> dict[str, list[RoleAssignmen
         over = RoleScope(id=scope, type=kind, name=scope_name) if scope and kind else None
         found[user].append(RoleAssignment(id=role, name=name, scope=over))
     return found
-
-
-# One user
-
-
-def one_user(copy: Snapshot, reference: str, environment: str | None, *, remote_data: bool) -> User:
-    """Return one user with groups, roles and manager. Raises Refused, NotFound, and NotHeld."""
-    reference = reference.strip()
-    environments = copy.places.environments(environment)
-    found = [one for place in environments for one in _users_called(copy, place, reference)]
-    kept = the_one_user(found, reference, limited=bool(copy.places.scope.populations)).value
-    raw: JsonObject = json.loads(kept.record)
-    if not remote_data:
-        raw.pop("remote_data", None)
-    elif "remote_data" not in raw:
-        raise NotHeld
-    user = user_of(
-        raw,
-        environments=copy.places.environment_names,
-        populations=copy.places.population_names,
-        manager=_manager(copy, raw, kept.manager_id),
-    )
-    return completed(copy, [user], _BOTH)[0]
-
-
-def gone_user(copy: Snapshot, reference: str) -> Gone | None:
-    """Return who had this id, username or address and is not in the copy any more; None where nobody had it."""
-    wanted = reference.strip()
-    called = either(
-        (equals("u.id", as_id(wanted) or wanted), *(equals(column, wanted) for column in ("u.username", "u.email")))
-    )
-    row = copy.database.execute(
-        f"SELECT u.id, u.removed_at, u.status FROM users_ u WHERE u.removed_at IS NOT NULL AND {called.sql} "  # noqa: S608 - our own text
-        "ORDER BY u.removed_at DESC LIMIT 1",
-        called.values,
-    ).fetchone()
-    if row is None:
-        return None
-    identity, at, status = row
-    return Gone(id=identity, at=at, removed=status == "deleted")
-
-
-def has_user(copy: Snapshot, reference: str) -> bool:
-    """Say whether somebody who is served has this id, username, address or external id in the copy."""
-    served = copy.places.environments(None)
-    return any(_users_called(copy, environment, reference.strip()) for environment in served)
-
-
-def _users_called(copy: Snapshot, environment: str, reference: str) -> list[CalledUser[_Copied]]:
-    """Return who has this id, else who is called so."""
-    inside = both(copy.places.inside(Home(environment, None)), EXISTS)
-    if identity := as_id(reference):
-        found = _users(copy.database, both(inside, Condition("u.id = ?", (identity,))))
-        if found:
-            return found
-    called = either(equals(column, reference) for column in ("u.username", "u.email", "u.external_id"))
-    return _users(copy.database, both(inside, called))
-
-
-def _users(database: sqlite3.Connection, which: Condition) -> list[CalledUser[_Copied]]:
-    rows = database.execute(
-        "SELECT u.environment_id, u.id, u.username, u.name, u.record, u.manager_id FROM users_ u "  # noqa: S608 - our own text
-        f"WHERE {which.sql} ORDER BY u.created_at, u.id LIMIT {_SAME_NAME}",
-        which.values,
-    )
-    return [
-        CalledUser(environment, identity, username, name, _Copied(record, manager))
-        for environment, identity, username, name, record, manager in rows
-    ]
-
-
-def _manager(copy: Snapshot, record: JsonObject, identity: str | None) -> Manager | None:
-    """Return the manager with id and names where the sync found who is meant, and that user may be shown."""
-    if "manager" not in record or identity is None:
-        return None
-    reference = record["manager"]["reference"]
-    environments = [place["id"] for place in record.get("organizations", ())]
-    which = both(copy.places.served(environments), EXISTS, Condition("u.id = ?", (identity,)))
-    row = copy.database.execute(
-        f"SELECT u.id, u.username, u.email, u.name FROM users_ u WHERE {which.sql}",  # noqa: S608 - our own text
-        which.values,
-    ).fetchone()
-    if row is None:
-        return None
-    found, username, email, name = row
-    return Manager(reference=reference, id=found, username=username, email=email, name=name)
