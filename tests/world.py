@@ -21,6 +21,7 @@ from mcp import Client
 from mcp.client.session import ElicitationFnT, MessageHandlerFnT
 from mcp.types import CallToolResult
 
+from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.pingone.connection import Connection, connection_of
@@ -36,6 +37,7 @@ from pingone_mcp.service.writes import WriteRules
 from pingone_mcp.settings.parts import ALL, ConnectionSettings, Part
 from pingone_mcp.wiring import open_backend, open_pingone
 
+MARK = setting("")[0]
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 
 
@@ -208,6 +210,7 @@ class Checked(Client):
 
     async def call_tool(self, name: str, *rest: Any, **more: Any) -> CallToolResult:
         result = await super().call_tool(name, *rest, **more)
+        assert MARK not in error_text(result), "a setting that nobody has spelled"
         told = result.structured_content
         if told is not None and not result.is_error:
             unnamed = told.keys() - OUTPUT[name]["properties"].keys()

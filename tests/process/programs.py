@@ -16,6 +16,7 @@ from typing import Any, cast
 from anyio.from_thread import start_blocking_portal
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pingone_mcp.advice import setting
 from pingone_mcp.sandbox.app import Sandbox, running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +65,7 @@ def run(
         timeout=PATIENCE,
         check=False,
     )
+    assert setting("")[0] not in done.stdout + done.stderr, "a setting that nobody has spelled"
     return Ended(status=done.returncode, out=done.stdout, err=done.stderr)
 
 
