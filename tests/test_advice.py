@@ -111,5 +111,6 @@ def test_advice_names_settings_that_there_are() -> None:
         "settings/__init__.py",  # those that are wrong
         "commands/sandbox.py",  # those of `settings_of`
         "demo.py",  # these too
+        "first_answers.py",  # one that it is asked for
     }
     assert set(settings_of(Sandbox(size=1), "http://127.0.0.1")) <= set(NAMES)

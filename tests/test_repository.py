@@ -304,22 +304,12 @@ def test_no_name_is_of_the_private_idiom() -> None:
 
 NOT_YET_PLAIN = frozenset(
     {
-        "pingone/feed/walk.py",
         "pingone/proxy/concerned.py",
         "pingone/proxy/redaction.py",
-        "pingone/served.py",
-        "replica/store/rows.py",
         "reports/drift.py",
         "reports/export.py",
         "reports/roles.py",
         "reports/roster.py",
         "reports/since_last.py",
-        "server/bounds.py",
-        "server/progress.py",
-        "server/prompts.py",
-        "server/rehearsal.py",
-        "server/stdio.py",
-        "server/tools/deactivated.py",
-        "service/reviews/roles.py",
     }
 )
