@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from pingone_mcp.pingone.client import Client
+from pingone_mcp.pingone.api.client import Client
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.tasks import background

@@ -16,7 +16,7 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.directory.text import candidate, harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Problem, UpstreamProblem
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.client import Client, open_client
+from pingone_mcp.pingone.api.client import Client, open_client
 from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.names import Names

@@ -24,11 +24,11 @@ from pingone_mcp.directory.provider import (
 )
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone import filters
+from pingone_mcp.pingone.api.client import Client, open_client
 from pingone_mcp.pingone.asking.deactivated import DeactivatedUsers
 from pingone_mcp.pingone.asking.description import describe
 from pingone_mcp.pingone.asking.groups import Groups
 from pingone_mcp.pingone.asking.users import Users
-from pingone_mcp.pingone.client import Client, open_client
 from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.pingone.feed.source import PingOneSource
 from pingone_mcp.pingone.feed.walk import Walk, walking

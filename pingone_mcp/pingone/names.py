@@ -16,7 +16,7 @@ from pingone_mcp.directory.models import Group, Organization, Role, Workspace
 from pingone_mcp.directory.references import Known, Lookup, Referable, no_such_group
 from pingone_mcp.errors import NotFound, NotPermitted, UnexpectedAnswer, UpstreamProblem
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.client import Client, path_with
+from pingone_mcp.pingone.api.client import Client, path_with
 from pingone_mcp.tasks import SingleFlight
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pingone_mcp.directory.gaps import Gap, UnreadableEnvironment
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import NotFound, NotPermitted, RequestRefused
-from pingone_mcp.pingone.client import Client, HalPage
+from pingone_mcp.pingone.api.client import Client, HalPage
 from pingone_mcp.pingone.parts import ListPlace
 
 NO_ROWS = HalPage(items=(), next=None, count=None)

@@ -11,7 +11,7 @@ from pingone_mcp.directory.gaps import EndedEarly, Gap, LeftOut
 from pingone_mcp.directory.models import Page
 from pingone_mcp.directory.paging import Place, ReadPage, page_at, part_name
 from pingone_mcp.directory.position import Counted
-from pingone_mcp.pingone.client import HalPage
+from pingone_mcp.pingone.api.client import HalPage
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from pingone_mcp.directory.models import JsonObject, User
 from pingone_mcp.directory.references import as_id
 from pingone_mcp.errors import NotFound
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.client import Client, HalPage, path_with
+from pingone_mcp.pingone.api.client import Client, HalPage, path_with
 from pingone_mcp.pingone.names import Names
 
 

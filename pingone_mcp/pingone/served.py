@@ -12,7 +12,7 @@ from pingone_mcp.directory.models import Workspace
 from pingone_mcp.directory.references import GroupAt, Home, References, resolved_live
 from pingone_mcp.directory.text import candidate
 from pingone_mcp.errors import Unconfigured, UpstreamProblem
-from pingone_mcp.pingone.client import Client
+from pingone_mcp.pingone.api.client import Client
 from pingone_mcp.pingone.names import Found, Names
 from pingone_mcp.pingone.people import People
 from pingone_mcp.tasks import each

@@ -17,7 +17,7 @@ from pingone_mcp.sandbox.people import (
     FIRST_NOTABLE,
     NOTABLES,
     Kind,
-    People,
+    SamplePeople,
     Story,
     StoryKind,
     below,
@@ -97,7 +97,7 @@ class SampleEnvironment:
     description: str
     type: Literal["PRODUCTION", "SANDBOX"]
     created: int
-    people: People
+    people: SamplePeople
     populations: tuple[SamplePopulation, ...]
     groups: tuple[SampleGroup, ...]
     ghosts: tuple[Ghost, ...]
@@ -207,8 +207,8 @@ class Company:
         """The environment with the employees."""
         return self.environments[0]
 
-    def _people(self, name: str, size: int, kind: Kind, populations: tuple[SamplePopulation, ...]) -> People:
-        return People(
+    def _people(self, name: str, size: int, kind: Kind, populations: tuple[SamplePopulation, ...]) -> SamplePeople:
+        return SamplePeople(
             key=self.key,
             size=size,
             now=self.now,
@@ -223,7 +223,7 @@ class Company:
             for at, (name, description) in enumerate(named)
         )
 
-    def _ghosts(self, people: People, count: int) -> tuple[Ghost, ...]:
+    def _ghosts(self, people: SamplePeople, count: int) -> tuple[Ghost, ...]:
         """Delete two of three within the last fourteen days, the others in the six weeks before."""
         return tuple(
             Ghost(
@@ -269,7 +269,7 @@ class Company:
         )  # fmt: skip
 
     @staticmethod
-    def _tell_stories(people: People, group: int) -> None:
+    def _tell_stories(people: SamplePeople, group: int) -> None:
         """Give some users a recent past: one in forty, a dozen at least, spread over the window."""
         first = FIRST_NOTABLE + len(NOTABLES)
         count = min(max(12, people.size // 40), 2_000, max(0, people.size - first))

@@ -210,7 +210,7 @@ def below(share: int) -> bytes:
     return bytes(1 if value < share else 0 for value in range(256))
 
 
-class People:
+class SamplePeople:
     """The users of one environment as the sample company has them, before anyone changes anything."""
 
     def __init__(

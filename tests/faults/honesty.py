@@ -15,7 +15,7 @@ from urllib.parse import quote_plus
 
 import httpx
 
-from pingone_mcp.pingone.auth import REQUEST_SECONDS
+from pingone_mcp.pingone.api.auth import REQUEST_SECONDS
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.calls import PageFaults
 from pingone_mcp.sandbox.faults import Fault

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pingone_mcp.http.failures import Cause, NotWholeInTime, cause, unreachable
-from pingone_mcp.pingone.upstream import PINGONE
+from pingone_mcp.pingone.api.upstream import PINGONE
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pingone_mcp.errors import UnexpectedAnswer
 from pingone_mcp.http.links import next_link
-from pingone_mcp.pingone.upstream import PINGONE
+from pingone_mcp.pingone.api.upstream import PINGONE
 
 BASE = "https://api.pingone.com/v1"
 HOME = "11111111-1111-4111-8111-aaaaaaaaaaaa"

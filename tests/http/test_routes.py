@@ -14,7 +14,7 @@ import pytest
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Problem, Refused, Unconfigured, Unreachable
 from pingone_mcp.http.routes import Routes
-from pingone_mcp.pingone.client import open_client
+from pingone_mcp.pingone.api.client import open_client
 from pingone_mcp.pingone.connection import Proxies, connection_of
 from pingone_mcp.pingone.directory import open_directory
 from pingone_mcp.sandbox.app import Sandbox, running

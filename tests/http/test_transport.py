@@ -35,10 +35,10 @@ from pingone_mcp.http.transport import (
     retry_after,
     retry_wait,
 )
-from pingone_mcp.pingone.answers import json_object
-from pingone_mcp.pingone.client import open_client
+from pingone_mcp.pingone.api.answers import json_object
+from pingone_mcp.pingone.api.client import open_client
+from pingone_mcp.pingone.api.upstream import PINGONE, SINGLE
 from pingone_mcp.pingone.connection import connection_of
-from pingone_mcp.pingone.upstream import PINGONE, SINGLE
 from pingone_mcp.settings.parts import ConnectionSettings
 
 URL = "https://api.pingone.eu/v1/environments/x/users"

@@ -35,7 +35,7 @@ SYNCER = (
 
         import anyio
 
-        from pingone_mcp.pingone.client import open_client
+        from pingone_mcp.pingone.api.client import open_client
         from pingone_mcp.clock import Clock
         from pingone_mcp.pingone.feed.source import PingOneSource
         from pingone_mcp.pingone.served import Served

@@ -15,7 +15,7 @@ import httpx
 
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.client import open_client
+from pingone_mcp.pingone.api.client import open_client
 from pingone_mcp.pingone.feed.source import PingOneSource
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.store.rows import record_of

@@ -17,7 +17,7 @@ from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.provider import DeactivatedQuestion
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.client import HalPage
+from pingone_mcp.pingone.api.client import HalPage
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.filters import population_filters
 from pingone_mcp.pingone.pages import NO_ROWS, page_or_gap, read_page

@@ -12,7 +12,7 @@ from pingone_mcp.directory.filters import Filter, all_of, eq
 from pingone_mcp.directory.gaps import Gap, NothingServed
 from pingone_mcp.directory.models import Description, Organization, OrganizationSummary, Workspace
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Unconfigured
-from pingone_mcp.pingone.client import path_with
+from pingone_mcp.pingone.api.client import path_with
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.filters import bounds
 from pingone_mcp.pingone.names import KEPT_SECONDS, Found

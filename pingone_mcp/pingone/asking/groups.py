@@ -14,7 +14,7 @@ from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
 from pingone_mcp.directory.text import unaccented
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.client import HalPage, path_with
+from pingone_mcp.pingone.api.client import HalPage, path_with
 from pingone_mcp.pingone.filters import bounds
 from pingone_mcp.pingone.pages import page_or_gap, read_page, whole_list
 from pingone_mcp.pingone.parts import ListPart, ListPlace, page_of

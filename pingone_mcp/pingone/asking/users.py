@@ -19,7 +19,7 @@ from pingone_mcp.directory.references import CalledUser, as_id, the_one_user
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused, RequestRefused
 from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.ahead import Awaited, ahead
-from pingone_mcp.pingone.client import path_with
+from pingone_mcp.pingone.api.client import path_with
 from pingone_mcp.pingone.filters import PEOPLE_CHARACTERS, population_filters
 from pingone_mcp.pingone.pages import items, page_or_gap, whole_list
 from pingone_mcp.pingone.parts import ListPart, page_of

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from pingone_mcp.clock import CLOCK_SKEW
 from pingone_mcp.directory.filters import all_of, eq, ge, le
-from pingone_mcp.pingone.client import path_with
+from pingone_mcp.pingone.api.client import path_with
 
 WINDOW = timedelta(days=14)  # "Audit activities": older ones are not answered
 # Our clock and PingOne's differ: the lower bound stays inside the window, and the upper one beyond the newest event.

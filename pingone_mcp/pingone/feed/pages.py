@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import RequestRefused
-from pingone_mcp.pingone.answers import repeated_link
-from pingone_mcp.pingone.client import HalPage
+from pingone_mcp.pingone.api.answers import repeated_link
+from pingone_mcp.pingone.api.client import HalPage
 from pingone_mcp.replica.source import ShortList
 
 

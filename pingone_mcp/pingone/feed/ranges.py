@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from pingone_mcp.directory.filters import Filter, all_of, eq, ge, le
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.pingone.client import HalPage
+from pingone_mcp.pingone.api.client import HalPage
 
 # Ranges of time lie between these, inclusive: no user of PingOne was changed before or will be after.
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)

@@ -20,14 +20,14 @@ from pingone_mcp.directory.position import NOTHING_COUNTED, Counted, Position
 from pingone_mcp.errors import FilterRefused, Refused, UnexpectedAnswer
 from pingone_mcp.http.body import is_too_large
 from pingone_mcp.pingone import filters
-from pingone_mcp.pingone.answers import correlation_id, json_value, problem, too_large
-from pingone_mcp.pingone.client import MOST_ITEMS, beside, collection, path_with, size
+from pingone_mcp.pingone.api.answers import correlation_id, json_value, problem, too_large
+from pingone_mcp.pingone.api.client import MOST_ITEMS, beside, collection, path_with, size
+from pingone_mcp.pingone.api.upstream import PAGE
 from pingone_mcp.pingone.proxy import catalogue
 from pingone_mcp.pingone.proxy.concerned import concerned, reaches_beyond
 from pingone_mcp.pingone.proxy.paths import LONGEST, READS, ProxyPaths
 from pingone_mcp.pingone.proxy.redaction import redacted, redacted_text
 from pingone_mcp.pingone.served import Served
-from pingone_mcp.pingone.upstream import PAGE
 
 # JSON where it can be had; the few paths that have nothing else answer as they can (PEM, CSV).
 _ACCEPT = "application/json, */*;q=0.1"

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pingone_mcp.directory.models import User
 from pingone_mcp.errors import Refused
 from pingone_mcp.http.pacing import COURTESY
-from pingone_mcp.pingone.client import HalPage
+from pingone_mcp.pingone.api.client import HalPage
 from pingone_mcp.pingone.feed.ranges import FIRST, LAST, UserRange, edges, pages_left
 from pingone_mcp.replica.source import Verdict
 from pingone_mcp.sandbox.app import Sandbox

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from pingone_mcp.pingone.client import open_client
+from pingone_mcp.pingone.api.client import open_client
 from pingone_mcp.pingone.directory import PingOneDirectory
 from pingone_mcp.pingone.feed.source import PingOneSource
 from pingone_mcp.pingone.served import Served

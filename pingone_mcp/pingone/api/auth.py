@@ -35,9 +35,9 @@ from pingone_mcp.http.body import PACKED
 from pingone_mcp.http.failures import LASTING, cause, unreachable
 from pingone_mcp.http.token_cache import Token, TokenCache
 from pingone_mcp.http.transport import Attempt, Pause, exchange, retry_after, retry_wait
-from pingone_mcp.pingone.answers import is_cut_short, not_unpacked
+from pingone_mcp.pingone.api.answers import is_cut_short, not_unpacked
+from pingone_mcp.pingone.api.upstream import PINGONE, TOKEN
 from pingone_mcp.pingone.connection import Connection
-from pingone_mcp.pingone.upstream import PINGONE, TOKEN
 from pingone_mcp.tasks import SingleFlight, left
 
 RENEW_BEFORE = 60.0

@@ -41,7 +41,7 @@ from pingone_mcp.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
-from pingone_mcp.pingone.auth import ClientCredentials
+from pingone_mcp.pingone.api.auth import ClientCredentials
 from pingone_mcp.pingone.connection import Connection, connection_of
 from pingone_mcp.settings.parts import ConnectionSettings
 from pingone_mcp.tasks import background
@@ -801,7 +801,7 @@ async def test_no_secret_is_in_a_file_a_log_or_a_repr(
 CALLER = """
     import hashlib, json, sys
     import anyio, httpx
-    from pingone_mcp.pingone.auth import ClientCredentials
+    from pingone_mcp.pingone.api.auth import ClientCredentials
     from pingone_mcp.pingone.connection import connection_of
     from pingone_mcp.settings.parts import ConnectionSettings
     from pingone_mcp.tasks import background
@@ -930,7 +930,7 @@ def test_a_process_that_dies_with_the_lock_holds_nobody_up(loopback: LoopbackEnd
 
 
 def test_the_import_brings_in_nothing_that_only_a_token_needs() -> None:
-    program = "import sys, pingone_mcp.pingone.auth; print(*sys.modules)"
+    program = "import sys, pingone_mcp.pingone.api.auth; print(*sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     modules = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment, timeout=60

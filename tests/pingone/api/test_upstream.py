@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pingone_mcp.pingone.upstream import PINGONE, group_of
+from pingone_mcp.pingone.api.upstream import PINGONE, group_of
 
 ENVIRONMENT = "/v1/environments/3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
 

@@ -27,7 +27,7 @@ from pingone_mcp.http.pacing import COURTESY, Lanes
 from pingone_mcp.http.routes import Routes
 from pingone_mcp.http.server_time import ServerTime
 from pingone_mcp.http.transport import MOST, SAFE_METHODS, PatientTransport
-from pingone_mcp.pingone.answers import (
+from pingone_mcp.pingone.api.answers import (
     correlation_id,
     is_cut_short,
     json_object,
@@ -35,9 +35,9 @@ from pingone_mcp.pingone.answers import (
     repeated_link,
     too_large,
 )
-from pingone_mcp.pingone.auth import ClientCredentials
+from pingone_mcp.pingone.api.auth import ClientCredentials
+from pingone_mcp.pingone.api.upstream import PAGE, PINGONE, SINGLE
 from pingone_mcp.pingone.connection import Connection
-from pingone_mcp.pingone.upstream import PAGE, PINGONE, SINGLE
 from pingone_mcp.tasks import background, in_thread
 
 T = TypeVar("T")

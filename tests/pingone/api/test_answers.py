@@ -22,7 +22,7 @@ from pingone_mcp.errors import (
     UnexpectedAnswer,
     UpstreamProblem,
 )
-from pingone_mcp.pingone.answers import correlation_id, json_object, problem
+from pingone_mcp.pingone.api.answers import correlation_id, json_object, problem
 
 CORRELATION = "44444444-4444-4444-8444-444444444444"
 MARK = "¤leak"
