@@ -32,14 +32,13 @@ def deactivated_page(
         return [_deactivated(copy, part.label, *row) for row in found]
 
     page = read_page(
-        copy.database,
+        copy,
         deactivated_parts(copy, question),
         "u.record, u.removed_at",
-        at,
-        version=copy.version,
+        rows,
+        at=at,
         page_size=page_size,
-        rows=rows,
-        gaps=copy.gaps(question.environment),
+        environment=question.environment,
     )
     return DeactivatedPage.of(page, _coverage(question, page.gaps, copy.since, now))
 

@@ -35,14 +35,13 @@ _MEMBERS = "(SELECT count(*) FROM memberships_ m WHERE m.group_id = u.id)"
 def groups_page(copy: Snapshot, question: GroupQuestion, at: Position | None, page_size: int | None) -> Page[Group]:
     """Return a page of groups. Raises Refused, and NotHeld for what only the provider can answer."""
     return read_page(
-        copy.database,
+        copy,
         group_parts(copy, question),
         f"{_COLUMNS}, {_SUBGROUPS}",
-        at,
-        version=copy.version,
+        lambda _, found: [_listed(copy, row) for row in found],
+        at=at,
         page_size=page_size,
-        rows=lambda _, found: [_listed(copy, row) for row in found],
-        gaps=copy.gaps(question.environment),
+        environment=question.environment,
     )
 
 
@@ -130,14 +129,13 @@ def members_page(copy: Snapshot, question: MemberQuestion, at: Position | None, 
         return [Member(user=listed(copy, record), type=kind) for _, record in found]
 
     return read_page(
-        copy.database,
+        copy,
         member_parts(copy, question),
         "u.record",
-        at,
-        version=copy.version,
+        rows,
+        at=at,
         page_size=page_size,
-        rows=rows,
-        gaps=copy.gaps(question.environment),
+        environment=question.environment,
     )
 
 

@@ -7,16 +7,15 @@ pages adds and removes some, and even when the copy is made anew: who is there a
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import Page
 from pingone_mcp.directory.paging import Place, find, part_name
 from pingone_mcp.directory.position import Counted, Position
 from pingone_mcp.replica.asking.conditions import Condition
+from pingone_mcp.replica.asking.snapshot import Snapshot
 
 T = TypeVar("T")
 
@@ -46,38 +45,38 @@ class TablePart:
 
 
 def read_page(
-    database: sqlite3.Connection,
+    copy: Snapshot,
     parts: Sequence[TablePart],
     columns: str,
-    at: Position | None,
-    *,
-    version: int,
-    page_size: int | None,
     rows: Callable[[TablePart, list[tuple[Any, ...]]], Sequence[T]],
-    gaps: tuple[Gap, ...] = (),
+    *,
+    at: Position | None,
+    page_size: int | None,
+    environment: str | None,
 ) -> Page[T]:
     """Return the page at a position, which may reach over several parts.
 
-    `rows` makes items of what was read of one part, `u.id` first. Raises Refused for a position of another question.
+    `rows` makes items of what was read of one part: `u.id`, then the columns. `environment` is the one that the
+    question names, for the gaps. Raises Refused for a position of another question.
     """
     place = find(parts, at, source="replica")
     size = place.position.size or min(page_size or _USUAL, MOST)
-    total = _total(database, place, version)
+    total = _total(copy, place)
     # Where few are found, looking through the table and sorting them is faster than the order of the ids.
-    by_index = "" if total > _MANY_PAGES * size else "+"
+    plus = "" if total > _MANY_PAGES * size else "+"
 
     items: list[T] = []
     last, more = place, False
     for number in range(place.number, len(parts)) if total else ():
         here = place.in_part(number)
-        found = _read(database, here, columns, by_index=by_index, most=size + 1 - len(items))
+        found = _read(copy, here, columns, plus=plus, most=size + 1 - len(items))
         more = len(items) + len(found) > size
         if kept := found[: size - len(items)]:
             items += rows(here.part, kept)
             last = replace(here, position=replace(here.position, after=kept[-1][0]))
         if more:
             break
-    counted = Counted(said=total, version=version)
+    counted = Counted(said=total, version=copy.version)
     return Page(
         items=tuple(items),
         at=replace(place.position, size=size, counted=counted),
@@ -85,29 +84,27 @@ def read_page(
         scanned=len(items),
         total=total,
         about=total,
-        gaps=gaps,
+        gaps=copy.gaps(environment),
     )
 
 
-def _total(database: sqlite3.Connection, place: Place[TablePart], version: int) -> int:
+def _total(copy: Snapshot, place: Place[TablePart]) -> int:
     """Return how many rows there are in all; a position knows that of the state of the copy that it is of."""
     counted = place.position.counted
-    if counted.said is not None and counted.version == version:
+    if counted.said is not None and counted.version == copy.version:
         return counted.said
-    return sum(_count(database, part) for part in place.parts)
+    return sum(_count(copy, part) for part in place.parts)
 
 
-def _read(
-    database: sqlite3.Connection, place: Place[TablePart], columns: str, *, by_index: str, most: int
-) -> list[tuple[Any, ...]]:
-    part, order = place.part, f"{by_index}{place.part.order}"
-    return database.execute(
+def _read(copy: Snapshot, place: Place[TablePart], columns: str, *, plus: str, most: int) -> list[tuple[Any, ...]]:
+    part, order = place.part, f"{plus}{place.part.order}"
+    return copy.database.execute(
         f"SELECT u.id, {columns} FROM {part.table} WHERE {part.where.sql} AND {order} > ? ORDER BY {order} LIMIT ?",  # noqa: S608 - our own text; what a question holds is bound
         (*part.where.values, place.position.after or "", most),
     ).fetchall()
 
 
-def _count(database: sqlite3.Connection, part: TablePart) -> int:
+def _count(copy: Snapshot, part: TablePart) -> int:
     counted = part.as_many or Condition(f"{part.table} WHERE {part.where.sql}", part.where.values)
-    (count,) = database.execute(f"SELECT count(*) FROM {counted.sql}", counted.values).fetchone()  # noqa: S608 - our own text; what a question holds is bound
+    (count,) = copy.database.execute(f"SELECT count(*) FROM {counted.sql}", counted.values).fetchone()  # noqa: S608 - our own text; what a question holds is bound
     return int(count)

@@ -52,14 +52,13 @@ def users_page(
         return completed(copy, users, question.include) if question.include else users
 
     return read_page(
-        copy.database,
+        copy,
         user_parts(copy, filterable, question, otherwise_spelt=otherwise_spelt),
         "u.record",
-        at,
-        version=copy.version,
+        rows,
+        at=at,
         page_size=page_size,
-        rows=rows,
-        gaps=copy.gaps(question.environment),
+        environment=question.environment,
     )
 
 
