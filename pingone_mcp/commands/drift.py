@@ -16,7 +16,7 @@ from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.gaps import sentences
-from pingone_mcp.reports.drift import KINDS, MATCH_ON, Drift, Finding, Kind
+from pingone_mcp.reports.drift import KINDS, MATCH_ON, Drift, Finding, Kind, Person
 from pingone_mcp.reports.since_last import Changes
 from pingone_mcp.service.backend import OpenBackend
 from pingone_mcp.service.reviews.drift import check_drift
@@ -98,20 +98,24 @@ def _row(finding: Finding) -> tuple[str, ...]:
 
 
 def _said(finding: Finding) -> Iterable[str]:
-    person = finding.person
     for one in finding.differences:
         yield f"{shown(one.attribute)}: {shown(one.app)} in the application, {shown(one.directory)} in the directory"
-    if finding.kind in ("status_mismatches", "missing") and person is not None:
-        reasons = f" ({', '.join(map(shown, person.status_reasons))})" if person.status_reasons else ""
-        yield f"{person.status}{reasons}"
+    if finding.person is not None:
+        yield from _said_of(finding.person, finding.kind)
     if finding.kind == "missing" and finding.account is not None and finding.account.active is False:
         yield "not active in the application either"
-    if finding.kind == "unexpected" and person is not None and person.name:
-        yield shown(person.name)
     if finding.candidates:
         yield "fits " + ", ".join(person_name(one) for one in finding.candidates)
     if finding.also:
         yield "shares a user with line " + ", ".join(map(str, finding.also))
+
+
+def _said_of(person: Person, kind: Kind) -> Iterable[str]:
+    if kind in ("status_mismatches", "missing"):
+        reasons = f" ({', '.join(map(shown, person.status_reasons))})" if person.status_reasons else ""
+        yield f"{person.status}{reasons}"
+    if kind == "unexpected" and person.name:
+        yield shown(person.name)
 
 
 def _add(parser: argparse.ArgumentParser) -> None:

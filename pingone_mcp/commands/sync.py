@@ -74,22 +74,27 @@ def _print(out: Console, report: SyncReport, *, first: bool) -> None:
     else:
         out.print(Text("Not everybody could be read; what could be is in the local copy.", style="bold yellow"))
     print_rows(out, [(name.replace("_", " "), f"{count:,}") for name, count in report.counts.items() if count])
+    _print_changes(out, report, first=first)
+    if report.watermark is not None:
+        out.print(Text(f"It holds {_held(report)}."))
+    missing = [f"Missing: {gap.sentence()}." for gap in report.gaps]
+    for line in missing or filter(None, [report.reason]):
+        out.print(Text(shown(line), style="yellow"))
+
+
+def _held(report: SyncReport) -> str:
+    if report.gaps:
+        return f"what could be read of PingOne as of {report.watermark}"
+    return f"all that PingOne knew at {report.watermark}"
+
+
+def _print_changes(out: Console, report: SyncReport, *, first: bool) -> None:
     total = sum(report.changes.values())
     if first:
         out.print(Text("This is the first copy: what changes from now on is written down by the next syncs."))
     else:
         out.print(Text(f"{counted(total, 'change')} since the last sync." if total else "No changes were found."))
     print_rows(out, [(kind, f"{count:,}") for kind, count in sorted(report.changes.items())])
-    if report.watermark is not None:
-        held = (
-            f"what could be read of PingOne as of {report.watermark}"
-            if report.gaps
-            else f"all that PingOne knew at {report.watermark}"
-        )
-        out.print(Text(f"It holds {held}."))
-    missing = [f"Missing: {gap.sentence()}." for gap in report.gaps]
-    for line in missing or filter(None, [report.reason]):
-        out.print(Text(shown(line), style="yellow"))
 
 
 def _add(parser: argparse.ArgumentParser) -> None:

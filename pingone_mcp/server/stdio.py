@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import Any, Self, TypeAlias
@@ -80,22 +80,36 @@ async def serve_stdio(
             tasks.start_soon(_learn, connections, keep, gone)
         if begin is not None:
             tasks.start_soon(_begin, begin, stdout.answered, gone)
-        undecided = True
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # the client has gone
             async with send:
-                async for line in stdin:
-                    frame = _mended(line) if isinstance(line, ValidationError) else line
-                    if (refusal := _refusal(frame)) is not None:
-                        await stdout.send(SessionMessage(refusal))
-                        continue
-                    request = _request(frame)
-                    if undecided and request == "server/discover":
-                        await stdout.send(await _answered_alone(connections, frame, tasks))
-                    else:
-                        undecided = undecided and request is None
-                        await send.send(frame)
+                await _pass_on(stdin, send, stdout, lambda frame: _answered_alone(connections, frame, tasks))
         gone.set()
         stdout.answered.set()
+
+
+async def _pass_on(
+    stdin: AsyncIterable[_Frame],
+    server: WriteStream[_Frame],
+    stdout: _Stdout,
+    answer_alone: Callable[[_Frame], Awaitable[SessionMessage]],
+) -> None:
+    """Pass on what the client says to the server, until it ends.
+
+    What cannot be read is refused here. A `server/discover` before any other request is answered apart, because it does
+    not decide yet in which era of the protocol the client speaks.
+    """
+    undecided = True
+    async for line in stdin:
+        frame = _mended(line) if isinstance(line, ValidationError) else line
+        if (refusal := _refusal(frame)) is not None:
+            await stdout.send(SessionMessage(refusal))
+            continue
+        request = _request(frame)
+        if undecided and request == "server/discover":
+            await stdout.send(await answer_alone(frame))
+        else:
+            undecided = undecided and request is None
+            await server.send(frame)
 
 
 async def _begin(begin: Callable[[], Awaitable[None]], answered: anyio.Event, gone: anyio.Event) -> None:
