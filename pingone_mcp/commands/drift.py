@@ -16,7 +16,8 @@ from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.gaps import sentences
-from pingone_mcp.reports.drift import KINDS, MATCH_ON, Drift, Finding, Kind, Person
+from pingone_mcp.reports.drift import KINDS, Drift, Finding, Kind
+from pingone_mcp.reports.matching import MATCH_ON, Person
 from pingone_mcp.reports.since_last import Changes
 from pingone_mcp.service.backend import OpenBackend
 from pingone_mcp.service.reviews.drift import check_drift

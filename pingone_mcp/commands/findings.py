@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pingone_mcp.commands.words import counted
 from pingone_mcp.console import print_rows, shown
-from pingone_mcp.reports.drift import Account, Person
+from pingone_mcp.reports.matching import Account, Person
 
 SHOWN = 20
 """Rows of each kind that are printed; --json prints all."""

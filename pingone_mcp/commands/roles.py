@@ -18,15 +18,10 @@ from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.directory.identity import folded
-from pingone_mcp.reports.roles import (
-    Conflict,
-    Granted,
-    RoleDrift,
-    RoleMismatch,
-    RuleAt,
-    Rules,
-    RulesReview,
-)
+from pingone_mcp.reports.role_drift import RoleDrift, RoleMismatch
+from pingone_mcp.reports.role_rules import Conflict, Rules
+from pingone_mcp.reports.roles import Granted
+from pingone_mcp.reports.rules_review import RuleAt, RulesReview
 from pingone_mcp.service.backend import Backend, OpenBackend
 from pingone_mcp.service.files.rosters import Accounts
 from pingone_mcp.service.reviews.roles import UserRoles, compare_roles, review_roles, roles_of_user

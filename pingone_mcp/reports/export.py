@@ -81,8 +81,8 @@ def jsonl_chunks(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> I
     """Yield JSON Lines, one object per row with every column, null where the row has none."""
     lines: list[str] = []
     for row in rows:
-        told = {column: plain(row.get(column)) for column in columns}
-        lines.append(json.dumps(clean(told), ensure_ascii=False, separators=(",", ":")) + "\n")
+        cells = {column: plain(row.get(column)) for column in columns}
+        lines.append(json.dumps(clean(cells), ensure_ascii=False, separators=(",", ":")) + "\n")
         if len(lines) == _ROWS_PER_CHUNK:
             yield "".join(lines)
             lines.clear()
@@ -115,20 +115,20 @@ class Manifest:
 
     def to_json(self) -> JsonObject:
         """Return JSON-ready data, with the age of the data when the file was made."""
-        told: JsonObject = {
+        facts: JsonObject = {
             **plain(self),
             "data_age_seconds": int((self.created_at - self.data_as_of).total_seconds()),
             "filters": dict(self.filters),
             "counts": dict(self.counts),
             "gaps": list(self.gaps),
         }
-        return told
+        return facts
 
     @classmethod
-    def from_json(cls, told: Any) -> Manifest:
+    def from_json(cls, facts: Any) -> Manifest:
         """Read what `to_json` wrote. Raises Refused for anything else."""
         try:
-            manifest = _MANIFEST.validate_python({k: v for k, v in told.items() if k != "data_age_seconds"})
+            manifest = _MANIFEST.validate_python({k: v for k, v in facts.items() if k != "data_age_seconds"})
         except (ValidationError, AttributeError) as error:
             raise _no_manifest() from error
         if manifest.version != _VERSION:

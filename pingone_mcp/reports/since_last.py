@@ -22,7 +22,8 @@ from pingone_mcp.directory.identity import IdentityKind, address_key, folded
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import Refused
-from pingone_mcp.reports.drift import KINDS, Account, Drift, Finding, Kind, grouped, order
+from pingone_mcp.reports.drift import KINDS, Drift, Finding, Kind, grouped
+from pingone_mcp.reports.matching import Account, order
 
 KEPT = 1_000
 """Findings of each kind that are kept whole; all are counted."""
@@ -111,11 +112,11 @@ def since(lines: Iterable[str], now: Drift) -> Changes:
     before = _comparable(next(given, ""), current)
     left = {key for key, _ in _keyed(now)}
     new, resolved, unsure = _Side(), _Side(), 0
-    for key, kind, told in _findings(given):
+    for key, kind, kept_facts in _findings(given):
         if key in left:
             left.remove(key)
             continue
-        finding = _read(told[0]) if told else None
+        finding = _read(kept_facts[0]) if kept_facts else None
         if finding is None or _within(finding, current.horizon):
             resolved.add(kind, finding)
         else:
@@ -151,12 +152,12 @@ def _check_of(drift: Drift) -> _Check:
 
 
 def _comparable(line: str, now: _Check) -> _Check:
-    """Return the check that a first line tells. Raises Refused where the one of now cannot be compared with it."""
+    """Return the check that a first line describes. Raises Refused where the one of now cannot be compared with it."""
     try:
-        told = json.loads(line)
-        if told["version"] != _VERSION:
+        facts = json.loads(line)
+        if facts["version"] != _VERSION:
             raise _not_comparable("was written by another version")
-        before = _CHECK.validate_python(told)
+        before = _CHECK.validate_python(facts)
     except (ValidationError, ValueError, KeyError, TypeError) as error:
         raise _damaged() from error
     if (before.match_on, before.fold_plus) != (now.match_on, now.fold_plus):
@@ -177,18 +178,18 @@ def _findings(lines: Iterator[str]) -> Iterator[tuple[bytes, Kind, list[Any]]]:
         if line == "\n":
             return
         try:
-            key, kind, *told = json.loads(line)
+            key, kind, *facts = json.loads(line)
             if kind not in KINDS:
                 raise _damaged()
-            yield bytes.fromhex(key), kind, told
+            yield bytes.fromhex(key), kind, facts
         except (ValueError, TypeError) as error:
             raise _damaged() from error
     raise _damaged()
 
 
-def _read(told: Any) -> Finding:
+def _read(facts: Any) -> Finding:
     try:
-        return _FINDING.validate_python(told)
+        return _FINDING.validate_python(facts)
     except ValidationError as error:
         raise _damaged() from error
 
@@ -205,7 +206,7 @@ def _keyed(drift: Drift) -> Iterator[tuple[bytes, Finding]]:
 def _every_key(drift: Drift) -> Iterator[tuple[bytes, Finding]]:
     for finding in drift.findings:
         account = finding.account or Account(line=0)
-        # A missing user is the account alone; who cannot be told by an identity is told by name.
+        # A missing user is the account alone; an account without an identity is known by its name.
         person = finding.person.id if finding.person and finding.kind != "missing" else ""
         named = account.name if finding.kind == "unidentified" else account.external_id
         who = (address_key(account.email or ""), folded(account.username or ""), folded(named or ""), person)

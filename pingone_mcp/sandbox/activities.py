@@ -120,13 +120,13 @@ class Activity:
         }
 
 
-def _leaves(node: scim.Node) -> list[scim.Comparison]:
+def _leaves(node: scim.Node) -> list[scim.AttributeCondition]:
     if isinstance(node, scim.Conjunction):
         return [leaf for part in node.parts for leaf in _leaves(part)]
-    return [node] if isinstance(node, scim.Comparison) else []
+    return [node] if isinstance(node, scim.AttributeCondition) else []
 
 
-def _range(leaves: list[scim.Comparison]) -> tuple[int, int] | None:
+def _range(leaves: list[scim.AttributeCondition]) -> tuple[int, int] | None:
     for name in ("recordedAt", "createdAt"):
         of = [leaf for leaf in leaves if leaf.attribute == name and isinstance(leaf.value, int)]
         low = [int(leaf.value or 0) for leaf in of if leaf.operator in {"ge", "gt"}]

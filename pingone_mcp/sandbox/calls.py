@@ -152,7 +152,7 @@ class Call:
         """Flag, for every position, whether there is a user the application sees and for whom the filter holds."""
         if self.populations is not None:
             reached = scim.Disjunction(
-                tuple(scim.Comparison("population.id", "eq", one) for one in sorted(self.populations))
+                tuple(scim.AttributeCondition("population.id", "eq", one) for one in sorted(self.populations))
             )
             node = reached if node is None else scim.Conjunction((reached, node))
         flags = self.state.matching(node)

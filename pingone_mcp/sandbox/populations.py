@@ -18,7 +18,7 @@ def population_body(call: Call, record: Json) -> Json:
     links = {"self": href(address), "environment": href(call.home)}
     count = call.state.user_count(record["id"])
     if call.options.user_counts_narrowed:
-        count = call.matching(scim.Comparison("population.id", "eq", record["id"])).count(1)
+        count = call.matching(scim.AttributeCondition("population.id", "eq", record["id"])).count(1)
     return {"_links": links} | record | {"userCount": count}
 
 

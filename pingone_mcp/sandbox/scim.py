@@ -30,7 +30,7 @@ class InvalidFilter(ValueError):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class AttributeCondition:
     """`attribute operator value`; instants are held in milliseconds, text in lower case."""
 
     attribute: str
@@ -68,7 +68,7 @@ class Negation:
     part: Node
 
 
-Node: TypeAlias = Comparison | MemberCondition | Conjunction | Disjunction | Negation
+Node: TypeAlias = AttributeCondition | MemberCondition | Conjunction | Disjunction | Negation
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class _FilterReader:
         self.expect(")")
         return Negation(inner)
 
-    def comparison(self, word: str) -> Comparison:
+    def comparison(self, word: str) -> AttributeCondition:
         name = self.language.named(word)
         if name is None:
             raise InvalidFilter("the attribute is not supported", attributes=sorted(self.language.attributes))
@@ -187,7 +187,9 @@ class _FilterReader:
         operator = operator.lower()
         if kind != "word" or operator not in _OPERATORS or operator not in attribute.operators:
             raise InvalidFilter("the operator is not supported", operators=sorted(attribute.operators))
-        return Comparison(name, operator, None if operator == "pr" else self.value(attribute), self.language.accents)
+        return AttributeCondition(
+            name, operator, None if operator == "pr" else self.value(attribute), self.language.accents
+        )
 
     def value(self, attribute: Attribute) -> str | bool | int:
         kind, text = self.take()
@@ -214,7 +216,7 @@ class _FilterReader:
         self._at = inner._at
         self.expect("]")
         parts = asked.parts if isinstance(asked, Conjunction) else (asked,)
-        wanted = {part.attribute: str(part.value) for part in parts if isinstance(part, Comparison)}
+        wanted = {part.attribute: str(part.value) for part in parts if isinstance(part, AttributeCondition)}
         type_ = wanted.get("type", "").upper()
         if len(wanted) != len(parts) or "id" not in wanted or type_ not in {"", "DIRECT", "INDIRECT"}:
             raise InvalidFilter("memberOfGroups takes an id, and perhaps a type", attributes=["id", "type"])
@@ -281,7 +283,7 @@ def _text(value: object, *, accents: bool) -> str:
     return "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
 
 
-def compares(asked: Comparison, actual: object) -> bool:
+def compares(asked: AttributeCondition, actual: object) -> bool:
     """Compare one value; an absent attribute matches nothing."""
     if actual is None:
         return False
@@ -326,7 +328,7 @@ def bounds(node: Node, attribute: str) -> set[str]:
     """Collect the directions in which a filter bounds an instant: `from`, `to`."""
     if isinstance(node, Conjunction | Disjunction):
         return set().union(*(bounds(part, attribute) for part in node.parts))
-    if isinstance(node, Comparison) and node.attribute == attribute:
+    if isinstance(node, AttributeCondition) and node.attribute == attribute:
         return (
             {"from"} if node.operator in {"ge", "gt"} else {"to"} if node.operator in {"le", "lt"} else {"from", "to"}
         )

@@ -297,17 +297,17 @@ class EnvironmentState:
         """Ask the columns first; what must be compared one by one is compared only for those who are left."""
         flags, slow = b"\1" * self.people.size, []
         for part in node.parts:
-            known = self._column(part) if isinstance(part, scim.Comparison) else self._flags(part)
+            known = self._column(part) if isinstance(part, scim.AttributeCondition) else self._flags(part)
             if known is None:
                 slow.append(part)
             else:
                 flags = both(flags, known)
         for part in slow:
-            assert isinstance(part, scim.Comparison)
+            assert isinstance(part, scim.AttributeCondition)
             flags = self._scan(part, compress(range(self.people.size), flags))
         return flags
 
-    def _column(self, asked: scim.Comparison) -> bytes | None:
+    def _column(self, asked: scim.AttributeCondition) -> bytes | None:
         """Answer from a column or an index; None when there is none for this question."""
         people = self.people
         if asked.operator == "eq" and asked.attribute == "enabled":
@@ -329,7 +329,7 @@ class EnvironmentState:
                     return people.updated_between(None, asked.value)
         return None
 
-    def _scan(self, asked: scim.Comparison, positions: range | compress[int]) -> bytes:
+    def _scan(self, asked: scim.AttributeCondition, positions: range | compress[int]) -> bytes:
         flags, value = bytearray(self.people.size), self.people.value
         for position in positions:
             if scim.compares(asked, value(position, asked.attribute)):
@@ -504,7 +504,7 @@ class EnvironmentState:
         """Count the users of a population."""
         known = self._count_version.get(population_id)
         if known is None or known[0] != self.version:
-            count = self.matching(scim.Comparison("population.id", "eq", population_id)).count(1)
+            count = self.matching(scim.AttributeCondition("population.id", "eq", population_id)).count(1)
             known = self._count_version[population_id] = (self.version, count)
         return known[1]
 

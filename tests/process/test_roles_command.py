@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pingone_mcp.reports.roles import parse_rules
+from pingone_mcp.reports.rules_file import parse_rules
 from tests.process.inside import inside
 from tests.process.programs import ROOT, Served, run
 

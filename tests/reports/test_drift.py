@@ -16,7 +16,8 @@ from pingone_mcp.directory.gaps import OnlyServedPopulations, sentences
 from pingone_mcp.directory.identity import IdentityKind, address_key, folded, identity_key
 from pingone_mcp.directory.models import Email, Manager, StatusSource, User
 from pingone_mcp.errors import Refused
-from pingone_mcp.reports.drift import KINDS, MATCH_ON, Comparison, Drift, Kind, Matching, check
+from pingone_mcp.reports.drift import KINDS, Comparison, Drift, Kind, check
+from pingone_mcp.reports.matching import MATCH_ON, Matching
 from pingone_mcp.reports.roster import Roster, RosterEntry, parse_roster
 from pingone_mcp.reports.since_last import KEPT, kept, since
 

@@ -15,8 +15,12 @@ from hypothesis import strategies as st
 from pingone_mcp.directory.identity import folded
 from pingone_mcp.directory.models import Email, Group, GroupMembership, Named, StatusSource, User
 from pingone_mcp.errors import Refused
-from pingone_mcp.reports.roles import MAX_BYTES, Rules, compare, map_roles, parse_rules, review_rules
+from pingone_mcp.reports.role_drift import compare
+from pingone_mcp.reports.role_rules import Rules
+from pingone_mcp.reports.roles import map_roles
 from pingone_mcp.reports.roster import parse_roster
+from pingone_mcp.reports.rules_file import MAX_BYTES, parse_rules
+from pingone_mcp.reports.rules_review import review_rules
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 HERE = Named(id="env", name="Main")

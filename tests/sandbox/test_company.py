@@ -77,7 +77,7 @@ def test_usernames_and_ids_are_unique_and_found_without_a_walk() -> None:
     for at, user in enumerate(users):
         assert state.position(user["id"]) == at
         assert state.position_of_username(user["username"].upper()) == at
-        assert state.matching(scim.Comparison("email", "eq", user["email"].lower())).count(1) == 1
+        assert state.matching(scim.AttributeCondition("email", "eq", user["email"].lower())).count(1) == 1
 
 
 def test_the_company_has_every_kind_of_user() -> None:

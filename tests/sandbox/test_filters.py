@@ -131,7 +131,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 @given(st.text(min_size=1, max_size=20))
 def test_any_value_survives_quoting(text: str) -> None:
     node = scim.parse(f"title eq {quoted(text)}", LANGUAGE)
-    assert node == scim.Comparison("title", "eq", text.lower())
+    assert node == scim.AttributeCondition("title", "eq", text.lower())
 
 
 def test_and_binds_closer_than_or() -> None:

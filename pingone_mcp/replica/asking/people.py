@@ -13,7 +13,7 @@ from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.asking.users import EXISTS, listed, memberships_of
 from pingone_mcp.replica.store.rows import user_of
 from pingone_mcp.replica.store.schema import REMOVED
-from pingone_mcp.reports.drift import LONGEST_NUMBER, is_number
+from pingone_mcp.reports.matching import LONGEST_NUMBER, is_number
 
 _BATCH = 500
 # Who left the populations served is nobody here, and not gone either.

@@ -13,7 +13,8 @@ from pydantic import Field
 from pingone_mcp.directory.identity import IdentityKind
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import Refused
-from pingone_mcp.reports.drift import KEPT_UNEXPECTED, KINDS, MATCH_ON
+from pingone_mcp.reports.drift import KEPT_UNEXPECTED, KINDS
+from pingone_mcp.reports.matching import MATCH_ON
 from pingone_mcp.server.edge import AppContext, backend_of
 from pingone_mcp.server.strict import open_object, strict_tool
 from pingone_mcp.server.tools.patience import SHOWN, patiently, within

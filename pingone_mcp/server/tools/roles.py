@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import fitted
-from pingone_mcp.reports.roles import Rules
+from pingone_mcp.reports.role_rules import Rules
 from pingone_mcp.server.arguments import Cursor, Limit
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
 from pingone_mcp.server.strict import strict_tool

@@ -11,7 +11,8 @@ from pingone_mcp.directory.identity import IdentityKind
 from pingone_mcp.replica.asking.people import everybody, named, number_of_users, others
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.state import State
-from pingone_mcp.reports.drift import KEPT_UNEXPECTED, MATCH_ON, Comparison, Drift, check
+from pingone_mcp.reports.drift import KEPT_UNEXPECTED, Comparison, Drift, check
+from pingone_mcp.reports.matching import MATCH_ON
 from pingone_mcp.reports.roster import Roster
 from pingone_mcp.reports.since_last import Changes
 from pingone_mcp.service.backend import Backend

@@ -16,7 +16,10 @@ from pingone_mcp.replica.asking.groups import every_group
 from pingone_mcp.replica.asking.people import everybody_with_groups, number_of_users
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.state import State
-from pingone_mcp.reports.roles import Mapped, RoleDrift, Rules, RulesReview, compare, map_roles, review_rules
+from pingone_mcp.reports.role_drift import RoleDrift, compare
+from pingone_mcp.reports.role_rules import Rules
+from pingone_mcp.reports.roles import Mapped, map_roles
+from pingone_mcp.reports.rules_review import RulesReview, review_rules
 from pingone_mcp.service.answering import Listed, ListRequest, PageReport, collect, listed
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.files.rosters import Accounts

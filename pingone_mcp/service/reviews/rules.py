@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pingone_mcp.advice import setting
 from pingone_mcp.errors import Refused
-from pingone_mcp.reports.roles import MAX_BYTES, Rules, parse_rules
+from pingone_mcp.reports.role_rules import Rules
+from pingone_mcp.reports.rules_file import MAX_BYTES, parse_rules
 from pingone_mcp.service.files.given_files import read_whole
 from pingone_mcp.tasks import in_thread
 

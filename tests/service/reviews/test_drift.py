@@ -13,7 +13,7 @@ from pingone_mcp.directory.identity import IdentityKind
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store.store import Store
-from pingone_mcp.reports.drift import MATCH_ON
+from pingone_mcp.reports.matching import MATCH_ON
 from pingone_mcp.reports.roster import Roster, RosterEntry
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.service.reviews.drift import compared
