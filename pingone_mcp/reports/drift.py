@@ -29,7 +29,7 @@ from pingone_mcp.reports.matching import (
     account_of,
     person_of,
 )
-from pingone_mcp.reports.roster import Roster, RosterEntry
+from pingone_mcp.reports.rosters.roster import Roster, RosterEntry
 
 Kind = Literal["missing", "status_mismatches", "ambiguous", "attribute_mismatches", "unexpected", "unidentified"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -170,7 +170,7 @@ class Comparison:
 
     def _findings(self, matched: Matched) -> Mapping[Kind, Sequence[Finding]]:
         found: dict[Kind, list[Finding]] = {kind: [] for kind in KINDS}
-        for entry, gone in sorted(matched.missing, key=lambda item: item[0].active is False):
+        for entry, gone in sorted(matched.missing, key=lambda one: one.entry.active is False):
             person = person_of(gone) if gone else None
             found["missing"].append(Finding(kind="missing", account=account_of(entry), person=person))
         for entry, user, kinds in matched.pairs:

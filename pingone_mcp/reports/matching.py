@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from pingone_mcp.directory.gaps import Gap, NothingCompared
 from pingone_mcp.directory.identity import IdentityKind, identity_key
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.text import harmless
-from pingone_mcp.reports.roster import Roster, RosterEntry
+from pingone_mcp.reports.rosters.roster import Roster, RosterEntry
 
 MATCH_ON: tuple[IdentityKind, ...] = get_args(IdentityKind)
 _CANDIDATES = 20
@@ -51,6 +51,21 @@ class Person:
     matched_on: tuple[IdentityKind, ...] = ()
 
 
+class Pair(NamedTuple):
+    """An entry and its user, and by which identities they belong together."""
+
+    entry: RosterEntry
+    user: User
+    matched_on: tuple[IdentityKind, ...]
+
+
+class Missing(NamedTuple):
+    """An entry without a user; the removed user where the directory still knows it."""
+
+    entry: RosterEntry
+    gone: User | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ambiguity:
     """An entry that fits several users, or that shares its user with the entries at `also`."""
@@ -65,12 +80,11 @@ class Ambiguity:
 class Matched:
     """Who belongs to whom: every entry is in one of these, in the order of the roster.
 
-    `missing` carries the removed user where the directory still knows it; `changed_ids` are those of the missing whose
-    id seems to have been changed by a spreadsheet.
+    `changed_ids` are those of the missing whose id seems to have been changed by a spreadsheet.
     """
 
-    pairs: tuple[tuple[RosterEntry, User, tuple[IdentityKind, ...]], ...]
-    missing: tuple[tuple[RosterEntry, User | None], ...]
+    pairs: tuple[Pair, ...]
+    missing: tuple[Missing, ...]
     ambiguous: tuple[Ambiguity, ...]
     unidentified: tuple[RosterEntry, ...]
     changed_ids: tuple[RosterEntry, ...]
@@ -193,8 +207,8 @@ class Matching:
 
     def matched(self) -> Matched:
         """Return who belongs to whom by what has been seen so far."""
-        pairs: list[tuple[RosterEntry, User, tuple[IdentityKind, ...]]] = []
-        missing: list[tuple[RosterEntry, User | None]] = []
+        pairs: list[Pair] = []
+        missing: list[Missing] = []
         ambiguous: list[Ambiguity] = []
         changed_ids: list[RosterEntry] = []
         for number, entry in enumerate(self._entries):
@@ -202,11 +216,11 @@ class Matching:
             if number in self._nameless:
                 continue
             if not found.users:
-                missing.append((entry, found.gone))
+                missing.append(Missing(entry, found.gone))
                 if number in self._without_zeros or self._is_rewritten(entry):
                     changed_ids.append(entry)
             elif found.count == 1 and not found.also:
-                pairs.append((entry, *next(iter(found.users.values()))))
+                pairs.append(Pair(entry, *next(iter(found.users.values()))))
             else:
                 ambiguous.append(
                     Ambiguity(

@@ -13,7 +13,7 @@ from pingone_mcp.directory.rows import plain
 from pingone_mcp.reports.matching import MATCH_ON, Account, FirstPeople, Matching, Person, account_of, person_of
 from pingone_mcp.reports.role_rules import Rules
 from pingone_mcp.reports.roles import Granted, Mapped, map_roles
-from pingone_mcp.reports.roster import Roster, RosterEntry
+from pingone_mcp.reports.rosters.roster import Roster, RosterEntry
 
 KEPT = 1_000
 """So many users without an account are kept; all are counted."""
@@ -98,7 +98,7 @@ class RoleComparison:
     def compared(self, gaps: Iterable[Gap] = ()) -> RoleDrift:
         """Return the outcome for the users seen so far; `gaps` name what of the directory was not."""
         matched = self._matching.matched()
-        active = [pair for pair in matched.pairs if pair[0].active is not False]
+        active = [pair for pair in matched.pairs if pair.entry.active is not False]
         mismatches = tuple(filter(None, (self._mismatch(*pair) for pair in active)))
         unmatched = [
             RoleMismatch(account=account_of(entry), person=person_of(gone) if gone else None, extra=entry.roles)

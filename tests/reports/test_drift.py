@@ -18,7 +18,8 @@ from pingone_mcp.directory.models import Email, Manager, StatusSource, User
 from pingone_mcp.errors import Refused
 from pingone_mcp.reports.drift import KINDS, Comparison, Drift, Kind, check
 from pingone_mcp.reports.matching import MATCH_ON, Matching
-from pingone_mcp.reports.roster import Roster, RosterEntry, parse_roster
+from pingone_mcp.reports.rosters.files import parse_roster
+from pingone_mcp.reports.rosters.roster import Roster, RosterEntry
 from pingone_mcp.reports.since_last import KEPT, kept, since
 
 NOW = datetime(2026, 3, 1, 9, 30, 0, 123_000, tzinfo=UTC)

@@ -18,7 +18,7 @@ from pingone_mcp.errors import Refused
 from pingone_mcp.reports.role_drift import compare
 from pingone_mcp.reports.role_rules import Rules
 from pingone_mcp.reports.roles import map_roles
-from pingone_mcp.reports.roster import parse_roster
+from pingone_mcp.reports.rosters.files import parse_roster
 from pingone_mcp.reports.rules_file import MAX_BYTES, parse_rules
 from pingone_mcp.reports.rules_review import review_rules
 

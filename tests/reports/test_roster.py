@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pingone_mcp.errors import Refused
-from pingone_mcp.reports import roster as rosters
 from pingone_mcp.reports.export import csv_chunks
-from pingone_mcp.reports.roster import Roster, RosterEntry, RosterKind, parse_roster, roster_of
+from pingone_mcp.reports.rosters import files, objects, roster
+from pingone_mcp.reports.rosters.files import RosterKind, parse_roster
+from pingone_mcp.reports.rosters.objects import roster_of
+from pingone_mcp.reports.rosters.roster import Roster, RosterEntry
 
 ANN = RosterEntry(
     line=2, email="ann@example.com", username="ann", active=True, status="active", roles=("reader", "editor")
@@ -296,8 +298,9 @@ def test_what_stands_in_a_roster_is_never_in_the_problem() -> None:
 def test_too_large_a_roster_is_refused(
     content: str | bytes, kind: RosterKind, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rosters, "MAX_BYTES", 100)
-    monkeypatch.setattr(rosters, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(files, "MAX_BYTES", 100)
+    for module in (objects, roster):
+        monkeypatch.setattr(module, "MAX_ENTRIES", 3)
     with pytest.raises(Refused, match=told):
         parse_roster(content, kind)
 

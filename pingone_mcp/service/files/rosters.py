@@ -18,7 +18,9 @@ from pingone_mcp.directory.text import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
 from pingone_mcp.reports.drift import Drift
-from pingone_mcp.reports.roster import MAX_BYTES, Roster, RosterKind, parse_roster, roster_of
+from pingone_mcp.reports.rosters.files import MAX_BYTES, RosterKind, parse_roster
+from pingone_mcp.reports.rosters.objects import roster_of
+from pingone_mcp.reports.rosters.roster import Roster
 from pingone_mcp.reports.since_last import Changes, kept, since
 from pingone_mcp.service.files.given_files import read_whole
 

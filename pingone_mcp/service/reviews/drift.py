@@ -13,7 +13,7 @@ from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.state import State
 from pingone_mcp.reports.drift import KEPT_UNEXPECTED, Comparison, Drift, check
 from pingone_mcp.reports.matching import MATCH_ON
-from pingone_mcp.reports.roster import Roster
+from pingone_mcp.reports.rosters.roster import Roster
 from pingone_mcp.reports.since_last import Changes
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.files.rosters import Accounts

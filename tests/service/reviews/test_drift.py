@@ -14,7 +14,7 @@ from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.reports.matching import MATCH_ON
-from pingone_mcp.reports.roster import Roster, RosterEntry
+from pingone_mcp.reports.rosters.roster import Roster, RosterEntry
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.service.reviews.drift import compared
 from tests.replica.happenings import Doors

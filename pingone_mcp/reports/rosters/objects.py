@@ -1,0 +1,205 @@
+"""A roster as objects: a list in JSON, what SCIM and other APIs answer, or an argument of a tool."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pingone_mcp.directory.attributes import squeezed
+from pingone_mcp.directory.json_text import TooManyItems, loads_in_steps
+from pingone_mcp.directory.text import harmless
+from pingone_mcp.reports.rosters.roster import (
+    IDENTITIES,
+    MAX_CELL,
+    MAX_COLUMNS,
+    MAX_ENTRIES,
+    Cell,
+    Roster,
+    Row,
+    entries_of,
+    field_of,
+    mistaken,
+    nameless,
+    refused,
+    roster_with,
+    too_many,
+)
+
+# What an entry of a SCIM answer says about itself (RFC 7643 §3), and where it keeps what is beyond SCIM's core.
+_ABOUT_THE_ENTRY = frozenset({"schemas", "meta"})
+_SCIM_EXTENSION = "urn:ietf:params:scim:schemas:extension:"
+_SCIM_LIST = "urn:ietf:params:scim:api:messages:2.0:listresponse"
+# How APIs say that what they sent is one page: how many there are in all, and where the next ones are.
+_TOTALS = ("totalresults", "total", "totalcount", "totalsize", "totalrecords", "count", "odatacount")
+_NEXT_PAGES = ("next", "nextlink", "nextpage", "nextpagetoken", "nextpageurl", "nextcursor", "odatanextlink")
+
+
+def roster_of(entries: Sequence[Any]) -> Roster:
+    """Read entries that came as objects, e.g. as an argument of a tool: the same spellings, values as in JSON.
+
+    Raises Refused, with the places of the entries that cannot be read.
+    """
+    if len(entries) > MAX_ENTRIES:
+        raise too_many()
+    reader = _ObjectReader()
+    found = entries_of(reader.rows(entries))
+    if reader.mistakes:
+        raise mistaken(reader.mistakes)
+    if not reader.has_identity and entries:
+        raise nameless("None of the entries has")
+    left_out = reader.first_unread
+    if left_out is None:
+        return roster_with(found)
+    return roster_with(found, f"Values that are themselves objects were left out, first in entry {left_out}.")
+
+
+class _ObjectReader:
+    """Makes rows of objects; collects what is wrong with others, and notes which is the first with a value left out."""
+
+    def __init__(self) -> None:
+        self.mistakes: list[str] = []
+        self.first_unread: int | None = None
+        self.has_identity = False
+
+    def rows(self, entries: Iterable[Any]) -> Iterator[Row]:
+        for place, entry in enumerate(entries, 1):
+            if not isinstance(entry, Mapping):
+                self.mistakes.append(f'entry {place}: is no object; write {{"email": …}}')
+            elif len(entry) > MAX_COLUMNS:
+                self.mistakes.append(f"entry {place}: has more than {MAX_COLUMNS} members")
+            else:
+                cells = self._cells(place, entry)
+                if _is_long(cells):
+                    self.mistakes.append(f"entry {place}: a value is longer than {MAX_CELL} characters")
+                else:
+                    yield Row(place, cells)
+
+    def _cells(self, place: int, entry: Mapping[Any, Any]) -> Mapping[str, Cell]:
+        cells: dict[str, Cell] = {}
+        for heading, value in _members(entry):
+            read = _cells_of(harmless(heading).strip(), value)
+            if read is None:
+                self.first_unread = self.first_unread or place
+            else:
+                cells |= read
+        self.has_identity = self.has_identity or any(field_of(heading) in IDENTITIES for heading in cells)
+        return cells
+
+
+def _is_long(cells: Mapping[str, Cell]) -> bool:
+    return any(
+        len(cell) > MAX_CELL for value in cells.values() for cell in ((value,) if isinstance(value, str) else value)
+    )
+
+
+def json_entries(text: str) -> list[Any]:
+    try:
+        document = loads_in_steps(text, MAX_ENTRIES)
+    except TooManyItems:
+        raise too_many() from None
+    except json.JSONDecodeError as error:
+        raise refused(
+            f"The roster is not JSON: line {error.lineno}, column {error.colno} cannot be read.",
+            'Write a list of objects, e.g. [{"email": "ann@example.com", "roles": ["reader"]}].',
+        ) from error
+    except ValueError as error:  # a list in a list in a list …; NaN
+        raise refused("The roster is JSON that is nested too deeply, or holds what is no value of JSON.", "") from error
+    entries = _listed(document) if isinstance(document, dict) else document
+    if not isinstance(entries, list):
+        raise refused(
+            "The roster is JSON, but no list of entries.",
+            "Write a list of objects, or one object with a single member that is such a list.",
+        )
+    if isinstance(document, dict):
+        _refuse_page(document, entries)
+    return entries
+
+
+def _listed(document: Mapping[str, Any]) -> list[Any] | None:
+    """Return the entries that an object holds: a SCIM answer's, the only list of objects, or the only list."""
+    members = {squeezed(name): member for name, member in document.items()}
+    if isinstance(members.get("resources"), list):
+        return list(members["resources"])
+    schemas = members.get("schemas")
+    if isinstance(schemas, list) and any(isinstance(one, str) and one.lower() == _SCIM_LIST for one in schemas):
+        return []  # where nothing is found, Resources may be left out
+    lists = [member for member in members.values() if isinstance(member, list)]
+    of_objects = [member for member in lists if any(isinstance(item, Mapping) for item in member)]
+    return next((found[0] for found in (of_objects, lists) if len(found) == 1), None)
+
+
+def _refuse_page(document: Mapping[str, Any], entries: Sequence[Any]) -> None:
+    """Raise Refused for one page of several: who is on another one would be shown as missing or as unexpected."""
+    members = {squeezed(name): member for name, member in document.items()}
+    totals = [members[name] for name in _TOTALS if type(members.get(name)) is int]
+    if any(total > len(entries) for total in totals):
+        found = f"{len(entries):,} of {max(totals):,} entries"
+    elif any(members.get(name) for name in _NEXT_PAGES):
+        found = f"{len(entries):,} entries, and says where the next ones are"
+    else:
+        return
+    raise refused(
+        f"The roster is one page of a list: it holds {found}.", "Read all pages, and put their entries into one list."
+    )
+
+
+def _members(entry: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the members of an entry; those that SCIM keeps in an extension (employeeNumber …) as the entry's own."""
+    for heading, value in entry.items():
+        name = str(heading)
+        if isinstance(value, Mapping) and name.lower().startswith(_SCIM_EXTENSION):
+            for inner, part in value.items():
+                if inner not in entry:
+                    yield str(inner), part
+        elif not (isinstance(value, Mapping | list) and squeezed(name) in _ABOUT_THE_ENTRY):
+            yield name, value
+
+
+def _cells_of(name: str, value: Any) -> Mapping[str, Cell] | None:
+    """Return one member of an entry as cells under headings, or None where it is too deep to be compared.
+
+    What SCIM exports nest is read: `emails` with a primary one, `name` in parts, `roles` with a value or name.
+    """
+    match value:
+        case None:
+            return {}
+        case bool():
+            return {name: "true" if value else "false"}
+        case str() | int() | float():
+            return {name: str(value)}
+        case Mapping() if field_of(name) == "name":
+            return _parts_of_name(value)
+        case list() | tuple() if field_of(name) == "email":
+            return _first_address(name, value)
+        case list() | tuple() if field_of(name) == "roles":
+            roles = [text for text, _ in map(_item, value) if text is not None]
+            return {name: tuple(roles)} if len(roles) == len(value) else None
+    return None
+
+
+def _parts_of_name(value: Mapping[Any, Any]) -> Mapping[str, Cell] | None:
+    if not all(isinstance(part, str | None) for part in value.values()):
+        return None
+    parts = {squeezed(str(key)): part for key, part in value.items() if part}
+    spelt = (("formatted", "name"), ("givenname", "first name"), ("familyname", "last name"))
+    return {to: str(parts[key]) for key, to in spelt if key in parts}
+
+
+def _first_address(name: str, value: Sequence[Any]) -> Mapping[str, Cell] | None:
+    """Return the primary address, or the first one."""
+    items = list(map(_item, value))
+    if any(text is None for text, _ in items):
+        return None
+    ordered = sorted(items, key=lambda item: not item[1])
+    return {name: str(ordered[0][0])} if ordered else {}
+
+
+def _item(item: Any) -> tuple[str | None, bool]:
+    """Return an item of a list as text, and whether it says that it is the primary one."""
+    if isinstance(item, str):
+        return item, False
+    if not isinstance(item, Mapping):
+        return None, False
+    text = next((item[key] for key in ("value", "email", "name", "display") if isinstance(item.get(key), str)), None)
+    return text, item.get("primary") is True or item.get("is_primary") is True
