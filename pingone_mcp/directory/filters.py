@@ -185,6 +185,7 @@ class _Parser:
         self._depth = 0
 
     def filter(self) -> Filter:
+        """Return what the tokens state. Raises Refused where they state no filter, or more than one."""
         found = self._either()
         if self._index < len(self._tokens):
             raise _refuse(f"goes on where it should end, {self._where()}")

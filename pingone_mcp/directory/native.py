@@ -32,7 +32,7 @@ class ProxyAnswer:
 
     `content_type` is the media type of what came, None where nothing did. A body beside the items of a page holds
     what the provider wrote around them; beside a page without items it is the whole, and the page only says where it
-    goes on. `cut` tells that parts were nested too deeply to be passed on. `unread` says why the body of a write that
+    goes on. `cut` says that parts were nested too deeply to be passed on. `unread` says why the body of a write that
     was answered is not there.
     """
 

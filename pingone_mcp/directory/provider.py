@@ -67,7 +67,7 @@ class MemberQuestion:
 class AccessQuestion:
     """Whose access: of those in a group, with a role, in a population; with none of these, of all who have any.
 
-    Of a group or a role, the ways to it are told; otherwise all groups and roles that a person has.
+    Of a group or a role, the answer names the ways to it; otherwise all groups and roles that a person has.
     """
 
     group: str | None = None

@@ -107,7 +107,7 @@ class References:
         return (yield from _in_each(environments, home))
 
     def group(self, environments: Sequence[str], reference: str) -> Resolving[GroupAt]:
-        """Return the one group that an id or a name means."""
+        """Return the one group that an id or a name means. Raises Refused, as all resolvers do."""
 
         def group(environment: str) -> Resolving[GroupAt]:
             return GroupAt(environment, (yield from self._group(environment, reference)))
@@ -262,7 +262,7 @@ def the_one_user(found: Sequence[CalledUser[T]], reference: str, *, limited: boo
 def no_such_user(*, limited: bool) -> NotFound:
     """Return the failure for a user who is not there, or not in one of the populations served (`limited`).
 
-    The two are not told apart: that would tell of people whom this connection does not serve.
+    Both have one sentence: another one would show that there is somebody whom this connection does not serve.
     """
     where = "the populations served; who is in another one is not shown" if limited else "the configured environments"
     return NotFound(

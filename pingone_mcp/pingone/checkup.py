@@ -140,7 +140,7 @@ async def _hidden(client: Client, names: Names, environment: str) -> str | None:
         users = f"/environments/{environment}/users?limit=1"
         seen = (await client.page(users, "users", environment=environment)).count
         counted = sum(place.user_count or 0 for place in await names.populations(environment))
-    except Problem:  # told already
+    except Problem:  # its step has said so already
         return None
     if seen is None or counted <= seen:
         return None

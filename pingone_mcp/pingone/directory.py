@@ -47,7 +47,7 @@ async def open_directory(
 
 
 class PingOneDirectory:
-    """Answer directory questions from PingOne; each method is told in `Directory`."""
+    """Answer directory questions from PingOne; each method is described in `Directory`."""
 
     def __init__(self, client: Client, clock: Clock) -> None:
         self._served = Served(client, clock)
@@ -106,7 +106,7 @@ class PingOneDirectory:
     async def walk(
         self, environment: str | None = None, *, ledger: Path | None = None, remote_data: bool = False
     ) -> AsyncIterator[Walk]:
-        """Walk over all users of one environment (the only one served, if none is named); see `walking`."""
+        """Walk over all users of one environment (the only one, if none is named); see `walking`. Raises Refused."""
         places = await self._served.environment_ids(environment)
         if len(places) != 1:
             raise Refused(

@@ -202,7 +202,7 @@ class Names:
         value: T | None = self._kept.get(key)
         if value is not None:
             return value
-        await self._client.authenticate()  # here, where who waits is told what takes long
+        await self._client.authenticate()  # here, where the caller sees what takes long
         return await self._reading.do(key, partial(_read, key, read, self._kept), lasting=everybody)
 
 

@@ -14,7 +14,10 @@ NO_ROWS = HalPage(items=(), next=None, count=None)
 
 
 async def read_page(client: Client, path: str, key: str, place: ListPlace) -> HalPage:
-    """Return the page at a path of a place, asked for twice where it ends its part too early."""
+    """Return the page at a path of a place, asked for twice where it ends its part too early.
+
+    Raises RequestRefused with another sentence where PingOne does not accept the place any more.
+    """
     try:
         return await client.page_behind(place.position.counted, path, key, environment=place.part.environment)
     except RequestRefused as refused:

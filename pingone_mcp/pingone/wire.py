@@ -287,7 +287,7 @@ def _role_assignment(
 
 
 def memberships(raws: Sequence[JsonObject]) -> tuple[tuple[GroupMembership, ...], bool]:
-    """Return the memberships that can be told apart, and whether all of all of them could be read."""
+    """Return the memberships that have an id, and whether those are all, each read whole."""
     found, left_out = readable(raws, _membership)
     return tuple(one for one, _ in found), not left_out and not any(unread for _, unread in found)
 
@@ -347,7 +347,7 @@ def removed_user(
 
 
 def readable(raws: Iterable[JsonObject], read: Callable[[JsonObject], T]) -> tuple[tuple[T, ...], int]:
-    """Return what can be told apart, and how many things were left out: they have no id, or an event has no time."""
+    """Return what could be read, and how many things were left out: they have no id, or an event has no time."""
     found: list[T] = []
     left_out = 0
     for raw in raws:

@@ -96,7 +96,7 @@ def json_object(response: httpx.Response) -> JsonObject:
 
 
 def too_large(most: str, correlation: str | None = None) -> AnswerTooLarge:
-    """Return what to tell of an answer that was larger than `most`, such as "8 MiB"."""
+    """Return the failure for an answer that is larger than `most`, such as "8 MiB"."""
     return AnswerTooLarge(
         f"PingOne's answer is larger than the {most} that are read of it.",
         f"Ask for less: a smaller `limit`, a narrower filter, a longer path. In a sync, set a smaller {setting('page_size')}.",
@@ -106,7 +106,7 @@ def too_large(most: str, correlation: str | None = None) -> AnswerTooLarge:
 
 
 def not_unpacked(what: str = "PingOne's answer") -> UnexpectedAnswer:
-    """Return what to tell of an answer that is packed in a way that was not asked for, or damaged (DecodingError)."""
+    """Return the failure for an answer that is packed in a way that was not asked for, or damaged (DecodingError)."""
     return UnexpectedAnswer(
         f"{what} cannot be unpacked.", "Check any proxy in between, then try again.", code="UNREADABLE_ANSWER"
     )

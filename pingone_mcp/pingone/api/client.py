@@ -175,7 +175,7 @@ class Client:
             )
         if len(items) > MOST_ITEMS:
             raise too_large(f"{MOST_ITEMS:,} items")
-        # What is no object becomes one that says nothing: whoever reads it finds that it has no id.
+        # What is no object becomes one that says nothing: a reader finds that it has no id.
         objects = [item if isinstance(item, dict) else {} for item in items]
         return self.hal_page(body, objects, environment=environment)
 

@@ -84,8 +84,8 @@ async def _read(
         found = await served.people.by_id(environment, identity)
         if found is None:
             return Concerned(kind=kind, id=identity, found=False)
-        told = served.people.unify(found, {}, {})
-        return Concerned(kind=kind, id=identity, name=told.name, username=told.username, found=True)
+        shown = served.people.unify(found, {}, {})
+        return Concerned(kind=kind, id=identity, name=shown.name, username=shown.username, found=True)
 
     async def group() -> Concerned:
         # Not through `names`, which remembers for minutes: a person who confirms is to see what is true now.

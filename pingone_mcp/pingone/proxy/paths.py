@@ -1,6 +1,6 @@
 """Which URLs may be requested with the connection's token: a pure decision on paths, before anything is sent.
 
-The rules, each with the `code` of its refusal (docs/proxy.md tells them to people):
+The rules, each with the `code` of its refusal (docs/proxy.md explains them to people):
 
     path            PATH_REFUSED            a path below the API base, in segments that every server reads alike
     writes          WRITES_OFF              GET and HEAD only, unless the connection allows writes

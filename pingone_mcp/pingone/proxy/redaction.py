@@ -120,7 +120,7 @@ def _place(segments: Sequence[str]) -> _Place:
 
 def _redacted(value: Any, place: _Place) -> Any:
     if isinstance(value, dict):
-        secrets = _told_secrets(value, place)
+        secrets = _marked_secrets(value, place)
         return {key: _member(str(key), member, place, secrets) for key, member in value.items()}
     if isinstance(value, list):
         return [_redacted(item, place) for item in value]
@@ -133,8 +133,8 @@ def _member(name: str, value: Any, place: _Place, secrets: frozenset[str]) -> An
     return _headers(value, place) if _known(name).headers else _redacted(value, place)
 
 
-def _told_secrets(members: dict[str, Any], place: _Place) -> frozenset[str]:
-    """Return the names of the secrets among members that are told by the others."""
+def _marked_secrets(members: dict[str, Any], place: _Place) -> frozenset[str]:
+    """Return the names of the secrets among members that the others mark as such."""
     if isinstance(members.get("kty"), str):
         return _PRIVATE_OF_JWK
     values = frozenset(name for name in members if name.casefold() in _VALUES)
@@ -142,8 +142,8 @@ def _told_secrets(members: dict[str, Any], place: _Place) -> frozenset[str]:
         return values
     about = {name.casefold(): member for name, member in members.items() if isinstance(member, str)}
     named = any(place.is_secret(about[by]) for by in ("name", "key") if by in about)
-    told = named or any(about.get(by, "").casefold() == "secret" for by in ("datatype", "type"))
-    return values if told else frozenset()
+    is_secret = named or any(about.get(by, "").casefold() == "secret" for by in ("datatype", "type"))
+    return values if is_secret else frozenset()
 
 
 def _blank(value: Any) -> Any:
