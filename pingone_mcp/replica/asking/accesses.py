@@ -17,9 +17,9 @@ from pingone_mcp.directory.gaps import (
 from pingone_mcp.directory.models import GroupMembership, Named, RoleAssignment, User
 from pingone_mcp.directory.nesting import chains_to
 from pingone_mcp.directory.provider import AccessQuestion
-from pingone_mcp.directory.references import as_id
+from pingone_mcp.directory.references import GroupAt, as_id
 from pingone_mcp.errors import Refused
-from pingone_mcp.replica.asking.conditions import Condition, both, either, one_of
+from pingone_mcp.replica.asking.conditions import Condition, both, either, member, one_of
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.asking.users import listed, memberships_of, roles_of
 from pingone_mcp.reports.review import Access, Way
@@ -48,34 +48,37 @@ class Accesses:
         self._question = question
         self._roles_beside = roles
         self._environments = copy.places.environments(None)
-        self._group: str | None = None
-        self._role: tuple[str, ...] = ()
-        where = [copy.places.served(self._environments), Condition("u.removed_at IS NULL")]
-        if question.group is not None:
-            copy.need_memberships()
-            place, self._group = copy.places.find_group(None, question.group)
-            where.append(
-                Condition(
-                    "u.environment_id = ? AND u.id IN (SELECT user_id FROM memberships_ WHERE group_id = ?)",
-                    (place, self._group),
+        self._group = self._group_called(question.group) if question.group is not None else None
+        self._role = self._roles_called(question.role) if question.role is not None else ()
+        self._where = both(*self._conditions())
+        self._chains = self._chains_to(self._group.id) if self._group is not None else {}
+        self._group_names = dict(copy.database.execute("SELECT id, name FROM groups_"))
+
+    def _group_called(self, reference: str) -> GroupAt:
+        self._copy.need_memberships()
+        return self._copy.places.find_group(None, reference)
+
+    def _conditions(self) -> Iterator[Condition]:
+        """Yield what must hold for the people of the question."""
+        places, question = self._copy.places, self._question
+        yield places.served(self._environments)
+        yield Condition("u.removed_at IS NULL")
+        if self._group is not None:
+            yield Condition("u.environment_id = ?", (self._group.environment,))
+            yield member(self._group.id)
+        if question.role is not None:
+            held = one_of("role_id", self._role)
+            yield Condition(f"u.id IN (SELECT user_id FROM role_assignments_ WHERE {held.sql})", held.values)  # noqa: S608 - our own text
+        if question.population is not None:
+            homes = places.homes(self._environments, question.population)
+            yield one_of("u.population_id", [home.population for home in homes if home.population is not None])
+        if question == AccessQuestion():
+            yield either(
+                (
+                    Condition("u.id IN (SELECT user_id FROM memberships_)"),
+                    Condition("u.id IN (SELECT user_id FROM role_assignments_)"),
                 )
             )
-        if question.role is not None:
-            self._role = self._roles_called(question.role)
-            held = one_of("role_id", self._role)
-            where.append(Condition(f"u.id IN (SELECT user_id FROM role_assignments_ WHERE {held.sql})", held.values))  # noqa: S608 - our own text
-        if question.population is not None:
-            homes = copy.places.homes(self._environments, question.population)
-            where.append(one_of("u.population_id", [home.population for home in homes if home.population is not None]))
-        if question == AccessQuestion():
-            has_any = (
-                Condition("u.id IN (SELECT user_id FROM memberships_)"),
-                Condition("u.id IN (SELECT user_id FROM role_assignments_)"),
-            )
-            where.append(either(has_any))
-        self._where = both(*where)
-        self._chains = self._chains_to(self._group) if self._group is not None else {}
-        self._group_names = dict(copy.database.execute("SELECT id, name FROM groups_"))
 
     def gaps(self, *, people: int, roles_unknown: int) -> tuple[Gap, ...]:
         """Return what nobody knows of this question.
@@ -132,7 +135,7 @@ class Accesses:
         memberships: dict[str, list[GroupMembership]],
         since: dict[tuple[str, str], datetime],
     ) -> Way | None:
-        if self._group is not None and membership.id != self._group:
+        if self._group is not None and membership.id != self._group.id:
             return None
         direct = membership.type == "direct"
         return Way(
@@ -155,11 +158,11 @@ class Accesses:
 
     def _since(self, ids: Sequence[str]) -> dict[tuple[str, str], datetime]:
         """Return since when memberships are known: those that were added while the copy was kept."""
-        marks = ", ".join("?" * len(ids))
+        who = one_of("user_id", ids)
         rows = self._copy.database.execute(
-            "SELECT user_id, group_id, max(at) FROM changes_ WHERE kind = 'membership.added' "  # noqa: S608 - marks
-            f"AND user_id IN ({marks}) GROUP BY user_id, group_id",
-            ids,
+            "SELECT user_id, group_id, max(at) FROM changes_ WHERE kind = 'membership.added' "  # noqa: S608 - our own text
+            f"AND {who.sql} GROUP BY user_id, group_id",
+            who.values,
         )
         return {(user, group): datetime.fromisoformat(at) for user, group, at in rows}
 
