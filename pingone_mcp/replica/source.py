@@ -157,12 +157,10 @@ class UserWalk(Protocol):
 
 
 class ShortList(UnexpectedAnswer):
-    """A list that ended before as many things had come as the provider counts, twice."""
+    """A list that ended before as many things had come (`found`) as the provider counts, twice."""
 
-    def __init__(self, key: str, *, counted: int, found: int) -> None:
-        super().__init__(
-            f"PingOne counts {counted:,} {key}, and its pages showed {found:,}.", "Sync again.", code="SHORT_LIST"
-        )
+    def __init__(self, what: str, *, counted: int, found: int) -> None:
+        super().__init__(what, "Sync again.", code="SHORT_LIST")
         self.counted = counted
         self.found = found
 

@@ -32,7 +32,12 @@ async def whole_pages(
         place.goes_behind(page)
         is_short = page.next is None and counted and page.count is not None and place.found < page.count
         if is_short and not place.starts_over():
-            raise ShortList(key, counted=page.count or 0, found=place.found)
+            raise _short(key, counted=page.count or 0, found=place.found)
+
+
+def _short(key: str, *, counted: int, found: int) -> ShortList:
+    what = f"PingOne counts {counted:,} {key}, and its pages showed {found:,}."
+    return ShortList(what, counted=counted, found=found)
 
 
 class _ListPlace:

@@ -51,6 +51,7 @@ from pingone_mcp.pingone.filters import bounds
 from pingone_mcp.pingone.pages import items
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.source import Verdict, WalkPage
+from pingone_mcp.tasks import background
 
 Way = Literal["times", "populations", "plain"]
 """How the users are split into parts."""
@@ -412,24 +413,14 @@ async def walking(
         *map(str, served_only),
     ]
     notes = Ledger(ledger, json.dumps(purpose))
-    failure: Exception | None = None
-    complete = False
+    walk = Walk(served, environment, notes, served_only, remote_data=remote_data)
     try:
-        async with anyio.create_task_group() as tasks:
-            walk = Walk(served, environment, notes, served_only, remote_data=remote_data)
+        async with background() as tasks:
             tasks.start_soon(walk.read)
-            try:
-                yield walk
-            except Exception as error:  # noqa: BLE001 - raised below, outside the group that would wrap it
-                failure = error
-            finally:
-                complete = walk.verdict.complete
-                tasks.cancel_scope.cancel()
-                walk.close()
+            yield walk
     finally:
-        if complete:
+        walk.close()
+        if walk.verdict.complete:
             notes.remove()
         else:
             notes.close()
-    if failure is not None:
-        raise failure
