@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pingone_mcp import __version__
+from pingone_mcp.cli import VERBS
 from tests.process.inside import inside
 from tests.process.programs import PROGRAM, ROOT, Ended, Served, bare, run
 from tests.process.test_secrets import closed_port
@@ -83,6 +86,22 @@ def test_a_wrong_configuration_is_one_message_that_names_every_variable_but_no_v
     for name in ("PINGONE_ENVIRONMENT_ID", "PINGONE_CLIENT_ID", "PINGONE_REGION"):
         assert name in end.sentence()
     assert "my-secret" not in end.err
+
+
+def test_a_command_is_one_module_and_one_line() -> None:
+    declared = {name: importlib.import_module(module).VERB.name for name, module in VERBS.items()}
+    assert declared == {name: name for name in VERBS}
+    modules = {path.stem for path in (ROOT / "pingone_mcp" / "commands").glob("*.py") if "VERB = " in path.read_text()}
+    assert modules | {"demo"} == set(VERBS)
+
+
+def test_only_the_command_that_is_asked_for_is_loaded(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pingone_mcp.cli import main\ntry: main(['changes', '--help'])\nfinally: print(*sys.modules)"
+    )
+    loaded = set(run(env=bare(tmp_path), program=(sys.executable, "-c", code)).out.split())
+    assert "pingone_mcp.commands.changes" in loaded
+    assert {"pingone_mcp.commands.review", "pingone_mcp.demo", "pingone_mcp.wiring", "httpx"}.isdisjoint(loaded)
 
 
 # --- Calls
