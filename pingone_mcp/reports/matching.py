@@ -51,7 +51,7 @@ class Person:
     matched_on: tuple[IdentityKind, ...] = ()
 
 
-class Pair(NamedTuple):
+class Match(NamedTuple):
     """An entry and its user, and by which identities they belong together."""
 
     entry: RosterEntry
@@ -83,7 +83,7 @@ class Matched:
     `changed_ids` are those of the missing whose id seems to have been changed by a spreadsheet.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[Match, ...]
     missing: tuple[Missing, ...]
     ambiguous: tuple[Ambiguity, ...]
     unidentified: tuple[RosterEntry, ...]
@@ -207,7 +207,7 @@ class Matching:
 
     def matched(self) -> Matched:
         """Return who belongs to whom by what has been seen so far."""
-        pairs: list[Pair] = []
+        pairs: list[Match] = []
         missing: list[Missing] = []
         ambiguous: list[Ambiguity] = []
         changed_ids: list[RosterEntry] = []
@@ -220,7 +220,7 @@ class Matching:
                 if number in self._without_zeros or self._is_rewritten(entry):
                     changed_ids.append(entry)
             elif found.count == 1 and not found.also:
-                pairs.append(Pair(entry, *next(iter(found.users.values()))))
+                pairs.append(Match(entry, *next(iter(found.users.values()))))
             else:
                 ambiguous.append(
                     Ambiguity(

@@ -15,7 +15,7 @@ from pingone_mcp.reports.rosters.roster import (
     MAX_CELL,
     MAX_COLUMNS,
     Roster,
-    Row,
+    RosterRow,
     entries_of,
     field_of,
     mistaken,
@@ -75,7 +75,7 @@ def _names(heading: _Record) -> Sequence[str]:
     return names
 
 
-def _rows(records: Iterable[_Record], names: Sequence[str], mistakes: list[str]) -> Iterator[Row]:
+def _rows(records: Iterable[_Record], names: Sequence[str], mistakes: list[str]) -> Iterator[RosterRow]:
     """Yield the records under their headings; what is wrong with others is added to the mistakes."""
     for record in records:
         line, cells = record
@@ -88,7 +88,7 @@ def _rows(records: Iterable[_Record], names: Sequence[str], mistakes: list[str])
         elif any(len(cell) > MAX_CELL for cell in cells):
             mistakes.append(f"line {line}: a cell is longer than {MAX_CELL} characters; is a quote missing?")
         else:
-            yield Row(line, dict(zip(names, map(undefused, cells), strict=False)))
+            yield RosterRow(line, dict(zip(names, map(undefused, cells), strict=False)))
 
 
 def _records(text: str, delimiter: str) -> Iterator[_Record]:

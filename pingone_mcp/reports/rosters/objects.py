@@ -16,7 +16,7 @@ from pingone_mcp.reports.rosters.roster import (
     MAX_ENTRIES,
     Cell,
     Roster,
-    Row,
+    RosterRow,
     entries_of,
     field_of,
     mistaken,
@@ -62,7 +62,7 @@ class _ObjectReader:
         self.first_unread: int | None = None
         self.has_identity = False
 
-    def rows(self, entries: Iterable[Any]) -> Iterator[Row]:
+    def rows(self, entries: Iterable[Any]) -> Iterator[RosterRow]:
         for place, entry in enumerate(entries, 1):
             if not isinstance(entry, Mapping):
                 self.mistakes.append(f'entry {place}: is no object; write {{"email": …}}')
@@ -73,7 +73,7 @@ class _ObjectReader:
                 if _is_long(cells):
                     self.mistakes.append(f"entry {place}: a value is longer than {MAX_CELL} characters")
                 else:
-                    yield Row(place, cells)
+                    yield RosterRow(place, cells)
 
     def _cells(self, place: int, entry: Mapping[Any, Any]) -> Mapping[str, Cell]:
         cells: dict[str, Cell] = {}

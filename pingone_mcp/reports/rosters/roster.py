@@ -59,7 +59,7 @@ _FALSE = frozenset("0 n no f false off".split())
 _UNDECIDED = frozenset({"invited"})
 
 
-class Row(NamedTuple):
+class RosterRow(NamedTuple):
     """An entry as it is written: its line or its place in the list, from 1, and its cells by their headings."""
 
     line: int
@@ -94,7 +94,7 @@ class Roster:
     notes: tuple[str, ...] = ()
 
 
-def entries_of(rows: Iterable[Row]) -> tuple[RosterEntry, ...]:
+def entries_of(rows: Iterable[RosterRow]) -> tuple[RosterEntry, ...]:
     """Return the accounts in rows, of which nothing else is kept. Raises Refused for too many."""
     entries: list[RosterEntry] = []
     for row in rows:
@@ -117,7 +117,7 @@ def roster_with(entries: tuple[RosterEntry, ...], *notes: str) -> Roster:
     return Roster(entries=entries, notes=notes)
 
 
-def _entry(row: Row) -> RosterEntry:
+def _entry(row: RosterRow) -> RosterEntry:
     headings = _headings(row.cells)
     texts = {known: _text(row.cells[heading]) for known, heading in headings.items()}
     attributes = {known: text for known, text in texts.items() if known not in _OWN_FIELDS}
