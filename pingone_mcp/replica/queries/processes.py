@@ -21,7 +21,8 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from pingone_mcp.errors import Refused
-from pingone_mcp.replica.queries.query import Answer, Query, too_slow
+from pingone_mcp.replica.queries.query import Answer, Query
+from pingone_mcp.replica.queries.sentences import too_slow
 from pingone_mcp.replica.queries.worker import read_reply
 from pingone_mcp.replica.store.store import ReplicaProblem
 

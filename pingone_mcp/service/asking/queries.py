@@ -47,6 +47,6 @@ async def query(backend: Backend, sql: str, *, limit: int) -> QueryOutcome:
 
 def describe_views() -> JsonObject:
     """Return the views of the local copy with their columns, and example queries."""
-    from pingone_mcp.replica.queries import query as queries  # noqa: PLC0415 - start-up, as above
+    from pingone_mcp.replica.queries import description  # noqa: PLC0415 - start-up, as above
 
-    return queries.describe_views()
+    return description.describe_views()

@@ -317,8 +317,8 @@ async def test_a_process_that_is_slow_to_start_is_kept_for_the_next_query(
 # ------------------------------------------------------------------------------------------------- whoever asked, gone
 
 STUCK = """
-from pingone_mcp.replica.queries import query, worker as query_worker
-query._check_widths = lambda pattern: None  # so that SQLite is busy for a minute without asking anybody
+from pingone_mcp.replica.queries import functions, worker as query_worker
+functions._check_widths = lambda pattern: None  # so that SQLite is busy for a minute without asking anybody
 query_worker._ABANDONED_SECONDS = 0.1
 query_worker.main()
 """

@@ -19,8 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pingone_mcp.errors import NoReplica, Problem, Refused
+from pingone_mcp.replica.queries.allowed import FUNCTIONS, MOST_SQL
+from pingone_mcp.replica.queries.description import EXAMPLES, describe_views
 from pingone_mcp.replica.queries.processes import Queries
-from pingone_mcp.replica.queries.query import EXAMPLES, FUNCTIONS, MOST_SQL, Answer, Query, describe_views, run_query
+from pingone_mcp.replica.queries.query import Answer, Query, run_query
 from pingone_mcp.replica.store.schema import VIEWS
 from pingone_mcp.replica.store.store import Store, transaction
 
