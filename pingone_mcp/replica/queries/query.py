@@ -9,8 +9,8 @@ SQLite itself refuses; no pattern is matched. A statement is compiled twice:
    fails there quote nothing.
 
 Both times an authorizer (https://sqlite.org/c3ref/set_authorizer.html) allows SELECT, the views and the functions
-of `allowed.py`, and limits (https://sqlite.org/limits.html) bound what one statement may cost. What they do not bound ends
-with the process that runs it (`processes.py`).
+of `allowed.py`, and limits (https://sqlite.org/limits.html) bound what one statement may cost. What they do not bound
+ends with the process that runs it (`processes.py`).
 """
 
 from __future__ import annotations
