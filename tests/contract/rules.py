@@ -259,7 +259,11 @@ async def a_group_is_shown_whole(trial: Trial) -> None:
         assert shown.organization.name == trial.truth.environments[group.environment]
         assert (shown.workspace.id if shown.workspace is not None else None) == group.population
         assert {one.id for one in shown.parents or () if one.type == "direct"} == group.parents
-        assert shown.total_member_count == len(trial.truth.members(group.id))
+        there = len(trial.truth.members(group.id))
+        if not trial.directory.profile.scope.populations:
+            assert shown.total_member_count == there
+        elif group.population is None:
+            assert shown.total_member_count is None, "it would count people who are not served"
 
 
 @rule
@@ -282,7 +286,6 @@ async def a_name_that_nothing_has_is_refused_with_candidates(trial: Trial) -> No
     ask: list[tuple[str, Awaitable[Any]]] = [
         ("environment", trial.directory.users(UserQuestion(environment="nowhere at all"))),
         ("population", trial.directory.users(UserQuestion(population="nowhere at all"))),
-        ("population", trial.directory.groups(GroupQuestion(population=NOBODY))),
         ("group", trial.directory.users(UserQuestion(group="no such group"))),
         ("group", trial.directory.group("no such group")),
         ("group", trial.directory.members(MemberQuestion(group="no such group"))),
@@ -317,6 +320,28 @@ async def what_lies_outside_the_scope_is_refused(trial: Trial) -> None:
         trial.directory.groups(GroupQuestion(environment=NOBODY)),
     ):
         assert (await refusal(asked)).code == "OUTSIDE_CONFIGURATION"
+
+
+@rule
+async def a_population_of_no_such_id_is_refused(trial: Trial) -> None:
+    limited = bool(trial.directory.profile.scope.populations)
+    for asked in (
+        trial.directory.users(UserQuestion(population=NOBODY)),
+        trial.directory.groups(GroupQuestion(population=NOBODY)),
+    ):
+        assert (await refusal(asked)).code == ("OUTSIDE_CONFIGURATION" if limited else "UNKNOWN_NAME")
+
+
+@rule
+async def who_is_outside_the_populations_served_is_nobody(trial: Trial) -> None:
+    assert bool(trial.truth.hidden) == bool(trial.directory.profile.scope.populations)
+    for person in trial.truth.hidden[:5]:
+        for reference in (person.id, person.username):
+            assert isinstance(await refusal(trial.directory.user(reference)), NotFound)
+        assert person.id not in await ids(trial.directory, UserQuestion(query=person.username))
+        assert (await refusal(trial.directory.users(UserQuestion(population=person.population)))).code == (
+            "OUTSIDE_CONFIGURATION"
+        )
 
 
 @rule

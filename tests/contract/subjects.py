@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,21 @@ from tests.world import NOW, World
 # PingOne
 
 
-def pingone(folder: Path, size: int = 60) -> Subject:
-    """Return PingOne over a sandbox of two environments."""
-    world = World(sandbox=Sandbox(size=size, now=NOW), cache=folder)
+def pingone(folder: Path, *, narrow: bool = False) -> Subject:
+    """Return PingOne over a sandbox of two environments; `narrow` serves two populations of one of them."""
+    world = World(sandbox=Sandbox(size=60, now=NOW), cache=folder)
     places = tuple(sorted(place.id for place in world.sandbox.company.environments))
-    settings = world.settings(environments=places, retry_seconds=0.0)
+    some = tuple(place.id for place in world.sandbox.company.main.populations[:2]) if narrow else ()
+    settings = world.settings(environments=places, populations=some, retry_seconds=0.0)
 
     def opened() -> AbstractAsyncContextManager[Provider]:
         return open_pingone(settings, transport=world.sandbox.transport(), clock=world.time.clock())
 
-    return Subject(name="pingone", open=opened, truth=lambda: true_of(world.sandbox), doing=AtPingOne(world))
+    def truth() -> Truth:
+        whole = true_of(world.sandbox)
+        return whole.narrowed(some) if narrow else whole
+
+    return Subject(name="pingone", open=opened, truth=truth, doing=AtPingOne(world))
 
 
 def true_of(sandbox: Sandbox) -> Truth:
@@ -116,19 +122,26 @@ class AtPingOne:
 # The dictionary
 
 
-def dictionary(_: Path | None = None, *, changed: Callable[[Company], Provider] | None = None) -> Subject:
-    """Return the dictionary; `changed` makes another provider of its company."""
+def dictionary(
+    _: Path | None = None, *, narrow: bool = False, changed: Callable[[Company], Provider] | None = None
+) -> Subject:
+    """Return the dictionary; `narrow` serves some populations, `changed` makes another provider of its company."""
     company = sample()
+    some = tuple(one for one, place in company.populations.items() if place.name != "Guests") if narrow else ()
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Provider]:
         if changed is not None:
             yield changed(company)
             return
-        async with open_company(company) as provider:
+        async with open_company(company, populations=some) as provider:
             yield provider
 
-    return Subject(name="dictionary", open=opened, truth=lambda: true_of_company(company), doing=AtDictionary(company))
+    def truth() -> Truth:
+        whole = true_of_company(company)
+        return whole.narrowed(some) if narrow else whole
+
+    return Subject(name="dictionary", open=opened, truth=truth, doing=AtDictionary(company))
 
 
 def true_of_company(company: Company) -> Truth:
@@ -192,6 +205,10 @@ class AtDictionary:
 
 
 PROVIDERS: dict[str, Callable[[Path], Subject]] = {"pingone": pingone, "dictionary": dictionary}
+NARROWED: dict[str, Callable[[Path], Subject]] = {
+    f"{name}-narrowed": partial(provider, narrow=True)
+    for name, provider in (("pingone", pingone), ("dictionary", dictionary))
+}
 
 
 # What is tried of a subject

@@ -108,6 +108,14 @@ class StrayEnvironment(DictionaryEnvironment):
         return await super().holding(pairs, "direct")
 
 
+class Leaky(DictionaryDirectory):
+    """Shows everybody of an environment, whatever populations are served."""
+
+    def _people(self, home: Home) -> Iterable[User]:
+        wide = DictionaryDirectory(self.company, replace(self.scope, populations=()))
+        return wide._people(home)  # noqa: SLF001 - what it leaks
+
+
 def provided(
     directory: type[DictionaryDirectory] = DictionaryDirectory,
     environment: type[DictionaryEnvironment] = DictionaryEnvironment,
@@ -171,3 +179,16 @@ async def test_a_copy_of_a_source_that_loses_somebody_breaks_the_rule(tmp_path: 
     async with copied(dictionary(changed=provided(environment=LosingEnvironment)), tmp_path) as trial:
         with pytest.raises(AssertionError):
             await rules.everybody_comes_once(trial)
+
+
+async def test_a_directory_that_shows_more_than_is_served_breaks_the_rule() -> None:
+    def leaking(company: Company) -> Provider:
+        populations = tuple(one for one, place in company.populations.items() if place.name != "Guests")
+        scope = Scope(environments=tuple(sorted(company.environments)), populations=populations)
+        source = DictionarySource(company, scope)
+        return Provider(directory=Leaky(company, scope), source=source, key="leaky", seal=b"l" * 32)
+
+    async with live(dictionary(narrow=True, changed=leaking)) as trial:
+        for rule in (rules.who_is_outside_the_populations_served_is_nobody, rules.everybody_comes_once):
+            with pytest.raises(AssertionError):
+                await rule(trial)

@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.contract.rules import RULES, Rule, Trial
-from tests.contract.subjects import PROVIDERS, copied, live
+from tests.contract.subjects import NARROWED, PROVIDERS, copied, live
+
+SUBJECTS = PROVIDERS | NARROWED
 
 
-@pytest.fixture(scope="module", params=[f"{name} {kind}" for name in PROVIDERS for kind in ("live", "copied")])
+@pytest.fixture(scope="module", params=[f"{name} {kind}" for name in SUBJECTS for kind in ("live", "copied")])
 async def trial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trial]:
     name, kind = str(request.param).split()
     folder = tmp_path_factory.mktemp(name)
-    subject = PROVIDERS[name](folder)
+    subject = SUBJECTS[name](folder)
     async with live(subject) if kind == "live" else copied(subject, folder) as opened:
         yield opened
 

@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.contract.source_rules import CHANGES, READS, SourceRule, SourceTrial
-from tests.contract.subjects import PROVIDERS
+from tests.contract.subjects import NARROWED, PROVIDERS
+
+SUBJECTS = PROVIDERS | NARROWED
 
 
-@pytest.fixture(scope="module", params=PROVIDERS)
+@pytest.fixture(scope="module", params=SUBJECTS)
 async def unchanged(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[SourceTrial]:
     folder = tmp_path_factory.mktemp(request.param)
-    subject = PROVIDERS[request.param](folder)
+    subject = SUBJECTS[request.param](folder)
     async with subject.open() as provider:
         yield SourceTrial(source=provider.source, subject=subject, folder=folder)
 

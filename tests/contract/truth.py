@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from pingone_mcp.directory.models import MembershipType
@@ -50,7 +50,10 @@ class TrueFilter(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """Everything that is there, by id; `filters` are some that hold for some."""
+    """Everything that is there, by id; `filters` are some that hold for some.
+
+    `hidden` are the people in populations that are not served.
+    """
 
     environments: Mapping[str, str]
     populations: Mapping[str, TruePopulation]
@@ -58,6 +61,17 @@ class Truth:
     groups: Mapping[str, TrueGroup]
     filters: tuple[TrueFilter, ...] = ()
     wrong_filters: tuple[str, ...] = field(default=())
+    hidden: tuple[Person, ...] = ()
+
+    def narrowed(self, populations: Collection[str]) -> Truth:
+        """Return what is shown of it where only some populations are served."""
+        return replace(
+            self,
+            populations={one: place for one, place in self.populations.items() if one in populations},
+            people={one: person for one, person in self.people.items() if person.population in populations},
+            hidden=tuple(person for person in self.people.values() if person.population not in populations),
+            groups={one: group for one, group in self.groups.items() if group.population in (None, *populations)},
+        )
 
     def members(self, group: str, kind: MembershipType | None = None) -> set[str]:
         """Return who is in a group: in one way, or in any."""

@@ -29,6 +29,6 @@ def opening(company: Company) -> OpenProvider:
     return open_dictionary
 
 
-def opened(company: Company) -> AbstractAsyncContextManager[Provider]:
-    """Open a company with nothing configured."""
-    return opening(company)(ConnectionSettings(sandbox=True), "dictionary")
+def opened(company: Company, *, populations: tuple[str, ...] = ()) -> AbstractAsyncContextManager[Provider]:
+    """Open a company with nothing configured but, perhaps, the populations that are served."""
+    return opening(company)(ConnectionSettings(sandbox=True, populations=populations), "dictionary")
