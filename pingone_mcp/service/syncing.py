@@ -86,12 +86,12 @@ class Synced(Protocol):
 
 
 class Syncing:
-    """Run syncs in `tasks`, and tell with `tell` when one has found changes."""
+    """Run syncs in `tasks`, and call `changed` when one has found changes."""
 
-    def __init__(self, copy: Synced, tasks: TaskGroup, tell: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, copy: Synced, tasks: TaskGroup, changed: Callable[[], Awaitable[None]]) -> None:
         self._copy = copy
         self._tasks = tasks
-        self._tell = tell
+        self._changed = changed
         self._run: _Run | None = None
         self._owed: list[Ended] = []  # to those who asked, until one of them has got it
 
@@ -149,13 +149,13 @@ class Syncing:
             self._owed.append(ended)
         if any(not ended.covers(mode) for mode in run.asked):
             self._begin("full").ask("full")
-        run.tell()
+        run.wake()
 
     async def _synced(self, run: _Run) -> SyncReport | Problem:
         try:
             found = await self._copy.sync(run.running.mode, report=run.report)
             if found.changes:
-                await self._tell()
+                await self._changed()
         except Problem as problem:
             _logger.warning("The local copy was not brought up to date: %s", problem)
             return problem
@@ -185,8 +185,9 @@ class _Run:
         another = stage != self.running.stage
         self.running.stage, self.running.done, self.running.about = stage, done, about
         if another:
-            self.tell()
+            self.wake()
 
-    def tell(self) -> None:
+    def wake(self) -> None:
+        """Let those who wait for news look again."""
         news, self.news = self.news, anyio.Event()
         news.set()

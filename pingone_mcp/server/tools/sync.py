@@ -29,23 +29,23 @@ async def sync_directory(
     decides) with a reason; or {state: running, stage, done, about} when it takes longer than one answer may: it goes on
     by itself, and another call tells how far it is, or what came of it.
     """
-    backend, app = await backend_of(ctx), connection_of(ctx)
+    backend, connection = await backend_of(ctx), connection_of(ctx)
     progress = Progressing(ctx.report_progress)
 
-    async def tell(running: Running) -> None:
+    async def report(running: Running) -> None:
         await progress.report(running.stage, running.done, running.about)
 
-    found = await app.syncing(backend).wait(mode, backend.answer_seconds, tell)
+    found = await connection.syncing(backend).wait(mode, backend.answer_seconds, report)
     if isinstance(found, Running):
         return answer({"state": "running", **plain(found)})
-    report, ended = found
+    synced, ended = found
     outcome: JsonObject = {
-        "state": "held" if report.held else "done" if report.taken_over else "failed",
-        **plain(report),
+        "state": "held" if synced.held else "done" if synced.taken_over else "failed",
+        **plain(synced),
     }
     # It may have ended before it was asked for.
     when = {"started_at": timestamp(ended.started_at), "ended_at": timestamp(ended.ended_at)}
-    return answer(fitted({**outcome, "seconds": round(report.seconds, 2), **when}, backend.answer_characters))
+    return answer(fitted({**outcome, "seconds": round(synced.seconds, 2), **when}, backend.answer_characters))
 
 
 def tools() -> list[Tool]:
