@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -294,27 +295,24 @@ def compares(asked: AttributeCondition, actual: object) -> bool:
     if isinstance(asked.value, int):
         at = parse_timestamp(actual) if isinstance(actual, str) else actual
         assert isinstance(at, int)
-        match asked.operator:
-            case "ge":
-                return at >= asked.value
-            case "le":
-                return at <= asked.value
-            case "gt":
-                return at > asked.value
-            case "lt":
-                return at < asked.value
-        return at == asked.value
-    text, wanted = _text(actual, accents=asked.accents), str(asked.value)
-    match asked.operator:
-        case "sw":
-            return text.startswith(wanted)
-        case "ew":
-            return text.endswith(wanted)
-        case "co":
-            return wanted in text
-        case "ne":
-            return text != wanted
-    return text == wanted
+        return _OF_INSTANTS.get(asked.operator, _OF_INSTANTS["eq"])(at, asked.value)
+    return _OF_TEXTS.get(asked.operator, _OF_TEXTS["eq"])(_text(actual, accents=asked.accents), str(asked.value))
+
+
+_OF_INSTANTS: Mapping[str, Callable[[int, int], bool]] = {
+    "eq": operator.eq,
+    "ge": operator.ge,
+    "le": operator.le,
+    "gt": operator.gt,
+    "lt": operator.lt,
+}
+_OF_TEXTS: Mapping[str, Callable[[str, str], bool]] = {
+    "eq": operator.eq,
+    "sw": str.startswith,
+    "ew": str.endswith,
+    "co": operator.contains,
+    "ne": operator.ne,
+}
 
 
 def speaks_of_groups(node: Node) -> bool:

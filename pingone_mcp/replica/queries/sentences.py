@@ -41,21 +41,8 @@ def refusal(action: int, first: str, second: str) -> str:
 
 def invalid(outline: sqlite3.Connection, text: str, message: str) -> Refused:
     """Turn what SQLite says about a statement into what helps to write the next one."""
-    if found := re.fullmatch(r"no such column: (.+)", message, re.DOTALL):
-        return _unknown_column(text, found[1])
-    if found := re.fullmatch(r"no such table: (.+)", message, re.DOTALL):
-        name = found[1].rpartition(".")[2]
-        if name.lower() in VIEWS:
-            return _refuse(f"There is no {_shown(found[1])}.", "Write the name of the view alone.", _VIEWS_HINT)
-        return _refuse(f"There is no view {_shown(name)}.", _near(name, VIEWS), _VIEWS_HINT)
-    if found := re.fullmatch(r"no such function: (.+)", message, re.DOTALL):
-        return _refuse(
-            f"There is no function {_shown(found[1])}.", _near(found[1], FUNCTIONS), "Functions are SQLite's."
-        )
-    if found := re.fullmatch(r"ambiguous column name: (.+)", message, re.DOTALL):
-        return _refuse(
-            f"More than one of the views has a column {_shown(found[1])}.", "Write view.column, or alias.column."
-        )
+    if found := re.fullmatch(r"((?:no such|ambiguous) [a-z ]+): (.+)", message, re.DOTALL):
+        return _misnamed(text, found[1], found[2])
     if found := re.fullmatch(r'(?:near|unrecognized token:) "(.*?)"?(?:: syntax error)?', message, re.DOTALL):
         place = _place(outline, text, found[1])
         return _refuse(
@@ -72,6 +59,25 @@ def invalid(outline: sqlite3.Connection, text: str, message: str) -> Refused:
     if re.search(r"too (many|large|big|complex)|at most|overflow|circular", message):
         return too_complicated()
     return _refuse(f"SQLite says: {_shown(message, _LONGEST_MESSAGE)}.", ONE_SELECT)
+
+
+def _misnamed(text: str, mistake: str, name: str) -> Refused:
+    """Say what to call instead what SQLite does not find under its name, or finds more than once."""
+    last = name.rpartition(".")[2]
+    match mistake:
+        case "no such column":
+            return _unknown_column(text, name)
+        case "no such function":
+            return _refuse(f"There is no function {_shown(name)}.", _near(name, FUNCTIONS), "Functions are SQLite's.")
+        case "ambiguous column name":
+            return _refuse(
+                f"More than one of the views has a column {_shown(name)}.", "Write view.column, or alias.column."
+            )
+        case "no such table" if last.lower() in VIEWS:
+            return _refuse(f"There is no {_shown(name)}.", "Write the name of the view alone.", _VIEWS_HINT)
+        case "no such table":
+            return _refuse(f"There is no view {_shown(last)}.", _near(last, VIEWS), _VIEWS_HINT)
+    return _refuse(f"SQLite says: {_shown(f'{mistake}: {name}', _LONGEST_MESSAGE)}.", ONE_SELECT)
 
 
 def _refuse(what: str, *steps: str) -> Refused:
