@@ -98,3 +98,35 @@ async def test_drift_compares_it_with_a_roster(served: Served) -> None:
 async def test_it_has_no_api_of_its_own(served: Served) -> None:
     refused = error_text(await served.client.call_tool("proxy_request", {"path": "/users"}))
     assert "no API of its own" in refused
+
+
+@pytest.mark.parametrize("synced", [False, True], ids=["live", "copied"])
+async def test_every_reading_tool_answers_about_it(served: Served, synced: bool) -> None:
+    company = served.company
+    if synced:
+        await served.ask("sync_directory")
+    described = await served.ask("describe_directory")
+    assert described["provider"] == "dictionary"
+    assert {place["organization"]["id"] for place in described["organizations"]} == company.environments.keys()
+    assert "login" in (await served.ask("describe_directory", topic="filters"))["attributes"]
+    groups = await served.ask("list_groups", environment="Head Office")
+    assert {group["name"] for group in groups["result"]} >= {"Everybody", "Engineers", "Platform"}
+    members = await served.ask("list_members", group="Engineers")
+    engineers = next(group.id for group in company.groups.values() if group.name == "Engineers")
+    assert len(members["result"]) == sum(engineers in company.memberships(user) for user in company.users)
+    boss, managed = list(company.users.values())[:2]
+    shown = await served.ask("get_user", user=managed.username)
+    assert shown["manager"]["id"] == boss.id
+    out = await served.ask("find_deactivated", reasons=["disabled", "locked", "removed"])
+    assert {row["status"] for row in out["result"]} == {"inactive", "deleted"}
+    assert len(out["result"]) == 6
+    found = await served.ask("list_users", filter='town eq "Oslo"')
+    assert len(found["result"]) == sum(user.address.city == "Oslo" for user in company.users.values() if user.address)
+
+
+async def test_access_to_it_is_reviewed(served: Served) -> None:
+    await served.ask("sync_directory")
+    company = served.company
+    group = next(group.id for group in company.groups.values() if group.name == "Everybody")
+    review = await served.ask("access_review", group="Everybody")
+    assert review["counts"]["people"] == sum(group in company.memberships(user) for user in company.users)
