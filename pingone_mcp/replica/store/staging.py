@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import anyio
 
 from pingone_mcp.directory.models import User
+from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.private_files import make_file
 from pingone_mcp.replica.store import schema, shape
 from pingone_mcp.replica.store.rows import Row, storable, user_row
@@ -25,8 +26,7 @@ from pingone_mcp.replica.store.store import as_problems, transaction
 from pingone_mcp.sqlite_files import is_damage, remove_database
 from pingone_mcp.tasks import in_thread
 
-BEGAN = " began"
-"""Behind an environment: the fact of when the reading of its users began."""
+_BEGAN, _WALKED = " began", " walked"  # behind an environment: names of facts
 _USERS = ", ".join(schema.USER_COLUMNS)
 _PUT_USER = f"INSERT OR REPLACE INTO users_ ({_USERS}) VALUES ({', '.join('?' * len(schema.USER_COLUMNS))})"  # noqa: S608 - our names
 # `members` holds what was read of whole groups, `verified` of single users in them (type NULL: not a member).
@@ -37,6 +37,13 @@ CREATE TABLE members (group_id TEXT, user_id TEXT, type TEXT, PRIMARY KEY (group
 CREATE TABLE verified (group_id TEXT, user_id TEXT, type TEXT, PRIMARY KEY (group_id, user_id)) WITHOUT ROWID;
 """
 _T = TypeVar("_T")
+
+
+class StagedReading(NamedTuple):
+    """When the reading of an environment's users began, and whether a walk over them has come to its end."""
+
+    at: datetime
+    has_walked: bool
 
 
 class Staging:
@@ -60,10 +67,6 @@ class Staging:
         """Close the file and leave it where it is."""
         await in_thread(self._close, pool=self._turn)
 
-    async def remove(self) -> None:
-        """Close the file and remove it: it has been taken over, or is not wanted any more."""
-        await in_thread(self._remove, pool=self._turn)
-
     def _open(self, purpose: str) -> None:
         with as_problems():
             try:
@@ -73,11 +76,12 @@ class Staging:
             except (sqlite3.DatabaseError, ValueError) as error:
                 if isinstance(error, sqlite3.DatabaseError) and not is_damage(error):
                     raise
-            self._remove()
+            self._close()
+            remove_database(self.path)
             self._database = database = self._opened()
             with transaction(database):
                 shape.run(database, _TABLES)
-                self._note(database, "purpose", purpose)
+                self._note(database, "purpose", value=purpose)
 
     def _opened(self) -> sqlite3.Connection:
         make_file(self.path)
@@ -100,18 +104,32 @@ class Staging:
         if database is not None:
             database.close()
 
-    def _remove(self) -> None:
-        self._close()
-        remove_database(self.path)
+    # What is noted of the reading of users
 
-    # Facts
+    async def begun(self, environment: str) -> StagedReading | None:
+        """Return when the users of an environment began to be read; None where nobody has begun."""
 
-    async def fact(self, name: str) -> Any:
-        """Return what was noted under a name; None when nothing was."""
-        return await self.do(lambda database: self._fact(database, name))
+        def work(database: sqlite3.Connection) -> StagedReading | None:
+            at = self._fact(database, f"{environment}{_BEGAN}")
+            if at is None:
+                return None
+            return StagedReading(datetime.fromisoformat(at), bool(self._fact(database, f"{environment}{_WALKED}")))
 
-    async def note(self, name: str, value: Any) -> None:
-        await self.do(lambda database: self._note(database, name, value))
+        return await self.do(work)
+
+    async def begin(self, environment: str, at: datetime) -> None:
+        """Forget the users of an environment, who are read anew since a time."""
+
+        def work(database: sqlite3.Connection) -> None:
+            database.execute("DELETE FROM users_ WHERE environment_id = ?", (environment,))
+            self._note(database, f"{environment}{_WALKED}", value=False)
+            self._note(database, f"{environment}{_BEGAN}", value=timestamp(at))
+
+        await self.do(work)
+
+    async def note_walked(self, environment: str) -> None:
+        """Note that a walk has come to its end, so that only who changes since is still to be read."""
+        await self.do(lambda database: self._note(database, f"{environment}{_WALKED}", value=True))
 
     @staticmethod
     def _purpose(database: sqlite3.Connection) -> Any:
@@ -119,7 +137,7 @@ class Staging:
         rows = database.execute("SELECT name, value FROM facts WHERE value IS NOT NULL")
         facts = {name: json.loads(value) for name, value in rows}
         for name, value in facts.items():
-            if name.endswith(BEGAN):
+            if name.endswith(_BEGAN):
                 datetime.fromisoformat(str(value))
         return facts.get("purpose")
 
@@ -129,7 +147,7 @@ class Staging:
         return None if row is None else json.loads(row[0])
 
     @staticmethod
-    def _note(database: sqlite3.Connection, name: str, value: Any) -> None:
+    def _note(database: sqlite3.Connection, name: str, *, value: str | bool) -> None:
         database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
 
     # Users and members

@@ -12,7 +12,6 @@ from pingone_mcp.replica.evidence import Shortage
 from pingone_mcp.replica.findings import GoneUser
 from pingone_mcp.replica.source import UserWalk
 from pingone_mcp.replica.store import looks
-from pingone_mcp.replica.store.staging import BEGAN
 from pingone_mcp.replica.store.store import as_problems
 from pingone_mcp.replica.syncing.gone import settle_missing
 from pingone_mcp.replica.syncing.populations import UserCounts, homes
@@ -45,24 +44,19 @@ class Walked(NamedTuple):
 
 async def begin(here: EnvironmentSync) -> Begun:
     """Take up what a sync that was killed has left, or begin anew."""
-    staging, now = here.task.staging, here.task.now()
-    began = await staging.fact(f"{here.id}{BEGAN}")
-    if began is not None:
-        at = datetime.fromisoformat(began)
-        has_walked = bool(await staging.fact(f"{here.id} walked"))
-        if -UPDATES_OVERLAP <= now - at <= _RESUMED_FOR:
-            return Begun(at, resumed=True, has_walked=has_walked)
-    await _start_over(here)
-    now = here.task.now()
-    await staging.note(f"{here.id}{BEGAN}", timestamp(now))
-    return Begun(now)
+    found = await here.task.staging.begun(here.id)
+    if found is not None and -UPDATES_OVERLAP <= here.task.now() - found.at <= _RESUMED_FOR:
+        return Begun(found.at, resumed=True, has_walked=found.has_walked)
+    return Begun(await _start_over(here))
 
 
-async def _start_over(here: EnvironmentSync) -> None:
+async def _start_over(here: EnvironmentSync) -> datetime:
+    """Throw away what was read before, and return when it is begun anew."""
     with as_problems():
         await in_thread(remove_database, here.ledger, pool="copy")
-    await here.task.staging.forget_users(here.id)
-    await here.task.staging.note(f"{here.id} walked", value=False)
+    now = here.task.now()
+    await here.task.staging.begin(here.id, now)
+    return now
 
 
 async def read_everybody(here: EnvironmentSync, begun: Begun, counts: UserCounts) -> Walked:
@@ -98,7 +92,7 @@ async def _stage(here: EnvironmentSync, walk: UserWalk) -> Walked:
         here.task.report("users", walk.delivered, walk.about)
     verdict = walk.verdict
     if verdict.complete or verdict.counted is not None:
-        await staging.note(f"{here.id} walked", value=True)
+        await staging.note_walked(here.id)
         return Walked(verdict.counted, walk.left_out)
     if isinstance(verdict.problem, NotPermitted):
         raise verdict.problem
