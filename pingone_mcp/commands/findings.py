@@ -44,7 +44,7 @@ def print_rest(out: Console, count: int) -> None:
 
 
 def account_name(account: Account) -> str:
-    """Return what tells an account from others."""
+    """Return what an account is known by: its first identity, or its name."""
     return shown(account.email or account.username or account.external_id or account.name or "")
 
 

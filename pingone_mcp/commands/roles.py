@@ -48,7 +48,7 @@ COMPARED: Mapping[str, str] = {
 async def roles(
     open_backend: OpenBackend, *, user: str | None, diff: str | None, kinds: str | None, as_json: bool
 ) -> int:
-    """Review the rules, or tell the roles of one user, or compare with a roster; return 1 where something was found.
+    """Review the rules, or print the roles of one user, or compare with a roster; return 1 where something was found.
 
     Raises WrongUse for what the command line or the rules say wrongly, and Problem where the directory cannot be read.
     """

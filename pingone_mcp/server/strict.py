@@ -65,7 +65,7 @@ class StrictServer(MCPServer[ServedConnection]):
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: AppContext | None = None
     ) -> GetPromptResult | InputRequiredResult:
-        """Fill in a prompt; say what is wrong with the request, where the SDK counts it as a failure of its own."""
+        """Fill in a prompt. Raises MCPError for a wrong request, which the SDK would count as a failure of its own."""
         prompt = self._prompt_manager.get_prompt(name)
         if prompt is None:
             known = ", ".join(prompt.name for prompt in self._prompt_manager.list_prompts())

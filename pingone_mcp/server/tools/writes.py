@@ -92,7 +92,7 @@ async def confirmed(
     """Ask the person whether to send a write; reads need no asking. Refuse here what may not be sent at all.
 
     Where the answer comes with a second call, this runs again there: it takes the question that the person has seen,
-    and asks the same, to which the SDK has the answer.
+    and asks the same, to which the SDK has the answer. Raises ToolError.
     """
     if method in READS:
         return Confirmation(confirm=True)

@@ -54,7 +54,7 @@ async def check_drift(
         return compared(copy, accounts.read(), now, match_on=match_on, keep=keep, progress=progress)
 
     found, state = await backend.replica.read(compare)
-    news = await in_thread(backend.rosters.since_last, accounts, found, pool="disk")
+    news = await in_thread(backend.rosters.since_last, accounts, found, pool="copy")
     return DriftCheck(found=found, since_last=news, state=state)
 
 
