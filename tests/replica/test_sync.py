@@ -264,6 +264,17 @@ async def test_a_walk_that_is_not_complete_changes_nothing(kept: Copy) -> None:
     await check_equal(kept)
 
 
+@pytest.mark.parametrize("mode", ["full", "incremental"])
+async def test_the_provider_s_own_objects_are_kept_of_who_changed_too(kept: Copy, mode: str) -> None:
+    await kept.sync(remote_data=True)
+    kept.sandbox.clock.advance(60)
+    await happen(kept.sandbox, [Happening("update", 3, 0, 0), Happening("create", 0, 0, 0)])
+    report = await kept.sync(mode, remote_data=True)
+    assert (report.mode, sum(report.changes.values()) >= 2) == (mode, True)
+    lacking = "SELECT count(*) FROM users_ WHERE removed_at IS NULL AND json_type(record, '$.remote_data.id') IS NULL"
+    assert await kept.rows(lacking) == [(0,)]
+
+
 async def test_who_was_hidden_from_a_walk_that_came_to_nothing_is_found_by_the_sync_that_takes_it_up(
     kept: Copy,
 ) -> None:
