@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from pingone_mcp.directory.changes import Change, ChangedUser, ChangePage, ChangeQuestion
-from pingone_mcp.directory.models import Named
+from pingone_mcp.directory.changes import Change, ChangedUser, ChangeKind, ChangePage, ChangeQuestion, Evidence
+from pingone_mcp.directory.models import JsonObject, Named
 from pingone_mcp.directory.position import Position
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Refused
@@ -29,10 +29,8 @@ def changes_page(
     Raises Refused for a position behind which some have been forgotten.
     """
     oldest, newest = change_ids(connection)
-    behind, size = (
-        int(at.after) if at is not None and at.after is not None else oldest - 1,
-        min(page_size or _PAGE, _PAGE),
-    )
+    behind = int(at.after) if at is not None and at.after is not None else oldest - 1
+    size = min(page_size or _PAGE, _PAGE)
     if behind < oldest - 1:
         raise Refused(
             f"Changes behind this cursor have been forgotten: the local copy keeps them for {KEPT_CHANGES.days} days.",
@@ -42,10 +40,10 @@ def changes_page(
     where, values = _where(question)
     (total,) = connection.execute(f"SELECT count(*) FROM changes_ WHERE {where}", values).fetchone()  # noqa: S608 - our own text
     rows = connection.execute(
-        f"SELECT {', '.join(_COLUMNS)} FROM changes_ WHERE {where} AND id > ? ORDER BY id LIMIT ?",  # noqa: S608
+        f"SELECT {_SHOWN} FROM changes_ WHERE {where} AND id > ? ORDER BY id LIMIT ?",  # noqa: S608
         (*values, behind, size + 1),
     ).fetchall()
-    found = tuple(_change(dict(zip(_COLUMNS, row, strict=True))) for row in rows[:size])
+    found = tuple(_ShownChange(*row).change() for row in rows[:size])
     return ChangePage(
         items=found,
         at=_behind(behind),
@@ -61,10 +59,10 @@ def newest_changes(connection: sqlite3.Connection, question: ChangeQuestion, lim
     where, values = _where(question)
     (total,) = connection.execute(f"SELECT count(*) FROM changes_ WHERE {where}", values).fetchone()  # noqa: S608 - our own text
     rows = connection.execute(
-        f"SELECT {', '.join(_COLUMNS)} FROM changes_ WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608
+        f"SELECT {_SHOWN} FROM changes_ WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608
         (*values, limit),
     ).fetchall()
-    found = tuple(_change(dict(zip(_COLUMNS, row, strict=True))) for row in rows)
+    found = tuple(_ShownChange(*row).change() for row in rows)
     newest = _behind(found[0].id if found else 0)
     return ChangePage(items=found, at=_behind(0), next=None, scanned=len(found), total=total, newest=newest)
 
@@ -75,8 +73,8 @@ def _behind(change: int) -> Position:
 
 
 # Of our own making, all of them: what a question holds is bound.
-def _where(question: ChangeQuestion) -> tuple[str, Sequence[Any]]:
-    terms, values = ["1"], list[Any]()
+def _where(question: ChangeQuestion) -> tuple[str, Sequence[str]]:
+    terms, values = ["1"], list[str]()
     if question.since is not None:
         terms.append("at >= ?")
         values.append(timestamp(question.since))
@@ -89,37 +87,39 @@ def _where(question: ChangeQuestion) -> tuple[str, Sequence[Any]]:
     return " AND ".join(terms), values
 
 
-_COLUMNS = (
-    "id",
-    "at",
-    "kind",
-    "user_id",
-    "username",
-    "email",
-    "group_id",
-    "group_name",
-    "before",
-    "after",
-    "evidence",
-    "actor",
-)
+class _ShownChange(NamedTuple):
+    """What is shown of a change, as the copy holds it: times and objects as texts."""
+
+    id: int
+    at: str
+    kind: ChangeKind
+    user_id: str
+    username: str | None
+    email: str | None
+    group_id: str | None
+    group_name: str | None
+    before: str | None
+    after: str | None
+    evidence: Evidence
+    actor: str | None
+
+    def change(self) -> Change:
+        return Change(
+            id=self.id,
+            at=datetime.fromisoformat(self.at),
+            kind=self.kind,
+            user=ChangedUser(id=self.user_id, username=self.username, email=self.email),
+            before=_object(self.before),
+            after=_object(self.after),
+            evidence=self.evidence,
+            group=Named(id=self.group_id, name=self.group_name) if self.group_id is not None else None,
+            actor=self.actor,
+        )
 
 
-def _change(row: dict[str, Any]) -> Change:
-    group = row["group_id"]
-    return Change(
-        id=row["id"],
-        at=datetime.fromisoformat(row["at"]),
-        kind=row["kind"],
-        user=ChangedUser(id=row["user_id"], username=row["username"], email=row["email"]),
-        before=_object(row["before"]),
-        after=_object(row["after"]),
-        evidence=row["evidence"],
-        group=Named(id=group, name=row["group_name"]) if group is not None else None,
-        actor=row["actor"],
-    )
+_SHOWN = ", ".join(_ShownChange._fields)
 
 
-def _object(text: str | None) -> dict[str, Any] | None:
-    value: dict[str, Any] | None = None if text is None else json.loads(text)
+def _object(text: str | None) -> JsonObject | None:
+    value: JsonObject | None = None if text is None else json.loads(text)
     return value
