@@ -457,47 +457,56 @@ class _Entrance:
         if scope["type"] != "http" or scope["path"].startswith("/sandbox"):
             await self._inner(scope, receive, send)
             return
-        request = Request(scope, receive)
-        sandbox, query = self._sandbox, scope["query_string"].decode("latin-1")
-        headers = {name: value for name, value in request.headers.items() if name in _LOGGED_HEADERS}
-        if "authorization" in request.headers:
-            headers["authorization"] = request.headers["authorization"].partition(" ")[0]
-        logged = LoggedRequest(request.method, scope["path"], query, headers, 0, sandbox.clock.now())
-        sandbox.requests.append(logged)
-        faults = sandbox.faults.befall(request.method, f"{scope['path']}?{query}" if query else scope["path"])
-        logged.faults = tuple(fault.kind for fault in faults)
-        page = PageFaults()
-        scope[_PAGE], scope[_STATE] = page, sandbox.correlation_id()
-        _bend(page, faults)
+        request, sandbox = Request(scope, receive), self._sandbox
+        logged, faults = self._log(request)
+        scope[_STATE] = sandbox.correlation_id()
         waits = sandbox.options.latency + sum(fault.seconds for fault in faults if fault.kind == "slow")
         patience = scope.get(_PATIENCE, math.inf)
         await sandbox.wait(min(waits, patience))
-        if any(fault.kind == "token_revoked" for fault in faults):
-            sandbox.revoke_tokens()
-        refusal = next((fault for fault in faults if fault.kind in ANSWERED), None)
         try:
-            if refusal is not None:
-                start, body = await self._collected(self._failing(request, refusal), scope, receive)
-            else:
-                start, body = await self._collected(self._refused(request) or self._inner, scope, receive)
-                for fault in faults:
-                    if fault.kind in MUTATIONS:
-                        sandbox.befall(fault, page)
-                if any(fault.kind == "missing_count" for fault in faults):
-                    body = _uncounted(body)
+            start, body = await self._made(request, faults, receive)
         except ConnectionDropped:
             await _drop(send)
             raise
         logged.status = start["status"]
         if waits > patience:
             raise AnsweredTooLate  # what was asked for has been done all the same: nobody here knows who has gone
-        if any(fault.kind == "truncated_body" for fault in faults):
-            body = body[: len(body) // 2]
         drip = next((fault for fault in faults if fault.kind == "drip"), None)
         if drip is not None and drip.seconds > patience:
             await sandbox.wait(patience)
             raise AnsweredTooLate
         await self._answer(request, faults, start, body, send)
+
+    def _log(self, request: Request) -> tuple[LoggedRequest, list[Fault]]:
+        """Note a request, and return what befalls it, too."""
+        path, query = request.scope["path"], request.scope["query_string"].decode("latin-1")
+        headers = {name: value for name, value in request.headers.items() if name in _LOGGED_HEADERS}
+        if "authorization" in request.headers:
+            headers["authorization"] = request.headers["authorization"].partition(" ")[0]
+        logged = LoggedRequest(request.method, path, query, headers, 0, self._sandbox.clock.now())
+        self._sandbox.requests.append(logged)
+        faults = self._sandbox.faults.befall(request.method, logged.target)
+        logged.faults = tuple(fault.kind for fault in faults)
+        return logged, faults
+
+    async def _made(self, request: Request, faults: list[Fault], receive: Receive) -> tuple[Message, bytes]:
+        """Make the answer, with the faults of those who make it. Raises ConnectionDropped in the place of one."""
+        sandbox, kinds = self._sandbox, {fault.kind for fault in faults}
+        request.scope[_PAGE] = page = PageFaults()
+        _bend(page, faults)
+        if "token_revoked" in kinds:
+            sandbox.revoke_tokens()
+        refusal = next((fault for fault in faults if fault.kind in ANSWERED), None)
+        if refusal is not None:
+            start, body = await self._collected(self._failing(request, refusal), request.scope, receive)
+        else:
+            start, body = await self._collected(self._refused(request) or self._inner, request.scope, receive)
+            for fault in faults:
+                if fault.kind in MUTATIONS:
+                    sandbox.befall(fault, page)
+            if "missing_count" in kinds:
+                body = _uncounted(body)
+        return start, body[: len(body) // 2] if "truncated_body" in kinds else body
 
     async def _answer(self, request: Request, faults: list[Fault], start: Message, body: bytes, send: Send) -> None:
         """Send an answer, with the faults that befall it on its way."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
 from pingone_mcp.sandbox.activities import WINDOW, Activity, Actor
@@ -78,6 +79,21 @@ class RoleHeld:
     scope_id: str
 
 
+_SWITCHED = ("USER.UPDATED", "Updated enabled for User")
+# By the kind of a story: what happened, and how long before its end (milliseconds).
+_EVENTS: Mapping[str, tuple[tuple[int, str, str], ...]] = MappingProxyType(
+    {
+        "edited": ((0, "USER.UPDATED", "Updated User"),),
+        "disabled": ((0, *_SWITCHED),),
+        "reenabled": ((_HOUR, *_SWITCHED), (0, *_SWITCHED)),
+        "locked": ((0, "USER.LOCKED", "Locked User"),),
+        "unlocked": ((_HOUR, "USER.LOCKED", "Locked User"), (0, "USER.UNLOCKED", "Unlocked User")),
+        "joined": ((0, "MEMBER_OF_GROUP.CREATED", "Created Member Of Group"),),
+        "left": ((0, "MEMBER_OF_GROUP.DELETED", "Deleted Member Of Group"),),
+    }
+)
+
+
 class _HistoryLine(NamedTuple):
     """A line of the history to be; `group` is the place of a group in the environment, or -1."""
 
@@ -118,36 +134,18 @@ class SampleEnvironment:
 
     def _lines(self) -> Iterator[_HistoryLine]:
         """Yield it in any order."""
-        people, updated = self.people, "Updated enabled for User"
+        people = self.people
         for index in range(people.size - 1, -1, -1):
             if people.created(index) < people.now - WINDOW:
                 break
             yield _HistoryLine(people.created(index), index, "USER.CREATED", "Created User")
         for index, story in people.stories.items():
-            match story.kind:
-                case "edited":
-                    yield _HistoryLine(story.at, index, "USER.UPDATED", "Updated User")
-                case "disabled":
-                    yield _HistoryLine(story.at, index, "USER.UPDATED", updated)
-                case "reenabled":
-                    yield _HistoryLine(story.at - _HOUR, index, "USER.UPDATED", updated)
-                    yield _HistoryLine(story.at, index, "USER.UPDATED", updated)
-                case "locked":
-                    yield _HistoryLine(story.at, index, "USER.LOCKED", "Locked User")
-                case "unlocked":
-                    yield _HistoryLine(story.at - _HOUR, index, "USER.LOCKED", "Locked User")
-                    yield _HistoryLine(story.at, index, "USER.UNLOCKED", "Unlocked User")
-                case "joined":
-                    yield _HistoryLine(
-                        story.at, index, "MEMBER_OF_GROUP.CREATED", "Created Member Of Group", story.group
-                    )
-                case "left":
-                    yield _HistoryLine(
-                        story.at, index, "MEMBER_OF_GROUP.DELETED", "Deleted Member Of Group", story.group
-                    )
+            for before, action, result in _EVENTS.get(story.kind, ()):
+                group = story.group if action.startswith("MEMBER_OF_GROUP") else -1
+                yield _HistoryLine(story.at - before, index, action, result, group)
         for at, ghost in enumerate(self.ghosts):
             if at % 3 == 1:
-                yield _HistoryLine(ghost.deleted_at - _HOUR, ghost.index, "USER.UPDATED", updated)
+                yield _HistoryLine(ghost.deleted_at - _HOUR, ghost.index, *_SWITCHED)
             yield _HistoryLine(ghost.deleted_at, ghost.index, "USER.DELETED", "Deleted User")
 
     def _event(self, event_id: str, line: _HistoryLine) -> Activity:
