@@ -167,7 +167,7 @@ class References:
 
     def _served(self, known: Known) -> Known:
         """Return what may be shown of groups or populations."""
-        served = (one for one in known.things if one.population is None or self._scope.has_population(one.population))
+        served = (one for one in known.things if self._scope.has_group_of(one.population))
         return Known(tuple(served), known.gap)
 
 

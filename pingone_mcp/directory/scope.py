@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pingone_mcp.advice import setting
@@ -28,6 +29,14 @@ class Scope:
     def has_population(self, population: str | None) -> bool:
         """Say whether a population (None: not known) is served."""
         return not self.populations or population in self.populations
+
+    def has_user_of(self, populations: Iterable[str]) -> bool:
+        """Say whether a user who is in these populations is served."""
+        return not self.populations or any(population in self.populations for population in populations)
+
+    def has_group_of(self, population: str | None) -> bool:
+        """Say whether a group is served: one of an environment as a whole (None) is, though its members may not be."""
+        return population is None or self.has_population(population)
 
     def check_environment(self, environment: str) -> None:
         """Raise Refused for an environment outside the configured ones, or a text that is no id of one."""

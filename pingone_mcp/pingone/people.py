@@ -71,5 +71,4 @@ class People:
 
     def serves(self, user: User) -> bool:
         """Say whether a user is in a population that is served."""
-        scope = self._client.connection.scope
-        return not scope.populations or any(scope.has_population(place.id) for place in user.workspaces)
+        return self._client.connection.scope.has_user_of(place.id for place in user.workspaces)

@@ -67,8 +67,7 @@ class Groups:
         ]
 
     def _serves(self, group: Group) -> bool:
-        """Say whether a group may be shown: one of the environment as a whole may, though its members may not."""
-        return group.workspace is None or self._scope.has_population(group.workspace.id)
+        return self._scope.has_group_of(group.workspace.id if group.workspace is not None else None)
 
     async def _placed(self, group: Group) -> Group:
         """Return a group as a list shows it: with its environment named where there are several."""

@@ -102,7 +102,7 @@ class PingOneEnvironment:
         except ShortList:
             whole = False
         served = [
-            one for one in found.values() if one.workspace is None or self._scope.has_population(one.workspace.id)
+            one for one in found.values() if self._scope.has_group_of(one.workspace.id if one.workspace else None)
         ]
         return GroupList(served, whole)
 

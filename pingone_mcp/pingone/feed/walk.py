@@ -380,8 +380,7 @@ class Walk:
         async with self._served.client.in_background():
             users, left_out = await self._served.people.readable(self.environment, page, remote_data=self._remote_data)
         self.left_out += left_out
-        allowed = self._served.connection.scope.populations
-        return tuple(user for user in users if not allowed or any(place.id in allowed for place in user.workspaces))
+        return tuple(user for user in users if self._served.people.serves(user))
 
     async def _send(self, read: _Read) -> None:
         self._pages += 1

@@ -30,12 +30,16 @@ class Places:
         self.scope = scope
         self._references = References(scope)
         self.organizations = {
-            row[0]: Organization(id=row[0], name=row[1], type=row[2], region=row[3])
-            for row in database.execute("SELECT id, name, type, region FROM environments_ ORDER BY id")
+            identity: Organization(id=identity, name=name, type=kind, region=region)
+            for identity, name, kind, region in database.execute(
+                "SELECT id, name, type, region FROM environments_ ORDER BY id"
+            )
         }
         self._populations = [
-            Population(row[0], row[1], row[2], None if row[3] is None else bool(row[3]))
-            for row in database.execute("SELECT id, environment_id, name, is_default FROM populations_ ORDER BY id")
+            Population(identity, environment, name, None if default is None else bool(default))
+            for identity, environment, name, default in database.execute(
+                "SELECT id, environment_id, name, is_default FROM populations_ ORDER BY id"
+            )
         ]
         self.population_names = {place.id: place.name for place in self._populations}
         self.environment_names = {place.id: place.name for place in self.organizations.values()}
@@ -78,10 +82,11 @@ class Places:
 
     def populations(self, environment: str) -> list[Population]:
         """Return the populations of an environment that are served."""
-        return [place for place in self._populations if place.environment_id == environment and self._serves(place.id)]
-
-    def _serves(self, population: str) -> bool:
-        return self.scope.has_population(population)
+        return [
+            place
+            for place in self._populations
+            if place.environment_id == environment and self.scope.has_population(place.id)
+        ]
 
     def inside(self, home: Home) -> Condition:
         """Return that a user is in an environment, in the population meant or one of those served."""

@@ -57,7 +57,7 @@ async def _settle_groups(
             return
         if group is None:
             absent.add(identity)
-        elif group.workspace is None or scope.has_population(group.workspace.id):
+        elif scope.has_group_of(group.workspace.id if group.workspace is not None else None):
             there.append(group)
 
     await each(ask, sorted(missing))

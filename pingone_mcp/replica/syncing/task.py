@@ -125,8 +125,7 @@ class EnvironmentSync:
 
     def serves(self, user: User) -> bool:
         """Say whether a user is in a population that is served."""
-        scope = self.task.source.scope
-        return not scope.populations or any(scope.has_population(place.id) for place in user.workspaces)
+        return self.task.source.scope.has_user_of(place.id for place in user.workspaces)
 
     def counts_vanished(self, what: str, ids: Collection[str], known: int, population: str | None = None) -> Vanished:
         """Say how many of how many could not be found: of a population, or of the environment."""

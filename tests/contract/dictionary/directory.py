@@ -292,12 +292,9 @@ class DictionaryDirectory:
     def _groups(self, home: Home) -> Iterable[Group]:
         for _, group in sorted(self.company.groups.items()):
             population = group.workspace.id if group.workspace is not None else None
-            meant = population == home.population if home.population else self._shows(population)
+            meant = population == home.population if home.population else self.scope.has_group_of(population)
             if group.organization.id == home.environment and meant:
                 yield group
-
-    def _shows(self, population: str | None) -> bool:
-        return population is None or self.scope.has_population(population)
 
     def _counted(self, group: Group) -> Group:
         """Return a group with its counts, unless they go beyond the populations served."""
