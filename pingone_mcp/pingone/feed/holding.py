@@ -51,7 +51,7 @@ def membership_filters(pairs: Sequence[Pair], kind: MembershipType, *, mixed: bo
 
 
 def in_group(group: str, kind: MembershipType) -> Filter:
-    """Return the filter for the members of a group of one kind (PingOne, "Read Group Members")."""
+    """Return the filter of users for the members of a group of one kind, which only a filter tells apart."""
     return Within("memberOfGroups", All((eq("id", group), eq("type", kind.upper()))))
 
 

@@ -233,15 +233,15 @@ class SyncRun:
                 if environment.id not in self._memory.watermarks:
                     self._coverage[environment.id] = EnvironmentCoverage(users=UNREADABLE)
         if not findings:
-            raise first or NotPermitted(
-                "None of the environments served may be read.",
-                "Give the worker application a role over them.",
-                code="NOTHING_SERVED",
-            )
+            raise first or _nothing_served()
+        self._hold()
+        return findings
+
+    def _hold(self) -> None:
+        """Raise Held where too many could not be found anywhere."""
         vanished = [one for reading in self._reading for one in reading.vanished]
         if vanished:
             raise Held(vanished, set[str]().union(*(reading.held for reading in self._reading)))
-        return findings
 
     async def _read_environment(self, environment: Organization, mode: Mode) -> Findings:
         self._report("places", 0, None)
@@ -378,6 +378,14 @@ def _outcome(problem: Problem) -> Literal["held", "incomplete", "failed"]:
             return "incomplete"
         case _:
             return "failed"
+
+
+def _nothing_served() -> NotPermitted:
+    return NotPermitted(
+        "None of the environments served may be read.",
+        "Give the worker application a role over them.",
+        code="NOTHING_SERVED",
+    )
 
 
 def _other_copy() -> ReplicaProblem:
