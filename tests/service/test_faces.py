@@ -25,6 +25,8 @@ from pingone_mcp.commands.verb import Doors as CommandDoors
 from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.reports.drift import KINDS
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.sandbox.options import Options
+from pingone_mcp.sandbox.roles import Narrowing
 from tests.replica.happenings import Doors
 from tests.world import NOW, World, error_text, facts, walk
 
@@ -262,3 +264,29 @@ async def test_call_fails_with_what_the_tool_refuses(faces: Faces) -> None:
     )
     assert faces.capsys.readouterr().err.strip() == refused
     assert status == 1
+
+
+async def test_what_is_held_is_held_for_both_and_said_by_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = Options(unreachable_user_status=404)
+    rosters = tmp_path / "rosters"
+    rosters.mkdir()
+    sandbox = Sandbox(size=60, options=options, now=NOW, customers=5)
+    faces = Faces(World(sandbox=sandbox, cache=tmp_path / "cache", rosters=rosters), capsys, {})
+    async with faces.client() as client:
+        await client.call_tool("sync_directory", {})
+        await write_roster(client, roster_of(faces))
+        everybody = frozenset(user["id"] for user in sandbox.users())
+        sandbox.narrow(sandbox.environment_id, Narrowing(hidden=everybody))
+        by_tool = facts(await client.call_tool("sync_directory", {"mode": "full"}))
+        drift_by_tool = facts(await client.call_tool("check_drift", {"roster": "crm"}))
+    status, [by_command], _ = await faces.command(sync, full=True, every=None)
+    assert (by_tool["state"], by_command["held"], by_command["complete"], status) == ("held", True, False, 1)
+    said = [found["gaps"][0].partition(", ")[2] for found in (by_tool, by_command)]
+    assert said[0] == said[1] != "", "but for the time of the sync"
+    sure, drift_by_command = await faces.drift("crm")
+    assert drift_by_tool["counts"] == drift_by_command["counts"]
+    assert any("held since" in gap for gap in drift_by_tool["gaps"])
+    assert any("held since" in gap for gap in drift_by_command["gaps"])
+    assert sure == 3, "nobody knows who is gone"
