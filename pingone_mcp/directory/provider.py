@@ -104,7 +104,7 @@ class Directory(Protocol):
     @property
     def profile(self) -> Profile: ...
 
-    async def source(self, question: Question | None = None, at: Position | None = None) -> Provenance:
+    async def provenance(self, question: Question | None = None, at: Position | None = None) -> Provenance:
         """Say where the answer to a question comes from (None: answers in general), and how old it is.
 
         `at` is the position that it is read at, where it is not the beginning.

@@ -70,7 +70,7 @@ class PingOneDirectory:
         """What is read from PingOne, below the questions: for the sync of the local copy."""
         return self._served
 
-    async def source(self, question: Question | None = None, at: Position | None = None) -> Provenance:  # noqa: ARG002 - always live
+    async def provenance(self, question: Question | None = None, at: Position | None = None) -> Provenance:  # noqa: ARG002 - always live
         return Provenance()
 
     async def users(

@@ -444,4 +444,4 @@ async def a_profile_says_what_is_fixed(trial: Trial) -> None:
         assert attribute.operators
         assert attribute.held_in
     for question in every_question(trial.truth):
-        assert (await trial.directory.source(question)).age_seconds >= 0
+        assert (await trial.directory.provenance(question)).age_seconds >= 0

@@ -65,11 +65,11 @@ class ReplicaDirectory:
     async def fresh(self, seconds: float) -> bool:
         """Say whether there is a copy that is at most so old; one from the future, by a wrong clock, is not."""
         try:
-            return 0 <= (await self.source()).age_seconds <= seconds
+            return 0 <= (await self.provenance()).age_seconds <= seconds
         except NoReplica:
             return False
 
-    async def source(self, question: Question | None = None, at: Position | None = None) -> Provenance:
+    async def provenance(self, question: Question | None = None, at: Position | None = None) -> Provenance:
         """Say where the answer to a question comes from, and how old it is; raises what the answer would raise."""
         now = self._now()
 
@@ -79,7 +79,7 @@ class ReplicaDirectory:
             then = copy.since.synced if question is None else copy.read_before(question.environment)
             return Provenance(kind="replica", age_seconds=age_of(then, now))
 
-        return await self._here_or_live(at, read, lambda: self._live.source(question, at))
+        return await self._here_or_live(at, read, lambda: self._live.provenance(question, at))
 
     async def users(
         self, question: UserQuestion, at: Position | None = None, *, page_size: int | None = None

@@ -57,7 +57,7 @@ async def find_deactivated(
     question = _DEACTIVATED_QUESTION.validate_python(wanted.question)
     columns = user_columns(backend, None, limit)
     directory = await exact_directory(backend, goes_on=cursor is not None)
-    provenance = await directory.source(question, wanted.mark.position)
+    provenance = await directory.provenance(question, wanted.mark.position)
     last: list[DeactivatedPage] = []
 
     async def read(at: Position | None) -> DeactivatedPage:

@@ -73,7 +73,7 @@ class Search:
 
     async def age_of_copy(self) -> int:
         """Return how many seconds old the copy is that those are from. Raises NoReplica."""
-        return (await self._backend.copy.source()).age_seconds
+        return (await self._backend.copy.provenance()).age_seconds
 
     async def is_held(self) -> bool:
         """Say that a sync waits for a person, because many who were there cannot be found now."""

@@ -87,7 +87,7 @@ class DictionaryDirectory:
         self.profile = Profile(provider="dictionary", region="here", scope=scope, filterable=FILTERABLE)
         self._references = References(scope)
 
-    async def source(self, question: Question | None = None, at: Position | None = None) -> Provenance:
+    async def provenance(self, question: Question | None = None, at: Position | None = None) -> Provenance:
         return Provenance()
 
     # Users

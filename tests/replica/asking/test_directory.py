@@ -153,7 +153,7 @@ async def test_a_listing_that_began_live_goes_on_live(one: Both) -> None:
     assert first.next is not None
     second = await one.copy.users(question, first.next, page_size=10)
     assert second.items == (await one.live.users(question, first.next, page_size=10)).items
-    assert await one.copy.source(question, first.next) == Provenance(kind="live")
+    assert await one.copy.provenance(question, first.next) == Provenance(kind="live")
 
 
 # Where answers come from
@@ -161,24 +161,24 @@ async def test_a_listing_that_began_live_goes_on_live(one: Both) -> None:
 
 async def test_an_answer_says_where_it_comes_from_and_how_old_it_is(tmp_path: Path) -> None:
     async with opened(a_world(tmp_path, 40)) as both:
-        assert await both.live.source() == Provenance(kind="live", age_seconds=0)
-        before = await both.copy.source()
+        assert await both.live.provenance() == Provenance(kind="live", age_seconds=0)
+        before = await both.copy.provenance()
         assert before.kind == "replica"
         assert before.age_seconds <= 2
         both.world.time.passed += 600
         both.sandbox.clock.advance(600)
         question = UserQuestion(status="active", include=("groups",))
-        assert await both.copy.source(question) == replace(before, age_seconds=before.age_seconds + 600)
+        assert await both.copy.provenance(question) == replace(before, age_seconds=before.age_seconds + 600)
         assert await both.copy.fresh(before.age_seconds + 600)
         assert not await both.copy.fresh(before.age_seconds + 599)
         await both.sync("incremental")
-        assert (await both.copy.source()).age_seconds <= 2
+        assert (await both.copy.provenance()).age_seconds <= 2
 
 
 async def test_without_a_sync_there_is_nothing_to_answer_from(tmp_path: Path) -> None:
     async with opened(a_world(tmp_path, 20), synced=False) as both:
         assert not await both.copy.fresh(1e9)
-        for ask in (both.copy.source(), both.copy.users(UserQuestion()), both.copy.describe(), both.copy.user("x")):
+        for ask in (both.copy.provenance(), both.copy.users(UserQuestion()), both.copy.describe(), both.copy.user("x")):
             assert isinstance(await failure(ask), NoReplica)
 
 
@@ -207,7 +207,7 @@ async def test_the_copy_answers_when_pingone_cannot_be_reached(tmp_path: Path) -
 async def test_what_the_copy_does_not_hold_is_asked_live(one: Both, question: Question) -> None:
     read = await pages(one.copy, question)
     assert [shown(item) for item in items(read)] == [shown(item) for item in items(await pages(one.live, question))]
-    assert await one.copy.source(question) == Provenance(kind="live")
+    assert await one.copy.provenance(question) == Provenance(kind="live")
 
 
 async def test_an_attribute_that_nobody_has_is_for_pingone_to_know(one: Both) -> None:
@@ -359,7 +359,9 @@ async def test_of_all_environments_one_that_could_not_be_read_is_a_gap_until_it_
         assert (page.gaps, page.total) == ((), 76)
         both.line.refused = customers.id
         await both.sync("incremental")
-        assert (await both.copy.source(GroupQuestion())).kind == "replica"  # what was read of it once is there still
+        assert (
+            await both.copy.provenance(GroupQuestion())
+        ).kind == "replica"  # what was read of it once is there still
 
 
 async def test_the_copy_is_relied_on_from_when_the_last_environment_was_first_read(tmp_path: Path) -> None:
