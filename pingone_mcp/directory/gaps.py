@@ -5,12 +5,15 @@ A gap travels as a value, inside positions too; the face that shows an answer as
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, dataclass_transform
 
 from pingone_mcp.advice import Spelling, setting, spelled, variable
 
 _NAMED = 10
+# Facts that say when something was seen, and nothing of what is lacking.
+_TIMES = frozenset({"at", "since", "read_at", "known_since", "audited_since"})
 HOW_TO_KNOW_ROLES = f"{setting('replica_roles', '1')} and a full sync read them of everybody, get_user of one"
 
 
@@ -65,6 +68,11 @@ class Gap(_Value):
         """Return what stands among other sentences about the same part."""
         words = spelled(self.words(), spelling)
         return words if words.endswith(".") else f"{words}."
+
+    def lack(self) -> str:
+        """Return what is lacking, whenever that was seen: two answers lack the same where these are the same."""
+        facts = {name: fact for name, fact in vars(self).items() if name not in _TIMES}
+        return json.dumps([type(self).__name__, facts], sort_keys=True)
 
     def to_json(self) -> list[Any]:
         """Return the kind, and the facts that are known."""

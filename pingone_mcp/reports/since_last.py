@@ -17,7 +17,6 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.directory.identity import IdentityKind, address_key, folded
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
@@ -146,7 +145,7 @@ def _check_of(drift: Drift) -> _Check:
         match_on=frozenset(drift.match_on),
         fold_plus=drift.fold_plus,
         compare=drift.compare,
-        gaps=frozenset(sentences(drift.gaps)),
+        gaps=frozenset(gap.lack() for gap in drift.gaps),
         horizon=_horizon(drift),
     )
 

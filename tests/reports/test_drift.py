@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.gaps import OnlyServedPopulations, sentences
+from pingone_mcp.directory.gaps import Gap, MissingUsers, OnlyServedPopulations, UnseenRemovals, sentences
 from pingone_mcp.directory.identity import IdentityKind, address_key, folded, identity_key
 from pingone_mcp.directory.models import Email, Manager, StatusSource, User
 from pingone_mcp.errors import Refused
@@ -568,6 +568,19 @@ def test_a_check_that_cannot_be_compared_says_why(change: dict[str, Any], why: s
     first, *rest = kept(FOUND)
     with pytest.raises(Refused, match=why):
         since([json.dumps(json.loads(first) | change), *rest], FOUND)
+
+
+def test_two_checks_are_compared_where_the_same_is_lacking_whenever_that_was_seen() -> None:
+    def checked(*gaps: Gap) -> Drift:
+        return check(roster(entry(2, username="a")), [], now=NOW, gaps=gaps)
+
+    first = checked(UnseenRemovals(place="e", since="2026-06-01"), MissingUsers(place="e", counted=9, came=8))
+    later = checked(UnseenRemovals(place="e", since="2026-06-02"), MissingUsers(place="e", counted=9, came=8))
+    fewer = checked(UnseenRemovals(place="e", since="2026-06-02"), MissingUsers(place="e", counted=9, came=7))
+    assert since(kept(first), later).counts["new"] == 0
+    for other in (fewer, checked(UnseenRemovals(place="f", since="2026-06-01"))):
+        with pytest.raises(Refused, match="another part"):
+            since(kept(first), other)
 
 
 @pytest.mark.parametrize(
