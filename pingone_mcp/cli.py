@@ -112,7 +112,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose complaints, which repeat what was typed, are harmless to look at."""
 
     def error(self, message: str) -> NoReturn:
-        from pingone_mcp.directory.text import harmless
+        from pingone_mcp.directory.text.harmless import harmless
 
         super().error(harmless(message))
 

@@ -22,7 +22,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from pingone_mcp.directory.text import clean, harmless, harmless_lines
+from pingone_mcp.directory.text.harmless import clean, harmless, harmless_lines
 
 _SECONDS_BETWEEN_LINES = 30.0
 

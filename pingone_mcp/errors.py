@@ -18,7 +18,7 @@
 
 Everything else that is raised is a bug: it is masked at the edge and logged.
 No text of PingOne's error bodies ever enters a Problem, and of a directory only the names of candidates do, as quoted
-data (`directory.text.candidate`). The sentences are ours (`code` values are checked against the documented ones).
+data (`directory.text`). The sentences are ours (`code` values are checked against the documented ones).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from pingone_mcp.advice import spelled
 from pingone_mcp.current_connection import current_connection
-from pingone_mcp.directory.text import harmless_lines
+from pingone_mcp.directory.text.harmless import harmless_lines
 
 
 class HarmlessFormatter(logging.Formatter):

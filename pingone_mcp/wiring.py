@@ -19,8 +19,8 @@ import httpx
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.current_connection import DEFAULT, working_for
-from pingone_mcp.directory.cursor import CursorSeal
 from pingone_mcp.directory.native import NativeApi
+from pingone_mcp.directory.paging.cursor import CursorSeal
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.pingone.checkup import CheckedStep, open_checkup
 from pingone_mcp.pingone.connection import Connection, connection_of

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pingone_mcp import errors
 from pingone_mcp.advice import setting, spelled, variable
-from pingone_mcp.directory.text import clean, harmless
+from pingone_mcp.directory.text.harmless import clean, harmless
 from pingone_mcp.errors import Problem
 from pingone_mcp.logs import log_harmlessly
 from pingone_mcp.sandbox.app import Sandbox

@@ -271,8 +271,6 @@ MOST_FILES = 14
 # What holds more, and why.
 LARGE_FOLDERS = {
     ".": "what all floors stand on, and the doors of the process: a file each",
-    "directory": "the words of the field, one noun a file, and none of them in need of another's neighbourhood",
-    "sandbox": "a fake of PingOne's API: a file per resource, as PingOne documents them",
 }
 
 

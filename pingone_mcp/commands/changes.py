@@ -16,7 +16,7 @@ from pingone_mcp.commands.words import at_minute, chosen, counted, moment
 from pingone_mcp.console import console, print_json, shown
 from pingone_mcp.directory.changes import Change, ChangeKind, ChangeQuestion
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.service.backend import OpenBackend
 from pingone_mcp.service.freshness import existing_copy

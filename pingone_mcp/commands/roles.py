@@ -17,7 +17,7 @@ from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.gaps import sentences
-from pingone_mcp.directory.identity import folded
+from pingone_mcp.directory.matching.identity import folded
 from pingone_mcp.reports.role_drift import RoleDrift, RoleMismatch
 from pingone_mcp.reports.role_rules import Conflict, Rules
 from pingone_mcp.reports.roles import Granted

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from pingone_mcp.commands.ending import WrongUse
-from pingone_mcp.directory import moments
+from pingone_mcp.directory.text import moments
 from pingone_mcp.errors import Refused
 
 _W = TypeVar("_W", bound=str)

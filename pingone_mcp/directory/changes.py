@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from pingone_mcp.directory.models import JsonObject, Named, Page
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.models import JsonObject, Named
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
 
 ChangeKind = Literal[
     "user.created",

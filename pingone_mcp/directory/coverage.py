@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Literal, TypeVar
 
-from pingone_mcp.directory.models import Deactivated, Page
-from pingone_mcp.directory.paging import ListingPart
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.models import Deactivated
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.parts import ListingPart
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.errors import Refused
 
 Reason = Literal["disabled", "locked", "removed"]

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from pingone_mcp.directory.models import JsonObject, Organization, Page
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.models import JsonObject, Organization
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
 
 ConcernedKind = Literal["user", "group", "population", "role", "role assignment"]
 

@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pingone_mcp.directory.coverage import REASONS, DeactivatedPage, Reason
-from pingone_mcp.directory.models import Description, Group, Member, Organization, Page, User, Workspace
-from pingone_mcp.directory.position import Origin, Position
+from pingone_mcp.directory.models import Description, Group, Member, Organization, User, Workspace
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Origin, Position
 from pingone_mcp.directory.scope import Scope
 
 if TYPE_CHECKING:  # start-up: a server lists its tools before anybody filters
-    from pingone_mcp.directory.filterable import Filterable
+    from pingone_mcp.directory.matching.filterable import Filterable
 
 Status = Literal["active", "inactive", "invited"]
 Include = Literal["groups", "roles"]

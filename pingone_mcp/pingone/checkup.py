@@ -13,7 +13,7 @@ import httpx
 
 from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
-from pingone_mcp.directory.text import candidate, harmless
+from pingone_mcp.directory.text.harmless import candidate, harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Problem, UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.client import Client, open_client

@@ -10,9 +10,10 @@ import httpx
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.coverage import DeactivatedPage
-from pingone_mcp.directory.filterable import configured
-from pingone_mcp.directory.models import Description, Group, Member, Organization, Page, User, Workspace
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.matching.filterable import configured
+from pingone_mcp.directory.models import Description, Group, Member, Organization, User, Workspace
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import (
     DeactivatedQuestion,
     GroupQuestion,

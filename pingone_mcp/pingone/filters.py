@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from urllib.parse import quote
 
-from pingone_mcp.directory import search
-from pingone_mcp.directory.filterable import Filterable, FilterAttribute
-from pingone_mcp.directory.filters import Filter, any_of, eq, grouped, renamed
+from pingone_mcp.directory.matching import search
+from pingone_mcp.directory.matching.filterable import Filterable, FilterAttribute
+from pingone_mcp.directory.matching.filters import Filter, any_of, eq, grouped, renamed
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.pingone.wire import CORE_ATTRIBUTES
 

@@ -10,10 +10,10 @@ from typing import Any, Generic, TypeVar
 import anyio
 
 from pingone_mcp.clock import Clock
-from pingone_mcp.directory.filters import eq
 from pingone_mcp.directory.gaps import Gap, ShortNames
+from pingone_mcp.directory.matching.filters import eq
+from pingone_mcp.directory.matching.references import Known, Lookup, Referable, no_such_group
 from pingone_mcp.directory.models import Group, Organization, Role, Workspace
-from pingone_mcp.directory.references import Known, Lookup, Referable, no_such_group
 from pingone_mcp.errors import NotFound, NotPermitted, UnexpectedAnswer, UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.client import Client, path_with

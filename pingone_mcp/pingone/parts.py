@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from pingone_mcp.directory.filters import Filter
 from pingone_mcp.directory.gaps import EndedEarly, Gap, LeftOut
-from pingone_mcp.directory.models import Page
-from pingone_mcp.directory.paging import Place, ReadPage, page_at, part_name
-from pingone_mcp.directory.position import Counted
+from pingone_mcp.directory.matching.filters import Filter
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.parts import Place, ReadPage, page_at, part_name
+from pingone_mcp.directory.paging.position import Counted
 from pingone_mcp.pingone.api.client import HalPage
 
 T = TypeVar("T")

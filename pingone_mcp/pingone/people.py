@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from pingone_mcp.directory.filters import Filter
+from pingone_mcp.directory.matching.filters import Filter
+from pingone_mcp.directory.matching.references import as_id
 from pingone_mcp.directory.models import JsonObject, User
-from pingone_mcp.directory.references import as_id
 from pingone_mcp.errors import NotFound
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.client import Client, HalPage, path_with

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.gaps import Gap, LostPopulations, listed
+from pingone_mcp.directory.matching.references import GroupAt, Home, References, resolved_live
 from pingone_mcp.directory.models import Workspace
-from pingone_mcp.directory.references import GroupAt, Home, References, resolved_live
-from pingone_mcp.directory.text import candidate
+from pingone_mcp.directory.text.harmless import candidate
 from pingone_mcp.errors import Unconfigured, UpstreamProblem
 from pingone_mcp.pingone.api.client import Client
 from pingone_mcp.pingone.names import Found, Names

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from pingone_mcp.directory.json_text import shallow
 from pingone_mcp.directory.models import (
     Address,
     Email,
@@ -35,6 +34,7 @@ from pingone_mcp.directory.models import (
     User,
     Workspace,
 )
+from pingone_mcp.directory.text.json_text import shallow
 from pingone_mcp.errors import UnexpectedAnswer
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 from pingone_mcp.directory.changes import ChangePage, ChangeQuestion
 from pingone_mcp.directory.gaps import EarlierChanges
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import NoReplica, Problem

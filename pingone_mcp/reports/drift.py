@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
-from pingone_mcp.directory.attributes import attribute_of, squeezed
 from pingone_mcp.directory.gaps import Gap, sentences
-from pingone_mcp.directory.identity import IdentityKind, address_key, folded
+from pingone_mcp.directory.matching.attributes import attribute_of, squeezed
+from pingone_mcp.directory.matching.identity import IdentityKind, address_key, folded
 from pingone_mcp.directory.models import JsonObject, User
 from pingone_mcp.directory.rows import plain
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.reports.matching import (
     MATCH_ON,
     Account,

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain, timestamp
-from pingone_mcp.directory.text import clean, harmless
+from pingone_mcp.directory.text.harmless import clean, harmless
 from pingone_mcp.errors import Refused
 
 Format = Literal["csv", "jsonl"]

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, get_args
 
 from pingone_mcp.directory.gaps import Gap, NothingCompared
-from pingone_mcp.directory.identity import IdentityKind, identity_key
+from pingone_mcp.directory.matching.identity import IdentityKind, identity_key
 from pingone_mcp.directory.models import User
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.reports.rosters.roster import Roster, RosterEntry
 
 MATCH_ON: tuple[IdentityKind, ...] = get_args(IdentityKind)

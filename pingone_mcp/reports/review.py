@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pingone_mcp.directory.identity import domain_key, folded
+from pingone_mcp.directory.matching.identity import domain_key, folded
 from pingone_mcp.directory.models import JsonObject, Named, RoleScope, User
 from pingone_mcp.directory.rows import plain
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text.harmless import harmless
 
 HowKind = Literal["direct", "indirect", "role", "population"]
 

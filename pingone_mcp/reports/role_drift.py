@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pingone_mcp.directory.gaps import Gap, NoRolesInRoster, sentences
-from pingone_mcp.directory.identity import IdentityKind, folded
+from pingone_mcp.directory.matching.identity import IdentityKind, folded
 from pingone_mcp.directory.models import GroupMembership, JsonObject, User
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.reports.matching import MATCH_ON, Account, FirstPeople, Matching, Person, account_of, person_of

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from pingone_mcp.directory.attributes import attribute_of, squeezed
-from pingone_mcp.directory.identity import address_key, folded
+from pingone_mcp.directory.matching.attributes import attribute_of, squeezed
+from pingone_mcp.directory.matching.identity import address_key, folded
 from pingone_mcp.directory.models import Group, GroupMembership, User
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pingone_mcp.directory.identity import folded
+from pingone_mcp.directory.matching.identity import folded
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Named, User
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.reports.role_rules import Conflict, Rule, Rules

@@ -25,9 +25,9 @@ from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from pingone_mcp.directory.attributes import squeezed
-from pingone_mcp.directory.identity import folded
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.matching.attributes import squeezed
+from pingone_mcp.directory.matching.identity import folded
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.reports.role_rules import Exclusive, Rule, Rules
 from pingone_mcp.reports.toml_lines import KeyPath, line_of, line_of_long_key, lines_of

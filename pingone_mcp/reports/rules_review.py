@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pingone_mcp.directory.gaps import Gap, sentences
-from pingone_mcp.directory.identity import folded
+from pingone_mcp.directory.matching.identity import folded
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, User
 from pingone_mcp.directory.rows import plain
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.reports.matching import Person, person_of
 from pingone_mcp.reports.role_rules import Conflict, Rule, Rules
 from pingone_mcp.reports.roles import Mapped, map_roles

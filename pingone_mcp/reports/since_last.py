@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from pingone_mcp.directory.identity import IdentityKind, address_key, folded
+from pingone_mcp.directory.matching.identity import IdentityKind, address_key, folded
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import Refused

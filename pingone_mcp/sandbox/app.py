@@ -39,12 +39,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pingone_mcp.sandbox import environments, groups, populations, users
 from pingone_mcp.sandbox.activities import Actor
 from pingone_mcp.sandbox.attacks import Headers, harmed
-from pingone_mcp.sandbox.calls import Call, Endpoint, PageFaults, World
-from pingone_mcp.sandbox.company import SEED, Company
+from pingone_mcp.sandbox.company.ids import stable_id
+from pingone_mcp.sandbox.company.roles import BY_NAME, Grant, Narrowing
+from pingone_mcp.sandbox.company.roles import Scope as RoleScope
+from pingone_mcp.sandbox.company.sample import SEED, Company
+from pingone_mcp.sandbox.company.state import EnvironmentState
 from pingone_mcp.sandbox.cursors import Cursors
+from pingone_mcp.sandbox.endpoints import environments, groups, populations, users
+from pingone_mcp.sandbox.endpoints.calls import Call, Endpoint, PageFaults, World
+from pingone_mcp.sandbox.endpoints.tokens import Application, AuthMethod, RequestDenied, Tokens, authenticate
 from pingone_mcp.sandbox.errors import (
     ApiError,
     Json,
@@ -57,14 +62,9 @@ from pingone_mcp.sandbox.errors import (
 )
 from pingone_mcp.sandbox.faults import ANSWERED, FIELDS, MUTATIONS, Fault, Faults
 from pingone_mcp.sandbox.hal import NO_STORE, Reply, garbled, media_type, written
-from pingone_mcp.sandbox.ids import stable_id
 from pingone_mcp.sandbox.options import Options
-from pingone_mcp.sandbox.roles import BY_NAME, Grant, Narrowing
-from pingone_mcp.sandbox.roles import Scope as RoleScope
 from pingone_mcp.sandbox.scim import InvalidFilter
-from pingone_mcp.sandbox.state import EnvironmentState
 from pingone_mcp.sandbox.times import SECOND, MovableClock, timestamp
-from pingone_mcp.sandbox.tokens import Application, AuthMethod, RequestDenied, Tokens, authenticate
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *environments.ENDPOINTS,

@@ -9,7 +9,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 from mcp.types import CompleteRequestParams, CompleteResult, Completion
 
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Problem
 from pingone_mcp.service.answering import in_time
 from pingone_mcp.service.asking.candidates import candidates

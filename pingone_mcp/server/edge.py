@@ -14,10 +14,10 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.types import CallToolResult, TextContent
 
 from pingone_mcp.current_connection import working_for
-from pingone_mcp.directory.listing import ListingProgress
 from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.paging.listing import ListingProgress
 from pingone_mcp.directory.rows import compact
-from pingone_mcp.directory.text import clean, harmless
+from pingone_mcp.directory.text.harmless import clean, harmless
 from pingone_mcp.errors import NotFound, Problem, Refused
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.subscriptions import Subscribers

@@ -13,9 +13,9 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.prompts import Prompt
 from mcp.server.mcpserver.prompts.base import PromptArgument
 
-from pingone_mcp.directory.moments import span
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text.harmless import harmless
+from pingone_mcp.directory.text.moments import span
 from pingone_mcp.service.connections import ServedConnection
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")

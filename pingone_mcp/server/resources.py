@@ -12,9 +12,9 @@ from pydantic import TypeAdapter
 from pingone_mcp.directory.changes import ChangeQuestion
 from pingone_mcp.directory.gaps import listed_as_json
 from pingone_mcp.directory.models import User
-from pingone_mcp.directory.moments import moment
 from pingone_mcp.directory.rows import DEFAULT_FIELDS, compact, fitted, plain, timestamp, whole_user
-from pingone_mcp.directory.text import clean
+from pingone_mcp.directory.text.harmless import clean
+from pingone_mcp.directory.text.moments import moment
 from pingone_mcp.server.arguments import TIMES
 from pingone_mcp.server.edge import current_backend, resource_errors
 from pingone_mcp.server.strict import lean

@@ -40,7 +40,7 @@ from mcp.types import (
 )
 from pydantic import ValidationError
 
-from pingone_mcp.directory import json_text
+from pingone_mcp.directory.text import json_text
 from pingone_mcp.first_answers import Frozen
 from pingone_mcp.handshake import REPLAYED, Handover
 from pingone_mcp.server.rehearsal import rehearse

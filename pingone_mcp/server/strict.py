@@ -20,7 +20,7 @@ from mcp.types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequ
 from pydantic import AnyUrl, ValidationError, WithJsonSchema
 
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Problem
 from pingone_mcp.server.bounds import LONGEST_URI, beyond
 from pingone_mcp.server.edge import AppContext

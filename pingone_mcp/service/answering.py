@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 import anyio
 
-from pingone_mcp.directory.cursor import Mark, same_question
 from pingone_mcp.directory.gaps import sentences
-from pingone_mcp.directory.listing import Budget, Gathered, Listing, ListingProgress, gather, too_slow
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.directory.moments import moment
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.paging.cursor import Mark, same_question
+from pingone_mcp.directory.paging.listing import Budget, Gathered, Listing, ListingProgress, gather, too_slow
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.rows import WIDE_ROWS, timestamp
+from pingone_mcp.directory.text.moments import moment
 from pingone_mcp.service.backend import Backend
 
 T = TypeVar("T")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pingone_mcp.directory.cursor import CursorSeal
 from pingone_mcp.directory.native import NativeApi
+from pingone_mcp.directory.paging.cursor import CursorSeal
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.errors import Refused
 

@@ -22,7 +22,7 @@ from pingone_mcp.advice import setting
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.native import Concerned, NativeApi, Preview, ProxyAnswer, ProxyQuestion
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.directory.text import coded, quoted
+from pingone_mcp.directory.text.harmless import coded, quoted
 from pingone_mcp.errors import Problem, Refused, ServerFailed, UnexpectedAnswer, Unreachable
 from pingone_mcp.service.journal import Journal
 from pingone_mcp.service.questions import Addressee, Question, Questions

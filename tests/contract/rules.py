@@ -12,8 +12,8 @@ from itertools import chain
 from typing import Any, get_args
 
 from pingone_mcp.directory.coverage import Reason, covered_so_far
-from pingone_mcp.directory.models import Page
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import (
     DeactivatedQuestion,
     Directory,

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pingone_mcp.directory.models import MembershipType, Page, User
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.matching.references import Home
+from pingone_mcp.directory.models import MembershipType, User
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import UserQuestion
-from pingone_mcp.directory.references import Home
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.replica.source import Holding, Pair, Wanted
 from pingone_mcp.wiring import Provider

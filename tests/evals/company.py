@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pingone_mcp.sandbox.app import Sandbox
-from pingone_mcp.sandbox.roles import BY_NAME
+from pingone_mcp.sandbox.company.roles import BY_NAME
 from tests.replica.happenings import LOCK, UNLOCK, Doors
 from tests.world import NOW, World, facts
 

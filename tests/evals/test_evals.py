@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.sandbox.app import Sandbox
-from pingone_mcp.sandbox.roles import ROLES
+from pingone_mcp.sandbox.company.roles import ROLES
 from tests.evals.replay import NothingThere, Question, asked, at, filled, questions
 from tests.evals.truth import (
     Truth,

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.sandbox.app import Sandbox
-from pingone_mcp.sandbox.roles import BY_ID
+from pingone_mcp.sandbox.company.roles import BY_ID
+from pingone_mcp.sandbox.company.state import EnvironmentState
 from pingone_mcp.sandbox.scim import MemberCondition
-from pingone_mcp.sandbox.state import EnvironmentState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

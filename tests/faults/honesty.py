@@ -17,7 +17,7 @@ import httpx
 
 from pingone_mcp.pingone.api.auth import REQUEST_SECONDS
 from pingone_mcp.sandbox.app import Sandbox
-from pingone_mcp.sandbox.calls import PageFaults
+from pingone_mcp.sandbox.endpoints.calls import PageFaults
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options
 from tests.world import NOW, Time, World

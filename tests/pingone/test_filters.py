@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.filters import AnyOf, parse
+from pingone_mcp.directory.matching.filters import AnyOf, parse
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.filters import people, people_are_cut
 from pingone_mcp.sandbox import scim

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pingone_mcp.sandbox.roles import Narrowing
+from pingone_mcp.sandbox.company.roles import Narrowing
 from tests.process.programs import Ended, Served, bare, run
 from tests.process.test_secrets import closed_port
 

@@ -19,10 +19,10 @@ from pingone_mcp.errors import NoReplica, Problem
 from pingone_mcp.replica.asking.directory import ReplicaDirectory
 from pingone_mcp.replica.syncing.run import SyncReport
 from pingone_mcp.sandbox.app import Sandbox
-from pingone_mcp.sandbox.calls import PageFaults
+from pingone_mcp.sandbox.company.people import value_at
+from pingone_mcp.sandbox.endpoints.calls import PageFaults
 from pingone_mcp.sandbox.faults import Fault, Faults
 from pingone_mcp.sandbox.options import Options
-from pingone_mcp.sandbox.people import value_at
 from tests.replica.happenings import Happening, happen
 from tests.replica.truth import Copy, State, truth
 from tests.world import NOW, World, facts

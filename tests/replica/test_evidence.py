@@ -20,9 +20,9 @@ from mcp import Client
 from pingone_mcp.errors import Problem
 from pingone_mcp.replica.syncing.run import SyncReport
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.sandbox.company.roles import Narrowing
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options
-from pingone_mcp.sandbox.roles import Narrowing
 from tests.faults.plans import tries
 from tests.replica.evidence import Mode, Watched, deactivated, gaps_of, queried, watched
 from tests.replica.happenings import KINDS, Doors, Happening

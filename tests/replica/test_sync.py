@@ -24,9 +24,9 @@ from pingone_mcp.replica.asking.deactivated import deactivated_parts
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.sandbox.company.roles import Narrowing
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options
-from pingone_mcp.sandbox.roles import Narrowing
 from tests.faults.plans import plans, tries
 from tests.replica.happenings import KINDS, Doors, Happening, happen, happenings
 from tests.replica.truth import Copy, State, truth

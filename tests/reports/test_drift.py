@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pingone_mcp.directory.gaps import Gap, MissingUsers, OnlyServedPopulations, UnseenRemovals, sentences
-from pingone_mcp.directory.identity import IdentityKind, address_key, folded, identity_key
+from pingone_mcp.directory.matching.identity import IdentityKind, address_key, folded, identity_key
 from pingone_mcp.directory.models import Email, Manager, StatusSource, User
 from pingone_mcp.errors import Refused
 from pingone_mcp.reports.drift import KINDS, Comparison, Drift, Kind, check

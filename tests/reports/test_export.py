@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pingone_mcp.directory.gaps import UnreadableEnvironment
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.reports.export import (
     Export,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.identity import folded
+from pingone_mcp.directory.matching.identity import folded
 from pingone_mcp.directory.models import Email, Group, GroupMembership, Named, StatusSource, User
 from pingone_mcp.errors import Refused
 from pingone_mcp.reports.role_drift import compare

@@ -18,7 +18,7 @@ import yaml
 from jsonschema import Draft4Validator, ValidationError, validators
 
 from pingone_mcp.sandbox.app import Sandbox
-from pingone_mcp.sandbox.people import FIRST_NOTABLE, NOTABLES
+from pingone_mcp.sandbox.company.people import FIRST_NOTABLE, NOTABLES
 from tests.sandbox.entrance import NOW, enter, walk
 
 pytestmark = pytest.mark.anyio

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from pingone_mcp.sandbox import scim
 from pingone_mcp.sandbox.app import Sandbox
-from pingone_mcp.sandbox.company import Company
+from pingone_mcp.sandbox.company.people import value_at
+from pingone_mcp.sandbox.company.sample import Company
+from pingone_mcp.sandbox.company.state import EnvironmentState, user_language
 from pingone_mcp.sandbox.options import Options
-from pingone_mcp.sandbox.people import value_at
-from pingone_mcp.sandbox.state import EnvironmentState, user_language
 from pingone_mcp.sandbox.times import MovableClock, parse_timestamp
 from tests.sandbox.entrance import NOW, enter
 

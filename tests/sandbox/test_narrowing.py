@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.sandbox.company.roles import Narrowing
 from pingone_mcp.sandbox.options import Options
-from pingone_mcp.sandbox.roles import Narrowing
 from tests.sandbox.entrance import NOW, enter, walk
 
 HOST = "https://api.example.net/v1/environments"

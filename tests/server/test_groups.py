@@ -13,12 +13,12 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.types import TextResourceContents
 
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.sandbox.app import Sandbox
-from pingone_mcp.sandbox.company import SampleGroup
+from pingone_mcp.sandbox.company.people import below
+from pingone_mcp.sandbox.company.sample import SampleGroup
+from pingone_mcp.sandbox.company.state import EnvironmentState, GroupState
 from pingone_mcp.sandbox.options import Options
-from pingone_mcp.sandbox.people import below
-from pingone_mcp.sandbox.state import EnvironmentState, GroupState
 from tests.world import NOW, World, error_text, facts, walk
 
 UNKNOWN = "3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"

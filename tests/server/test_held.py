@@ -10,8 +10,8 @@ import pytest
 from mcp import Client
 
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.sandbox.company.roles import Narrowing
 from pingone_mcp.sandbox.options import Options
-from pingone_mcp.sandbox.roles import Narrowing
 from tests.replica.happenings import Doors
 from tests.world import NOW, World, error_text, facts
 

@@ -12,7 +12,7 @@ import pytest
 from mcp import Client
 
 from pingone_mcp.directory.rows import DEFAULT_FIELDS
-from pingone_mcp.directory.text import clean, harmless
+from pingone_mcp.directory.text.harmless import clean, harmless
 from tests.world import NOW, World, error_text, facts, walk
 
 

@@ -25,8 +25,8 @@ from pingone_mcp.commands.verb import Doors as CommandDoors
 from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.reports.drift import KINDS
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.sandbox.company.roles import Narrowing
 from pingone_mcp.sandbox.options import Options
-from pingone_mcp.sandbox.roles import Narrowing
 from tests.replica.happenings import Doors
 from tests.world import NOW, World, error_text, facts, walk
 

@@ -13,8 +13,8 @@ from typing import Any, cast
 import httpx
 
 from pingone_mcp.advice import setting
-from pingone_mcp.directory import json_text
 from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.text import json_text
 from pingone_mcp.errors import (
     AnswerTooLarge,
     FilterRefused,

@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from pingone_mcp import __version__
 from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
-from pingone_mcp.directory import json_text
+from pingone_mcp.directory.text import json_text
 from pingone_mcp.errors import (
     NO_TOKEN_YET,
     NotAuthenticated,

@@ -19,7 +19,7 @@ from pingone_mcp import __version__
 from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.directory.position import NOTHING_COUNTED, Counted
+from pingone_mcp.directory.paging.position import NOTHING_COUNTED, Counted
 from pingone_mcp.errors import AnswerTooLarge, UnexpectedAnswer
 from pingone_mcp.http.body import PACKED, is_too_large
 from pingone_mcp.http.links import next_link

@@ -9,11 +9,11 @@ from datetime import datetime
 
 from pingone_mcp.clock import CLOCK_SKEW
 from pingone_mcp.directory.coverage import Coverage, DeactivatedPage, Reason, by_reason, in_order, refuse_future
-from pingone_mcp.directory.filters import Filter, all_of, eq, ge
 from pingone_mcp.directory.gaps import AuditUnreadable, Gap, UnattributedEvents
+from pingone_mcp.directory.matching.filters import Filter, all_of, eq, ge
 from pingone_mcp.directory.models import Deactivated, Event, User
-from pingone_mcp.directory.paging import find
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.paging.parts import find
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import DeactivatedQuestion
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire

@@ -8,8 +8,8 @@ from functools import partial
 from typing import NamedTuple
 
 from pingone_mcp.advice import setting
-from pingone_mcp.directory.filters import Filter, all_of, eq
 from pingone_mcp.directory.gaps import Gap, NothingServed
+from pingone_mcp.directory.matching.filters import Filter, all_of, eq
 from pingone_mcp.directory.models import Description, Organization, OrganizationSummary, Workspace
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Unconfigured
 from pingone_mcp.pingone.api.client import path_with

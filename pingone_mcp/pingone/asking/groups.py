@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 
-from pingone_mcp.directory.filters import All, Within, all_of, eq
 from pingone_mcp.directory.gaps import Gap, MissingMembers
-from pingone_mcp.directory.models import Group, GroupMembership, Member, MembershipType, Named, Page
-from pingone_mcp.directory.paging import find
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.matching.filters import All, Within, all_of, eq
+from pingone_mcp.directory.models import Group, GroupMembership, Member, MembershipType, Named
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.parts import find
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
-from pingone_mcp.directory.text import unaccented
+from pingone_mcp.directory.text.harmless import unaccented
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.client import HalPage, path_with

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from pingone_mcp.directory.filterable import configured
-from pingone_mcp.directory.filters import Filter, Within, all_of, any_of, eq, parse
 from pingone_mcp.directory.gaps import QueryCut
-from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Page, RoleAssignment, User
-from pingone_mcp.directory.paging import find
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.matching.filterable import configured
+from pingone_mcp.directory.matching.filters import Filter, Within, all_of, any_of, eq, parse
+from pingone_mcp.directory.matching.references import CalledUser, as_id, the_one_user
+from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, RoleAssignment, User
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.parts import find
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import Include, UserQuestion
-from pingone_mcp.directory.references import CalledUser, as_id, the_one_user
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused, RequestRefused
 from pingone_mcp.pingone import filters, wire
 from pingone_mcp.pingone.ahead import Awaited, ahead

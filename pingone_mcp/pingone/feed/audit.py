@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from pingone_mcp.clock import CLOCK_SKEW
-from pingone_mcp.directory.filters import all_of, eq, ge, le
+from pingone_mcp.directory.matching.filters import all_of, eq, ge, le
 from pingone_mcp.pingone.api.client import path_with
 
 WINDOW = timedelta(days=14)  # "Audit activities": older ones are not answered

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from pingone_mcp.directory.filters import All, Filter, Within, all_of, any_of, eq, ge
+from pingone_mcp.directory.matching.filters import All, Filter, Within, all_of, any_of, eq, ge
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, MembershipType, User, Workspace
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone import wire

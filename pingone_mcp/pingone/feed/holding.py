@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from pingone_mcp.directory.filters import All, Filter, Within, any_of, eq
+from pingone_mcp.directory.matching.filters import All, Filter, Within, any_of, eq
 from pingone_mcp.directory.models import MembershipType
 from pingone_mcp.replica.source import Pair
 

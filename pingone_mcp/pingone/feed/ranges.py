@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from pingone_mcp.directory.filters import Filter, all_of, eq, ge, le
+from pingone_mcp.directory.matching.filters import Filter, all_of, eq, ge, le
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.pingone.api.client import HalPage
 

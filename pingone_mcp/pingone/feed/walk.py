@@ -27,9 +27,9 @@ from typing import Literal
 import anyio
 
 from pingone_mcp.clock import CLOCK_SKEW
-from pingone_mcp.directory.cursor import LoopGuard
-from pingone_mcp.directory.filters import Filter, all_of
+from pingone_mcp.directory.matching.filters import Filter, all_of
 from pingone_mcp.directory.models import User
+from pingone_mcp.directory.paging.cursor import LoopGuard
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.ahead import ahead

@@ -8,9 +8,10 @@ from urllib.parse import unquote
 
 import httpx
 
-from pingone_mcp.directory import json_text
-from pingone_mcp.directory.models import JsonObject, Page
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
+from pingone_mcp.directory.text import json_text
 from pingone_mcp.errors import UnexpectedAnswer
 from pingone_mcp.http.body import is_too_large
 from pingone_mcp.pingone.api.answers import correlation_id, json_value, too_large

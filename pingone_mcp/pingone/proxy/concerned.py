@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 import anyio
 
+from pingone_mcp.directory.matching.references import as_id
 from pingone_mcp.directory.native import Concerned, ConcernedKind, ProxyQuestion
-from pingone_mcp.directory.references import as_id
 from pingone_mcp.errors import NotFound, Problem
 from pingone_mcp.pingone.served import Served
 

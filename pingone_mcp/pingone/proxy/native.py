@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl
 
 import httpx
 
-from pingone_mcp.directory.filterable import configured
 from pingone_mcp.directory.gaps import ShortNativeList
+from pingone_mcp.directory.matching.filterable import configured
 from pingone_mcp.directory.native import Concerned, Operation, Preview, ProxyAnswer, ProxyQuestion
-from pingone_mcp.directory.position import NOTHING_COUNTED, Counted, Position
+from pingone_mcp.directory.paging.position import NOTHING_COUNTED, Counted, Position
 from pingone_mcp.errors import FilterRefused, UnexpectedAnswer
 from pingone_mcp.http.body import is_too_large
 from pingone_mcp.pingone import filters

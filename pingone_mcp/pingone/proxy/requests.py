@@ -7,8 +7,8 @@ import re
 from typing import Any, TypedDict
 from urllib.parse import parse_qsl
 
-from pingone_mcp.directory import json_text
 from pingone_mcp.directory.native import ProxyQuestion
+from pingone_mcp.directory.text import json_text
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.api.client import path_with
 from pingone_mcp.pingone.proxy.paths import LONGEST

@@ -14,10 +14,10 @@ from pingone_mcp.directory.gaps import (
     RolesUnread,
     UnknownPrivilege,
 )
+from pingone_mcp.directory.matching.references import GroupAt, as_id
 from pingone_mcp.directory.models import GroupMembership, Named, RoleAssignment, User
 from pingone_mcp.directory.nesting import chains_to
 from pingone_mcp.directory.provider import AccessQuestion
-from pingone_mcp.directory.references import GroupAt, as_id
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.asking.conditions import Condition, both, either, member, one_of
 from pingone_mcp.replica.asking.snapshot import Snapshot

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pingone_mcp.directory.changes import Change, ChangedUser, ChangeKind, ChangePage, ChangeQuestion, Evidence
 from pingone_mcp.directory.models import JsonObject, Named
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.store.retention import KEPT_CHANGES, change_ids

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any
 
-from pingone_mcp.directory.text import PLAIN_LETTERS, unaccented
+from pingone_mcp.directory.text.harmless import PLAIN_LETTERS, unaccented
 
 _SPELLINGS = 64
 _WRITTEN = {

@@ -10,7 +10,7 @@ from typing import Any
 from pingone_mcp.directory.coverage import REASONS, Coverage, DeactivatedPage, Reason, by_reason, in_order
 from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import Deactivated
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import DeactivatedQuestion
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.replica.asking.conditions import EVERYBODY, Condition, both, negated

@@ -13,18 +13,11 @@ from datetime import datetime
 from typing import TypeVar
 
 from pingone_mcp.directory.coverage import DeactivatedPage, refuse_future
-from pingone_mcp.directory.filterable import Filterable
-from pingone_mcp.directory.models import (
-    Description,
-    Group,
-    Member,
-    Organization,
-    OrganizationSummary,
-    Page,
-    User,
-    Workspace,
-)
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.matching.filterable import Filterable
+from pingone_mcp.directory.matching.references import Home
+from pingone_mcp.directory.models import Description, Group, Member, Organization, OrganizationSummary, User, Workspace
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import (
     DeactivatedQuestion,
     Directory,
@@ -35,7 +28,6 @@ from pingone_mcp.directory.provider import (
     Question,
     UserQuestion,
 )
-from pingone_mcp.directory.references import Home
 from pingone_mcp.errors import NoReplica
 from pingone_mcp.replica.asking.conditions import NotHeld
 from pingone_mcp.replica.asking.deactivated import deactivated_page, deactivated_parts

@@ -11,8 +11,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pingone_mcp.directory.filterable import Filterable, FilterAttribute
-from pingone_mcp.directory.filters import All, AnyOf, Compare, Filter, Not, Present, Value, Within
+from pingone_mcp.directory.matching.filterable import Filterable, FilterAttribute
+from pingone_mcp.directory.matching.filters import All, AnyOf, Compare, Filter, Not, Present, Value, Within
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused
 from pingone_mcp.replica.asking.conditions import (

@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pingone_mcp.directory.models import Group, GroupMembership, Member, MembershipType, Named, Page
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.matching.references import Home
+from pingone_mcp.directory.models import Group, GroupMembership, Member, MembershipType, Named
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
-from pingone_mcp.directory.references import Home
-from pingone_mcp.directory.text import unaccented
+from pingone_mcp.directory.text.harmless import unaccented
 from pingone_mcp.replica.asking.conditions import (
     EVERYBODY,
     Condition,

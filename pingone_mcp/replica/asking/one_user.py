@@ -7,9 +7,9 @@ import sqlite3
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pingone_mcp.directory.matching.references import CalledUser, Home, as_id, the_one_user
 from pingone_mcp.directory.models import JsonObject, Manager, User
 from pingone_mcp.directory.provider import Include
-from pingone_mcp.directory.references import CalledUser, Home, as_id, the_one_user
 from pingone_mcp.replica.asking.conditions import (
     Condition,
     NotHeld,

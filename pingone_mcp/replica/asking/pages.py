@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from pingone_mcp.directory.models import Page
-from pingone_mcp.directory.paging import Place, find, part_name
-from pingone_mcp.directory.position import Counted, Position
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.parts import Place, find, part_name
+from pingone_mcp.directory.paging.position import Counted, Position
 from pingone_mcp.replica.asking.conditions import Condition
 from pingone_mcp.replica.asking.snapshot import Snapshot
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from pingone_mcp.directory.identity import IdentityKind
+from pingone_mcp.directory.matching.identity import IdentityKind
 from pingone_mcp.directory.models import GroupMembership, User
 from pingone_mcp.replica.asking.conditions import Condition, bindable, both
 from pingone_mcp.replica.asking.snapshot import Snapshot

@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pingone_mcp.directory.matching.references import GroupAt, Home, Known, Lookup, Referable, References, resolved
 from pingone_mcp.directory.models import Organization
-from pingone_mcp.directory.references import GroupAt, Home, Known, Lookup, Referable, References, resolved
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.replica.asking.conditions import EVERYBODY, Condition, NotHeld, both, equals, one_of
 

@@ -26,7 +26,7 @@ from pingone_mcp.directory.gaps import (
 )
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.scope import Scope
-from pingone_mcp.directory.text import candidate
+from pingone_mcp.directory.text.harmless import candidate
 from pingone_mcp.replica.asking.conditions import NotHeld, teach
 from pingone_mcp.replica.asking.places import Places
 from pingone_mcp.replica.state import age_of

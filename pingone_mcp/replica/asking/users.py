@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from pingone_mcp.directory import search
-from pingone_mcp.directory.filterable import Filterable, FilterAttribute
-from pingone_mcp.directory.filters import Filter, any_of, conditions, parse
-from pingone_mcp.directory.models import GroupMembership, Page, RoleAssignment, RoleScope, User
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.matching import search
+from pingone_mcp.directory.matching.filterable import Filterable, FilterAttribute
+from pingone_mcp.directory.matching.filters import Filter, any_of, conditions, parse
+from pingone_mcp.directory.matching.references import Home
+from pingone_mcp.directory.models import GroupMembership, RoleAssignment, RoleScope, User
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import Include, UserQuestion
-from pingone_mcp.directory.references import Home
 from pingone_mcp.errors import FilterRefused
 from pingone_mcp.replica.asking.conditions import (
     EVERYBODY,

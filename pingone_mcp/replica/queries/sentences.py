@@ -7,7 +7,7 @@ import re
 import sqlite3
 from collections.abc import Iterable
 
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.queries.allowed import FUNCTIONS, LONGEST_NAME, LONGEST_VALUE, MOST_STRIPPED, TABLE_FUNCTIONS
 from pingone_mcp.replica.store.schema import VIEWS

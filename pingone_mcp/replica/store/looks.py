@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pingone_mcp.directory.models import MembershipType
 from pingone_mcp.directory.nesting import Nesting
-from pingone_mcp.directory.text import candidate
+from pingone_mcp.directory.text.harmless import candidate
 from pingone_mcp.replica.evidence import Called, KnownShortfall, Shortfall
 from pingone_mcp.replica.source import Pair
 from pingone_mcp.replica.store import schema

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from pingone_mcp.directory.attributes import squeezed
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.matching.attributes import squeezed
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.reports.export import undefused
 from pingone_mcp.reports.rosters.roster import (
     IDENTITIES,

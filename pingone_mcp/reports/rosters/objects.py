@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pingone_mcp.directory.attributes import squeezed
-from pingone_mcp.directory.json_text import TooManyItems, loads_in_steps
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.matching.attributes import squeezed
+from pingone_mcp.directory.text.harmless import harmless
+from pingone_mcp.directory.text.json_text import TooManyItems, loads_in_steps
 from pingone_mcp.reports.rosters.roster import (
     IDENTITIES,
     MAX_CELL,

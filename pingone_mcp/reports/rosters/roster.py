@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
-from pingone_mcp.directory.attributes import squeezed
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.matching.attributes import squeezed
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Refused
 
 MAX_ENTRIES = 200_000

@@ -10,11 +10,11 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
-from pingone_mcp.directory.cursor import Mark
 from pingone_mcp.directory.gaps import sentences
-from pingone_mcp.directory.listing import Gathered
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.paging.cursor import Mark
+from pingone_mcp.directory.paging.listing import Gathered
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.reports.review import Row

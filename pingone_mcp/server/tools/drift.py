@@ -10,7 +10,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
-from pingone_mcp.directory.identity import IdentityKind
+from pingone_mcp.directory.matching.identity import IdentityKind
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import Refused
 from pingone_mcp.reports.drift import KEPT_UNEXPECTED, KINDS

@@ -9,10 +9,10 @@ from datetime import datetime
 from pydantic import TypeAdapter
 
 from pingone_mcp.directory.changes import Change, ChangeKind, ChangePage, ChangeQuestion
-from pingone_mcp.directory.cursor import Mark
-from pingone_mcp.directory.listing import Listing
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.paging.cursor import Mark
+from pingone_mcp.directory.paging.listing import Listing
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.rows import is_truncated
 from pingone_mcp.service.answering import Listed, PageReport, asked, collect, listed
 from pingone_mcp.service.backend import Backend

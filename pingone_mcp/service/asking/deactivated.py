@@ -10,8 +10,8 @@ from functools import partial
 from pydantic import TypeAdapter
 
 from pingone_mcp.directory.coverage import Coverage, DeactivatedPage, Reason, covered_so_far
-from pingone_mcp.directory.listing import Listing
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.paging.listing import Listing
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import DeactivatedQuestion, Provenance
 from pingone_mcp.directory.rows import deactivated_row, user_row_lacks
 from pingone_mcp.service.answering import Listed, PageReport, asked, collect, fields_to_name, listed

@@ -6,9 +6,10 @@ from functools import partial
 
 from pydantic import TypeAdapter
 
-from pingone_mcp.directory.listing import Listing
-from pingone_mcp.directory.models import Group, Member, Page
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.models import Group, Member
+from pingone_mcp.directory.paging.listing import Listing
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
 from pingone_mcp.directory.rows import group_row, is_short, list_row, member_row, user_row, user_row_lacks
 from pingone_mcp.errors import Refused

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from pingone_mcp.directory.listing import Listing
-from pingone_mcp.directory.models import JsonObject, Page
+from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.native import ProxyAnswer, ProxyQuestion
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.paging.listing import Listing
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.rows import is_truncated
 from pingone_mcp.service.answering import Listed, PageReport, asked, collect, listed
 from pingone_mcp.service.backend import Backend

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from contextlib import suppress
 
-from pingone_mcp.directory.models import Page, User
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.models import User
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Problem
 from pingone_mcp.service.backend import Backend

@@ -9,9 +9,10 @@ from functools import partial
 from pydantic import TypeAdapter
 
 from pingone_mcp.advice import setting
-from pingone_mcp.directory.listing import Listing
-from pingone_mcp.directory.models import Page, User
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.models import User
+from pingone_mcp.directory.paging.listing import Listing
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import Include, Status, UserQuestion
 from pingone_mcp.directory.rows import choose_fields, list_row, user_row, user_row_lacks
 from pingone_mcp.errors import NotFound

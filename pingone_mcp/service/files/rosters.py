@@ -14,7 +14,7 @@ from typing import Any
 
 from pingone_mcp.advice import setting, spelled
 from pingone_mcp.directory.rows import compact
-from pingone_mcp.directory.text import harmless
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
 from pingone_mcp.reports.drift import Drift

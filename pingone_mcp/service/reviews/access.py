@@ -18,7 +18,7 @@ import anyio
 from pingone_mcp import __version__
 from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import RoleAssignment
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import AccessQuestion, Directory, UserQuestion
 from pingone_mcp.errors import Problem
 from pingone_mcp.replica.asking.accesses import Accesses, Roles

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pingone_mcp.directory.gaps import Gap, OnlyServedPopulations
-from pingone_mcp.directory.identity import IdentityKind
+from pingone_mcp.directory.matching.identity import IdentityKind
 from pingone_mcp.replica.asking.people import everybody, named, number_of_users, others
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.state import State

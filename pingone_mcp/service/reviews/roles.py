@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pingone_mcp.directory.gaps import Gap, GroupsOfUserUnread, listed_as_json
-from pingone_mcp.directory.listing import Listing
-from pingone_mcp.directory.models import JsonObject, Page, User
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.models import JsonObject, User
+from pingone_mcp.directory.paging.listing import Listing
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.directory.rows import is_short, plain, user_row
 from pingone_mcp.replica.asking.conditions import NotHeld

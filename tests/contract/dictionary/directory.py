@@ -7,38 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from pingone_mcp.directory import search
 from pingone_mcp.directory.coverage import Coverage, DeactivatedPage, Reason, in_order, refuse_future
-from pingone_mcp.directory.filters import any_of
 from pingone_mcp.directory.gaps import Gap
-from pingone_mcp.directory.models import (
-    Deactivated,
-    Description,
-    Group,
-    GroupMembership,
-    Manager,
-    Member,
-    MembershipType,
-    Named,
-    Organization,
-    OrganizationSummary,
-    Page,
-    User,
-    Workspace,
-)
-from pingone_mcp.directory.paging import ReadPage, find, page_at, part_name
-from pingone_mcp.directory.position import Counted, Position
-from pingone_mcp.directory.provider import (
-    DeactivatedQuestion,
-    GroupQuestion,
-    Include,
-    MemberQuestion,
-    Profile,
-    Provenance,
-    Question,
-    UserQuestion,
-)
-from pingone_mcp.directory.references import (
+from pingone_mcp.directory.matching import search
+from pingone_mcp.directory.matching.filters import any_of
+from pingone_mcp.directory.matching.references import (
     CalledUser,
     GroupAt,
     Home,
@@ -50,8 +23,35 @@ from pingone_mcp.directory.references import (
     resolved,
     the_one_user,
 )
+from pingone_mcp.directory.models import (
+    Deactivated,
+    Description,
+    Group,
+    GroupMembership,
+    Manager,
+    Member,
+    MembershipType,
+    Named,
+    Organization,
+    OrganizationSummary,
+    User,
+    Workspace,
+)
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.parts import ReadPage, find, page_at, part_name
+from pingone_mcp.directory.paging.position import Counted, Position
+from pingone_mcp.directory.provider import (
+    DeactivatedQuestion,
+    GroupQuestion,
+    Include,
+    MemberQuestion,
+    Profile,
+    Provenance,
+    Question,
+    UserQuestion,
+)
 from pingone_mcp.directory.scope import Scope
-from pingone_mcp.directory.text import unaccented
+from pingone_mcp.directory.text.harmless import unaccented
 from tests.contract.dictionary.company import Company
 from tests.contract.dictionary.filters import FILTERABLE, SEARCHED, Holds, holding, holds
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from pingone_mcp.directory.filterable import Filterable, FilterAttribute
-from pingone_mcp.directory.filters import All, AnyOf, Compare, Filter, Not, Present, Value, Within, parse
+from pingone_mcp.directory.matching.filterable import Filterable, FilterAttribute
+from pingone_mcp.directory.matching.filters import All, AnyOf, Compare, Filter, Not, Present, Value, Within, parse
 from pingone_mcp.directory.models import User
 from pingone_mcp.errors import FilterRefused
 

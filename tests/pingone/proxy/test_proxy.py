@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pingone_mcp.directory.gaps import ShortNativeList
 from pingone_mcp.directory.native import ProxyAnswer, ProxyQuestion
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.errors import Refused, UnexpectedAnswer
 from pingone_mcp.pingone.proxy.redaction import REDACTED
 from tests.pingone.recorder import Recorder

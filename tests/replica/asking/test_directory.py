@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from pingone_mcp.directory.coverage import DeactivatedPage, covered_so_far
-from pingone_mcp.directory.cursor import Mark
 from pingone_mcp.directory.gaps import UnreadableEnvironment
-from pingone_mcp.directory.listing import Budget, Listing, ListingProgress, gather
-from pingone_mcp.directory.models import Page, User
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.models import User
+from pingone_mcp.directory.paging.cursor import Mark
+from pingone_mcp.directory.paging.listing import Budget, Listing, ListingProgress, gather
+from pingone_mcp.directory.paging.page import Page
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import (
     DeactivatedQuestion,
     Directory,

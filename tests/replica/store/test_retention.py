@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pingone_mcp.directory.changes import ChangePage, ChangeQuestion
-from pingone_mcp.directory.position import Position
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.replica.asking.changes import changes_page
 from pingone_mcp.replica.state import State, state_of

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.identity import IdentityKind
+from pingone_mcp.directory.matching.identity import IdentityKind
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store.store import Store

@@ -1,0 +1,1 @@
+"""What the small PingOne answers under each of its paths."""
