@@ -127,6 +127,7 @@ class SingleFlight:
         """Return what comes of the work under this key: what is under way, or is begun now. Raises what it raises.
 
         It ends when nobody waits any more; `lasting` work, which is worth its while for those who come later, goes on.
+        Raises Problem once `tasks` have ended.
         """
         flight: _Flight[T] = self._flights.get(key) or self._begin(key, work)
         flight.waiting.append(until := anyio.current_time() + left())
@@ -140,8 +141,12 @@ class SingleFlight:
         return flight.outcome()
 
     def _begin(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> _Flight[T]:
-        self._flights[key] = flight = _Flight[T]()
-        self._tasks.start_soon(self._fly, key, flight, work)
+        flight = _Flight[T]()
+        try:
+            self._tasks.start_soon(self._fly, key, flight, work)
+        except RuntimeError:  # anyio: the group is not active
+            raise flight.error from None
+        self._flights[key] = flight
         return flight
 
     async def _fly(self, key: Hashable, flight: _Flight[T], work: Callable[[], Awaitable[T]]) -> None:

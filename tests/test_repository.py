@@ -267,6 +267,29 @@ def test_no_name_of_a_class_stands_twice() -> None:
     assert {name: modules for name, modules in where.items() if len(modules) > 1} == {}
 
 
+# A name that a sentence gives to any file at all.
+_MADE_UP = frozenset({"tests/test_x.py"})
+
+
+def test_files_and_folders_that_are_named_are_there(files: list[str]) -> None:
+    """A file that was moved goes on living in sentences: those of documents, and of every docstring."""
+    named = re.compile(r"(?<![\w/.:<{*-])(?:(?:[\w.-]+/)*[\w-]+\.(?:py|md)|(?:[a-z_]+/)+(?=[`\s|]))(?![\w(])")
+    there = {f"/{name}" for name in files} | {f"/{folder}/" for name in files for folder in Path(name).parents}
+    texts = {name: [text_of(name)] for name in files if name.endswith(".md") and not name.startswith("CHANGELOG")}
+    texts |= {name: _docstrings(text_of(name)) for name in files if name.endswith(".py")}
+    assert {
+        f"{name}: {found}"
+        for name, said in texts.items()
+        for found in named.findall("\n".join(said))
+        if found not in _MADE_UP and not any(path.endswith(f"/{found}") for path in there)
+    } == set()
+
+
+def _docstrings(source: str) -> list[str]:
+    described = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return [ast.get_docstring(one) or "" for one in ast.walk(ast.parse(source)) if isinstance(one, described)]
+
+
 MOST_FILES = 14
 # What holds more, and why.
 LARGE_FOLDERS = {

@@ -11,8 +11,10 @@ from functools import partial
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+import pytest
 
 from pingone_mcp.directory.provider import UserQuestion
+from pingone_mcp.errors import Problem
 from pingone_mcp.tasks import AT_ONCE, Pool, SingleFlight, background, in_thread, left
 from tests.world import World
 
@@ -106,3 +108,11 @@ async def test_work_that_goes_on_for_nobody_has_all_the_time() -> None:
         leave.set()
         await told.wait()
     assert seconds == [math.inf]
+
+
+async def test_who_asks_when_the_work_cannot_be_done_any_more_hears_so() -> None:
+    async with background() as tasks:
+        flights = SingleFlight(tasks)
+    for _ in range(2):
+        with pytest.raises(Problem, match="ended before"):
+            await flights.do("it", anyio.lowlevel.checkpoint)

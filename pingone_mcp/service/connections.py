@@ -39,11 +39,18 @@ class ServedConnection:
         self._backend: Backend | None = None
         self._syncing: Syncing | None = None
         self._listeners: list[Listener] = []
+        self._has_ended = False
         self.jobs: Jobs[tuple[JsonObject, datetime]] = Jobs(tasks)
         """Reviews and comparisons of everybody: their facts, and when the sync began that the copy is of."""
 
     async def backend(self) -> Backend:
-        """Return the backend, opened where it is not yet. Raises Unconfigured, and Problem where that fails."""
+        """Return the backend, opened where it is not yet. Raises Unconfigured, and Problem where there is none."""
+        if self._has_ended:
+            raise Problem(
+                "This connection is not served any more.",
+                "The log of this server says why; the person who runs it starts it again.",
+                code="CONNECTION_ENDED",
+            )
         if self._backend is not None:
             return self._backend
         return await self._opening.do("backend", self._opened, lasting=True)
@@ -76,6 +83,10 @@ class ServedConnection:
         finally:
             self._listeners.remove(listener)
 
+    def end(self) -> None:
+        """Answer nobody any more: nothing can run behind an answer from now on, and what is open is being closed."""
+        self._has_ended = True
+
     async def _changed(self) -> None:
         for listener in dict.fromkeys(self._listeners):
             await listener(self.id)
@@ -103,7 +114,11 @@ Lend = Callable[[], AbstractAsyncContextManager[ServedConnection]]
 async def serve_one(open_backend: OpenBackend, identity: str = DEFAULT) -> AsyncIterator[ServedConnection]:
     """Serve one connection for as long as the block lasts; what runs behind it ends with the block."""
     async with background() as tasks:
-        yield ServedConnection(identity, open_backend, tasks)
+        served = ServedConnection(identity, open_backend, tasks)
+        try:
+            yield served
+        finally:
+            served.end()
 
 
 class Connections:

@@ -1,6 +1,7 @@
 """What the worker application does not see: a role that was narrowed, an environment that is gone, events not written.
 
-pingone-api.md §4.3: a worker of one population sees only that population's users. What is not known has an option.
+A worker application whose role reaches one population sees only the users of that. What is not known of PingOne has an
+option (docs/unconfirmed.md).
 """
 
 from __future__ import annotations

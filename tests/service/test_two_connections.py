@@ -35,6 +35,7 @@ from pingone_mcp.server.build import build_server
 from pingone_mcp.server.subscriptions import CHANGES
 from pingone_mcp.service.backend import Backend, OpenBackend
 from pingone_mcp.service.connections import Connections, ServedConnection
+from pingone_mcp.tasks import background
 from tests.world import NOW, Checked, World, error_text, facts, walk
 
 SIZE = 60
@@ -297,6 +298,33 @@ async def test_one_that_ends_badly_is_logged_and_takes_nobody_along(two: Two, ca
     async with two.served(openings=openings):
         assert (await two.acme.call("list_users", limit=1))["result_count"] == 1
     assert "The connection acme is not served any more" in caplog.text
+
+
+async def test_one_that_dies_says_so_and_the_other_goes_on(two: Two, caplog: pytest.LogCaptureFixture) -> None:
+    dies = anyio.Event()
+
+    @asynccontextmanager
+    async def mortal() -> AsyncIterator[Backend]:
+        async with two.opening(two.acme)() as backend, background() as tasks:
+            tasks.start_soon(_die, dies)
+            yield backend
+
+    async with two.served(openings=two.openings() | {"acme": mortal}):
+        assert (await two.acme.call("list_users", limit=1))["result_count"] == 1
+        dies.set()
+        with anyio.fail_after(60):
+            while "The connection acme is not served any more" not in caplog.text:  # noqa: ASYNC110 - a log wakes nobody
+                await anyio.sleep(0.01)
+        for tool in ("list_users", "sync_directory", "access_review"):
+            assert "[CONNECTION_ENDED]" in error_text(await two.acme.client.call_tool(tool, {}))
+        with pytest.raises(MCPError, match="not served any more"):
+            await two.acme.client.read_resource(CHANGES)
+        assert (await two.globex.call("list_users", limit=1))["result_count"] == 1
+
+
+async def _die(when: anyio.Event) -> None:
+    await when.wait()
+    raise Broken
 
 
 async def test_a_sync_that_fails_is_logged_with_its_connection(two: Two) -> None:
