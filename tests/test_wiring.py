@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 
+from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.sandbox.app import running
 from pingone_mcp.settings.parts import ConnectionSettings
-from pingone_mcp.wiring import PROVIDERS, checking, open_backend
+from pingone_mcp.wiring import PROVIDERS, checking, open_backend, open_pingone
 from tests.world import World
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pingone_mcp"
@@ -47,6 +50,39 @@ async def test_files_of_two_scopes_are_two(world: World) -> None:
     async with world.backend() as everybody, world.backend(populations=(population,)) as some:
         assert everybody.replica.store.path != some.replica.store.path
         assert everybody.exports != some.exports
+
+
+ONE = {"environment_id": str(UUID(int=1)), "client_id": str(UUID(int=2)), "client_secret": "made up", "region": "EU"}
+
+
+async def opened(identity: str = DEFAULT, **changes: Any) -> tuple[str, bytes]:
+    """Return what names the files of a connection, and what its cursors are sealed with."""
+    async with open_pingone(ConnectionSettings(**ONE | changes), identity) as provider:
+        return provider.key, provider.seal
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"region": "NA"},
+        {"api_url": "https://api.example.com/v1"},
+        {"environment_id": str(UUID(int=3))},
+        {"client_id": str(UUID(int=4))},
+        {"identity": "another"},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+async def test_neither_files_nor_cursors_are_shared_with_another_connection(other: dict[str, Any]) -> None:
+    (key, seal), (another_key, another_seal) = await opened(), await opened(**other)
+    assert key != another_key
+    assert seal != another_seal
+
+
+@pytest.mark.parametrize("scope", [{"environments": ("all",)}, {"populations": (str(UUID(int=5)),)}], ids=str)
+async def test_another_scope_has_other_files_and_finds_older_cursors_stale(scope: dict[str, Any]) -> None:
+    (key, seal), (another_key, another_seal) = await opened(), await opened(**scope)
+    assert key != another_key
+    assert seal == another_seal
 
 
 async def test_the_sample_company_is_checked_without_any_settings(tmp_path: Path) -> None:
