@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -22,7 +23,8 @@ from pingone_mcp.current_connection import DEFAULT, working_for
 from pingone_mcp.directory.native import NativeApi
 from pingone_mcp.directory.paging.cursor import CursorSeal
 from pingone_mcp.directory.provider import Directory
-from pingone_mcp.pingone.checkup import CheckedStep, open_checkup
+from pingone_mcp.errors import Refused
+from pingone_mcp.pingone.checkup import open_checkup
 from pingone_mcp.pingone.connection import Connection, connection_of
 from pingone_mcp.pingone.directory import open_directory
 from pingone_mcp.private_files import PrivateFolder
@@ -40,7 +42,10 @@ from pingone_mcp.settings import Settings
 from pingone_mcp.settings.parts import ConnectionSettings
 
 if TYPE_CHECKING:
+    from pingone_mcp.commands.verb import Step
     from pingone_mcp.sandbox.app import Sandbox
+
+    OpenCheckup = Callable[[], AbstractAsyncContextManager[AsyncIterator[Step]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,8 @@ class Provider:
     """What a provider is to everybody above it.
 
     `key` names the files about what this connection shows of which directory, and `seal` the secret from which the
-    seal of its cursors comes: its holder can ask the provider anyway, nobody else can forge a cursor.
+    seal of its cursors comes: its holder can ask the provider anyway, nobody else can forge a cursor. `checkup` opens
+    what verifies the connection step by step, where there is such a thing.
     """
 
     directory: Directory
@@ -56,6 +62,7 @@ class Provider:
     key: str
     seal: bytes
     native: NativeApi | None = None
+    checkup: OpenCheckup | None = None
 
 
 OpenProvider = Callable[[ConnectionSettings, str], AbstractAsyncContextManager[Provider]]
@@ -79,6 +86,7 @@ async def open_pingone(
             key=connection.key,
             seal=_cursor_secret(connection),
             native=directory.native,
+            checkup=partial(open_checkup, connection, transport=transport, clock=clock),
         )
 
 
@@ -105,7 +113,7 @@ async def open_backend(
 
     Connections of one process may share their `queries`. Raises Unconfigured.
     """
-    opening = open_provider or PROVIDERS["sample" if settings.sandbox else "pingone"]
+    opening = open_provider or _configured(settings)
     async with AsyncExitStack() as stack:
         stack.enter_context(working_for(identity))
         provider = await stack.enter_async_context(opening(settings, identity))
@@ -155,11 +163,23 @@ def replica_of(settings: ConnectionSettings, provider: Provider, queries: Querie
 
 
 @asynccontextmanager
-async def checking(settings: ConnectionSettings) -> AsyncIterator[AsyncIterator[CheckedStep]]:
-    """Open a check-up of what is configured; it yields findings as they come. Raises Unconfigured."""
-    reached, transport = _reached(settings)
-    async with open_checkup(connection_of(reached), transport=transport) as findings:
-        yield findings
+async def checking(
+    settings: ConnectionSettings, open_provider: OpenProvider | None = None
+) -> AsyncIterator[AsyncIterator[Step]]:
+    """Open a check-up of the provider that is configured, or of another one; it yields findings as they come.
+
+    Raises Unconfigured, and Refused for a provider that has none.
+    """
+    opening = open_provider or _configured(settings)
+    async with opening(settings, DEFAULT) as provider:
+        if provider.checkup is None:
+            raise Refused("The provider of this directory has no check-up.", code="NO_CHECKUP")
+        async with provider.checkup() as findings:
+            yield findings
+
+
+def _configured(settings: ConnectionSettings) -> OpenProvider:
+    return PROVIDERS["sample" if settings.sandbox else "pingone"]
 
 
 def _write_rules(settings: ConnectionSettings, identity: str) -> WriteRules | None:

@@ -306,6 +306,24 @@ def test_a_folder_is_seen_at_a_glance() -> None:
     assert {folder for folder, count in counts.items() if count > MOST_FILES} == LARGE_FOLDERS.keys()
 
 
+BELOW_PROVIDERS = frozenset({"directory", "http", "replica", "reports", "service"})
+# PingOne's own name as a value, and how it writes the names of members: there is none of it below.
+_VALUES = re.compile(r"_embedded|_links|[a-z]+[A-Z][A-Za-z]*|pingone", re.ASCII)
+_NAMES = re.compile(r"(?!pingone_mcp).*pingone.*", re.IGNORECASE)
+
+
+def test_no_code_below_the_providers_knows_one() -> None:
+    """Sentences may name it; what is decided is decided by facts that every provider gives."""
+    below = {module: tree for module, tree in TREES.items() if module.partition("/")[0] in BELOW_PROVIDERS}
+    assert {
+        f"{module}: {word}"
+        for module, tree in below.items()
+        for node in ast.walk(tree)
+        for name, odd in (("value", _VALUES), ("id", _NAMES), ("attr", _NAMES), ("arg", _NAMES), ("name", _NAMES))
+        if isinstance(word := getattr(node, name, None), str) and (odd.fullmatch(word) or word == "PingOne")
+    } == set()
+
+
 # The words of those who wrote it, which tell a reader nothing.
 IDIOM = frozenset({"told", "standing"})
 

@@ -11,9 +11,12 @@ import pytest
 
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.directory.provider import UserQuestion
+from pingone_mcp.errors import Refused
 from pingone_mcp.sandbox.app import running
 from pingone_mcp.settings.parts import ConnectionSettings
 from pingone_mcp.wiring import PROVIDERS, checking, open_backend, open_pingone
+from tests.contract.dictionary.company import sample
+from tests.contract.dictionary.opening import opening
 from tests.world import World
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pingone_mcp"
@@ -88,3 +91,14 @@ async def test_another_scope_has_other_files_and_finds_older_cursors_stale(scope
 async def test_the_sample_company_is_checked_without_any_settings(tmp_path: Path) -> None:
     async with checking(ConnectionSettings(sandbox=True, cache_dir=tmp_path)) as steps:
         assert {one.step: one.ok async for one in steps}["token"]
+
+
+async def test_the_check_up_is_the_provider_s_own(world: World, tmp_path: Path) -> None:
+    settings = ConnectionSettings(sandbox=True, cache_dir=tmp_path)
+    with pytest.raises(Refused, match="has no check-up"):
+        async with checking(settings, opening(sample())):
+            pass
+    assert not world.sandbox.requests
+    async with running(world.sandbox) as here, checking(world.settings(api_url=f"{here}/v1", auth_url=here)) as steps:
+        assert {one.step: one.ok async for one in steps}["token"]
+    assert world.sandbox.requests
