@@ -26,18 +26,18 @@ from pingone_mcp.stdio_process import serve
 if TYPE_CHECKING:
     from pingone_mcp.commands.verb import Verb
 
-# The module of each command, which has a `VERB`; in this order they stand in the help.
-VERBS: Mapping[str, str] = MappingProxyType(
+# The module of each command, which has a `VERB`, and its line in the help of all, in the order of that help.
+VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "demo": "pingone_mcp.demo",
-        "check": "pingone_mcp.commands.check",
-        "call": "pingone_mcp.commands.call",
-        "sync": "pingone_mcp.commands.sync",
-        "changes": "pingone_mcp.commands.changes",
-        "drift": "pingone_mcp.commands.drift",
-        "review": "pingone_mcp.commands.review",
-        "roles": "pingone_mcp.commands.roles",
-        "sandbox": "pingone_mcp.commands.sandbox",
+        "demo": ("pingone_mcp.demo", "show the main job on a sample company; needs no PingOne"),
+        "check": ("pingone_mcp.commands.check", "verify the connection: token, environments, what may be read"),
+        "call": ("pingone_mcp.commands.call", "call one tool and print its answer as JSON"),
+        "sync": ("pingone_mcp.commands.sync", "bring the local copy of the directory up to date"),
+        "changes": ("pingone_mcp.commands.changes", "print what changed in the directory, oldest first"),
+        "drift": ("pingone_mcp.commands.drift", "compare an application's user list with the directory"),
+        "review": ("pingone_mcp.commands.review", "write who has access into a file, or verify such a file"),
+        "roles": ("pingone_mcp.commands.roles", "say which roles follow from groups by your rules"),
+        "sandbox": ("pingone_mcp.commands.sandbox", "serve a small fake PingOne with a sample company over HTTP"),
     }
 )
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     anywhere = _anywhere()
     given, rest = anywhere.parse_known_args(argv, argparse.Namespace(env_file=None, verb=None))
     if rest:
-        given = _parser(anywhere, rest[0]).parse_args(rest, given)
+        given = _parser(anywhere, rest).parse_args(rest, given)
     if given.verb is None:
         return _ended(functools.partial(_serve, given.env_file), FAILED)
     return _ended(functools.partial(_run, given.verb, given), given.verb.failed)
@@ -129,8 +129,8 @@ def _anywhere() -> _Parser:
     return parser
 
 
-def _parser(anywhere: _Parser, first: str) -> _Parser:
-    """Return the parser of the command that the first word names, or of all where it names none."""
+def _parser(anywhere: _Parser, words: Sequence[str]) -> _Parser:
+    """Return the parser of what is typed; a command has arguments, and is loaded, where its name is among the words."""
     parser = _Parser(
         prog="pingone-mcp",
         description="A whole PingOne user directory for AI assistants, IDEs and scripts, over MCP.\n"
@@ -142,17 +142,13 @@ def _parser(anywhere: _Parser, first: str) -> _Parser:
     )
     parser.add_argument("--version", action="version", version=f"pingone-mcp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name in [first] if first in VERBS else VERBS:
-        verb: Verb = importlib.import_module(VERBS[name]).VERB
-        description, _, epilog = verb.text.partition("\n\n")
+    for name, (module, line) in VERBS.items():
         added = commands.add_parser(
-            verb.name,
-            help=verb.help,
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            parents=[anywhere],
+            name, help=line, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[anywhere]
         )
-        added.set_defaults(verb=verb)
-        verb.add(added)
+        if name in words:
+            verb: Verb = importlib.import_module(module).VERB
+            added.description, _, added.epilog = verb.text.partition("\n\n")
+            added.set_defaults(verb=verb)
+            verb.add(added)
     return parser

@@ -284,7 +284,6 @@ async def _run(given: argparse.Namespace, _: Doors) -> int:
 
 VERB = Verb(
     name="demo",
-    help="show the main job on a sample company; needs no PingOne",
     text="""\
 Show the main job: an MCP client asks the server over stdio, and the server asks a fake PingOne on this machine.
 Nothing is configured, nothing leaves the machine, and nothing is left behind.""",

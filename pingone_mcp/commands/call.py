@@ -84,7 +84,6 @@ async def _run(given: argparse.Namespace, doors: Doors) -> int:
 
 VERB = Verb(
     name="call",
-    help="call one tool and print its answer as JSON",
     text=f"""\
 Call one tool as an assistant would, and print its answer as JSON.
 The exit status is 1 when the tool answers with an error, 2 for wrong use or configuration.

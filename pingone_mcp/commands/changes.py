@@ -104,7 +104,6 @@ async def _run(given: argparse.Namespace, doors: Doors) -> int:
 
 VERB = Verb(
     name="changes",
-    help="print what changed in the directory, oldest first",
     text="""\
 Print what changed, oldest first, as the syncs found it; with --json one object in a line. Nothing
 is known of the time before the first sync: without one the exit status is 1, for wrong use 2.

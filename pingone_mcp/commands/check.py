@@ -24,7 +24,6 @@ async def _run(given: argparse.Namespace, doors: Doors) -> int:
 
 VERB = Verb(
     name="check",
-    help="verify the connection: token, environments, what may be read",
     text=f"""\
 Verify the configured connection step by step, and say in plain words what is wrong and what to change.
 The exit status is 0 when it works (parts that are not needed may be missing), 1 when it does not, 2 when

@@ -137,7 +137,6 @@ async def _run(given: argparse.Namespace, doors: Doors) -> int:
 
 VERB = Verb(
     name="drift",
-    help="compare an application's user list with the directory",
     text=f"""\
 Compare the user list of an application with the local copy of the directory, which is brought up to
 date first when it is missing or older than {variable("replica_minutes")}; and say what is new since the

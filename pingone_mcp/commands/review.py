@@ -182,7 +182,6 @@ async def _run(given: argparse.Namespace, doors: Doors) -> int:
 
 VERB = Verb(
     name="review",
-    help="write who has access into a file, or verify such a file",
     text="""\
 Write who has access, and by which way, into FILE, and what that file is into FILE.manifest.json; or
 compare such a file with its manifest. Without --group, --role and --population it holds everybody

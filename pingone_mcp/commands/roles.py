@@ -225,7 +225,6 @@ async def _run(given: argparse.Namespace, doors: Doors) -> int:
 
 VERB = Verb(
     name="roles",
-    help="say which roles follow from groups by your rules",
     text=f"""\
 Say which roles of an application follow from groups and attributes, by the rules in
 {variable("roles_file")} (docs/roles.md tells how to write them). With USER: its roles, and the rule that

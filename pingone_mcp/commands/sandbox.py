@@ -46,7 +46,6 @@ def _card(size: int, settings: Mapping[str, str]) -> str:
 
 VERB = Verb(
     name="sandbox",
-    help="serve a small fake PingOne with a sample company over HTTP",
     text="""\
 Serve a small fake PingOne with a sample company on 127.0.0.1, and print the variables that connect to it.
 It is for tests and for trying things out: whoever can reach the port can read and change the sample company.

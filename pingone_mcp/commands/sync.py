@@ -121,7 +121,6 @@ async def _run(given: argparse.Namespace, doors: Doors) -> int:
 
 VERB = Verb(
     name="sync",
-    help="bring the local copy of the directory up to date",
     text="""\
 Bring the local copy of the directory up to date; PingOne itself is only read. Assistants ask the
 copy about changes, drift, access and everything in SQL. What changed is written down from the first

@@ -9,12 +9,14 @@ import argparse
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
-
-from mcp import Client
+from typing import TYPE_CHECKING, Protocol
 
 from pingone_mcp.commands.ending import FAILED
-from pingone_mcp.service.backend import OpenBackend
+
+if TYPE_CHECKING:
+    from mcp import Client
+
+    from pingone_mcp.service.backend import OpenBackend
 
 
 class Step(Protocol):
@@ -55,7 +57,6 @@ class Verb:
     """
 
     name: str
-    help: str
     text: str
     add: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, Doors], Awaitable[int]]

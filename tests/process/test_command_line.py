@@ -89,19 +89,27 @@ def test_a_wrong_configuration_is_one_message_that_names_every_variable_but_no_v
 
 
 def test_a_command_is_one_module_and_one_line() -> None:
-    declared = {name: importlib.import_module(module).VERB.name for name, module in VERBS.items()}
+    declared = {name: importlib.import_module(module).VERB.name for name, (module, _) in VERBS.items()}
     assert declared == {name: name for name in VERBS}
     modules = {path.stem for path in (ROOT / "pingone_mcp" / "commands").glob("*.py") if "VERB = " in path.read_text()}
     assert modules | {"demo"} == set(VERBS)
 
 
-def test_only_the_command_that_is_asked_for_is_loaded(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pingone_mcp.cli import main\ntry: main(['changes', '--help'])\nfinally: print(*sys.modules)"
-    )
+@pytest.mark.parametrize(
+    ("words", "commands"),
+    [
+        (["changes", "--help"], {"pingone_mcp.commands.changes"}),
+        (["--nope", "check"], {"pingone_mcp.commands.check"}),
+        (["--help"], set[str]()),
+        (["--version"], set[str]()),
+        (["nope"], set[str]()),
+    ],
+)
+def test_only_the_command_that_is_asked_for_is_loaded(tmp_path: Path, words: list[str], commands: set[str]) -> None:
+    code = f"import sys; from pingone_mcp.cli import main\ntry: main({words})\nfinally: print(*sys.modules)"
     loaded = set(run(env=bare(tmp_path), program=(sys.executable, "-c", code)).out.split())
-    assert "pingone_mcp.commands.changes" in loaded
-    assert {"pingone_mcp.commands.review", "pingone_mcp.demo", "pingone_mcp.wiring", "httpx"}.isdisjoint(loaded)
+    assert loaded & {module for module, _ in VERBS.values()} == commands
+    assert {"pingone_mcp.wiring", "mcp", "httpx"}.isdisjoint(loaded)
 
 
 # --- Calls
