@@ -31,6 +31,34 @@ def test_is_unlucky(drawn):
 """
 
 
+# Tests that ask through more than one floor, and what they have in common.
+THROUGH_ALL = {
+    "conformance": "the protocol's own scenarios",
+    "contract": "every provider, and its copy",
+    "evals": "what a model is to find out",
+    "faults": "what breaks on the way, and what people hear of it",
+    "process": "a program that is started, and how it ends",
+    "server": "what a client hears, whichever module answers",
+    "surface": "snapshots of what clients see",
+}
+
+
+def test_tests_lie_where_what_they_test_lies() -> None:
+    modules = sorted((ROOT / "pingone_mcp").rglob("*.py"))
+    where = [(path.stem, path.parent.relative_to(ROOT / "pingone_mcp").as_posix()) for path in modules]
+    folders = {folder for _, folder in where}
+    elsewhere: list[str] = []
+    for test in sorted((ROOT / "tests").rglob("test_*.py")):
+        folder = test.parent.relative_to(ROOT / "tests").as_posix()
+        floor = folder.partition("/")[0]
+        if floor in THROUGH_ALL:
+            continue
+        own = {place for stem, place in where if test.stem == f"test_{stem}" and place.partition("/")[0] == floor}
+        if folder not in folders or (len(own) == 1 and folder not in own):
+            elsewhere.append(f"{folder}/{test.name}")
+    assert elsewhere == []
+
+
 def pytest_on(file: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run pytest on a file as the project's own tests are run."""
     options = ("-c", str(ROOT / "pyproject.toml"), "-p", "tests.conftest", "-p", "no:cacheprovider")
