@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated
 
 from mcp.server.mcpserver.tools import Tool
@@ -12,9 +11,10 @@ from pydantic import Field
 from pingone_mcp.directory.gaps import listed_as_json
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import fitted, plain
-from pingone_mcp.errors import NotFound, Problem, Refused
+from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.server.edge import STRINGS, AppContext, answer, backend_of
 from pingone_mcp.server.strict import strict_tool
+from pingone_mcp.service.asking.native import find_area
 from pingone_mcp.service.asking.overview import overview as look_around
 from pingone_mcp.service.asking.queries import describe_views
 from pingone_mcp.service.backend import Backend
@@ -111,17 +111,9 @@ def api(backend: Backend) -> JsonObject:
 
 def area_of_api(backend: Backend, area: str) -> JsonObject:
     """Return every known operation of an area. Raises NotFound, with the nearest names, for one that there is not."""
-    areas = backend.native_api().operations()
-    name = {known.casefold(): known for known in areas}.get(area.casefold())
-    if name is None:
-        near = ", ".join(difflib.get_close_matches(area, areas, n=3))
-        raise NotFound(
-            "There is no such area of the PingOne API.",
-            f"{f'Near it: {near}. ' if near else ''}pingone://api, or topic api, lists them.",
-            code="NOT_FOUND",
-        )
-    operations = [{name: value for name, value in plain(one).items() if name != "area"} for one in areas[name]]
-    return {"area": name, "operations": operations}
+    found = find_area(backend, area)
+    operations = [{name: value for name, value in plain(one).items() if name != "area"} for one in found.operations]
+    return {"area": found.name, "operations": operations}
 
 
 async def roles(backend: Backend) -> JsonObject:

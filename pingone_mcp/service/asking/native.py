@@ -1,7 +1,8 @@
-"""Reads of the provider's own API, as they are."""
+"""The provider's own API: what is known of it, and reads of it as they are."""
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.directory.native import ProxyAnswer, ProxyQuestion
+from pingone_mcp.directory.native import Operation, ProxyAnswer, ProxyQuestion
 from pingone_mcp.directory.paging.listing import Listing
 from pingone_mcp.directory.paging.page import Page
 from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.rows import is_truncated
+from pingone_mcp.errors import NotFound
 from pingone_mcp.service.answering import Listed, PageReport, asked, collect, listed
 from pingone_mcp.service.backend import Backend
 
@@ -27,6 +29,28 @@ class NativeRead:
 
     answer: ProxyAnswer
     listed: Listed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiArea:
+    """An area of the provider's own API, with all operations of it that are known."""
+
+    name: str
+    operations: tuple[Operation, ...]
+
+
+def find_area(backend: Backend, name: str) -> ApiArea:
+    """Return the area of a name, in whichever case. Raises NotFound, with the nearest names, where there is none."""
+    areas = backend.native_api().operations()
+    known = {area.casefold(): area for area in areas}.get(name.casefold())
+    if known is None:
+        near = ", ".join(difflib.get_close_matches(name, areas, n=3))
+        raise NotFound(
+            "There is no such area of the PingOne API.",
+            f"{f'Near it: {near}. ' if near else ''}pingone://api, or topic api, lists them.",
+            code="NOT_FOUND",
+        )
+    return ApiArea(name=known, operations=tuple(areas[known]))
 
 
 async def read_native(
