@@ -16,6 +16,7 @@ import os
 import signal
 import sqlite3
 import sys
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -48,20 +49,23 @@ def main() -> None:
                 left = query.seconds - query.waited
                 # A timer of its own that asks neither Python nor SQLite.
                 faulthandler.dump_traceback_later(left + _ABANDONED_SECONDS, exit=True, file=nowhere)
-                reply = _reply(query).encode() + b"\n"
+                reply = reply_to(query).encode() + b"\n"
                 faulthandler.cancel_dump_traceback_later()
                 _write(reply)
     except BrokenPipeError:
         os._exit(0)  # the parent process is gone; Python would complain about what it could not write
 
 
-def _reply(query: Query) -> str:
-    """Answer a query from one transaction; see `read_reply`."""
+def reply_to(query: Query, run: Callable[[sqlite3.Connection, Query], Answer] = run_query) -> str:
+    """Return what `run` answers, or its Problem, and of which edition of the copy: both from one transaction, in JSON.
+
+    `read_reply` reads it.
+    """
     try:
         with Store(Path(query.path)).reader() as connection:
             connection.execute("BEGIN")
             edition = edition_of(connection)
-            answer = run_query(connection, query)
+            answer = run(connection, query)
         return json.dumps({"answer": dataclasses.asdict(answer), "edition": edition})
     except Problem as problem:
         kind = next(place for place, kind in enumerate(PROBLEMS) if isinstance(problem, kind))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.replica.queries.processes import Queries
-from pingone_mcp.replica.queries.query import Answer
+from pingone_mcp.replica.queries.query import Answer, Query, run_query
+from pingone_mcp.replica.queries.worker import read_reply, reply_to
 from pingone_mcp.replica.replica import Replica
+from pingone_mcp.replica.store.edition import edition_of
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.times import timestamp
@@ -103,3 +106,23 @@ async def test_a_sync_that_came_to_nothing_is_another_state_too(tmp_path: Path) 
 
         queries.happens = fail_to_sync
         assert (await asked(replica), queries.asked) == ((0, True, 0), 2)
+
+
+async def test_an_answer_is_of_the_edition_that_comes_with_it(tmp_path: Path) -> None:
+    world = World(sandbox=Sandbox(size=120, now=NOW), cache=tmp_path / "cache")
+    async with copied(world, Queries()) as replica:
+        path = replica.store.path
+
+        def another_state(connection: sqlite3.Connection, query: Query) -> Answer:
+            with closing(sqlite3.connect(path)) as writer, writer:
+                writer.execute("UPDATE users_ SET title = 'Diver'")
+                writer.execute("UPDATE sync_runs_ SET started_at = 'later'")
+            return run_query(connection, query)
+
+        query = Query(path=str(path), sql=DIVERS, limit=1, characters=1_000, seconds=60.0)
+        edition = await replica.store.read(edition_of)
+        answer, answered = read_reply(reply_to(query, another_state).encode())
+        assert (answer.rows, answered) == ([[0]], edition)
+        answer, answered = read_reply(reply_to(query).encode())
+        assert answer.rows != [[0]]
+        assert answered != edition
