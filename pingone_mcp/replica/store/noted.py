@@ -133,9 +133,12 @@ def recalled(connection: sqlite3.Connection) -> Memory:
 
 
 def note(connection: sqlite3.Connection, **noted: object) -> None:
-    """Note facts, named as in `Memory`, in the place of what was noted."""
+    """Note facts, named as in `Memory`, in the place of what was noted.
+
+    An older version, which may share the copy, knows every member but those of a coverage to be always there.
+    """
     for name, value in noted.items():
-        written = _adapters()[name].dump_json(value, exclude_defaults=True, round_trip=True)
+        written = _adapters()[name].dump_json(value, exclude_defaults=name == "coverage", round_trip=True)
         connection.execute("INSERT OR REPLACE INTO facts_ VALUES (?, ?)", (name, written.decode()))
 
 

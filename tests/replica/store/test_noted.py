@@ -114,9 +114,20 @@ def test_what_is_noted_is_read_again_and_by_an_older_version(copy: sqlite3.Conne
     assert recalled(copy) == KNOWN
     written = {name: json.loads(value) for name, value in copy.execute("SELECT name, value FROM facts_")}
     assert json.loads(written.pop("shape")) == [1, {"department": "department"}, False]
-    [vanished] = written["held"]["vanished"]
-    assert vanished == {"what": "users", "environment": "e", "missing": 30, "known": 40, "examples": ["u"]}
-    assert all(written[name] == OLD[name] for name in written if name != "held")
+    assert written == {name: OLD[name] for name in written}
+
+
+def test_members_that_an_older_version_wants_are_noted_empty_too(copy: sqlite3.Connection) -> None:
+    vanished = Vanished(what="users", environment="e", missing=30, known=40)
+    note(
+        copy,
+        watermarks={"e": Watermark(updated=AT, events=AT)},
+        held=HeldRemovals(at=AT, vanished=(vanished,), ids=(), memberships={}),
+    )
+    written = {name: json.loads(value) for name, value in copy.execute("SELECT name, value FROM facts_")}
+    assert written["watermarks"]["e"] == {"updated": AT, "events": AT, "seen": {}, "ahead": None}
+    nobody = {"population": None, "examples": []}
+    assert written["held"]["vanished"] == [{"what": "users", "environment": "e", "missing": 30, "known": 40, **nobody}]
 
 
 @pytest.mark.parametrize(
