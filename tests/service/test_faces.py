@@ -236,6 +236,17 @@ async def test_the_roles_of_a_user_are_the_same(faces: Faces) -> None:
     assert status == (3 if by_command.get("gaps") else 0)
 
 
+async def test_roles_that_follow_from_groups_that_nobody_may_read_are_unknown_to_both(faces: Faces) -> None:
+    faces.world.sandbox.faults.add("forbidden", path="/groups", times=None)
+    async with faces.client() as client:
+        await client.call_tool("sync_directory", {})
+        (row,) = (await walk(client, limit=1000))[:1]
+        by_tool = facts(await client.call_tool("map_roles", {"user": row["id"]}))
+    status, [by_command], _ = await faces.command(roles, user=row["id"], diff=None, kinds=None)
+    assert by_tool["gaps"] == by_command["gaps"] != []
+    assert status == 3
+
+
 async def test_roles_of_an_application_lack_what_the_rules_lack(faces: Faces) -> None:
     async with faces.client() as client:
         await client.call_tool("sync_directory", {})

@@ -143,8 +143,9 @@ async def test_each_answers_about_its_own_directory_with_a_token_of_its_own(two:
         assert {request.status for request in side.world.sandbox.requests} == {200}, "a token of the other was tried"
 
 
-async def test_a_cursor_of_one_is_none_to_the_other(two: Two) -> None:
-    async with two.served():
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_a_cursor_of_one_is_none_to_the_other(two: Two, mode: str) -> None:
+    async with two.served(mode):
         cursor = (await two.acme.call("list_users", limit=5))["next_cursor"]
         refused = await two.globex.client.call_tool("list_users", {"cursor": cursor})
         assert refused.is_error
