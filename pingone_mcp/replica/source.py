@@ -180,7 +180,7 @@ class Holding(NamedTuple):
 
 
 class RoleList(NamedTuple):
-    """The role assignments of a user that can be told apart, and whether all of all of them could be read."""
+    """The role assignments of a user that can be told apart, and whether all of them could be read."""
 
     assignments: tuple[RoleAssignment, ...]
     is_whole: bool

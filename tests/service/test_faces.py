@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import pytest
 from mcp import Client
+from mcp.types import TextResourceContents
 
 from pingone_mcp.commands.call import VERB as CALL
 from pingone_mcp.commands.changes import changes
@@ -27,6 +28,7 @@ from pingone_mcp.reports.drift import KINDS
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company.roles import Narrowing
 from pingone_mcp.sandbox.options import Options
+from pingone_mcp.server.subscriptions import CHANGES
 from tests.replica.happenings import Doors
 from tests.world import NOW, World, error_text, facts, walk
 
@@ -128,6 +130,11 @@ async def test_changes_are_the_same_rows_with_the_same_gaps(faces: Faces) -> Non
         faces.passes(600)
         await client.call_tool("sync_directory", {})
         by_tool = facts(await client.call_tool("list_changes", {"limit": 1000}))
+        (read,) = (await client.read_resource(CHANGES)).contents
+    assert isinstance(read, TextResourceContents)
+    by_resource = json.loads(read.text)
+    assert by_resource.get("gaps") == by_tool.get("gaps")
+    assert by_resource["known_since"] == by_tool["known_since"]
     status, by_command, said = await faces.command(changes, since=None, kinds=None)
     assert [row["id"] for row in by_command] == [row["id"] for row in by_tool["result"]]
     assert "Chief of Faces" in json.dumps(by_command)
