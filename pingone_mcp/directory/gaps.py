@@ -222,13 +222,13 @@ class CopyFromFuture(Gap):
 
 
 class HeldSync(Gap):
-    """A sync waits for a person, because too many would be gone; `missing` says how many of what, one text a place."""
+    """A sync waits for a person, because too many would be gone: `missing` has what `gone_at_once` says, by place."""
 
     at: str
-    missing: tuple[str, ...]
+    missing: tuple[tuple[int, int, str, str, str | None], ...]
 
     def words(self) -> str:
-        listed_ = "; ".join(self.missing)
+        listed_ = "; ".join(gone_at_once(*one) for one in self.missing)
         return f"held since {self.at}, nothing of it was taken over: {listed_} could not be found"
 
 
@@ -428,6 +428,14 @@ class NoRolesInRoster(Gap):
 
 
 _NO_ACCOUNT = "the roster holds no account"
+
+
+def gone_at_once(missing: int, known: int, what: str, environment: str, population: str | None) -> str:
+    """Say how many of how many would be gone, and where: places are given as people call them."""
+    where = (
+        f"environment {environment}" if population is None else f"population {population} of environment {environment}"
+    )
+    return f"{missing:,} of {known:,} {what} in {where}"
 
 
 def listed(ids: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pingone_mcp.directory.gaps import gone_at_once
 from pingone_mcp.errors import Problem
 
 TRIES = 2
@@ -65,12 +66,10 @@ class Vanished:
     def is_mass(self, share: float) -> bool:
         return self.missing > HELD_FROM and self.missing > share * self.known
 
-    def sentence(self, called: Called = str) -> str:
-        """Say it in plain words; `called` names an environment or a population by its id."""
-        where = f"environment {called(self.environment)}"
-        if self.population is not None:
-            where = f"population {called(self.population)} of {where}"
-        return f"{self.missing:,} of {self.known:,} {self.what} in {where}"
+    def facts(self, called: Called = str) -> tuple[int, int, str, str, str | None]:
+        """Return what `gone_at_once` says; `called` names an environment or a population by its id."""
+        population = called(self.population) if self.population is not None else None
+        return self.missing, self.known, self.what, called(self.environment), population
 
 
 class Held(Problem):
@@ -82,7 +81,7 @@ class Held(Problem):
     def __init__(self, vanished: Iterable[Vanished], ids: Iterable[str], called: Called = str) -> None:
         self.vanished = tuple(vanished)
         self.ids = tuple(sorted(ids))
-        listed = "; ".join(one.sentence(called) for one in self.vanished)
+        listed = "; ".join(gone_at_once(*one.facts(called)) for one in self.vanished)
         some = ", ".join(dict.fromkeys(called(one) for found in self.vanished[:1] for one in found.examples))
         super().__init__(
             f"Held: {listed} cannot be found any more, and no audit event says that they were removed. "

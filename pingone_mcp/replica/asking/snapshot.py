@@ -147,8 +147,8 @@ class Snapshot:
         held = self._memory.held
         if held is not None:
             names = self.places.environment_names | self.places.population_names
-            called = (one.sentence(lambda place: candidate(place, names.get(place))) for one in held.vanished)
-            return [HeldSync(at=held.at, missing=tuple(called))]
+            missing = (one.facts(lambda place: candidate(place, names.get(place))) for one in held.vanished)
+            return [HeldSync(at=held.at, missing=tuple(missing))]
         run = last_run(self.database, f"id > {self.version}")
         return [] if run is None else [FailedSync(at=run.started_at, outcome=run.outcome)]
 
