@@ -357,6 +357,9 @@ async def test_background_syncs_begin_without_a_question(two: Two) -> None:
     async with aclosing(two.queries), connections.serving():
         assert not two.acme.world.sandbox.requests, "nothing is opened before"
         await connections.begin()
+        with anyio.fail_after(60):
+            while not two.acme.world.sandbox.requests:  # noqa: ASYNC110 - nobody has asked, so nobody is answered
+                await anyio.sleep(0.01)
         await has_a_copy(connections.find("acme"))
         assert (await connections.find("globex").backend()).sync_seconds is None
     assert not two.globex.world.sandbox.requests
