@@ -258,16 +258,6 @@ def _membership(raw: JsonObject) -> Read[GroupMembership]:
     return _leniently(raw, read)
 
 
-def role_assignment(
-    raw: JsonObject, *, roles: Mapping[str, str | None], places: Mapping[str, str | None]
-) -> RoleAssignment:
-    """Return a role assignment with the names of its role and of the place that it is scoped to.
-
-    What cannot be read of it is left out.
-    """
-    return _role_assignment(raw, roles, places)[0]
-
-
 def _role_assignment(
     raw: JsonObject, roles: Mapping[str, str | None], places: Mapping[str, str | None]
 ) -> Read[RoleAssignment]:
@@ -295,7 +285,10 @@ def memberships(raws: Sequence[JsonObject]) -> tuple[tuple[GroupMembership, ...]
 def role_assignments(
     raws: Sequence[JsonObject], *, roles: Mapping[str, str | None], places: Mapping[str, str | None]
 ) -> tuple[tuple[RoleAssignment, ...], bool]:
-    """Return the role assignments whose role is known, and whether all of all of them could be read."""
+    """Return the role assignments whose role is known, and whether all of them, and all of each, could be read.
+
+    Each has the names of its role and of the place that it is scoped to, where these are known.
+    """
     found, left_out = readable(raws, lambda raw: _role_assignment(raw, roles, places))
     return tuple(one for one, _ in found), not left_out and not any(unread for _, unread in found)
 

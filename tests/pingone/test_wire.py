@@ -248,11 +248,11 @@ def test_an_object_without_an_id_is_unexpected(raw: dict[str, Any]) -> None:
         lambda: wire.organization(raw),
         lambda: wire.role(raw),
         lambda: wire.membership(raw),
-        lambda: wire.role_assignment({"id": "a", "role": raw}, roles={}, places={}),
         lambda: wire.event({**raw, "recordedAt": "2026-01-01T00:00:00Z"}),
     ):
         with pytest.raises(UnexpectedAnswer, match="without an id"):
             read()
+    assert wire.role_assignments([{"id": "a", "role": raw}], roles={}, places={}) == ((), False)
 
 
 @pytest.mark.parametrize("time", ["", "yesterday", 7, [], "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+05:00"])
@@ -437,10 +437,9 @@ def test_memberships_and_role_assignments() -> None:
     embedded = {"id": "g1", "type": "NESTED", "_embedded": {"group": {"name": "Staff"}}}
     assert wire.membership(embedded) == GroupMembership(id="g1", name="Staff", type="NESTED")
     raw = {"id": "a1", "role": {"id": "r1"}, "scope": {"id": "e1", "type": "ENVIRONMENT"}}
-    assert wire.role_assignment(raw, roles={"r1": "Admin"}, places={"e1": "Acme"}) == RoleAssignment(
-        id="r1", name="Admin", scope=RoleScope(id="e1", type="environment", name="Acme")
-    )
-    assert wire.role_assignment({"role": {"id": "r1"}}, roles={}, places={}) == RoleAssignment(id="r1")
+    admin = RoleAssignment(id="r1", name="Admin", scope=RoleScope(id="e1", type="environment", name="Acme"))
+    assert wire.role_assignments([raw], roles={"r1": "Admin"}, places={"e1": "Acme"}) == ((admin,), True)
+    assert wire.role_assignments([{"role": {"id": "r1"}}], roles={}, places={}) == ((RoleAssignment(id="r1"),), True)
 
 
 EVENT = {

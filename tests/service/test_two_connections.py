@@ -365,6 +365,17 @@ async def test_background_syncs_begin_without_a_question(two: Two) -> None:
     assert not two.globex.world.sandbox.requests
 
 
+@pytest.mark.parametrize("problem", [Refused("Nothing is configured."), Broken("secret")], ids=["expected", "a bug"])
+async def test_one_that_cannot_be_opened_keeps_no_other_from_its_syncs(two: Two, problem: Exception) -> None:
+    openings = two.openings() | {"acme": partial(refusing, problem), "globex": two.opening(two.globex, sync_minutes=5)}
+    connections = Connections(openings)
+    async with aclosing(two.queries), connections.serving():
+        with logged() as log:
+            await connections.begin()
+        await has_a_copy(connections.find("globex"))
+    assert log.getvalue().startswith("[acme] ")
+
+
 async def has_a_copy(served: ServedConnection) -> None:
     backend = await served.backend()
     with anyio.fail_after(60):
