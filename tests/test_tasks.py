@@ -15,7 +15,7 @@ import pytest
 
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Problem
-from pingone_mcp.tasks import AT_ONCE, Pool, SingleFlight, background, in_thread, left
+from pingone_mcp.tasks import AT_ONCE, Pool, SingleFlight, background, first_failure, in_thread, left
 from tests.world import World
 
 LONG = 30.0
@@ -116,3 +116,9 @@ async def test_who_asks_when_the_work_cannot_be_done_any_more_hears_so() -> None
     for _ in range(2):
         with pytest.raises(Problem, match="ended before"):
             await flights.do("it", anyio.lowlevel.checkpoint)
+
+
+def test_the_first_failure_is_found_however_deep_the_groups_are() -> None:
+    first = ValueError()
+    assert first_failure(ExceptionGroup("outer", [ExceptionGroup("inner", [first, KeyError()]), KeyError()])) is first
+    assert first_failure(first) is first

@@ -153,6 +153,33 @@ async def test_a_cursor_of_one_is_none_to_the_other(two: Two, mode: str) -> None
         assert (await two.acme.call("list_users", cursor=cursor, limit=5))["result_count"] == 5
 
 
+async def test_one_directory_that_two_serve_shows_each_no_more_than_its_own_part(two: Two) -> None:
+    sandbox, contractors = two.acme.world.sandbox, two.acme.world.sandbox.state().contractors()
+    two.globex.world = World(sandbox=sandbox, cache=two.acme.world.cache)
+    users = {"path": f"/environments/{sandbox.environment_id}/users"}
+    questions: dict[str, dict[str, Any]] = {
+        "list_users": {"limit": 2},
+        "list_changes": {"limit": 1},
+        "list_groups": {"limit": 1},
+        "find_deactivated": {"limit": 1},
+        "access_review": {"format": "csv"},
+        "proxy_request": {**users, "query": {"limit": "2"}},
+    }
+    async with two.served(openings=two.openings() | {"globex": two.opening(two.globex, populations=(contractors,))}):
+        for side in (two.acme, two.globex):
+            await side.sync()
+        everybody, some = [{row["id"] for row in await walk(side.client)} for side in (two.acme, two.globex)]
+        assert some < everybody
+        for side, people in ((two.globex, some), (two.acme, everybody)):
+            found = await side.call("query_directory", sql="SELECT id FROM users")
+            assert {row[0] for row in found["rows"]} == people
+        for tool, arguments in questions.items():
+            cursor = (await two.acme.call(tool, **arguments))["next_cursor"]
+            path = users if tool == "proxy_request" else {}
+            refused = await two.globex.client.call_tool(tool, {"cursor": cursor, **path})
+            assert "[FOREIGN_CURSOR]" in error_text(refused), tool
+
+
 async def test_each_syncs_queries_and_reviews_its_own_copy(two: Two) -> None:
     async with two.served():
         for side in (two.acme, two.globex):
