@@ -72,7 +72,7 @@ def in_time(backend: Backend) -> Iterator[None]:
     with anyio.move_on_after(backend.answer_seconds) as scope:
         yield
     if scope.cancelled_caught:
-        raise too_slow(backend.answer_seconds)
+        raise too_slow(backend.directory.profile.provider, backend.answer_seconds)
 
 
 async def collect(
@@ -96,7 +96,7 @@ async def collect(
         return _ENVELOPE_CHARACTERS + len(cursor) + beside
 
     budget = Budget(limit=limit, characters=backend.answer_characters, seconds=backend.answer_seconds, pages=pages)
-    listing = dataclasses.replace(listing, around=around)
+    listing = dataclasses.replace(listing, around=around, provider=backend.directory.profile.provider)
     return await gather(listing, wanted.mark, budget, now=anyio.current_time, report=report)
 
 

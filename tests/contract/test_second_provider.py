@@ -130,3 +130,11 @@ async def test_access_to_it_is_reviewed(served: Served) -> None:
     group = next(group.id for group in company.groups.values() if group.name == "Everybody")
     review = await served.ask("access_review", group="Everybody")
     assert review["counts"]["people"] == sum(group in company.memberships(user) for user in company.users)
+
+
+async def test_a_failure_names_it(served: Served) -> None:
+    await served.ask("sync_directory")
+    gone = min(served.company.users)
+    served.company.remove(gone)
+    said = error_text(await served.client.call_tool("get_user", {"user": gone}))
+    assert said.startswith("dictionary does not show this user now")

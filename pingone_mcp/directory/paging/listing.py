@@ -69,13 +69,15 @@ class Listing(Generic[T]):
     """What a listing is made of: how to read a page at a position, and how its items become rows.
 
     `around` is what an answer that goes on from a position needs beside its rows, in characters.
-    `identify` tells items apart; it is given the item's place in its page too, for those that have no id.
+    `identify` tells items apart; it is given the item's place in its page too, for those that have no id. `provider` is
+    whom a failure names.
     """
 
     read: Callable[[Position | None], Awaitable[Page[T]]]
     row: Callable[[T], JsonObject]
     identify: Callable[[T, int], str]
     around: Callable[[Position | None], int] = lambda _: 0
+    provider: str = "The directory"
 
 
 async def gather(
@@ -134,7 +136,7 @@ class _Gathering(Generic[T]):
             return None
         if page is None:
             if not self._pages:
-                raise too_slow(self._budget.seconds)
+                raise too_slow(self._listing.provider, self._budget.seconds)
             self._stop(self._mark, "time")
             return None
         self._pages += 1
@@ -186,7 +188,7 @@ class _Gathering(Generic[T]):
             position=page.next,
             after=_still_ahead(ids, self._mark),
             taken=max(0, start - len(ids)),
-            guard=_step(self._mark, page.at, page.next),
+            guard=_step(self._mark, page.at, page.next, self._listing.provider),
         )
         spent = self._spent(seconds)
         if spent is not None:
@@ -218,10 +220,10 @@ async def _fitting(row: JsonObject, room: int, *, alone: bool) -> tuple[JsonObje
     return cut, _size(cut)
 
 
-def too_slow(seconds: float) -> Unreachable:
+def too_slow(provider: str, seconds: float) -> Unreachable:
     """Return the failure of an answer whose first page took longer than all of its seconds."""
     return Unreachable(
-        f"PingOne did not answer within the {seconds:g} s of one answer.",
+        f"{provider} did not answer within the {seconds:g} s of one answer.",
         f"Try again. {setting('answer_seconds')} allows more time; `pingone-mcp check` tries the connection step by step.",
         code="TOO_SLOW",
     )
@@ -265,13 +267,13 @@ def _lost() -> Refused:
     )
 
 
-def _step(mark: Mark, here: Position, following: Position) -> LoopGuard:
+def _step(mark: Mark, here: Position, following: Position, provider: str) -> LoopGuard:
     """Return the guard behind this page, the beginning of a listing counted as a place too."""
     guard = mark.guard if mark.position is not None else LoopGuard().after(here.place)
     guard = guard.after(following.place) if guard is not None and following.place != here.place else None
     if guard is None:
         raise UnexpectedAnswer(
-            "PingOne's pages run in a circle: a `next` link came twice, so the rest of this list cannot be read.",
+            f"{provider}'s pages run in a circle: a `next` link came twice, so the rest of this list cannot be read.",
             "Start again without `cursor`, or narrow the question.",
             code="REPEATED_LINK",
         )

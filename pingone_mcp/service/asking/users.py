@@ -109,7 +109,8 @@ async def _not_any_more(backend: Backend, user: str, *, anywhere: bool) -> NotFo
     """Return the failure for a user whom the local copy knows: removed, moved out of scope, or still there for it."""
     if anywhere and await backend.replica.has(user):
         return NotFound(
-            "PingOne does not show this user now, but the local copy still has them: removed since, or hidden.",
+            f"{backend.directory.profile.provider} does not show this user now, but the local copy still has them: removed "
+            "since, or hidden.",
             "sync_directory finds out which; query_directory tells what the copy knows.",
             code="NOT_FOUND",
         )
