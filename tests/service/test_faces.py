@@ -29,6 +29,7 @@ from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company.roles import Narrowing
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.server.subscriptions import CHANGES
+from pingone_mcp.service.freshness import NotCurrent
 from tests.replica.happenings import Doors
 from tests.world import NOW, World, error_text, facts, walk
 
@@ -282,6 +283,23 @@ async def test_call_fails_with_what_the_tool_refuses(faces: Faces) -> None:
     )
     assert faces.capsys.readouterr().err.strip() == refused
     assert status == 1
+
+
+async def test_a_copy_that_cannot_be_brought_up_to_date_is_not_compared_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rosters = tmp_path / "rosters"
+    rosters.mkdir()
+    sandbox = Sandbox(size=60, options=Options(unreachable_user_status=404), now=NOW)
+    faces = Faces(World(sandbox=sandbox, cache=tmp_path / "cache", rosters=rosters), capsys, {})
+    async with faces.client() as client:
+        await client.call_tool("sync_directory", {})
+        await write_roster(client, roster_of(faces))
+    everybody = frozenset(user["id"] for user in sandbox.users())
+    sandbox.narrow(sandbox.environment_id, Narrowing(hidden=everybody))
+    faces.passes(2 * 86_400)
+    with pytest.raises(NotCurrent):
+        await faces.drift("crm")
 
 
 async def test_what_is_held_is_held_for_both_and_said_by_both(
