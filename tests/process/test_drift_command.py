@@ -77,6 +77,13 @@ def test_a_file_and_a_registered_roster_of_one_name_are_not_mixed(served: Served
     assert (registered.status, "no earlier check" in registered.out) == (0, True)
 
 
+def test_a_registered_roster_is_the_same_by_its_name_and_by_its_path(served: Served) -> None:
+    env = served.variables(PINGONE_ROSTERS=str(served.home))
+    path = roster(served, everybody(served))
+    inside("drift", "app", env=env)
+    assert ": 0 new, 0 resolved." in inside("drift", path, env=env).out
+
+
 def test_checks_of_two_directories_are_not_compared(served: Served) -> None:
     path = roster(served, everybody(served))
     inside("drift", path, env=served.variables())
