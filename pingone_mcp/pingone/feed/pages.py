@@ -62,6 +62,7 @@ class _ListPlace:
         return True
 
     def goes_behind(self, page: HalPage) -> None:
+        """Go on behind a page that was read. Raises UnexpectedAnswer for a `next` link that came before."""
         self.found += len(page.items)
         self.next = page.next
         if page.next is None:

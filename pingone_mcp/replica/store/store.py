@@ -81,7 +81,10 @@ class Store:
 
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
-        """Give a read-only connection for one use in one thread; it sees one state within a transaction."""
+        """Give a read-only connection for one use in one thread; it sees one state within a transaction.
+
+        Raises NoReplica where there is no copy yet, and ReplicaProblem for one that cannot be read.
+        """
         with as_problems():
             if not self.path.is_file():
                 raise no_replica()

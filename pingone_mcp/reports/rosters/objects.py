@@ -94,6 +94,7 @@ def _is_long(cells: Mapping[str, Cell]) -> bool:
 
 
 def json_entries(text: str) -> list[Any]:
+    """Return the entries of a roster in JSON, as they stand there. Raises Refused for what is no list of them."""
     try:
         document = loads_in_steps(text, MAX_ENTRIES)
     except TooManyItems:
