@@ -10,7 +10,10 @@ from pingone_mcp.settings.parts import ConnectionSettings
 
 
 def settings(place: Place, cache: Path) -> ConnectionSettings:
-    """Return the default settings of a connection to a place: all that has a default has it."""
+    """Return the settings of a connection to a place: all that has a default has it, but for the mapped attributes.
+
+    A mapped manager costs a search, and what that takes is the time of the server of the benchmark.
+    """
     return ConnectionSettings.model_validate(
         {
             "environment_id": place.environment_id,
@@ -19,6 +22,7 @@ def settings(place: Place, cache: Path) -> ConnectionSettings:
             "api_url": f"{place.base_url}/v1",
             "auth_url": place.base_url,
             "cache_dir": cache,
+            "attributes": {},
         }
     )
 
