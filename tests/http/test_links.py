@@ -12,35 +12,13 @@ from hypothesis import strategies as st
 from pingone_mcp.errors import UnexpectedAnswer
 from pingone_mcp.http.links import next_link
 from pingone_mcp.pingone.api.upstream import PINGONE
+from tests.hostile import pieces_of_paths
 
 BASE = "https://api.pingone.com/v1"
 HOME = "11111111-1111-4111-8111-aaaaaaaaaaaa"
 OTHER = "22222222-2222-4222-8222-bbbbbbbbbbbb"
 USERS = f"{BASE}/environments/{HOME}/users"
-PIECES = st.lists(
-    st.one_of(
-        st.sampled_from(
-            [
-                *"/.%\\;?#@:&= ",
-                "..",
-                "%2e",
-                "%2f",
-                "%5c",
-                "//",
-                "environments",
-                "organizations",
-                "users",
-                "roles",
-                HOME,
-                OTHER,
-                "evil.test",
-                "\uff0e",
-            ]
-        ),
-        st.text(max_size=3),
-    ),
-    max_size=9,
-).map("".join)
+PIECES = pieces_of_paths(HOME, OTHER)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pingone_mcp.directory.scope import Scope
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.proxy import catalogue
 from pingone_mcp.pingone.proxy.paths import READS, TOP_LEVEL, ProxyPaths
+from tests.hostile import pieces_of_paths
 from tests.pingone.recorder import Recorder
 from tests.world import World
 
@@ -281,30 +282,7 @@ def test_what_is_not_configured_is_refused_and_configuring_it_opens_it(path: str
     assert OPEN.url(path) == BASE + path
 
 
-PIECES = st.lists(
-    st.one_of(
-        st.sampled_from(
-            [
-                *"/.%\\;?#@:&= ",
-                "..",
-                "%2e",
-                "%2f",
-                "%5c",
-                "//",
-                "environments",
-                "organizations",
-                "users",
-                "roles",
-                HOME,
-                OTHER,
-                "evil.test",
-                "\uff0e",
-            ]
-        ),
-        st.text(max_size=3),
-    ),
-    max_size=9,
-).map("".join)
+PIECES = pieces_of_paths(HOME, OTHER)
 
 
 @given(st.one_of(PIECES, PIECES.map(lambda rest: f"/environments/{HOME}/{rest}")), st.booleans())
