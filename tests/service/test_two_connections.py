@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
@@ -141,6 +142,38 @@ async def test_each_answers_about_its_own_directory_with_a_token_of_its_own(two:
     for side in (two.acme, two.globex):
         assert side.world.sandbox.token_requests == 1
         assert {request.status for request in side.world.sandbox.requests} == {200}, "a token of the other was tried"
+
+
+async def test_twenty_questions_of_each_at_once_half_of_them_left_are_answered_by_its_own(two: Two) -> None:
+    answered: list[tuple[str, str]] = []
+    left: list[int] = []
+
+    async def ask(side: Side, number: int, asking: anyio.CancelScope) -> None:
+        with asking:
+            found = await side.call("list_users", fields=["title"], limit=5 + number)
+            answered.extend((side.id, row["title"]) for row in found["result"])
+        if asking.cancelled_caught:
+            left.append(number)
+
+    async def leave(asking: anyio.CancelScope, moments: int) -> None:
+        for _ in range(moments):
+            await anyio.lowlevel.checkpoint()
+        asking.cancel()
+
+    async with two.served():
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                for side in (two.acme, two.globex):
+                    asking = anyio.CancelScope()
+                    tasks.start_soon(ask, side, number, asking)
+                    if number % 2:
+                        tasks.start_soon(leave, asking, 5 * number)
+        assert left, "nobody left half-way"
+        assert {connection for connection, _ in answered} == {"acme", "globex"}
+        assert all(title == connection for connection, title in answered)
+        for side in (two.acme, two.globex):
+            rows = await walk(side.client, fields=["title"])
+            assert [row["title"] for row in rows] == [side.id] * SIZE, "what was left half-way is in nobody's way"
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
