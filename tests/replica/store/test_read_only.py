@@ -69,9 +69,9 @@ def read_only(kept: Copy, *, files: int = 0o400, folders: int = 0o500) -> Iterat
 @pytest.mark.parametrize(("files", "folders"), [(0o400, 0o500), (0o600, 0o500), (0o400, 0o700)])
 async def test_a_copy_that_may_only_be_read_is_read(kept: Copy, files: int, folders: int) -> None:
     kept.world.time.passed += 40
-    with read_only(kept, files=files, folders=folders):
-        assert await kept.state() == truth(kept.sandbox)
-        async with kept.world.client() as client:
+    async with kept.world.client() as client:  # begins to serve as somebody who may read the checkout
+        with read_only(kept, files=files, folders=folders):
+            assert await kept.state() == truth(kept.sandbox)
             found = facts(await client.call_tool("find_deactivated", {}))
             assert (found["source"]["kind"], found["source"]["age_seconds"]) == ("replica", 40)
             assert facts(await client.call_tool("describe_directory", {}))["replica"]["users"] == 20
@@ -80,14 +80,14 @@ async def test_a_copy_that_may_only_be_read_is_read(kept: Copy, files: int, fold
 
 @pytest.mark.parametrize("mode", ["auto", "full"])
 async def test_a_sync_says_why_it_cannot_write(kept: Copy, mode: str) -> None:
-    with read_only(kept):
-        async with kept.world.client() as client:
+    async with kept.world.client() as client:
+        with read_only(kept):
             said = error_text(await client.call_tool("sync_directory", {"mode": mode}))
-        assert "cannot be opened, read or written (Permission denied)" in said
-        assert "PINGONE_CACHE_DIR" in said
-        with pytest.raises(ReplicaProblem) as caught:
-            await kept.store.write(lambda connection: connection.execute("DELETE FROM facts_").rowcount)
-        assert caught.value.code == "REPLICA_NOT_WRITABLE"
+            assert "cannot be opened, read or written (Permission denied)" in said
+            assert "PINGONE_CACHE_DIR" in said
+            with pytest.raises(ReplicaProblem) as caught:
+                await kept.store.write(lambda connection: connection.execute("DELETE FROM facts_").rowcount)
+            assert caught.value.code == "REPLICA_NOT_WRITABLE"
     assert await kept.state() == truth(kept.sandbox)
 
 
