@@ -18,7 +18,11 @@ TIMES = st.none() | st.integers(0, 4_000_000_000_000).map(
     lambda at: datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=at)
 )
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | TEXTS,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=6,
 )
