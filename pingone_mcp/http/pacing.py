@@ -2,8 +2,9 @@
 
 Its limits belong to a licence that many share, and most of their numbers are not public (PingOne, "Rate limiting"). So
 they are felt for. The number of requests under way grows with every round of answers and is halved by a 429: additive
-increase and multiplicative decrease (RFC 5681 §3.1). And what was let through between two 429s tells the rate that the
-licence allows, by which requests are spaced from then on.
+increase and multiplicative decrease (RFC 5681 §3.1). Requests are spaced by a rate, too: before the first 429 it grows
+with each answer, as in a slow start (the same §3.1). And what was let through between two 429s tells the rate that the
+licence allows, by which they are spaced from then on.
 
 A question never waits for a walk: it needs no room that a walk takes, and has starts of its own. What is under way when
 it comes still stands before it at the other end, so a walk sends no more than keeps that busy (`Saturation`), and
@@ -30,6 +31,8 @@ Outcome = Literal["answered", "limited", "failed"]
 # Before anything has been learned: requests under way, requests per second (older documentation allows one address
 # 100), and how many of them may start at once.
 FIRST_WINDOW, FIRST_RATE, BURST = 16, 80.0, 16
+# What an answer adds to the rate as long as there was no 429: a rate that is used to the full doubles in a second.
+SLOW_START = math.log(2)
 # So many more of a question may start at once, as what it asks at the same time: it does not wait for a walk's starts.
 AHEAD = 4
 # What one round of answers adds to the window.
@@ -67,6 +70,8 @@ class Throttle:
         # The rate that is thought to be allowed, since when, and the instant at which all starts so far are paid for.
         self._rate, self._rate_at, self._paid = FIRST_RATE, 0.0, -math.inf
         self._burst = float(BURST)
+        # Did the last request start before those ahead of it were paid for; was there a 429.
+        self._is_used = self._is_learned = False
         # Since the last 429: answers, its instant, seconds with nothing under way.
         self._answers, self._cut, self._idle = 0, -math.inf, 0.0
         self._idle_since: float | None = None
@@ -108,6 +113,7 @@ class Throttle:
         else:
             self._questions += 1
         self._starts.append(now)
+        self._is_used = self._paid > now
         self._paid = max(self._paid, now) + 1 / self._allowed(now)
         return self._questions + self._walks
 
@@ -128,6 +134,8 @@ class Throttle:
             self._idle_since = now
         if outcome == "answered":
             self._answers += 1
+            if self._is_used and not self._is_learned:
+                self._rate += SLOW_START
             if size > 2 * self._largest:  # what came before were no full pages
                 self._saturation.forget()
             self._largest = max(self._largest, size)
@@ -160,6 +168,7 @@ class Throttle:
         if self._answers and busy >= _LEAST_SECONDS:
             self._rate = CAUTION * self._answers * (1 / whole + 1 / busy) / 2
             self._burst = max(1.0, LEARNED_BURST * self._rate)
+        self._is_learned = True
         self._rate_at = self._cut = now
         self._answers, self._idle = 0, 0.0
         self._paid = now + self._burst / self._allowed(now)
