@@ -19,6 +19,7 @@ SQLite reads no JSON beyond 1,000 levels, and fails a whole query for one such v
 
 _CUT = f"[nested deeper than {LEVELS} levels]"
 _DIGITS = 18  # of an integer that fits into 64 bits whatever the digits are
+_LEAST, _MOST = -(2**63), 2**63 - 1
 _READABLE = 200  # levels that Python's parser reads wherever it is called; it gives up below a thousand
 _MOST_CUT = 4 * 1024 * 1024  # characters that are looked through for where to cut: less than a second
 _SPACE = re.compile(r"[ \t\n\r]*+")
@@ -76,13 +77,34 @@ def shallow(value: Any) -> Any:
     return _shallow(value, LEVELS) if isinstance(value, dict | list) and _is_deeper(value) else value
 
 
+def is_as_loaded(value: Any) -> bool:
+    """Say whether data that another parser read is what `loads` and `shallow` make of the same text.
+
+    That parser is to refuse numbers too large for a float, and to return large integers as such.
+    """
+    layer = [value]
+    for _ in range(LEVELS + 1):
+        below: list[Any] = []
+        for one in layer:
+            if isinstance(one, dict):
+                below.extend(one.values())
+            elif isinstance(one, list):
+                below.extend(one)
+            elif isinstance(one, int) and not _LEAST <= one <= _MOST:
+                return False
+        if not below:
+            return True
+        layer = below
+    return False
+
+
 def _integer(text: str) -> int | str:
     if len(text) <= _DIGITS:
         return int(text)
     if len(text) > _DIGITS + 2:  # Python refuses thousands of digits, and takes the square of their time for fewer
         return text
     value = int(text)
-    return value if -(2**63) <= value < 2**63 else text
+    return value if _LEAST <= value <= _MOST else text
 
 
 def _number(text: str) -> float | str:
