@@ -29,6 +29,7 @@ from pingone_mcp.directory.rows import timestamp
 
 NO_ATTRIBUTES = "{}"
 _MOST_QUERIED = 32_000  # bytes
+_HALF_A_PAIR = "\\ud"  # of an escape; whole pairs are no escapes in our JSON
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -133,6 +134,24 @@ def row_of(user: User, environment: str, *, remote_data: bool = False) -> UserRo
     )
 
 
+def as_unicode(row: UserRow) -> UserRow:
+    """Return a row whose texts are Unicode: what is none (a lone surrogate) is replaced, and kept in `more`."""
+    exact = {
+        name: value
+        for name, value in zip(UserRow._fields, row, strict=True)
+        if isinstance(value, str) and not value.isascii() and _unicode(value) != value
+    }
+    if not exact:
+        return row
+    more: JsonObject = json.loads(row.more) if row.more else {}
+    replaced = {name: _unicode(value) for name, value in exact.items()}
+    return UserRow(**(row._asdict() | replaced | {"more": as_json_text({**more, "exact": exact})}))
+
+
+def _unicode(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
 def _more(user: User, environment: str, phone: str | None, mobile: str | None) -> str | None:
     """Return what the values of the row do not say of a user."""
     more: JsonObject = {}
@@ -163,28 +182,34 @@ def attributes_as_text(attributes: JsonObject) -> tuple[str, str | None]:
     """
     if not attributes:
         return NO_ATTRIBUTES, None
-    text = as_json_text(attributes)
-    if len(text) <= _MOST_QUERIED // 4:  # of UTF-8 no character takes more than 4 bytes
-        return text, None
-    left = _bytes(text)
+    whole = as_json_text(attributes)
+    text = whole
+    if _HALF_A_PAIR in whole:  # a query would fail for what is no Unicode
+        attributes = json.loads(_unicode(json.dumps(attributes, ensure_ascii=False)))
+        text = as_json_text(attributes)
+    if len(text) > _MOST_QUERIED // 4:  # of UTF-8 no character takes more than 4 bytes
+        text = _cut(attributes, _bytes(text))
+    return text, None if text == whole else whole
+
+
+def _cut(attributes: JsonObject, size: int) -> str:
+    """Return attributes that take `size` bytes together as they are queried."""
     sizes = {name: _bytes(as_json_text(value)) for name, value in attributes.items()}
     kept = dict(attributes)
     for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
-        if left <= _MOST_QUERIED:
+        if size <= _MOST_QUERIED:
             break
         kept[name] = f"[{sizes[name]:,} bytes]"
-        left -= sizes[name] - _bytes(kept[name]) - 2
-    if kept == attributes:
-        return text, None
-    return as_json_text(kept) if left <= _MOST_QUERIED else NO_ATTRIBUTES, text
+        size -= sizes[name] - _bytes(kept[name]) - 2
+    return as_json_text(kept) if size <= _MOST_QUERIED else NO_ATTRIBUTES
 
 
 def as_json_text(value: object) -> str:
     """Return JSON (RFC 8259), compact and with its keys in order, so that the same data is the same text."""
     try:
         return _encode(value).decode()
-    except (UnicodeEncodeError, OverflowError, RecursionError):  # a lone surrogate, for one
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    except (UnicodeEncodeError, OverflowError, RecursionError):  # a lone surrogate, for one: it stays an escape
+        return json.dumps(value, separators=(",", ":"), sort_keys=True)
 
 
 def _bytes(text: str) -> int:
@@ -205,6 +230,8 @@ def user_of(
     and AttributeError) for values that `row_of` does not make.
     """
     more: JsonObject = json.loads(row.more) if row.more else {}
+    if "exact" in more:
+        row = row._replace(**more["exact"])
     organizations: list[str] = more.get("organizations", [row.environment_id])
     workspaces: list[str] = more.get("workspaces", [row.population_id] if row.population_id is not None else [])
     address = Address(
@@ -245,9 +272,9 @@ def user_of(
         locked_at=_as_time(row.locked_at),
         created_at=_as_time(row.created_at),
         updated_at=_as_time(row.updated_at),
-        custom_attributes=json.loads(attributes) if attributes != NO_ATTRIBUTES else {},
+        custom_attributes=_object(attributes) if attributes != NO_ATTRIBUTES else {},
         unreadable=tuple(row.unreadable.split(",")) if row.unreadable else (),
-        remote_data=json.loads(row.remote_data) if row.remote_data is not None else None,
+        remote_data=_object(row.remote_data) if row.remote_data is not None else None,
     )
 
 
@@ -269,6 +296,13 @@ def _reasons(joined: str) -> tuple[StatusReason, ...]:
 
 def _places(ids: list[str], names: Mapping[str, str | None] | None) -> tuple[Named, ...]:
     return tuple(Named(id=identity, name=names.get(identity) if names else None) for identity in ids)
+
+
+def _object(text: str) -> JsonObject:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise TypeError("what should be a JSON object is none")
+    return value
 
 
 def _flag(value: object) -> bool | None:

@@ -10,8 +10,8 @@ from typing import get_args
 
 from pingone_mcp.directory.models import MembershipType, User
 from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.directory.user_row import row_of
 from pingone_mcp.replica.source import EnvironmentSource, Pair, Source
-from pingone_mcp.replica.store.rows import record_of
 from tests.contract.rules import NOBODY
 from tests.contract.truth import Doing, Subject, Truth
 
@@ -97,13 +97,13 @@ async def one_user_is_read_as_the_walk_shows_it(trial: SourceTrial) -> None:
     truth = trial.truth
     for environment in truth.environments:
         reading = trial.environment(environment)
-        walked = {user.id: record_of(user) for user in await trial.walked(environment)}
+        walked = {user.id: row_of(user, environment) for user in await trial.walked(environment)}
         for one in sorted(walked)[:5]:
             user = await reading.user(one)
             assert user is not None
-            assert record_of(user) == walked[one], "names of places aside, which a sync reads by themselves"
+            assert row_of(user, environment) == walked[one], "names of places aside, which a sync reads by themselves"
         several = await reading.users_by_id([*sorted(walked)[:5], NOBODY])
-        assert {one: record_of(user) for one, user in several.items()} == {
+        assert {one: row_of(user, environment) for one, user in several.items()} == {
             one: walked[one] for one in sorted(walked)[:5]
         }
         assert await reading.user(NOBODY) is None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pingone_mcp.directory.models import Address, Email, Manager, Named, Phone, StatusSource, User
-from pingone_mcp.directory.user_row import UserRow, as_json_text, attributes_as_text, row_of, user_of
+from pingone_mcp.directory.user_row import UserRow, as_json_text, as_unicode, attributes_as_text, row_of, user_of
 
 HERE = "environment-1"
 TEXTS = st.text(max_size=8)
@@ -102,8 +102,35 @@ def test_attributes_that_are_too_long_for_a_query_are_kept_beside_it() -> None:
     assert whole == as_json_text({"essay": "é" * 40_000, "team": "blue"})
 
 
-def test_what_is_no_unicode_is_still_text() -> None:
-    assert as_json_text({"a": "\ud800"}) == '{"a":"\ud800"}'
+def test_what_is_no_unicode_is_still_json() -> None:
+    assert as_json_text({"a": "\ud800"}) == r'{"a":"\ud800"}'
+
+
+HALF = "half \ud83d a pair"
+
+
+@given(users(), st.sets(st.sampled_from(("id", "username", "name", "title", "locale", "avatar_url"))))
+def test_what_is_no_unicode_is_replaced_in_columns_and_comes_back(user: User, names: set[str]) -> None:
+    texts: dict[str, Any] = dict.fromkeys(names, HALF)
+    odd = dataclasses.replace(
+        user,
+        **texts,
+        emails=(Email(email=HALF),),
+        address=Address(street=HALF),
+        custom_attributes={**user.custom_attributes, HALF: [HALF]},
+        remote_data={HALF: HALF},
+    )
+    row = as_unicode(row_of(odd, HERE, remote_data=True))
+    assert all(value.encode() is not None for value in row if isinstance(value, str))
+    assert "half ? a pair" in row.custom_attributes
+    assert all(getattr(row, name) == "half ? a pair" for name in names)
+    assert user_of(row) == odd
+
+
+@given(users())
+def test_a_row_of_unicode_stays_as_it_is(user: User) -> None:
+    row = row_of(user, HERE, remote_data=True)
+    assert as_unicode(row) is row
 
 
 def test_values_stand_in_the_order_of_their_names() -> None:

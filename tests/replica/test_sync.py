@@ -271,7 +271,7 @@ async def test_the_provider_s_own_objects_are_kept_of_who_changed_too(kept: Copy
     await happen(kept.sandbox, [Happening("update", 3, 0, 0), Happening("create", 0, 0, 0)])
     report = await kept.sync(mode, remote_data=True)
     assert (report.mode, sum(report.changes.values()) >= 2) == (mode, True)
-    lacking = "SELECT count(*) FROM users_ WHERE removed_at IS NULL AND json_type(record, '$.remote_data.id') IS NULL"
+    lacking = "SELECT count(*) FROM users_ WHERE removed_at IS NULL AND json_type(remote_data, '$.id') IS NULL"
     assert await kept.rows(lacking) == [(0,)]
 
 

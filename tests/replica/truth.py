@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,11 +13,13 @@ from typing import Any
 import httpx
 
 from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.user_row import row_of
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.client import open_client
 from pingone_mcp.pingone.feed.source import PingOneSource
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.store.rows import record_of
+from pingone_mcp.replica.store.schema import USER
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.replica.sync import Sync
 from pingone_mcp.replica.syncing.task import SyncOptions
@@ -44,9 +45,9 @@ def truth(sandbox: Sandbox, environment: str | None = None) -> State:
     found = State()
     for raw in sandbox.users(environment):
         user = wire.user(raw, attributes=ATTRIBUTES)
-        record = record_of(user)
+        record = record_of(row_of(user, user.organizations[0].id if user.organizations else ""))
         record.pop("last_login_at", None)
-        found.users[user.id] = json.loads(json.dumps(record))
+        found.users[user.id] = record
         position = state.position(user.id)
         assert position is not None
         for group, kind in state.memberships(position):
@@ -61,13 +62,10 @@ def truth(sandbox: Sandbox, environment: str | None = None) -> State:
 def copied(connection: sqlite3.Connection) -> State:
     """Return what the local copy holds, and fail where its parts do not agree."""
     found = State()
-    for identity, record, status in connection.execute(
-        "SELECT id, record, status FROM users_ WHERE removed_at IS NULL"
-    ):
-        told = json.loads(record)
+    for row in connection.execute(f"SELECT {USER} FROM users_ u WHERE u.removed_at IS NULL"):  # noqa: S608 - our names
+        told = record_of(row)
         told.pop("last_login_at", None)
-        assert told["status"] == status
-        found.users[identity] = told
+        found.users[told["id"]] = told
     for user, group, kind in connection.execute("SELECT user_id, group_id, type FROM memberships_"):
         found.memberships[user, group] = kind
     for identity, *told in connection.execute("SELECT id, name, description, user_filter FROM groups_"):

@@ -22,6 +22,7 @@ from pingone_mcp.errors import Refused
 from pingone_mcp.replica.asking.conditions import Condition, both, either, member, one_of
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.asking.users import listed, memberships_of, roles_of
+from pingone_mcp.replica.store.schema import USER
 from pingone_mcp.reports.review import Access, Way
 
 Roles = Mapping[str, tuple[RoleAssignment, ...]]
@@ -100,10 +101,10 @@ class Accesses:
         return int(count)
 
     def people(self) -> Iterator[Access]:
-        query = f"SELECT u.id, u.record FROM users_ u WHERE {self._where.sql} ORDER BY u.username COLLATE NOCASE, u.id"  # noqa: S608 - our own text
+        query = f"SELECT {USER} FROM users_ u WHERE {self._where.sql} ORDER BY u.username COLLATE NOCASE, u.id"  # noqa: S608 - our own text
         found = self._copy.database.execute(query, self._where.values)
         while rows := found.fetchmany(_BATCH):
-            users = [listed(self._copy, record) for _, record in rows]
+            users = [listed(self._copy, row) for row in rows]
             yield from self._with_ways(users)
 
     def _with_ways(self, users: Sequence[User]) -> Iterator[Access]:

@@ -17,7 +17,7 @@ from pingone_mcp.replica.asking.conditions import EVERYBODY, Condition, both, ne
 from pingone_mcp.replica.asking.pages import TablePart, read_page
 from pingone_mcp.replica.asking.snapshot import Since, Snapshot
 from pingone_mcp.replica.asking.users import EXISTS, listed
-from pingone_mcp.replica.store.schema import REMOVED
+from pingone_mcp.replica.store.schema import REMOVED, USER
 
 _KINDS: dict[Reason, str] = {"disabled": "user.deactivated", "locked": "user.locked", "removed": "user.removed"}
 _LATEST = "FROM changes_ c WHERE c.user_id = u.id AND c.kind = ? ORDER BY c.at DESC, c.id DESC LIMIT 1"
@@ -29,12 +29,12 @@ def deactivated_page(
     """Return a page of users, one reason after the other. Raises Refused, and NotHeld."""
 
     def rows(part: TablePart, found: list[tuple[Any, ...]]) -> Sequence[Deactivated]:
-        return [_deactivated(copy, part.label, *row) for row in found]
+        return [_deactivated(copy, part.label, removed_at, row) for _, removed_at, *row in found]
 
     page = read_page(
         copy,
         deactivated_parts(copy, question),
-        "u.record, u.removed_at",
+        f"u.removed_at, {USER}",
         rows,
         at=at,
         page_size=page_size,
@@ -90,10 +90,10 @@ def _happened(reason: Reason, since: datetime | None, known: Since) -> Condition
     )
 
 
-def _deactivated(copy: Snapshot, label: str, identity: str, record: str, removed_at: str | None) -> Deactivated:
-    user = listed(copy, record, removed=removed_at is not None)
+def _deactivated(copy: Snapshot, label: str, removed_at: str | None, row: Sequence[Any]) -> Deactivated:
+    user = listed(copy, row, removed=removed_at is not None)
     reason = next(reason for reason in REASONS if reason == label)
-    seen, actor = _seen(copy.database, identity, reason)
+    seen, actor = _seen(copy.database, row[0], reason)
     at = removed_at if reason == "removed" else seen
     locked_at = user.locked_at if user.status_reasons == ("locked",) else None
     return Deactivated(user=user, at=locked_at or (datetime.fromisoformat(at) if at is not None else None), by=actor)

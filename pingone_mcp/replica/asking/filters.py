@@ -153,7 +153,13 @@ def json_path(attribute: str) -> str:
 
 
 def _sql(held_in: str) -> str:
-    return f"u.{held_in}" if held_in in USER_COLUMNS else f"json_extract(u.record, '$.{held_in}')"
+    """Return where the copy has what the unified user has in a field or a path of its fields."""
+    first, _, rest = held_in.partition(".")
+    if first == "address" or held_in in USER_COLUMNS:
+        return f"u.{rest or held_in}"
+    return (
+        f"json_extract(u.remote_data, '$.{rest}')" if first == "remote_data" else f"json_extract(u.more, '$.{held_in}')"
+    )
 
 
 def _custom(attribute: str, operator: str, value: str) -> Condition:

@@ -127,12 +127,12 @@ def members_page(copy: Snapshot, question: MemberQuestion, at: Position | None, 
 
     def rows(part: TablePart, found: list[tuple[Any, ...]]) -> Sequence[Member]:
         kind: MembershipType = "direct" if part.label == "direct" else "indirect"
-        return [Member(user=listed(copy, record), type=kind) for _, record in found]
+        return [Member(user=listed(copy, row[1:]), type=kind) for row in found]
 
     return read_page(
         copy,
         member_parts(copy, question),
-        "u.record",
+        schema.USER,
         rows,
         at=at,
         page_size=page_size,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from pingone_mcp.directory.matching.references import CalledUser, Home, as_id, the_one_user
-from pingone_mcp.directory.models import JsonObject, Manager, User
+from pingone_mcp.directory.models import Manager, User
 from pingone_mcp.directory.provider import Include
+from pingone_mcp.directory.user_row import UserRow
 from pingone_mcp.replica.asking.conditions import (
     Condition,
     NotHeld,
@@ -20,15 +20,16 @@ from pingone_mcp.replica.asking.conditions import (
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.asking.users import EXISTS, completed
 from pingone_mcp.replica.store.rows import user_of
+from pingone_mcp.replica.store.schema import USER_WITH_REMOTE_DATA
 
 _BOTH: tuple[Include, ...] = ("groups", "roles")
 _SAME_NAME = 10
 
 
 class _Copied(NamedTuple):
-    """What the copy keeps of a user: the record as JSON, and the id of the manager where a sync found who is meant."""
+    """What the copy keeps of a user, and the id of the manager where a sync found who is meant."""
 
-    record: str
+    row: UserRow
     manager_id: str | None
 
 
@@ -47,16 +48,14 @@ def one_user(copy: Snapshot, reference: str, environment: str | None, *, remote_
     environments = copy.places.environments(environment)
     found = [one for place in environments for one in _users_called(copy, place, reference)]
     kept = the_one_user(found, reference, limited=bool(copy.places.scope.populations)).value
-    raw: JsonObject = json.loads(kept.record)
-    if not remote_data:
-        raw.pop("remote_data", None)
-    elif "remote_data" not in raw:
+    row = kept.row if remote_data else kept.row._replace(remote_data=None)
+    if remote_data and row.remote_data is None:
         raise NotHeld
     user = user_of(
-        raw,
+        row,
         environments=copy.places.environment_names,
         populations=copy.places.population_names,
-        manager=_manager(copy, raw, kept.manager_id),
+        manager=_manager(copy, kept),
     )
     return completed(copy, [user], _BOTH)[0]
 
@@ -97,23 +96,20 @@ def _users_called(copy: Snapshot, environment: str, reference: str) -> list[Call
 
 def _users(database: sqlite3.Connection, which: Condition) -> list[CalledUser[_Copied]]:
     rows = database.execute(
-        "SELECT u.environment_id, u.id, u.username, u.name, u.record, u.manager_id FROM users_ u "  # noqa: S608 - our own text
+        f"SELECT u.manager_id, {USER_WITH_REMOTE_DATA} FROM users_ u "  # noqa: S608 - our own text
         f"WHERE {which.sql} ORDER BY u.created_at, u.id LIMIT {_SAME_NAME}",
         which.values,
     )
-    return [
-        CalledUser(environment, identity, username, name, _Copied(record, manager))
-        for environment, identity, username, name, record, manager in rows
-    ]
+    found = (_Copied(UserRow._make(row), manager) for manager, *row in rows)
+    return [CalledUser(one.row.environment_id, one.row.id, one.row.username, one.row.name, one) for one in found]
 
 
-def _manager(copy: Snapshot, record: JsonObject, identity: str | None) -> Manager | None:
+def _manager(copy: Snapshot, kept: _Copied) -> Manager | None:
     """Return the manager with id and names where the sync found who is meant, and that user may be shown."""
-    if "manager" not in record or identity is None:
+    reference, identity = kept.row.manager, kept.manager_id
+    if reference is None or identity is None:
         return None
-    reference = record["manager"]["reference"]
-    environments = [place["id"] for place in record.get("organizations", ())]
-    which = both(copy.places.served(environments), EXISTS, Condition("u.id = ?", (identity,)))
+    which = both(copy.places.served([kept.row.environment_id]), EXISTS, Condition("u.id = ?", (identity,)))
     row = copy.database.execute(
         f"SELECT u.id, u.username, u.email, u.name FROM users_ u WHERE {which.sql}",  # noqa: S608 - our own text
         which.values,

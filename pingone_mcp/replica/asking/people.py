@@ -12,7 +12,7 @@ from pingone_mcp.replica.asking.conditions import Condition, bindable, both
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.asking.users import EXISTS, listed, memberships_of
 from pingone_mcp.replica.store.rows import user_of
-from pingone_mcp.replica.store.schema import REMOVED
+from pingone_mcp.replica.store.schema import REMOVED, USER
 from pingone_mcp.reports.matching import LONGEST_NUMBER, is_number
 
 _BATCH = 500
@@ -40,9 +40,9 @@ def everybody(copy: Snapshot, *, removed: bool = False) -> Iterator[User]:
 
 def everybody_with_groups(copy: Snapshot) -> Iterator[tuple[User, list[GroupMembership]]]:
     """Give every user that is served, with all groups that it is in, a batch at a time."""
-    found = copy.database.execute(*_query(copy, "u.record", EXISTS))
+    found = copy.database.execute(*_query(copy, USER, EXISTS))
     while rows := found.fetchmany(_BATCH):
-        users = [listed(copy, record) for (record,) in rows]
+        users = [listed(copy, row) for row in rows]
         memberships = memberships_of(copy, [user.id for user in users])
         for user in users:
             yield user, memberships[user.id]
@@ -106,9 +106,9 @@ def _numbered(numbers: Iterable[int]) -> Condition:
 
 def _users(copy: Snapshot, which: Condition, order: str = "") -> Iterator[User]:
     places = copy.places
-    for record, gone in copy.database.execute(*_query(copy, "u.record, u.removed_at", which, order)):
+    for gone, *row in copy.database.execute(*_query(copy, f"u.removed_at, {USER}", which, order)):
         yield user_of(
-            record,
+            row,
             environments=places.environment_names,
             populations=places.population_names,
             removed=gone is not None,

@@ -185,7 +185,7 @@ class Snapshot:
             user
             for (user,) in self.database.execute(
                 f"SELECT id FROM users_ INDEXED BY {UNREADABLE_INDEX} WHERE environment_id = ? AND {HAS_UNREADABLE} "  # noqa: S608 - our own text
-                "AND json_type(record, '$.unreadable') IS NOT NULL ORDER BY id",
+                "ORDER BY id",
                 (place,),
             )
         ]

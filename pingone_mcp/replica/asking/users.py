@@ -30,6 +30,7 @@ from pingone_mcp.replica.asking.filters import FilterLanguage, json_path
 from pingone_mcp.replica.asking.pages import TablePart, read_page
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.store.rows import user_of
+from pingone_mcp.replica.store.schema import USER, USER_WITH_REMOTE_DATA
 
 EXISTS = Condition("u.removed_at IS NULL")
 
@@ -49,13 +50,13 @@ def users_page(
     """
 
     def rows(_: TablePart, found: list[tuple[Any, ...]]) -> Sequence[User]:
-        users = [listed(copy, record, remote_data=question.remote_data) for _, record in found]
+        users = [listed(copy, row[1:]) for row in found]
         return completed(copy, users, question.include) if question.include else users
 
     return read_page(
         copy,
         user_parts(copy, filterable, question, otherwise_spelt=otherwise_spelt),
-        "u.record",
+        USER_WITH_REMOTE_DATA if question.remote_data else USER,
         rows,
         at=at,
         page_size=page_size,
@@ -151,15 +152,14 @@ def _is_custom(copy: Snapshot, attribute: str) -> bool:
     return copy.database.execute(query, (json_path(attribute),)).fetchone() is not None
 
 
-def listed(copy: Snapshot, record: str, *, remote_data: bool = False, removed: bool = False) -> User:
-    """Return a user as a row of a list shows it."""
-    user = user_of(
-        record,
+def listed(copy: Snapshot, row: Sequence[Any], *, removed: bool = False) -> User:
+    """Return a user, the values of `schema.USER`, as a row of a list shows it."""
+    return user_of(
+        row,
         environments=copy.places.shown_environment_names(),
         populations=copy.places.population_names,
         removed=removed,
     )
-    return user if remote_data or user.remote_data is None else dataclasses.replace(user, remote_data=None)
 
 
 def completed(copy: Snapshot, users: Sequence[User], include: Sequence[Include]) -> list[User]:

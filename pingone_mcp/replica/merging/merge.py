@@ -27,7 +27,6 @@ def merge(connection: sqlite3.Connection, findings: Findings, bounds: Bounds, no
     Raises Held, inside the transaction, where too many would lose memberships without evidence.
     """
     takeover = Takeover(database=connection, found=findings, now=now)
-    takeover.list_ids("altered", ())
     takeover.list_ids("unseen", findings.unseen)
     _places(takeover)
     merge_users(takeover)

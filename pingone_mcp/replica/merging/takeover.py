@@ -53,6 +53,7 @@ class Takeover:
     """One environment that is taken over in a transaction that the caller has begun; `staged` is attached.
 
     `now` is when that happens: no change is later. `entered` are users who came into scope, `kinds` counts the changes.
+    `is_first` says that the copy held nobody before.
     """
 
     database: sqlite3.Connection
@@ -60,6 +61,7 @@ class Takeover:
     now: str
     entered: set[str] = field(default_factory=set[str])
     kinds: Counter[str] = field(default_factory=Counter[str])
+    is_first: bool = False
 
     def list_ids(self, name: str, ids: Iterable[str]) -> None:
         """Put ids into a temporary table of their own."""
@@ -100,4 +102,4 @@ def chunks(rows: Iterable[T]) -> Iterator[list[T]]:
 
 def as_json(value: JsonObject | str | None) -> str | None:
     """Return a part of a change as it is kept; nothing for what is empty."""
-    return None if not value else json.dumps(value, separators=(",", ":"))
+    return None if not value else json.dumps(value, separators=(",", ":"), sort_keys=True)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pingone_mcp.directory.changes import ChangeKind, changes_between
-from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.user_row import UserRow, as_unicode, row_of
 from pingone_mcp.replica.findings import GoneUser
 from pingone_mcp.replica.merging.takeover import ChangeRow, KnownTrace, Takeover, as_json, chunks
 from pingone_mcp.replica.store import schema
-from pingone_mcp.replica.store.rows import as_written, storable, user_row
+from pingone_mcp.replica.store.rows import record_of
 
 _USERS = ", ".join(schema.USER_COLUMNS)
-_USERS_THERE, _USERS_READ = (
-    ", ".join(f"{table}.{name}" for name in schema.USER_COLUMNS) for table in ("users_", "excluded")
-)
+_STAGED, _COPIED = (", ".join(f"{table}.{name}" for name in schema.USER_COLUMNS) for table in "su")
 _UPDATE = ", ".join(f"{name} = excluded.{name}" for name in schema.USER_COLUMNS if name != "id")
-_TAKE_OVER = f"""INSERT INTO main.users_ ({_USERS}) SELECT {_USERS} FROM staged.users_ WHERE environment_id = ?
-    ON CONFLICT (id) DO UPDATE SET {_UPDATE}, removed_at = NULL, removed_evidence = NULL
-    WHERE ({_USERS_THERE}) IS NOT ({_USERS_READ}) OR users_.removed_at IS NOT NULL"""  # noqa: S608 - our names
+_FILL = f"INSERT INTO main.users_ ({_USERS}) SELECT {_USERS} FROM staged.users_ WHERE environment_id = ?"  # noqa: S608 - our names
+_COMPARE = f"""INSERT INTO temp.differing SELECT s.id, {schema.ALTERED}
+    FROM staged.users_ s LEFT JOIN main.users_ u ON u.id = s.id
+    WHERE s.environment_id = ? AND ({schema.ALTERED} OR {schema.SIGNED_ON})"""  # noqa: S608 - our names
+_TAKE_OVER = f"""{_FILL} AND id IN (SELECT id FROM temp.differing)
+    ON CONFLICT (id) DO UPDATE SET {_UPDATE}, removed_at = NULL, removed_evidence = NULL"""  # noqa: S608 - our names
+_PUT_WORDS = """INSERT INTO people (rowid, id, username, name, email, title, department)
+    SELECT number, id, username, name, email, title, department FROM users_"""
 _PUT_REMOVED = f"""INSERT INTO users_ ({_USERS}, removed_at, removed_evidence)
     VALUES ({", ".join("?" * len(schema.USER_COLUMNS))}, ?, 'event') ON CONFLICT (id) DO NOTHING"""  # noqa: S608 - our names
 # What must be so now for a thing of the past to be worth showing.
@@ -33,95 +35,91 @@ _STILL: Mapping[str, str] = {
 
 
 class _AlteredUser(NamedTuple):
-    """Who is new or different: as read (`record`) and as the copy has them (`known`), removed there at a time."""
+    """Who is new or different: as `read`, and as the copy has them (`known`), removed there at a time."""
 
-    id: str
-    username: str | None
-    email: str | None
-    created_at: str | None
-    updated_at: str | None
-    record: str
-    known: str | None
+    read: UserRow
+    known: UserRow | None
     removed_at: str | None
 
 
-class _KnownUser(NamedTuple):
-    id: str
-    username: str | None
-    email: str | None
-    record: str
-
-
 def merge_users(takeover: Takeover) -> None:
-    """Take over who was read, and note what changed; `temp.altered` and `temp.moved` list them then."""
+    """Take over who was read, and note what changed; `temp.altered` and `temp.moved` list them then.
+
+    Of a first sync nobody is listed: all are new.
+    """
     database, found = takeover.database, takeover.found
-    here = (found.id,)
-    database.execute(
-        """INSERT INTO temp.altered SELECT s.id FROM staged.users_ s LEFT JOIN main.users_ u ON u.id = s.id
-        WHERE s.environment_id = ?
-        AND (u.id IS NULL OR u.removed_at IS NOT NULL OR u.digest IS NOT s.digest)""",
-        here,
-    )
+    takeover.list_ids("altered", ())
     takeover.list_ids("moved", ())
+    takeover.is_first = found.quiet and database.execute("SELECT 1 FROM main.users_ LIMIT 1").fetchone() is None
+    if takeover.is_first:
+        _fill(takeover)
+        return
+    takeover.make_table("differing", "id TEXT PRIMARY KEY, is_altered")
+    database.execute(_COMPARE, (found.id,))
+    database.execute("INSERT INTO temp.altered SELECT id FROM temp.differing WHERE is_altered")
     database.execute(
-        """INSERT INTO temp.moved SELECT s.id FROM staged.users_ s JOIN main.users_ u ON u.id = s.id
-        WHERE s.environment_id = ? AND s.population_id IS NOT u.population_id""",
-        here,
+        """INSERT INTO temp.moved SELECT s.id FROM temp.altered JOIN staged.users_ s USING (id)
+        JOIN main.users_ u USING (id) WHERE s.population_id IS NOT u.population_id"""
     )
     if not found.quiet:
         _note_changed(takeover)
     database.execute(
         "DELETE FROM people WHERE rowid IN (SELECT number FROM users_ WHERE id IN (SELECT id FROM temp.altered))"
     )
-    is_first = database.execute("SELECT 1 FROM main.users_ LIMIT 1").fetchone() is None
-    if is_first:
-        for name in schema.USER_INDEXES:
-            database.execute(f"DROP INDEX main.{name}")
-    database.execute(_TAKE_OVER, here)
-    if is_first:
-        for name, columns in schema.USER_INDEXES.items():
-            database.execute(f"CREATE INDEX main.{name} ON users_ {columns}")
-    database.execute(
-        """INSERT INTO people (rowid, id, username, name, email, title, department)
-        SELECT number, id, username, name, email, title, department FROM users_
-        WHERE id IN (SELECT id FROM temp.altered) ORDER BY number"""
-    )
+    database.execute(_TAKE_OVER, (found.id,))
+    database.execute(f"{_PUT_WORDS} WHERE id IN (SELECT id FROM temp.altered) ORDER BY number")  # noqa: S608 - our names
+
+
+def _fill(takeover: Takeover) -> None:
+    """Take over everybody into a copy of nobody; indexes are made afterwards, which takes half as long."""
+    database = takeover.database
+    for name in schema.USER_INDEXES:
+        database.execute(f"DROP INDEX main.{name}")
+    database.execute(_FILL, (takeover.found.id,))
+    for name, columns in schema.USER_INDEXES.items():
+        database.execute(f"CREATE INDEX main.{name} ON users_ {columns}")
+    database.execute(f"{_PUT_WORDS} ORDER BY number")
 
 
 def _note_changed(takeover: Takeover) -> None:
     rows = takeover.database.execute(
-        """SELECT s.id, s.username, s.email, s.created_at, s.updated_at, s.record, u.record, u.removed_at
-        FROM temp.altered JOIN staged.users_ s USING (id) LEFT JOIN main.users_ u USING (id) ORDER BY s.updated_at"""
+        f"""SELECT {_STAGED}, {_COPIED}, u.removed_at FROM temp.altered JOIN staged.users_ s USING (id)
+        LEFT JOIN main.users_ u USING (id) ORDER BY s.updated_at"""  # noqa: S608 - our names
     )
     for chunk in chunks(rows):
-        takeover.note(change for row in chunk for change in _changes_of(takeover, _AlteredUser(*row)))
+        takeover.note(change for row in chunk for change in _changes_of(takeover, _altered(row)))
+
+
+def _altered(row: tuple[Any, ...]) -> _AlteredUser:
+    width = len(schema.USER_COLUMNS)
+    known = UserRow._make(row[width:-1])
+    return _AlteredUser(UserRow._make(row[:width]), known if row[width] is not None else None, row[-1])
 
 
 def _changes_of(takeover: Takeover, user: _AlteredUser) -> Iterator[ChangeRow]:
+    read = user.read
     before = user.known if user.removed_at is None else None
     entered = before is None and _was_hidden(takeover, user)
     if entered:
-        takeover.entered.add(user.id)
-    with as_written():
-        changes = changes_between(None if before is None else json.loads(before), json.loads(user.record))
-    for change in changes:
-        trace = _trace(takeover, user, change.kind, is_new=before is None, entered=entered)
+        takeover.entered.add(read.id)
+    for change in changes_between(None if before is None else record_of(before), record_of(read)):
+        trace = _trace(takeover, read, change.kind, is_new=before is None, entered=entered)
         yield ChangeRow(
             at=min(trace.at, takeover.now),  # no clock knows more
             seen_at=takeover.now,
             kind="user.entered_scope" if entered else change.kind,
-            user_id=user.id,
-            username=user.username,
-            email=user.email,
+            user_id=read.id,
+            username=read.username,
+            email=read.email,
             environment_id=takeover.found.id,
             before=as_json(change.before),
-            after=as_json(_unified(change.after)),
+            after=as_json(change.after),
             evidence=trace.evidence,
             actor=trace.actor,
         )
 
 
-def _trace(takeover: Takeover, user: _AlteredUser, kind: ChangeKind, *, is_new: bool, entered: bool) -> KnownTrace:
+def _trace(takeover: Takeover, user: UserRow, kind: ChangeKind, *, is_new: bool, entered: bool) -> KnownTrace:
     """Return when a change was made and how that is known: by an event, else as the user itself says."""
     if entered:
         return takeover.unseen(None)
@@ -135,9 +133,9 @@ def _was_hidden(takeover: Takeover, user: _AlteredUser) -> bool:
     """Say whether who is new in the copy is not new in the directory: ids are not given twice."""
     if user.known is not None:
         return True
-    if takeover.found.wanted.trace("user.created", user.id) is not None:
+    if takeover.found.wanted.trace("user.created", user.read.id) is not None:
         return False
-    return takeover.found.existed_before(user.created_at) is True
+    return takeover.found.existed_before(user.read.created_at) is True
 
 
 def remove_users(takeover: Takeover) -> None:
@@ -150,16 +148,16 @@ def remove_users(takeover: Takeover) -> None:
         _mark_removed(takeover, [(user.id, gone[user.id]) for user in known])
 
 
-def _known(takeover: Takeover, users: Sequence[str]) -> list[_KnownUser]:
+def _known(takeover: Takeover, users: Sequence[str]) -> list[UserRow]:
     marks = ", ".join("?" * len(users))
     rows = takeover.database.execute(
-        f"SELECT id, username, email, record FROM users_ WHERE id IN ({marks}) AND removed_at IS NULL",  # noqa: S608 - marks
+        f"SELECT {schema.USER} FROM users_ u WHERE u.id IN ({marks}) AND u.removed_at IS NULL",  # noqa: S608 - marks
         users,
     )
-    return [_KnownUser(*row) for row in rows]
+    return [UserRow._make(row) for row in rows]
 
 
-def _removal(takeover: Takeover, user: _KnownUser, gone: GoneUser) -> ChangeRow:
+def _removal(takeover: Takeover, user: UserRow, gone: GoneUser) -> ChangeRow:
     kind: ChangeKind = "user.left_scope" if gone.left else "user.removed"
     return ChangeRow(
         at=gone.at,
@@ -169,7 +167,7 @@ def _removal(takeover: Takeover, user: _KnownUser, gone: GoneUser) -> ChangeRow:
         username=user.username,
         email=user.email,
         environment_id=takeover.found.id,
-        before=as_json(_unified(json.loads(user.record))),
+        before=as_json(record_of(user)),
         evidence=gone.evidence,
         actor=gone.actor,
     )
@@ -197,8 +195,8 @@ def note_past(takeover: Takeover) -> None:
     for past in takeover.found.past:
         at = min(past.trace.at, takeover.now)
         if past.removed is not None:
-            row = user_row(past.removed, takeover.found.id)
-            takeover.database.execute(_PUT_REMOVED, (*storable(row), at))
+            row = as_unicode(row_of(past.removed, takeover.found.id))
+            takeover.database.execute(_PUT_REMOVED, (*row, at))
         query = f"SELECT username, email FROM users_ u WHERE u.id = ? AND {_STILL[past.kind]}"  # noqa: S608 - our text
         changes += [
             ChangeRow(
@@ -220,7 +218,7 @@ def note_past(takeover: Takeover) -> None:
 def find_managers(takeover: Takeover) -> None:
     """Find the managers that are meant: by id, by username, or by an address that one user has."""
     database, here = takeover.database, (takeover.found.id,)
-    if not database.execute("SELECT 1 FROM temp.altered LIMIT 1").fetchone():
+    if not takeover.is_first and not database.execute("SELECT 1 FROM temp.altered LIMIT 1").fetchone():
         return
     # Many users have the same manager: each reference is looked up once.
     takeover.make_table("meant", "reference TEXT PRIMARY KEY, id TEXT")
@@ -240,8 +238,3 @@ def find_managers(takeover: Takeover) -> None:
         WHERE environment_id = ? AND manager_id IS NOT (SELECT id FROM temp.meant WHERE reference = manager)""",
         here,
     )
-
-
-def _unified(record: JsonObject | None) -> JsonObject | None:
-    """Return a record without what the provider sent, which is kept once and not with every change."""
-    return None if record is None else {name: value for name, value in record.items() if name != "remote_data"}

@@ -40,9 +40,9 @@ class StagedUser(NamedTuple):
 
 def changed(connection: sqlite3.Connection, environment: str) -> list[StagedUser]:
     rows = connection.execute(
-        """SELECT s.id, s.created_at, s.population_id, CASE WHEN u.removed_at IS NULL THEN u.population_id END,
+        f"""SELECT s.id, s.created_at, s.population_id, CASE WHEN u.removed_at IS NULL THEN u.population_id END,
         u.id IS NULL OR u.removed_at IS NOT NULL FROM staged.users_ s LEFT JOIN main.users_ u ON u.id = s.id
-        WHERE s.environment_id = ? AND (u.id IS NULL OR u.removed_at IS NOT NULL OR u.digest IS NOT s.digest)""",
+        WHERE s.environment_id = ? AND {schema.ALTERED}""",  # noqa: S608 - our names
         (environment,),
     )
     return [StagedUser(user, created, now, before, bool(new)) for user, created, now, before, new in rows]

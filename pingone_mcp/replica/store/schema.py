@@ -12,46 +12,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-VERSION = 2
+from pingone_mcp.directory.user_row import UserRow
+
+VERSION = 3
 """The schema version, kept as the file's `user_version`."""
 
-USER_COLUMNS: tuple[str, ...] = (
-    "id",
-    "environment_id",
-    "population_id",
-    "username",
-    "external_id",
-    "name",
-    "first_name",
-    "last_name",
-    "email",
-    "phone",
-    "mobile_phone",
-    "title",
-    "department",
-    "manager",
-    "type",
-    "status",
-    "status_reasons",
-    "enabled",
-    "account_status",
-    "lifecycle_status",
-    "is_email_verified",
-    "is_2fa_enabled",
-    "locale",
-    "timezone",
-    "preferred_language",
-    "city",
-    "country",
-    "last_login_at",
-    "locked_at",
-    "created_at",
-    "updated_at",
-    "custom_attributes",
-    "record",
-    "digest",
-)
-"""The columns of a user that come from one answer of the provider, in the order of `rows.user_row`."""
+USER_COLUMNS = UserRow._fields
+"""The columns of a user that come from one answer of the provider."""
+USER_WITH_REMOTE_DATA = ", ".join(f"u.{name}" for name in USER_COLUMNS)
+USER = USER_WITH_REMOTE_DATA.replace("u.remote_data", "NULL")
+"""What `rows.user_of` makes a user of, to be selected from users_ as `u`; without what the provider sent."""
 
 
 class GroupRow(NamedTuple):
@@ -73,7 +43,7 @@ class GroupRow(NamedTuple):
 
 GROUP_COLUMNS = GroupRow._fields
 
-_LONG_COLUMNS = ("custom_attributes", "record")
+_LONG_COLUMNS = ("custom_attributes", "more", "all_attributes", "remote_data")
 REMOVED = "u.removed_at IS NOT NULL AND u.status_reasons = 'removed'"
 """Who was removed from the directory. Others with `removed_at` left the populations served, and keep their reasons."""
 
@@ -88,9 +58,17 @@ USERS_TABLE = f"""(
     {", ".join(_LONG_COLUMNS)}
 )"""
 
+_NO_CHANGE = ("last_login_at", "remote_data")
+_SIGNED_ON, _WAS_SIGNED_ON = (", ".join(f"{table}.{name}" for name in _NO_CHANGE) for table in "su")
+_READ, _KNOWN = (", ".join(f"{table}.{name}" for name in USER_COLUMNS if name not in _NO_CHANGE) for table in "su")
+ALTERED = f"(u.id IS NULL OR u.removed_at IS NOT NULL OR ({_READ}) IS NOT ({_KNOWN}))"
+"""Who was read (`s`) and is new or different in the copy (`u`). That somebody signed on is no difference."""
+SIGNED_ON = f"({_SIGNED_ON}) IS NOT ({_WAS_SIGNED_ON})"
+"""Who was read and is different in what is no difference."""
+
 UNREADABLE_INDEX = "users_unreadable_"
-HAS_UNREADABLE = "instr(record, '\"unreadable\":[') > 0 AND removed_at IS NULL"
-"""Users whose record may name fields that could not be read; their JSON says whether it does."""
+HAS_UNREADABLE = "unreadable IS NOT NULL AND removed_at IS NULL"
+"""Users some of whose fields could not be read."""
 
 USER_INDEXES: Mapping[str, str] = MappingProxyType(
     {
@@ -118,11 +96,17 @@ REMOVED_AT_IN: Mapping[str, int] = MappingProxyType(
 )
 """Which column of an index, counted from 1, is `removed_at`."""
 
+# Groups of which the provider counts more direct members than could be read (`found`; NULL: none could), how many of
+# them are `in_copy` all the same, and how many it counts in all, direct or not.
+_SHORT_GROUPS = (
+    "CREATE TABLE short_groups_ (group_id TEXT PRIMARY KEY, counted, found, total, why, tries, in_copy) WITHOUT ROWID"
+)
+_INDEXES = "".join(f"CREATE INDEX {name} ON users_ {columns};" for name, columns in USER_INDEXES.items())
 TABLES = f"""
 CREATE TABLE environments_ (id TEXT PRIMARY KEY, name, type, region) WITHOUT ROWID;
 CREATE TABLE populations_ (id TEXT PRIMARY KEY, environment_id, name, is_default) WITHOUT ROWID;
 CREATE TABLE users_ {USERS_TABLE};
-{"".join(f"CREATE INDEX {name} ON users_ {columns};" for name, columns in USER_INDEXES.items())}
+{_INDEXES}
 CREATE TABLE groups_ (id TEXT PRIMARY KEY, {", ".join(GROUP_COLUMNS[1:])}) WITHOUT ROWID;
 CREATE TABLE nestings_ (group_id TEXT, parent_id TEXT, PRIMARY KEY (group_id, parent_id)) WITHOUT ROWID;
 CREATE INDEX nestings_by_parent_ ON nestings_ (parent_id);
@@ -130,6 +114,7 @@ CREATE TABLE memberships_ (
     user_id TEXT, group_id TEXT, type TEXT, PRIMARY KEY (group_id, user_id)
 ) WITHOUT ROWID;
 CREATE INDEX memberships_by_user_ ON memberships_ (user_id);
+{_SHORT_GROUPS};
 CREATE TABLE role_assignments_ (user_id TEXT, role_id, role_name, scope_type, scope_id, scope_name);
 CREATE INDEX role_assignments_by_user_ ON role_assignments_ (user_id);
 CREATE TABLE changes_ (
@@ -183,13 +168,56 @@ CREATE VIEW changes AS SELECT
     FROM changes_;
 """  # noqa: S608 - nothing from outside is in it
 
+_ATTRIBUTES = "coalesce(json_extract(record, '$.custom_attributes'), '{}')"
+# Until version 2 a user was a JSON record, with columns for what is queried. What stood in neither is taken out of it.
+_IN_RECORD: Mapping[str, str] = MappingProxyType(
+    {
+        **{
+            name: f"""CASE WHEN instr(record, '\\ud') AND hex(json_extract(record, '{path}')) GLOB '*ED[AB]*' THEN NULL
+            ELSE json_extract(record, '{path}') END"""  # a lone surrogate would be no Unicode in a column
+            for name, path in {
+                "street": "$.address.street",
+                "region": "$.address.region",
+                "postal_code": "$.address.postal_code",
+                "avatar_url": "$.avatar_url",
+            }.items()
+        },
+        "unreadable": "(SELECT group_concat(value) FROM json_each(record, '$.unreadable'))",
+        # Keys are in order in a record, letters beyond ASCII are escaped, and nothing is too long for it.
+        "custom_attributes": f"""CASE WHEN instr({_ATTRIBUTES}, '\\u') = 0 AND length({_ATTRIBUTES}) <= 8000
+            THEN {_ATTRIBUTES} ELSE custom_attributes END""",
+        "all_attributes": f"CASE WHEN length({_ATTRIBUTES}) > 8000 OR instr({_ATTRIBUTES}, '\\ud') THEN {_ATTRIBUTES} END",
+        "more": """(SELECT nullif(json_group_object(name, json(value)), '{}') FROM (
+            SELECT 'emails' AS name, coalesce(json_extract(record, '$.emails'), '[]') AS value, CASE
+                WHEN email IS NULL THEN '[]'
+                ELSE json_array(json_object('email', email, 'is_primary', json('true'), 'type', 'work')) END AS usual
+            UNION ALL SELECT 'identifiers', json_extract(record, '$.identifiers'), NULL
+            UNION ALL SELECT 'organizations',
+                (SELECT json_group_array(json_extract(value, '$.id')) FROM json_each(record, '$.organizations')),
+                json_array(environment_id)
+            UNION ALL SELECT 'phones', coalesce(json_extract(record, '$.phones'), '[]'), (
+                SELECT json_group_array(json_object('number', number, 'type', type)) FROM (
+                    SELECT phone AS number, 'primary' AS type UNION ALL SELECT mobile_phone, 'mobile')
+                WHERE number IS NOT NULL)
+            UNION ALL SELECT 'workspaces',
+                (SELECT json_group_array(json_extract(value, '$.id')) FROM json_each(record, '$.workspaces')),
+                CASE WHEN population_id IS NULL THEN '[]' ELSE json_array(population_id) END
+        ) WHERE value IS NOT usual)""",
+        "remote_data": "json_extract(record, '$.remote_data')",
+    }
+)
+_KEPT_OF_USERS = ("number", *USER_COLUMNS, "manager_id", "removed_at", "removed_evidence")
+
 MIGRATIONS: Mapping[int, str] = MappingProxyType(
     {
-        # Groups of which the provider counts more direct members than could be read (`found`; NULL: none could), how
-        # many of them are `in_copy` all the same, and how many it counts in all, direct or not.
-        1: f"""
-        CREATE TABLE short_groups_ (group_id TEXT PRIMARY KEY, counted, found, total, why, tries, in_copy) WITHOUT ROWID;
-        CREATE INDEX IF NOT EXISTS {UNREADABLE_INDEX} ON users_ (environment_id, id) WHERE {HAS_UNREADABLE}""",
+        1: _SHORT_GROUPS,
+        2: f"""
+        ALTER TABLE users_ RENAME TO recorded_;
+        CREATE TABLE users_ {USERS_TABLE};
+        INSERT INTO users_ ({", ".join(_KEPT_OF_USERS)})
+            SELECT {", ".join(_IN_RECORD.get(name, name) for name in _KEPT_OF_USERS)} FROM recorded_ ORDER BY number;
+        DROP TABLE recorded_;
+        {_INDEXES}""",  # noqa: S608 - our names
     }
 )
 """By schema version: the statements that lead from it to the next."""

@@ -18,8 +18,6 @@ _WORDS_KEPT = f"SELECT k, v FROM {_SEARCHED}_config"  # noqa: S608 - our own nam
 def make(database: sqlite3.Connection) -> None:
     """Make the tables and views of an empty database, inside the transaction that is open."""
     run(database, schema.TABLES)
-    for older in range(1, schema.VERSION):
-        run(database, schema.MIGRATIONS[older])
     run(database, schema.VIEW_STATEMENTS)
 
 

@@ -19,9 +19,10 @@ import anyio
 
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.directory.user_row import as_unicode, row_of
 from pingone_mcp.private_files import make_file
 from pingone_mcp.replica.store import schema, shape
-from pingone_mcp.replica.store.rows import Row, storable, user_row
+from pingone_mcp.replica.store.rows import Row, storable
 from pingone_mcp.replica.store.store import as_problems, transaction
 from pingone_mcp.sqlite_files import is_damage, remove_database
 from pingone_mcp.tasks import in_thread
@@ -157,8 +158,11 @@ class Staging:
         await self.do(lambda database: self._put_users(database, users, environment))
 
     def _put_users(self, database: sqlite3.Connection, users: Sequence[User], environment: str) -> None:
-        rows = [user_row(user, environment, remote_data=self._remote_data) for user in users]
-        _many(database, _PUT_USER, rows)
+        rows = [row_of(user, environment, remote_data=self._remote_data) for user in users]
+        try:
+            database.executemany(_PUT_USER, rows)
+        except UnicodeEncodeError:  # rare, so that the others need not be looked through
+            database.executemany(_PUT_USER, map(as_unicode, rows))
 
     async def forget_users(self, environment: str) -> None:
         await self.do(lambda database: database.execute("DELETE FROM users_ WHERE environment_id = ?", (environment,)))

@@ -233,13 +233,14 @@ def _migrate(connection: sqlite3.Connection) -> None:
 def _bring_up(connection: sqlite3.Connection, version: int) -> None:
     if version == schema.VERSION:
         return
-    if version == 0:
-        shape.run(connection, schema.TABLES)
-    for older in range(max(version, 1), schema.VERSION):
-        shape.run(connection, schema.MIGRATIONS[older])
     for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'view'").fetchall():
         connection.execute(f'DROP VIEW "{name}"')
-    shape.run(connection, schema.VIEW_STATEMENTS)
+    if version == 0:
+        shape.make(connection)
+    else:
+        for older in range(max(version, 1), schema.VERSION):
+            shape.run(connection, schema.MIGRATIONS[older])
+        shape.run(connection, schema.VIEW_STATEMENTS)
     connection.execute(f"PRAGMA user_version = {schema.VERSION}")
 
 

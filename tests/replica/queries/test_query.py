@@ -51,13 +51,13 @@ def _fill(store: Store) -> None:
         put(
             "INSERT INTO users_ (id, environment_id, username, name, email, title, department, status, status_reasons,"
             " enabled, is_2fa_enabled, manager_id, population_id, last_login_at, created_at, custom_attributes,"
-            " removed_at, record, digest) VALUES (?,'e1',?,?,?,?,?,?,?,?,?,?,?,?,'2024-01-01T00:00:00.000Z',?,?,?,?)",
+            " removed_at, more, remote_data) VALUES (?,'e1',?,?,?,?,?,?,?,?,?,?,?,?,'2024-01-01T00:00:00.000Z',?,?,?,?)",
             [
                 (
                     *(identity, username, name, f"{username}@wombat.test", title, department, status, reasons, enabled),
                     *(second, manager, population, login and f"{login}T10:00:00.000Z"),
                     json.dumps({"costCenter": cost, "tags": ["a", "b"]}),
-                    *(removed and f"{removed}T00:00:00.000Z", HIDDEN + "x" * 100_000, HIDDEN.encode()),
+                    *(removed and f"{removed}T00:00:00.000Z", HIDDEN + "x" * 100_000, HIDDEN),
                 )
                 for identity, username, name, title, department, status, reasons, enabled, second, manager, population,
                 login, cost, removed in _USERS
@@ -224,7 +224,7 @@ ANSWERS: tuple[tuple[str, str, list[list[Any]]], ...] = (
     ("names in capitals", "SELECT U.ID, NAME FROM USERS U JOIN Groups G USING (Name) UNION SELECT ID, Name FROM PEOPLE('lee')", _ANN_LEE),
     ("names of the main database", "SELECT id, main.Users.name FROM main.Users WHERE id = 'u1'", _ANN_LEE),
     ("values", "VALUES (1, 'a'), (2, NULL)", [[1, "a"], [2, None]]),
-    ("a name of a base table for one's own", "WITH users_ AS (SELECT 7 AS record) SELECT record FROM users_", [[7]]),
+    ("a name of a base table for one's own", "WITH users_ AS (SELECT 7 AS more) SELECT more FROM users_", [[7]]),
     ("counted rows of one's own", COUNT + "SELECT count(*) FROM (SELECT x FROM c LIMIT 9)", [[9]]),
     ("no numbers", "SELECT 9e999, -9e999, 9e999 - 9e999", [["inf", "-inf", None]]),
     ("a blob is told by its size", "SELECT x'00ff', CAST('ab' AS BLOB)", [["[2 bytes]", "[2 bytes]"]]),
@@ -391,7 +391,7 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     ("a temporary table", "CREATE TEMP TABLE x (a)", "Nothing can be written"),
     ("a temporary view", "CREATE TEMP VIEW users AS SELECT * FROM users_", "Nothing can be written"),
     ("a trigger", "CREATE TEMP TRIGGER t INSTEAD OF DELETE ON users BEGIN SELECT 1; END", "Nothing can be written"),
-    ("an index", "CREATE INDEX i ON users_ (record)", "no view"),
+    ("an index", "CREATE INDEX i ON users_ (more)", "no view"),
     ("a virtual table", "CREATE VIRTUAL TABLE temp.w USING fts5vocab(main, people, 'row')", "Nothing can be written"),
     ("a virtual table of a file", "CREATE VIRTUAL TABLE temp.c USING csv(filename='/etc/passwd')", "Nothing can be"),
     ("drop a view", "DROP VIEW users", "Nothing can be written"),
@@ -411,12 +411,12 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     ("base table of main", "SELECT * FROM main.users_", "no view users_"),
     ("base table, comment between", "SELECT * FROM main/**/./**/users_", "no view users_"),
     ("base table of temp", "SELECT * FROM temp.users_", "no view users_"),
-    ("base table in a subquery", "SELECT (SELECT record FROM users_ LIMIT 1)", "no view users_"),
+    ("base table in a subquery", "SELECT (SELECT more FROM users_ LIMIT 1)", "no view users_"),
     ("base table in a subquery named as a view", "SELECT * FROM (SELECT * FROM users_) AS users", "no view users_"),
     ("base table in a cte named as a view", "WITH users AS (SELECT * FROM users_) SELECT * FROM users", "no view users_"),
     (
         "base table in a cte named as a view, beside the view",
-        "WITH users AS (SELECT id, record FROM users_) SELECT users.record FROM users, main.users AS u",
+        "WITH users AS (SELECT id, more FROM users_) SELECT users.more FROM users, main.users AS u",
         "no view users_",
     ),
     (
@@ -426,7 +426,7 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "base table in a recursive cte",
-        "WITH RECURSIVE users(r) AS (SELECT record FROM users_ UNION SELECT r FROM users) SELECT r FROM users",
+        "WITH RECURSIVE users(r) AS (SELECT more FROM users_ UNION SELECT r FROM users) SELECT r FROM users",
         "no view users_",
     ),
     ("base table by in", "SELECT 1 WHERE 'secret' IN facts_", "no view facts_"),
@@ -435,8 +435,8 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     ("base table by union", "SELECT id FROM users UNION ALL SELECT value FROM facts_", "no view facts_"),
     ("base table in the order", "SELECT 1 FROM users ORDER BY (SELECT value FROM facts_)", "no view facts_"),
     ("base table by index", "SELECT * FROM users INDEXED BY users_by_status_", "no such index"),
-    ("hidden column", "SELECT record FROM users", "no column record"),
-    ("hidden column with its table", "SELECT u.digest FROM users u", "no column u.digest"),
+    ("hidden column", "SELECT more FROM users", "no column more"),
+    ("hidden column with its table", "SELECT u.remote_data FROM users u", "no column u.remote_data"),
     ("look-alike of a name", "SELECT * FROM us\N{CYRILLIC SMALL LETTER IE}rs", "no view us"),
     ("full-width letters", "SELECT * FROM \N{FULLWIDTH LATIN SMALL LETTER U}sers_", "no view"),
     ("a zero-width space", "SELECT * FROM users\N{ZERO WIDTH SPACE}_", "no view users_"),
@@ -524,7 +524,7 @@ BOUNDED: tuple[tuple[str, str], ...] = (
     ("trim by a long set", f"SELECT trim({LONG}, {LONG})"),
     ("trim of a blob", "SELECT trim(x'00', 'x')"),
     ("words that cannot be read", "SELECT * FROM people WHERE people MATCH 'AND AND \"'"),
-    ("words of a column that is not there", "SELECT * FROM people WHERE people MATCH 'record:x'"),
+    ("words of a column that is not there", "SELECT * FROM people WHERE people MATCH 'more:x'"),
     ("words out of rows", "SELECT * FROM users u, people p WHERE p.people MATCH u.email"),
     ("match apart", "SELECT people MATCH 'ann' FROM people"),
     ("match of a cte", "WITH p AS MATERIALIZED (SELECT * FROM people) SELECT * FROM p WHERE name MATCH 'ann'"),
@@ -644,7 +644,7 @@ def test_hidden_characters_of_a_statement_do_not_come_back(untouched: Copy) -> N
 _NAMES = st.sampled_from(
     [
         *VIEWS,
-        *("id", "name", "username", "status", "at", "record", "digest", "rowid", "rank", "value", "x", "*", "u.id"),
+        *("id", "name", "username", "status", "at", "more", "remote_data", "rowid", "rank", "value", "x", "*", "u.id"),
         *("users_", "facts_", "memberships_", "people_data", "people_content", "sqlite_master", "pragma_table_info"),
         *("main.users_", '"users_"', "[facts_]", "temp.users", "json_each", "json_each('[1]')", "people('ann')"),
     ]
@@ -693,7 +693,7 @@ _SALAD = st.lists(
 
 def _sensible(view: str) -> st.SearchStrategy[str]:
     """Return selects from one view that mostly can be answered."""
-    column = st.sampled_from([*VIEWS[view].columns, "rowid", "users_", "record"][: len(VIEWS[view].columns) + 1])
+    column = st.sampled_from([*VIEWS[view].columns, "rowid", "users_", "more"][: len(VIEWS[view].columns) + 1])
     value = st.recursive(
         column | _LITERALS,
         lambda inner: st.one_of(

@@ -154,11 +154,21 @@ async def test_a_copy_that_was_removed_while_a_sync_runs_is_not_merged_into(kept
 
 
 @pytest.mark.parametrize(
-    "record",
-    ["'{' || record", "'5'", "'null'", "'[]'", "json_set(record, '$.manager', 5)", "json_set(record, '$.emails', 5)"],
+    "written",
+    [
+        *(
+            f"more = {text}"
+            for text in ("'{'", "'5'", "'null'", "'[]'", "'{\"emails\": 5}'", '\'{"exact": {"x": 1}}\'')
+        ),
+        *(f"custom_attributes = {text}" for text in ("'{'", "'5'", "'[]'")),
+        "all_attributes = '5'",
+        "created_at = 'noon'",
+        "updated_at = 5",
+        "status_reasons = 5",
+    ],
 )
-async def test_a_record_that_no_sync_has_written_is_damage(kept: Copy, record: str) -> None:
-    tamper(kept, f"UPDATE users_ SET record = {record}")
+async def test_values_of_a_user_that_no_sync_has_written_are_damage(kept: Copy, written: str) -> None:
+    tamper(kept, f"UPDATE users_ SET {written}")
     async with kept.world.client() as client:
         assert "REPLICA_DAMAGED" in error_text(await client.call_tool("access_review", {}))
     assert (await kept.sync("full")).complete
