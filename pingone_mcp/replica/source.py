@@ -132,7 +132,7 @@ class WalkPage:
 class UserWalk(Protocol):
     """One walk over all users of an environment that are served: iterate over its pages, then look at `verdict`.
 
-    A page counts as handed over when the next one is asked for. Iterating raises nothing but what cancels it.
+    A page counts as handed over once it is kept. Iterating and keeping raise nothing but what cancels them.
     """
 
     @property
@@ -151,6 +151,9 @@ class UserWalk(Protocol):
     def verdict(self) -> Verdict: ...
 
     def __aiter__(self) -> AsyncIterator[WalkPage]: ...
+
+    def kept(self) -> None:
+        """Note that all pages so far lie where a kill does not reach them; a walk that goes on begins behind them."""
 
 
 # One environment

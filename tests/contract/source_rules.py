@@ -40,7 +40,10 @@ class SourceTrial:
     async def walked(self, environment: str) -> list[User]:
         """Return everybody of an environment, each once, and whoever changed meanwhile not again."""
         async with self.environment(environment).walk(ledger=self.folder / "walk.jsonl") as walk:
-            found = [user async for page in walk for user in page.users]
+            found: list[User] = []
+            async for page in walk:
+                found += page.users
+                walk.kept()
             assert walk.verdict.complete, walk.verdict.reason
             assert walk.verdict.problem is None
             assert walk.delivered == len(found)

@@ -38,7 +38,7 @@ def flatten(sandbox: Sandbox) -> None:
 async def go(
     opened: Trial, reading: Reading, *, ledger: Path | None = None, pages: int | None = None, **changes: Any
 ) -> None:
-    """Walk, to the end or for so many pages; what was handed over counts when the next page is asked for."""
+    """Walk, to the end or for so many pages; what was handed over counts once it is kept."""
     held: list[str] = []
     try:
         async with (
@@ -56,6 +56,7 @@ async def go(
                     if pages < 0:
                         reading.told.append("stopped by the test")
                         return
+                walk.kept()
             reading.ids += held
             opened.said += [repr(walk), repr(walk.verdict)]
             if not walk.verdict.complete:

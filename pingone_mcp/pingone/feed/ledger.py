@@ -1,8 +1,8 @@
 """What a walk has done so far: whose users it has handed over, and which parts are still to be read.
 
 It lies in SQLite, so that memory stays small however large the directory is; in a file, it outlives its process, and a
-walk that was killed goes on where it was. A page is noted in one transaction, when the next one is asked for:
-what was handed over before a kill is either noted whole, or comes again.
+walk that was killed goes on where it was. Pages are noted in one transaction until whoever takes them keeps them
+(`kept`): what was handed over and not kept before a kill comes again.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Ledger:
     def __init__(self, path: Path | None, purpose: str) -> None:
         self._path = path
         self._purpose = purpose
-        with self._kept():
+        with self._noted():
             try:
                 self._database = self._open()
             except sqlite3.DatabaseError as error:
@@ -88,7 +88,7 @@ class Ledger:
                 remove_database(self._path)
 
     def start_over(self) -> None:
-        with self._kept():
+        with self._noted():
             self._database.executescript("BEGIN; DELETE FROM facts; DELETE FROM parts; DELETE FROM seen; COMMIT")
             self.note("purpose", self._purpose)
 
@@ -98,7 +98,7 @@ class Ledger:
         return None if row is None else json.loads(row[0])
 
     def note(self, name: str, value: Any) -> None:
-        with self._kept():
+        with self._noted():
             self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
 
     def delivered(self) -> int:
@@ -112,14 +112,15 @@ class Ledger:
 
     def plan(self, parts: Iterable[str]) -> None:
         """Put the parts of these names in the place of all that are open."""
-        with self._kept(), self._transaction():
+        with self._noted(), self._transaction():
             self._database.execute("DELETE FROM parts")
             self._database.executemany("INSERT INTO parts VALUES (?, NULL)", [(name,) for name in parts])
 
     def begin_page(self, ids: Iterable[str]) -> set[str]:
-        """Return which of these ids are new. They count as handed over once `end_page` has been called."""
-        with self._kept():
-            self._database.execute("BEGIN")
+        """Return which of these ids are new. They count as handed over once the page has ended and is kept."""
+        with self._noted():
+            if not self._database.in_transaction:
+                self._database.execute("BEGIN")
             return {identity for identity in ids if self._add(identity)}
 
     def _add(self, identity: str) -> bool:
@@ -127,17 +128,26 @@ class Ledger:
 
     def end_page(self, part: str, link: str | None, children: Iterable[str] = ()) -> None:
         """Note that a page was handed over: its part goes on at `link`, or has ended, or was split into `children`."""
-        with self._kept():
+        with self._noted():
             if link is not None:
                 self._database.execute("UPDATE parts SET link = ? WHERE name = ?", (link, part))
             else:
                 self._database.execute("DELETE FROM parts WHERE name = ?", (part,))
                 rows = [(name,) for name in children]
                 self._database.executemany("INSERT OR IGNORE INTO parts VALUES (?, NULL)", rows)
-            self._database.execute("COMMIT")
+
+    def kept(self) -> None:
+        """Note all pages that have ended for good, and what was noted since them: they are kept."""
+        with self._noted():
+            if self._database.in_transaction:
+                self._database.execute("COMMIT")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        """Do everything or nothing; with the pages that are not kept yet, where there are any."""
+        if self._database.in_transaction:
+            yield
+            return
         self._database.execute("BEGIN")
         try:
             yield
@@ -147,7 +157,7 @@ class Ledger:
         self._database.execute("COMMIT")
 
     @contextmanager
-    def _kept(self) -> Iterator[None]:
+    def _noted(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.OperationalError as error:

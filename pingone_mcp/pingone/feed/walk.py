@@ -81,7 +81,7 @@ class _Read:
 class Walk:
     """One walk over an environment: iterate over its pages, then look at `verdict`.
 
-    A page counts as handed over when the next one is asked for; a caller that takes pages slowly slows the reading.
+    A page counts as handed over once it is kept (`kept`); a caller that takes pages slowly slows the reading.
     `about` is the server's own count of all users, for progress, and `left_out` how often a user without an id was met.
     """
 
@@ -100,6 +100,7 @@ class Walk:
         self._workers = anyio.Semaphore(served.connection.pace.concurrency)
         self._out, self._in = anyio.create_memory_object_stream[_Read](0)
         self._handing_over: _Read | None = None
+        self._not_kept: Problem | None = None
         self._open: set[_Read] = set()  # pages that were read, and not yet handed over
         self._settled = anyio.Event()
         self._delivered = ledger.delivered()
@@ -124,6 +125,8 @@ class Walk:
 
     async def __anext__(self) -> WalkPage:
         try:
+            if self._not_kept is not None:
+                raise self._not_kept
             while True:
                 self._hand_over()
                 page = self._sorted_out(await self._in.receive())
@@ -137,6 +140,14 @@ class Walk:
             raise StopAsyncIteration from None
 
     # Handing over
+
+    def kept(self) -> None:
+        """Note that all pages so far are kept: a walk that is killed goes on behind them."""
+        try:
+            self._hand_over()
+            self._ledger.kept()
+        except Problem as problem:
+            self._not_kept = problem  # the verdict says so
 
     def _sorted_out(self, read: _Read) -> WalkPage:
         users = {user.id: user for user in read.users}

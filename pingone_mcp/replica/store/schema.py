@@ -17,6 +17,9 @@ from pingone_mcp.directory.user_row import UserRow
 VERSION = 3
 """The schema version, kept as the file's `user_version`."""
 
+PAGE_BYTES = 16_384
+"""How large the pages of a new file are: rows of users are long, and larger pages take less work for each."""
+
 USER_COLUMNS = UserRow._fields
 """The columns of a user that come from one answer of the provider."""
 USER_WITH_REMOTE_DATA = ", ".join(f"u.{name}" for name in USER_COLUMNS)

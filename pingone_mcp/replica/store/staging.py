@@ -1,7 +1,7 @@
 """What a sync has read so far, in a database beside the local copy; one transaction takes it over in the end.
 
-It is written page by page, each committed before the next one is asked for. So a sync that is killed leaves what the
-notes of its walk speak of, and the next one goes on from there.
+It is written in few, large transactions: what was put stays once it is kept (`keep`), and only then the notes of a walk
+speak of it. So a sync that is killed leaves what they speak of, and the next one goes on from there.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ import functools
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import anyio
 
+from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.directory.user_row import as_unicode, row_of
+from pingone_mcp.directory.user_row import UserRow, as_unicode, row_of
 from pingone_mcp.private_files import make_file
 from pingone_mcp.replica.store import schema, shape
 from pingone_mcp.replica.store.rows import Row, storable
@@ -37,6 +38,10 @@ CREATE TABLE users_ ({", ".join("id TEXT PRIMARY KEY" if name == "id" else name 
 CREATE TABLE members (group_id TEXT, user_id TEXT, type TEXT, PRIMARY KEY (group_id, user_id)) WITHOUT ROWID;
 CREATE TABLE verified (group_id TEXT, user_id TEXT, type TEXT, PRIMARY KEY (group_id, user_id)) WITHOUT ROWID;
 """
+_PUTS, _SECONDS = 20, 1.0
+"""After so many pages of users, or so long, it is time to keep them."""
+_WAITING_ROWS = 800  # are written at once: meanwhile the next ones are read
+_CACHE_KIBIBYTES = 8 * 1024
 _T = TypeVar("_T")
 
 
@@ -48,30 +53,47 @@ class StagedReading(NamedTuple):
 
 
 class Staging:
-    """A database of what was read, for one thread at a time. Open it with `open`, close with `close`."""
+    """A database of what was read, for one thread at a time. Open it with `open`, close with `close`.
 
-    def __init__(self, path: Path, *, remote_data: bool) -> None:
+    Whoever reads the file itself sees what is kept.
+    """
+
+    def __init__(self, path: Path, clock: Clock, *, remote_data: bool) -> None:
         self.path = path
+        self._clock = clock
         self._remote_data = remote_data
         self._turn = anyio.CapacityLimiter(1)
         self._database: sqlite3.Connection | None = None
+        self._waiting: list[UserRow] = []
+        self._puts, self._kept_at = 0, clock.monotonic()
 
     async def open(self, purpose: str) -> None:
         """Open what an earlier sync of the same purpose has left, else start anew."""
         await in_thread(self._open, purpose, pool=self._turn)
 
     async def do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Return what `work` makes in one transaction, in a worker thread."""
+        """Return what `work` makes in a worker thread, in the transaction that the next `keep` ends."""
         return await in_thread(self._do, work, pool=self._turn)
 
+    async def keep(self) -> None:
+        """Keep what was put until now, so that a kill does not reach it."""
+        self._puts, self._kept_at = 0, self._clock.monotonic()
+        if self._waiting or self._opened.in_transaction:
+            await in_thread(self._keep, pool=self._turn)
+
+    @property
+    def is_due(self) -> bool:
+        """Say whether so much has been put since the last `keep`, or so long ago, that it is time for the next."""
+        return self._puts >= _PUTS or self._clock.monotonic() - self._kept_at >= _SECONDS
+
     async def close(self) -> None:
-        """Close the file and leave it where it is."""
+        """Close the file and leave it where it is, with what is kept."""
         await in_thread(self._close, pool=self._turn)
 
     def _open(self, purpose: str) -> None:
         with as_problems():
             try:
-                self._database = self._opened()
+                self._database = self._connected()
                 if shape.schema_of(self._database) == _wanted() and self._purpose(self._database) == purpose:
                     return
             except (sqlite3.DatabaseError, ValueError) as error:
@@ -79,15 +101,17 @@ class Staging:
                     raise
             self._close()
             remove_database(self.path)
-            self._database = database = self._opened()
+            self._database = database = self._connected()
             with transaction(database):
                 shape.run(database, _TABLES)
                 self._note(database, "purpose", value=purpose)
 
-    def _opened(self) -> sqlite3.Connection:
+    def _connected(self) -> sqlite3.Connection:
         make_file(self.path)
         database = sqlite3.connect(self.path, isolation_level=None, timeout=0.0, check_same_thread=False)
         try:
+            database.execute(f"PRAGMA page_size = {schema.PAGE_BYTES}")
+            database.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
@@ -95,13 +119,37 @@ class Staging:
             raise
         return database
 
-    def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+    @property
+    def _opened(self) -> sqlite3.Connection:
         assert self._database is not None
-        with as_problems(), transaction(self._database):
-            return work(self._database)
+        return self._database
+
+    def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        database = self._opened
+        with as_problems():
+            try:
+                if not database.in_transaction:
+                    database.execute("BEGIN IMMEDIATE")
+                self._put_waiting(database)
+                return work(database)
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    database.execute("ROLLBACK")
+                raise
+
+    def _keep(self) -> None:
+        self._do(lambda database: database.execute("COMMIT"))
+
+    def _put_waiting(self, database: sqlite3.Connection) -> None:
+        rows, self._waiting = self._waiting, []
+        try:
+            database.executemany(_PUT_USER, rows)
+        except UnicodeEncodeError:  # rare, so that the others need not be looked through
+            database.executemany(_PUT_USER, map(as_unicode, rows))
 
     def _close(self) -> None:
         database, self._database = self._database, None
+        self._waiting = []
         if database is not None:
             database.close()
 
@@ -127,10 +175,12 @@ class Staging:
             self._note(database, f"{environment}{_BEGAN}", value=timestamp(at))
 
         await self.do(work)
+        await self.keep()
 
     async def note_walked(self, environment: str) -> None:
         """Note that a walk has come to its end, so that only who changes since is still to be read."""
         await self.do(lambda database: self._note(database, f"{environment}{_WALKED}", value=True))
+        await self.keep()
 
     @staticmethod
     def _purpose(database: sqlite3.Connection) -> Any:
@@ -154,15 +204,11 @@ class Staging:
     # Users and members
 
     async def put_users(self, users: Sequence[User], environment: str) -> None:
-        """Keep users as they were read last."""
-        await self.do(lambda database: self._put_users(database, users, environment))
-
-    def _put_users(self, database: sqlite3.Connection, users: Sequence[User], environment: str) -> None:
-        rows = [row_of(user, environment, remote_data=self._remote_data) for user in users]
-        try:
-            database.executemany(_PUT_USER, rows)
-        except UnicodeEncodeError:  # rare, so that the others need not be looked through
-            database.executemany(_PUT_USER, map(as_unicode, rows))
+        """Put down users as they were read last."""
+        self._waiting += [row_of(user, environment, remote_data=self._remote_data) for user in users]
+        self._puts += 1
+        if len(self._waiting) >= _WAITING_ROWS:
+            await self.do(lambda _: None)
 
     async def forget_users(self, environment: str) -> None:
         await self.do(lambda database: database.execute("DELETE FROM users_ WHERE environment_id = ?", (environment,)))

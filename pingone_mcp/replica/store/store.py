@@ -27,6 +27,7 @@ from pingone_mcp.tasks import in_thread
 FOLDER = "replica"
 # How long a writer waits for another one's transaction, and a reader for a log that is being recovered.
 _WAIT_SECONDS = 10.0
+_CACHE_KIBIBYTES = 8 * 1024  # of a writer
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -154,6 +155,8 @@ class Store:
         make_file(self.path)
         connection = _connect(self.path, mode="rw")
         try:
+            connection.execute(f"PRAGMA page_size = {schema.PAGE_BYTES}")  # of a new file
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             _migrate(connection)

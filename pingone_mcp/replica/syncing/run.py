@@ -124,7 +124,7 @@ class SyncRun:
         self._report = report
         self._beginning = beginning
         self._memory = beginning.memory
-        self._staging = Staging(store.path.with_suffix(".staged"), remote_data=options.remote_data)
+        self._staging = Staging(store.path.with_suffix(".staged"), source.clock, remote_data=options.remote_data)
         self._marks: dict[str, Watermark] = {}
         self._coverage: dict[str, EnvironmentCoverage] = {}
         self._notes: list[str] = []
@@ -151,6 +151,7 @@ class SyncRun:
         try:
             findings = await self._read(mode)
             self._report("merge", 0, None)
+            await self._staging.keep()
             await self._staging.close()
             report = await in_thread(self._take_over, findings, mode, begun, pool="copy")
         except Problem as problem:

@@ -86,6 +86,7 @@ class Task:
                 connection.execute("ATTACH DATABASE ? AS staged", (str(self.staging.path),))
                 return work(connection, *arguments, **named)
 
+        await self.staging.keep()
         return await in_thread(looked, pool="copy")
 
 

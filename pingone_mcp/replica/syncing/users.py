@@ -89,7 +89,10 @@ async def _stage(here: EnvironmentSync, walk: UserWalk) -> Walked:
         await staging.forget_users(here.id)
     async for page in walk:
         await staging.put_users((*page.users, *page.changed), here.id)
+        if staging.is_due:
+            await _keep(here, walk)
         here.task.report("users", walk.delivered, walk.about)
+    await _keep(here, walk)
     verdict = walk.verdict
     if verdict.complete or verdict.counted is not None:
         await staging.note_walked(here.id)
@@ -97,6 +100,12 @@ async def _stage(here: EnvironmentSync, walk: UserWalk) -> Walked:
     if isinstance(verdict.problem, NotPermitted):
         raise verdict.problem
     raise Incomplete(verdict.reason or "The walk was not complete.", "Sync again.", code="WALK_INCOMPLETE")
+
+
+async def _keep(here: EnvironmentSync, walk: UserWalk) -> None:
+    """Keep what was staged, and let the notes of the walk speak of it: in this order, so that a kill loses nobody."""
+    await here.task.staging.keep()
+    walk.kept()
 
 
 async def read_changed(here: EnvironmentSync, since: datetime) -> None:

@@ -203,3 +203,6 @@ class DictionaryWalk:
             yield WalkPage(users=users)
             self.delivered += len(users)
         self.verdict = Verdict(complete=True)
+
+    def kept(self) -> None:
+        """Note nothing: a walk that is broken off begins anew."""

@@ -53,6 +53,7 @@ async def walked(world: World, *, ledger: Path | None = None, **changes: Any) ->
         async for page in walk:
             users += page.users
             changed += page.changed
+            walk.kept()
         assert walk.delivered >= len(users)
     return users, changed, walk.verdict
 
@@ -399,10 +400,11 @@ async def test_a_walk_that_was_broken_off_goes_on_with_what_is_left(tmp_path: Pa
             taken: list[User] = []
             number = 0
             async for page in walk:
-                handed_over += taken  # that the next page was asked for says that this one was taken
+                handed_over += taken
                 taken, number = list(page.users), number + 1
                 if number == pages:
                     break
+                walk.kept()
             else:
                 handed_over += taken
         verdicts.append(walk.verdict)
@@ -433,6 +435,7 @@ async def test_a_cursor_that_has_expired_meanwhile_is_not_needed(tmp_path: Path)
             if len(first) >= 3_000:
                 break
             first += page.users
+            walk.kept()
     world.sandbox.clock.advance(3600)
     world.sandbox.requests.clear()
     second, _, verdict = await walked(world, ledger=ledger)
