@@ -1,7 +1,7 @@
 """Why no answer came: a cause out of a small set, read from the chain of exceptions, and the sentence about it.
 
-httpx wraps httpcore's failures, which wrap those of anyio, ssl and the operating system; what happened stands at the
-end of that chain and nowhere else. No text of an exception is shown: it may hold a URL with credentials.
+The failures of `engine` are caused by those of aiohttp, ssl and the operating system; what happened stands at the end
+of that chain and nowhere else. No text of an exception is shown: it may hold a URL with credentials.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 from types import MappingProxyType
 
-import anyio
 import httpx
 
 from pingone_mcp.advice import setting
@@ -154,7 +153,7 @@ def cause(failure: BaseException | None) -> Cause:
 
 
 def _of_proxy(failure: httpx.ProxyError) -> Cause:
-    """Read what a proxy did: its text is the status line of its answer (httpcore's tunnel), unless there was none."""
+    """Read what a proxy did: its text is the status of its answer, unless there was none."""
     if isinstance(failure.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
         return Cause.PROXY_UNREACHABLE
     return Cause.PROXY_LOGIN if str(failure).startswith("407") else Cause.PROXY_REFUSED
@@ -167,10 +166,10 @@ def _of_connection(failure: httpx.ConnectError) -> Cause:
                 if code in _OUT_OF_DATE:
                     return Cause.EXPIRED
                 return Cause.OTHER_HOST if code in _FOR_ANOTHER else Cause.NOT_TRUSTED
-            case ssl.SSLError() | anyio.EndOfStream() | anyio.BrokenResourceError():
-                return Cause.NO_TLS  # the connection was there by then
             case ConnectionRefusedError():
                 return Cause.REFUSED
+            case ssl.SSLError() | ConnectionError():
+                return Cause.NO_TLS  # the connection was there by then
             case socket.gaierror():
                 return Cause.NO_SUCH_HOST
     return Cause.UNREACHABLE

@@ -9,6 +9,7 @@ import httpx
 
 from pingone_mcp.advice import setting
 from pingone_mcp.errors import Refused, Unconfigured
+from pingone_mcp.http.engine import PROXY, Engine
 from pingone_mcp.http.failures import Cause, cause
 from pingone_mcp.settings.addresses import is_loopback
 
@@ -19,27 +20,16 @@ _OF_THE_PROXY = frozenset({Cause.REFUSED, Cause.NO_SUCH_HOST, Cause.UNREACHABLE,
 class Routes(httpx.AsyncBaseTransport):
     """Send each request the way of its host, or all of them through `instead`.
 
-    `proxies` are the URLs of HTTP proxies, by a URL of the host behind each (None: none); `concurrency` is how many
-    requests are under way at most. Raises Refused, before anything is sent, for plain http that leaves this machine:
-    every request of ours carries the secret or a token. A proxy that cannot be reached is an httpx.ProxyError. Raises
-    Unconfigured, when it is made, for certificates that cannot be read.
+    `proxies` are the URLs of HTTP proxies, by a URL of the host behind each (None: none). Raises Refused, before
+    anything is sent, for plain http that leaves this machine: every request of ours carries the secret or a token. A
+    proxy that cannot be reached is an httpx.ProxyError. Raises Unconfigured, when it is made, for certificates that
+    cannot be read.
     """
 
-    def __init__(
-        self,
-        proxies: Mapping[str, str | None],
-        concurrency: int,
-        instead: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        # As many connections as requests may be under way, all kept open; the token endpoint and the groups share them.
-        limits = httpx.Limits(max_connections=3 * concurrency, max_keepalive_connections=concurrency)
+    def __init__(self, proxies: Mapping[str, str | None], instead: httpx.AsyncBaseTransport | None = None) -> None:
         # By host and port: NO_PROXY may name one port of a host.
         self._proxies = {httpx.URL(url).netloc: proxy for url, proxy in proxies.items() if instead is None}
-        self._ways: dict[str | None, httpx.AsyncBaseTransport] = {None: instead} if instead else {}
-        if instead is None:
-            trusted = _trusted()
-            for proxy in (None, *self._proxies.values()):
-                self._ways[proxy] = httpx.AsyncHTTPTransport(verify=trusted, limits=limits, proxy=proxy)
+        self._engine = instead or Engine(_trusted())
 
     def _proxy(self, url: httpx.URL) -> str | None:
         return None if is_loopback(url.host) else self._proxies.get(url.netloc)
@@ -53,16 +43,17 @@ class Routes(httpx.AsyncBaseTransport):
                 code="PLAIN_HTTP",
             )
         proxy = self._proxy(request.url)
+        if proxy is not None:
+            request.extensions = {**request.extensions, PROXY: proxy}
         try:
-            return await self._ways[proxy].handle_async_request(request)
+            return await self._engine.handle_async_request(request)
         except (httpx.ConnectError, httpx.ConnectTimeout) as failure:
             if proxy is None or cause(failure) not in _OF_THE_PROXY:
                 raise
             raise httpx.ProxyError("not reached") from failure
 
     async def aclose(self) -> None:
-        for way in self._ways.values():
-            await way.aclose()
+        await self._engine.aclose()
 
 
 def _trusted() -> ssl.SSLContext:

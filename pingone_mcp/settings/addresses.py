@@ -75,7 +75,7 @@ def proxy_on_the_way(url: str) -> str | None:
 
 
 def _is_proxy(url: str) -> bool:
-    """Say whether httpx, which will read it, takes a URL for that of an HTTP proxy."""
+    """Say whether a URL is that of an HTTP proxy."""
     import httpx  # noqa: PLC0415 - start-up: most people have no proxy
 
     try:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from pingone_mcp.http.engine import PROXY, Engine
 from pingone_mcp.http.failures import Cause, NotWholeInTime, cause, unreachable
 from pingone_mcp.pingone.api.upstream import PINGONE
+from tests.http.certificates import certificate
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -65,37 +64,17 @@ async def serving(serve: Serve, certificate: Path | None = None) -> AsyncIterato
         yield server.sockets[0].getsockname()[1]
 
 
-def certificate(folder: Path, *names: str, begins: timedelta, ends: timedelta) -> Path:
-    """Write a certificate of its own authority, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now + begins)
-        .not_valid_after(now + ends)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(names[0]))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, none = serialization.Encoding.PEM, serialization.NoEncryption()
-    path = folder / "certificate.pem"
-    path.write_bytes(built.public_bytes(pem) + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, none))
-    return path
-
-
 async def failure(url: str, *, proxy: str | None = None, trusted: Path | None = None) -> httpx.TransportError:
     """Return what a request really ends in."""
     verify = ssl.create_default_context(cafile=trusted)
-    async with httpx.AsyncHTTPTransport(proxy=proxy, verify=verify, trust_env=False) as transport:
-        request = httpx.Request("GET", url, extensions={"timeout": httpx.Timeout(0.2).as_dict()})
+    async with Engine(verify) as engine:
+        request = httpx.Request("GET", url, extensions={"timeout": {"connect": 0.2}, PROXY: proxy})
         try:
-            response = await transport.handle_async_request(request)
-            await response.aread()
+            with anyio.move_on_after(0.5) as patience:
+                response = await engine.handle_async_request(request)
+                await response.aread()
+            if patience.cancelled_caught:
+                return httpx.ReadTimeout("no answer")  # as `exchange` has it
         except httpx.TransportError as ended:
             return ended
         pytest.fail(f"answered: {response.status_code}")

@@ -118,7 +118,7 @@ async def test_two_ports_of_one_host_have_a_way_each(world: World, monkeypatch: 
     api, auth = "https://pingone.invalid:8443", "https://pingone.invalid:9443"
     read = connection_of(settings(monkeypatch, world, api=api, auth=auth))
     proxies = {read.api_base: read.proxies.api, read.token_url: read.proxies.auth}
-    async with Routes(proxies, concurrency=1) as routes:
+    async with Routes(proxies) as routes:
         for url, way in ((f"{api}/v1", httpx.ConnectError), (auth, httpx.ProxyError)):
             with pytest.raises(way):
                 await routes.handle_async_request(httpx.Request("GET", url))

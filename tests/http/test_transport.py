@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import math
+import ssl
 import tracemalloc
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 from pingone_mcp.clock import Clock
 from pingone_mcp.errors import AnswerTooLarge, RateLimited, UnexpectedAnswer, Unreachable
 from pingone_mcp.http.body import FAILED, is_too_large
+from pingone_mcp.http.engine import Engine
 from pingone_mcp.http.pacing import Lanes
 from pingone_mcp.http.transport import (
     ATTEMPT_SECONDS,
@@ -557,7 +559,8 @@ async def test_a_server_that_drips_on_a_socket_holds_nobody_up(head: bytes, told
     clock = Clock(within=lambda seconds: anyio.move_on_after(seconds / 600))
     async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        transport = PatientTransport(httpx.AsyncHTTPTransport(), PINGONE, budget=0, clock=clock)
+        engine = Engine(ssl.create_default_context())
+        transport = PatientTransport(engine, PINGONE, budget=0, clock=clock)
         async with httpx.AsyncClient(transport=transport) as client:
             with pytest.raises(Unreachable, match=told), anyio.fail_after(5):
                 await client.get(f"http://127.0.0.1:{port}")

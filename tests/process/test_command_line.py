@@ -109,7 +109,7 @@ def test_only_the_command_that_is_asked_for_is_loaded(tmp_path: Path, words: lis
     code = f"import sys; from pingone_mcp.cli import main\ntry: main({words})\nfinally: print(*sys.modules)"
     loaded = set(run(env=bare(tmp_path), program=(sys.executable, "-c", code)).out.split())
     assert loaded & {module for module, _ in VERBS.values()} == commands
-    assert {"pingone_mcp.wiring", "mcp", "httpx"}.isdisjoint(loaded)
+    assert {"pingone_mcp.wiring", "mcp", "httpx", "aiohttp"}.isdisjoint(loaded)
 
 
 # --- Calls

@@ -62,7 +62,7 @@ def test_the_bare_server_loads_no_http_client_no_cache_no_sandbox_and_no_colours
         server.answer(server.ask("tools/list"))
         loaded = set(server.rest().err.split())
     assert "pingone_mcp.server.tools.users" in loaded
-    unwanted = ("httpx", "diskcache", "filelock", "rich", "pingone_mcp.pingone", "pingone_mcp.sandbox")
+    unwanted = ("httpx", "aiohttp", "diskcache", "filelock", "rich", "pingone_mcp.pingone", "pingone_mcp.sandbox")
     assert {name for name in loaded if f"{name}.".startswith(tuple(f"{root}." for root in unwanted))} == set()
 
 

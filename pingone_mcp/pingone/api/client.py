@@ -78,7 +78,7 @@ async def open_client(
     `transport` is how bytes travel, closed at the end; the sandbox and the tests bring their own.
     """
     proxies = {connection.api_base: connection.proxies.api, connection.token_url: connection.proxies.auth}
-    async with Routes(proxies, connection.pace.concurrency, transport) as inner, background() as tasks:
+    async with Routes(proxies, transport) as inner, background() as tasks:
         yield Client(connection, inner, tasks, clock or Clock())
 
 

@@ -363,5 +363,5 @@ def test_a_process_ends_quietly_when_whoever_asked_has_gone(path: Path, *, asked
 def test_a_process_is_small_and_starts_soon() -> None:
     code = "import sys, pingone_mcp.replica.queries.worker\nprint(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
-    heavy = ("pydantic", "httpx", "mcp", "rich", "cryptography", "asyncio", "multiprocessing")
+    heavy = ("pydantic", "httpx", "aiohttp", "mcp", "rich", "cryptography", "asyncio", "multiprocessing")
     assert {name for name in loaded.stdout.split() if name.split(".")[0] in heavy} == set()
