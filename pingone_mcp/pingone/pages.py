@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from pingone_mcp.directory.gaps import Gap, UnreadableEnvironment
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import NotFound, NotPermitted, RequestRefused
-from pingone_mcp.pingone.api.client import Client, HalPage
+from pingone_mcp.pingone.api.client import Client
+from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.parts import ListPlace
 
-NO_ROWS = HalPage(items=(), next=None, count=None)
+NO_ROWS = HalPage(raws=(), next=None, count=None)
 
 
 async def read_page(client: Client, path: str, key: str, place: ListPlace) -> HalPage:

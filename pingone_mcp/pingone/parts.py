@@ -11,7 +11,7 @@ from pingone_mcp.directory.matching.filters import Filter
 from pingone_mcp.directory.paging.page import Page
 from pingone_mcp.directory.paging.parts import Place, ReadPage, page_at, part_name
 from pingone_mcp.directory.paging.position import Counted
-from pingone_mcp.pingone.api.client import HalPage
+from pingone_mcp.pingone.api.hal import HalPage
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ def page_of(
     """Return the page of a listing that PingOne answered with `hal` at a path, and of which `items` are shown."""
     read = ReadPage(
         items=tuple(items),
-        rows=len(hal.items),
+        rows=len(hal.raws),
         link=path,
         next=hal.next,
         count=hal.count,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 from pingone_mcp.directory.matching.filters import Filter
 from pingone_mcp.directory.matching.references import as_id
 from pingone_mcp.directory.models import JsonObject, User
 from pingone_mcp.errors import NotFound
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.api.client import Client, HalPage, path_with
+from pingone_mcp.pingone.api.client import Client, path_with
+from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.names import Names
 
 
@@ -18,6 +16,7 @@ class People:
     """Read users of one connection. Everything that reads raises UpstreamProblem."""
 
     def __init__(self, client: Client, names: Names) -> None:
+        self.reader = wire.UserReader(client.connection.attributes)
         self._client = client
         self._names = names
 
@@ -30,17 +29,18 @@ class People:
         self, environment: str, hal: HalPage, *, remote_data: bool = False
     ) -> tuple[tuple[User, ...], int]:
         """Return the users of a page, and how many are left out because they have no id."""
-        return wire.readable(hal.items, await self._unifying(environment, hal, remote_data=remote_data))
+        environments, populations = await self.names_in(environment) if hal.raws else ({}, {})
+        found, left_out = self.reader.read(hal.raws)
+        users = (self.reader.user(one, environments, populations, remote_data=remote_data) for one in found)
+        return tuple(users), left_out
 
-    async def _unifying(self, environment: str, hal: HalPage, *, remote_data: bool) -> Callable[[JsonObject], User]:
-        """Return what unifies users of an environment; names are read only where there is somebody to show."""
-        environments = (
-            await self._names.environment_names()
-            if hal.items and self._client.connection.scope.has_several_environments
-            else {}
+    async def names_in(self, environment: str) -> tuple[dict[str, str | None], dict[str, str | None]]:
+        """Return names by id of environments, where several are served, and of an environment's populations."""
+        several = self._client.connection.scope.has_several_environments
+        return (
+            await self._names.environment_names() if several else {},
+            await self._names.population_names(environment),
         )
-        populations = await self._names.population_names(environment) if hal.items else {}
-        return partial(self.unify, environments=environments, populations=populations, remote_data=remote_data)
 
     def unify(
         self,

@@ -45,6 +45,15 @@ def loads(content: bytes | str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
+def object_of(text: str) -> dict[str, Any]:
+    """Return a JSON object; an empty one for data that is none, or that cannot be read."""
+    try:
+        value = loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def loads_in_steps(text: str, most: int) -> Any:
     """Return what `loads` returns of a long text, letting other threads run meanwhile.
 

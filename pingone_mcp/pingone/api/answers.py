@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, cast
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import httpx
 
@@ -27,7 +29,10 @@ from pingone_mcp.errors import (
     UnexpectedAnswer,
     UpstreamProblem,
 )
+from pingone_mcp.pingone.api.hal import ListBody, list_body
 from pingone_mcp.pingone.filters import OTHER_LISTS, USERS
+
+T = TypeVar("T")
 
 # Codes of error bodies; any other text in their place is not repeated to anybody.
 _CODES = frozenset(
@@ -49,10 +54,11 @@ def correlation_id(response: httpx.Response) -> str | None:
     return value if _CORRELATION.fullmatch(value) else None
 
 
-def is_cut_short(response: httpx.Response) -> bool:
+def is_cut_short(response: httpx.Response, read: Callable[[bytes], Any] = json_text.loads) -> bool:
     """Say whether a successful answer calls itself JSON and breaks off; nothing at all is an answer of its own.
 
-    What could be read is kept with the answer for `json_object`, so that no body is parsed twice.
+    What could be read is kept with the answer for `json_value`, so that no body is read twice. `read` raises ValueError
+    as `json_text.loads` does.
     """
     kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
     if not response.is_success or not response.content or not kind.endswith(("/json", "+json")):
@@ -60,7 +66,7 @@ def is_cut_short(response: httpx.Response) -> bool:
     if _has_too_many(response):
         return False
     try:
-        response.extensions[_READ] = json_text.loads(response.content)
+        response.extensions[_READ] = read(response.content)
     except (json.JSONDecodeError, UnicodeDecodeError):
         return True
     except ValueError:  # whole, and still nothing that can be read: asking again would not help
@@ -68,31 +74,45 @@ def is_cut_short(response: httpx.Response) -> bool:
     return False
 
 
-def json_value(response: httpx.Response) -> Any:
-    """Return the body as JSON data, as it was read before where it was.
+def json_value(response: httpx.Response, read: Callable[[bytes], T] = json_text.loads) -> T:
+    """Return the body as JSON data, or as what `read` makes of it; as it was read before where it was.
 
     Raises ValueError for what is none, and AnswerTooLarge for one of more values than anybody would look at.
     """
+    if _READ in response.extensions:
+        return cast(T, response.extensions.pop(_READ))
     if _has_too_many(response):
         raise too_large(f"{_MOST_VALUES:,} values", correlation_id(response))
-    return response.extensions.pop(_READ, None) or json_text.loads(response.content)
+    return read(response.content)
 
 
 def _has_too_many(response: httpx.Response) -> bool:
     return response.content.count(b",") > _MOST_VALUES
 
 
+def list_of(response: httpx.Response, key: str) -> ListBody:
+    """Return the body of a successful answer as a list of `key`. Raises as `json_object` does."""
+    return _body(response, partial(list_body, key=key))
+
+
 def json_object(response: httpx.Response) -> JsonObject:
     """Return the body of a successful answer. Raises the UpstreamProblem that the answer states otherwise."""
-    if not response.is_success:
-        raise problem(response)
-    try:
-        body = json_value(response)
-    except ValueError:
-        raise _unreadable(response) from None
+    body = _body(response, json_text.loads)
     if not isinstance(body, dict):
         raise _unreadable(response)
     return cast(JsonObject, body)
+
+
+def _body(response: httpx.Response, read: Callable[[bytes], T | None]) -> T:
+    if not response.is_success:
+        raise problem(response)
+    try:
+        body = json_value(response, read)
+    except ValueError:
+        raise _unreadable(response) from None
+    if body is None:
+        raise _unreadable(response)
+    return body
 
 
 def too_large(most: str, correlation: str | None = None) -> AnswerTooLarge:

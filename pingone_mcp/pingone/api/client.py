@@ -7,7 +7,8 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
 from urllib.parse import quote, urlencode
 
@@ -20,6 +21,7 @@ from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.paging.position import NOTHING_COUNTED, Counted
+from pingone_mcp.directory.text import json_text
 from pingone_mcp.errors import AnswerTooLarge, UnexpectedAnswer
 from pingone_mcp.http.body import PACKED, is_too_large
 from pingone_mcp.http.links import next_link
@@ -31,11 +33,13 @@ from pingone_mcp.pingone.api.answers import (
     correlation_id,
     is_cut_short,
     json_object,
+    list_of,
     not_unpacked,
     repeated_link,
     too_large,
 )
 from pingone_mcp.pingone.api.auth import ClientCredentials
+from pingone_mcp.pingone.api.hal import HalPage, list_body
 from pingone_mcp.pingone.api.upstream import PAGE, PINGONE, SINGLE
 from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.tasks import background, in_thread
@@ -47,26 +51,14 @@ Ts = TypeVarTuple("Ts")
 _LONGEST_ASIDE, _MOMENT = 0.1, 0.005
 # Bytes of a body from which on it is read beside the event loop: a hundredth of a second.
 _LARGE = 256 * 1024
+# The list whose items become structs; those of others are read as JSON objects as soon as they come.
+_TYPED = "users"
 # More than any page that PingOne documents; its largest are environments, 5,000 (PingOne, "Read All Environments").
 MOST_ITEMS = 5_000
 _LIMIT = re.compile(r"(?<=[?&]limit=)\d{1,9}(?!\d)")
 # Enough for one wrong Date among those that show our own clock to be wrong.
 _TIMES_ASKED = 5
 _AUDIT_HEADERS = ("X-Ping-External-Session-ID", "X-Ping-External-Transaction-ID")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HalPage:
-    """One page of a HAL collection (PingOne, "Paging, ordering, and filtering collections").
-
-    `next` is path and query below the API base. `count` is what the server says there is in all; it is optional in
-    PingOne's contract. `missing` are those of a list that was read through `pages` and ended before they came.
-    """
-
-    items: tuple[JsonObject, ...]
-    next: str | None
-    count: int | None
-    missing: int = 0
 
 
 @asynccontextmanager
@@ -164,36 +156,28 @@ class Client:
         return await self.page(fewer, key, environment=environment, background=background)
 
     async def _page(self, path: str, key: str, *, environment: str | None, background: bool) -> HalPage:
-        body = await self.get(path, background=background, most=PAGE)
-        embedded = body.get("_embedded")
-        items = embedded.get(key) if isinstance(embedded, dict) else None
-        if not isinstance(items, list):
+        response = await self.send(
+            "GET", self.connection.api_base + path, background=background, most=PAGE, read=partial(list_body, key=key)
+        )
+        body = list_of(response, key)
+        if body.items is None:
             raise UnexpectedAnswer(
                 f"PingOne's answer is not the list of {key} that it should be.",
                 f"Check {setting('api_url')} and any proxy in between, then try again.",
                 code="UNREADABLE_ANSWER",
             )
-        if len(items) > MOST_ITEMS:
+        if len(body.items) > MOST_ITEMS:
             raise too_large(f"{MOST_ITEMS:,} items")
-        # What is no object becomes one that says nothing: a reader finds that it has no id.
-        objects = [item if isinstance(item, dict) else {} for item in items]
-        return self.hal_page(body, objects, environment=environment)
+        page = HalPage(raws=body.items, next=self.link(body.href, environment), count=body.total)
+        if key != _TYPED:
+            async with self.in_background() if background else nullcontext():
+                await beside(len(response.content), lambda: page.items)
+        return page
 
-    def hal_page(self, body: JsonObject, items: list[JsonObject], *, environment: str | None) -> HalPage:
-        """Return the page that a body states, its `next` link checked."""
-        links = body.get("_links")
-        following = links.get("next") if isinstance(links, dict) else None
-        # A `next` of another shape goes to the check as it is, and is refused there: an end must not be made up.
-        href = following.get("href", following) if isinstance(following, dict) else following
-        return HalPage(
-            items=tuple(items),
-            next=None
-            if href is None
-            else next_link(
-                PINGONE, href, self.connection.api_base, f"/environments/{environment}/" if environment else "/"
-            ),
-            count=_whole_number(body.get("count")),
-        )
+    def link(self, href: object, environment: str | None) -> str | None:
+        """Return where a list goes on, as path and query below the API base. Raises UnexpectedAnswer for elsewhere."""
+        below = f"/environments/{environment}/" if environment else "/"
+        return None if href is None else next_link(PINGONE, href, self.connection.api_base, below)
 
     async def page_behind(self, counted: Counted, path: str, key: str, *, environment: str | None) -> HalPage:
         """Return the page behind what was counted before; it is asked for twice where it ends the list too early.
@@ -201,7 +185,7 @@ class Client:
         A link that was lost once is there the second time.
         """
         page = await self.page(path, key, environment=environment)
-        if page.next is None and counted.behind(len(page.items), page.count).missing:
+        if page.next is None and counted.behind(len(page.raws), page.count).missing:
             page = await self.page(path, key, environment=environment)
         return page
 
@@ -215,8 +199,9 @@ class Client:
         counted = NOTHING_COUNTED
         while following is not None:
             page = await self.page_behind(counted, following, key, environment=environment)
-            counted = counted.behind(len(page.items), page.count)
-            yield page if page.next is not None else replace(page, missing=counted.missing)
+            counted = counted.behind(len(page.raws), page.count)
+            is_short = page.next is None and counted.missing
+            yield replace(page, missing=counted.missing) if is_short else page
             following = page.next
             if following in seen:
                 raise repeated_link()
@@ -231,10 +216,12 @@ class Client:
         headers: Mapping[str, str] | None = None,
         background: bool = False,
         most: int = SINGLE,
+        read: Callable[[bytes], Any] = json_text.loads,
     ) -> httpx.Response:
         """Send one request and return the answer, whatever its status. `headers` are added.
 
-        JSON that is cut short counts as no answer, and is asked for again where that is harmless. A body of more than
+        JSON that is cut short counts as no answer, and is asked for again where that is harmless; `read` reads it, and
+        raises ValueError as `json_text.loads` does. A body of more than
         `most` bytes raises AnswerTooLarge; after a write, the answer has none and `is_too_large`.
         The two audit headers let PingOne's audit be matched with this process and this request (PingOne,
         "External transaction IDs").
@@ -243,7 +230,9 @@ class Client:
         async def is_broken(response: httpx.Response) -> bool:
             await response.aread()
             async with self.in_background() if background else nullcontext():
-                return await beside(len(response.content), is_cut_short, response)
+                if read is json_text.loads:
+                    return await beside(len(response.content), is_cut_short, response)
+                return is_cut_short(response, read)  # a list is left as bytes: a millisecond for each MiB
 
         tracing = dict(zip(_AUDIT_HEADERS, (self._session, str(uuid.uuid4())), strict=True))
         self._questions += not background
@@ -306,7 +295,3 @@ def path_with(path: str, params: Mapping[str, str | int | list[str] | None]) -> 
 
 def _query(params: Mapping[str, str | int | list[str]] | None) -> str:
     return "?" + urlencode(params, doseq=True, safe="", quote_via=quote) if params else ""
-
-
-def _whole_number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12 else None

@@ -17,7 +17,7 @@ from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import DeactivatedQuestion
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.api.client import HalPage
+from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.filters import population_filters
 from pingone_mcp.pingone.pages import NO_ROWS, page_or_gap, read_page
@@ -103,14 +103,14 @@ class DeactivatedUsers:
         PingOne does not count events, so a page that lost its link looks like the last one. Where one ends the list it
         is asked what lies before its oldest event; if something does, the list goes on there.
         """
-        if hal.next is not None or hal.count is not None or not hal.items:
+        if hal.next is not None or hal.count is not None or not hal.raws:
             return hal
         times = [event.at for event in wire.readable(hal.items, wire.event)[0]]
         if not times:
             return hal
         before = self._events_path(place.part, question, min(times) - audit.PRECISION)
         earlier = await read_page(self._served.client, before, "activities", place)
-        return dataclasses.replace(hal, next=before) if earlier.items else hal
+        return dataclasses.replace(hal, next=before) if earlier.raws else hal
 
     def _events_path(self, part: ListPart, question: DeactivatedQuestion, until: datetime | None) -> str:
         # Each user who was locked is read again: small pages keep an answer within its time.

@@ -15,7 +15,8 @@ from pingone_mcp.directory.provider import GroupQuestion, MemberQuestion
 from pingone_mcp.directory.text.harmless import unaccented
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.api.client import HalPage, path_with
+from pingone_mcp.pingone.api.client import path_with
+from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.filters import bounds
 from pingone_mcp.pingone.pages import page_or_gap, read_page, whole_list
 from pingone_mcp.pingone.parts import ListPart, ListPlace, page_of
@@ -42,7 +43,7 @@ class Groups:
             f"/environments/{part.environment}/groups", {"limit": size, "filter": wanted}
         )
         hal, gaps = await page_or_gap(self._served.client, path, "groups", place)
-        populations = await self._served.names.population_names(part.environment) if hal.items else {}
+        populations = await self._served.names.population_names(part.environment) if hal.raws else {}
         read = partial(wire.group, populations=populations, remote_data=question.remote_data)
         found, left_out = wire.readable(hal.items, read)
         groups = [await self._placed(group) for group in found]
@@ -139,7 +140,7 @@ class Groups:
         The filter may be narrowed to what the role reaches, while the group's own counts are not. They are read again
         before they contradict, because who is a member changes while the list is read.
         """
-        behind = place.position.counted.behind(len(hal.items), hal.count)
+        behind = place.position.counted.behind(len(hal.raws), hal.count)
         if self._scope.populations or behind.missing:  # the group counts beyond the populations
             return ()
         read = partial(self._served.names.group, place.part.environment, group)

@@ -13,7 +13,8 @@ from pingone_mcp.directory.matching.filters import All, Filter, Within, all_of, 
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, MembershipType, User, Workspace
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.api.client import HalPage, path_with
+from pingone_mcp.pingone.api.client import path_with
+from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.feed.events import ROLE_TYPES, TYPES, past_of, wanted_by
 from pingone_mcp.pingone.feed.holding import MembershipFilter, in_group, membership_filters

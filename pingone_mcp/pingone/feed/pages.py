@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import RequestRefused
 from pingone_mcp.pingone.api.answers import repeated_link
-from pingone_mcp.pingone.api.client import HalPage
+from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.replica.source import ShortList
 
 
@@ -63,7 +63,7 @@ class _ListPlace:
 
     def goes_behind(self, page: HalPage) -> None:
         """Go on behind a page that was read. Raises UnexpectedAnswer for a `next` link that came before."""
-        self.found += len(page.items)
+        self.found += len(page.raws)
         self.next = page.next
         if page.next is None:
             return

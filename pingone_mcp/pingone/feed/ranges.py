@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from pingone_mcp.directory.matching.filters import Filter, all_of, eq, ge, le
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.pingone.api.client import HalPage
+from pingone_mcp.pingone.api.hal import HalPage
 
 # Ranges of time lie between these, inclusive: no user of PingOne was changed before or will be after.
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -87,12 +87,12 @@ def pages_left(page: HalPage) -> int:
         return 0
     if page.count is None:
         return 20 * LEAST_PAGES
-    return max(1, math.ceil((page.count - len(page.items)) / max(1, len(page.items))))
+    return max(1, math.ceil((page.count - len(page.raws)) / max(1, len(page.raws))))
 
 
 def lost_its_link(page: HalPage) -> bool:
     """Say whether a first page without `next` is not all there is."""
-    return page.next is None and page.count is not None and page.count > len(page.items)
+    return page.next is None and page.count is not None and page.count > len(page.raws)
 
 
 def as_text(at: datetime | None) -> str | None:

@@ -34,7 +34,8 @@ from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, R
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.ahead import ahead
 from pingone_mcp.pingone.api.answers import repeated_link
-from pingone_mcp.pingone.api.client import HalPage, path_with
+from pingone_mcp.pingone.api.client import path_with
+from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.feed.ledger import Ledger
 from pingone_mcp.pingone.feed.ranges import (
     FIRST,

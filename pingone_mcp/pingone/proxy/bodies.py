@@ -16,6 +16,7 @@ from pingone_mcp.errors import UnexpectedAnswer
 from pingone_mcp.http.body import is_too_large
 from pingone_mcp.pingone.api.answers import correlation_id, json_value, too_large
 from pingone_mcp.pingone.api.client import MOST_ITEMS, Client, collection, size
+from pingone_mcp.pingone.api.hal import counted, next_href
 from pingone_mcp.pingone.api.upstream import PAGE
 from pingone_mcp.pingone.proxy.paths import ProxyPaths
 from pingone_mcp.pingone.proxy.redaction import redacted, redacted_text
@@ -79,12 +80,12 @@ class BodyReader:
         return ReadBody(content_type=kind, page=page, body=around, cut=cut)
 
     def _page(self, body: Any, items: list[JsonObject], target: str, environment: str | None) -> Page[JsonObject]:
-        hal = self._client.hal_page(body, items, environment=environment) if isinstance(body, dict) else None
-        following = hal.next if hal is not None else None
+        around: JsonObject = body if isinstance(body, dict) else {}
+        following = self._client.link(next_href(around), environment)
         if following is not None:  # the place of a link was checked; what may be read there is not the link's to say
             self._paths.url(following.partition("?")[0])
         native = tuple({key: value for key, value in item.items() if key != "_links"} for item in items)
-        count = hal.count if hal is not None else None
+        count = counted(around.get("count"))
         return Page(
             items=native,
             at=Position(after=target),

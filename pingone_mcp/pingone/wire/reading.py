@@ -95,7 +95,7 @@ class UserReader:
         return ReadUser(known, custom, department, manager, (), raw)
 
     def _lenient(self, raw: Raw) -> ReadUser:
-        value = _object(raw)
+        value = json_text.object_of(str(raw, "utf-8"))
         self._learn(value)
         return read_object(value, self._attributes)._replace(raw=raw)
 
@@ -149,13 +149,4 @@ def _can_be_learned(name: str) -> bool:
 
 
 def _native(read: ReadUser) -> JsonObject | None:
-    return json_text.shallow(_object(read.raw)) if read.raw is not None else None
-
-
-def _object(raw: Raw) -> JsonObject:
-    """Return the object of one item of a page; an empty one, which has no id, for what is none."""
-    try:
-        value = json_text.loads(bytes(raw))
-    except ValueError:  # nested too deeply, and very large
-        return {}
-    return value if isinstance(value, dict) else {}
+    return json_text.shallow(json_text.object_of(str(read.raw, "utf-8"))) if read.raw is not None else None

@@ -15,11 +15,12 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from pingone_mcp.directory.models import User
 from pingone_mcp.errors import Refused
 from pingone_mcp.http.pacing import COURTESY
-from pingone_mcp.pingone.api.client import HalPage
+from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.feed.ranges import FIRST, LAST, UserRange, edges, pages_left
 from pingone_mcp.replica.source import Verdict
 from pingone_mcp.sandbox.app import Sandbox
@@ -527,7 +528,7 @@ def test_one_instant_cannot_be_split() -> None:
 
 
 def page(size: int, count: int | None, *, more: bool = True) -> HalPage:
-    return HalPage(items=({},) * size, next="/next" if more else None, count=count)
+    return HalPage(raws=(Raw(b"{}"),) * size, next="/next" if more else None, count=count)
 
 
 @pytest.mark.parametrize(
