@@ -15,7 +15,7 @@ PACKED = "gzip"
 
 SIZE = "pingone_mcp.size"
 """The extension of an answer that says how many bytes came for its body, packed as they were."""
-_DROPPED = frozenset({"content-encoding", "content-length", "set-cookie", "set-cookie2"})
+_DROPPED = frozenset({b"content-encoding", b"content-length", b"set-cookie", b"set-cookie2"})
 _TOO_LARGE = "pingone_mcp.too_large"
 
 
@@ -27,17 +27,21 @@ async def whole(response: httpx.Response, most: int) -> httpx.Response:
     """
     assert isinstance(response.stream, httpx.AsyncByteStream)
     most = most if response.is_success else min(most, FAILED)
-    content, arrived, too_large = bytearray(), 0, False
+    chunks: list[bytes] = []
+    arrived = unpacked = 0
+    too_large = False
     try:
         unpacking = _unpacking(response.headers)
         async for chunk in response.stream:
+            if chunks:
+                # Ten thousand may have come at once: others, and the end of our time, have their turn between two.
+                await anyio.lowlevel.checkpoint()
             arrived += len(chunk)
-            content += unpacking.more(chunk, most + 1 - len(content))
-            too_large = max(arrived, len(content)) > most
+            chunks.append(unpacking.more(chunk, most + 1 - unpacked))
+            unpacked += len(chunks[-1])
+            too_large = max(arrived, unpacked) > most
             if too_large:
                 break
-            # Ten thousand chunks may have come at once: others, and the end of our time, have their turn between two.
-            await anyio.lowlevel.checkpoint()
         else:
             unpacking.end()
     finally:
@@ -45,8 +49,8 @@ async def whole(response: httpx.Response, most: int) -> httpx.Response:
     cut = too_large and response.is_success
     return httpx.Response(
         response.status_code,
-        headers=[(name, value) for name, value in response.headers.multi_items() if name not in _DROPPED],
-        content=b"" if cut else bytes(content[:most]),
+        headers=[(name, value) for name, value in response.headers.raw if name.lower() not in _DROPPED],
+        content=b"" if cut else b"".join(chunks)[:most],
         extensions={**response.extensions, SIZE: arrived, _TOO_LARGE: cut},
     )
 

@@ -40,7 +40,7 @@ class Engine(httpx.AsyncBaseTransport):
             request.method,
             URL(str(request.url), encoded=True),
             data=request.content or None,
-            headers=request.headers.multi_items(),
+            headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
             skip_auto_headers=_UNSAID if request.content else None,
             allow_redirects=False,
             proxy=request.extensions.get(PROXY),

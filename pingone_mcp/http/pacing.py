@@ -15,10 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import anyio
 
@@ -175,12 +172,31 @@ class Throttle:
         self._window = max(1.0, self._window / 2)
 
 
-@dataclass(slots=True)
 class Turn:
-    """One request under way; `outcome` and the `size` of its answer in bytes are set when they are known."""
+    """One request: `async with` waits for its turn, and keeps it under way until the block ends.
 
-    outcome: Outcome = "failed"
-    size: int = 0
+    `outcome` and the `size` of its answer in bytes are set when they are known.
+    """
+
+    def __init__(self, lane: Lane, *, background: bool) -> None:
+        self.outcome: Outcome = "failed"
+        self.size = 0
+        self._lane = lane
+        self._background = background
+        self._started, self._under_way = 0.0, 1
+
+    async def __aenter__(self) -> Self:
+        self._started, self._under_way = await self._lane.start(background=self._background)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lane.end(
+            self.outcome,
+            started=self._started,
+            background=self._background,
+            under_way=self._under_way,
+            size=self.size,
+        )
 
 
 class Lane:
@@ -192,21 +208,22 @@ class Lane:
         self._lines: tuple[deque[object], deque[object]] = (deque(), deque())
         self._moved = anyio.Event()
 
-    @asynccontextmanager
-    async def turn(self, *, background: bool) -> AsyncIterator[Turn]:
-        """Wait for the turn of a request, and keep it under way until the block ends."""
-        await self._wait(background=background)
-        turn = Turn()
+    def turn(self, *, background: bool) -> Turn:
+        return Turn(self, background=background)
+
+    async def start(self, *, background: bool) -> tuple[float, int]:
+        """Wait for the turn of a request; return the instant at which it starts, and how many are under way with it."""
+        if self._is_waited_for() or self._pace.wait(self._clock.monotonic(), background=background) != 0:
+            await self._wait(background=background)
         started = self._clock.monotonic()
-        under_way = self._pace.start(started, background=background)
-        try:
-            yield turn
-        finally:
-            ended = self._clock.monotonic()
-            self._pace.end(
-                ended, turn.outcome, started=started, background=background, under_way=under_way, size=turn.size
-            )
-            self._move()
+        return started, self._pace.start(started, background=background)
+
+    def end(self, outcome: Outcome, *, started: float, background: bool, under_way: int, size: int) -> None:
+        """Note what became of a request that started, and let the next one go."""
+        self._pace.end(
+            self._clock.monotonic(), outcome, started=started, background=background, under_way=under_way, size=size
+        )
+        self._move()
 
     async def _wait(self, *, background: bool) -> None:
         questions, walks = self._lines
@@ -227,9 +244,13 @@ class Lane:
             line.remove(me)
             self._move()
 
+    def _is_waited_for(self) -> bool:
+        return any(self._lines)
+
     def _move(self) -> None:
-        moved, self._moved = self._moved, anyio.Event()
-        moved.set()
+        if self._is_waited_for():
+            moved, self._moved = self._moved, anyio.Event()
+            moved.set()
 
 
 class Lanes:
@@ -249,5 +270,5 @@ class Lanes:
             for group, known in upstream.rates.items()
         }
 
-    def turn(self, path: str, *, background: bool) -> AbstractAsyncContextManager[Turn]:
+    def turn(self, path: str, *, background: bool) -> Turn:
         return self._lanes[self._group_of(path)].turn(background=background)

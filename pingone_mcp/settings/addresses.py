@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import urllib.request
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from pydantic_core import PydanticCustomError
@@ -86,6 +87,7 @@ def _is_proxy(url: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=16)  # each request asks it of its host
 def is_loopback(host: str) -> bool:
     """Say whether what is sent to a host stays on this machine."""
     if host == "localhost":

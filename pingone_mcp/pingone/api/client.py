@@ -6,7 +6,7 @@ import math
 import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
@@ -58,6 +58,11 @@ MOST_ITEMS = 5_000
 _LIMIT = re.compile(r"(?<=[?&]limit=)\d{1,9}(?!\d)")
 # Enough for one wrong Date among those that show our own clock to be wrong.
 _TIMES_ASKED = 5
+_HEADERS = {
+    "Accept": "application/json",
+    "User-Agent": f"pingone-mcp/{__version__}",
+    "Accept-Encoding": PACKED,
+}
 _AUDIT_HEADERS = ("X-Ping-External-Session-ID", "X-Ping-External-Transaction-ID")
 
 
@@ -93,12 +98,8 @@ class Client:
         # Requests of questions: how many are under way, and when the last one was answered.
         self._questions, self._answered_at = 0, -math.inf
         self._credentials = ClientCredentials(connection, inner, tasks, clock=clock)
-        self._http = httpx.AsyncClient(
-            transport=PatientTransport(inner, PINGONE, budget=connection.pace.retry_seconds, lanes=lanes, clock=clock),
-            auth=self._credentials,
-            timeout=None,  # noqa: S113 - each attempt has its own
-            follow_redirects=False,
-            headers={"User-Agent": f"pingone-mcp/{__version__}", "Accept-Encoding": PACKED},
+        self._transport = PatientTransport(
+            inner, PINGONE, budget=connection.pace.retry_seconds, lanes=lanes, clock=clock
         )
 
     async def authenticate(self) -> None:
@@ -235,15 +236,16 @@ class Client:
                 return is_cut_short(response, read)  # a list is left as bytes: a millisecond for each MiB
 
         tracing = dict(zip(_AUDIT_HEADERS, (self._session, str(uuid.uuid4())), strict=True))
+        request = httpx.Request(
+            method,
+            url,
+            content=content,
+            headers={**_HEADERS, **(headers or {}), **tracing},
+            extensions={"is_broken": is_broken, MOST: most} | ({"background": True} if background else {}),
+        )
         self._questions += not background
         try:
-            response = await self._http.request(
-                method,
-                url,
-                content=content,
-                headers={"Accept": "application/json", **(headers or {}), **tracing},
-                extensions={"is_broken": is_broken, MOST: most} | ({"background": True} if background else {}),
-            )
+            response = await self._authorized(request)
         except httpx.DecodingError:
             raise not_unpacked() from None
         finally:
@@ -255,6 +257,22 @@ class Client:
         if is_too_large(response) and method in SAFE_METHODS:
             raise too_large(size(most), correlation_id(response))
         return response
+
+    async def _authorized(self, request: httpx.Request) -> httpx.Response:
+        """Send a request with a token; once more with a new one where the first is refused.
+
+        So does httpx.AsyncClient, which costs as much besides as the whole way of a small answer: it has cookies,
+        redirections, hooks and logs.
+        """
+        async with aclosing(self._credentials.async_auth_flow(request)) as flow:
+            sent = await anext(flow)
+            while True:
+                response = await self._transport.handle_async_request(sent)
+                response.request = sent
+                try:
+                    sent = await flow.asend(response)
+                except StopAsyncIteration:
+                    return response
 
 
 async def beside(size: int, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
