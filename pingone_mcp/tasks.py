@@ -75,9 +75,9 @@ async def background() -> AsyncIterator[TaskGroup]:
 _FAN_OUT = 6
 
 
-async def each(act: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
+async def each(act: Callable[[T], Awaitable[R]], items: Iterable[T], *, at_once: int = _FAN_OUT) -> list[R]:
     """Return what `act` makes of each item, in order, a few at a time. Raises the first Problem and ends the others."""
-    limiter = anyio.CapacityLimiter(_FAN_OUT)
+    limiter = anyio.CapacityLimiter(at_once)
     done: dict[int, R] = {}
 
     async def one(index: int, item: T) -> None:

@@ -8,7 +8,7 @@ UnexpectedAnswer are about the thing asked for, and the sync goes on without it;
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -233,8 +233,11 @@ class EnvironmentSource(Protocol):
     async def parents(self, group: str) -> set[str]:
         """Return the groups that a group is nested in directly; none when there is no such group any more."""
 
-    def members(self, group: str, kind: MembershipType) -> AsyncIterator[Sequence[str]]:
-        """Yield the ids of a group's members of one kind, page by page; one may come twice. Raises ShortList."""
+    async def members(self, group: str, kind: MembershipType, keep: Callable[[Sequence[str]], Awaitable[int]]) -> None:
+        """Hand over the ids of a group's members of one kind, some at a time; one may come twice. Raises ShortList.
+
+        `keep` says how many of those it is given were not there before.
+        """
 
     async def memberships(self, user: str) -> Sequence[GroupMembership]:
         """Return the groups that a user is in, directly or not; none when there is no such user any more."""

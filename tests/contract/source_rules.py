@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -144,7 +144,7 @@ async def groups_have_their_parents_children_and_members(trial: SourceTrial) -> 
             beyond = whole.total_member_count - len(truth.members(group.id))
             assert beyond >= 0 if trial.source.scope.populations else beyond == 0
             for kind in KINDS:
-                found = {one async for page in reading.members(group.id, kind) for one in page}
+                found = await members_of(reading, group.id, kind)
                 assert found == truth.members(group.id, kind), (group.name, kind)
         assert await reading.group(NOBODY) is None
         assert await reading.parents(NOBODY) == set()
@@ -229,6 +229,19 @@ async def the_past_names_who_is_gone(trial: SourceTrial) -> None:
     [gone] = [event for event in past.events if event.user == victim]
     assert (gone.kind, gone.removed is not None) == ("user.removed", True)
     assert past.since < trial.source.now()
+
+
+async def members_of(reading: EnvironmentSource, group: str, kind: MembershipType) -> set[str]:
+    """Return the members of a group, as they are handed over."""
+    found: set[str] = set()
+
+    async def keep(users: Sequence[str]) -> int:
+        before = len(found)
+        found.update(users)
+        return len(found) - before
+
+    await reading.members(group, kind, keep)
+    return found
 
 
 def people_of(truth: Truth, environment: str) -> set[str]:

@@ -162,7 +162,7 @@ async def test_a_copy_from_the_future_is_not_fresh_and_says_so(kept: Copy, back:
         assert facts(await client.call_tool("query_directory", asked)).get("gaps") is None, "PingOne's time is known"
     async with world.client() as client:
         told = facts(await client.call_tool("query_directory", asked))
-        assert told["replica_age_s"] == -back
+        assert -back <= told["replica_age_s"] <= 1 - back, "the sync itself may have taken a moment"
         assert any("clock" in gap for gap in told["gaps"])
         assert (await ask(client, "find_deactivated", {}))["source"]["kind"] == "live"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from pingone_mcp.ahead import Awaited, ahead
 from pingone_mcp.directory.gaps import QueryCut
 from pingone_mcp.directory.matching.filterable import configured
 from pingone_mcp.directory.matching.filters import Filter, Within, all_of, any_of, eq, parse
@@ -19,7 +20,6 @@ from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import Include, UserQuestion
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Refused, RequestRefused
 from pingone_mcp.pingone import filters, wire
-from pingone_mcp.pingone.ahead import Awaited, ahead
 from pingone_mcp.pingone.api.client import path_with
 from pingone_mcp.pingone.filters import PEOPLE_CHARACTERS, population_filters
 from pingone_mcp.pingone.pages import items, page_or_gap, whole_list

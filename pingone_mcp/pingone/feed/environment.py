@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from pingone_mcp.ahead import ahead
 from pingone_mcp.directory.matching.filters import All, Filter, Within, all_of, any_of, eq, ge
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, MembershipType, User, Workspace
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, RequestRefused, UnexpectedAnswer
@@ -18,6 +19,7 @@ from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.feed.events import ROLE_TYPES, TYPES, past_of, wanted_by
 from pingone_mcp.pingone.feed.holding import MembershipFilter, in_group, membership_filters
+from pingone_mcp.pingone.feed.members import Keep, MemberLists, ids_of
 from pingone_mcp.pingone.feed.pages import whole_pages
 from pingone_mcp.pingone.feed.walk import Walk, walking
 from pingone_mcp.pingone.filters import bounds
@@ -48,6 +50,7 @@ class PingOneEnvironment:
         self._bounds = bounds(served.connection.scope)
         self._root = f"/environments/{environment}"
         self._size = served.connection.pace.page_size
+        self._members = MemberLists(served, environment)
         self._population_names: dict[str, str | None] = {}
 
     async def populations(self) -> list[Workspace]:
@@ -134,10 +137,10 @@ class PingOneEnvironment:
         except NotFound:
             return []
 
-    async def members(self, group: str, kind: MembershipType) -> AsyncIterator[list[str]]:
+    async def members(self, group: str, kind: MembershipType, keep: Keep) -> None:
         for bound in self._bounds:
-            async for page in self._users(all_of((in_group(group, kind), bound))):
-                yield _ids_of(page)
+            members = in_group(group, kind)
+            await self._members.read(members if bound is None else All((members, bound)), keep)
 
     async def holding(self, pairs: Iterable[Pair], kind: MembershipType) -> Holding:
         found: set[Pair] = set()
@@ -146,7 +149,7 @@ class PingOneEnvironment:
         async def ask(question: MembershipFilter) -> None:
             try:
                 async for page in self._users(question.filter):
-                    there = (user for user in _ids_of(page) if user in question.groups)
+                    there = (user for user in ids_of(page) if user in question.groups)
                     found.update(Pair(user, question.groups[user]) for user in there)
             except ShortList:
                 unsure.update(question.pairs())
@@ -191,9 +194,11 @@ class PingOneEnvironment:
 
     async def past(self, before: datetime) -> Past:
         since = before - audit.WINDOW + audit.MARGIN
-        gone = await self._activities(since, ("USER.DELETED", "USER.LOCKED"))
-        updated = await self._activities(since, ("USER.UPDATED",), most_pages=_PAST_PAGES)
-        roles = await self._activities(since, ROLE_TYPES)
+        async with ahead() as beside:
+            updates = beside.ask(partial(self._activities, since, ("USER.UPDATED",), most_pages=_PAST_PAGES))
+            given = beside.ask(partial(self._activities, since, ROLE_TYPES))
+            gone = await self._activities(since, ("USER.DELETED", "USER.LOCKED"))
+            updated, roles = await updates.taken(), await given.taken()
         return Past(
             since=since,
             events=past_of((*gone, *updated), self._environment, self._scope),
@@ -244,9 +249,3 @@ class PingOneEnvironment:
 def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def _ids_of(page: Iterable[JsonObject]) -> list[str]:
-    """Return the ids of a page's users; one who has none cannot be told from others."""
-    ids = (raw.get("id") for raw in page)
-    return [identity for identity in ids if isinstance(identity, str) and identity]

@@ -26,13 +26,13 @@ from typing import Literal
 
 import anyio
 
+from pingone_mcp.ahead import ahead
 from pingone_mcp.clock import CLOCK_SKEW
 from pingone_mcp.directory.matching.filters import Filter, all_of
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.paging.cursor import LoopGuard
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.ahead import ahead
 from pingone_mcp.pingone.api.answers import repeated_link
 from pingone_mcp.pingone.api.client import path_with
 from pingone_mcp.pingone.api.hal import HalPage
@@ -212,9 +212,7 @@ class Walk:
             names = early.ask(partial(self._served.names.population_names, self.environment))
             page = self._ahead[path] = await self._page(path)
             await names.taken()  # users are shown with them
-        theirs = self._served.client.server_now()
-        now = theirs if theirs is not None else self._served.clock.wall()
-        self._since = datetime.fromtimestamp(now, UTC) - (OVERLAP if theirs is not None else CLOCK_SKEW)
+        self._since = late_before(self._served)
         alone = len(self._bounds) == 1
         self.about = page.count if alone else await self._count()
         self._ledger.note("since", as_text(self._since))
@@ -403,6 +401,13 @@ class Walk:
             if not read.taken:
                 self._settle(read)
             raise
+
+
+def late_before(served: Served) -> datetime:
+    """Return since when changes may not be shown yet."""
+    theirs = served.client.server_now()
+    now = theirs if theirs is not None else served.clock.wall()
+    return datetime.fromtimestamp(now, UTC) - (OVERLAP if theirs is not None else CLOCK_SKEW)
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ def not_staged(connection: sqlite3.Connection, environment: str) -> list[str]:
 
 
 class StagedUser(NamedTuple):
-    """Who is new in the copy (`is_new`) or different: when created, and the population now and before."""
+    """A user who was read: new in the copy (`is_new`) or not, when created, and the population now and before."""
 
     id: str
     created: str | None
@@ -38,12 +38,13 @@ class StagedUser(NamedTuple):
     is_new: bool
 
 
-def changed(connection: sqlite3.Connection, environment: str) -> list[StagedUser]:
+def changed(connection: sqlite3.Connection, environment: str, since: str) -> list[StagedUser]:
+    """Return the staged users who are others than in the copy, or were changed since a time."""
     rows = connection.execute(
         f"""SELECT s.id, s.created_at, s.population_id, CASE WHEN u.removed_at IS NULL THEN u.population_id END,
         u.id IS NULL OR u.removed_at IS NOT NULL FROM staged.users_ s LEFT JOIN main.users_ u ON u.id = s.id
-        WHERE s.environment_id = ? AND {schema.ALTERED}""",  # noqa: S608 - our names
-        (environment,),
+        WHERE s.environment_id = ? AND ({schema.ALTERED} OR s.updated_at >= ?)""",  # noqa: S608 - our names
+        (environment, since),
     )
     return [StagedUser(user, created, now, before, bool(new)) for user, created, now, before, new in rows]
 

@@ -64,6 +64,7 @@ class Staging:
         self._remote_data = remote_data
         self._turn = anyio.CapacityLimiter(1)
         self._database: sqlite3.Connection | None = None
+        self._failure: BaseException | None = None
         self._waiting: list[UserRow] = []
         self._puts, self._kept_at = 0, clock.monotonic()
 
@@ -78,7 +79,7 @@ class Staging:
     async def keep(self) -> None:
         """Keep what was put until now, so that a kill does not reach it."""
         self._puts, self._kept_at = 0, self._clock.monotonic()
-        if self._waiting or self._opened.in_transaction:
+        if self._failure is not None or self._waiting or self._opened.in_transaction:
             await in_thread(self._keep, pool=self._turn)
 
     @property
@@ -125,17 +126,21 @@ class Staging:
         return self._database
 
     def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Work in the transaction. One that failed has lost what others had put: they fail too, and keep nothing."""
+        if self._failure is not None:
+            raise self._failure
         database = self._opened
-        with as_problems():
-            try:
+        try:
+            with as_problems():
                 if not database.in_transaction:
                     database.execute("BEGIN IMMEDIATE")
                 self._put_waiting(database)
                 return work(database)
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    database.execute("ROLLBACK")
-                raise
+        except BaseException as failure:
+            self._failure = failure
+            with suppress(sqlite3.Error):
+                database.execute("ROLLBACK")
+            raise
 
     def _keep(self) -> None:
         self._do(lambda database: database.execute("COMMIT"))
@@ -239,10 +244,16 @@ class Staging:
 
         await self.do(work)
 
-    async def put_members(self, group: str, users: Iterable[str], kind: str) -> None:
-        """Keep members of a group; who comes as direct first stays it."""
+    async def put_members(self, group: str, kind: str, users: Iterable[str]) -> int:
+        """Keep members of a group, and return how many of them were not there; who comes as direct first stays it."""
         rows = [(group, user, kind) for user in users]
-        await self.do(lambda database: _many(database, "INSERT OR IGNORE INTO members VALUES (?, ?, ?)", rows))
+
+        def work(database: sqlite3.Connection) -> int:
+            before = database.total_changes
+            _many(database, "INSERT OR IGNORE INTO members VALUES (?, ?, ?)", rows)
+            return database.total_changes - before
+
+        return await self.do(work)
 
     async def count_members(self, group: str) -> int:
         query = "SELECT count(*) FROM members WHERE group_id = ?"

@@ -7,16 +7,27 @@ ends the reading is only what concerns everything.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
+from typing import NamedTuple
 
+from pingone_mcp.ahead import ahead
 from pingone_mcp.directory.nesting import Nesting, above_each
 from pingone_mcp.replica.evidence import TRIES
+from pingone_mcp.replica.source import GroupList
 from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.store.noted import NAMED, EnvironmentCoverage
 from pingone_mcp.replica.store.schema import GroupRow
 from pingone_mcp.replica.syncing.gone import find_missing
-from pingone_mcp.replica.syncing.groups import list_groups, read_nestings, reread_nestings
+from pingone_mcp.replica.syncing.groups import (
+    Children,
+    read_children,
+    read_groups,
+    renew_nestings,
+    reread_nestings,
+    settle_groups,
+)
 from pingone_mcp.replica.syncing.happened import next_watermark, read_events
-from pingone_mcp.replica.syncing.members import miscounted_groups, read_members
+from pingone_mcp.replica.syncing.members import look_for_lost, miscounted_groups, read_members
 from pingone_mcp.replica.syncing.populations import compare_counts, read_populations
 from pingone_mcp.replica.syncing.roles import read_roles
 from pingone_mcp.replica.syncing.task import EnvironmentSync, longest_gap
@@ -43,22 +54,38 @@ def coverage_before(known: EnvironmentCoverage) -> EnvironmentCoverage:
 
 
 async def read_fully(here: EnvironmentSync, mark: Watermark | None) -> Watermark:
-    """Stage everybody who is there and every membership; find out who is gone. Raises Incomplete."""
+    """Stage everybody who is there and every membership; find out who is gone. Raises Incomplete.
+
+    Users, groups with their members, and populations are read side by side. That proves nothing yet: only then are the
+    events read, and after them it is decided who is gone, which groups are, and which memberships have ended.
+
+    Members may have been read before a user or after. So what happens meanwhile may be in one and not in the other, and
+    is all found by the next sync, which begins where this one began: by users changed since, whose memberships are
+    verified again, and by events since, of which none counts as seen for having been read here.
+    """
     opened = here.task.source.clock.monotonic()
-    counts = await read_populations(here)
     begun = await begin(here)
-    walked = await read_everybody(here, begun, counts if here.task.options.by_counts else {})
-    await read_events(here, mark, begun.at)
+    async with ahead() as beside:
+        counted = beside.ask(partial(read_populations, here))
+        reading = beside.ask(partial(_read_groups, here))
+        past = beside.ask(partial(here.source.past, begun.at)) if mark is None else None
+        here.walking = True
+        walked = await read_everybody(here, begun, counted)
+        here.walking = False
+        here.report("groups", 0, None)
+        counts, read = await counted.taken(), await reading.taken()
+        await read_events(here, mark, begun.at, past)
     await drop_deleted(here)
     await find_missing(here)
     await note_shortage(here, walked.counted)
-    await _read_groups(here)
+    if read is not None:
+        await _settle_groups(here, read)
     if mark is None or begun.at - datetime.fromisoformat(mark.events) > longest_gap(here.task.source):
         here.coverage.roles = NAMED  # nobody knows who has got a role before the audit begins
     await read_roles(here, everybody=here.task.options.roles)
     note_unseen(here, walked.left_out)
     await compare_counts(here, counts)
-    return next_watermark(here, mark, begun.at, opened)
+    return next_watermark(here, mark, begun.at, opened, events_first=False)
 
 
 async def read_what_changed(here: EnvironmentSync, mark: Watermark) -> Watermark:
@@ -69,39 +96,59 @@ async def read_what_changed(here: EnvironmentSync, mark: Watermark) -> Watermark
     opened = here.task.source.clock.monotonic()
     counts = await read_populations(here)
     began = here.task.now()
-    here.task.report("users", 0, None)
+    here.report("users", 0, None)
     await read_changed(here, datetime.fromisoformat(mark.updated))
     await read_events(here, mark, began)
     await drop_deleted(here)
     await read_named(here)
-    await _reread_groups(here)
+    await _reread_groups(here, datetime.fromisoformat(mark.updated))
     await read_roles(here, everybody=False)
     note_unseen(here, left_out=0)
     await compare_counts(here, counts)
     here.coverage.users_short = here.known.users_short
-    return next_watermark(here, mark, began, opened)
+    return next_watermark(here, mark, began, opened, events_first=True)
 
 
-async def _read_groups(here: EnvironmentSync) -> None:
-    """Read all groups, how they are nested and who is in them."""
-    groups = await list_groups(here)
-    if groups is None:
-        return
+class _ReadGroups(NamedTuple):
+    """The groups that were listed, and what is nested in each; their members are staged."""
+
+    listed: GroupList
+    children: dict[str, Children]
+
+
+async def _read_groups(here: EnvironmentSync) -> _ReadGroups | None:
+    """Read all groups, how they are nested and who is in them; None where there is no list of groups."""
+    listed = await read_groups(here)
+    if listed is None:
+        return None
+    async with ahead() as beside:
+        children = beside.ask(partial(read_children, here, listed.groups))
+        await read_members(here, listed.groups)
+        return _ReadGroups(listed, await children.taken())
+
+
+async def _settle_groups(here: EnvironmentSync, read: _ReadGroups) -> None:
+    """Note the groups and their nestings as they were read, and find out which memberships have ended."""
+    groups = await settle_groups(here, read.listed)
     found = here.found
-    await read_nestings(here, groups, await here.task.look(looks.nestings_known, here.id))
+    if further := groups[len(read.listed.groups) :]:  # they are there, although they were not listed
+        read.children.update(await read_children(here, further))
+        await read_members(here, further)
+    renew_nestings(here, read.children, await here.task.look(looks.nestings_known, here.id))
     found.reread = {group.id for group in groups}
     old = await here.task.look(looks.groups_known, here.id)
     found.whole = {group.id for group in found.groups} | old.keys()
-    await read_members(here, groups)
+    await look_for_lost(here, groups)
 
 
-async def _reread_groups(here: EnvironmentSync) -> None:
-    """Find the groups, nestings and memberships that may have changed, and read them again."""
+async def _reread_groups(here: EnvironmentSync, since: datetime) -> None:
+    """Find the groups, nestings and memberships that may have changed since then, and read them again."""
     old = await here.task.look(looks.groups_known, here.id)
     old_nestings = await here.task.look(looks.nestings_known, here.id)
-    groups = await list_groups(here)
-    if groups is None:
+    listed = await read_groups(here)
+    if listed is None:
         return
+    groups = await settle_groups(here, listed)
     found = here.found
     now = {group.id: group for group in found.groups}
     created = here.listed - old.keys()
@@ -109,12 +156,13 @@ async def _reread_groups(here: EnvironmentSync) -> None:
     found.reread |= {group for group in here.listed & old.keys() if now[group].user_filter != old[group].user_filter}
     found.reread |= {group.id for group in groups if group.id in created and group.member_count != 0}
     found.reread |= _to_try_again(here)
-    await verify_memberships(here)
+    await verify_memberships(here, since)
     found.reread |= await miscounted_groups(here, groups)
     _work_out_whole(here, old_nestings, deleted=old.keys() - now.keys())
     still = {group: known.shortfall for group, known in here.short_before.items() if group in now}
     found.short |= {group: short for group, short in still.items() if group not in found.reread}
-    await read_members(here, groups)
+    await read_members(here, [group for group in groups if group.id in found.reread])
+    await look_for_lost(here, groups)
 
 
 def _named(here: EnvironmentSync, old: dict[str, GroupRow], now: dict[str, GroupRow]) -> set[str]:

@@ -75,7 +75,7 @@ async def _absent(here: EnvironmentSync, users: Sequence[str]) -> set[str]:
             else:
                 await _keep(here, user)
         done += 1
-        here.task.report("removals", done, len(users))
+        here.report("removals", done, len(users))
 
     await each(ask, users)
     return absent

@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from pingone_mcp.directory.models import Group
 from pingone_mcp.directory.nesting import Nesting
+from pingone_mcp.replica.source import GroupList
 from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.store.noted import UNREADABLE
 from pingone_mcp.replica.store.rows import group_row
 from pingone_mcp.replica.store.schema import GroupRow
-from pingone_mcp.replica.syncing.task import ONE_FAILS, EnvironmentSync
+from pingone_mcp.replica.syncing.task import AT_ONCE, ONE_FAILS, EnvironmentSync
 from pingone_mcp.tasks import each
 
 
-async def list_groups(here: EnvironmentSync) -> list[Group] | None:
-    """Return the groups that can be seen, and note those that stay as they were; None where there is no list."""
-    here.task.report("groups", 0, None)
+async def read_groups(here: EnvironmentSync) -> GroupList | None:
+    """Return the groups that can be seen; None, and a note, where there is no list."""
+    here.report("groups", 0, None)
     try:
-        groups, is_whole = await here.source.groups()
+        listed = await here.source.groups()
     except ONE_FAILS as problem:
         here.found.with_groups = False
         here.coverage.memberships = UNREADABLE
         here.notes.append(f"The groups of {here.id} could not be read ({problem.code}); they stay as they were.")
         return None
     here.short_before = await here.task.look(looks.shortfalls_known, here.id)
+    return listed
+
+
+async def settle_groups(here: EnvironmentSync, listed: GroupList) -> list[Group]:
+    """Note which groups there are, those that stay as they were included; return those that can be seen.
+
+    For after the events are read: a group that they call deleted is not looked for.
+    """
     old = await here.task.look(looks.groups_known, here.id)
-    missing = old.keys() - {group.id for group in groups} - here.found.wanted.removed_groups
-    there, kept = await _settle_groups(here, missing, old, groups)
-    groups += there
+    missing = old.keys() - {group.id for group in listed.groups} - here.found.wanted.removed_groups
+    there, kept = await _settle_missing(here, missing, old, listed.groups)
+    groups = [*listed.groups, *there]
     here.listed = {group.id for group in groups}
     here.found.groups = [group_row(group, here.id) for group in groups]
     here.found.groups += [old[group] for group in sorted(kept)]
     for group in kept:
         here.fall_short(group, why="NOT_LISTED")
-    here.coverage.groups_short = not is_whole
+    here.coverage.groups_short = not listed.is_whole
     return groups
 
 
-async def _settle_groups(
+async def _settle_missing(
     here: EnvironmentSync, missing: set[str], known: Mapping[str, GroupRow], listed: Sequence[Group]
 ) -> tuple[list[Group], set[str]]:
     """Return the groups that are there although they were not listed, and those of which nothing is known."""
@@ -60,7 +70,7 @@ async def _settle_groups(
         elif scope.has_group_of(group.workspace.id if group.workspace is not None else None):
             there.append(group)
 
-    await each(ask, sorted(missing))
+    await each(ask, sorted(missing), at_once=AT_ONCE)
     doubtful = absent - here.task.accepted
     here.hold([here.counts_vanished("groups", doubtful, len(known))], doubtful)
     unseen = await _unseen_groups(here, {group: known[group].population_id for group in doubtful}, listed)
@@ -85,12 +95,33 @@ async def _unseen_groups(here: EnvironmentSync, absent: Mapping[str, str | None]
 # Nestings
 
 
-async def read_nestings(here: EnvironmentSync, groups: Sequence[Group], old: set[Nesting]) -> None:
-    """Find all nestings."""
+class Children(NamedTuple):
+    """The groups found to be nested in one, and why there may be more, None where there are not."""
+
+    groups: set[str]
+    why: str | None = None
+
+
+async def read_children(here: EnvironmentSync, groups: Iterable[Group]) -> dict[str, Children]:
+    """Return what is nested in each of these groups."""
+    found: dict[str, Children] = {}
+
+    async def read(group: Group) -> None:
+        try:
+            found[group.id] = await _children(here, group)
+        except ONE_FAILS as problem:
+            found[group.id] = Children(set(), problem.code)
+
+    await each(read, (group for group in groups if group.group_count != 0), at_once=AT_ONCE)
+    return found
+
+
+def renew_nestings(here: EnvironmentSync, children: Mapping[str, Children], old: set[Nesting]) -> None:
+    """Note all nestings, where the children of all groups that have any were read."""
     present = {group.id for group in here.found.groups}
     # Those in groups that were not listed stay as they were.
     here.found.nestings = {one for one in old if one.group in present and one.parent in present - here.listed}
-    await _children_of(here, [group for group in groups if group.group_count != 0], old)
+    _put_children(here, children, old)
 
 
 async def reread_nestings(here: EnvironmentSync, groups: Sequence[Group], named: set[str], old: set[Nesting]) -> None:
@@ -101,10 +132,10 @@ async def reread_nestings(here: EnvironmentSync, groups: Sequence[Group], named:
     children = Counter(one.parent for one in kept)
     recounted = [group for group in groups if group.group_count is not None and group.group_count != children[group.id]]
     if len(named) + len(recounted) >= sum(group.group_count != 0 for group in groups):
-        await read_nestings(here, groups, old)
+        renew_nestings(here, await read_children(here, groups), old)
         return
     found.nestings = kept
-    await _children_of(here, recounted, old)
+    _put_children(here, await read_children(here, recounted), old)
     await _parents_of(here, named, old)
 
 
@@ -122,35 +153,31 @@ async def _parents_of(here: EnvironmentSync, groups: set[str], old: set[Nesting]
         found.nestings = {one for one in found.nestings if one.group != group}
         found.nestings |= {Nesting(group, parent) for parent in parents & present}
 
-    await each(read, sorted(groups))
+    await each(read, sorted(groups), at_once=AT_ONCE)
 
 
-async def _children_of(here: EnvironmentSync, groups: Sequence[Group], old: set[Nesting]) -> None:
+def _put_children(here: EnvironmentSync, children: Mapping[str, Children], old: set[Nesting]) -> None:
+    """Note what is nested in some groups; where some could not be found, those of before stay nested too."""
     found = here.found
     present = {group.id for group in found.groups}
-
-    async def read(group: Group) -> None:
-        before = {one.group for one in old if one.parent == group.id}
-        try:
-            children = await _children(here, group, before)
-        except ONE_FAILS as problem:
-            here.fall_short(group.id, why=problem.code)
-            children = before
-        children |= before - here.listed  # a group that is not listed is not seen here either
-        found.nestings = {one for one in found.nestings if one.parent != group.id}
-        found.nestings |= {Nesting(child, group.id) for child in children & present}
-
-    await each(read, groups)
+    before = defaultdict[str, set[str]](set)
+    for one in old:
+        before[one.parent].add(one.group)
+    found.nestings = {one for one in found.nestings if one.parent not in children}
+    for parent, read in children.items():
+        if read.why is not None and parent not in found.short:
+            here.fall_short(parent, why=read.why)
+        # A group that is not listed is not seen here either.
+        inside = read.groups | (before[parent] if read.why is not None else before[parent] - here.listed)
+        found.nestings |= {Nesting(child, parent) for child in inside & present}
 
 
-async def _children(here: EnvironmentSync, group: Group, before: set[str]) -> set[str]:
-    """Return the groups nested in one: those of before too, where fewer can be found than the provider counts."""
+async def _children(here: EnvironmentSync, group: Group) -> Children:
+    """Return the groups nested in one, and whether they are fewer than the provider counts."""
     children = await here.source.children(group.id)
     if group.group_count is None or len(children) >= group.group_count:
-        return children
+        return Children(children)
     fresh = await here.source.group(group.id)
     children = await here.source.children(group.id)
-    if fresh is None or fresh.group_count is None or len(children) >= fresh.group_count:
-        return children
-    here.fall_short(group.id, why="NESTED_GROUPS")
-    return children | before
+    is_whole = fresh is None or fresh.group_count is None or len(children) >= fresh.group_count
+    return Children(children, None if is_whole else "NESTED_GROUPS")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from pingone_mcp.directory.models import Group, MembershipType
 from pingone_mcp.replica.source import KINDS, ShortList
 from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.syncing.gone import find_hidden
-from pingone_mcp.replica.syncing.task import ONE_FAILS, EnvironmentSync
+from pingone_mcp.replica.syncing.task import AT_ONCE, ONE_FAILS, EnvironmentSync
 from pingone_mcp.tasks import each
 
 
 async def read_members(here: EnvironmentSync, groups: Sequence[Group]) -> None:
-    """Stage the members of the groups that are to be read whole, several groups at a time."""
-    reread = [group for group in groups if group.id in here.found.reread]
+    """Stage all members of some groups, several groups at a time; of whom a list lacks nothing is concluded yet."""
     done = 0
 
     async def read(group: Group) -> None:
@@ -28,10 +28,10 @@ async def read_members(here: EnvironmentSync, groups: Sequence[Group]) -> None:
         except ONE_FAILS as problem:
             here.fall_short(group.id, counted=group.member_count, why=problem.code)
         done += 1
-        here.task.report("memberships", done, len(reread))
+        here.report("memberships", done, len(groups))
 
-    await each(read, reread)
-    await _look_for_lost(here, groups)
+    # The largest take longest, so that they begin first.
+    await each(read, sorted(groups, key=lambda group: -(group.member_count or 0)), at_once=AT_ONCE)
 
 
 async def _read_group(here: EnvironmentSync, group: Group) -> None:
@@ -50,17 +50,18 @@ async def _members_of(here: EnvironmentSync, group: Group) -> tuple[int | None, 
     staging = here.task.staging
     await staging.forget_members(group.id)
     if group.member_count != 0:
-        async for users in here.source.members(group.id, "direct"):
-            await staging.put_members(group.id, users, "direct")
+        await here.source.members(group.id, "direct", partial(staging.put_members, group.id, "direct"))
     found = await staging.count_members(group.id)
     if group.user_filter is not None:
-        async for users in here.source.members(group.id, "indirect"):
-            await staging.put_members(group.id, users, "indirect")
+        await here.source.members(group.id, "indirect", partial(staging.put_members, group.id, "indirect"))
     return (None if here.is_narrowed else group.member_count), found
 
 
-async def _look_for_lost(here: EnvironmentSync, groups: Sequence[Group]) -> None:
-    """Look again at memberships that would end because a group's list lacks the user."""
+async def look_for_lost(here: EnvironmentSync, groups: Sequence[Group]) -> None:
+    """Look again at memberships that would end because a group's list lacks the user.
+
+    For after the events are read and all who are gone are known: those memberships have ended.
+    """
     found = here.found
     whole = found.reread & here.listed - found.short.keys()
     lost = await here.task.look(looks.lost_memberships, whole, found.dynamic & whole)
@@ -72,7 +73,7 @@ async def _look_for_lost(here: EnvironmentSync, groups: Sequence[Group]) -> None
         pairs = {pair for pair in doubtful if lost[pair] == kind and pair.group not in counted[kind]}
         holding, unsure = await here.source.holding(pairs, kind)
         for pair in holding | unsure:
-            await here.task.staging.put_members(pair.group, (pair.user,), kind)
+            await here.task.staging.put_members(pair.group, kind, (pair.user,))
         for group in {pair.group for pair in unsure}:
             here.fall_short(group, why="MEMBERS_UNSURE")
         doubtful -= holding | unsure

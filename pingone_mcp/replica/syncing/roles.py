@@ -28,7 +28,7 @@ async def read_roles(here: EnvironmentSync, *, everybody: bool) -> None:
         if assignments or not everybody:
             found.roles[user] = list(assignments)
         done += 1
-        here.task.report("roles", done, len(users))
+        here.report("roles", done, len(users))
 
     try:
         await each(read, sorted(users))

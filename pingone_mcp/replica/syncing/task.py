@@ -30,6 +30,10 @@ ONE_FAILS = (NotPermitted, NotFound, FilterRefused, RequestRefused, UnexpectedAn
 """What one thing that is broken for good answers with: the others are read all the same."""
 
 
+AT_ONCE = 16
+"""So many things are asked for side by side; how many requests are under way is the provider's pace."""
+
+
 class Incomplete(Problem):
     """A walk did not find everybody for certain, so that nothing was taken over."""
 
@@ -96,7 +100,8 @@ class EnvironmentSync:
 
     `known` is what the last sync noted, `coverage` what this one will; `vanished` are those who are too many to be
     called gone without a person, with their ids in `held`. `listed` are the groups that could be listed, and
-    `short_before` those whose members were not all in the copy, each with how many direct ones are.
+    `short_before` those whose members were not all in the copy, each with how many direct ones are. While `walking`
+    over everybody, what is read beside that is not shown as progress.
     """
 
     task: Task
@@ -109,6 +114,7 @@ class EnvironmentSync:
     held: set[str] = field(default_factory=set[str])
     listed: set[str] = field(default_factory=set[str])
     short_before: Mapping[str, KnownShortfall] = field(default_factory=dict[str, KnownShortfall])
+    walking: bool = False
 
     @property
     def id(self) -> str:
@@ -123,6 +129,11 @@ class EnvironmentSync:
     def is_narrowed(self) -> bool:
         """Say whether only some populations are served, while the provider counts the members of all of them."""
         return bool(self.task.source.scope.populations)
+
+    def report(self, stage: str, done: int, about: int | None) -> None:
+        """Show progress, of one stage at a time."""
+        if not self.walking or stage == "users":
+            self.task.report(stage, done, about)
 
     def serves(self, user: User) -> bool:
         """Say whether a user is in a population that is served."""

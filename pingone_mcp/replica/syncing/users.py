@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from pingone_mcp.ahead import Awaited
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import NotPermitted
@@ -59,10 +60,13 @@ async def _start_over(here: EnvironmentSync) -> datetime:
     return now
 
 
-async def read_everybody(here: EnvironmentSync, begun: Begun, counts: UserCounts) -> Walked:
-    """Stage all users. Raises Incomplete."""
+async def read_everybody(here: EnvironmentSync, begun: Begun, counted: Awaited[UserCounts]) -> Walked:
+    """Stage all users; what was taken up is held against how many are `counted`. Raises Incomplete."""
     walked = await _resume(here, begun) if begun.has_walked else await _walk(here)
-    if not begun.resumed or await here.task.staging.count_users(here.id) >= sum(filter(None, counts.values())):
+    if not begun.resumed:
+        return walked
+    counts = await counted.taken() if here.task.options.by_counts else {}
+    if await here.task.staging.count_users(here.id) >= sum(filter(None, counts.values())):
         return walked
     await _start_over(here)  # some may have been hidden from what was read before
     return await _walk(here)
@@ -91,7 +95,7 @@ async def _stage(here: EnvironmentSync, walk: UserWalk) -> Walked:
         await staging.put_users((*page.users, *page.changed), here.id)
         if staging.is_due:
             await _keep(here, walk)
-        here.task.report("users", walk.delivered, walk.about)
+        here.report("users", walk.delivered, walk.about)
     await _keep(here, walk)
     verdict = walk.verdict
     if verdict.complete or verdict.counted is not None:
@@ -114,7 +118,7 @@ async def read_changed(here: EnvironmentSync, since: datetime) -> None:
     async for users in here.source.users_since(since - UPDATES_OVERLAP):
         await here.task.staging.put_users(users, here.id)
         done += len(users)
-        here.task.report("users", done, None)
+        here.report("users", done, None)
 
 
 async def drop_deleted(here: EnvironmentSync) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from pingone_mcp.directory.models import MembershipType
+from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.replica.source import Pair
 from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.store.looks import StagedUser
 from pingone_mcp.replica.store.schema import GroupRow
 from pingone_mcp.replica.syncing.gone import find_hidden
 from pingone_mcp.replica.syncing.task import ONE_FAILS, EnvironmentSync
+from pingone_mcp.replica.watermark import UPDATES_OVERLAP
 from pingone_mcp.tasks import each
 
 _ENTERED_ONE_BY_ONE = 200
@@ -41,10 +44,14 @@ class _Outcome:
     unsure: set[Pair]
 
 
-async def verify_memberships(here: EnvironmentSync) -> None:
-    """Stage the memberships in question as they are; of what cannot be known nothing is staged."""
+async def verify_memberships(here: EnvironmentSync, since: datetime) -> None:
+    """Stage the memberships in question as they are; of what cannot be known nothing is staged.
+
+    In question are those of users who were changed `since` then, the beginning of the last sync, also where that sync
+    has read the change: it may have read the members of a group before.
+    """
     found, wanted = here.found, here.found.wanted
-    changed = await here.task.look(looks.changed, here.id)
+    changed = await here.task.look(looks.changed, here.id, timestamp(since - UPDATES_OVERLAP))
     # Of a group that is not listed any more nothing can be asked: its members stay, but for whom events name.
     present = {group.id: group for group in found.groups if group.id in here.listed}
     named = {pair for pair in wanted.memberships if pair.group in present and pair.user not in found.gone}
@@ -67,10 +74,20 @@ async def verify_memberships(here: EnvironmentSync) -> None:
 def _left_behind(
     changed: Collection[StagedUser], held: Mapping[Pair, str], present: Mapping[str, GroupRow]
 ) -> set[Pair]:
-    """Return the memberships in groups of populations of users who were moved: they end, and no event says so."""
+    """Return the memberships in groups of populations of users who were moved: they end, and no event says so.
+
+    The last sync may have seen the move itself, and the members of the group before it.
+    """
     moved = {one.id for one in changed if one.population_before not in (None, one.population)}
-    direct = {pair for pair, kind in held.items() if kind == "direct" and pair.user in moved}
-    return {pair for pair in direct if pair.group in present and present[pair.group].population_id is not None}
+    now = {one.id: one.population for one in changed}
+    places = {
+        pair: present[pair.group].population_id
+        for pair, kind in held.items()
+        if kind == "direct" and pair.user in now and pair.group in present
+    }
+    return {
+        pair for pair, place in places.items() if place is not None and (pair.user in moved or place != now[pair.user])
+    }
 
 
 async def _groups_of_entered(here: EnvironmentSync, changed: Collection[StagedUser]) -> set[Pair]:
@@ -110,7 +127,7 @@ async def _better_whole(here: EnvironmentSync, group: str, users: int) -> bool:
 async def _asked(here: EnvironmentSync, questions: _Questions) -> _Outcome:
     """Ask, and look whether those can be seen at all who are not found where the copy has them."""
     left = here.found.wanted.left_group
-    here.task.report("memberships", 0, len(questions.direct) + len(questions.indirect))
+    here.report("memberships", 0, len(questions.direct) + len(questions.indirect))
     directly, doubtful = await here.source.holding(questions.direct, "direct")
     indirectly, unsure = await here.source.holding(questions.indirect, "indirect")
     missing = {pair for pair in questions.holds(questions.direct - directly, "direct") if not left(*pair)}

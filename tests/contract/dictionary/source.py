@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -138,9 +138,9 @@ class DictionaryEnvironment:
     async def parents(self, group: str) -> set[str]:
         return {parent for one, parent in self._company.nestings if one == group}
 
-    async def members(self, group: str, kind: MembershipType) -> AsyncIterator[Sequence[str]]:
+    async def members(self, group: str, kind: MembershipType, keep: Callable[[Sequence[str]], Awaitable[int]]) -> None:
         shown = {user.id for user in self._people()}
-        yield sorted(self._company.members_of(group, kind) & shown)
+        await keep(sorted(self._company.members_of(group, kind) & shown))
 
     async def memberships(self, user: str) -> Sequence[GroupMembership]:
         names = self._company.groups

@@ -1,0 +1,152 @@
+"""Members of groups, page after page; those of a large group in parts side by side.
+
+A large group is split by ranges of `updatedAt`, as a walk over everybody is. PingOne documents such ranges for users,
+and not beside a group. So a reading in parts counts only when it has found as many members as PingOne counts for the
+plain list, before it and after it. Whatever fails or disagrees is read once more as the plain list.
+
+Who is changed meanwhile may leave one part for another unseen, and has an `updatedAt` from after the beginning then: so
+a pass over all of those follows, repeated until it finds nobody who was missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio
+
+from pingone_mcp.directory.matching.filters import All, Filter
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.errors import UpstreamProblem
+from pingone_mcp.pingone.api.client import HalPage
+from pingone_mcp.pingone.feed.pages import whole_pages
+from pingone_mcp.pingone.feed.ranges import LAST, LEAST_PAGES, UserRange, as_time, edges, pages_left
+from pingone_mcp.pingone.feed.walk import MOST_PASSES, late_before
+from pingone_mcp.pingone.served import Served
+from pingone_mcp.tasks import each
+
+Keep = Callable[[Sequence[str]], Awaitable[int]]
+"""Takes the ids of some members, and returns how many of them were not taken before."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """One list that is being read: the filter that shows it, who takes the members, and how many there are so far."""
+
+    wanted: Filter
+    keep: Keep
+    found: int = 0
+
+
+class MemberLists:
+    """The lists of members of one environment, read one beside the other."""
+
+    def __init__(self, served: Served, environment: str) -> None:
+        self._served = served
+        self._environment = environment
+        self._size = served.connection.pace.page_size
+        self._concurrency = served.connection.pace.concurrency
+        # So many pages are in memory at a time.
+        self._turn = anyio.Semaphore(self._concurrency)
+        self._takes_ranges = True
+
+    async def read(self, wanted: Filter, keep: Keep) -> None:
+        """Hand over all users whom a filter shows, page by page; one may come twice. Raises ShortList."""
+        since = late_before(self._served)
+        reading = _Reading(wanted=wanted, keep=keep)
+        first = await self._page(reading, self._path(wanted))
+        parts = self._parts(UserRange(batch=0), first) if self._takes_ranges and first.next is not None else ()
+        if not parts:
+            await self._rest(reading, wanted, first)
+        elif not await self._in_parts(reading, parts, first.count, since):
+            await self._rest(reading, wanted, None)
+
+    async def _in_parts(
+        self, reading: _Reading, parts: Sequence[UserRange], counted: int | None, since: datetime
+    ) -> bool:
+        """Read the parts, and say whether that was everybody."""
+
+        async def read(part: UserRange) -> None:
+            wanted = _within(reading.wanted, part)
+            first = await self._page(reading, self._path(wanted))
+            if children := self._parts(part, first):
+                await each(read, children, at_once=self._concurrency)
+            else:
+                await self._rest(reading, wanted, first, counted=False)
+
+        try:
+            await each(read, parts, at_once=self._concurrency)
+            return await self._passes(reading, since) and await self._is_whole(reading, counted)
+        except UpstreamProblem:  # what it means is found out by the plain list
+            self._takes_ranges = False
+            return False
+
+    async def _passes(self, reading: _Reading, since: datetime) -> bool:
+        """Read who was changed meanwhile, until nobody turns up who had been missed; say whether that was so."""
+        changed = _within(reading.wanted, UserRange(batch=0, first=since, last=LAST))
+        for _ in range(MOST_PASSES):
+            before = reading.found
+            first = await self._page(reading, self._path(changed))
+            await self._rest(reading, changed, first, counted=False)
+            if first.next is None or reading.found == before:  # one page is one look: nobody could move meanwhile
+                return True
+        return False
+
+    async def _is_whole(self, reading: _Reading, counted: int | None) -> bool:
+        """Say whether as many were found as there were before, and are now: somebody may have come meanwhile."""
+        page = await self._served.client.page(
+            self._path(reading.wanted, size=1), "users", environment=self._environment, background=True
+        )
+        return counted is not None and page.count is not None and reading.found >= max(counted, page.count)
+
+    def _parts(self, part: UserRange, first: HalPage) -> tuple[UserRange, ...]:
+        """Return what a part is to be split into, by its first page; nothing where it is small."""
+        left = pages_left(first)
+        enough = max(LEAST_PAGES, left // (3 * self._concurrency))
+        times = _times(first.items) if first.count is not None and left >= 2 * enough else None
+        found = edges(times, left // enough, part.first, part.last) if times is not None else ()
+        return part.at(found) if found else ()
+
+    async def _rest(self, reading: _Reading, wanted: Filter, first: HalPage | None, *, counted: bool = True) -> None:
+        """Read a list to its end, whose first page may be there already."""
+        path = self._path(wanted)
+        there = [first] if first is not None else []
+
+        async def read(address: str) -> HalPage:
+            return there.pop() if there and address == path else await self._page(reading, address)
+
+        async for _ in whole_pages(read, path, "users", counted=counted):
+            pass
+
+    async def _page(self, reading: _Reading, path: str) -> HalPage:
+        """Read a page and hand over whom it shows."""
+        async with self._turn:
+            page = await self._served.client.page(path, "users", environment=self._environment, background=True)
+            reading.found += await reading.keep(ids_of(page.items))
+            return page
+
+    def _path(self, wanted: Filter, *, size: int | None = None) -> str:
+        return self._served.people.path(self._environment, wanted, size if size is not None else self._size)
+
+
+def ids_of(page: Iterable[JsonObject]) -> list[str]:
+    """Return the ids of a page's users; one who has none cannot be told from others."""
+    ids = (raw.get("id") for raw in page)
+    return [identity for identity in ids if isinstance(identity, str) and identity]
+
+
+def _within(wanted: Filter, part: UserRange) -> Filter:
+    times = part.filter()
+    return All((wanted, times)) if times is not None else wanted
+
+
+def _times(page: Iterable[JsonObject]) -> list[datetime] | None:
+    """Return when the users of a page were changed; None where that cannot be told of all."""
+    times = [raw.get("updatedAt") for raw in page]
+    try:
+        found = [as_time(text) for text in times if isinstance(text, str)]
+    except ValueError:
+        return None
+    known = [at for at in found if at is not None and at.tzinfo is not None]
+    return known if len(known) == len(times) else None
