@@ -19,7 +19,7 @@ import anyio
 from pingone_mcp.directory.matching.filters import All, Filter
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import UpstreamProblem
-from pingone_mcp.pingone.api.client import HalPage
+from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.feed.pages import whole_pages
 from pingone_mcp.pingone.feed.ranges import LAST, LEAST_PAGES, UserRange, as_time, edges, pages_left
 from pingone_mcp.pingone.feed.walk import MOST_PASSES, late_before
