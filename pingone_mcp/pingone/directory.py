@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -106,7 +107,7 @@ class PingOneDirectory:
     @asynccontextmanager
     async def walk(
         self, environment: str | None = None, *, ledger: Path | None = None, remote_data: bool = False
-    ) -> AsyncIterator[Walk]:
+    ) -> AsyncIterator[Walk[User]]:
         """Walk over all users of one environment (the only one, if none is named); see `walking`. Raises Refused."""
         places = await self._served.environment_ids(environment)
         if len(places) != 1:
@@ -115,7 +116,8 @@ class PingOneDirectory:
                 "Give an `environment`.",
                 code="AMBIGUOUS_NAME",
             )
-        async with walking(self._served, places[0], ledger=ledger, remote_data=remote_data) as walk:
+        making = partial(self._served.people.made_users, places[0], remote_data=remote_data)
+        async with walking(self._served, places[0], making, ledger=ledger) as walk:
             yield walk
 
     async def environments(self) -> tuple[Organization, ...]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from pingone_mcp.directory.matching.filters import Filter
 from pingone_mcp.directory.matching.references import as_id
 from pingone_mcp.directory.models import JsonObject, User
+from pingone_mcp.directory.user_row import UserRow
 from pingone_mcp.errors import NotFound
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.client import Client, path_with
@@ -29,18 +33,25 @@ class People:
         self, environment: str, hal: HalPage, *, remote_data: bool = False
     ) -> tuple[tuple[User, ...], int]:
         """Return the users of a page, and how many are left out because they have no id."""
-        environments, populations = await self.names_in(environment) if hal.raws else ({}, {})
+        if not hal.raws:
+            return (), 0
+        made = await self.made_users(environment, remote_data=remote_data)
         found, left_out = self.reader.read(hal.raws)
-        users = (self.reader.user(one, environments, populations, remote_data=remote_data) for one in found)
-        return tuple(users), left_out
+        return tuple(map(made, found)), left_out
 
-    async def names_in(self, environment: str) -> tuple[dict[str, str | None], dict[str, str | None]]:
-        """Return names by id of environments, where several are served, and of an environment's populations."""
+    async def made_users(self, environment: str, *, remote_data: bool = False) -> Callable[[wire.ReadUser], User]:
+        """Return what makes users with the names of their places: of environments, where several are served."""
         several = self._client.connection.scope.has_several_environments
-        return (
-            await self._names.environment_names() if several else {},
-            await self._names.population_names(environment),
+        return partial(
+            self.reader.user,
+            environments=await self._names.environment_names() if several else {},
+            populations=await self._names.population_names(environment),
+            remote_data=remote_data,
         )
+
+    async def made_rows(self, environment: str, *, remote_data: bool = False) -> Callable[[wire.ReadUser], UserRow]:
+        """Return what makes rows of the users of an environment."""
+        return partial(self.reader.row, environment=environment, remote_data=remote_data)
 
     def unify(
         self,
@@ -68,7 +79,3 @@ class People:
             return await self._client.get(f"/environments/{environment}/users/{identity}")
         except NotFound:
             return None
-
-    def serves(self, user: User) -> bool:
-        """Say whether a user is in a population that is served."""
-        return self._client.connection.scope.has_user_of(place.id for place in user.workspaces)

@@ -1,8 +1,8 @@
 """What a sync asks of a provider: everybody, what has changed since, one thing at a time, and what its audit says.
 
 A provider implements `Source`, and `EnvironmentSource` for each environment (a directory without any such parts is one
-environment). Everything is in terms of the unified directory; ids are texts that name one thing for good. Whatever
-cannot be read is raised as an UpstreamProblem: NotPermitted, NotFound, FilterRefused, RequestRefused and
+environment). Everything is in terms of the unified directory, users as rows; ids are texts that name one thing for
+good. Whatever cannot be read is raised as an UpstreamProblem: NotPermitted, NotFound, FilterRefused, RequestRefused and
 UnexpectedAnswer are about the thing asked for, and the sync goes on without it; any other one ends the sync.
 """
 
@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, Protocol, get_args
+from typing import Generic, NamedTuple, Protocol, TypeVar, get_args
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.changes import ChangeKind
@@ -23,11 +23,13 @@ from pingone_mcp.directory.models import (
     MembershipType,
     Organization,
     RoleAssignment,
-    User,
     Workspace,
 )
 from pingone_mcp.directory.scope import Scope
+from pingone_mcp.directory.user_row import UserRow
 from pingone_mcp.errors import Problem, UnexpectedAnswer
+
+T = TypeVar("T")
 
 KINDS: tuple[MembershipType, ...] = get_args(MembershipType)
 
@@ -88,7 +90,7 @@ class PastEvent:
     kind: ChangeKind
     user: str
     trace: Trace
-    removed: User | None = None
+    removed: UserRow | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +124,11 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WalkPage:
+class WalkPage(Generic[T]):
     """Users that this walk had not handed over before, and others again that have changed since it began."""
 
-    users: tuple[User, ...]
-    changed: tuple[User, ...] = ()
+    users: tuple[T, ...]
+    changed: tuple[T, ...] = ()
 
 
 class UserWalk(Protocol):
@@ -150,7 +152,7 @@ class UserWalk(Protocol):
     @property
     def verdict(self) -> Verdict: ...
 
-    def __aiter__(self) -> AsyncIterator[WalkPage]: ...
+    def __aiter__(self) -> AsyncIterator[WalkPage[UserRow]]: ...
 
     def kept(self) -> None:
         """Note that all pages so far lie where a kill does not reach them; a walk that goes on begins behind them."""
@@ -209,16 +211,16 @@ class EnvironmentSource(Protocol):
         keeps no notes begins anew, with nobody delivered. Entering raises Refused when another process uses the file.
         """
 
-    def users_since(self, at: datetime) -> AsyncIterator[Sequence[User]]:
+    def users_since(self, at: datetime) -> AsyncIterator[Sequence[UserRow]]:
         """Yield the users that were changed since a time, page by page; one may come twice.
 
         Raises FilterRefused where the provider cannot tell: then everybody is walked over.
         """
 
-    async def user(self, identity: str) -> User | None:
+    async def user(self, identity: str) -> UserRow | None:
         """Return one user, or None for who is gone (HTTP 404)."""
 
-    async def users_by_id(self, ids: Iterable[str]) -> dict[str, User]:
+    async def users_by_id(self, ids: Iterable[str]) -> dict[str, UserRow]:
         """Return who of these the lists show."""
 
     async def groups(self) -> GroupList:
@@ -301,4 +303,4 @@ class Source(Protocol):
         """Return the environments that are to be read, in one order; one that cannot be read has no name."""
 
     def environment(self, identity: str, *, remote_data: bool) -> EnvironmentSource:
-        """Return what reads one environment; with `remote_data`, users carry the provider's own objects."""
+        """Return what reads one environment; with `remote_data`, rows carry the provider's own objects."""

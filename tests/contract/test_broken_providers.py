@@ -15,6 +15,7 @@ from pingone_mcp.directory.paging.page import Page
 from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.directory.scope import Scope
+from pingone_mcp.directory.user_row import UserRow
 from pingone_mcp.replica.source import Holding, Pair, Wanted
 from pingone_mcp.wiring import Provider
 from tests.contract import rules, source_rules
@@ -95,7 +96,7 @@ class LosingEnvironment(DictionaryEnvironment):
 class SilentEnvironment(DictionaryEnvironment):
     """Says that nothing has changed or happened."""
 
-    async def users_since(self, at: datetime) -> AsyncIterator[Sequence[User]]:
+    async def users_since(self, at: datetime) -> AsyncIterator[Sequence[UserRow]]:
         yield []
 
     async def happened(self, since: datetime, seen: Collection[str]) -> Wanted:

@@ -131,7 +131,8 @@ class Users:
             answered = [item for answer in asked for item in await answer.taken()]
         people = self._served.people
         unified = [(environment, raw, people.unify(raw, {}, {})) for environment, raw in answered]
-        found = [one for one in unified if people.serves(one[2])]
+        scope = self._served.connection.scope
+        found = [one for one in unified if scope.has_user_of(place.id for place in one[2].workspaces)]
         if not found:
             await self._served.unserved(None)  # where nothing is served at all, that is what is wrong
         called = [CalledUser(place, user.id, user.username, user.name, (raw, user)) for place, raw, user in found]

@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from pingone_mcp.ahead import ahead
 from pingone_mcp.directory.matching.filters import All, Filter, Within, all_of, any_of, eq, ge
-from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, MembershipType, User, Workspace
+from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, MembershipType, Workspace
+from pingone_mcp.directory.user_row import UserRow, row_of
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.client import path_with
@@ -19,7 +20,7 @@ from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.feed.events import ROLE_TYPES, TYPES, past_of, wanted_by
 from pingone_mcp.pingone.feed.holding import MembershipFilter, in_group, membership_filters
-from pingone_mcp.pingone.feed.members import Keep, MemberLists, ids_of
+from pingone_mcp.pingone.feed.members import Keep, MemberLists
 from pingone_mcp.pingone.feed.pages import whole_pages
 from pingone_mcp.pingone.feed.walk import Walk, walking
 from pingone_mcp.pingone.filters import bounds
@@ -62,37 +63,44 @@ class PingOneEnvironment:
 
     # Users
 
-    def walk(self, *, ledger: Path) -> AbstractAsyncContextManager[Walk]:
-        return walking(self._served, self._environment, ledger=ledger, remote_data=self._remote_data)
+    def walk(self, *, ledger: Path) -> AbstractAsyncContextManager[Walk[UserRow]]:
+        making = partial(self._served.people.made_rows, self._environment, remote_data=self._remote_data)
+        return walking(self._served, self._environment, making, ledger=ledger)
 
-    async def users_since(self, at: datetime) -> AsyncIterator[list[User]]:
+    async def users_since(self, at: datetime) -> AsyncIterator[list[UserRow]]:
         for bound in self._bounds:
             # Counts of ranges of `updatedAt` may be wrong ("Read All Users"): nothing is concluded from them.
             async for page in self._users(all_of((ge("updatedAt", at), bound)), counted=False):
-                yield self._readable(page, self._unified)
+                rows, left_out = self._rows(page)
+                self.left_out += left_out
+                yield rows
 
-    async def user(self, identity: str) -> User | None:
+    async def user(self, identity: str) -> UserRow | None:
         try:
             raw = await self._served.client.get(f"{self._root}/users/{identity}", background=True)
         except NotFound:
             return None
-        return self._unified(raw)
+        user = self._served.people.unify(raw, {}, {}, remote_data=self._remote_data)
+        return row_of(user, self._environment, remote_data=self._remote_data)
 
-    async def users_by_id(self, ids: Iterable[str]) -> dict[str, User]:
+    async def users_by_id(self, ids: Iterable[str]) -> dict[str, UserRow]:
         """Return who of these is there, some dozens in one request."""
-        found: dict[str, User] = {}
+        found: dict[str, UserRow] = {}
 
         async def read(batch: Sequence[str]) -> None:
             wanted = any_of(eq("id", identity) for identity in batch)
             async for page in self._users(wanted, counted=False):  # who is missing is asked for one by one
-                users, _ = wire.readable(page, self._unified)
-                found.update((user.id, user) for user in users)
+                rows, _ = self._rows(page)
+                found.update((row.id, row) for row in rows)
 
         await each(read, list(_batches(sorted(set(ids)), IDS_PER_FILTER)))
         return found
 
-    def _unified(self, raw: JsonObject) -> User:
-        return self._served.people.unify(raw, {}, {}, remote_data=self._remote_data)
+    def _rows(self, page: HalPage) -> tuple[list[UserRow], int]:
+        """Return the users of a page, and how many have no id."""
+        reader = self._served.people.reader
+        users, left_out = reader.read(page.raws)
+        return [reader.row(user, self._environment, remote_data=self._remote_data) for user in users], left_out
 
     # Groups and who is in them
 
@@ -149,7 +157,7 @@ class PingOneEnvironment:
         async def ask(question: MembershipFilter) -> None:
             try:
                 async for page in self._users(question.filter):
-                    there = (user for user in ids_of(page) if user in question.groups)
+                    there = (user for user in wire.ids_of(page.raws) if user in question.groups)
                     found.update(Pair(user, question.groups[user]) for user in there)
             except ShortList:
                 unsure.update(question.pairs())
@@ -234,13 +242,14 @@ class PingOneEnvironment:
         self.left_out += left_out
         return list(found)
 
-    async def _users(self, wanted: Filter | None, *, counted: bool = True) -> AsyncIterator[Sequence[JsonObject]]:
+    def _users(self, wanted: Filter | None, *, counted: bool = True) -> AsyncGenerator[HalPage, None]:
         path = self._served.people.path(self._environment, wanted, self._size)
-        async for page in self._pages(path, "users", counted=counted):
-            yield page
+        return whole_pages(partial(self._page, key="users"), path, "users", counted=counted)
 
-    def _pages(self, path: str, key: str, *, counted: bool = True) -> AsyncGenerator[Sequence[JsonObject], None]:
-        return whole_pages(partial(self._page, key=key), path, key, counted=counted)
+    async def _pages(self, path: str, key: str) -> AsyncGenerator[Sequence[JsonObject], None]:
+        async with aclosing(whole_pages(partial(self._page, key=key), path, key)) as pages:
+            async for page in pages:
+                yield page.items
 
     async def _page(self, path: str, key: str) -> HalPage:
         return await self._served.client.page(path, key, environment=self._environment, background=True)

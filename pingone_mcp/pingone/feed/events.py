@@ -15,6 +15,7 @@ from pingone_mcp.directory.changes import ChangeKind
 from pingone_mcp.directory.models import Event, JsonObject
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.scope import Scope
+from pingone_mcp.directory.user_row import row_of
 from pingone_mcp.errors import UnexpectedAnswer
 from pingone_mcp.pingone import wire
 from pingone_mcp.replica.source import Pair, PastEvent, Trace, Wanted
@@ -156,7 +157,7 @@ def past_of(activities: Iterable[JsonObject], environment: str, scope: Scope) ->
             kind=kind,
             user=user,
             trace=Trace(timestamp(event.at), event.actor),
-            removed=wire.removed_user(event, environment, environments={}, populations={})
+            removed=row_of(wire.removed_user(event, environment, environments={}, populations={}), environment)
             if kind == "user.removed"
             else None,
         )

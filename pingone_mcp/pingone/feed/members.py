@@ -10,18 +10,18 @@ a pass over all of those follows, repeated until it finds nobody who was missing
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import anyio
 
 from pingone_mcp.directory.matching.filters import All, Filter
-from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import UpstreamProblem
+from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.feed.pages import whole_pages
-from pingone_mcp.pingone.feed.ranges import LAST, LEAST_PAGES, UserRange, as_time, edges, pages_left
+from pingone_mcp.pingone.feed.ranges import LAST, LEAST_PAGES, UserRange, edges, pages_left
 from pingone_mcp.pingone.feed.walk import MOST_PASSES, late_before
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.tasks import each
@@ -104,9 +104,15 @@ class MemberLists:
         """Return what a part is to be split into, by its first page; nothing where it is small."""
         left = pages_left(first)
         enough = max(LEAST_PAGES, left // (3 * self._concurrency))
-        times = _times(first.items) if first.count is not None and left >= 2 * enough else None
+        times = self._times(first) if first.count is not None and left >= 2 * enough else None
         found = edges(times, left // enough, part.first, part.last) if times is not None else ()
         return part.at(found) if found else ()
+
+    def _times(self, page: HalPage) -> list[datetime] | None:
+        """Return when the users of a page were changed; None where that cannot be told of all."""
+        users, left_out = self._served.people.reader.read(page.raws)
+        known = [at for user in users if (at := user.updated_at) is not None]
+        return known if len(known) == len(users) and not left_out else None
 
     async def _rest(self, reading: _Reading, wanted: Filter, first: HalPage | None, *, counted: bool = True) -> None:
         """Read a list to its end, whose first page may be there already."""
@@ -123,30 +129,13 @@ class MemberLists:
         """Read a page and hand over whom it shows."""
         async with self._turn:
             page = await self._served.client.page(path, "users", environment=self._environment, background=True)
-            reading.found += await reading.keep(ids_of(page.items))
+            reading.found += await reading.keep(wire.ids_of(page.raws))
             return page
 
     def _path(self, wanted: Filter, *, size: int | None = None) -> str:
         return self._served.people.path(self._environment, wanted, size if size is not None else self._size)
 
 
-def ids_of(page: Iterable[JsonObject]) -> list[str]:
-    """Return the ids of a page's users; one who has none cannot be told from others."""
-    ids = (raw.get("id") for raw in page)
-    return [identity for identity in ids if isinstance(identity, str) and identity]
-
-
 def _within(wanted: Filter, part: UserRange) -> Filter:
     times = part.filter()
     return All((wanted, times)) if times is not None else wanted
-
-
-def _times(page: Iterable[JsonObject]) -> list[datetime] | None:
-    """Return when the users of a page were changed; None where that cannot be told of all."""
-    times = [raw.get("updatedAt") for raw in page]
-    try:
-        found = [as_time(text) for text in times if isinstance(text, str)]
-    except ValueError:
-        return None
-    known = [at for at in found if at is not None and at.tzinfo is not None]
-    return known if len(known) == len(times) else None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import RequestRefused
 from pingone_mcp.pingone.api.answers import repeated_link
 from pingone_mcp.pingone.api.hal import HalPage
@@ -13,8 +12,8 @@ from pingone_mcp.replica.source import ShortList
 
 async def whole_pages(
     read: Callable[[str], Awaitable[HalPage]], path: str, key: str, *, counted: bool = True
-) -> AsyncGenerator[Sequence[JsonObject], None]:
-    """Yield the items of each page, and once more from the first page on where they came to no good end.
+) -> AsyncGenerator[HalPage, None]:
+    """Yield each page, and once more from the first page on where they came to no good end.
 
     That is where a cursor is not accepted any more, and where fewer came than the last page counts (`counted`): a
     page that has lost its link looks like the last one. Raises ShortList when that is so twice, UnexpectedAnswer for
@@ -28,7 +27,7 @@ async def whole_pages(
             if place.next == path or not place.starts_over():
                 raise
             continue
-        yield page.items
+        yield page
         place.goes_behind(page)
         is_short = page.next is None and counted and page.count is not None and place.found < page.count
         if is_short and not place.starts_over():

@@ -16,20 +16,18 @@ filter there is no telling who was changed either, and the passes read everythin
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import anyio
 
 from pingone_mcp.ahead import ahead
 from pingone_mcp.clock import CLOCK_SKEW
 from pingone_mcp.directory.matching.filters import Filter, all_of
-from pingone_mcp.directory.models import User
 from pingone_mcp.directory.paging.cursor import LoopGuard
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused
 from pingone_mcp.pingone import wire
@@ -51,9 +49,12 @@ from pingone_mcp.pingone.feed.ranges import (
 from pingone_mcp.pingone.filters import bounds
 from pingone_mcp.pingone.pages import items
 from pingone_mcp.pingone.served import Served
+from pingone_mcp.pingone.wire import ReadUser
 from pingone_mcp.replica.source import Verdict, WalkPage
 from pingone_mcp.tasks import background
 
+T = TypeVar("T")
+Making = Callable[[], Awaitable[Callable[[ReadUser], T]]]
 Way = Literal["times", "populations", "plain"]
 """How the users are split into parts."""
 _FEWER: dict[Way, Way] = {"times": "populations", "populations": "plain"}
@@ -74,20 +75,27 @@ class _Read:
 
     part: UserRange
     next: str | None
-    users: tuple[User, ...]
+    users: tuple[ReadUser, ...]
     children: tuple[UserRange, ...]
     taken: bool = False
 
 
-class Walk:
+class Walk(Generic[T]):
     """One walk over an environment: iterate over its pages, then look at `verdict`.
+
+    `making` gets ready what makes that of each user which is handed over, once for every user and change.
 
     A page counts as handed over once it is kept (`kept`); a caller that takes pages slowly slows the reading.
     `about` is the server's own count of all users, for progress, and `left_out` how often a user without an id was met.
     """
 
     def __init__(
-        self, served: Served, environment: str, ledger: Ledger, bounds: Sequence[Filter | None], *, remote_data: bool
+        self,
+        served: Served,
+        environment: str,
+        ledger: Ledger,
+        bounds: Sequence[Filter | None],
+        making: Making[T],
     ) -> None:
         self.environment = environment
         self.verdict = _UNDER_WAY
@@ -96,7 +104,7 @@ class Walk:
         self._served = served
         self._ledger = ledger
         self._bounds = bounds
-        self._remote_data = remote_data
+        self._making = making
         self._size = served.connection.pace.page_size
         self._workers = anyio.Semaphore(served.connection.pace.concurrency)
         self._out, self._in = anyio.create_memory_object_stream[_Read](0)
@@ -121,16 +129,16 @@ class Walk:
         self._in.close()
         self._out.close()
 
-    def __aiter__(self) -> Walk:
+    def __aiter__(self) -> Walk[T]:
         return self
 
-    async def __anext__(self) -> WalkPage:
+    async def __anext__(self) -> WalkPage[T]:
         try:
             if self._not_kept is not None:
                 raise self._not_kept
             while True:
                 self._hand_over()
-                page = self._sorted_out(await self._in.receive())
+                page = self._sorted_out(await self._in.receive(), await self._making())
                 if page.users or page.changed:
                     return page
         except anyio.EndOfStream:
@@ -150,18 +158,16 @@ class Walk:
         except Problem as problem:
             self._not_kept = problem  # the verdict says so
 
-    def _sorted_out(self, read: _Read) -> WalkPage:
-        users = {user.id: user for user in read.users}
+    def _sorted_out(self, read: _Read, made: Callable[[ReadUser], T]) -> WalkPage[T]:
+        users = {user.known.id: user for user in read.users}
         read.taken, self._handing_over = True, read
         new = self._ledger.begin_page(users)
-        fresh = tuple(user for identity, user in users.items() if identity in new)
+        fresh = [user for identity, user in users.items() if identity in new]
         self._delivered += len(fresh)
-        self._missed += sum(user.created_at is None or user.created_at < self._since for user in fresh)
+        self._missed += sum((at := user.created_at) is None or at < self._since for user in fresh)
         again = (user for identity, user in users.items() if identity not in new)
-        return WalkPage(
-            users=fresh,
-            changed=tuple(user for user in again if user.updated_at is None or user.updated_at >= self._since),
-        )
+        changed = (user for user in again if (at := user.updated_at) is None or at >= self._since)
+        return WalkPage(users=tuple(map(made, fresh)), changed=tuple(map(made, changed)))
 
     def _hand_over(self) -> None:
         read, self._handing_over = self._handing_over, None
@@ -209,9 +215,9 @@ class Walk:
         """Read the first page of the plain walk and note when that was; say whether it was all there is."""
         path = self._path(self._roots()[0])
         async with ahead() as early:
-            names = early.ask(partial(self._served.names.population_names, self.environment))
+            ready = early.ask(self._making)
             page = self._ahead[path] = await self._page(path)
-            await names.taken()  # users are shown with them
+            await ready.taken()
         self._since = late_before(self._served)
         alone = len(self._bounds) == 1
         self.about = page.count if alone else await self._count()
@@ -347,14 +353,16 @@ class Walk:
                 raise repeated_link()
             link, guard = page.next, following
 
-    async def _split(self, part: UserRange, page: HalPage, users: Sequence[User], way: Way) -> tuple[UserRange, ...]:
+    async def _split(
+        self, part: UserRange, page: HalPage, users: Sequence[ReadUser], way: Way
+    ) -> tuple[UserRange, ...]:
         left = pages_left(page)
         if part == UserRange(batch=part.batch):
             self._enough = max(LEAST_PAGES, left // (3 * self._served.connection.pace.concurrency))
         if way == "plain" or left < 2 * self._enough:
             return ()
         if way == "times":
-            times = [user.updated_at for user in users if user.updated_at is not None]
+            times = [at for user in users if (at := user.updated_at) is not None]
             if found := edges(times, left // self._enough, part.first, part.last):
                 return part.at(found)
         if part.population is None and len(populations := await self._populations()) > 1:
@@ -386,11 +394,12 @@ class Walk:
             return ahead
         return await self._served.client.page(path, "users", environment=self.environment, background=True)
 
-    async def _users(self, page: HalPage) -> tuple[User, ...]:
+    async def _users(self, page: HalPage) -> tuple[ReadUser, ...]:
         async with self._served.client.in_background():
-            users, left_out = await self._served.people.readable(self.environment, page, remote_data=self._remote_data)
+            users, left_out = self._served.people.reader.read(page.raws)
         self.left_out += left_out
-        return tuple(user for user in users if self._served.people.serves(user))
+        scope = self._served.connection.scope
+        return tuple(user for user in users if scope.has_population(user.population))
 
     async def _send(self, read: _Read) -> None:
         self._pages += 1
@@ -412,12 +421,12 @@ def late_before(served: Served) -> datetime:
 
 @asynccontextmanager
 async def walking(
-    served: Served, environment: str, *, ledger: Path | None = None, remote_data: bool = False
-) -> AsyncIterator[Walk]:
-    """Walk over all users of an environment that are served.
+    served: Served, environment: str, making: Making[T], *, ledger: Path | None = None
+) -> AsyncIterator[Walk[T]]:
+    """Walk over all users of an environment that are served; `making` gets ready what makes something of each.
 
     With `ledger`, a file, a walk that did not come to its end goes on the next time; the file is removed when one is
-    complete. `remote_data` adds PingOne's own objects. Raises Refused when another process uses the file.
+    complete. Raises Refused when another process uses the file.
     """
     connection = served.connection
     served_only = bounds(connection.scope)
@@ -429,7 +438,7 @@ async def walking(
         *map(str, served_only),
     ]
     notes = Ledger(ledger, json.dumps(purpose))
-    walk = Walk(served, environment, notes, served_only, remote_data=remote_data)
+    walk = Walk(served, environment, notes, served_only, making)
     try:
         async with background() as tasks:
             tasks.start_soon(walk.read)

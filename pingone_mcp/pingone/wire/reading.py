@@ -7,6 +7,7 @@ read leniently, and the decoder learns its name: in a directory with custom attr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -17,12 +18,14 @@ from pingone_mcp.directory.text import json_text
 from pingone_mcp.directory.user_row import UserRow
 from pingone_mcp.errors import UnexpectedAnswer
 from pingone_mcp.pingone.wire import user_rows
+from pingone_mcp.pingone.wire.lenient import as_text
 from pingone_mcp.pingone.wire.structs import CORE_ATTRIBUTES, PingOneUser, ReadUser
 from pingone_mcp.pingone.wire.user_objects import manager_reference, read_object
 from pingone_mcp.pingone.wire.users import unified
 
 # So many custom attributes, and names so long, are learned; users who have others are read leniently.
 MOST_NAMES, _LONGEST_NAME = 300, 256
+NO_NAMES: Mapping[str, str | None] = MappingProxyType({})
 _PLAIN = frozenset((str, bool, type(None)))
 
 
@@ -53,8 +56,8 @@ class UserReader:
     def user(
         self,
         read: ReadUser,
-        environments: Mapping[str, str | None],
-        populations: Mapping[str, str | None],
+        environments: Mapping[str, str | None] = NO_NAMES,
+        populations: Mapping[str, str | None] = NO_NAMES,
         *,
         remote_data: bool = False,
     ) -> User:
@@ -107,6 +110,26 @@ class UserReader:
         new = [name for name in value if name not in CORE_ATTRIBUTES and name not in names and _can_be_learned(name)]
         if new and self._is_typed and len(names) < MOST_NAMES:
             self._learned = _Learned((*names, *new)[:MOST_NAMES])
+
+
+class _Identity(msgspec.Struct):
+    id: str
+
+
+_identity = msgspec.json.Decoder(_Identity).decode
+
+
+def ids_of(raws: Iterable[Raw]) -> list[str]:
+    """Return the ids of a page's users; one who has none cannot be told from others."""
+    found: list[str] = []
+    for raw in raws:
+        try:
+            identity = _identity(raw).id
+        except (ValueError, RecursionError):
+            identity = as_text(json_text.object_of(str(raw, "utf-8")).get("id")) or ""
+        if identity:
+            found.append(identity)
+    return found
 
 
 class _Learned:

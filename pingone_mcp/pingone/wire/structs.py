@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
 from msgspec import Raw, Struct
 
 from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.pingone.wire.lenient import as_time
 
 # Attributes of PingOne's core user schema; every other one at the top level is custom.
 CORE_ATTRIBUTES = frozenset(
@@ -96,7 +98,24 @@ class ReadUser(NamedTuple):
     raw: Raw | None = None
 
     @property
+    def created_at(self) -> datetime | None:
+        """When the user was made; None where that is not known, or no time."""
+        return _time(self.known.created_at)
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """When the user was changed last; None where that is not known, or no time."""
+        return _time(self.known.updated_at)
+
+    @property
     def population(self) -> str | None:
         """The id of the population."""
         place = self.known.population
         return place.id if place is not None else None
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return as_time(text) if text is not None else None
+    except (ValueError, OverflowError):
+        return None

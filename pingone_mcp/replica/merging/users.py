@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pingone_mcp.directory.changes import ChangeKind, changes_between
-from pingone_mcp.directory.user_row import UserRow, as_unicode, row_of
+from pingone_mcp.directory.user_row import UserRow, as_unicode
 from pingone_mcp.replica.findings import GoneUser
 from pingone_mcp.replica.merging.takeover import ChangeRow, KnownTrace, Takeover, as_json, chunks
 from pingone_mcp.replica.store import schema
@@ -195,7 +195,7 @@ def note_past(takeover: Takeover) -> None:
     for past in takeover.found.past:
         at = min(past.trace.at, takeover.now)
         if past.removed is not None:
-            row = as_unicode(row_of(past.removed, takeover.found.id))
+            row = as_unicode(past.removed)
             takeover.database.execute(_PUT_REMOVED, (*row, at))
         query = f"SELECT username, email FROM users_ u WHERE u.id = ? AND {_STILL[past.kind]}"  # noqa: S608 - our text
         changes += [

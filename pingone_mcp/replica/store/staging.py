@@ -18,9 +18,8 @@ from typing import Any, NamedTuple, TypeVar
 import anyio
 
 from pingone_mcp.clock import Clock
-from pingone_mcp.directory.models import User
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.directory.user_row import UserRow, as_unicode, row_of
+from pingone_mcp.directory.user_row import UserRow, as_unicode
 from pingone_mcp.private_files import make_file
 from pingone_mcp.replica.store import schema, shape
 from pingone_mcp.replica.store.rows import Row, storable
@@ -58,10 +57,9 @@ class Staging:
     Whoever reads the file itself sees what is kept.
     """
 
-    def __init__(self, path: Path, clock: Clock, *, remote_data: bool) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
         self._clock = clock
-        self._remote_data = remote_data
         self._turn = anyio.CapacityLimiter(1)
         self._database: sqlite3.Connection | None = None
         self._failure: BaseException | None = None
@@ -208,9 +206,9 @@ class Staging:
 
     # Users and members
 
-    async def put_users(self, users: Sequence[User], environment: str) -> None:
+    async def put_users(self, users: Sequence[UserRow]) -> None:
         """Put down users as they were read last."""
-        self._waiting += [row_of(user, environment, remote_data=self._remote_data) for user in users]
+        self._waiting += users
         self._puts += 1
         if len(self._waiting) >= _WAITING_ROWS:
             await self.do(lambda _: None)

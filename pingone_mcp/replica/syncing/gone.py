@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 from pingone_mcp.directory.changes import Evidence
-from pingone_mcp.directory.models import User
 from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.directory.user_row import UserRow
 from pingone_mcp.replica.evidence import Control, Vanished, masses
 from pingone_mcp.replica.findings import GoneUser
 from pingone_mcp.replica.store import looks
@@ -81,10 +81,10 @@ async def _absent(here: EnvironmentSync, users: Sequence[str]) -> set[str]:
     return absent
 
 
-async def _keep(here: EnvironmentSync, user: User) -> None:
+async def _keep(here: EnvironmentSync, user: UserRow) -> None:
     """Stage a user who is there; who was moved out of the populations served has left."""
     if here.serves(user):
-        await here.task.staging.put_users((user,), here.id)
+        await here.task.staging.put_users((user,))
     else:
         here.found.gone[user.id] = GoneUser(at=timestamp(here.task.now()), evidence="read", left=True)
 

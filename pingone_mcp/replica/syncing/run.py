@@ -124,7 +124,7 @@ class SyncRun:
         self._report = report
         self._beginning = beginning
         self._memory = beginning.memory
-        self._staging = Staging(store.path.with_suffix(".staged"), source.clock, remote_data=options.remote_data)
+        self._staging = Staging(store.path.with_suffix(".staged"), source.clock)
         self._marks: dict[str, Watermark] = {}
         self._coverage: dict[str, EnvironmentCoverage] = {}
         self._notes: list[str] = []

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from pingone_mcp.directory.models import User
+from pingone_mcp.directory.user_row import UserRow
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
 from pingone_mcp.replica.evidence import HELD_SHARE, KnownShortfall, Shortfall, Vanished, examples, masses
 from pingone_mcp.replica.findings import Findings
@@ -135,9 +135,9 @@ class EnvironmentSync:
         if not self.walking or stage == "users":
             self.task.report(stage, done, about)
 
-    def serves(self, user: User) -> bool:
+    def serves(self, user: UserRow) -> bool:
         """Say whether a user is in a population that is served."""
-        return self.task.source.scope.has_user_of(place.id for place in user.workspaces)
+        return self.task.source.scope.has_population(user.population_id)
 
     def counts_vanished(self, what: str, ids: Collection[str], known: int, population: str | None = None) -> Vanished:
         """Say how many of how many could not be found: of a population, or of the environment."""

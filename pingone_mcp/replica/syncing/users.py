@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from pingone_mcp.ahead import Awaited
-from pingone_mcp.directory.models import User
 from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.directory.user_row import UserRow
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.replica.evidence import Shortage
 from pingone_mcp.replica.findings import GoneUser
@@ -92,7 +92,7 @@ async def _stage(here: EnvironmentSync, walk: UserWalk) -> Walked:
     if not walk.delivered:
         await staging.forget_users(here.id)
     async for page in walk:
-        await staging.put_users((*page.users, *page.changed), here.id)
+        await staging.put_users((*page.users, *page.changed))
         if staging.is_due:
             await _keep(here, walk)
         here.report("users", walk.delivered, walk.about)
@@ -116,7 +116,7 @@ async def read_changed(here: EnvironmentSync, since: datetime) -> None:
     """Stage who has changed since a time. Raises FilterRefused where the provider cannot tell."""
     done = 0
     async for users in here.source.users_since(since - UPDATES_OVERLAP):
-        await here.task.staging.put_users(users, here.id)
+        await here.task.staging.put_users(users)
         done += len(users)
         here.report("users", done, None)
 
@@ -125,7 +125,7 @@ async def drop_deleted(here: EnvironmentSync) -> None:
     """Take out who was deleted after having been read; an event about somebody who is there is none."""
     removed, staging = here.found.wanted.removed, here.task.staging
     staged = await staging.user_ids(here.id) if removed else set[str]()
-    there: list[User] = []
+    there: list[UserRow] = []
 
     async def ask(identity: str) -> None:
         try:
@@ -139,7 +139,7 @@ async def drop_deleted(here: EnvironmentSync) -> None:
 
     await each(ask, sorted(staged & removed.keys()))
     await staging.drop_users(removed)
-    await staging.put_users(there, here.id)
+    await staging.put_users(there)
 
 
 async def read_named(here: EnvironmentSync) -> None:
@@ -154,7 +154,7 @@ async def read_named(here: EnvironmentSync) -> None:
     known = await here.task.look(looks.existing, wanted.users | in_groups | wanted.removed.keys() | unseen)
     named = (wanted.users | (in_groups - known) | again | set(returned)) - staged - wanted.removed.keys()
     there = await here.source.users_by_id(named)
-    await staging.put_users([user for user in there.values() if here.serves(user)], here.id)
+    await staging.put_users([user for user in there.values() if here.serves(user)])
     now = timestamp(here.task.now())
     elsewhere = {identity for identity, user in there.items() if identity in known and not here.serves(user)}
     found.gone.update((user, GoneUser(at=now, evidence="read", left=True)) for user in elsewhere)

@@ -12,6 +12,7 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import Group, GroupMembership, MembershipType, Named, Organization, User, Workspace
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.scope import Scope
+from pingone_mcp.directory.user_row import UserRow, row_of
 from pingone_mcp.replica.source import (
     GroupList,
     Holding,
@@ -85,19 +86,24 @@ class DictionaryEnvironment:
     def walk(self, *, ledger: Path) -> AbstractAsyncContextManager[DictionaryWalk]:
         @asynccontextmanager
         async def walking() -> AsyncIterator[DictionaryWalk]:
-            yield DictionaryWalk(self._people())
+            yield DictionaryWalk(self._rows())
 
         return walking()
 
-    async def users_since(self, at: datetime) -> AsyncIterator[Sequence[User]]:
-        yield [user for user in self._people() if user.updated_at is not None and user.updated_at >= at]
+    async def users_since(self, at: datetime) -> AsyncIterator[Sequence[UserRow]]:
+        yield [row for row in self._rows() if row.updated_at is not None and row.updated_at >= timestamp(at)]
 
-    async def user(self, identity: str) -> User | None:
+    async def user(self, identity: str) -> UserRow | None:
         user = self._company.users.get(identity)
-        return user if user is not None and user.organizations[0].id == self._environment else None
+        here = user is not None and user.organizations[0].id == self._environment
+        return row_of(user, self._environment) if user is not None and here else None
 
-    async def users_by_id(self, ids: Iterable[str]) -> dict[str, User]:
-        return {user.id: user for user in self._people() if user.id in set(ids)}
+    async def users_by_id(self, ids: Iterable[str]) -> dict[str, UserRow]:
+        wanted = set(ids)
+        return {row.id: row for row in self._rows() if row.id in wanted}
+
+    def _rows(self) -> list[UserRow]:
+        return [row_of(user, self._environment) for user in self._people()]
 
     def _people(self) -> list[User]:
         return [
@@ -174,7 +180,10 @@ class DictionaryEnvironment:
     async def past(self, before: datetime) -> Past:
         newest = {
             (one.kind, one.user): PastEvent(
-                kind=one.kind, user=one.user, trace=Trace(timestamp(one.at), one.actor), removed=one.removed
+                kind=one.kind,
+                user=one.user,
+                trace=Trace(timestamp(one.at), one.actor),
+                removed=row_of(one.removed, self._environment) if one.removed is not None else None,
             )
             for one in self._company.happenings
             if one.kind in ("user.removed", "user.deactivated", "user.locked") and self._is_about(one.user, one.removed)
@@ -191,13 +200,13 @@ class DictionaryWalk:
 
     left_out = 0
 
-    def __init__(self, people: Sequence[User]) -> None:
+    def __init__(self, people: Sequence[UserRow]) -> None:
         self._people = people
         self.delivered = 0
         self.about: int | None = len(people)
         self.verdict = Verdict(complete=False, reason="The walk has not ended.")
 
-    async def __aiter__(self) -> AsyncIterator[WalkPage]:
+    async def __aiter__(self) -> AsyncIterator[WalkPage[UserRow]]:
         for start in range(0, len(self._people), _PAGE):
             users = tuple(self._people[start : start + _PAGE])
             yield WalkPage(users=users)

@@ -13,7 +13,7 @@ from pingone_mcp.replica.store.staging import Staging
 
 async def test_what_was_lost_with_a_transaction_is_not_taken_for_kept(tmp_path: Path) -> None:
     """Users and members are put side by side: where one of them fails, the others must not note what is gone."""
-    staging = Staging(tmp_path / "copy.staged", Clock(), remote_data=False)
+    staging = Staging(tmp_path / "copy.staged", Clock())
     await staging.open("a test")
     await staging.put_members("group", "direct", ["user"])
 
