@@ -129,8 +129,9 @@ class MemberLists:
         """Read a page and hand over whom it shows."""
         async with self._turn:
             page = await self._served.client.page(path, "users", environment=self._environment, background=True)
-            reading.found += await reading.keep(wire.ids_of(page.raws))
-            return page
+            new = await reading.keep(wire.ids_of(page.raws))
+        reading.found += new  # by now others have added theirs
+        return page
 
     def _path(self, wanted: Filter, *, size: int | None = None) -> str:
         return self._served.people.path(self._environment, wanted, size if size is not None else self._size)
