@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pingone_mcp.directory.changes import ChangeKind
 from pingone_mcp.directory.nesting import above_each
-from pingone_mcp.replica.evidence import Held, Vanished, examples, masses
+from pingone_mcp.replica.evidence import HELD_FROM, Held, Vanished, examples, masses
 from pingone_mcp.replica.merging.takeover import ChangeRow, KnownTrace, Takeover, as_json, chunks
 from pingone_mcp.replica.source import Trace
 
@@ -51,12 +51,12 @@ def merge_memberships(takeover: Takeover, bounds: Bounds) -> None:
     """Take over who is in what. Raises Held where too many would lose memberships without evidence."""
     database, found = takeover.database, takeover.found
     _list_ids(takeover)
-    _work_out(takeover)
+    _find_own(takeover)
     if found.quiet and not database.execute(_HERE, (found.id,)).fetchone():
-        database.execute(
-            "INSERT INTO memberships_ (user_id, group_id, type) SELECT user_id, group_id, type FROM temp.effective"
-        )
+        _work_out(takeover, into="main.memberships_")
         return
+    takeover.make_table("effective", _MEMBERSHIP)
+    _work_out(takeover, into="temp.effective")
     _find_turned(takeover)
     _hold_lost(takeover, bounds)
     if not found.quiet:
@@ -95,11 +95,10 @@ def _list_ids(takeover: Takeover) -> None:
     )
 
 
-def _work_out(takeover: Takeover) -> None:
-    """Work out who is in which group itself (`temp.base`), and from that who is in it at all (`temp.effective`)."""
+def _find_own(takeover: Takeover) -> None:
+    """Find who is in which group itself (`temp.base`), beside those in groups nested in it."""
     execute = takeover.database.execute
-    for name in ("base", "effective"):
-        takeover.make_table(name, _MEMBERSHIP)
+    takeover.make_table("base", _MEMBERSHIP)
     for scope in ("user_id IN (SELECT id FROM temp.touched)", "group_id IN (SELECT id FROM temp.needed)"):
         execute(
             f"""INSERT OR IGNORE INTO temp.base SELECT group_id, user_id, type FROM memberships_ m
@@ -122,11 +121,20 @@ def _work_out(takeover: Takeover) -> None:
         WHERE type IS NOT NULL AND group_id NOT IN (SELECT id FROM temp.reread)
         AND group_id IN (SELECT id FROM temp.present)"""
     )
-    there = "user_id IN (SELECT id FROM users_ WHERE removed_at IS NULL)"
-    execute(f"INSERT INTO temp.effective SELECT group_id, user_id, type FROM temp.base WHERE {there}")  # noqa: S608 - our names
     execute(
-        f"""INSERT OR IGNORE INTO temp.effective SELECT a.ancestor_id, b.user_id, 'indirect'
-        FROM temp.above a JOIN temp.base b USING (group_id) WHERE {there}"""  # noqa: S608 - our names
+        """DELETE FROM temp.base WHERE NOT EXISTS (
+            SELECT 1 FROM users_ u WHERE u.id = base.user_id AND +u.removed_at IS NULL)"""
+    )
+
+
+def _work_out(takeover: Takeover, *, into: str) -> None:
+    """Work out who is in which group at all: directly, or else indirectly."""
+    takeover.database.execute(
+        f"INSERT INTO {into} (group_id, user_id, type) SELECT group_id, user_id, type FROM temp.base"  # noqa: S608 - our names
+    )
+    takeover.database.execute(
+        f"""INSERT OR IGNORE INTO {into} (group_id, user_id, type)
+        SELECT a.ancestor_id, b.user_id, 'indirect' FROM temp.base b JOIN temp.above a ON a.group_id = b.group_id"""  # noqa: S608 - our names
     )
 
 
@@ -152,7 +160,7 @@ def _find_turned(takeover: Takeover) -> None:
 def _hold_lost(takeover: Takeover, bounds: Bounds) -> None:
     """Raise Held where too many users would lose direct memberships that no event says have ended."""
     here, losing = takeover.found.id, _losing(takeover)
-    if len(losing) <= bounds.accepted.get(here, 0):
+    if len(losing) <= max(HELD_FROM, bounds.accepted.get(here, 0)):
         return
     known: dict[str | None, int] = dict(
         takeover.database.execute(
@@ -176,8 +184,9 @@ def _losing(takeover: Takeover) -> dict[str, str | None]:
     """Return who would lose a direct membership without an event that says so, with their populations."""
     wanted = takeover.found.wanted
     lost = takeover.database.execute(
-        """SELECT t.user_id, t.group_id, u.population_id FROM temp.turned t JOIN users_ u ON u.id = t.user_id
-        WHERE t.before = 'direct' AND t.after IS NULL AND u.removed_at IS NULL
+        """SELECT t.user_id, t.group_id, (SELECT population_id FROM users_ u WHERE u.id = t.user_id)
+        FROM temp.turned t WHERE t.before = 'direct' AND t.after IS NULL
+        AND EXISTS (SELECT 1 FROM users_ u WHERE u.id = t.user_id AND +u.removed_at IS NULL)
         AND t.user_id NOT IN (SELECT id FROM temp.moved)"""
     )
     return {
