@@ -16,10 +16,13 @@ SOAK ?= 10
 SEED ?=
 PYTEST := $(BIN)/python -m pytest -n auto $(if $(SEED),--hypothesis-seed=$(SEED))
 
-.PHONY: help demo test soak check fix bench conformance lock clean
+# Under two minutes, to see that it still measures: make bench FAST=1
+FAST ?=
+
+.PHONY: help demo test soak check fix bench bench-growth conformance lock clean
 
 help:  ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY)  ## See the main job done, on a sample company: no PingOne account needed
 	@$(BIN)/pingone-mcp demo
@@ -41,8 +44,11 @@ fix: $(READY)  ## Repair what a machine can: lint and format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-bench: $(READY)  ## Measure
-	@$(BIN)/python -m benchmarks
+bench: $(READY)  ## Measure all but the next, in half an hour (make bench FAST=1: in small, in two minutes)
+	@$(BIN)/python -m benchmarks $(if $(FAST),--fast)
+
+bench-growth: $(READY)  ## Measure how the local copy grows to a million users (a quarter of an hour)
+	@$(BIN)/python -m benchmarks $(if $(FAST),--fast) growth
 
 conformance: $(READY)  ## Put the server before the official referees of MCP (needs npm, and installs what they need)
 	@$(BIN)/python -m tests.conformance

@@ -1,0 +1,1 @@
+"""The local copy: syncs, what is asked of it, and how both grow."""

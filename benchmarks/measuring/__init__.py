@@ -1,0 +1,1 @@
+"""How something is measured: in turns, and in a process of its own."""

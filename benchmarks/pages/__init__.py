@@ -1,0 +1,1 @@
+"""One page, one request: from bytes to users and rows."""

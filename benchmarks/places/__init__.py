@@ -1,0 +1,1 @@
+"""A PingOne to measure against, served from a process of its own."""

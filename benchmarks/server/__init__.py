@@ -1,0 +1,1 @@
+"""The server as its client meets it: start, questions, crowds, attacks."""

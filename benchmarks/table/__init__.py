@@ -1,0 +1,1 @@
+"""What was measured becomes a table, a file, a picture."""

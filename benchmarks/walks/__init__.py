@@ -1,0 +1,1 @@
+"""Reading everybody: our walk, and other ways to read the same pages."""
