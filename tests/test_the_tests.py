@@ -33,6 +33,7 @@ def test_is_unlucky(drawn):
 
 # Tests that ask through more than one floor, and what they have in common.
 THROUGH_ALL = {
+    "benchmarks": "what measures all the others",
     "conformance": "the protocol's own scenarios",
     "contract": "every provider, and its copy",
     "evals": "what a model is to find out",

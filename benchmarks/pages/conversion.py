@@ -19,7 +19,7 @@ import httpx
 from benchmarks.table.figures import Figure, at_most
 from benchmarks.table.group import Extent, Measured
 from pingone_mcp.directory.models import User
-from pingone_mcp.directory.user_row import UserRow, row_of
+from pingone_mcp.directory.user_row import UserRow
 from pingone_mcp.pingone.api.client import Client
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.sandbox.app import Sandbox
@@ -51,7 +51,10 @@ async def unified(client: Received, served: Served, path: str, environment: str)
 
 async def rows(client: Received, served: Served, path: str, environment: str) -> list[UserRow]:
     """Make the rows of a page, as a sync does."""
-    return [row_of(user, environment) for user in await unified(client, served, path, environment)]
+    page = await client.page(path, "users", environment=environment)
+    made = await served.people.made_rows(environment)
+    found, _ = served.people.reader.read(page.raws)
+    return [made(user) for user in found]
 
 
 def measured(extent: Extent) -> Measured:
