@@ -56,6 +56,7 @@ LEAN_FIELDS: tuple[str, ...] = (
     "organization",
 )
 WIDE_ROWS = 60
+_PLAIN = frozenset((str, bool, int, float))
 ROW_FIELDS: tuple[str, ...] = (*USER_FIELDS, *_SHORT)
 
 
@@ -69,6 +70,8 @@ def plain(value: Any) -> Any:
 
     A gap is the sentence that it is shown as.
     """
+    if type(value) in _PLAIN:  # nearly all that there is
+        return value
     if isinstance(value, datetime):
         return timestamp(value)
     if isinstance(value, Gap):
@@ -320,7 +323,7 @@ def _is_said(name: str, value: Any) -> bool:
     """Leave out what is absent; but an empty list of groups or roles is an answer: there are none."""
     if value is None:
         return False
-    return name in ("groups", "roles") or value not in ((), {})
+    return type(value) in _PLAIN or name in ("groups", "roles") or value not in ((), {})
 
 
 def _label(places: tuple[Named, ...]) -> str | None:

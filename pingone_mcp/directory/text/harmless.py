@@ -58,7 +58,7 @@ def harmless(text: str, *, keep_lines: bool = False) -> str:
     Line breaks and tabs become spaces unless `keep_lines`. Joiners stay between Arabic or Indic letters, where
     they belong to the spelling, and one choice of presentation stays behind a sign.
     """
-    if not _HIDDEN.search(text):
+    if (text.isascii() and text.isprintable()) or not _HIDDEN.search(text):
         return text
 
     def replace(match: re.Match[str]) -> str:
@@ -135,7 +135,7 @@ def clean(value: Any, *, levels: int = _DEEPEST) -> Any:
     """
     if isinstance(value, str):
         return harmless(value)
-    if not isinstance(value, dict | list | tuple):
+    if not isinstance(value, (dict, list, tuple)):
         return value
     if levels == 0:
         return "[nested too deeply]"
