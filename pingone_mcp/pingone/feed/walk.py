@@ -16,190 +16,104 @@ filter there is no telling who was changed either, and the passes read everythin
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 
 from pingone_mcp.ahead import ahead
 from pingone_mcp.clock import CLOCK_SKEW
-from pingone_mcp.directory.matching.filters import Filter, all_of
-from pingone_mcp.directory.paging.cursor import LoopGuard
-from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused
-from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.api.answers import repeated_link
-from pingone_mcp.pingone.api.client import path_with
-from pingone_mcp.pingone.api.hal import HalPage
+from pingone_mcp.errors import FilterRefused, Problem, RequestRefused
+from pingone_mcp.pingone.feed.handing import HandingOver
 from pingone_mcp.pingone.feed.ledger import Ledger
 from pingone_mcp.pingone.feed.ranges import (
     FIRST,
     LAST,
-    LEAST_PAGES,
     UserRange,
     as_text,
     as_time,
-    edges,
     lost_its_link,
-    pages_left,
 )
+from pingone_mcp.pingone.feed.reading import Making, PartReader, Way
 from pingone_mcp.pingone.filters import bounds
-from pingone_mcp.pingone.pages import items
 from pingone_mcp.pingone.served import Served
-from pingone_mcp.pingone.wire import ReadUser
 from pingone_mcp.replica.source import Verdict, WalkPage
 from pingone_mcp.tasks import background
 
 T = TypeVar("T")
-Making = Callable[[], Awaitable[Callable[[ReadUser], T]]]
-Way = Literal["times", "populations", "plain"]
-"""How the users are split into parts."""
 _FEWER: dict[Way, Way] = {"times": "populations", "populations": "plain"}
 
 # How far before the walk's beginning the passes reach, so that what PingOne shows late is found: by its own clock where
 # its answers carry one, else by ours, which may be wrong.
 OVERLAP = timedelta(minutes=1)
 MOST_PASSES = 5
-_LOOKUP_PAGE = 1000
-
-
 _UNDER_WAY = Verdict(complete=False, reason="The walk has not come to its end.")
-
-
-@dataclass(slots=True, eq=False)
-class _Read:
-    """The users of a page that was read, and how its part goes on: at the link `next`, or in the parts `children`."""
-
-    part: UserRange
-    next: str | None
-    users: tuple[ReadUser, ...]
-    children: tuple[UserRange, ...]
-    taken: bool = False
 
 
 class Walk(Generic[T]):
     """One walk over an environment: iterate over its pages, then look at `verdict`.
 
-    `making` gets ready what makes that of each user which is handed over, once for every user and change.
-
     A page counts as handed over once it is kept (`kept`); a caller that takes pages slowly slows the reading.
-    `about` is the server's own count of all users, for progress, and `left_out` how often a user without an id was met.
+    `about` is the server's own count of all users, for progress.
     """
 
-    def __init__(
-        self,
-        served: Served,
-        environment: str,
-        ledger: Ledger,
-        bounds: Sequence[Filter | None],
-        making: Making[T],
-    ) -> None:
-        self.environment = environment
+    def __init__(self, served: Served, ledger: Ledger, parts: PartReader[T], pages: HandingOver[T]) -> None:
         self.verdict = _UNDER_WAY
         self.about: int | None = None
-        self.left_out = 0
         self._served = served
         self._ledger = ledger
-        self._bounds = bounds
-        self._making = making
-        self._size = served.connection.pace.page_size
+        self._parts = parts
+        self._pages = pages
         self._workers = anyio.Semaphore(served.connection.pace.concurrency)
-        self._out, self._in = anyio.create_memory_object_stream[_Read](0)
-        self._handing_over: _Read | None = None
-        self._not_kept: Problem | None = None
-        self._open: set[_Read] = set()  # pages that were read, and not yet handed over
-        self._settled = anyio.Event()
-        self._delivered = ledger.delivered()
-        self._since = FIRST
-        self._enough = LEAST_PAGES  # pages of one part
-        self._ahead: dict[str, HalPage] = {}
-        self._split_into: tuple[str, ...] | None = None
-        # Of the stage that is being read: its pages, and the users who were there before the walk and had been missed.
-        self._pages = self._missed = 0
 
     @property
     def delivered(self) -> int:
         """How many users have been handed over, those before a kill included."""
-        return self._delivered
+        return self._pages.delivered
 
-    def close(self) -> None:
-        self._in.close()
-        self._out.close()
+    @property
+    def left_out(self) -> int:
+        """How often a user without an id was met."""
+        return self._parts.left_out
 
     def __aiter__(self) -> Walk[T]:
         return self
 
     async def __anext__(self) -> WalkPage[T]:
         try:
-            if self._not_kept is not None:
-                raise self._not_kept
-            while True:
-                self._hand_over()
-                page = self._sorted_out(await self._in.receive(), await self._making())
-                if page.users or page.changed:
-                    return page
+            return await self._pages.take()
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
         except Problem as problem:  # the ledger's
-            self._in.close()
+            self._pages.refuse()
             self.verdict = Verdict(complete=False, reason=str(problem), problem=problem)
             raise StopAsyncIteration from None
 
-    # Handing over
-
     def kept(self) -> None:
         """Note that all pages so far are kept: a walk that is killed goes on behind them."""
-        try:
-            self._hand_over()
-            self._ledger.kept()
-        except Problem as problem:
-            self._not_kept = problem  # the verdict says so
-
-    def _sorted_out(self, read: _Read, made: Callable[[ReadUser], T]) -> WalkPage[T]:
-        users = {user.known.id: user for user in read.users}
-        read.taken, self._handing_over = True, read
-        new = self._ledger.begin_page(users)
-        fresh = [user for identity, user in users.items() if identity in new]
-        self._delivered += len(fresh)
-        self._missed += sum((at := user.created_at) is None or at < self._since for user in fresh)
-        again = (user for identity, user in users.items() if identity not in new)
-        changed = (user for user in again if (at := user.updated_at) is None or at >= self._since)
-        return WalkPage(users=tuple(map(made, fresh)), changed=tuple(map(made, changed)))
-
-    def _hand_over(self) -> None:
-        read, self._handing_over = self._handing_over, None
-        if read is None:
-            return
-        following = None if read.children else read.next
-        self._ledger.end_page(read.part.name(), following, [child.name() for child in read.children])
-        self._settle(read)
-
-    def _settle(self, read: _Read) -> None:
-        self._open.discard(read)
-        settled, self._settled = self._settled, anyio.Event()
-        settled.set()
-
-    # Reading
+        self._pages.keep()
 
     async def read(self) -> None:
         """Read everything, and reach the verdict; for a task beside the one that takes the pages."""
-        async with self._out:
-            try:
-                self.verdict = await self._read_all()
-            except Problem as problem:
-                self.verdict = Verdict(complete=False, reason=str(problem), problem=problem)
-            except anyio.BrokenResourceError:
-                pass  # nobody takes pages any more, and the verdict says why
+        try:
+            self.verdict = await self._read_all()
+        except Problem as problem:
+            self.verdict = Verdict(complete=False, reason=str(problem), problem=problem)
+        except anyio.BrokenResourceError:
+            pass  # nobody takes pages any more, and the verdict says why
+        finally:
+            self._pages.end()
 
     async def _read_all(self) -> Verdict:
         if self._ledger.fact("way") is None:
             if await self._begin_walk():
                 return Verdict(complete=True)
         else:
-            self._since, self.about = as_time(self._ledger.fact("since")) or FIRST, self._ledger.fact("about")
+            self._pages.since, self.about = as_time(self._ledger.fact("since")) or FIRST, self._ledger.fact("about")
         while self._ledger.fact("pass") is None:
             way: Way = self._ledger.fact("way")
             try:
@@ -213,15 +127,14 @@ class Walk(Generic[T]):
 
     async def _begin_walk(self) -> bool:
         """Read the first page of the plain walk and note when that was; say whether it was all there is."""
-        path = self._path(self._roots()[0])
         async with ahead() as early:
-            ready = early.ask(self._making)
-            page = self._ahead[path] = await self._page(path)
+            ready = early.ask(self._parts.making)
+            page = await self._parts.first_page()
             await ready.taken()
-        self._since = late_before(self._served)
-        alone = len(self._bounds) == 1
-        self.about = page.count if alone else await self._count()
-        self._ledger.note("since", as_text(self._since))
+        self._pages.since = late_before(self._served)
+        alone = len(self._parts.roots()) == 1
+        self.about = page.count if alone else await self._parts.count()
+        self._ledger.note("since", as_text(self._pages.since))
         self._ledger.note("about", self.about)
         self._begin("times")
         if page.next is not None or not alone or lost_its_link(page):
@@ -229,12 +142,9 @@ class Walk(Generic[T]):
         await self._read_parts("plain")
         return True
 
-    def _roots(self) -> list[UserRange]:
-        return [UserRange(batch=batch) for batch in range(len(self._bounds))]
-
     def _begin(self, way: Way) -> None:
         """Put everything down to be read, once more as a whole, and split in this way."""
-        self._plan(self._roots())
+        self._plan(self._parts.roots())
         self._ledger.note("way", way)
 
     def _plan(self, ranges: Sequence[UserRange]) -> None:
@@ -245,7 +155,7 @@ class Walk(Generic[T]):
         plainly = False
         for number in range(self._ledger.fact("pass") or 1, MOST_PASSES + 1):
             self._ledger.note("pass", number)
-            self._missed = self._pages = 0
+            self._pages.count_anew()
             way: Way = self._ledger.fact("way")
             try:
                 await self._pass(way)
@@ -257,9 +167,9 @@ class Walk(Generic[T]):
             if not plainly and await self._too_few():
                 # Users without `updatedAt`, or in no population, or a wrong count: a plain walk knows.
                 plainly = True
-                self._plan(self._roots())
+                self._plan(self._parts.roots())
                 await self._read_parts("plain")
-            elif not self._missed or self._pages == 1:  # one page is one look: nobody could move meanwhile
+            elif not self._pages.missed or self._pages.pages == 1:  # one page is one look: nobody could move meanwhile
                 return await self._last_look()
         return Verdict(
             complete=False,
@@ -269,7 +179,7 @@ class Walk(Generic[T]):
 
     async def _pass(self, way: Way) -> None:
         if way == "times":
-            self._plan([replace(root, first=self._since, last=LAST) for root in self._roots()])
+            self._plan([replace(root, first=self._pages.since, last=LAST) for root in self._parts.roots()])
             await self._read_parts("plain")  # in one part: a user who is changed now must not change parts
         else:
             self._begin(way)
@@ -282,10 +192,10 @@ class Walk(Generic[T]):
 
     async def _uncounted(self) -> int | None:
         """Return how many users PingOne counts now, where that is more than were handed over."""
-        if self.about is None or self._delivered >= self.about:
+        if self.about is None or self.delivered >= self.about:
             return None
-        there = await self._count()  # some may have been deleted
-        return there if there is not None and self._delivered < there else None
+        there = await self._parts.count()  # some may have been deleted
+        return there if there is not None and self.delivered < there else None
 
     async def _last_look(self) -> Verdict:
         counted = await self._uncounted()
@@ -293,18 +203,9 @@ class Walk(Generic[T]):
             return Verdict(complete=True)
         return Verdict(
             complete=False,
-            reason=f"PingOne counts {counted:,} users, and its pages showed {self._delivered:,}.",
+            reason=f"PingOne counts {counted:,} users, and its pages showed {self.delivered:,}.",
             counted=counted,
         )
-
-    async def _count(self) -> int | None:
-        total = 0
-        for root in self._roots():
-            page = await self._page(self._path(root, size=1))
-            if page.count is None:
-                return None
-            total += page.count
-        return total
 
     async def _read_parts(self, way: Way) -> None:
         """Read all open parts, and those that they are split into, to the end. Raises the first Problem."""
@@ -314,7 +215,7 @@ class Walk(Generic[T]):
             nonlocal failure
             try:
                 async with self._workers:
-                    children = await self._read_part(part, link, way)
+                    children = await self._parts.read(part, link, way)
             except (Problem, anyio.BrokenResourceError) as problem:
                 failure = failure or problem
                 tasks.cancel_scope.cancel()
@@ -325,91 +226,10 @@ class Walk(Generic[T]):
         async with anyio.create_task_group() as tasks:
             for noted in self._ledger.open_parts():
                 tasks.start_soon(read, UserRange.named(noted.name), noted.link)
-        while self._open and not isinstance(failure, anyio.BrokenResourceError):
-            await self._settled.wait()
+        if not isinstance(failure, anyio.BrokenResourceError):
+            await self._pages.all_settled()
         if failure is not None:
             raise failure
-
-    async def _read_part(self, part: UserRange, link: str | None, way: Way) -> tuple[UserRange, ...]:
-        """Read a part to its end; or only its first page, and return the parts that it is to be split into."""
-        again = False
-        guard = LoopGuard()
-        while True:
-            try:
-                page = await self._page(link or self._path(part))
-            except RequestRefused:
-                if link is None or again:
-                    raise
-                # The cursor is not accepted any more: once more from the first page.
-                link, again, guard = None, True, LoopGuard()
-                continue
-            users = await self._users(page)
-            children = await self._split(part, page, users, way) if link is None and not again else ()
-            await self._send(_Read(part, page.next, users, children))
-            if children or page.next is None:
-                return children
-            following = guard.after(page.next)
-            if following is None:
-                raise repeated_link()
-            link, guard = page.next, following
-
-    async def _split(
-        self, part: UserRange, page: HalPage, users: Sequence[ReadUser], way: Way
-    ) -> tuple[UserRange, ...]:
-        left = pages_left(page)
-        if part == UserRange(batch=part.batch):
-            self._enough = max(LEAST_PAGES, left // (3 * self._served.connection.pace.concurrency))
-        if way == "plain" or left < 2 * self._enough:
-            return ()
-        if way == "times":
-            times = [at for user in users if (at := user.updated_at) is not None]
-            if found := edges(times, left // self._enough, part.first, part.last):
-                return part.at(found)
-        if part.population is None and len(populations := await self._populations()) > 1:
-            return tuple(replace(part, population=population) for population in populations)
-        return ()
-
-    async def _populations(self) -> Sequence[str]:
-        """Return the populations that are walked, as they are now: one made later holds only users changed later."""
-        if self._split_into is None:
-            configured = self._served.connection.scope.populations
-            self._split_into = tuple(sorted(configured)) or await self._all_populations()
-        return self._split_into
-
-    async def _all_populations(self) -> tuple[str, ...]:
-        path = path_with(f"/environments/{self.environment}/populations", {"limit": _LOOKUP_PAGE})
-        try:
-            raws = [raw async for raw in items(self._served.client, path, "populations", self.environment)]
-        except (NotPermitted, NotFound):
-            return ()
-        return tuple(wire.workspace(raw).id for raw in raws)
-
-    def _path(self, part: UserRange, *, size: int | None = None) -> str:
-        wanted = all_of((self._bounds[part.batch], part.filter()))
-        return self._served.people.path(self.environment, wanted, size if size is not None else self._size)
-
-    async def _page(self, path: str) -> HalPage:
-        ahead = self._ahead.pop(path, None)
-        if ahead is not None:
-            return ahead
-        return await self._served.client.page(path, "users", environment=self.environment, background=True)
-
-    async def _users(self, page: HalPage) -> tuple[ReadUser, ...]:
-        async with self._served.client.in_background():
-            users, left_out = self._served.people.reader.read(page.raws)
-        self.left_out += left_out
-        scope = self._served.connection.scope
-        return tuple(user for user in users if scope.has_population(user.population))
-
-    async def _send(self, read: _Read) -> None:
-        self._pages += 1
-        self._open.add(read)
-        try:
-            await self._out.send(read)
-        except BaseException:
-            if not read.taken:
-                self._settle(read)
-            raise
 
 
 def late_before(served: Served) -> datetime:
@@ -438,13 +258,15 @@ async def walking(
         *map(str, served_only),
     ]
     notes = Ledger(ledger, json.dumps(purpose))
-    walk = Walk(served, environment, notes, served_only, making)
+    pages = HandingOver[T](notes)
+    walk = Walk(served, notes, PartReader(served, environment, served_only, making, pages), pages)
     try:
         async with background() as tasks:
             tasks.start_soon(walk.read)
             yield walk
     finally:
-        walk.close()
+        pages.refuse()
+        pages.end()
         if walk.verdict.complete:
             notes.remove()
         else:
