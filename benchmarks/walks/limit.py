@@ -33,7 +33,7 @@ class Limited:
 
 def measured(extent: Extent) -> Measured:
     figures: list[Figure] = []
-    for users in (5_000,) if extent == "fast" else (20_000, 100_000):
+    for users in (15_000,) if extent == "fast" else (20_000, 100_000):
         found = _walked(users)
         figures += [
             Figure(
