@@ -40,10 +40,11 @@ class Pace:
 
 @dataclass(slots=True, kw_only=True)
 class Found:
-    """Seconds of each question, and the pages and seconds of the walk, alone and beside questions without a pause."""
+    """Seconds of each question, and the pace of the walk: beside those questions, alone, and without any pause."""
 
     idle: list[float] = field(default_factory=list[float])
     busy: list[float] = field(default_factory=list[float])
+    at_times: Pace = field(default_factory=Pace)
     alone: Pace = field(default_factory=Pace)
     beside: Pace = field(default_factory=Pace)
 
@@ -96,6 +97,13 @@ def measured(extent: Extent) -> Measured:
                 promised=at_least(0.8),
                 small=small,
             ),
+            Figure(
+                what=f"pace of a walk beside questions with {PAUSE * 1000:g} ms between them",
+                against="its pace alone",
+                ours=found.at_times.per_second,
+                yardstick=found.alone.per_second,
+                unit="pages/s",
+            ),
         ]
     )
 
@@ -113,9 +121,8 @@ async def _found(users: int, questions: int, phases: int, seconds: float) -> Fou
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(background.run)
                     await anyio.sleep(SETTLE)
-                    before = background.pages
-                    found.busy += await _ask(directory, ids, questions // phases)
-                    assert background.pages > before, "no walk went on beside the questions"
+                    async with background.timing(found.at_times):
+                        found.busy += await _ask(directory, ids, questions // phases)
                     async with background.timing(found.alone):
                         await anyio.sleep(seconds)
                     async with background.timing(found.beside):

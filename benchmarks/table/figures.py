@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Comparison = Literal["ratio", "speed-up", "difference"]
-_DECIMALS = {"s": 3, "ms": 1, "MiB": 1, "requests/s": 1}
+_DECIMALS = {"s": 3, "ms": 1, "MiB": 1, "requests/s": 1, "pages/s": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
