@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,6 @@ _SCHEMA = """
     CREATE TABLE IF NOT EXISTS parts (name TEXT PRIMARY KEY, link TEXT);
     CREATE TABLE IF NOT EXISTS seen (id BLOB PRIMARY KEY) WITHOUT ROWID;
 """
-_AT_ONCE = 500  # an older SQLite takes 999 parameters
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -122,13 +121,10 @@ class Ledger:
         with self._noted():
             if not self._database.in_transaction:
                 self._database.execute("BEGIN")
-            places = {_blob(identity): identity for identity in ids}
-            for batch in _batches(list(places)):
-                asked = f"SELECT id FROM seen WHERE id IN ({', '.join('?' * len(batch))})"  # noqa: S608 - marks only
-                for (known,) in self._database.execute(asked, batch):
-                    del places[known]
-            self._database.executemany("INSERT INTO seen VALUES (?)", [(place,) for place in places])
-            return set(places.values())
+            return {identity for identity in ids if self._add(identity)}
+
+    def _add(self, identity: str) -> bool:
+        return self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (_blob(identity),)).rowcount > 0
 
     def end_page(self, part: str, link: str | None, children: Iterable[str] = ()) -> None:
         """Note that a page was handed over: its part goes on at `link`, or has ended, or was split into `children`."""
@@ -182,10 +178,6 @@ def _not_kept() -> NotKept:
         f"Make room on the disk of {setting('cache_dir')} and of the folder for temporary files, and see that both may be written to.",
         code="NOTES_NOT_KEPT",
     )
-
-
-def _batches(places: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    return (places[start : start + _AT_ONCE] for start in range(0, len(places), _AT_ONCE))
 
 
 def _blob(identity: str) -> bytes:
