@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -22,6 +23,8 @@ from pingone_mcp.errors import Refused
 from pingone_mcp.http.pacing import COURTESY
 from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.feed.ranges import FIRST, LAST, UserRange, edges, pages_left
+from pingone_mcp.pingone.feed.walk import walking
+from pingone_mcp.pingone.wire import ReadUser
 from pingone_mcp.replica.source import Verdict
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.options import Options
@@ -99,6 +102,26 @@ async def test_a_walk_costs_little_more_than_its_pages(tmp_path: Path) -> None:
     await walked(world)
     assert len(world.api_requests()) <= 125
     assert max(world.api_requests(), key=len).count("updatedAt") == 2
+
+
+async def test_who_comes_again_is_not_made_again(tmp_path: Path) -> None:
+    """The first page of a part that is split comes twice, and costs no second user or row."""
+    world = a_world(tmp_path, 6_000)
+    made: list[str] = []
+
+    def make(read: ReadUser) -> str:
+        made.append(read.known.id)
+        return read.known.id
+
+    async def making() -> Callable[[ReadUser], str]:
+        return make
+
+    async with world.directory() as directory:
+        place = world.sandbox.environment_id
+        async with walking(directory.served, place, making) as walk:
+            found = [identity async for page in walk for identity in page.users]
+    assert sum("/users?" in request for request in world.api_requests()) > 6_000 / 200
+    assert (sorted(made), sorted(found)) == (truth(world), truth(world))
 
 
 class Crowd(httpx.AsyncBaseTransport):
