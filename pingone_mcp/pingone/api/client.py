@@ -48,7 +48,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 # Seconds that a page of a walk lets questions go before it, looking every few of them.
-_LONGEST_ASIDE, _MOMENT = 0.1, 0.005
+_LONGEST_ASIDE, _MOMENT = 0.03, 0.005
 # Bytes of a body from which on it is read beside the event loop: a hundredth of a second.
 _LARGE = 256 * 1024
 # The list whose items become structs; those of others are read as JSON objects as soon as they come.
