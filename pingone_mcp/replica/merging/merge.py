@@ -11,9 +11,10 @@ from collections import Counter
 
 from pingone_mcp.directory.models import Organization, RoleAssignment, Workspace
 from pingone_mcp.replica.findings import Findings
+from pingone_mcp.replica.merging.managers import find_managers, note_names
 from pingone_mcp.replica.merging.memberships import Bounds, merge_memberships
 from pingone_mcp.replica.merging.takeover import Takeover
-from pingone_mcp.replica.merging.users import find_managers, merge_users, note_past, remove_users
+from pingone_mcp.replica.merging.users import merge_users, note_past, remove_users
 from pingone_mcp.replica.store import schema
 from pingone_mcp.replica.store.rows import Row, storable
 
@@ -32,7 +33,9 @@ def merge(connection: sqlite3.Connection, findings: Findings, bounds: Bounds, no
     merge_users(takeover)
     remove_users(takeover)
     note_past(takeover)
-    find_managers(takeover)
+    if not takeover.is_first:
+        note_names(takeover)
+        find_managers(takeover)
     if findings.with_groups:
         merge_memberships(takeover, bounds)
         _groups(takeover)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pingone_mcp.directory.changes import ChangeKind, changes_between
 from pingone_mcp.directory.user_row import UserRow, as_unicode
 from pingone_mcp.replica.findings import GoneUser
+from pingone_mcp.replica.merging.managers import find_all_managers, note_names
 from pingone_mcp.replica.merging.takeover import ChangeRow, KnownTrace, Takeover, as_json, chunks
 from pingone_mcp.replica.store import schema
 from pingone_mcp.replica.store.rows import record_of
@@ -16,11 +17,13 @@ from pingone_mcp.replica.store.rows import record_of
 _USERS = ", ".join(schema.USER_COLUMNS)
 _STAGED, _COPIED = (", ".join(f"{table}.{name}" for name in schema.USER_COLUMNS) for table in "su")
 _UPDATE = ", ".join(f"{name} = excluded.{name}" for name in schema.USER_COLUMNS if name != "id")
-_FILL = f"INSERT INTO main.users_ ({_USERS}) SELECT {_USERS} FROM staged.users_ WHERE environment_id = ?"  # noqa: S608 - our names
+_FILL = f"""INSERT INTO main.users_ ({_USERS}, manager_id) SELECT {_STAGED}, m.id
+    FROM staged.users_ s LEFT JOIN temp.meant m ON m.reference = s.manager WHERE s.environment_id = ?"""  # noqa: S608 - our names
 _COMPARE = f"""INSERT INTO temp.differing SELECT s.id, {schema.ALTERED}
     FROM staged.users_ s LEFT JOIN main.users_ u ON u.id = s.id
     WHERE s.environment_id = ? AND ({schema.ALTERED} OR {schema.SIGNED_ON})"""  # noqa: S608 - our names
-_TAKE_OVER = f"""{_FILL} AND id IN (SELECT id FROM temp.differing)
+_TAKE_OVER = f"""INSERT INTO main.users_ ({_USERS}) SELECT {_USERS} FROM staged.users_
+    WHERE environment_id = ? AND id IN (SELECT id FROM temp.differing)
     ON CONFLICT (id) DO UPDATE SET {_UPDATE}, removed_at = NULL, removed_evidence = NULL"""  # noqa: S608 - our names
 _PUT_WORDS = """INSERT INTO people (rowid, id, username, name, email, title, department)
     SELECT number, id, username, name, email, title, department FROM users_"""
@@ -50,6 +53,7 @@ def merge_users(takeover: Takeover) -> None:
     database, found = takeover.database, takeover.found
     takeover.list_ids("altered", ())
     takeover.list_ids("moved", ())
+    takeover.make_table("named", "name TEXT PRIMARY KEY")
     takeover.is_first = found.quiet and database.execute("SELECT 1 FROM main.users_ LIMIT 1").fetchone() is None
     if takeover.is_first:
         _fill(takeover)
@@ -58,9 +62,10 @@ def merge_users(takeover: Takeover) -> None:
     database.execute(_COMPARE, (found.id,))
     database.execute("INSERT INTO temp.altered SELECT id FROM temp.differing WHERE is_altered")
     database.execute(
-        """INSERT INTO temp.moved SELECT s.id FROM temp.altered JOIN staged.users_ s USING (id)
-        JOIN main.users_ u USING (id) WHERE s.population_id IS NOT u.population_id"""
+        """INSERT INTO temp.moved SELECT s.id FROM temp.altered CROSS JOIN staged.users_ s USING (id)
+        CROSS JOIN main.users_ u USING (id) WHERE s.population_id IS NOT u.population_id"""
     )
+    note_names(takeover)
     if not found.quiet:
         _note_changed(takeover)
     database.execute(
@@ -73,6 +78,7 @@ def merge_users(takeover: Takeover) -> None:
 def _fill(takeover: Takeover) -> None:
     """Take over everybody into a copy of nobody; indexes are made afterwards, which takes half as long."""
     database = takeover.database
+    find_all_managers(takeover)
     for name in schema.USER_INDEXES:
         database.execute(f"DROP INDEX main.{name}")
     database.execute(_FILL, (takeover.found.id,))
@@ -83,7 +89,7 @@ def _fill(takeover: Takeover) -> None:
 
 def _note_changed(takeover: Takeover) -> None:
     rows = takeover.database.execute(
-        f"""SELECT {_STAGED}, {_COPIED}, u.removed_at FROM temp.altered JOIN staged.users_ s USING (id)
+        f"""SELECT {_STAGED}, {_COPIED}, u.removed_at FROM temp.altered CROSS JOIN staged.users_ s USING (id)
         LEFT JOIN main.users_ u USING (id) ORDER BY s.updated_at"""  # noqa: S608 - our names
     )
     for chunk in chunks(rows):
@@ -213,28 +219,3 @@ def note_past(takeover: Takeover) -> None:
             for username, email in takeover.database.execute(query, (past.user,)).fetchall()
         ]
     takeover.note(changes, counted=False)
-
-
-def find_managers(takeover: Takeover) -> None:
-    """Find the managers that are meant: by id, by username, or by an address that one user has."""
-    database, here = takeover.database, (takeover.found.id,)
-    if not takeover.is_first and not database.execute("SELECT 1 FROM temp.altered LIMIT 1").fetchone():
-        return
-    # Many users have the same manager: each reference is looked up once.
-    takeover.make_table("meant", "reference TEXT PRIMARY KEY, id TEXT")
-    database.execute(
-        """INSERT INTO temp.meant SELECT reference, coalesce(
-            (SELECT m.id FROM users_ m WHERE m.id = lower(trim(reference))
-                AND m.environment_id = ?1 AND m.removed_at IS NULL),
-            (SELECT CASE WHEN count(*) = 1 THEN min(m.id) END FROM users_ m
-                WHERE m.username = trim(reference) COLLATE NOCASE AND m.environment_id = ?1 AND m.removed_at IS NULL),
-            (SELECT CASE WHEN count(*) = 1 THEN min(m.id) END FROM users_ m
-                WHERE m.email = trim(reference) COLLATE NOCASE AND m.environment_id = ?1 AND m.removed_at IS NULL)
-        ) FROM (SELECT DISTINCT manager AS reference FROM users_ WHERE environment_id = ?1 AND manager IS NOT NULL)""",
-        here,
-    )
-    database.execute(
-        """UPDATE users_ SET manager_id = (SELECT id FROM temp.meant WHERE reference = manager)
-        WHERE environment_id = ? AND manager_id IS NOT (SELECT id FROM temp.meant WHERE reference = manager)""",
-        here,
-    )

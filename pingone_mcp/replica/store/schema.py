@@ -82,6 +82,7 @@ USER_INDEXES: Mapping[str, str] = MappingProxyType(
         "users_by_last_name_": "(last_name COLLATE NOCASE)",
         "users_by_population_": "(population_id, removed_at)",
         "users_by_manager_": "(manager_id) WHERE manager_id IS NOT NULL",
+        "users_by_reference_": "(trim(manager) COLLATE NOCASE) WHERE manager IS NOT NULL",
         # Lists in their order, and how many users are in them.
         "users_listed_": "(environment_id, removed_at, id, population_id, status, enabled)",
         # What people count by in query_directory, without whole rows being read.
