@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pingone_mcp.directory.models import Address, Email, Manager, Named, Phone, StatusSource, User
-from pingone_mcp.directory.user_row import UserRow, as_json_text, as_unicode, attributes_as_text, row_of, user_of
+from pingone_mcp.directory.user_columns import UserRow
+from pingone_mcp.directory.user_row import as_json_text, as_unicode, attributes_as_text, row_of, user_of
 
 HERE = "environment-1"
 TEXTS = st.text(max_size=8)

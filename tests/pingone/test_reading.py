@@ -13,7 +13,8 @@ from msgspec import Raw
 
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.text import json_text
-from pingone_mcp.directory.user_row import UserRow, row_of, user_of
+from pingone_mcp.directory.user_columns import UserRow
+from pingone_mcp.directory.user_row import row_of, user_of
 from pingone_mcp.errors import UnexpectedAnswer
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.wire import UserReader

@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw
 
 from pingone_mcp.directory.models import JsonObject, User
 from pingone_mcp.directory.text import json_text
-from pingone_mcp.directory.user_row import UserRow
+from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.errors import UnexpectedAnswer
 from pingone_mcp.pingone.wire import user_rows
 from pingone_mcp.pingone.wire.lenient import as_text

@@ -7,7 +7,8 @@ from typing import Any
 
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.directory.user_row import UserRow, as_json_text, attributes_as_text
+from pingone_mcp.directory.user_columns import UserRow
+from pingone_mcp.directory.user_row import as_json_text, attributes_as_text
 from pingone_mcp.pingone.wire.lenient import as_time
 from pingone_mcp.pingone.wire.structs import PingOneUser, ReadUser
 from pingone_mcp.pingone.wire.users import NO_ACCOUNT, NO_ADDRESS, NO_LIFECYCLE, NO_NAME, full_name, stated

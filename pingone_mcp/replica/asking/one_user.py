@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pingone_mcp.directory.matching.references import CalledUser, Home, as_id, the_one_user
 from pingone_mcp.directory.models import Manager, User
 from pingone_mcp.directory.provider import Include
-from pingone_mcp.directory.user_row import UserRow
+from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.replica.asking.conditions import (
     Condition,
     NotHeld,

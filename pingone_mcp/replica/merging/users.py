@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pingone_mcp.directory.changes import ChangeKind, changes_between
-from pingone_mcp.directory.user_row import UserRow, as_unicode
+from pingone_mcp.directory.user_columns import UserRow
+from pingone_mcp.directory.user_row import as_unicode
 from pingone_mcp.replica.findings import GoneUser
 from pingone_mcp.replica.merging.managers import find_all_managers, note_names
 from pingone_mcp.replica.merging.takeover import ChangeRow, KnownTrace, Takeover, as_json, chunks
@@ -25,8 +26,6 @@ _COMPARE = f"""INSERT INTO temp.differing SELECT s.id, {schema.ALTERED}
 _TAKE_OVER = f"""INSERT INTO main.users_ ({_USERS}) SELECT {_USERS} FROM staged.users_
     WHERE environment_id = ? AND id IN (SELECT id FROM temp.differing)
     ON CONFLICT (id) DO UPDATE SET {_UPDATE}, removed_at = NULL, removed_evidence = NULL"""  # noqa: S608 - our names
-_PUT_WORDS = """INSERT INTO people (rowid, id, username, name, email, title, department)
-    SELECT number, id, username, name, email, title, department FROM users_"""
 _PUT_REMOVED = f"""INSERT INTO users_ ({_USERS}, removed_at, removed_evidence)
     VALUES ({", ".join("?" * len(schema.USER_COLUMNS))}, ?, 'event') ON CONFLICT (id) DO NOTHING"""  # noqa: S608 - our names
 # What must be so now for a thing of the past to be worth showing.
@@ -68,11 +67,9 @@ def merge_users(takeover: Takeover) -> None:
     note_names(takeover)
     if not found.quiet:
         _note_changed(takeover)
-    database.execute(
-        "DELETE FROM people WHERE rowid IN (SELECT number FROM users_ WHERE id IN (SELECT id FROM temp.altered))"
-    )
+    database.execute(f"{schema.DROP_WORDS} id IN (SELECT id FROM temp.altered)")  # noqa: S608 - our names
     database.execute(_TAKE_OVER, (found.id,))
-    database.execute(f"{_PUT_WORDS} WHERE id IN (SELECT id FROM temp.altered) ORDER BY number")  # noqa: S608 - our names
+    database.execute(f"{schema.PUT_WORDS} WHERE id IN (SELECT id FROM temp.altered) ORDER BY number")  # noqa: S608 - our names
 
 
 def _fill(takeover: Takeover) -> None:
@@ -84,7 +81,7 @@ def _fill(takeover: Takeover) -> None:
     database.execute(_FILL, (takeover.found.id,))
     for name, columns in schema.USER_INDEXES.items():
         database.execute(f"CREATE INDEX main.{name} ON users_ {columns}")
-    database.execute(f"{_PUT_WORDS} ORDER BY number")
+    database.execute(f"{schema.PUT_WORDS} ORDER BY number")
 
 
 def _note_changed(takeover: Takeover) -> None:
@@ -181,6 +178,7 @@ def _removal(takeover: Takeover, user: UserRow, gone: GoneUser) -> ChangeRow:
 
 def _mark_removed(takeover: Takeover, gone: Sequence[tuple[str, GoneUser]]) -> None:
     many, ids = takeover.database.executemany, [(user,) for user, _ in gone]
+    many(f"{schema.DROP_WORDS} id = ?", ids)
     many(
         """UPDATE users_ SET status = 'deleted', status_reasons = 'removed', removed_at = ?, removed_evidence = ?
         WHERE id = ?""",
@@ -190,7 +188,6 @@ def _mark_removed(takeover: Takeover, gone: Sequence[tuple[str, GoneUser]]) -> N
         "UPDATE users_ SET removed_at = ?, removed_evidence = 'scope' WHERE id = ?",
         [(one.at, user) for user, one in gone if one.left],
     )
-    many("DELETE FROM people WHERE rowid = (SELECT number FROM users_ WHERE id = ?)", ids)
     many("DELETE FROM role_assignments_ WHERE user_id = ?", ids)
     many("INSERT OR IGNORE INTO temp.altered VALUES (?)", ids)
 

@@ -28,8 +28,10 @@ FUNCTIONS: frozenset[str] = frozenset(
 
 TABLE_FUNCTIONS = ("json_each", "json_tree")
 WORDS = "people"
-# Where SQLite keeps the words of `people` (https://sqlite.org/fts5.html#fts5_data_structures).
-WORD_TABLES = frozenset(f"{WORDS}_{part}" for part in ("data", "idx", "content", "docsize", "config"))
+SEARCHED = "searched_"
+"""The view whose words `people` holds."""
+# Where SQLite keeps the words of `people` (https://sqlite.org/fts5.html#fts5_data_structures), and reads what has them.
+WORD_TABLES = frozenset((SEARCHED, *(f"{WORDS}_{part}" for part in ("data", "idx", "docsize", "config"))))
 MOST_SQL = 8_000
 """Bytes of SQL in one question."""
 LONGEST_VALUE = 32_768

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from pingone_mcp.replica.queries.allowed import FUNCTIONS, TABLE_FUNCTIONS, WORD_TABLES
+from pingone_mcp.replica.queries.allowed import FUNCTIONS, SEARCHED, TABLE_FUNCTIONS, WORD_TABLES
 from pingone_mcp.replica.queries.sentences import refusal
 from pingone_mcp.replica.store.schema import VIEWS
 
@@ -72,6 +72,9 @@ def in_copy(table: str, column: str, inside: str | None) -> bool:
 
     The statement itself can name neither: it was compiled against the outline, which has no such tables.
     """
+    if inside is None and table in WORD_TABLES:
+        return True
     if table.endswith("_"):  # without a column: a view that SQLite made part of the statement, of which none is used
-        return not column or (inside or "").lower() in VIEWS  # as the statement spells it
-    return in_outline(table, column, inside) or (inside is None and table in WORD_TABLES)
+        within = (inside or "").lower()  # as the statement spells it
+        return not column or within in VIEWS or within == SEARCHED
+    return in_outline(table, column, inside)

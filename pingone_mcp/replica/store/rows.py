@@ -12,7 +12,7 @@ from typing import Any
 from pingone_mcp.directory import user_row
 from pingone_mcp.directory.models import Group, JsonObject, Manager, Named, User
 from pingone_mcp.directory.rows import plain, timestamp
-from pingone_mcp.directory.user_row import UserRow
+from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.replica.store.schema import GroupRow
 from pingone_mcp.replica.store.store import Damaged
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-from pingone_mcp.directory.user_row import UserRow
+from pingone_mcp.directory.user_columns import UserRow
 
 VERSION = 3
 """The schema version, kept as the file's `user_version`."""
@@ -105,6 +105,17 @@ REMOVED_AT_IN: Mapping[str, int] = MappingProxyType(
 _SHORT_GROUPS = (
     "CREATE TABLE short_groups_ (group_id TEXT PRIMARY KEY, counted, found, total, why, tries, in_copy) WITHOUT ROWID"
 )
+# The texts stand only in `searched_`, and not beside their words: so what they were is said before they change
+# (SQLite, "FTS5", external content tables).
+SEARCHED = "id, username, name, email, title, department"
+_PEOPLE = f"""CREATE VIRTUAL TABLE people USING fts5(
+    {SEARCHED.replace("id,", "id UNINDEXED,")}, content = searched_, content_rowid = number,
+    tokenize = "unicode61 remove_diacritics 2")"""
+PUT_WORDS = f"INSERT INTO people (rowid, {SEARCHED}) SELECT number, {SEARCHED} FROM users_"  # noqa: S608 - our names
+"""Adds the words of users who are not in `people`."""
+DROP_WORDS = f"""INSERT INTO people (people, rowid, {SEARCHED}) SELECT 'delete', number, {SEARCHED} FROM main.users_
+    WHERE removed_at IS NULL AND"""  # noqa: S608 - our names
+"""Takes out the words of those whom a condition chooses, who are about to change or to go."""
 _INDEXES = "".join(f"CREATE INDEX {name} ON users_ {columns};" for name, columns in USER_INDEXES.items())
 TABLES = f"""
 CREATE TABLE environments_ (id TEXT PRIMARY KEY, name, type, region) WITHOUT ROWID;
@@ -129,9 +140,7 @@ CREATE INDEX changes_by_time_ ON changes_ (at);
 CREATE INDEX changes_by_user_ ON changes_ (user_id, kind, at);
 CREATE TABLE sync_runs_ (id INTEGER PRIMARY KEY AUTOINCREMENT, mode, started_at, ended_at, outcome, reason, counts);
 CREATE TABLE facts_ (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE VIRTUAL TABLE people USING fts5(
-    id UNINDEXED, username, name, email, title, department, tokenize = "unicode61 remove_diacritics 2"
-);
+{_PEOPLE};
 """
 
 # Names of places are looked up where they are wanted: to count rows, a join would be done for each, needed or not.
@@ -144,6 +153,7 @@ _SHOWN_USER = """
     (SELECT e.name FROM environments_ e WHERE e.id = u.environment_id) AS environment, u.custom_attributes"""
 
 VIEW_STATEMENTS = f"""
+CREATE VIEW searched_ AS SELECT number, {SEARCHED} FROM users_ WHERE removed_at IS NULL;
 CREATE VIEW users AS SELECT {_SHOWN_USER} FROM users_ u WHERE u.removed_at IS NULL;
 CREATE VIEW removed_users AS SELECT {_SHOWN_USER}, u.removed_at FROM users_ u WHERE {REMOVED};
 CREATE VIEW groups AS SELECT
@@ -221,7 +231,10 @@ MIGRATIONS: Mapping[int, str] = MappingProxyType(
         INSERT INTO users_ ({", ".join(_KEPT_OF_USERS)})
             SELECT {", ".join(_IN_RECORD.get(name, name) for name in _KEPT_OF_USERS)} FROM recorded_ ORDER BY number;
         DROP TABLE recorded_;
-        {_INDEXES}""",  # noqa: S608 - our names
+        {_INDEXES}
+        DROP TABLE people;
+        {_PEOPLE};
+        {PUT_WORDS} WHERE removed_at IS NULL ORDER BY number""",  # noqa: S608 - our names
     }
 )
 """By schema version: the statements that lead from it to the next."""

@@ -19,7 +19,8 @@ import anyio
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.directory.user_row import UserRow, as_unicode
+from pingone_mcp.directory.user_columns import UserRow
+from pingone_mcp.directory.user_row import as_unicode
 from pingone_mcp.private_files import make_file
 from pingone_mcp.replica.store import schema, shape
 from pingone_mcp.replica.store.rows import Row, storable

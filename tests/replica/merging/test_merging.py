@@ -50,7 +50,7 @@ def take_over(database: sqlite3.Connection, read: Mapping[str, Person], gone: se
     rows = [row_of(person.user(identity), HERE) for identity, person in read.items()]
     database.execute("DELETE FROM staged.users_")
     marks = ", ".join("?" * len(schema.USER_COLUMNS))
-    database.executemany(f"INSERT INTO staged.users_ VALUES ({marks})", rows)  # noqa: S608 - marks
+    database.executemany(f"INSERT INTO staged.users_ VALUES ({marks})", rows)  # noqa: S608 - nothing but marks
     findings = Findings(
         environment=Organization(id=HERE, name="E", type=None, region=None),
         with_groups=False,
@@ -107,4 +107,4 @@ def test_managers_and_words_are_right_after_every_sync(steps: Sequence[tuple[dic
                     if word in ((who.username or "").lower(), (who.email or "").lower())
                 )
             assert sorted(database.execute("SELECT id FROM people")) == sorted((one,) for one in there)
-            database.execute("INSERT INTO people (people) VALUES ('integrity-check')")
+            database.execute("INSERT INTO people (people, rank) VALUES ('integrity-check', 1)")

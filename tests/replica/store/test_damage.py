@@ -21,7 +21,7 @@ from tests.world import NOW, World, error_text, facts
 
 TABLES = (
     "environments_ populations_ users_ groups_ nestings_ memberships_ role_assignments_ changes_ sync_runs_ facts_ "
-    "short_groups_ people people_content people_data"
+    "short_groups_ people people_docsize people_data"
 ).split()
 VIEWS = [view for view in schema.VIEWS if view != "people"]
 FACTS = "watermarks coverage shape last_sync last_full read read_in_full watched_since".split()

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pingone_mcp.directory.models import Address, Email, Manager, Named, Phone, StatusSource, User
-from pingone_mcp.directory.user_row import UserRow, row_of
+from pingone_mcp.directory.user_columns import UserRow
+from pingone_mcp.directory.user_row import row_of
 from pingone_mcp.replica.store import schema, shape
 from pingone_mcp.replica.store.rows import record_of, user_of
 from pingone_mcp.replica.store.store import Store

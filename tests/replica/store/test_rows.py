@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pingone_mcp.directory.models import Address, Email, Group, Manager, Named, Phone, StatusSource, User
 from pingone_mcp.directory.rows import plain
-from pingone_mcp.directory.user_row import UserRow, row_of
+from pingone_mcp.directory.user_columns import UserRow
+from pingone_mcp.directory.user_row import row_of
 from pingone_mcp.replica.store import schema
 from pingone_mcp.replica.store.rows import group_of, group_row, record_of, storable
 
