@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
@@ -71,10 +71,16 @@ def known_by_population(connection: sqlite3.Connection, environment: str) -> dic
 def held_by_population(connection: sqlite3.Connection, environment: str, gone: Iterable[str]) -> dict[str | None, int]:
     """Return how many users the copy will hold in each population once what was read is taken over."""
     _list(connection, gone)
-    query = """SELECT population_id, count(*) FROM (
-        SELECT population_id FROM staged.users_ WHERE environment_id = ?1
-        UNION ALL SELECT population_id FROM main.users_ WHERE environment_id = ?1 AND removed_at IS NULL
-        AND id NOT IN (SELECT id FROM staged.users_) AND id NOT IN (SELECT id FROM temp.listed)) GROUP BY 1"""
+    counts = Counter(known_by_population(connection, environment))
+    counts.update(_counted(connection, "SELECT population_id FROM staged.users_ WHERE environment_id = ?", environment))
+    replaced = """SELECT u.population_id FROM (SELECT id FROM staged.users_ UNION SELECT id FROM temp.listed) s
+        CROSS JOIN main.users_ u USING (id) WHERE u.environment_id = ? AND u.removed_at IS NULL"""
+    counts.subtract(_counted(connection, replaced, environment))
+    return dict(+counts)
+
+
+def _counted(connection: sqlite3.Connection, populations: str, environment: str) -> dict[str | None, int]:
+    query = f"SELECT population_id, count(*) FROM ({populations}) GROUP BY 1"  # noqa: S608 - our own text
     return dict(connection.execute(query, (environment,)))
 
 

@@ -145,7 +145,8 @@ class Staging:
         self._do(lambda database: database.execute("COMMIT"))
 
     def _put_waiting(self, database: sqlite3.Connection) -> None:
-        rows, self._waiting = self._waiting, []
+        rows = self._waiting[:]
+        del self._waiting[: len(rows)]  # others may have come behind them: they are put meanwhile
         try:
             database.executemany(_PUT_USER, rows)
         except UnicodeEncodeError:  # rare, so that the others need not be looked through
@@ -209,7 +210,7 @@ class Staging:
 
     async def put_users(self, users: Sequence[UserRow]) -> None:
         """Put down users as they were read last."""
-        self._waiting += users
+        self._waiting.extend(users)
         self._puts += 1
         if len(self._waiting) >= _WAITING_ROWS:
             await self.do(lambda _: None)
