@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
+import sqlite3
 import sys
 import textwrap
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
+from uuid import UUID
 
 import anyio
 import pytest
@@ -18,8 +21,8 @@ from pingone_mcp.sandbox.app import Sandbox
 from tests.faults.plans import SOAK
 from tests.process.programs import PATIENCE, Served, serving, started
 from tests.replica.happenings import KINDS, Happening, happen
-from tests.replica.truth import State, copied, truth
-from tests.world import World, replica_path
+from tests.replica.truth import Copy, State, copied, truth
+from tests.world import NOW, World, replica_path
 
 PEOPLE = 400
 # Prints a line whenever something was done, so that it can be killed at any of them. In the midst of the merge it kills
@@ -139,3 +142,42 @@ def test_a_sync_that_is_killed_harms_nothing(tmp_path: Path, mode: str, kills: i
         if mode == "incremental":
             assert sync(served, "full")
         kill_and_look(served, dice, mode, kills)
+
+
+def seen_and_staged(folder: Path) -> tuple[set[str], set[str]]:
+    """Return whom the notes of a walk speak of, and whom the staged users hold, as both lie on the disk."""
+    found: list[set[str]] = []
+    for pattern, query in (("*.ledger", "SELECT id FROM seen"), ("*.staged", "SELECT id FROM users_")):
+        ids: set[str] = set()
+        for path in folder.glob(pattern):
+            with closing(sqlite3.connect(path)) as database:
+                ids |= {str(UUID(bytes=one)) if isinstance(one, bytes) else one for (one,) in database.execute(query)}
+        found.append(ids)
+    return found[0], found[1]
+
+
+async def test_whenever_it_is_killed_the_notes_of_a_walk_speak_of_nobody_who_is_not_staged(tmp_path: Path) -> None:
+    """As the disk is after each page: in transactions of several pages, most of it is not kept yet."""
+    kept = Copy(World(sandbox=Sandbox(PEOPLE, customers=5, now=NOW), cache=tmp_path / "cache"), page_size=10)
+    left: list[tuple[int, int]] = []
+
+    def report(stage: str, done: int, about: int | None) -> None:
+        if stage != "users":
+            return
+        folder = tmp_path / f"killed {len(left)}" / "replica"
+        shutil.copytree(kept.path.parent, folder)
+        seen, staged = seen_and_staged(folder)
+        assert seen <= staged
+        left.append((len(seen), done))
+
+    assert (await kept.sync("full", report=report)).complete
+    assert sum(seen == 0 for seen, _ in left) > 10, "several pages at a time"
+    assert len({seen for seen, _ in left}) > 2
+    whole = len(kept.world.api_requests())
+    for number in (0, len(left) // 2, len(left) - 1):
+        after = Copy(World(sandbox=kept.sandbox, cache=tmp_path / f"killed {number}"), page_size=10)
+        kept.sandbox.requests.clear()
+        assert (await after.sync("full")).complete
+        assert await after.state() == truth(kept.sandbox)
+        seen, _ = left[number]
+        assert len(kept.world.api_requests()) <= whole - seen // 10
