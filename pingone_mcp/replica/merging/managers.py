@@ -12,8 +12,10 @@ _MEANT = (
     "s.username = called COLLATE NOCASE",
     "s.email = called COLLATE NOCASE",
 )
-# Without the first plus SQLite would convert every reference to text, without the others look through the environment.
-_REFERS_TO = "CROSS JOIN main.users_ ON manager IS NOT NULL AND trim(manager) = +{} COLLATE NOCASE"
+# Without the plus SQLite would convert every reference to text, and no index would do.
+_REFERRING = """SELECT {} FROM main.users_ WHERE manager IS NOT NULL
+    AND trim(manager) COLLATE NOCASE IN (SELECT +{} FROM temp.{}) AND +environment_id = ?1"""
+_ALTERED = "main.users_ WHERE id IN (SELECT id FROM temp.altered)"
 
 
 def find_all_managers(takeover: Takeover) -> None:
@@ -26,10 +28,9 @@ def find_all_managers(takeover: Takeover) -> None:
 def note_names(takeover: Takeover) -> None:
     """List by what the users of `temp.altered` can be meant (`temp.named`), as the copy has them now."""
     takeover.database.execute(
-        """INSERT OR IGNORE INTO temp.named SELECT name FROM (
-            SELECT id AS name FROM temp.altered
-            UNION ALL SELECT username FROM temp.altered CROSS JOIN main.users_ USING (id)
-            UNION ALL SELECT email FROM temp.altered CROSS JOIN main.users_ USING (id)) WHERE name IS NOT NULL"""
+        f"""INSERT OR IGNORE INTO temp.named SELECT id FROM temp.altered
+        UNION ALL SELECT username FROM {_ALTERED} AND username IS NOT NULL
+        UNION ALL SELECT email FROM {_ALTERED} AND email IS NOT NULL"""  # noqa: S608 - our names
     )
 
 
@@ -37,18 +38,14 @@ def find_managers(takeover: Takeover) -> None:
     """Find the managers of users who have changed, and of those whose manager has, by what `temp.named` lists."""
     _want(
         takeover,
-        f"""SELECT manager FROM (
-            SELECT environment_id, manager FROM temp.altered CROSS JOIN main.users_ USING (id)
-            UNION ALL SELECT environment_id, manager FROM temp.named {_REFERS_TO.format("named.name")}
-        ) WHERE +environment_id = ? AND manager IS NOT NULL""",  # noqa: S608 - our names
+        f"""SELECT manager FROM {_ALTERED} AND manager IS NOT NULL
+        UNION ALL {_REFERRING.format("manager", "name", "named")}""",  # noqa: S608 - our names
     )
     _mean(takeover, "temp.wanted CROSS JOIN main.users_ s ON {} WHERE s.environment_id = ? AND s.removed_at IS NULL")
     takeover.database.execute(
         f"""UPDATE users_ SET manager_id = (SELECT id FROM temp.meant WHERE reference = manager)
         WHERE number IN (
-            SELECT number FROM temp.wanted {_REFERS_TO.format("called")} AND +manager = reference
-            WHERE +environment_id = ?1
-            UNION ALL SELECT number FROM temp.altered CROSS JOIN main.users_ USING (id)
+            {_REFERRING.format("number", "called", "wanted")} UNION ALL SELECT number FROM {_ALTERED}
         ) AND manager_id IS NOT (SELECT id FROM temp.meant WHERE reference = manager)""",  # noqa: S608 - our names
         (takeover.found.id,),
     )
@@ -62,6 +59,7 @@ def _want(takeover: Takeover, references: str) -> None:
         (takeover.found.id,),
     )
     takeover.database.execute("CREATE INDEX temp.wanted_by_name ON wanted (called)")
+    takeover.database.execute("ANALYZE temp.wanted")  # they are few: else SQLite would look through all users first
 
 
 def _mean(takeover: Takeover, users: str) -> None:

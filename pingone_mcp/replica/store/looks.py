@@ -73,8 +73,8 @@ def held_by_population(connection: sqlite3.Connection, environment: str, gone: I
     _list(connection, gone)
     counts = Counter(known_by_population(connection, environment))
     counts.update(_counted(connection, "SELECT population_id FROM staged.users_ WHERE environment_id = ?", environment))
-    replaced = """SELECT u.population_id FROM (SELECT id FROM staged.users_ UNION SELECT id FROM temp.listed) s
-        CROSS JOIN main.users_ u USING (id) WHERE u.environment_id = ? AND u.removed_at IS NULL"""
+    replaced = """SELECT population_id FROM main.users_ WHERE +environment_id = ? AND +removed_at IS NULL
+        AND id IN (SELECT id FROM staged.users_ UNION SELECT id FROM temp.listed)"""
     counts.subtract(_counted(connection, replaced, environment))
     return dict(+counts)
 

@@ -80,7 +80,8 @@ USER_INDEXES: Mapping[str, str] = MappingProxyType(
         "users_by_external_id_": "(external_id COLLATE NOCASE) WHERE external_id IS NOT NULL",
         "users_by_first_name_": "(first_name COLLATE NOCASE)",
         "users_by_last_name_": "(last_name COLLATE NOCASE)",
-        "users_by_population_": "(population_id, removed_at)",
+        # How many users there are in each.
+        "users_by_population_": "(population_id, removed_at, environment_id)",
         "users_by_manager_": "(manager_id) WHERE manager_id IS NOT NULL",
         "users_by_reference_": "(trim(manager) COLLATE NOCASE) WHERE manager IS NOT NULL",
         # Lists in their order, and how many users are in them.
