@@ -8,7 +8,7 @@ from functools import partial
 from pingone_mcp.directory.matching.filters import Filter
 from pingone_mcp.directory.matching.references import as_id
 from pingone_mcp.directory.models import JsonObject, User
-from pingone_mcp.directory.user_row import UserRow
+from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.errors import NotFound
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.client import Client, path_with

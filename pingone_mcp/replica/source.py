@@ -26,7 +26,7 @@ from pingone_mcp.directory.models import (
     Workspace,
 )
 from pingone_mcp.directory.scope import Scope
-from pingone_mcp.directory.user_row import UserRow
+from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.errors import Problem, UnexpectedAnswer
 
 T = TypeVar("T")

@@ -10,7 +10,8 @@ from typing import get_args
 
 from pingone_mcp.directory.models import MembershipType
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.directory.user_row import UserRow, user_of
+from pingone_mcp.directory.user_columns import UserRow
+from pingone_mcp.directory.user_row import user_of
 from pingone_mcp.replica.source import EnvironmentSource, Pair, Source
 from tests.contract.rules import NOBODY
 from tests.contract.truth import Doing, Subject, Truth

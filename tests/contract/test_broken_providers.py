@@ -15,7 +15,7 @@ from pingone_mcp.directory.paging.page import Page
 from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.directory.scope import Scope
-from pingone_mcp.directory.user_row import UserRow
+from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.replica.source import Holding, Pair, Wanted
 from pingone_mcp.wiring import Provider
 from tests.contract import rules, source_rules

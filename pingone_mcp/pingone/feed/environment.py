@@ -12,7 +12,8 @@ from typing import TypeVar
 from pingone_mcp.ahead import ahead
 from pingone_mcp.directory.matching.filters import All, Filter, Within, all_of, any_of, eq, ge
 from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, MembershipType, Workspace
-from pingone_mcp.directory.user_row import UserRow, row_of
+from pingone_mcp.directory.user_columns import UserRow
+from pingone_mcp.directory.user_row import row_of
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, RequestRefused, UnexpectedAnswer
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.client import path_with

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from pingone_mcp.directory.changes import Evidence
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.directory.user_row import UserRow
+from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.replica.evidence import Control, Vanished, masses
 from pingone_mcp.replica.findings import GoneUser
 from pingone_mcp.replica.store import looks

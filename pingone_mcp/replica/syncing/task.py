@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from pingone_mcp.directory.user_row import UserRow
+from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
 from pingone_mcp.replica.evidence import HELD_SHARE, KnownShortfall, Shortfall, Vanished, examples, masses
 from pingone_mcp.replica.findings import Findings

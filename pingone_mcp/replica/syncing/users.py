@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pingone_mcp.ahead import Awaited
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.directory.user_row import UserRow
+from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.replica.evidence import Shortage
 from pingone_mcp.replica.findings import GoneUser

@@ -12,7 +12,8 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import Group, GroupMembership, MembershipType, Named, Organization, User, Workspace
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.scope import Scope
-from pingone_mcp.directory.user_row import UserRow, row_of
+from pingone_mcp.directory.user_columns import UserRow
+from pingone_mcp.directory.user_row import row_of
 from pingone_mcp.replica.source import (
     GroupList,
     Holding,
