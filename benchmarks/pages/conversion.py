@@ -19,7 +19,7 @@ import httpx
 from benchmarks.table.figures import Figure, at_most
 from benchmarks.table.group import Extent, Measured
 from pingone_mcp.directory.models import User
-from pingone_mcp.directory.user_row import UserRow
+from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.pingone.api.client import Client
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.sandbox.app import Sandbox
