@@ -21,10 +21,13 @@ from pingone_mcp.errors import UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.feed.pages import whole_pages
-from pingone_mcp.pingone.feed.ranges import LAST, LEAST_PAGES, UserRange, edges, pages_left
+from pingone_mcp.pingone.feed.ranges import LAST, UserRange, edges, pages_left
 from pingone_mcp.pingone.feed.walk import MOST_PASSES, late_before
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.tasks import each
+
+# A part of fewer pages is not worth splitting. They are more than those of a walk: other groups are read meanwhile.
+LEAST_PAGES = 8
 
 Keep = Callable[[Sequence[str]], Awaitable[int]]
 """Takes the ids of some members, and returns how many of them were not taken before."""

@@ -29,7 +29,7 @@ def world(tmp_path: Path) -> World:
 
 
 def a_world(tmp_path: Path, options: Options | None = None) -> World:
-    return World(sandbox=Sandbox(size=1_000, now=NOW, options=options), cache=tmp_path / "cache")
+    return World(sandbox=Sandbox(size=1_500, now=NOW, options=options), cache=tmp_path / "cache")
 
 
 def largest(world: World) -> str:
@@ -74,10 +74,10 @@ def ranges(world: World) -> list[str]:
 async def test_a_large_group_is_read_in_parts_for_little_more_than_its_pages(world: World) -> None:
     group = largest(world)
     there = truth(world, group)
-    assert len(there) > 15 * PAGE
+    assert len(there) > 20 * PAGE
     assert await members(world, group) == there
-    assert len(ranges(world)) > 2
-    assert len(world.api_requests()) <= 1.6 * len(there) / PAGE + 3
+    assert len(ranges(world)) >= 3, "two parts, and who was changed meanwhile"
+    assert len(world.api_requests()) <= 1.3 * len(there) / PAGE + 3
     assert not [one for one in world.api_requests() if "cursor" in one and "updatedAt" not in one], "no plain list"
 
 
