@@ -11,10 +11,12 @@ a pass over all of those follows, repeated until it finds nobody who was missing
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 import anyio
+from msgspec import Raw
 
 from pingone_mcp.directory.matching.filters import All, Filter
 from pingone_mcp.errors import UpstreamProblem
@@ -33,6 +35,10 @@ Keep = Callable[[Sequence[str]], Awaitable[int]]
 """Takes the ids of some members, and returns how many of them were not taken before."""
 
 
+_READ = Raw(b"{}")
+"""In the place of the bytes of a user: while a list goes on, nothing is kept of its pages."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Reading:
     """One list that is being read: the filter that shows it, who takes the members, and how many there are so far."""
@@ -40,6 +46,14 @@ class _Reading:
     wanted: Filter
     keep: Keep
     found: int = 0
+
+
+class _Begun(NamedTuple):
+    """What the first page of a list says: the `parts` to go on with, if any, and how many there are in all."""
+
+    parts: Sequence[UserRange]
+    counted: int | None
+    is_one_page: bool
 
 
 class MemberLists:
@@ -50,7 +64,7 @@ class MemberLists:
         self._environment = environment
         self._size = served.connection.pace.page_size
         self._concurrency = served.connection.pace.concurrency
-        # So many pages are in memory at a time.
+        # So many lists are read at a time: each has a page in memory.
         self._turn = anyio.Semaphore(self._concurrency)
         self._takes_ranges = True
 
@@ -58,41 +72,41 @@ class MemberLists:
         """Hand over all users whom a filter shows, page by page; one may come twice. Raises ShortList."""
         since = late_before(self._served)
         reading = _Reading(wanted=wanted, keep=keep)
-        first = await self._page(reading, self._path(wanted))
-        parts = self._parts(UserRange(batch=0), first) if self._takes_ranges and first.next is not None else ()
-        if not parts:
-            await self._rest(reading, wanted, first)
-        elif not await self._in_parts(reading, parts, first.count, since):
-            await self._rest(reading, wanted, None)
+        begun = await self._begin(reading, UserRange(batch=0), splits=self._takes_ranges)
+        if begun.parts and not await self._in_parts(reading, begun, since):
+            await self._begin(reading, UserRange(batch=0), splits=False)
 
-    async def _in_parts(
-        self, reading: _Reading, parts: Sequence[UserRange], counted: int | None, since: datetime
-    ) -> bool:
+    async def _in_parts(self, reading: _Reading, begun: _Begun, since: datetime) -> bool:
         """Read the parts, and say whether that was everybody."""
 
         async def read(part: UserRange) -> None:
-            wanted = _within(reading.wanted, part)
-            first = await self._page(reading, self._path(wanted))
-            if children := self._parts(part, first):
-                await each(read, children, at_once=self._concurrency)
-            else:
-                await self._rest(reading, wanted, first, counted=False)
+            children = (await self._begin(reading, part, splits=True)).parts
+            await each(read, children, at_once=self._concurrency)
 
         try:
-            await each(read, parts, at_once=self._concurrency)
-            return await self._passes(reading, since) and await self._is_whole(reading, counted)
+            await each(read, begun.parts, at_once=self._concurrency)
+            return await self._passes(reading, since) and await self._is_whole(reading, begun.counted)
         except UpstreamProblem:  # what it means is found out by the plain list
             self._takes_ranges = False
             return False
 
+    async def _begin(self, reading: _Reading, part: UserRange, *, splits: bool) -> _Begun:
+        """Read a part to its end, or only its first page, where it `splits` into further parts."""
+        wanted = _within(reading.wanted, part)
+        async with self._turn:
+            first, parts = await self._page(reading, self._path(wanted), part if splits else None)
+            if not parts:
+                # The counts of ranges may be wrong ("Read All Users").
+                await self._rest(reading, wanted, first, counted=part.filter() is None)
+        return _Begun(parts, first.count, is_one_page=first.next is None)
+
     async def _passes(self, reading: _Reading, since: datetime) -> bool:
         """Read who was changed meanwhile, until nobody turns up who had been missed; say whether that was so."""
-        changed = _within(reading.wanted, UserRange(batch=0, first=since, last=LAST))
+        changed = UserRange(batch=0, first=since, last=LAST)
         for _ in range(MOST_PASSES):
             before = reading.found
-            first = await self._page(reading, self._path(changed))
-            await self._rest(reading, changed, first, counted=False)
-            if first.next is None or reading.found == before:  # one page is one look: nobody could move meanwhile
+            begun = await self._begin(reading, changed, splits=False)
+            if begun.is_one_page or reading.found == before:  # one page is one look: nobody could move meanwhile
                 return True
         return False
 
@@ -105,7 +119,7 @@ class MemberLists:
 
     def _parts(self, part: UserRange, first: HalPage) -> tuple[UserRange, ...]:
         """Return what a part is to be split into, by its first page; nothing where it is small."""
-        left = pages_left(first)
+        left = pages_left(first) if first.next is not None else 0
         enough = max(LEAST_PAGES, left // (3 * self._concurrency))
         times = self._times(first) if first.count is not None and left >= 2 * enough else None
         found = edges(times, left // enough, part.first, part.last) if times is not None else ()
@@ -117,24 +131,26 @@ class MemberLists:
         known = [at for user in users if (at := user.updated_at) is not None]
         return known if len(known) == len(users) and not left_out else None
 
-    async def _rest(self, reading: _Reading, wanted: Filter, first: HalPage | None, *, counted: bool = True) -> None:
-        """Read a list to its end, whose first page may be there already."""
-        path = self._path(wanted)
-        there = [first] if first is not None else []
+    async def _rest(self, reading: _Reading, wanted: Filter, first: HalPage, *, counted: bool) -> None:
+        """Read a list to its end, whose first page is there already."""
+        path, there = self._path(wanted), [first]
 
         async def read(address: str) -> HalPage:
-            return there.pop() if there and address == path else await self._page(reading, address)
+            return there.pop() if there else (await self._page(reading, address))[0]
 
         async for _ in whole_pages(read, path, "users", counted=counted):
             pass
 
-    async def _page(self, reading: _Reading, path: str) -> HalPage:
-        """Read a page and hand over whom it shows."""
-        async with self._turn:
-            page = await self._served.client.page(path, "users", environment=self._environment, background=True)
-            new = await reading.keep(wire.ids_of(page.raws))
+    async def _page(
+        self, reading: _Reading, path: str, part: UserRange | None = None
+    ) -> tuple[HalPage, Sequence[UserRange]]:
+        """Read a page and hand over whom it shows; return it without its bytes, and what to split a `part` into."""
+        page = await self._served.client.page(path, "users", environment=self._environment, background=True)
+        parts = self._parts(part, page) if part is not None else ()
+        members, page = wire.ids_of(page.raws), replace(page, raws=(_READ,) * len(page.raws))
+        new = await reading.keep(members)
         reading.found += new  # by now others have added theirs
-        return page
+        return page, parts
 
     def _path(self, wanted: Filter, *, size: int | None = None) -> str:
         return self._served.people.path(self._environment, wanted, size if size is not None else self._size)
