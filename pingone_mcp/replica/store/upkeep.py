@@ -27,11 +27,11 @@ def analyze(connection: sqlite3.Connection) -> None:
     """
     connection.execute("ANALYZE main")
     for index, place in REMOVED_AT_IN.items():
-        row = connection.execute("SELECT stat FROM sqlite_stat1 WHERE idx = ?", (index,)).fetchone()
+        row = connection.execute("SELECT stat FROM main.sqlite_stat1 WHERE idx = ?", (index,)).fetchone()
         numbers = row[0].split() if row is not None else []
         if len(numbers) > place:
             numbers[place] = numbers[place - 1]
-            connection.execute("UPDATE sqlite_stat1 SET stat = ? WHERE idx = ?", (" ".join(numbers), index))
+            connection.execute("UPDATE main.sqlite_stat1 SET stat = ? WHERE idx = ?", (" ".join(numbers), index))
 
 
 def count_rows(connection: sqlite3.Connection) -> dict[str, int]:
