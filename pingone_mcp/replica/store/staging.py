@@ -64,7 +64,7 @@ class Staging:
         self._turn = anyio.CapacityLimiter(1)
         self._database: sqlite3.Connection | None = None
         self._failure: BaseException | None = None
-        self._waiting: list[UserRow] = []
+        self._waiting: list[Row] = []
         self._puts, self._kept_at = 0, clock.monotonic()
 
     async def open(self, purpose: str) -> None:
@@ -150,7 +150,7 @@ class Staging:
         try:
             database.executemany(_PUT_USER, rows)
         except UnicodeEncodeError:  # rare, so that the others need not be looked through
-            database.executemany(_PUT_USER, map(as_unicode, rows))
+            database.executemany(_PUT_USER, (as_unicode(UserRow(*row)) for row in rows))
 
     def _close(self) -> None:
         database, self._database = self._database, None
@@ -210,7 +210,7 @@ class Staging:
 
     async def put_users(self, users: Sequence[UserRow]) -> None:
         """Put down users as they were read last."""
-        self._waiting.extend(users)
+        self._waiting.extend(map(tuple, users))  # of a named tuple SQLite's module takes each value by a call
         self._puts += 1
         if len(self._waiting) >= _WAITING_ROWS:
             await self.do(lambda _: None)
