@@ -1,16 +1,18 @@
-"""Who has access, by which way, and what deserves a look: the rows and counts of an access review."""
+"""Who has access, by which way, and what deserves a look: the rows and counts of an access review.
+
+What makes a flag is written once, where people are kept (`replica.asking.access_facts`).
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import datetime
+from itertools import compress
+from typing import Literal, NamedTuple
 
-from pingone_mcp.directory.matching.identity import domain_key, folded
-from pingone_mcp.directory.models import JsonObject, Named, RoleScope, User
-from pingone_mcp.directory.rows import plain
+from pingone_mcp.directory.models import JsonObject, Named, RoleScope
 from pingone_mcp.directory.text.harmless import harmless
 
 HowKind = Literal["direct", "indirect", "role", "population"]
@@ -38,7 +40,7 @@ COLUMNS: tuple[str, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """How access came: `what` is the group, role or population; `since` is when, where that is known.
+    """How access came: `what` is the group, role or population.
 
     `via` are the groups between the person and `what`, the person's own one first (indirect); a role has a scope.
     """
@@ -47,7 +49,6 @@ class Way:
     what: Named
     via: tuple[Named, ...] = ()
     scope: RoleScope | None = None
-    since: datetime | None = None
 
     def __str__(self) -> str:
         name = _label(self.what)
@@ -63,16 +64,47 @@ class Way:
         return f"role {name} on {harmless(self.scope.type).lower()} {harmless(self.scope.name or self.scope.id)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """One person with all the ways by which access came.
+class Facts(NamedTuple):
+    """What is counted of one person: the status, and of all else whether it is so (1) or not (0).
 
-    `roles` are all administrator roles that the person has, be they asked for or not; None where they were not read.
+    The first of these are the flags, in their order. `privileged` is who has any administrator role, be it asked for or
+    not; of whom nobody knows that, it is 0, and `roles_unknown` 1. `direct`, `indirect` and `role` are the ways by
+    which access came.
     """
 
-    user: User
-    how: tuple[Way, ...]
-    roles: tuple[Way, ...] | None
+    status: str
+    inactive_with_access: int
+    never_signed_in: int
+    idle: int
+    no_mfa: int
+    privileged: int
+    roles_unknown: int
+    mfa_unknown: int
+    direct: int
+    indirect: int
+    role: int
+
+    def flags(self) -> tuple[str, ...]:
+        """Return the flags that are set."""
+        return tuple(compress(FLAGS, self[1:]))
+
+    def flag_count(self) -> int:
+        """Return how many flags deserve a look: what is unknown is none."""
+        return sum(map(bool, self[1 : len(FLAGS)]))
+
+
+FLAGS: tuple[str, ...] = (
+    "inactive_with_access",
+    "never_signed_in",
+    f"no_sign_in_for_{IDLE_DAYS}_days",
+    "no_mfa",
+    "privileged",
+    ROLES_UNKNOWN,
+)
+"""The flags of a row, in the order of `Facts`."""
+DESERVING = Facts._fields[1 : len(FLAGS)]
+"""Which of `Facts` deserve a look: all flags but the one that says that something is not known."""
+_WAYS: tuple[HowKind, ...] = ("direct", "indirect", "role")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,141 +135,26 @@ class Row:
         return {column: getattr(self, column) for column in COLUMNS}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Review:
-    counts: Mapping[str, int | None]
-    rows: tuple[Row, ...]
+def counts_of(people: Iterable[tuple[Facts, int]]) -> dict[str, int | None]:
+    """Return the counts of a review by facts and how many people they are true of: people, by flag, by way, by status.
 
-    def to_json(self, rows: int | None = None) -> JsonObject:
-        """Return JSON-ready data, counts first, with at most `rows` rows: those with most flags first."""
-        return {"counts": dict(self.counts), "rows": plain(sorted(self.rows, key=by_flags)[:rows])}
-
-
-def by_flags(row: Row) -> tuple[int, str, str]:
-    """Return the place of a row where those come first that deserve a look most."""
-    return -sum(flag != ROLES_UNKNOWN for flag in row.flags), folded(row.username or ""), row.id
-
-
-class Reviewing:
-    """Turns access into rows, each person once, and counts on the way.
-
-    `idle_days` without a sign-in are worth a flag. `own_domains` are the organization's domains of mail: without them
-    nobody is called external. `privileged` says which ways give power over others; by default every role does.
+    A flag that nobody was found to have is null where it is not known of somebody.
     """
-
-    def __init__(
-        self,
-        now: datetime,
-        *,
-        idle_days: int = IDLE_DAYS,
-        own_domains: Collection[str] | None = None,
-        privileged: Callable[[Way], bool] = lambda way: way.kind == "role",
-    ) -> None:
-        self._now = now
-        self._idle_days = idle_days
-        self._own = None if own_domains is None else frozenset(map(domain_key, own_domains))
-        self._privileged = privileged
-        self._people = 0
-        self._mfa_unknown = 0
-        self._roles_unknown = 0
-        self._flags = Counter(
-            dict.fromkeys(
-                (
-                    "inactive_with_access",
-                    "never_signed_in",
-                    f"no_sign_in_for_{idle_days}_days",
-                    "no_mfa",
-                    *(("external",) if self._own is not None else ()),
-                    "privileged",
-                ),
-                0,
-            )
-        )
-        self._how: Counter[HowKind] = Counter()
-        self._statuses: Counter[str] = Counter()
-
-    def row(self, access: Access) -> Row:
-        """Return the row of one person, and count it."""
-        user, flags = access.user, tuple(self._flags_of(access))
-        self._people += 1
-        self._mfa_unknown += user.is_2fa_enabled is None
-        self._roles_unknown += ROLES_UNKNOWN in flags
-        self._flags.update(flag for flag in flags if flag != ROLES_UNKNOWN)
-        self._how.update({way.kind for way in access.how})
-        self._statuses[harmless(user.status)] += 1
-        return Row(
-            id=user.id,
-            username=_shown(user.username),
-            name=_shown(user.name),
-            email=_shown(user.email),
-            department=_shown(user.department),
-            manager=_shown(_manager(user)),
-            type=_shown(user.type),
-            status=harmless(user.status),
-            status_reasons=user.status_reasons,
-            how=tuple(dict.fromkeys(map(str, access.how))),
-            since=min((way.since for way in access.how if way.since is not None), default=None),
-            last_sign_on=user.last_login_at,
-            mfa="unknown" if user.is_2fa_enabled is None else "yes" if user.is_2fa_enabled else "no",
-            flags=flags,
-            created_at=user.created_at,
-        )
-
-    def counts(self) -> dict[str, int | None]:
-        """Return the counts of the rows made so far: people, by flag, by way, by status.
-
-        A flag that nobody was found to have is null where it is not known of somebody.
-        """
-        unknown = {"no_mfa": self._mfa_unknown, "privileged": self._roles_unknown}
-        return {
-            "people": self._people,
-            **{f"flag.{name}": count or (None if unknown.get(name) else 0) for name, count in self._flags.items()},
-            "mfa_unknown": self._mfa_unknown,
-            "roles_unknown": self._roles_unknown,
-            **{f"how.{kind}": count for kind, count in sorted(self._how.items())},
-            **{f"status.{status}": count for status, count in sorted(self._statuses.items())},
-        }
-
-    def _flags_of(self, access: Access) -> Iterator[str]:
-        user = access.user
-        if user.status in ("inactive", "deleted"):
-            yield "inactive_with_access"
-        if user.last_login_at is None:
-            yield "never_signed_in"
-        elif self._now - user.last_login_at > timedelta(days=self._idle_days):
-            yield f"no_sign_in_for_{self._idle_days}_days"
-        if user.is_2fa_enabled is False:
-            yield "no_mfa"
-        _, at, domain = (user.email or "").rpartition("@")
-        if self._own is not None and at and domain_key(domain.strip()) not in self._own:
-            yield "external"
-        if any(map(self._privileged, (*access.how, *(access.roles or ())))):
-            yield "privileged"
-        elif access.roles is None:
-            yield ROLES_UNKNOWN
-
-
-def review(
-    people: Iterable[Access],
-    now: datetime,
-    *,
-    idle_days: int = IDLE_DAYS,
-    own_domains: Collection[str] | None = None,
-    privileged: Callable[[Way], bool] = lambda way: way.kind == "role",
-) -> Review:
-    """Return the review of all people, each of whom comes once; arguments as in `Reviewing`."""
-    reviewing = Reviewing(now, idle_days=idle_days, own_domains=own_domains, privileged=privileged)
-    rows = tuple(reviewing.row(access) for access in people)
-    return Review(counts=reviewing.counts(), rows=rows)
-
-
-def _manager(user: User) -> str | None:
-    manager = user.manager
-    return None if manager is None else manager.email or manager.username or manager.name or manager.reference
-
-
-def _shown(text: str | None) -> str | None:
-    return None if text is None else harmless(text)
+    statuses: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    for facts, number in people:
+        statuses[harmless(facts.status)] += number
+        found.update({name: number for name, so in zip(Facts._fields[1:], facts[1:], strict=True) if so})
+    unknown = {"no_mfa": found["mfa_unknown"], "privileged": found["roles_unknown"]}
+    flags = [(flag, name) for flag, name in zip(FLAGS, Facts._fields[1:], strict=False) if flag != ROLES_UNKNOWN]
+    return {
+        "people": statuses.total(),
+        **{f"flag.{flag}": found[name] or (None if unknown.get(name) else 0) for flag, name in flags},
+        "mfa_unknown": found["mfa_unknown"],
+        "roles_unknown": found["roles_unknown"],
+        **{f"how.{way}": found[way] for way in _WAYS if found[way]},
+        **{f"status.{status}": count for status, count in sorted(statuses.items())},
+    }
 
 
 def _label(thing: Named) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 from pingone_mcp.directory.gaps import (
     HOW_TO_KNOW_ROLES,
@@ -15,21 +19,48 @@ from pingone_mcp.directory.gaps import (
     UnknownPrivilege,
 )
 from pingone_mcp.directory.matching.references import GroupAt, as_id
-from pingone_mcp.directory.models import GroupMembership, Named, RoleAssignment, User
+from pingone_mcp.directory.models import GroupMembership, Named, RoleAssignment
 from pingone_mcp.directory.nesting import chains_to
 from pingone_mcp.directory.provider import AccessQuestion
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Refused
-from pingone_mcp.replica.asking.conditions import Condition, both, either, member, one_of
+from pingone_mcp.replica.asking.access_facts import FactsInSql, Ways, facts_of
+from pingone_mcp.replica.asking.conditions import Condition, as_folded, both, member, one_of
 from pingone_mcp.replica.asking.snapshot import Snapshot
-from pingone_mcp.replica.asking.users import listed, memberships_of, roles_of
-from pingone_mcp.replica.store.schema import USER
-from pingone_mcp.reports.review import Access, Way
+from pingone_mcp.replica.asking.users import memberships_of, roles_of
+from pingone_mcp.replica.store.store import Damaged
+from pingone_mcp.reports.review import Facts, Row, Way
 
 Roles = Mapping[str, tuple[RoleAssignment, ...]]
 """Administrator roles by id of the user, of those of whom they are known."""
 
 _BATCH = 500
+_WORDS = 10_000
+_EXACT = '"exact"'
 _NONE: Roles = MappingProxyType({})
+_ANY_ACCESS = """(EXISTS (SELECT 1 FROM memberships_ a WHERE a.user_id = u.id)
+    OR u.id IN (SELECT user_id FROM role_assignments_))"""
+
+
+class _Person(NamedTuple):
+    """What a row shows of a user, by the names of the columns; `marks` are those of `FactsInSql`."""
+
+    id: str
+    username: str | None
+    name: str | None
+    email: str | None
+    department: str | None
+    manager: str | None
+    type: str | None
+    status: str
+    status_reasons: str
+    last_login_at: str | None
+    created_at: str | None
+    more: str | None
+    marks: int
+
+
+_SHOWN = tuple(f"u.{name}" for name in _Person._fields if name != "marks")
 
 
 def unread(copy: Snapshot, *, memberships: bool = True, roles: bool = True) -> tuple[Gap, ...]:
@@ -44,16 +75,24 @@ class Accesses:
     `roles` were read beside the copy, and are newer.
     """
 
-    def __init__(self, copy: Snapshot, question: AccessQuestion, roles: Roles = _NONE) -> None:
+    def __init__(self, copy: Snapshot, question: AccessQuestion, now: datetime, roles: Roles = _NONE) -> None:
         self._copy = copy
         self._question = question
         self._roles_beside = roles
         self._environments = copy.places.environments(None)
         self._group = self._group_called(question.group) if question.group is not None else None
         self._role = self._roles_called(question.role) if question.role is not None else ()
-        self._where = both(*self._conditions())
+        self._people = both(*self._conditions())
+        ways = Ways(
+            group=self._group.id if self._group is not None else None,
+            roles=self._role,
+            beside={user: bool(held) for user, held in roles.items()},
+            roles_read=copy.has_roles,
+        )
+        self._facts = FactsInSql(ways, now)
         self._chains = self._chains_to(self._group.id) if self._group is not None else {}
         self._group_names = dict(copy.database.execute("SELECT id, name FROM groups_"))
+        self._words = lru_cache(maxsize=_WORDS)(str)
 
     def _group_called(self, reference: str) -> GroupAt:
         self._copy.need_memberships()
@@ -74,12 +113,7 @@ class Accesses:
             homes = places.homes(self._environments, question.population)
             yield one_of("u.population_id", [home.population for home in homes if home.population is not None])
         if question == AccessQuestion():
-            yield either(
-                (
-                    Condition("u.id IN (SELECT user_id FROM memberships_)"),
-                    Condition("u.id IN (SELECT user_id FROM role_assignments_)"),
-                )
-            )
+            yield Condition(_ANY_ACCESS)
 
     def gaps(self, *, people: int, roles_unknown: int) -> tuple[Gap, ...]:
         """Return what nobody knows of this question.
@@ -96,54 +130,67 @@ class Accesses:
 
     def count(self) -> int:
         """Return how many people there are."""
-        query = f"SELECT count(*) FROM users_ u WHERE {self._where.sql}"  # noqa: S608 - our own text
-        (count,) = self._copy.database.execute(query, self._where.values).fetchone()
+        query = f"SELECT count(*) FROM users_ u WHERE {self._people.sql}"  # noqa: S608 - our own text
+        (count,) = self._copy.database.execute(query, self._people.values).fetchone()
         return int(count)
 
-    def people(self) -> Iterator[Access]:
-        query = f"SELECT {USER} FROM users_ u WHERE {self._where.sql} ORDER BY u.username COLLATE NOCASE, u.id"  # noqa: S608 - our own text
-        found = self._copy.database.execute(query, self._where.values)
-        while rows := found.fetchmany(_BATCH):
-            users = [listed(self._copy, row) for row in rows]
-            yield from self._with_ways(users)
+    def facts(self) -> list[tuple[Facts, int]]:
+        """Return what there is to be said of people, and of how many it is true."""
+        marks = self._facts.marks()
+        query = f"SELECT u.status, {marks.sql}, count(*) FROM users_ u WHERE {self._people.sql} GROUP BY 1, 2"  # noqa: S608 - our own text
+        found = self._copy.database.execute(query, marks.values + self._people.values)
+        return [(facts_of(status, said), number) for status, said, number in found]
 
-    def _with_ways(self, users: Sequence[User]) -> Iterator[Access]:
-        ids = [user.id for user in users]
+    def worst(self, most: int, people: Iterable[tuple[Facts, int]]) -> list[Row]:
+        """Return so many of those with most flags, then by username without case, then by id.
+
+        `people` are what `facts` returned: they say how many flags make one of the first.
+        """
+        numbers = Counter[int]()
+        for facts, number in people:
+            numbers[facts.flag_count()] += number
+        levels = sorted(numbers, reverse=True)
+        enough = next((level for level in levels if sum(numbers[one] for one in levels if one >= level) >= most), 0)
+        flags = self._facts.flags()
+        few = Condition(f"{flags.sql} >= {enough:d}", flags.values)  # first: it costs least, and leaves few
+        order = f"{flags.sql} DESC, {as_folded('u.username')}, u.id LIMIT {most:d}"
+        return list(self._rows(both(few, self._people), Condition(order, flags.values)))
+
+    def rows(self) -> Iterator[Row]:
+        """Give one row for each person, by username."""
+        return self._rows(self._people, Condition("u.username COLLATE NOCASE, u.id"))
+
+    def _rows(self, which: Condition, order: Condition) -> Iterator[Row]:
+        marks = self._facts.marks()
+        query = f"SELECT {', '.join(_SHOWN)}, {marks.sql} FROM users_ u WHERE {which.sql} ORDER BY {order.sql}"  # noqa: S608 - our own text
+        found = self._copy.database.execute(query, marks.values + which.values + order.values)
+        while people := [_Person(*row) for row in found.fetchmany(_BATCH)]:
+            yield from self._with_ways(people)
+
+    def _with_ways(self, people: Sequence[_Person]) -> Iterator[Row]:
+        ids = [person.id for person in people]
         memberships = memberships_of(self._copy, ids)
         copied = roles_of(self._copy, ids)
         since = self._since(ids)
-        for user in users:
-            roles = self._roles(user.id, copied[user.id])
+        for person in people:
+            groups, roles = memberships[person.id], self._roles_beside.get(person.id, copied[person.id])
             ways: list[Way] = []
             if self._group is not None or not self._role:
-                by_group = (self._by_group(user, one, memberships, since) for one in memberships[user.id])
-                ways += [way for way in by_group if way is not None]
+                own = [one for one in groups if self._group is None or one.id == self._group.id]
+                ways += [self._by_group(one, groups) for one in own]
+            else:
+                own = []
             if self._role or self._group is None:
-                ways += [way for way in roles or () if not self._role or way.what.id in self._role]
-            yield Access(user=user, how=tuple(ways), roles=roles)
+                ways += [_by_role(role) for role in roles if not self._role or role.id in self._role]
+            began = [at for one in own if (at := since.get((person.id, one.id))) is not None]
+            yield _row(person, tuple(dict.fromkeys(map(self._words, ways))), min(began, default=None))
 
-    def _roles(self, user: str, copied: Sequence[RoleAssignment]) -> tuple[Way, ...] | None:
-        """Return the roles of a user; None where nobody knows, for where some were read only, none is no answer."""
-        known = self._roles_beside.get(user, copied)
-        if not known and user not in self._roles_beside and not self._copy.has_roles:
-            return None
-        return tuple(Way(kind="role", what=Named(id=role.id, name=role.name), scope=role.scope) for role in known)
-
-    def _by_group(
-        self,
-        user: User,
-        membership: GroupMembership,
-        memberships: dict[str, list[GroupMembership]],
-        since: dict[tuple[str, str], datetime],
-    ) -> Way | None:
-        if self._group is not None and membership.id != self._group.id:
-            return None
+    def _by_group(self, membership: GroupMembership, memberships: Sequence[GroupMembership]) -> Way:
         direct = membership.type == "direct"
         return Way(
             kind="direct" if direct else "indirect",
             what=Named(id=membership.id, name=membership.name),
-            via=() if direct else self._via(memberships[user.id]),
-            since=since.get((user.id, membership.id)),
+            via=() if direct else self._via(memberships),
         )
 
     def _via(self, memberships: Sequence[GroupMembership]) -> tuple[Named, ...]:
@@ -186,3 +233,49 @@ class Accesses:
                 code="UNKNOWN_NAME",
             )
         return found
+
+
+def _by_role(role: RoleAssignment) -> Way:
+    return Way(kind="role", what=Named(id=role.id, name=role.name), scope=role.scope)
+
+
+def _row(person: _Person, how: tuple[str, ...], since: datetime | None) -> Row:
+    """Return what a review shows of somebody. Raises Damaged for what no sync has written."""
+    facts = facts_of(person.status, person.marks)
+    try:
+        person = _exact(person)
+        return Row(
+            id=person.id,
+            username=_shown(person.username),
+            name=_shown(person.name),
+            email=_shown(person.email),
+            department=_shown(person.department),
+            manager=_shown(person.manager),
+            type=_shown(person.type),
+            status=harmless(person.status),
+            status_reasons=tuple(person.status_reasons.split(",")) if person.status_reasons else (),
+            how=how,
+            since=since,
+            last_sign_on=_time(person.last_login_at),
+            mfa="unknown" if facts.mfa_unknown else "no" if facts.no_mfa else "yes",
+            flags=facts.flags(),
+            created_at=_time(person.created_at),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Damaged("what is kept of a user cannot be read") from error
+
+
+def _exact(person: _Person) -> _Person:
+    """Return a person with the texts that are no Unicode as they were read (`user_row.as_unicode`)."""
+    if person.more is None or _EXACT not in person.more:
+        return person
+    exact = json.loads(person.more).get("exact", {})
+    return person._replace(**{name: text for name, text in exact.items() if name in _Person._fields})
+
+
+def _shown(text: str | None) -> str | None:
+    return None if text is None else harmless(text)
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any
 
+from pingone_mcp.directory.matching.identity import folded
 from pingone_mcp.directory.text.harmless import PLAIN_LETTERS, unaccented
 
+UNUSUAL = "({0} GLOB '*[^ -~]*' OR {0} GLOB ' *' OR {0} GLOB '* ' OR {0} GLOB '*  *' OR instr({0}, char(0)))"
+"""That a text may be folded to another one than its lower case: letters beyond ASCII, spaces at the ends or in a row,
+and what stands behind a NUL."""
 _SPELLINGS = 64
 _WRITTEN = {
     plain: [letter for letter, meant in PLAIN_LETTERS.items() if meant == plain] for plain in PLAIN_LETTERS.values()
@@ -67,6 +71,12 @@ def teach(connection: sqlite3.Connection) -> None:
     """Teach a connection to compare letters beyond ASCII in any case: SQLite alone does not."""
     connection.create_function("lowered", 1, _lowered, deterministic=True)
     connection.create_function("unaccented", 1, _unaccented, deterministic=True)
+    connection.create_function("folded", 1, folded, deterministic=True)
+
+
+def as_folded(column: str) -> str:
+    """Return SQL of a text as `identity.folded` returns it, '' for none; Python is asked where SQLite cannot do it."""
+    return f"CASE WHEN {column} IS NULL THEN '' WHEN {UNUSUAL.format(column)} THEN folded({column}) ELSE lower({column}) END"
 
 
 def _lowered(text: object) -> str | None:

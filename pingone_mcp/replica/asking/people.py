@@ -8,7 +8,7 @@ from typing import Any
 
 from pingone_mcp.directory.matching.identity import IdentityKind
 from pingone_mcp.directory.models import GroupMembership, User
-from pingone_mcp.replica.asking.conditions import Condition, bindable, both
+from pingone_mcp.replica.asking.conditions import UNUSUAL, Condition, bindable, both
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.asking.users import EXISTS, listed, memberships_of
 from pingone_mcp.replica.store.rows import user_of
@@ -25,12 +25,9 @@ _COLUMNS: dict[IdentityKind, tuple[str, ...]] = {
     "external_id": ("external_id",),
 }
 _EVERY_COLUMN = ("email", "username", "external_id")
-# What SQLite's comparison without case may take for another text than `identity_key` does: letters beyond ASCII, spaces
-# at the ends or in a row, what stands behind a NUL, and in addresses any space, a dot at the end, and punycode.
-_UNUSUAL = (
-    "{0} IS NOT NULL AND ({0} GLOB '*[^ -~]*' OR {0} GLOB ' *' OR {0} GLOB '* ' OR {0} GLOB '*  *' OR instr({0}, char(0)) "
-    "OR ({0} GLOB '*@*' AND ({0} GLOB '* *' OR {0} GLOB '*.' OR {0} LIKE '%xn--%')))"
-)
+# What SQLite's comparison without case may take for another text than `identity_key` does: what is unusual, and in
+# addresses any space, a dot at the end, and punycode.
+_UNUSUAL = f"{{0}} IS NOT NULL AND ({UNUSUAL} OR ({{0}} GLOB '*@*' AND ({{0}} GLOB '* *' OR {{0}} GLOB '*.' OR {{0}} LIKE '%xn--%')))"
 
 
 def everybody(copy: Snapshot, *, removed: bool = False) -> Iterator[User]:

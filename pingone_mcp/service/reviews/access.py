@@ -6,7 +6,6 @@ they are read when the group is reviewed; what could not be read in time stays u
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from pingone_mcp.replica.asking.accesses import Accesses, Roles
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.state import State
 from pingone_mcp.reports.export import Export, Format, Manifest
-from pingone_mcp.reports.review import COLUMNS, Reviewing, Row, by_flags
+from pingone_mcp.reports.review import COLUMNS, Row, counts_of
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.jobs import JobProgress
 
@@ -45,30 +44,33 @@ class AccessSummary:
 
 
 class _Review:
-    """The rows of one review, each person once, and what is known when they have passed by."""
+    """One review: what is counted, and the rows, each person once."""
 
     def __init__(
         self, copy: Snapshot, question: AccessQuestion, now: datetime, roles: Roles, progress: JobProgress
     ) -> None:
         self.now = now
         self.data_as_of = copy.since.synced
-        self._accesses = Accesses(copy, question, roles)
-        self._reviewing = Reviewing(now)
-        self._tally = progress
-        progress.expect(self._accesses.count())
+        self._progress = progress
+        self._accesses = Accesses(copy, question, now, roles)
+        self._facts = self._accesses.facts()
+        self.counts = counts_of(self._facts)
+        self._people = self.counts["people"] or 0
+        progress.expect(self._people)
+
+    def worst(self, most: int) -> tuple[Row, ...]:
+        """Return so many of those with most flags."""
+        found = tuple(self._accesses.worst(most, self._facts))
+        self._progress.done += self._people
+        return found
 
     def rows(self) -> Iterator[Row]:
         """Give one row for each person."""
-        return map(self._reviewing.row, self._tally.of(self._accesses.people()))
-
-    def counts(self) -> dict[str, int | None]:
-        """Return the counts of the rows given so far."""
-        return self._reviewing.counts()
+        return self._progress.of(self._accesses.rows())
 
     def gaps(self) -> tuple[Gap, ...]:
-        """Return what nobody knows of this question, when all rows have been given."""
-        counts = self.counts()
-        return self._accesses.gaps(people=counts["people"] or 0, roles_unknown=counts["roles_unknown"] or 0)
+        """Return what nobody knows of this question."""
+        return self._accesses.gaps(people=self._people, roles_unknown=self.counts["roles_unknown"] or 0)
 
 
 async def summarize_access(
@@ -81,8 +83,7 @@ async def summarize_access(
     """
 
     def summary(review: _Review) -> AccessSummary:
-        worst = heapq.nsmallest(most, review.rows(), key=by_flags)
-        return AccessSummary(counts=review.counts(), gaps=review.gaps(), people=tuple(worst))
+        return AccessSummary(counts=review.counts, gaps=review.gaps(), people=review.worst(most))
 
     return await _reviewed(backend, question, summary, seconds=seconds, progress=progress)
 
@@ -110,7 +111,7 @@ async def export_access(
             source="local copy",
             data_as_of=review.data_as_of,
             filters={"group": question.group, "role": question.role, "population": question.population},
-            counts=review.counts(),
+            counts=review.counts,
             gaps=review.gaps(),
         )
 
@@ -134,9 +135,10 @@ async def _reviewed(
 
 async def _roles_beside(backend: Backend, question: AccessQuestion, seconds: float, progress: JobProgress) -> Roles:
     """Return the roles of the members of a small group, as far as they could be read in time."""
+    now = backend.replica.now()
 
     def needed(copy: Snapshot) -> int:
-        return 0 if copy.has_roles else Accesses(copy, question).count()
+        return 0 if copy.has_roles else Accesses(copy, question, now).count()
 
     if question.group is None or question.role is not None:
         return {}

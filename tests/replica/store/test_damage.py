@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from mcp import Client
 
+from pingone_mcp.replica.asking.people import everybody
 from pingone_mcp.replica.store import schema
-from pingone_mcp.replica.store.store import ReplicaProblem
+from pingone_mcp.replica.store.store import Damaged, ReplicaProblem
 from pingone_mcp.sandbox.app import Sandbox
 from tests.replica.happenings import Happening, happen
 from tests.replica.test_sync import check_equal
@@ -169,10 +170,26 @@ async def test_a_copy_that_was_removed_while_a_sync_runs_is_not_merged_into(kept
 )
 async def test_values_of_a_user_that_no_sync_has_written_are_damage(kept: Copy, written: str) -> None:
     tamper(kept, f"UPDATE users_ SET {written}")
-    async with kept.world.client() as client:
-        assert "REPLICA_DAMAGED" in error_text(await client.call_tool("access_review", {}))
+    async with kept.world.backend() as backend:
+        with pytest.raises(Damaged):
+            await backend.replica.read(lambda copy: list(everybody(copy)))
     assert (await kept.sync("full")).complete
     await check_equal(kept)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "created_at = 'noon'",
+        "last_login_at = 'noon'",
+        "status_reasons = 5",
+        *(f"more = '{text}'" for text in ('{"exact":', '{"exact": 5}', '{"exact": {"username": 5}}')),
+    ],
+)
+async def test_an_access_review_refuses_damage_of_what_it_shows(kept: Copy, written: str) -> None:
+    tamper(kept, f"UPDATE users_ SET {written}")
+    async with kept.world.client() as client:
+        assert "REPLICA_DAMAGED" in error_text(await client.call_tool("access_review", {}))
 
 
 @pytest.mark.parametrize("damage", ["DELETE FROM users_", "DELETE FROM users_ WHERE number > 3"])
