@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import cast
 
 import msgspec
@@ -245,7 +246,12 @@ def _reasons(joined: str) -> tuple[StatusReason, ...]:
 
 
 def _places(ids: list[str], names: Mapping[str, str | None] | None) -> tuple[Named, ...]:
-    return tuple(Named(id=identity, name=names.get(identity) if names else None) for identity in ids)
+    return tuple(_named(identity, names.get(identity) if names else None) for identity in ids)
+
+
+@lru_cache(maxsize=1_024)  # many users are in few places
+def _named(identity: str, name: str | None) -> Named:
+    return Named(id=identity, name=name)
 
 
 def _object(text: str) -> JsonObject:

@@ -174,10 +174,14 @@ class Comparison:
             person = person_of(gone) if gone else None
             found["missing"].append(Finding(kind="missing", account=account_of(entry), person=person))
         for entry, user, kinds in matched.pairs:
+            differs = entry.active is not False and user.status not in ("active", folded(entry.status or ""))
+            differences = self._differences(entry, user)
+            if not (differs or differences):
+                continue
             account, person = account_of(entry), person_of(user, kinds)
-            if entry.active is not False and user.status != "active" and folded(entry.status or "") != user.status:
+            if differs:
                 found["status_mismatches"].append(Finding(kind="status_mismatches", account=account, person=person))
-            if differences := self._differences(entry, user):
+            if differences:
                 found["attribute_mismatches"].append(
                     Finding(kind="attribute_mismatches", account=account, person=person, differences=differences)
                 )
@@ -232,7 +236,7 @@ class Comparison:
                 return " ".join(sorted(folded(value).replace(",", " ").split()))
             return folded(value)
 
-        return key(app) in map(key, spellings)
+        return app in spellings or key(app) in map(key, spellings)
 
 
 def check(

@@ -44,7 +44,7 @@ def defused(text: str) -> str:
 
 def undefused(text: str) -> str:
     """Return what `defused` was given, without the apostrophes that it put there."""
-    return _DEFUSED.sub(r"\1", text)
+    return _DEFUSED.sub(r"\1", text) if "'" in text else text
 
 
 def cell(value: Any) -> str:

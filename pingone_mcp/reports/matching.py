@@ -212,7 +212,7 @@ class Matching:
         ambiguous: list[Ambiguity] = []
         changed_ids: list[RosterEntry] = []
         for number, entry in enumerate(self._entries):
-            found = self._found.get(number, _Found())
+            found = self._found.get(number) or _Found()
             if number in self._nameless:
                 continue
             if not found.users:

@@ -118,15 +118,12 @@ def roster_with(entries: tuple[RosterEntry, ...], *notes: str) -> Roster:
 
 
 def _entry(row: RosterRow) -> RosterEntry:
-    headings = _headings(row.cells)
-    texts = {known: _text(row.cells[heading]) for known, heading in headings.items()}
+    written = {heading: text for heading, cell in row.cells.items() if (text := _text(cell))}
+    headings = _headings(written)
+    texts = {known: written[heading] for known, heading in headings.items()}
     attributes = {known: text for known, text in texts.items() if known not in _OWN_FIELDS}
     used = set(headings.values())
-    attributes |= {
-        heading: text
-        for heading, cell in row.cells.items()
-        if heading and heading not in used and (text := _text(cell))
-    }
+    attributes |= {heading: text for heading, text in written.items() if heading and heading not in used}
     first, last = texts.get("first_name"), texts.get("last_name")
     return RosterEntry(
         line=row.line,
@@ -141,12 +138,12 @@ def _entry(row: RosterRow) -> RosterEntry:
     )
 
 
-def _headings(cells: Mapping[str, Cell]) -> Mapping[str, str]:
+def _headings(written: Iterable[str]) -> Mapping[str, str]:
     """Return the heading of each known field: of several whose cells are not empty, that of the earliest spelling."""
     chosen: dict[str, str] = {}
-    for heading, cell in cells.items():
+    for heading in written:
         known = field_of(heading)
-        if known is None or not _text(cell):
+        if known is None:
             continue
         if known not in chosen or _rank(known, heading) < _rank(known, chosen[known]):
             chosen[known] = heading
