@@ -28,8 +28,8 @@ from pingone_mcp.pingone.feed.walk import MOST_PASSES, late_before
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.tasks import each
 
-# A part of fewer pages is not worth splitting. They are more than those of a walk: other groups are read meanwhile.
-LEAST_PAGES = 8
+# A part of fewer pages is not worth splitting: all lists take turns, so that a long one ends late.
+LEAST_PAGES = 5
 
 Keep = Callable[[Sequence[str]], Awaitable[int]]
 """Takes the ids of some members, and returns how many of them were not taken before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -30,8 +31,12 @@ async def read_members(here: EnvironmentSync, groups: Sequence[Group]) -> None:
         done += 1
         here.report("memberships", done, len(groups))
 
-    # The largest take longest, so that they begin first.
-    await each(read, sorted(groups, key=lambda group: -(group.member_count or 0)), at_once=AT_ONCE)
+    await each(read, sorted(groups, key=_expected, reverse=True), at_once=AT_ONCE)
+
+
+def _expected(group: Group) -> float:
+    """Return how many members may be expected: the largest groups take longest, so that they begin first."""
+    return math.inf if group.user_filter is not None else group.member_count or 0
 
 
 async def _read_group(here: EnvironmentSync, group: Group) -> None:
