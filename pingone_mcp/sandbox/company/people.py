@@ -12,7 +12,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from hashlib import blake2b, shake_128
 from itertools import repeat
 from typing import Literal, TypeAlias
@@ -163,7 +163,6 @@ _GIVEN_SLUGS, _FAMILY_SLUGS = [_slug(name) for name in GIVEN], [_slug(name) for 
 _GIVEN_AT = {slug: at for at, slug in enumerate(_GIVEN_SLUGS)}
 _FAMILY_AT = {slug: at for at, slug in enumerate(_FAMILY_SLUGS)}
 _PAIRS = len(GIVEN) * len(FAMILY)
-_REMEMBERED = 20_000  # users: lists show the same ones again and again
 _STRIDE, _SHIFT = 1987, 977  # the stride shares no factor with the number of pairs: `pow` below would fail
 _BACK = pow(_STRIDE, -1, _PAIRS)
 _LOCAL = re.compile(r"(?:c-)?([a-z]+)\.([a-z]+?)(\d*)\Z")
@@ -231,7 +230,6 @@ class SamplePeople:
             self.notables = {
                 FIRST_NOTABLE + at: notable for at, notable in enumerate(NOTABLES) if FIRST_NOTABLE + at < size
             }
-        self._lately = lru_cache(maxsize=_REMEMBERED)(self._computed)
         self._names = {
             str(value).lower(): index
             for index, notable in self.notables.items()
@@ -431,10 +429,7 @@ class SamplePeople:
         return {"at": timestamp(min(max(at, created + 60_000), self.now)), "remoteIp": f"192.0.2.{roll % 254 + 1}"}
 
     def user(self, index: int) -> Json:
-        """Give one user as PingOne would, without links; its members are shared with whoever asks next."""
-        return dict(self._lately(index))
-
-    def _computed(self, index: int) -> Json:
+        """Compute one user as PingOne would give it, without links."""
         roll = int.from_bytes(blake2b(index.to_bytes(8), key=self.key, digest_size=8).digest())
         code = self.status[index]
         pair = self._pair(index)
