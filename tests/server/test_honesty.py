@@ -247,11 +247,12 @@ async def test_a_page_of_large_users_is_asked_for_again_with_fewer_of_them(tmp_p
     assert sorted(found) == sorted(everybody)
 
 
-async def test_one_thing_that_is_too_large_is_told_with_what_to_do(world: World) -> None:
-    world.sandbox.faults.add("gzip_bomb", path="/users", times=None)
+@pytest.mark.parametrize(("kind", "most"), [("gzip_bomb", "8 MiB"), ("crowded_page", "5,000 items")])
+async def test_one_thing_that_is_too_large_is_told_with_what_to_do(world: World, kind: FaultKind, most: str) -> None:
+    world.sandbox.faults.add(kind, path="/users", times=None)
     async with world.client() as client:
         told = error_text(await client.call_tool("list_users", {"limit": 5}))
-        assert "larger than the 8 MiB that are read" in told
+        assert f"larger than the {most} that are read" in told
         assert "ANSWER_TOO_LARGE" in told
         assert "PINGONE_PAGE_SIZE" in told
         world.sandbox.faults.clear()
