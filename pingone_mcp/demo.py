@@ -60,7 +60,7 @@ async def tell(size: int) -> int:
     """Tell the story on a sample company of `size` users (at least 100); return the exit status."""
     out = console()
     sandbox = Sandbox(size=size)
-    with tempfile.TemporaryDirectory(prefix="pingone-mcp-demo-") as cache:
+    with tempfile.TemporaryDirectory(prefix="pingone-mcp-demo-", ignore_cleanup_errors=True) as cache:
         async with running(sandbox) as base_url:
             settings = settings_of(sandbox, base_url) | {"cache_dir": cache}
             variables = {variable(name): value for name, value in settings.items()}

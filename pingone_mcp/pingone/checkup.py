@@ -53,7 +53,7 @@ async def open_checkup(
     patient than the server, because a person waits for it.
     """
     clock = clock or Clock()
-    with tempfile.TemporaryDirectory(prefix="pingone-mcp-check-") as cache:
+    with tempfile.TemporaryDirectory(prefix="pingone-mcp-check-", ignore_cleanup_errors=True) as cache:
         pace = connection.pace.model_copy(update={"retry_seconds": min(connection.pace.retry_seconds, PATIENCE)})
         fresh = replace(connection, cache_dir=Path(cache), pace=pace)
         async with open_client(fresh, transport=transport, clock=clock) as client:

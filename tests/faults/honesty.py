@@ -168,7 +168,7 @@ def trial(options: Options | None = None, *, size: int = SIZE) -> Iterator[Trial
     """Open a company in a time of its own; at its end nothing waited beyond its budget, and no credential is out."""
     records, root = Records(), logging.getLogger()
     level = root.level
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         time = OneTime()
         sandbox = Observed(size, options=options, now=NOW, customers=5)
         time.sandbox = sandbox

@@ -269,5 +269,5 @@ def test_with_a_sane_clock_the_copy_is_the_truth_again_in_one_sync(rounds: list[
         assert await is_equal(kept)
         assert report.watermark <= timestamp(kept.sandbox.clock.now())
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         anyio.run(go, folder)

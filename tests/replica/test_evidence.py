@@ -974,7 +974,7 @@ def test_nobody_is_called_gone_without_evidence_and_nobody_is_left_out_without_a
             assert last.complete, last.reason
             await company.equal(client)
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         anyio.run(go, Path(folder))
 
 

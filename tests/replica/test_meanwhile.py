@@ -121,7 +121,7 @@ def test_what_happens_while_a_full_sync_reads_is_found_by_the_next(
         assert (await kept.sync("full", transport=Meanwhile(kept.sandbox.transport(), awaited, long_after))).complete
         await check_next(kept)
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         anyio.run(go, folder)
 
 

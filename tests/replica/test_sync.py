@@ -116,7 +116,7 @@ def test_a_sync_makes_the_copy_equal_to_the_directory_and_tells_how(
             again = await kept.sync("incremental")
             assert again.changes == {}, "nothing happened since"
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         anyio.run(go, folder)
 
 
@@ -147,7 +147,7 @@ def test_whatever_goes_wrong_the_copy_is_the_old_or_the_new_state(
         assert report.complete
         await check_equal(kept)
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         anyio.run(go, folder)
 
 
