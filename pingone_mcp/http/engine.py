@@ -13,6 +13,8 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from pingone_mcp.http.connections import Connections
+
 # As much as httpcore reads of a head.
 _LARGEST_HEAD = 100 * 1024
 # What has a body says its kind itself.
@@ -51,7 +53,7 @@ class Engine(httpx.AsyncBaseTransport):
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._trusted, limit=0, resolver=aiohttp.ThreadedResolver()),
+                connector=Connections(self._trusted),
                 middlewares=(_once,),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,

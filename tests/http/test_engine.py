@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -162,6 +164,58 @@ async def test_a_connection_that_a_caller_leaves_in_the_middle_is_not_used_again
             await asked(sending, "GET", base)
         assert await asked(sending, "GET", base) == b"ok"
     assert len(server.served) == 2
+
+
+class Talkative(Server):
+    """A server that answers each request, and says so much more soon after, or hangs up on its socket."""
+
+    more: bytes | None = None
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(self.answers[0])
+        await writer.drain()
+        await anyio.sleep(0.05)
+        if self.more is None:
+            linger = struct.pack("ii", 1, 0)  # no end of the connection, but a reset
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+            return
+        writer.write(self.more)
+        await super().talk(reader, writer)
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"408 Request Timeout"])
+async def test_what_nobody_has_asked_for_is_no_answer_to_the_next_request(status: bytes) -> None:
+    """Else a write that never arrived would seem to have happened, and one request get the answer of another."""
+    server = Talkative([OK, OK, OK])
+    server.more = b"HTTP/1.1 " + status + b"\r\nContent-Length: 3\r\n\r\nbad"
+    async with server.running() as base, engine() as sending:
+        assert await asked(sending, "GET", base) == b"ok"
+        await anyio.sleep(0.1)
+        assert await asked(sending, "GET", base) == b"ok"
+    assert (len(server.heard), len(server.served)) == (2, 2)
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        pytest.param(CHUNKED, b"zz\r\n", id="no chunk"),
+        pytest.param(CHUNKED, None, id="reset within chunks"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", None, id="reset before the end"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\nok", None, id="reset instead of an end"),
+    ],
+)
+async def test_a_body_that_breaks_later_is_a_broken_one_at_once(begun: bytes, more: bytes | None) -> None:
+    server = Talkative([begun])
+    server.more = more
+    async with server.running() as base, engine() as sending:
+        with anyio.fail_after(5), pytest.raises(httpx.TransportError) as failure:
+            await asked(sending, "GET", base)
+    assert cause(failure.value) is Cause.BROKEN
 
 
 async def test_through_a_proxy_with_a_login_the_secret_goes_to_its_host_alone(tmp_path: Path) -> None:
