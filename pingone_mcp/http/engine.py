@@ -6,8 +6,10 @@ aiohttp's own is used but connections and parsing: no redirects, cookies, unpack
 
 from __future__ import annotations
 
+import base64
 import math
 import ssl
+from typing import TypedDict
 
 import aiohttp
 import httpx
@@ -17,7 +19,7 @@ from pingone_mcp.http.connections import Connections
 
 # As much as httpcore reads of a head.
 _LARGEST_HEAD = 100 * 1024
-# What has a body says its kind itself.
+# What has a body says its kind itself; aiohttp would add one to a POST without a body, too.
 _UNSAID = ("Content-Type",)
 PROXY = "pingone_mcp.proxy"
 """The extension of a request: the URL of the HTTP proxy that leads to its host."""
@@ -43,10 +45,10 @@ class Engine(httpx.AsyncBaseTransport):
             URL(str(request.url), encoded=True),
             data=request.content or None,
             headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
-            skip_auto_headers=_UNSAID if request.content else None,
+            skip_auto_headers=_UNSAID if request.method != "GET" else None,
             allow_redirects=False,
-            proxy=request.extensions.get(PROXY),
-            timeout=aiohttp.ClientTimeout(sock_connect=connect, ceil_threshold=math.inf),
+            timeout=aiohttp.ClientTimeout(connect=connect, ceil_threshold=math.inf),
+            **_through(request.extensions.get(PROXY)),
         )
         return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Body(answer))
 
@@ -65,6 +67,24 @@ class Engine(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+class _Way(TypedDict, total=False):
+    """How aiohttp is shown a proxy."""
+
+    proxy: str
+    proxy_headers: dict[str, str]
+
+
+def _through(url: str | None) -> _Way:
+    """Return the way through a proxy, its login in UTF-8 (RFC 7617 §2.1); aiohttp's is Latin-1 and refuses others."""
+    if url is None:
+        return {}
+    proxy = httpx.Proxy(url)
+    if proxy.raw_auth is None:
+        return {"proxy": str(proxy.url)}
+    login = base64.b64encode(b":".join(proxy.raw_auth)).decode()
+    return {"proxy": str(proxy.url), "proxy_headers": {"Proxy-Authorization": f"Basic {login}"}}
 
 
 class _Body(httpx.AsyncByteStream):

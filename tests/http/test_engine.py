@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import socket
 import ssl
 import struct
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import anyio
 import httpx
@@ -139,6 +141,15 @@ async def test_a_body_is_sent_with_its_own_type_or_none() -> None:
     assert typed.lower().count(b"content-type: application/x\r\n") == 1
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "GET"])
+async def test_a_request_without_a_body_has_no_type(method: str) -> None:
+    """A server that takes one type of body refuses any other (RFC 9110 §15.5.16), and aiohttp makes one up."""
+    server = Server([OK])
+    async with server.running() as base, engine() as sending:
+        await asked(sending, method, base)
+    assert b"content-type" not in server.heard[0].lower()
+
+
 async def test_connections_are_kept_and_cookies_are_not() -> None:
     server = Server([OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b\r\n\r\n"), OK])
     async with server.running() as base, engine() as sending:
@@ -216,6 +227,27 @@ async def test_a_body_that_breaks_later_is_a_broken_one_at_once(begun: bytes, mo
         with anyio.fail_after(5), pytest.raises(httpx.TransportError) as failure:
             await asked(sending, "GET", base)
     assert cause(failure.value) is Cause.BROKEN
+
+
+@pytest.mark.parametrize("login", ["me:p%C3%A9", "me:p%C5%82", "m%3Ae:x"])
+async def test_any_login_of_a_proxy_is_sent_in_utf_8(login: str) -> None:
+    server = Server([b"HTTP/1.1 407 Login\r\nContent-Length: 0\r\n\r\n"])
+    async with server.running() as proxy, engine() as sending:
+        with pytest.raises(httpx.ProxyError, match="407"):
+            await asked(sending, "GET", "https://api.example.com", proxy.replace("://", f"://{login}@"))
+    packed = base64.b64encode(unquote_to_bytes(login))
+    assert b"Proxy-Authorization: Basic " + packed + b"\r\n" in server.heard[0]
+
+
+async def test_a_proxy_that_opens_no_way_in_time_is_no_connection_in_time() -> None:
+    """What waits for a connection has not been sent: a write is repeated (`transport`)."""
+    server = Server([b""])
+    async with server.running() as proxy, engine() as sending:
+        request = httpx.Request(
+            "POST", "https://api.example.com", extensions={PROXY: proxy, "timeout": {"connect": 0.1}}
+        )
+        with anyio.fail_after(5), pytest.raises(httpx.ConnectTimeout):
+            await sending.handle_async_request(request)
 
 
 async def test_through_a_proxy_with_a_login_the_secret_goes_to_its_host_alone(tmp_path: Path) -> None:
