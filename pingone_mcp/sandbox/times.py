@@ -8,6 +8,10 @@ from functools import lru_cache
 
 SECOND = 1_000
 DAY = 86_400 * SECOND
+# Looked up rather than formatted, which takes four times as long: each user of a page has three instants.
+_MINUTES = [f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(1_440)]
+_SECONDS = [f"{second:02}." for second in range(60)]
+_REST = [f"{rest:03}Z" for rest in range(1_000)]
 
 
 def milliseconds(moment: datetime) -> int:
@@ -18,8 +22,9 @@ def milliseconds(moment: datetime) -> int:
 def timestamp(at: int) -> str:
     """Write an instant as PingOne does: UTC, milliseconds, `Z`."""
     seconds, rest = divmod(at, 1_000)
-    day, second = divmod(seconds, 86_400)
-    return f"{_date(day)}T{second // 3_600:02}:{second // 60 % 60:02}:{second % 60:02}.{rest:03}Z"
+    minutes, second = divmod(seconds, 60)
+    day, minute = divmod(minutes, 1_440)
+    return _date(day) + _MINUTES[minute] + _SECONDS[second] + _REST[rest]
 
 
 @lru_cache(maxsize=10_000)

@@ -10,8 +10,7 @@ _INDEX_BYTES = 5
 
 def _dashed(bits: bytes) -> str:
     """Write 16 bytes as a UUID."""
-    digits = bits.hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    return f"{bits[:4].hex()}-{bits[4:10].hex('-', 2)}-{bits[10:].hex()}"
 
 
 def stable_id(key: bytes, *parts: object) -> str:
@@ -30,17 +29,23 @@ class IndexIds:
     """
 
     def __init__(self, key: bytes, purpose: str) -> None:
-        self._key = blake2b(purpose.encode(), key=key, digest_size=32).digest()
+        own = blake2b(purpose.encode(), key=key, digest_size=32).digest()
+        # Keyed once, and copied for each id: the key alone is half of the work.
+        self._sealing = blake2b(key=own, digest_size=11)
+        self._hiding = blake2b(key=own, digest_size=_INDEX_BYTES, person=b"pad")
 
     def _seal(self, index: int) -> bytes:
-        seal = bytearray(blake2b(index.to_bytes(_INDEX_BYTES), key=self._key, digest_size=11).digest())
+        digest = self._sealing.copy()
+        digest.update(index.to_bytes(_INDEX_BYTES))
+        seal = bytearray(digest.digest())
         seal[6] = seal[6] & 0x0F | 0x40
         seal[8] = seal[8] & 0x3F | 0x80
         return bytes(seal)
 
     def _hide(self, seal: bytes, index: bytes) -> bytes:
-        pad = blake2b(seal, key=self._key, digest_size=_INDEX_BYTES, person=b"pad").digest()
-        return (int.from_bytes(index) ^ int.from_bytes(pad)).to_bytes(_INDEX_BYTES)
+        pad = self._hiding.copy()
+        pad.update(seal)
+        return (int.from_bytes(index) ^ int.from_bytes(pad.digest())).to_bytes(_INDEX_BYTES)
 
     def of(self, index: int) -> str:
         """Give the id of an index."""

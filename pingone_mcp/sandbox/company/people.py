@@ -220,6 +220,7 @@ class SamplePeople:
         self.size, self.now, self.kind = size, now, kind
         self.environment_id, self.population_ids = environment_id, population_ids
         self.ids = IndexIds(self.key, "user")
+        self._rolling = blake2b(key=self.key, digest_size=8)
         self.start = now - YEARS * 365 * DAY
         self._step = max(1, (now - 3_600_000 - self.start) // max(1, size))
         self._imported = now - 200 * DAY
@@ -344,15 +345,22 @@ class SamplePeople:
         """Give the user name; contractors' begin with `c-`."""
         if index in self.notables and "username" in self.notables[index].attributes:
             return str(self.notables[index].attributes["username"])
-        prefix = "c-" if self.kind == "workforce" and self.population_of(index) == CONTRACTORS else ""
-        return f"{prefix}{local_part(index)}@{DOMAINS[0] if self.kind == 'workforce' else DOMAINS[1]}"
+        return self._login(local_part(index), self.population_of(index))
+
+    def _login(self, local: str, population: int) -> str:
+        if self.kind == "customers":
+            return f"{local}@{DOMAINS[1]}"
+        return f"c-{local}@{DOMAINS[0]}" if population == CONTRACTORS else f"{local}@{DOMAINS[0]}"
 
     def email(self, index: int) -> str:
         """Give the address; people from outside have theirs at another domain."""
         if index in self.notables and "email" in self.notables[index].attributes:
             return str(self.notables[index].attributes["email"])
-        inside = self.kind == "workforce" and self.population_of(index) in {EMPLOYEES, SERVICES}
-        return f"{local_part(index)}@{DOMAINS[0] if inside else DOMAINS[1]}"
+        return self._mail(local_part(index), self.population_of(index))
+
+    def _mail(self, local: str, population: int) -> str:
+        inside = self.kind == "workforce" and population in {EMPLOYEES, SERVICES}
+        return f"{local}@{DOMAINS[0] if inside else DOMAINS[1]}"
 
     def population_of(self, index: int) -> int:
         """Give the population of a user; the deleted ones beyond the last index had one too."""
@@ -408,16 +416,17 @@ class SamplePeople:
 
     def _account(self, index: int) -> Json:
         code = self.status[index]
+        if code == ACTIVE:
+            return {"canAuthenticate": True, "status": "OK"}
         account: Json = {"canAuthenticate": code in _CAN_SIGN_IN, "status": "LOCKED" if code in _LOCKED else "OK"}
         if code in {LOCKED, DISABLED_AND_LOCKED}:
             account["lockedAt"] = timestamp(self.updated_at(index))
         return account
 
-    def _last_sign_on(self, index: int, roll: int) -> Json | None:
-        code, created = self.status[index], self.created(index)
+    def _last_sign_on(self, index: int, roll: int, created: int, updated: int) -> Json | None:
+        code = self.status[index]
         if code == INVITED or roll % 19 == 0 or (self.kind == "workforce" and self.population[index] == SERVICES):
             return None
-        updated = self.updated_at(index)
         if code == ACTIVE:
             at = (
                 self.now - (roll % 40) * DAY - roll % 80_000_000
@@ -430,32 +439,39 @@ class SamplePeople:
 
     def user(self, index: int) -> Json:
         """Compute one user as PingOne would give it, without links."""
-        roll = int.from_bytes(blake2b(index.to_bytes(8), key=self.key, digest_size=8).digest())
-        code = self.status[index]
-        pair = self._pair(index)
-        user: Json = {
+        roll = self._roll(index)
+        code, population = self.status[index], self.population[index]
+        pair, local = self._pair(index), local_part(index)
+        created, updated = self.created(index), self.updated_at(index)
+        user = _ABSENT | {
             "id": self.ids.of(index),
             "environment": {"id": self.environment_id},
             "account": self._account(index),
-            "createdAt": timestamp(self.created(index)),
-            "email": self.email(index),
+            "createdAt": timestamp(created),
+            "email": self._mail(local, population),
             "emailVerified": code != INVITED,
             "enabled": bool(IS_ENABLED[code]),
             "identityProvider": {"type": "PING_ONE"},
-            "lastSignOn": self._last_sign_on(index, roll),
+            "lastSignOn": self._last_sign_on(index, roll, created, updated),
             "lifecycle": {"status": "VERIFICATION_REQUIRED" if code == INVITED else "ACCOUNT_OK"},
             "mfaEnabled": roll % 8 != 0 and code != INVITED,
             "name": {"given": GIVEN[pair % len(GIVEN)], "family": FAMILY[pair // len(GIVEN)]},
-            "population": {"id": self.population_ids[self.population[index]]},
-            "updatedAt": timestamp(self.updated_at(index)),
-            "username": self.username(index),
+            "population": {"id": self.population_ids[population]},
+            "updatedAt": timestamp(updated),
+            "username": self._login(local, population),
             "verifyStatus": "NOT_INITIATED",
         }
         if self.kind == "workforce":
-            user |= self._work(index, roll)
+            user.update(self._work(index, roll))
         if index in self.notables:
-            user |= self.notables[index].attributes
-        return in_order(user)
+            return in_order({**user, **self.notables[index].attributes})
+        return {name: value for name, value in user.items() if value is not None}
+
+    def _roll(self, index: int) -> int:
+        """Return a random number of 64 bits, the same for each user every time."""
+        digest = self._rolling.copy()
+        digest.update(index.to_bytes(8))
+        return int.from_bytes(digest.digest())
 
     def _work(self, index: int, roll: int) -> Json:
         """Compute what an employer knows: department, manager, place, phone."""
@@ -487,9 +503,19 @@ class SamplePeople:
         return work
 
 
+_HEAD = ("id", "environment")
+_NAMES = (
+    "account address createdAt department email emailVerified enabled externalId identityProvider lastSignOn lifecycle "
+    "locale manager mfaEnabled mobilePhone name population preferredLanguage primaryPhone timezone title type updatedAt "
+    "username verifyStatus"
+).split()
+# A user without attributes; what is put into it is in order.
+_ABSENT: Json = dict.fromkeys((*_HEAD, *sorted(_NAMES)))
+
+
 def in_order(user: Json) -> Json:
     """Put a user's attributes in PingOne's order (id and environment, then by name) and leave out the absent ones."""
-    head = {"id": user["id"], "environment": user["environment"]}
+    head = {name: user[name] for name in _HEAD}
     return head | {name: user[name] for name in sorted(user) if name not in head and user[name] is not None}
 
 

@@ -27,7 +27,8 @@ from pingone_mcp.sandbox.options import Options
 from pingone_mcp.sandbox.times import MovableClock, parse_timestamp, timestamp
 
 CUSTOM_ATTRIBUTES = ("department", "manager", "costCenter")
-_MAX_FLAGS = 12
+# Flags are kept for so many questions at least and at most; for how many between, so many bytes decide.
+_LEAST_FLAGS, _MOST_FLAGS, _FLAG_BYTES = 12, 96, 8 * 2**20
 
 _TEXT = (
     "accountId address.streetAddress address.locality address.region address.postalCode address.countryCode externalId locale "
@@ -124,6 +125,7 @@ class EnvironmentState:
         self._usernames: dict[str, int] = {}
         self._base: OrderedDict[object, bytes] = OrderedDict()
         self._live: OrderedDict[object, bytes] = OrderedDict()
+        self._most_flags = max(_LEAST_FLAGS, min(_MOST_FLAGS, _FLAG_BYTES // max(1, self._next)))
         self._event_ids = IndexIds(self.people.key, "event")
         self._made = 0
         self.unrecorded: set[str] = set(options.unrecorded_actions)
@@ -252,7 +254,7 @@ class EnvironmentState:
         for position in self._touched:
             flags[position] = self.exists(position) and (node is None or self._holds(node, position))
         self._live[node] = bytes(flags)
-        if len(self._live) > _MAX_FLAGS:
+        if len(self._live) > self._most_flags:
             self._live.popitem(last=False)
         return self._live[node]
 
@@ -275,7 +277,7 @@ class EnvironmentState:
         found = self._base.get(key)
         if found is None:
             found = self._base[key] = self._compute(node)
-            if len(self._base) > _MAX_FLAGS:
+            if len(self._base) > self._most_flags:
                 self._base.popitem(last=False)
         return found
 

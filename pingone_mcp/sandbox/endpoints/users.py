@@ -152,12 +152,13 @@ def _body(call: Call, user: Json, *, single: bool, expand: bool = False) -> Json
     links = user_links(
         f"{call.home}/users/{user['id']}", single=single, home=call.home, population_id=user["population"]["id"]
     )
-    embedded: Json = {}
+    body: Json = {"_links": links}
     if expand:
-        embedded["population"] = population_body(call, call.state.populations[user["population"]["id"]])
+        place = population_body(call, call.state.populations[user["population"]["id"]])
+        body["_embedded"] = {"population": place}
     if call.options.embedded_password and not single:
-        embedded["password"] = {"status": "OK"}
-    body = {"_links": links} | ({"_embedded": embedded} if embedded else {}) | user
+        body.setdefault("_embedded", {})["password"] = {"status": "OK"}
+    body.update(user)
     for path, value in call.state.spoiled.get(user["id"], {}).items():
         _spoil(body, path.split("."), value)
     return body
