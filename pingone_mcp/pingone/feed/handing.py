@@ -73,14 +73,23 @@ class HandingOver(Generic[T]):
         """Return the next page that says anything. Raises EndOfStream behind the last one, and the ledger's Problem."""
         if self._not_kept is not None:
             raise self._not_kept
-        while True:
-            self._hand_over()
-            page = self._sorted_out(await self._in.receive())
-            if page.users or page.changed:
-                return page
+        try:
+            while True:
+                self._hand_over()
+                page = self._sorted_out(await self._in.receive())
+                if page.users or page.changed:
+                    return page
+        except Problem as problem:
+            self._not_kept = problem
+            raise
 
     def keep(self) -> None:
-        """Note all pages so far for good; what the ledger raises meets who takes the next one."""
+        """Note all pages so far for good; what the ledger raises meets who takes the next one.
+
+        Notes that broke off in the middle of a page are not: they would speak of users that nobody was given.
+        """
+        if self._not_kept is not None:
+            return
         try:
             self._hand_over()
             self._ledger.kept()

@@ -438,6 +438,55 @@ async def test_a_walk_that_was_broken_off_goes_on_with_what_is_left(tmp_path: Pa
     assert not list(ledger.parent.iterdir())
 
 
+class Moments(httpx.AsyncBaseTransport):
+    """Cancels at the n-th moment: when an answer has come and is not read yet, or a page was taken and is not kept."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.scope = anyio.CancelScope()
+        self._inner = world.sandbox.transport()
+        self._left = number
+
+    async def pass_by(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self.scope.cancel()
+        await anyio.lowlevel.cancel_shielded_checkpoint()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        await self.pass_by()
+        return response
+
+
+async def test_a_walk_that_is_cancelled_at_any_moment_loses_nobody_and_hands_nobody_over_twice(tmp_path: Path) -> None:
+    world = a_world(tmp_path, 120)
+
+    async def walk_on(moments: Moments, ledger: Path) -> list[User]:
+        kept: list[User] = []
+        with moments.scope:
+            async with (
+                world.directory(transport=moments, page_size=30) as directory,
+                directory.walk(ledger=ledger) as walk,
+            ):
+                async for page in walk:
+                    await moments.pass_by()
+                    await anyio.lowlevel.checkpoint()
+                    kept += page.users
+                    walk.kept()
+        return kept
+
+    number, is_cut = 0, True
+    while is_cut:
+        number += 1
+        moments, ledger = Moments(world, number), tmp_path / f"{number}.db"
+        kept = await walk_on(moments, ledger)
+        is_cut = moments.scope.cancelled_caught
+        if is_cut:
+            kept += await walk_on(Moments(world, 0), ledger)
+        assert ids(kept) == truth(world)
+    assert number > 10
+
+
 async def test_a_walk_that_failed_goes_on_with_what_is_left(tmp_path: Path) -> None:
     world = a_world(tmp_path, 6_000)
     ledger = tmp_path / "walk.db"
