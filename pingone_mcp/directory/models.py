@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 
@@ -151,6 +151,54 @@ class User:
     def email(self) -> str | None:
         """The primary address, else the first one."""
         return next((e.email for e in self.emails if e.is_primary), self.emails[0].email if self.emails else None)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All addresses, as they are written."""
+        return tuple(email.email for email in self.emails)
+
+
+class Reviewed(Protocol):
+    """What reviews of everybody look at of a user: of a `User`, or of what the local copy reads in its place."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def username(self) -> str | None: ...
+    @property
+    def external_id(self) -> str | None: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def first_name(self) -> str | None: ...
+    @property
+    def last_name(self) -> str | None: ...
+    @property
+    def email(self) -> str | None: ...
+    @property
+    def addresses(self) -> tuple[str, ...]: ...
+    @property
+    def title(self) -> str | None: ...
+    @property
+    def department(self) -> str | None: ...
+    @property
+    def manager(self) -> Manager | None: ...
+    @property
+    def type(self) -> str | None: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def status_reasons(self) -> tuple[StatusReason, ...]: ...
+    @property
+    def workspaces(self) -> tuple[Named, ...]: ...
+    @property
+    def locale(self) -> str | None: ...
+    @property
+    def timezone(self) -> str | None: ...
+    @property
+    def preferred_language(self) -> str | None: ...
+    @property
+    def custom_attributes(self) -> JsonObject: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -206,7 +206,7 @@ def user_of(
         manager=manager or (Manager(reference=row.manager) if row.manager is not None else None),
         type=row.type,
         status="deleted" if removed else row.status,
-        status_reasons=("removed",) if removed else _reasons(row.status_reasons),
+        status_reasons=("removed",) if removed else as_reasons(row.status_reasons),
         status_source=StatusSource(
             enabled=_flag(row.enabled), account_status=row.account_status, lifecycle_status=row.lifecycle_status
         ),
@@ -223,9 +223,9 @@ def user_of(
         locked_at=_as_time(row.locked_at),
         created_at=_as_time(row.created_at),
         updated_at=_as_time(row.updated_at),
-        custom_attributes=_object(attributes) if attributes != NO_ATTRIBUTES else {},
+        custom_attributes=as_object(attributes) if attributes != NO_ATTRIBUTES else {},
         unreadable=tuple(row.unreadable.split(",")) if row.unreadable else (),
-        remote_data=_object(row.remote_data) if row.remote_data is not None else None,
+        remote_data=as_object(row.remote_data) if row.remote_data is not None else None,
     )
 
 
@@ -241,7 +241,8 @@ def _phones(phone: str | None, mobile: str | None) -> tuple[Phone, ...]:
     return tuple(Phone(number=number, type=kind) for number, kind in numbers if number is not None)
 
 
-def _reasons(joined: str) -> tuple[StatusReason, ...]:
+def as_reasons(joined: str) -> tuple[StatusReason, ...]:
+    """Return the reasons for a status as a row has them."""
     return cast("tuple[StatusReason, ...]", tuple(joined.split(","))) if joined else ()
 
 
@@ -254,7 +255,8 @@ def _named(identity: str, name: str | None) -> Named:
     return Named(id=identity, name=name)
 
 
-def _object(text: str) -> JsonObject:
+def as_object(text: str) -> JsonObject:
+    """Return an object as a row has it. Raises ValueError and TypeError for what is none."""
     value = json.loads(text)
     if not isinstance(value, dict):
         raise TypeError("what should be a JSON object is none")

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 from pingone_mcp.directory.gaps import Gap, sentences
 from pingone_mcp.directory.matching.attributes import attribute_of, squeezed
 from pingone_mcp.directory.matching.identity import IdentityKind, address_key, folded
-from pingone_mcp.directory.models import JsonObject, User
+from pingone_mcp.directory.models import JsonObject, Reviewed
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.reports.matching import (
@@ -119,7 +119,7 @@ class Comparison:
         *,
         match_on: Sequence[IdentityKind] = MATCH_ON,
         fold_plus: bool = False,
-        expected: Callable[[User], bool] = lambda user: user.status == "active",
+        expected: Callable[[Reviewed], bool] = lambda user: user.status == "active",
         compare: Iterable[str] | None = None,
         keep: int = KEPT_UNEXPECTED,
     ) -> None:
@@ -132,14 +132,14 @@ class Comparison:
         self._unexpected = FirstPeople(keep)
         self._users = 0
 
-    def see(self, user: User) -> None:
+    def see(self, user: Reviewed) -> None:
         """Take note of a user of the directory."""
         self._users += user.status != "deleted"
         if self._matching.see(user) or user.status == "deleted" or not self._expected(user):
             return
         self._unexpected.add(person_of(user))
 
-    def see_rest(self, *, users: int, expected: int, first: Sequence[User]) -> None:
+    def see_rest(self, *, users: int, expected: int, first: Sequence[Reviewed]) -> None:
         """Take note of all users that no entry can name: how many there are, and how many of them are expected.
 
         `first` are the first of the expected ones by id, at least `keep` of them where there are so many.
@@ -207,7 +207,7 @@ class Comparison:
             **{f"attribute_mismatches.{name}": count for name, count in sorted(differing.items())},
         }
 
-    def _differences(self, entry: RosterEntry, user: User) -> tuple[Difference, ...]:
+    def _differences(self, entry: RosterEntry, user: Reviewed) -> tuple[Difference, ...]:
         if self._compare is not None and not self._compare:
             return ()
         said = {
@@ -224,7 +224,7 @@ class Comparison:
             spellings = attribute_of(user, attribute)
             if attribute == "manager":
                 spellings = tuple(spelling for spelling in spellings if _shape(spelling) == _shape(app))
-            if spellings and not self._same(attribute, app, spellings):
+            if spellings and app not in spellings and not self._same(attribute, app, spellings):
                 found.append(Difference(attribute=attribute, app=app, directory=harmless(spellings[0])))
         return tuple(sorted(found, key=lambda difference: difference.attribute))
 
@@ -236,17 +236,17 @@ class Comparison:
                 return " ".join(sorted(folded(value).replace(",", " ").split()))
             return folded(value)
 
-        return app in spellings or key(app) in map(key, spellings)
+        return key(app) in map(key, spellings)
 
 
 def check(
     roster: Roster,
-    users: Iterable[User],
+    users: Iterable[Reviewed],
     *,
     now: datetime,
     match_on: Sequence[IdentityKind] = MATCH_ON,
     fold_plus: bool = False,
-    expected: Callable[[User], bool] = lambda user: user.status == "active",
+    expected: Callable[[Reviewed], bool] = lambda user: user.status == "active",
     compare: Iterable[str] | None = None,
     keep: int = KEPT_UNEXPECTED,
     gaps: Iterable[Gap] = (),

@@ -8,13 +8,13 @@ users, too. Users are seen once, in any order; what is kept is proportional to t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, get_args
 
 from pingone_mcp.directory.gaps import Gap, NothingCompared
 from pingone_mcp.directory.matching.identity import IdentityKind, identity_key
-from pingone_mcp.directory.models import User
+from pingone_mcp.directory.models import Reviewed
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.reports.rosters.roster import Roster, RosterEntry
 
@@ -55,7 +55,7 @@ class Match(NamedTuple):
     """An entry and its user, and by which identities they belong together."""
 
     entry: RosterEntry
-    user: User
+    user: Reviewed
     matched_on: tuple[IdentityKind, ...]
 
 
@@ -63,7 +63,7 @@ class Missing(NamedTuple):
     """An entry without a user; the removed user where the directory still knows it."""
 
     entry: RosterEntry
-    gone: User | None
+    gone: Reviewed | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Ambiguity:
     """An entry that fits several users, or that shares its user with the entries at `also`."""
 
     entry: RosterEntry
-    candidates: tuple[tuple[User, tuple[IdentityKind, ...]], ...]
+    candidates: tuple[tuple[Reviewed, tuple[IdentityKind, ...]], ...]
     candidate_count: int
     also: tuple[int, ...]
 
@@ -113,47 +113,45 @@ class Matched:
 class _Found:
     """What was seen for one entry: users that exist (the first ones, and how many), one that is gone."""
 
-    users: dict[str, tuple[User, tuple[IdentityKind, ...]]] = field(
-        default_factory=dict[str, tuple[User, tuple[IdentityKind, ...]]]
-    )
+    users: tuple[tuple[Reviewed, tuple[IdentityKind, ...]], ...] = ()
     count: int = 0
-    gone: User | None = None
+    gone: Reviewed | None = None
     also: tuple[int, ...] = ()
 
-    def take(self, user: User, kinds: tuple[IdentityKind, ...], also: Iterable[int]) -> None:
+    def take(self, user: Reviewed, kinds: tuple[IdentityKind, ...], also: tuple[int, ...]) -> None:
         """Take note of a user whom the entry names by some identities, as do the entries at the lines `also`."""
         if user.status == "deleted":
             if self.gone is None or user.id < self.gone.id:
                 self.gone = user
-        elif user.id not in self.users:
+        elif not self.users or all(user.id != known.id for known, _ in self.users):
             self.count += 1
             if len(self.users) < _CANDIDATES:
-                self.users[user.id] = (user, kinds)
-            self.also = tuple(sorted({*self.also, *also}))[: _CANDIDATES + 1]
+                self.users += ((user, kinds),)
+            if also:
+                self.also = tuple(sorted({*self.also, *also}))[: _CANDIDATES + 1]
 
 
 class _Numbers:
-    """Which entries have an identity, by their numbers.
+    """Which entries have an identity of one kind, by their numbers.
 
     Of most there is one. A list for each would be hundreds of thousands of things at which Python looks again and again
     when it looks for garbage, and stops everything else meanwhile.
     """
 
     def __init__(self) -> None:
-        self._one: dict[tuple[IdentityKind, str], int] = {}
-        self._more: dict[tuple[IdentityKind, str], list[int]] = {}
+        self._one: dict[str, int] = {}
+        self._more: dict[str, list[int]] = {}
 
-    def add(self, key: tuple[IdentityKind, str], number: int) -> None:
+    def add(self, key: str, number: int) -> None:
         if self._one.setdefault(key, number) != number:
             self._more.setdefault(key, []).append(number)
 
-    def of(self, key: tuple[IdentityKind, str]) -> Iterator[int]:
-        if key in self._one:
-            yield self._one[key]
-            yield from self._more.get(key, ())
+    def of(self, key: str) -> Sequence[int]:
+        number = self._one.get(key)
+        return () if number is None else (number, *self._more.get(key, ()))
 
-    def keys(self) -> Iterable[tuple[IdentityKind, str]]:
-        return self._one.keys()
+    def identities(self) -> Iterable[str]:
+        return self._one
 
 
 class Matching:
@@ -166,43 +164,47 @@ class Matching:
         self._entries = roster.entries
         self._match_on = tuple(dict.fromkeys(match_on))
         self._fold_plus = fold_plus
-        self._index = _Numbers()
+        self._index = {kind: _Numbers() for kind in self._match_on}
         self._found: dict[int, _Found] = {}
         self._nameless: set[int] = set()
-        self._numbers = _Numbers()
+        self._numbers = {kind: _Numbers() for kind in self._match_on}
         self._without_zeros: set[int] = set()
         for number, entry in enumerate(self._entries):
             keys = self._entry_keys(entry)
-            for key in keys:
-                self._index.add(key, number)
-                if is_number(key[1]) and not key[1].startswith("0"):
-                    self._numbers.add(key, number)
+            for kind, key in keys:
+                self._index[kind].add(key, number)
+                if is_number(key) and not key.startswith("0"):
+                    self._numbers[kind].add(key, number)
             if not keys:
                 self._nameless.add(number)
 
     def keys(self) -> Iterable[tuple[IdentityKind, str]]:
         """Return the identities of all entries, as `identity_key` makes them."""
-        return self._index.keys()
+        return ((kind, key) for kind, numbers in self._index.items() for key in numbers.identities())
 
-    def see(self, user: User) -> bool:
+    def see(self, user: Reviewed) -> bool:
         """Take note of a user, and say whether an entry names it."""
         hits = self._hits(user)
-        # A short list of lines, shared by all its entries: a thousand equal entries do not make a million lines.
-        lines = (self._entries[number].line for number in sorted(hits)[: _CANDIDATES + 1])
-        also = tuple(lines) if len(hits) > 1 else ()
+        also: tuple[int, ...] = ()
+        if len(hits) > 1:
+            # A short list, shared by all its entries: a thousand equal entries do not make a million lines.
+            also = tuple(self._entries[number].line for number in sorted(hits)[: _CANDIDATES + 1])
         for number, kinds in hits.items():
-            self._found.setdefault(number, _Found()).take(user, kinds, also)
+            found = self._found.get(number)
+            if found is None:
+                found = self._found[number] = _Found()
+            found.take(user, kinds, also)
         return bool(hits)
 
-    def _hits(self, user: User) -> Mapping[int, tuple[IdentityKind, ...]]:
+    def _hits(self, user: Reviewed) -> Mapping[int, tuple[IdentityKind, ...]]:
         """Return the numbers of the entries that name a user, each with the identities by which it does."""
         hits: dict[int, tuple[IdentityKind, ...]] = {}
-        for key in self._user_keys(user):
-            for number in self._index.of(key):
+        for kind, key in self._user_keys(user):
+            for number in self._index[kind].of(key):
                 kinds = hits.get(number, ())
-                hits[number] = kinds if key[0] in kinds else (*kinds, key[0])
-            if key[1].startswith("0") and is_number(key[1]):
-                self._without_zeros.update(self._numbers.of((key[0], key[1].lstrip("0"))))
+                hits[number] = kinds if kind in kinds else (*kinds, kind)
+            if key[0] == "0" and is_number(key):
+                self._without_zeros.update(self._numbers[kind].of(key.lstrip("0")))
         return hits
 
     def matched(self) -> Matched:
@@ -220,12 +222,12 @@ class Matching:
                 if number in self._without_zeros or self._is_rewritten(entry):
                     changed_ids.append(entry)
             elif found.count == 1 and not found.also:
-                pairs.append(Match(entry, *next(iter(found.users.values()))))
+                pairs.append(Match(entry, *found.users[0]))
             else:
                 ambiguous.append(
                     Ambiguity(
                         entry=entry,
-                        candidates=tuple(found.users[id_] for id_ in sorted(found.users)),
+                        candidates=tuple(sorted(found.users, key=lambda one: one[0].id)),
                         candidate_count=found.count,
                         also=tuple(line for line in found.also if line != entry.line)[:_CANDIDATES],
                     )
@@ -242,24 +244,28 @@ class Matching:
         return any(kind != "email" and _REWRITTEN.fullmatch(key) for kind, key in self._entry_keys(entry))
 
     def _entry_keys(self, entry: RosterEntry) -> list[tuple[IdentityKind, str]]:
-        said: Mapping[IdentityKind, str | None] = {
-            "email": entry.email or _address(entry.username),
-            "username": entry.username,
-            "external_id": entry.external_id,
-        }
-        return self._keys((kind, said[kind]) for kind in self._match_on)
+        addresses = (entry.email,) if entry.email else ()
+        return self._keys(addresses, entry.username, entry.external_id)
 
-    def _user_keys(self, user: User) -> list[tuple[IdentityKind, str]]:
-        said: Mapping[IdentityKind, tuple[str | None, ...]] = {
-            "email": tuple(email.email for email in user.emails) or (_address(user.username),),
-            "username": (user.username,),
-            "external_id": (user.external_id,),
-        }
-        return self._keys((kind, value) for kind in self._match_on for value in said[kind])
+    def _user_keys(self, user: Reviewed) -> list[tuple[IdentityKind, str]]:
+        return self._keys(user.addresses, user.username, user.external_id)
 
-    def _keys(self, said: Iterable[tuple[IdentityKind, str | None]]) -> list[tuple[IdentityKind, str]]:
-        keys = [(kind, identity_key(kind, value, fold_plus=self._fold_plus)) for kind, value in said if value]
-        return [(kind, key) for kind, key in dict.fromkeys(keys) if key]
+    def _keys(
+        self, addresses: Sequence[str], username: str | None, external_id: str | None
+    ) -> list[tuple[IdentityKind, str]]:
+        """Return the identities of somebody, each once. Who has no address may have a username that is one."""
+        found: list[tuple[IdentityKind, str]] = []
+        for kind in self._match_on:
+            values: Sequence[str | None]
+            if kind == "email":
+                values = addresses or ((username,) if username and "@" in username else ())
+            else:
+                values = (username if kind == "username" else external_id,)
+            for value in values:
+                key = identity_key(kind, value, fold_plus=self._fold_plus) if value else ""
+                if key and (len(values) == 1 or (kind, key) not in found):
+                    found.append((kind, key))
+        return found
 
 
 def is_number(key: str) -> bool:
@@ -306,7 +312,7 @@ def account_of(entry: RosterEntry) -> Account:
     )
 
 
-def person_of(user: User, matched_on: tuple[IdentityKind, ...] = ()) -> Person:
+def person_of(user: Reviewed, matched_on: tuple[IdentityKind, ...] = ()) -> Person:
     return Person(
         id=user.id,
         username=_shown(user.username),
@@ -320,8 +326,3 @@ def person_of(user: User, matched_on: tuple[IdentityKind, ...] = ()) -> Person:
 
 def _shown(text: str | None) -> str | None:
     return None if text is None else harmless(text)
-
-
-def _address(username: str | None) -> str | None:
-    """Return the username as an address, for who has no other."""
-    return username if username and "@" in username else None

@@ -8,11 +8,11 @@ from datetime import datetime
 
 from pingone_mcp.directory.gaps import Gap, NoRolesInRoster, sentences
 from pingone_mcp.directory.matching.identity import IdentityKind, folded
-from pingone_mcp.directory.models import GroupMembership, JsonObject, User
+from pingone_mcp.directory.models import JsonObject, Reviewed
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.reports.matching import MATCH_ON, Account, FirstPeople, Matching, Person, account_of, person_of
 from pingone_mcp.reports.role_rules import Rules
-from pingone_mcp.reports.roles import Granted, Mapped, map_roles
+from pingone_mcp.reports.roles import Granted, HeldGroups, Mapped, MappingRoles
 from pingone_mcp.reports.rosters.roster import Roster, RosterEntry
 
 KEPT = 1_000
@@ -82,14 +82,14 @@ class RoleComparison:
     ) -> None:
         self._rules = rules
         self._roster = roster
-        self._now = now
+        self._mapping = MappingRoles(rules, now)
         self._matching = Matching(roster, match_on=match_on, fold_plus=fold_plus)
         self._mapped: dict[str, Mapped] = {}
         self._without = FirstPeople(keep)
 
-    def see(self, user: User, groups: Sequence[GroupMembership]) -> None:
+    def see(self, user: Reviewed, groups: HeldGroups) -> None:
         """Take note of a user with all groups that it is in."""
-        mapped = map_roles(self._rules, user, groups, self._now)
+        mapped = self._mapping.of(user, groups)
         if self._matching.see(user):
             self._mapped[user.id] = mapped
         elif mapped.granted:
@@ -131,7 +131,7 @@ class RoleComparison:
             gaps=(*matched.gaps(), *roleless, *gaps),
         )
 
-    def _mismatch(self, entry: RosterEntry, user: User, kinds: tuple[IdentityKind, ...]) -> RoleMismatch | None:
+    def _mismatch(self, entry: RosterEntry, user: Reviewed, kinds: tuple[IdentityKind, ...]) -> RoleMismatch | None:
         """Return how the roles of an account differ from those of its user; None where they do not."""
         mapped = self._mapped[user.id]
         extra, lacking = _beside(entry.roles, mapped.roles), _beside(mapped.roles, entry.roles)
@@ -147,7 +147,7 @@ class RoleComparison:
 def compare(
     rules: Rules,
     roster: Roster,
-    users: Iterable[tuple[User, Sequence[GroupMembership]]],
+    users: Iterable[tuple[Reviewed, HeldGroups]],
     now: datetime,
     *,
     match_on: Sequence[IdentityKind] = MATCH_ON,

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from pingone_mcp.directory.matching.attributes import attribute_of, squeezed
 from pingone_mcp.directory.matching.identity import address_key, folded
-from pingone_mcp.directory.models import Group, GroupMembership, User
+from pingone_mcp.directory.models import Group, GroupMembership, Reviewed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,12 @@ class Rules:
             self._of_group[key] = tuple(sorted({*named, *fitting}))
         return self._of_group[key]
 
-    def wants(self, rule: Rule, user: User) -> bool:
+    def seen_of(self, user: Reviewed) -> tuple[object, ...]:
+        """Return all that makes a difference to the rules of a user, beside status and groups; it can be hashed."""
+        places = user.workspaces if self._by_population else ()
+        return (places, *(attribute_of(user, name, several=True) for name in self._attribute_names))
+
+    def wants(self, rule: Rule, user: Reviewed) -> bool:
         """Say whether a user has every attribute that a rule names."""
         return all(
             not values.isdisjoint(map(key, attribute_of(user, name, several=True)))
@@ -111,6 +116,14 @@ class Rules:
             for rule in self.rules
             if rule.group is not None and rule.is_pattern
         ]
+
+    @cached_property
+    def _by_population(self) -> bool:
+        return any(rule.population is not None for rule in self.rules)
+
+    @cached_property
+    def _attribute_names(self) -> Sequence[str]:
+        return list(dict.fromkeys(name for rule in self.rules for name in rule.attributes))
 
     @cached_property
     def _attributes(self) -> Mapping[int, Sequence[tuple[str, Callable[[str], str], frozenset[str]]]]:

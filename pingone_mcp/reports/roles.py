@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pingone_mcp.directory.matching.identity import folded
-from pingone_mcp.directory.models import GroupMembership, JsonObject, Named, User
+from pingone_mcp.directory.models import GroupMembership, JsonObject, Named, Reviewed
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.reports.role_rules import Conflict, Rule, Rules
+
+_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,33 @@ class Mapped:
         return facts
 
 
-def map_roles(rules: Rules, user: User, groups: Sequence[GroupMembership], now: datetime) -> Mapped:
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldGroups:
+    """All groups that somebody is in. One such object may be that of many, and is known by which one it is."""
+
+    memberships: tuple[GroupMembership, ...] = ()
+
+
+class MappingRoles:
+    """Maps the roles of many users, once for all of whom the rules see the same."""
+
+    def __init__(self, rules: Rules, now: datetime) -> None:
+        self._rules = rules
+        self._now = now
+        self._known: dict[tuple[object, ...], Mapped] = {}
+
+    def of(self, user: Reviewed, groups: HeldGroups) -> Mapped:
+        """Return the roles that follow for a user who is in these groups, as `map_roles` does."""
+        seen = (user.status, groups, *self._rules.seen_of(user))
+        mapped = self._known.get(seen)
+        if mapped is None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            mapped = self._known[seen] = map_roles(self._rules, user, groups.memberships, self._now)
+        return mapped
+
+
+def map_roles(rules: Rules, user: Reviewed, groups: Sequence[GroupMembership], now: datetime) -> Mapped:
     """Return the roles that follow for a user who is in these groups, directly or not, in the order of the rules."""
     granted: list[Granted] = []
     expired: list[Granted] = []
@@ -59,7 +87,7 @@ def map_roles(rules: Rules, user: User, groups: Sequence[GroupMembership], now: 
     return Mapped(granted=tuple(granted), expired=tuple(expired), conflicts=conflicts)
 
 
-def _given(rules: Rules, rule: Rule, user: User, through: Sequence[GroupMembership]) -> Granted | None:
+def _given(rules: Rules, rule: Rule, user: Reviewed, through: Sequence[GroupMembership]) -> Granted | None:
     """Return what a rule gives to a user who is in these of its groups, whether it has expired or not."""
     if (rule.group is not None and not through) or user.status == "deleted" or rule.status not in (user.status, "any"):
         return None

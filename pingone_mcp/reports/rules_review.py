@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from pingone_mcp.directory.gaps import Gap, sentences
 from pingone_mcp.directory.matching.identity import folded
-from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, User
+from pingone_mcp.directory.models import Group, GroupMembership, JsonObject, Reviewed
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.reports.matching import Person, person_of
 from pingone_mcp.reports.role_rules import Conflict, Rule, Rules
-from pingone_mcp.reports.roles import Mapped, map_roles
+from pingone_mcp.reports.roles import HeldGroups, MappingRoles
 
 KEPT = 1_000
 """So much of each kind is kept; all is counted."""
@@ -69,6 +69,7 @@ class RulesReviewing:
     def __init__(self, rules: Rules, now: datetime, *, keep: int = KEPT) -> None:
         self._rules = rules
         self._now = now
+        self._mapping = MappingRoles(rules, now)
         self._keep = keep
         self._groups_of: dict[int, list[GroupMembership]] = {rule.number: [] for rule in rules.rules}
         self._unmapped: list[GroupMembership] = []
@@ -90,9 +91,9 @@ class RulesReviewing:
             if len(self._unmapped) < self._keep:
                 self._unmapped.append(shown)
 
-    def see_user(self, user: User, groups: Sequence[GroupMembership]) -> Mapped:
-        """Take note of a user with all groups that it is in, and return its roles."""
-        mapped = map_roles(self._rules, user, groups, self._now)
+    def see_user(self, user: Reviewed, groups: HeldGroups) -> None:
+        """Take note of a user with all groups that it is in."""
+        mapped = self._mapping.of(user, groups)
         self._counts["users"] += user.status != "deleted"
         self._counts["users_with_roles"] += bool(mapped.granted)
         for number in {granted.rule for granted in mapped.granted}:
@@ -103,7 +104,6 @@ class RulesReviewing:
             self._counts["offenders"] += 1
             if len(self._offenders) < self._keep:
                 self._offenders.append(Offender(person=person_of(user), conflicts=mapped.conflicts))
-        return mapped
 
     def review(self, gaps: Iterable[Gap] = ()) -> RulesReview:
         """Return what was found with the groups and users seen so far; `gaps` name what of the directory was not."""
@@ -136,7 +136,7 @@ class RulesReviewing:
 def review_rules(
     rules: Rules,
     groups: Iterable[Group],
-    users: Iterable[tuple[User, Sequence[GroupMembership]]],
+    users: Iterable[tuple[Reviewed, HeldGroups]],
     now: datetime,
     gaps: Iterable[Gap] = (),
 ) -> RulesReview:

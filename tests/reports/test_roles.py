@@ -17,7 +17,7 @@ from pingone_mcp.directory.models import Email, Group, GroupMembership, Named, S
 from pingone_mcp.errors import Refused
 from pingone_mcp.reports.role_drift import compare
 from pingone_mcp.reports.role_rules import Rules
-from pingone_mcp.reports.roles import map_roles
+from pingone_mcp.reports.roles import HeldGroups, MappingRoles, map_roles
 from pingone_mcp.reports.rosters.files import parse_roster
 from pingone_mcp.reports.rules_file import MAX_BYTES, parse_rules
 from pingone_mcp.reports.rules_review import review_rules
@@ -231,6 +231,32 @@ def test_roles_agree_with_reading_the_rules_one_by_one(
     assert mapped.roles == tuple(sorted(set(expected)))
 
 
+ONE_USER = st.builds(
+    user,
+    st.sampled_from(["a", "b"]),
+    status=st.sampled_from(["active", "inactive", "deleted"]),
+    workspaces=st.sampled_from([(), (Named(id="p1", name="People"),), (Named(id="p1", name="Auditors"),)]),
+    department=st.sampled_from([None, "IT", "Finance"]),
+    type=st.sampled_from([None, "employee"]),
+    custom_attributes=st.sampled_from([{}, {"Cost Centre": 17, "remote": True}, {"costCentre": ["17"], "remote": "x"}]),
+)
+SHARED = [HeldGroups(), HeldGroups((member("Finance 1"), member("Board"))), HeldGroups((member("Board", "indirect"),))]
+
+
+@given(st.lists(st.tuples(ONE_USER, st.sampled_from(SHARED)), max_size=12))
+def test_roles_of_many_are_those_of_each(people: list[tuple[User, HeldGroups]]) -> None:
+    mapping = MappingRoles(RULES, NOW)
+    for who, groups in people:
+        assert mapping.of(who, groups) == map_roles(RULES, who, groups.memberships, NOW)
+
+
+def test_roles_of_whom_rules_see_the_same_are_worked_out_once() -> None:
+    mapping = MappingRoles(RULES, NOW)
+    first = mapping.of(user("a", title="x"), SHARED[1])
+    assert mapping.of(user("b", email="b@example.com"), SHARED[1]) is first
+    assert mapping.of(user("b", type="employee"), SHARED[1]) is not first
+
+
 # --- Reading
 
 
@@ -364,10 +390,10 @@ roles = ["reader", "approver"]
 """)
     groups = [group("Sales", "s1"), group("sales", "s2"), group("IT Desk"), group("Café")]
     ann, bo = user("ann", department="HR"), user("bo")
-    seen: list[tuple[User, list[GroupMembership]]] = [
-        (ann, [GroupMembership(id="s1", name="Sales")]),
-        (bo, [GroupMembership(id="s2", name="sales")]),
-        (user("cy"), [member("IT Desk")]),
+    seen = [
+        (ann, HeldGroups((GroupMembership(id="s1", name="Sales"),))),
+        (bo, HeldGroups((GroupMembership(id="s2", name="sales"),))),
+        (user("cy"), HeldGroups((member("IT Desk"),))),
     ]
     told = json.loads(json.dumps(review_rules(rules, groups, seen, NOW).to_json()))
     assert told == {
@@ -441,14 +467,14 @@ expires = 2026-01-01
         "off,active,reader\n",
         "csv",
     )
-    sales = [member("Sales")]
+    sales = HeldGroups((member("Sales"),))
     seen = [
         (user("Ann"), sales),
-        (user("bo"), [*sales, member("IT")]),
+        (user("bo"), HeldGroups((*sales.memberships, member("IT")))),
         (user("cy"), sales),
         (user("dup"), sales),
         (user("new"), sales),
-        (user("plain"), []),
+        (user("plain"), HeldGroups()),
         (user("off", status="inactive"), sales),
     ]
     told = compare(rules, roster, seen, NOW).to_json()

@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from pingone_mcp.directory.models import User
+from pingone_mcp.directory.models import Reviewed
 
 
 @lru_cache(maxsize=1_000)
@@ -18,7 +18,7 @@ def squeezed(name: str) -> str:
     return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
 
 
-def attribute_of(user: User, name: str, *, several: bool = False) -> tuple[str, ...]:
+def attribute_of(user: Reviewed, name: str, *, several: bool = False) -> tuple[str, ...]:
     """Return the ways in which the directory spells the value of an attribute, the usual one first; none if absent.
 
     A unified field comes before a custom attribute of the same name. `several` adds the members of custom attributes
@@ -33,7 +33,7 @@ def attribute_of(user: User, name: str, *, several: bool = False) -> tuple[str, 
     return _scalar(value)
 
 
-def _manager(user: User) -> tuple[str, ...]:
+def _manager(user: Reviewed) -> tuple[str, ...]:
     manager = user.manager
     if manager is None:
         return ()
@@ -43,16 +43,18 @@ def _manager(user: User) -> tuple[str, ...]:
 
 def _scalar(value: Any) -> tuple[str, ...]:
     """Return a value as the one text it has, or nothing where it is absent or a structure."""
+    if isinstance(value, str):
+        return () if not value or value.isspace() else (value,)
     if isinstance(value, bool):
         return ("true" if value else "false",)
-    return (str(value),) if isinstance(value, str | int | float) and str(value).strip() else ()
+    return (str(value),) if isinstance(value, int | float) else ()
 
 
 # How the directory spells what a roster may carry: any of them is the same, the first one is shown.
-_FIELDS: Mapping[str, Callable[[User], tuple[str, ...]]] = MappingProxyType(
+_FIELDS: Mapping[str, Callable[[Reviewed], tuple[str, ...]]] = MappingProxyType(
     {
         "username": lambda user: _scalar(user.username),
-        "email": lambda user: tuple(dict.fromkeys(filter(None, (user.email, *(e.email for e in user.emails))))),
+        "email": lambda user: tuple(dict.fromkeys(filter(None, (user.email, *user.addresses)))),
         "externalid": lambda user: _scalar(user.external_id),
         "name": lambda user: _scalar(user.name) or _scalar(" ".join(filter(None, (user.first_name, user.last_name)))),
         "firstname": lambda user: _scalar(user.first_name),

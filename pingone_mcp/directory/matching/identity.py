@@ -18,6 +18,8 @@ def folded(text: str) -> str:
 
     Compatibility caseless matching, Unicode Standard §3.13, D146.
     """
+    if text.isascii() and text.isprintable():  # nearly all that there is
+        return (" ".join(text.split()) if " " in text else text).lower()
     shown = " ".join(harmless(text).split())
     if shown.isascii():
         return shown.lower()
@@ -31,11 +33,14 @@ def address_key(email: str, *, fold_plus: bool = False) -> str:
 
     `fold_plus` makes ann+news@example.com the same as ann@example.com: true of some mail systems only.
     """
-    # Composed first: some signs are a space and an accent in another form.
-    local, at, domain = "".join(unicodedata.normalize("NFKC", harmless(email)).split()).rpartition("@")
+    if email.isascii() and email.isprintable():  # nearly all that there is
+        mailbox, at, domain = email.replace(" ", "").lower().rpartition("@")
+    else:
+        # Composed first: some signs are a space and an accent in another form.
+        local, at, domain = "".join(unicodedata.normalize("NFKC", harmless(email)).split()).rpartition("@")
+        mailbox = folded(local)
     if not at:
         return folded(email)
-    mailbox = folded(local)
     if fold_plus:
         mailbox = mailbox.partition("+")[0] or mailbox
     return f"{mailbox}@{domain_key(domain)}"

@@ -85,7 +85,7 @@ def _rows(records: Iterable[_Record], names: Sequence[str], mistakes: list[str])
             mistakes.append(
                 f"line {line}: {len(cells)} cells, but {len(names)} headings; put a cell that holds the separator in quotes"
             )
-        elif any(len(cell) > MAX_CELL for cell in cells):
+        elif max(map(len, cells)) > MAX_CELL:
             mistakes.append(f"line {line}: a cell is longer than {MAX_CELL} characters; is a quote missing?")
         else:
             yield RosterRow(line, dict(zip(names, map(undefused, cells), strict=False)))

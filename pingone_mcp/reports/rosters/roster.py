@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -66,8 +67,10 @@ class RosterRow(NamedTuple):
     cells: Mapping[str, Cell]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RosterEntry:
+_NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
+
+
+class RosterEntry(NamedTuple):
     """One account of the application. `line` is where it begins in a CSV file, else its place in the list, from 1.
 
     `active` is None where the roster does not say, or says invited; `status` is the roster's own word. `attributes`
@@ -83,7 +86,7 @@ class RosterEntry:
     status: str | None = None
     active: bool | None = None
     roles: tuple[str, ...] = ()
-    attributes: Mapping[str, str] = field(default_factory=dict[str, str])
+    attributes: Mapping[str, str] = _NO_ATTRIBUTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +121,9 @@ def roster_with(entries: tuple[RosterEntry, ...], *notes: str) -> Roster:
 
 
 def _entry(row: RosterRow) -> RosterEntry:
-    written = {heading: text for heading, cell in row.cells.items() if (text := _text(cell))}
-    headings = _headings(written)
-    texts = {known: written[heading] for known, heading in headings.items()}
-    attributes = {known: text for known, text in texts.items() if known not in _OWN_FIELDS}
-    used = set(headings.values())
-    attributes |= {heading: text for heading, text in written.items() if heading and heading not in used}
+    written = {heading: text for heading, cell in row.cells.items() if cell and (text := _text(cell))}
+    fields, attributes = _columns(tuple(written))
+    texts = {known: written[heading] for known, heading in fields.items()}
     first, last = texts.get("first_name"), texts.get("last_name")
     return RosterEntry(
         line=row.line,
@@ -133,9 +133,18 @@ def _entry(row: RosterRow) -> RosterEntry:
         name=texts.get("name") or (f"{first} {last}" if first and last else None),
         status=texts.get("active") or texts.get("inactive"),
         active=_active(texts.get("active"), texts.get("inactive")),
-        roles=_roles(row.cells[headings["roles"]]) if "roles" in headings else (),
-        attributes=attributes,
+        roles=_roles(row.cells[fields["roles"]]) if "roles" in fields else (),
+        attributes={name: written[heading] for name, heading in attributes},
     )
+
+
+@lru_cache(maxsize=1_000)  # the rows of a roster are alike
+def _columns(written: tuple[str, ...]) -> tuple[Mapping[str, str], Sequence[tuple[str, str]]]:
+    """Return the heading of each known field, and names and headings of all that are attributes."""
+    headings = _headings(written)
+    known = [(name, heading) for name, heading in headings.items() if name not in _OWN_FIELDS]
+    used = set(headings.values())
+    return headings, [*known, *((heading, heading) for heading in written if heading and heading not in used)]
 
 
 def _headings(written: Iterable[str]) -> Mapping[str, str]:

@@ -99,10 +99,11 @@ class Nobody:
 
 @pytest.fixture(scope="module", params=[True, False], ids=["roles read", "roles not read"])
 def nobody(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Nobody:
-    return Nobody(_copied(tmp_path_factory.mktemp("copy"), roles=request.param), request.param)
+    return Nobody(copied(tmp_path_factory.mktemp("copy"), roles=request.param), request.param)
 
 
-def _copied(folder: Path, *, roles: bool) -> Path:
+def copied(folder: Path, *, roles: bool) -> Path:
+    """Return the file of a copy of one environment, with two populations and some groups, and nobody in it."""
     kept = Copy(World(sandbox=Sandbox(5, now=SYNCED), cache=folder))
 
     async def sync() -> None:

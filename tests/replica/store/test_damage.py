@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from pingone_mcp.replica.asking.people import everybody
+from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.replica.store import schema
 from pingone_mcp.replica.store.store import Damaged, ReplicaProblem
 from pingone_mcp.sandbox.app import Sandbox
@@ -172,7 +172,7 @@ async def test_values_of_a_user_that_no_sync_has_written_are_damage(kept: Copy, 
     tamper(kept, f"UPDATE users_ SET {written}")
     async with kept.world.backend() as backend:
         with pytest.raises(Damaged):
-            await backend.replica.read(lambda copy: list(everybody(copy)))
+            await backend.copy.users(UserQuestion(), None)
     assert (await kept.sync("full")).complete
     await check_equal(kept)
 

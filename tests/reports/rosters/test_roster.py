@@ -124,7 +124,7 @@ JSON_FORMS: list[Any] = [
 @pytest.mark.parametrize("document", JSON_FORMS)
 def test_json_is_read_as_a_list_and_as_a_scim_export(document: Any) -> None:
     (entry,) = parse_roster(json.dumps(document), "json").entries
-    assert entry == RosterEntry(**{**{n: getattr(ANN, n) for n in RosterEntry.__slots__}, "line": 1})
+    assert entry == RosterEntry(**{**{n: getattr(ANN, n) for n in RosterEntry._fields}, "line": 1})
 
 
 SCIM = {
