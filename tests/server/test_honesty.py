@@ -300,6 +300,38 @@ async def test_a_large_answer_is_read_beside_the_event_loop(world: World) -> Non
     assert len(done) == 2
 
 
+async def test_a_list_that_is_not_as_documented_is_read_beside_the_event_loop_too(world: World) -> None:
+    """Nested without end, it takes a second for a few MiB."""
+    nested = b'"x":' + b"[" * 150_000 + b"]" * 150_000
+
+    class Nesting(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            response = await inner.handle_async_request(request)
+            if "limit=7" not in str(request.url):
+                return response
+            content = await response.aread()
+            return httpx.Response(
+                200, content=b"{" + nested + b"," + content[1:], headers={"Content-Type": "application/json"}
+            )
+
+    inner, release, done = world.sandbox.transport(), threading.Event(), list[int]()
+
+    async def read() -> None:
+        done.append(len((await directory.users(UserQuestion(), page_size=7)).items))
+
+    async with world.directory(transport=Nesting()) as directory, anyio.create_task_group() as tasks:
+        await directory.users(UserQuestion(), page_size=5)  # there is a token
+        for _ in range(AT_ONCE["answers"]):
+            tasks.start_soon(functools.partial(in_thread, release.wait, pool="answers"))
+        tasks.start_soon(read)
+        try:
+            await anyio.wait_all_tasks_blocked()
+            assert done == []
+        finally:
+            release.set()
+    assert done == [7]
+
+
 async def test_cookies_are_not_kept(world: World) -> None:
     world.sandbox.faults.add("cookie_flood", times=None)
     world.sandbox.faults.add("cookie_flood", path="/as/token", times=None)

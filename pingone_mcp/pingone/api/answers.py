@@ -54,16 +54,21 @@ def correlation_id(response: httpx.Response) -> str | None:
     return value if _CORRELATION.fullmatch(value) else None
 
 
+def is_read(response: httpx.Response, read: Callable[[bytes], Any]) -> bool:
+    """Say whether a successful answer in JSON is what `read` reads (None: it is not), and keep it for `json_value`."""
+    found = read(response.content) if _is_json(response) else None
+    if found is not None:
+        response.extensions[_READ] = found
+    return found is not None
+
+
 def is_cut_short(response: httpx.Response, read: Callable[[bytes], Any] = json_text.loads) -> bool:
     """Say whether a successful answer calls itself JSON and breaks off; nothing at all is an answer of its own.
 
     What could be read is kept with the answer for `json_value`, so that no body is read twice. `read` raises ValueError
     as `json_text.loads` does.
     """
-    kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
-    if not response.is_success or not response.content or not kind.endswith(("/json", "+json")):
-        return False
-    if _has_too_many(response):
+    if not _is_json(response):
         return False
     try:
         response.extensions[_READ] = read(response.content)
@@ -72,6 +77,13 @@ def is_cut_short(response: httpx.Response, read: Callable[[bytes], Any] = json_t
     except ValueError:  # whole, and still nothing that can be read: asking again would not help
         return False
     return False
+
+
+def _is_json(response: httpx.Response) -> bool:
+    """Say whether a successful answer calls itself JSON, and holds anything, and not too much of it."""
+    kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+    is_named = bool(response.is_success and response.content and kind.endswith(("/json", "+json")))
+    return is_named and not _has_too_many(response)
 
 
 def json_value(response: httpx.Response, read: Callable[[bytes], T] = json_text.loads) -> T:

@@ -21,7 +21,6 @@ from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.paging.position import NOTHING_COUNTED, Counted
-from pingone_mcp.directory.text import json_text
 from pingone_mcp.errors import AnswerTooLarge, UnexpectedAnswer
 from pingone_mcp.http.body import PACKED, is_too_large
 from pingone_mcp.http.links import next_link
@@ -32,6 +31,7 @@ from pingone_mcp.http.transport import MOST, SAFE_METHODS, PatientTransport
 from pingone_mcp.pingone.api.answers import (
     correlation_id,
     is_cut_short,
+    is_read,
     json_object,
     list_of,
     not_unpacked,
@@ -39,7 +39,7 @@ from pingone_mcp.pingone.api.answers import (
     too_large,
 )
 from pingone_mcp.pingone.api.auth import ClientCredentials
-from pingone_mcp.pingone.api.hal import HalPage, list_body
+from pingone_mcp.pingone.api.hal import HalPage, list_body, plain_list_body
 from pingone_mcp.pingone.api.upstream import PAGE, PINGONE, SINGLE
 from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.tasks import background, in_thread
@@ -157,9 +157,7 @@ class Client:
         return await self.page(fewer, key, environment=environment, background=background)
 
     async def _page(self, path: str, key: str, *, environment: str | None, background: bool) -> HalPage:
-        response = await self.send(
-            "GET", self.connection.api_base + path, background=background, most=PAGE, read=partial(list_body, key=key)
-        )
+        response = await self.send("GET", self.connection.api_base + path, background=background, most=PAGE, key=key)
         body = list_of(response, key)
         if body.items is None:
             raise UnexpectedAnswer(
@@ -217,13 +215,13 @@ class Client:
         headers: Mapping[str, str] | None = None,
         background: bool = False,
         most: int = SINGLE,
-        read: Callable[[bytes], Any] = json_text.loads,
+        key: str | None = None,
     ) -> httpx.Response:
         """Send one request and return the answer, whatever its status. `headers` are added.
 
-        JSON that is cut short counts as no answer, and is asked for again where that is harmless; `read` reads it, and
-        raises ValueError as `json_text.loads` does. A body of more than
-        `most` bytes raises AnswerTooLarge; after a write, the answer has none and `is_too_large`.
+        JSON that is cut short counts as no answer, and is asked for again where that is harmless; with a `key`, it is
+        a list for `list_of`. A body of more than `most` bytes raises AnswerTooLarge; after a write, the answer has none
+        and `is_too_large`.
         The two audit headers let PingOne's audit be matched with this process and this request (PingOne,
         "External transaction IDs").
         """
@@ -231,9 +229,11 @@ class Client:
         async def is_broken(response: httpx.Response) -> bool:
             await response.aread()
             async with self.in_background() if background else nullcontext():
-                if read is json_text.loads:
+                if key is None:
                     return await beside(len(response.content), is_cut_short, response)
-                return is_cut_short(response, read)  # a list is left as bytes: a millisecond for each MiB
+                if is_read(response, partial(plain_list_body, key=key)):
+                    return False
+                return await beside(len(response.content), is_cut_short, response, partial(list_body, key=key))
 
         tracing = dict(zip(_AUDIT_HEADERS, (self._session, str(uuid.uuid4())), strict=True))
         request = httpx.Request(
