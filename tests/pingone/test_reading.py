@@ -107,6 +107,7 @@ def expected(raw: bytes, attributes: Mapping[str, str]) -> User | None:
 
 @given(st.lists(near_users() | VALUES.map(str.encode), min_size=1, max_size=4), st.sampled_from(MAPPINGS))
 @example([b'{"id":"u1","costCentre":"x","costCentre":7}'], ATTRIBUTES)
+@example([b'{"id":"u1","b":1}', b'{"id":"u1","a":1,"b":2}'], {})
 @example([b'{"id":"u1","":"x"}', b'{"id":"u1","":"x"}'], {})
 def test_bytes_and_objects_are_the_same_users_and_rows(raws: list[bytes], attributes: Mapping[str, str]) -> None:
     reader = UserReader(attributes)
@@ -116,6 +117,7 @@ def test_bytes_and_objects_are_the_same_users_and_rows(raws: list[bytes], attrib
         assert left_out == len(raws) - len(there)
         users = [reader.user(one, PLACES, PLACES, remote_data=True) for one in found]
         assert users == there
+        assert [list(user.custom_attributes) for user in users] == [list(user.custom_attributes) for user in there]
         rows = [reader.row(one, "e1", remote_data=True) for one in found]
         assert rows == [row_of(user, "e1", remote_data=True) for user in there]
         assert [one.population for one in found] == [row.population_id for row in rows]

@@ -109,7 +109,7 @@ class UserReader:
         names = self._learned.names
         new = [name for name in value if name not in CORE_ATTRIBUTES and name not in names and _can_be_learned(name)]
         if new and self._is_typed and len(names) < MOST_NAMES:
-            self._learned = _Learned((*names, *new)[:MOST_NAMES])
+            self._learned = _Learned(tuple(sorted((*names, *new)[:MOST_NAMES])))
 
 
 class _Identity(msgspec.Struct):

@@ -78,6 +78,7 @@ _UNIFIED: Mapping[str, tuple[str, ...]] = {
 def read_object(raw: JsonObject, attributes: Mapping[str, str]) -> ReadUser:
     """Return the user that an object shows. What is not of its documented type is left out, and named.
 
+    Custom attributes are in the order of their names, as in a row: structs do not know in which order they came.
     `attributes` says which attributes hold `department` and `manager`. Raises UnexpectedAnswer for an object without
     an id.
     """
@@ -85,7 +86,7 @@ def read_object(raw: JsonObject, attributes: Mapping[str, str]) -> ReadUser:
     mapped = {attribute: (name,) for name, attribute in attributes.items()}
     return ReadUser(
         known=known,
-        custom={key: shallow(value) for key, value in raw.items() if key not in CORE_ATTRIBUTES},
+        custom={key: shallow(raw[key]) for key in sorted(raw.keys() - CORE_ATTRIBUTES)},
         department=department,
         manager=manager,
         unreadable=unified_names(unread, {**_UNIFIED, **mapped}) if unread else (),
