@@ -188,8 +188,10 @@ _ATTRIBUTES = "coalesce(json_extract(record, '$.custom_attributes'), '{}')"
 _IN_RECORD: Mapping[str, str] = MappingProxyType(
     {
         **{
-            name: f"""CASE WHEN instr(record, '\\ud') AND hex(json_extract(record, '{path}')) GLOB '*ED[AB]*' THEN NULL
-            ELSE json_extract(record, '{path}') END"""  # a lone surrogate would be no Unicode in a column
+            # A lone surrogate would be no Unicode in a column; GLOB takes it for U+FFFD, which replace does not.
+            name: f"""CASE WHEN instr(record, '\\ud')
+            AND replace(json_extract(record, '{path}'), char(65533), '') GLOB '*' || char(65533) || '*' THEN NULL
+            ELSE json_extract(record, '{path}') END"""
             for name, path in {
                 "street": "$.address.street",
                 "region": "$.address.region",
