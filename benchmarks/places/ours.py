@@ -10,10 +10,7 @@ from pingone_mcp.settings.parts import ConnectionSettings
 
 
 def settings(place: Place, cache: Path) -> ConnectionSettings:
-    """Return the settings of a connection to a place: all that has a default has it, but for the mapped attributes.
-
-    A mapped manager costs a search, and what that takes is the time of the server of the benchmark.
-    """
+    """Return the settings of a connection to a place: all that has a default has it."""
     return ConnectionSettings.model_validate(
         {
             "environment_id": place.environment_id,
@@ -22,7 +19,6 @@ def settings(place: Place, cache: Path) -> ConnectionSettings:
             "api_url": f"{place.base_url}/v1",
             "auth_url": place.base_url,
             "cache_dir": cache,
-            "attributes": {},
         }
     )
 
@@ -30,3 +26,8 @@ def settings(place: Place, cache: Path) -> ConnectionSettings:
 def connection(place: Place, cache: Path) -> Connection:
     """Return the default connection to a place."""
     return connection_of(settings(place, cache))
+
+
+def connection_without_managers(place: Place, cache: Path) -> Connection:
+    """Return one that looks up no manager: each is a search, and what that takes is the time of the server."""
+    return connection_of(settings(place, cache).model_copy(update={"attributes": {}}))

@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 
 from benchmarks.measuring.turns import percentile_95
-from benchmarks.places.ours import connection
+from benchmarks.places.ours import connection_without_managers
 from benchmarks.places.served import serving
 from benchmarks.table.figures import Figure, at_least, at_most
 from benchmarks.table.group import Extent, Measured
@@ -81,7 +81,7 @@ def measured(extent: Extent) -> Measured:
         figures=[
             Figure(
                 what="one user, beside a walk at full pace (95th percentile)",
-                against="the same with no walk",
+                against="the same with no walk; neither looks up the manager",
                 ours=percentile_95(found.busy) * 1000,
                 yardstick=percentile_95(found.idle) * 1000,
                 unit="ms",
@@ -112,7 +112,7 @@ async def _found(users: int, questions: int, phases: int, seconds: float) -> Fou
     """Ask so many questions idle and so many busy, in phases; in each the walk is timed alone and beside questions."""
     found = Found()
     with tempfile.TemporaryDirectory() as cache, serving(size=users, latency=LATENCY) as place:
-        async with open_directory(connection(place, Path(cache))) as directory:
+        async with open_directory(connection_without_managers(place, Path(cache))) as directory:
             ids = itertools.cycle(place.user_ids)
             await _ask(directory, ids, 10)  # the token, and the names of populations
             for _ in range(phases):

@@ -52,7 +52,10 @@ USERS = {
         custom_attributes={"title": "Größe 🦊"},
     ),
     "letters whose bytes are in part those of half a pair": User(
-        id="street", status="active", status_source=StatusSource(), address=Address(street="خیابان 🦊\ufffd", city="Yazd")
+        id="street",
+        status="active",
+        status_source=StatusSource(),
+        address=Address(street="خیابان 🦊\ufffd", city="Yazd"),
     ),
     "fields that could not be read": User(
         id="unreadable", status="active", status_source=StatusSource(), unreadable=("emails", "address")
