@@ -17,6 +17,7 @@ from benchmarks.places.bombs import array, mined, zipped
 from benchmarks.places.served import serving
 from benchmarks.server.attacks import Attack, Harmed, withstood
 from benchmarks.server.pipes import Gone, Spoken, speaking
+from benchmarks.table.figures import at_most
 
 
 def test_the_copy_is_asked_the_same_as_live() -> None:
@@ -25,9 +26,13 @@ def test_the_copy_is_asked_the_same_as_live() -> None:
     assert all(figure.ours > 0 and figure.yardstick > 0 for figure in measured.figures)
 
 
-def test_a_review_of_everybody_is_measured_beside_scans_of_the_same_people() -> None:
+def test_reviews_of_everybody_are_measured_beside_scans_of_the_same_people() -> None:
     measured = reviews.measured("fast")
     assert all(figure.ours > 0 and figure.yardstick > 0 and figure.small for figure in measured.figures)
+    tools = [figure.what.split()[0] for figure in measured.figures if not figure.what.startswith(" ")]
+    assert tools == ["access_review", "check_drift", "map_roles"]
+    budgeted = [figure for figure in measured.figures if "time budget" in figure.against]
+    assert [(figure.yardstick, figure.promised) for figure in budgeted] == [(4.0, at_most(1))] * len(tools)
 
 
 def test_growth_has_a_point_of_each_curve_for_each_size() -> None:

@@ -238,7 +238,14 @@ ONE_USER = st.builds(
     workspaces=st.sampled_from([(), (Named(id="p1", name="People"),), (Named(id="p1", name="Auditors"),)]),
     department=st.sampled_from([None, "IT", "Finance"]),
     type=st.sampled_from([None, "employee"]),
-    custom_attributes=st.sampled_from([{}, {"Cost Centre": 17, "remote": True}, {"costCentre": ["17"], "remote": "x"}]),
+    custom_attributes=st.sampled_from(
+        [
+            {},
+            {"Cost Centre": 17, "remote": True},
+            {"costCentre": ["17"], "remote": True},
+            {"costCentre": ["18"], "remote": True},
+        ]
+    ),
 )
 SHARED = [HeldGroups(), HeldGroups((member("Finance 1"), member("Board"))), HeldGroups((member("Board", "indirect"),))]
 
@@ -255,6 +262,10 @@ def test_roles_of_whom_rules_see_the_same_are_worked_out_once() -> None:
     first = mapping.of(user("a", title="x"), SHARED[1])
     assert mapping.of(user("b", email="b@example.com"), SHARED[1]) is first
     assert mapping.of(user("b", type="employee"), SHARED[1]) is not first
+    lists = [
+        mapping.of(user("c", custom_attributes={"costCentre": [at], "remote": True}), SHARED[0]) for at in (17, 18)
+    ]
+    assert [mapped.roles for mapped in lists] == [("builder",), ()]
 
 
 # --- Reading
