@@ -12,10 +12,12 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from threading import Event
 from typing import TypeVar
 from urllib.parse import quote
 
 import anyio
+from anyio.from_thread import check_cancelled
 
 from pingone_mcp.advice import setting
 from pingone_mcp.errors import NoReplica, Problem
@@ -28,6 +30,8 @@ FOLDER = "replica"
 # How long a writer waits for another one's transaction, and a reader for a log that is being recovered.
 _WAIT_SECONDS = 10.0
 _CACHE_KIBIBYTES = 8 * 1024  # of a writer
+STEPS = 10_000
+"""After so many steps of SQLite's machine, of which a row takes tens, a reader looks whether somebody still waits."""
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -65,16 +69,33 @@ class Store:
         self._turn = anyio.CapacityLimiter(1)
 
     async def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Return what `work` makes of a read-only connection, in a worker thread."""
-        return await in_thread(self._read, work, pool="copy")
+        """Return what `work` makes of a read-only connection, in a worker thread.
+
+        A caller who is cancelled, or whose task is, ends what SQLite does there within some thousand of its steps.
+        """
+        left = Event()
+        try:
+            return await in_thread(self._read, work, left, pool="copy")
+        finally:
+            left.set()
 
     async def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Return what `work` makes in one transaction, in a worker thread; nothing of it stays when it raises."""
         return await in_thread(self._write, work, pool=self._turn)
 
-    def _read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+    def _read(self, work: Callable[[sqlite3.Connection], _T], left: Event) -> _T:
+        def is_unwanted() -> bool:
+            check_cancelled()  # to raise ends the statement, too
+            return left.is_set()
+
         with self.reader() as connection:
-            return work(connection)
+            connection.set_progress_handler(is_unwanted, STEPS)
+            try:
+                return work(connection)
+            except sqlite3.OperationalError as error:
+                if primary_code(error) == sqlite3.SQLITE_INTERRUPT:
+                    check_cancelled()
+                raise
 
     def _write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         with self.writer() as connection, transaction(connection):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import stat
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from threading import Event
 
+import anyio
 import pytest
+from anyio import from_thread, to_thread
 
 from pingone_mcp.errors import NoReplica, Problem
 from pingone_mcp.replica.store import schema
-from pingone_mcp.replica.store.store import Damaged, ReplicaProblem, Store
+from pingone_mcp.replica.store.store import STEPS, Damaged, ReplicaProblem, Store
 
 PUT = "INSERT INTO environments_ VALUES (?, 'x', NULL, NULL)"
 
@@ -64,6 +69,74 @@ async def test_a_reader_cannot_write(path: Path) -> None:
     with pytest.raises((Problem, sqlite3.OperationalError)):
         await Store(path).read(lambda connection: connection.execute(PUT, ("b",)).rowcount)
     assert await Store(path).read(ids) == ["a"]
+
+
+class Endless:
+    """Reading that has no end of its own: how many rows there were, and whether it has ended all the same."""
+
+    def __init__(self, after: Callable[[], object]) -> None:
+        self.ended = Event()
+        self.rows = 0
+        self._after = after
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        connection.create_function("counted", 0, self._counted)
+        try:
+            connection.execute(
+                "WITH RECURSIVE more (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more) SELECT sum(counted()) FROM more"
+            ).fetchone()
+        finally:
+            self.ended.set()
+
+    def _counted(self) -> int:
+        self.rows += 1
+        if self.rows == 1:
+            from_thread.run_sync(self._after)
+        return self.rows
+
+
+async def test_a_reader_who_is_cancelled_ends_what_is_read(path: Path) -> None:
+    store = Store(path)
+    await store.write(lambda connection: connection.execute(PUT, ("a",)).rowcount)
+    with anyio.CancelScope() as scope:
+        reading = Endless(scope.cancel)
+        await store.read(reading)
+    assert scope.cancelled_caught
+    assert reading.ended.is_set()
+    assert 0 < reading.rows < STEPS
+    assert await store.read(ids) == ["a"]
+
+
+async def test_a_reader_behind_a_shield_is_not_ended(path: Path) -> None:
+    store = Store(path)
+    await store.write(lambda connection: connection.execute(PUT, ("a",)).rowcount)
+
+    def work(connection: sqlite3.Connection) -> list[str]:
+        from_thread.run_sync(scope.cancel)
+        rows = "WITH RECURSIVE more (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more LIMIT ?) SELECT max(n) FROM more"
+        connection.execute(rows, (STEPS,)).fetchone()
+        return ids(connection)
+
+    found: list[str] = []
+    with anyio.CancelScope() as scope, anyio.CancelScope(shield=True):
+        found = await store.read(work)
+    assert found == ["a"]
+
+
+async def test_an_interrupt_ends_what_is_read(path: Path) -> None:
+    """As Ctrl-C does, which cancels the task itself: nobody waits for the thread then."""
+    store = Store(path)
+    await store.write(lambda connection: connection.execute(PUT, ("a",)).rowcount)
+
+    def interrupt() -> None:
+        task.cancel()
+
+    reading = Endless(interrupt)
+    task = asyncio.create_task(store.read(reading))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await to_thread.run_sync(reading.ended.wait, 60)
+    assert 0 < reading.rows < STEPS
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="access lists instead of modes")
