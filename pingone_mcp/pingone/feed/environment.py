@@ -23,6 +23,7 @@ from pingone_mcp.pingone.feed.events import ROLE_TYPES, TYPES, past_of, wanted_b
 from pingone_mcp.pingone.feed.holding import MembershipFilter, in_group, membership_filters
 from pingone_mcp.pingone.feed.members import Keep, MemberLists
 from pingone_mcp.pingone.feed.pages import whole_pages
+from pingone_mcp.pingone.feed.turns import Turns
 from pingone_mcp.pingone.feed.walk import Walk, walking
 from pingone_mcp.pingone.filters import bounds
 from pingone_mcp.pingone.served import Served
@@ -52,7 +53,8 @@ class PingOneEnvironment:
         self._bounds = bounds(served.connection.scope)
         self._root = f"/environments/{environment}"
         self._size = served.connection.pace.page_size
-        self._members = MemberLists(served, environment)
+        self._turns = Turns(served.connection.pace.concurrency)
+        self._members = MemberLists(served, environment, self._turns)
         self._population_names: dict[str, str | None] = {}
 
     async def populations(self) -> list[Workspace]:
@@ -66,7 +68,7 @@ class PingOneEnvironment:
 
     def walk(self, *, ledger: Path) -> AbstractAsyncContextManager[Walk[UserRow]]:
         making = partial(self._served.people.made_rows, self._environment, remote_data=self._remote_data)
-        return walking(self._served, self._environment, making, ledger=ledger)
+        return walking(self._served, self._environment, making, ledger=ledger, turns=self._turns)
 
     async def users_since(self, at: datetime) -> AsyncIterator[list[UserRow]]:
         for bound in self._bounds:

@@ -10,12 +10,12 @@ a pass over all of those follows, repeated until it finds nobody who was missing
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
-import anyio
 from msgspec import Raw
 
 from pingone_mcp.directory.matching.filters import All, Filter
@@ -24,12 +24,15 @@ from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.feed.pages import whole_pages
 from pingone_mcp.pingone.feed.ranges import LAST, UserRange, edges, pages_left
+from pingone_mcp.pingone.feed.turns import Turns
 from pingone_mcp.pingone.feed.walk import MOST_PASSES, late_before
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.tasks import each
 
 # A part of fewer pages is not worth splitting: all lists take turns, so that a long one ends late.
 LEAST_PAGES = 5
+# What follows the parts: a look at who was changed meanwhile, and at the count.
+_BEHIND_PARTS = 2
 
 Keep = Callable[[Sequence[str]], Awaitable[int]]
 """Takes the ids of some members, and returns how many of them were not taken before."""
@@ -59,13 +62,12 @@ class _Begun(NamedTuple):
 class MemberLists:
     """The lists of members of one environment, read one beside the other."""
 
-    def __init__(self, served: Served, environment: str) -> None:
+    def __init__(self, served: Served, environment: str, turns: Turns) -> None:
         self._served = served
         self._environment = environment
         self._size = served.connection.pace.page_size
         self._concurrency = served.connection.pace.concurrency
-        # So many lists are read at a time: each has a page in memory.
-        self._turn = anyio.Semaphore(self._concurrency)
+        self._turns = turns
         self._takes_ranges = True
 
     async def read(self, wanted: Filter, keep: Keep) -> None:
@@ -93,11 +95,10 @@ class MemberLists:
     async def _begin(self, reading: _Reading, part: UserRange, *, splits: bool) -> _Begun:
         """Read a part to its end, or only its first page, where it `splits` into further parts."""
         wanted = _within(reading.wanted, part)
-        async with self._turn:
-            first, parts = await self._page(reading, self._path(wanted), part if splits else None)
-            if not parts:
-                # The counts of ranges may be wrong ("Read All Users").
-                await self._rest(reading, wanted, first, counted=part.filter() is None)
+        first, parts = await self._page(reading, self._path(wanted), part if splits else None)
+        if not parts:
+            # The counts of ranges may be wrong ("Read All Users").
+            await self._rest(reading, wanted, first, counted=part.filter() is None)
         return _Begun(parts, first.count, is_one_page=first.next is None)
 
     async def _passes(self, reading: _Reading, since: datetime) -> bool:
@@ -134,20 +135,26 @@ class MemberLists:
     async def _rest(self, reading: _Reading, wanted: Filter, first: HalPage, *, counted: bool) -> None:
         """Read a list to its end, whose first page is there already."""
         path, there = self._path(wanted), [first]
+        to_follow = pages_left(first) + (0 if counted else _BEHIND_PARTS)
 
         async def read(address: str) -> HalPage:
-            return there.pop() if there else (await self._page(reading, address))[0]
+            nonlocal to_follow
+            if there:
+                return there.pop()
+            to_follow = max(0, to_follow - 1)
+            return (await self._page(reading, address, to_follow=to_follow))[0]
 
         async for _ in whole_pages(read, path, "users", counted=counted):
             pass
 
     async def _page(
-        self, reading: _Reading, path: str, part: UserRange | None = None
+        self, reading: _Reading, path: str, part: UserRange | None = None, *, to_follow: float = math.inf
     ) -> tuple[HalPage, Sequence[UserRange]]:
         """Read a page and hand over whom it shows; return it without its bytes, and what to split a `part` into."""
-        page = await self._served.client.page(path, "users", environment=self._environment, background=True)
-        parts = self._parts(part, page) if part is not None else ()
-        members, page = wire.ids_of(page.raws), replace(page, raws=(_READ,) * len(page.raws))
+        async with self._turns.turn(to_follow):
+            page = await self._served.client.page(path, "users", environment=self._environment, background=True)
+            parts = self._parts(part, page) if part is not None else ()
+            members, page = wire.ids_of(page.raws), replace(page, raws=(_READ,) * len(page.raws))
         new = await reading.keep(members)
         reading.found += new  # by now others have added theirs
         return page, parts

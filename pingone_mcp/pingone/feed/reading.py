@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Generic, Literal, TypeVar
@@ -15,6 +16,7 @@ from pingone_mcp.pingone.api.client import path_with
 from pingone_mcp.pingone.api.hal import HalPage
 from pingone_mcp.pingone.feed.handing import FoundPage, HandingOver
 from pingone_mcp.pingone.feed.ranges import LEAST_PAGES, UserRange, edges, pages_left
+from pingone_mcp.pingone.feed.turns import Turns
 from pingone_mcp.pingone.pages import items
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.pingone.wire import ReadUser
@@ -31,7 +33,8 @@ _LOOKUP_PAGE = 1000
 class PartReader(Generic[T]):
     """Read the parts of one walk, and hand their pages over.
 
-    `bounds` are the filters that bound the whole walk. `left_out` is how often a user without an id was met.
+    `bounds` are the filters that bound the whole walk; each page takes its turn, and keeps it until it is taken over.
+    `left_out` is how often a user without an id was met.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class PartReader(Generic[T]):
         bounds: Sequence[Filter | None],
         making: Making[T],
         handing: HandingOver[T],
+        *,
+        turns: Turns,
     ) -> None:
         self.left_out = 0
         self.making = making
@@ -50,6 +55,7 @@ class PartReader(Generic[T]):
         self._handing = handing
         self._size = served.connection.pace.page_size
         self._enough = LEAST_PAGES  # pages of one part
+        self._turns = turns
         self._ahead: dict[str, HalPage] = {}
         self._split_into: tuple[str, ...] | None = None
 
@@ -77,24 +83,33 @@ class PartReader(Generic[T]):
         """Read a part to its end; or only its first page, and return the parts that it is to be split into."""
         again = False
         guard = LoopGuard()
+        to_follow = math.inf
         while True:
-            try:
-                page = await self._page(link or self._path(part))
-            except RequestRefused:
-                if link is None or again:
-                    raise
-                # The cursor is not accepted any more: once more from the first page.
-                link, again, guard = None, True, LoopGuard()
-                continue
-            users, made = await self._users(page), await self.making()
-            children = await self._split(part, page, users, way) if link is None and not again else ()
-            await self._handing.put(FoundPage(part, page.next, users, children, made))
-            if children or page.next is None:
+            async with self._turns.turn(to_follow):
+                try:
+                    page = await self._page(link or self._path(part))
+                except RequestRefused:
+                    if link is None or again:
+                        raise
+                    # The cursor is not accepted any more: once more from the first page.
+                    link, again, guard, to_follow = None, True, LoopGuard(), math.inf
+                    continue
+                children = await self._handed_over(part, page, way if link is None and not again else "plain")
+                left, following = to_follow if link is not None else pages_left(page), page.next
+                del page  # it is not to stay in memory until the next one is there
+            if children or following is None:
                 return children
-            following = guard.after(page.next)
-            if following is None:
+            seen = guard.after(following)
+            if seen is None:
                 raise repeated_link()
-            link, guard = page.next, following
+            link, guard, to_follow = following, seen, max(0, left - 1)
+
+    async def _handed_over(self, part: UserRange, page: HalPage, way: Way) -> tuple[UserRange, ...]:
+        """Hand over a page, and return what its part is to be split into."""
+        users, made = await self._users(page), await self.making()
+        children = await self._split(part, page, users, way)
+        await self._handing.put(FoundPage(part, page.next, users, children, made))
+        return children
 
     async def _split(
         self, part: UserRange, page: HalPage, users: Sequence[ReadUser], way: Way

@@ -39,6 +39,7 @@ from pingone_mcp.pingone.feed.ranges import (
     lost_its_link,
 )
 from pingone_mcp.pingone.feed.reading import Making, PartReader, Way
+from pingone_mcp.pingone.feed.turns import Turns
 from pingone_mcp.pingone.filters import bounds
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.replica.source import Verdict, WalkPage
@@ -68,7 +69,6 @@ class Walk(Generic[T]):
         self._ledger = ledger
         self._parts = parts
         self._pages = pages
-        self._workers = anyio.Semaphore(served.connection.pace.concurrency)
 
     @property
     def delivered(self) -> int:
@@ -214,8 +214,7 @@ class Walk(Generic[T]):
         async def read(part: UserRange, link: str | None) -> None:
             nonlocal failure
             try:
-                async with self._workers:
-                    children = await self._parts.read(part, link, way)
+                children = await self._parts.read(part, link, way)
             except (Problem, anyio.BrokenResourceError) as problem:
                 failure = failure or problem
                 tasks.cancel_scope.cancel()
@@ -241,12 +240,13 @@ def late_before(served: Served) -> datetime:
 
 @asynccontextmanager
 async def walking(
-    served: Served, environment: str, making: Making[T], *, ledger: Path | None = None
+    served: Served, environment: str, making: Making[T], *, ledger: Path | None = None, turns: Turns | None = None
 ) -> AsyncIterator[Walk[T]]:
     """Walk over all users of an environment that are served; `making` gets ready what makes something of each.
 
     With `ledger`, a file, a walk that did not come to its end goes on the next time; the file is removed when one is
-    complete. Raises Refused when another process uses the file.
+    complete. Its pages take their `turns` with those of other lists, where such are read beside it.
+    Raises Refused when another process uses the file.
     """
     connection = served.connection
     served_only = bounds(connection.scope)
@@ -257,9 +257,11 @@ async def walking(
         connection.pace.page_size,
         *map(str, served_only),
     ]
+    turns = turns if turns is not None else Turns(connection.pace.concurrency)
     notes = Ledger(ledger, json.dumps(purpose))
     pages = HandingOver[T](notes)
-    walk = Walk(served, notes, PartReader(served, environment, served_only, making, pages), pages)
+    parts = PartReader(served, environment, served_only, making, pages, turns=turns)
+    walk = Walk(served, notes, parts, pages)
     try:
         async with background() as tasks:
             tasks.start_soon(walk.read)
