@@ -458,6 +458,8 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     ("fts data counted", "SELECT count(*) FROM people_data", "people_data cannot be read"),
     ("fts content", 'SELECT * FROM "people_content"', "people_content cannot be read"),
     ("fts index behind a cte", "WITH people AS (SELECT * FROM people_idx) SELECT * FROM people", "people_idx cannot"),
+    ("the rows of the words", "SELECT * FROM searched_", "no view searched_"),
+    ("users behind their name", "WITH searched_ AS (SELECT * FROM users_) SELECT * FROM searched_", "no view users_"),
     ("fts content by in", "SELECT 1 WHERE (1,2,3,4,5,6,7) IN people_content", "people_content cannot be read"),
     # Functions.
     ("load_extension", "SELECT load_extension('evil.so')", "load_extension is not available"),
