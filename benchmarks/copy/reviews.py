@@ -87,8 +87,8 @@ def _reviews(roster: Path) -> Sequence[_Review]:
             what="{counted:,} people with access",
             counted="people",
             scans={
-                "one SELECT of the columns it reads, a row for each membership": _WAYS,
                 "one SELECT of the columns it reads, a row for each person": _PEOPLE,
+                "one SELECT of the columns it reads, a row for each membership": _WAYS,
             },
             most=5,
         ),
