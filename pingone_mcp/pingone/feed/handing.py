@@ -35,14 +35,16 @@ class FoundPage(Generic[T]):
 class HandingOver(Generic[T]):
     """Pages that are put side by side and taken one after the other; each is handed over when the next one is taken.
 
-    `delivered` is how many users were handed over, those before a kill included. `pages` were put since `count_anew`,
-    and `missed` were among them, of those who had been there before the walk began (`since`).
+    `delivered` is how many users were handed over, those before a kill included. From the first `count_anew` on,
+    `pages` were put since the last one, and `missed` were among them, of those who had been there before the walk began
+    (`since`).
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self.since = FIRST
-        self.delivered = ledger.delivered()
+        self.delivered = ledger.delivered
         self.pages = self.missed = 0
+        self._counts = False
         self._ledger = ledger
         self._out, self._in = anyio.create_memory_object_stream[FoundPage[T]](0)
         self._taken: FoundPage[T] | None = None
@@ -52,6 +54,7 @@ class HandingOver(Generic[T]):
 
     def count_anew(self) -> None:
         self.pages = self.missed = 0
+        self._counts = True
 
     async def put(self, page: FoundPage[T]) -> None:
         """Wait until a page is taken. Raises BrokenResourceError when no more are."""
@@ -110,7 +113,8 @@ class HandingOver(Generic[T]):
         new = self._ledger.begin_page(users)
         fresh = [user for identity, user in users.items() if identity in new]
         self.delivered += len(fresh)
-        self.missed += sum((at := user.created_at) is None or at < self.since for user in fresh)
+        if self._counts:
+            self.missed += sum((at := user.created_at) is None or at < self.since for user in fresh)
         again = (user for identity, user in users.items() if identity not in new)
         changed = (user for user in again if (at := user.updated_at) is None or at >= self.since)
         return WalkPage(users=tuple(map(page.made, fresh)), changed=tuple(map(page.made, changed)))

@@ -99,7 +99,10 @@ def unified(
 
 def full_name(name: PersonName) -> str | None:
     """Return the formatted name, or else what there is of given and family name."""
-    return name.formatted or " ".join(filter(None, (name.given, name.family))) or None
+    if name.formatted:
+        return name.formatted
+    given, family = name.given, name.family
+    return f"{given} {family}" if given and family else given or family or None
 
 
 @lru_cache(maxsize=1024)
