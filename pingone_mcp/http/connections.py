@@ -19,6 +19,7 @@ class Connections(aiohttp.TCPConnector):
     """As many connections as are asked for, kept open; TLS trusts what `trusted` says. Make it in an event loop."""
 
     def __init__(self, trusted: ssl.SSLContext) -> None:
+        trusted.set_alpn_protocols(["http/1.1"])  # aiohttp says it of contexts that it made itself
         super().__init__(ssl=trusted, limit=0, resolver=aiohttp.ThreadedResolver())
         handler: type[ResponseHandler] = _StrictHandler
         self._factory = partial(handler, loop=asyncio.get_running_loop())

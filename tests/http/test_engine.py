@@ -33,6 +33,7 @@ class Server:
     answers: Sequence[bytes]
     heard: list[bytes] = field(default_factory=list[bytes])
     served: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
+    spoken: list[str | None] = field(default_factory=list[str | None])
 
     @asynccontextmanager
     async def running(self, shown: Path | None = None) -> AsyncIterator[str]:
@@ -41,6 +42,7 @@ class Server:
         if shown is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(shown)
+            context.set_alpn_protocols(["h2", "http/1.1"])
         async with await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=context) as server:
             yield f"http{'s' if shown else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         await asyncio.gather(*self.served)
@@ -49,6 +51,8 @@ class Server:
         self.served.append(asyncio.create_task(self._serve(reader, writer)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (tls := writer.get_extra_info("ssl_object")) is not None:
+            self.spoken.append(tls.selected_alpn_protocol())
         with suppress(asyncio.IncompleteReadError, OSError):  # the client has gone
             await self.talk(reader, writer)
         writer.close()
@@ -262,6 +266,15 @@ async def test_through_a_proxy_with_a_login_the_secret_goes_to_its_host_alone(tm
     assert b"Proxy-Authorization: Basic bWU6cEBzcw==\r\n" in opened
     assert b"Bearer" not in opened
     assert all(b"Bearer x" in head and b"Proxy" not in head for head in server.heard)
+
+
+async def test_a_server_is_told_which_http_is_spoken(tmp_path: Path) -> None:
+    """One that is not may speak the version it likes best, or refuse (RFC 7301 §3.2)."""
+    shown = certificate(tmp_path, "127.0.0.1", begins=-DAY, ends=DAY)
+    server = Server([OK])
+    async with server.running(shown) as base, engine(shown) as sending:
+        await asked(sending, "GET", base)
+    assert server.spoken == ["http/1.1"]
 
 
 async def test_a_certificate_is_looked_at_behind_a_proxy_too(tmp_path: Path) -> None:
