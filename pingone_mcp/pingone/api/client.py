@@ -21,6 +21,7 @@ from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.paging.position import NOTHING_COUNTED, Counted
+from pingone_mcp.directory.text import json_text
 from pingone_mcp.errors import AnswerTooLarge, UnexpectedAnswer
 from pingone_mcp.http.body import PACKED, is_too_large
 from pingone_mcp.http.links import next_link
@@ -157,7 +158,14 @@ class Client:
         return await self.page(fewer, key, environment=environment, background=background)
 
     async def _page(self, path: str, key: str, *, environment: str | None, background: bool) -> HalPage:
-        response = await self.send("GET", self.connection.api_base + path, background=background, most=PAGE, key=key)
+        response = await self.send(
+            "GET",
+            self.connection.api_base + path,
+            background=background,
+            most=PAGE,
+            read=partial(list_body, key=key),
+            quickly=partial(plain_list_body, key=key),
+        )
         body = list_of(response, key)
         if body.items is None:
             raise UnexpectedAnswer(
@@ -215,12 +223,14 @@ class Client:
         headers: Mapping[str, str] | None = None,
         background: bool = False,
         most: int = SINGLE,
-        key: str | None = None,
+        read: Callable[[bytes], Any] = json_text.loads,
+        quickly: Callable[[bytes], Any] | None = None,
     ) -> httpx.Response:
         """Send one request and return the answer, whatever its status. `headers` are added.
 
-        JSON that is cut short counts as no answer, and is asked for again where that is harmless; with a `key`, it is
-        a list for `list_of`. A body of more than `most` bytes raises AnswerTooLarge; after a write, the answer has none
+        JSON that is cut short counts as no answer, and is asked for again where that is harmless. `read` reads it, and
+        raises ValueError as `json_text.loads` does; `quickly`, before that and in the event loop, what is as documented
+        (None: it is not). A body of more than `most` bytes raises AnswerTooLarge; after a write, the answer has none
         and `is_too_large`.
         The two audit headers let PingOne's audit be matched with this process and this request (PingOne,
         "External transaction IDs").
@@ -229,11 +239,9 @@ class Client:
         async def is_broken(response: httpx.Response) -> bool:
             await response.aread()
             async with self.in_background() if background else nullcontext():
-                if key is None:
-                    return await beside(len(response.content), is_cut_short, response)
-                if is_read(response, partial(plain_list_body, key=key)):
+                if quickly is not None and is_read(response, quickly):
                     return False
-                return await beside(len(response.content), is_cut_short, response, partial(list_body, key=key))
+                return await beside(len(response.content), is_cut_short, response, read)
 
         tracing = dict(zip(_AUDIT_HEADERS, (self._session, str(uuid.uuid4())), strict=True))
         request = httpx.Request(
