@@ -113,7 +113,7 @@ def test_bytes_and_objects_are_the_same_users_and_rows(raws: list[bytes], attrib
     reader = UserReader(attributes)
     there = [user for raw in raws if isinstance(json_text.loads(raw), dict) and (user := expected(raw, attributes))]
     for _ in range(2):  # the second time their attributes are known
-        found, left_out = reader.read(map(Raw, raws))
+        found, left_out = reader.read([*map(Raw, raws)])
         assert left_out == len(raws) - len(there)
         users = [reader.user(one, PLACES, PLACES, remote_data=True) for one in found]
         assert users == there
@@ -137,7 +137,7 @@ def test_a_member_of_any_value_is_read_the_same_in_both_ways(path: tuple[str, ..
     there = [user for raw in raws if (user := expected(raw, ATTRIBUTES)) is not None]
     reader = UserReader(ATTRIBUTES)
     reader.read([Raw(changed((), ""))])
-    found, left_out = reader.read(map(Raw, raws))
+    found, left_out = reader.read([*map(Raw, raws)])
     assert left_out == len(raws) - len(there)
     for read, user in zip(found, there, strict=True):
         assert reader.user(read, PLACES, PLACES, remote_data=True) == user

@@ -332,6 +332,39 @@ async def test_a_list_that_is_not_as_documented_is_read_beside_the_event_loop_to
     assert done == [7]
 
 
+async def test_large_users_who_are_not_as_documented_are_read_beside_the_event_loop_too(tmp_path: Path) -> None:
+    world = World(sandbox=Sandbox(size=5, now=NOW), cache=tmp_path)
+
+    def nest(body: dict[str, Any]) -> None:
+        for user in body["_embedded"]["users"]:
+            user["x"] = [json.loads("[" * 100 + "]" * 100)] * 200
+
+    transport = rewriting("/users", nest)(world.sandbox.transport())
+    release, done = threading.Event(), list[int]()
+
+    async def read() -> None:
+        done.append(len((await directory.users(UserQuestion(), page_size=5)).items))
+
+    async def walk() -> None:
+        async with directory.walk() as walked:
+            async for page in walked:
+                done.append(len(page.users))
+                break
+
+    async with world.directory(transport=transport, page_size=5) as directory, anyio.create_task_group() as tasks:
+        await directory.users(UserQuestion(), page_size=1)  # there are a token and names
+        for _ in range(AT_ONCE["answers"]):
+            tasks.start_soon(functools.partial(in_thread, release.wait, pool="answers"))
+        tasks.start_soon(read)
+        tasks.start_soon(walk)
+        try:
+            await anyio.wait_all_tasks_blocked()
+            assert done == []
+        finally:
+            release.set()
+    assert done == [5, 5]
+
+
 async def test_cookies_are_not_kept(world: World) -> None:
     world.sandbox.faults.add("cookie_flood", times=None)
     world.sandbox.faults.add("cookie_flood", path="/as/token", times=None)

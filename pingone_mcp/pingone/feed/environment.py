@@ -74,7 +74,7 @@ class PingOneEnvironment:
         for bound in self._bounds:
             # Counts of ranges of `updatedAt` may be wrong ("Read All Users"): nothing is concluded from them.
             async for page in self._users(all_of((ge("updatedAt", at), bound)), counted=False):
-                rows, left_out = self._rows(page)
+                rows, left_out = await self._rows(page)
                 self.left_out += left_out
                 yield rows
 
@@ -93,17 +93,17 @@ class PingOneEnvironment:
         async def read(batch: Sequence[str]) -> None:
             wanted = any_of(eq("id", identity) for identity in batch)
             async for page in self._users(wanted, counted=False):  # who is missing is asked for one by one
-                rows, _ = self._rows(page)
+                rows, _ = await self._rows(page)
                 found.update((row.id, row) for row in rows)
 
         await each(read, list(_batches(sorted(set(ids)), IDS_PER_FILTER)))
         return found
 
-    def _rows(self, page: HalPage) -> tuple[list[UserRow], int]:
+    async def _rows(self, page: HalPage) -> tuple[list[UserRow], int]:
         """Return the users of a page, and how many have no id."""
-        reader = self._served.people.reader
-        users, left_out = reader.read(page.raws)
-        return [reader.row(user, self._environment, remote_data=self._remote_data) for user in users], left_out
+        people = self._served.people
+        users, left_out = await people.read(page)
+        return [people.reader.row(user, self._environment, remote_data=self._remote_data) for user in users], left_out
 
     # Groups and who is in them
 

@@ -118,17 +118,17 @@ class MemberLists:
         )
         return counted is not None and page.count is not None and reading.found >= max(counted, page.count)
 
-    def _parts(self, part: UserRange, first: HalPage) -> tuple[UserRange, ...]:
+    async def _parts(self, part: UserRange, first: HalPage) -> tuple[UserRange, ...]:
         """Return what a part is to be split into, by its first page; nothing where it is small."""
         left = pages_left(first) if first.next is not None else 0
         enough = max(LEAST_PAGES, left // (3 * self._concurrency))
-        times = self._times(first) if first.count is not None and left >= 2 * enough else None
+        times = await self._times(first) if first.count is not None and left >= 2 * enough else None
         found = edges(times, left // enough, part.first, part.last) if times is not None else ()
         return part.at(found) if found else ()
 
-    def _times(self, page: HalPage) -> list[datetime] | None:
+    async def _times(self, page: HalPage) -> list[datetime] | None:
         """Return when the users of a page were changed; None where that cannot be told of all."""
-        users, left_out = self._served.people.reader.read(page.raws)
+        users, left_out = await self._served.people.read(page)
         known = [at for user in users if (at := user.updated_at) is not None]
         return known if len(known) == len(users) and not left_out else None
 
@@ -153,7 +153,7 @@ class MemberLists:
         """Read a page and hand over whom it shows; return it without its bytes, and what to split a `part` into."""
         async with self._turns.turn(to_follow):
             page = await self._served.client.page(path, "users", environment=self._environment, background=True)
-            parts = self._parts(part, page) if part is not None else ()
+            parts = await self._parts(part, page) if part is not None else ()
             members, page = wire.ids_of(page.raws), replace(page, raws=(_READ,) * len(page.raws))
         new = await reading.keep(members)
         reading.found += new  # by now others have added theirs

@@ -154,7 +154,7 @@ class PartReader(Generic[T]):
 
     async def _users(self, page: HalPage) -> list[ReadUser]:
         async with self._served.client.in_background():
-            users, left_out = self._served.people.reader.read(page.raws)
+            users, left_out = await self._served.people.read(page)
         self.left_out += left_out
         scope = self._served.connection.scope
         return [user for user in users if scope.has_population(user.population)]

@@ -12,7 +12,7 @@ from pingone_mcp.pingone.wire.events import event, removed_user
 from pingone_mcp.pingone.wire.groups import group, membership, memberships
 from pingone_mcp.pingone.wire.lenient import readable
 from pingone_mcp.pingone.wire.places import organization, workspace
-from pingone_mcp.pingone.wire.reading import UserReader, ids_of
+from pingone_mcp.pingone.wire.reading import TakesLong, UserReader, ids_of
 from pingone_mcp.pingone.wire.roles import role, role_assignments
 from pingone_mcp.pingone.wire.structs import CORE_ATTRIBUTES, ReadUser
 from pingone_mcp.pingone.wire.users import status_of, user
@@ -20,6 +20,7 @@ from pingone_mcp.pingone.wire.users import status_of, user
 __all__ = [
     "CORE_ATTRIBUTES",
     "ReadUser",
+    "TakesLong",
     "UserReader",
     "event",
     "group",

@@ -6,7 +6,8 @@ read leniently, and the decoder learns its name: in a directory with custom attr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -29,6 +30,10 @@ NO_NAMES: Mapping[str, str | None] = MappingProxyType({})
 _PLAIN = frozenset((str, bool, type(None)))
 
 
+class TakesLong(Exception):
+    """Users can be read, but it takes so long that it should be done beside the event loop."""
+
+
 class UserReader:
     """Read the users of one connection: what was learned of a tenant's attributes never serves another.
 
@@ -42,13 +47,23 @@ class UserReader:
         self._is_typed = CORE_ATTRIBUTES.isdisjoint(attributes.values())
         self._learned = _Learned(())  # replaced as a whole: threads may read side by side
 
-    def read(self, raws: Iterable[Raw]) -> tuple[list[ReadUser], int]:
-        """Return the users of a page, and how many things of it have no id."""
+    def read(self, raws: Sequence[Raw], *, most: float = math.inf) -> tuple[list[ReadUser], int]:
+        """Return the users of a page, and how many things of it have no id.
+
+        Raises TakesLong where more than `most` bytes of them have to be read leniently.
+        """
+        if not self._is_typed and sum(map(len, raws)) > most:
+            raise TakesLong
         found: list[ReadUser] = []
         left_out = 0
         for raw in raws:
+            if (typed := self._typed(raw)) is not None:
+                found.append(typed)
+                continue
+            if (most := most - len(raw)) < 0:
+                raise TakesLong
             try:
-                found.append(self._typed(raw) or self._lenient(raw))
+                found.append(self._lenient(raw))
             except UnexpectedAnswer:
                 left_out += 1
         return found, left_out
