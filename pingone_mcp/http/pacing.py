@@ -8,7 +8,7 @@ licence allows, by which they are spaced from then on.
 
 A question never waits for a walk: it needs no room that a walk takes, and has starts of its own. What is under way when
 it comes still stands before it at the other end, so a walk sends no more than keeps that busy (`Saturation`), and
-nothing new beside a page while a question is in line or under way. After that it goes on at its full pace.
+beside a question nothing that would only stand in line there. After that it goes on at its full pace.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Literal, Self
 import anyio
 
 from pingone_mcp.clock import Clock
-from pingone_mcp.http.saturation import Saturation
+from pingone_mcp.http.saturation import LINE, Saturation
 from pingone_mcp.http.upstream import Rate, Upstream
 
 Outcome = Literal["answered", "limited", "failed"]
@@ -34,10 +34,8 @@ SLOW_START = math.log(2)
 AHEAD = 4
 # What one round of answers adds to the window.
 STEP = 0.5
-# Seconds after an answer for which its question may have more to ask: so long a walk stays aside.
-COURTESY = 0.05
-# Seconds in which a walk comes back to its full pace then: where questions follow one another closely, few of its
-# requests stand before the next one at the other end.
+# Seconds in which a walk comes back to its full pace after a question: where they follow one another closely, few of
+# its requests stand before the next one at the other end.
 RETURN = 0.9
 # The share of a learned rate that is used, and by how much of a rate its use grows in a second, to notice when there is
 # more. The rest is for others who live on the same licence.
@@ -77,13 +75,8 @@ class Throttle:
     def wait(self, now: float, *, background: bool) -> float | None:
         """Return the seconds until a request may start, 0 for at once; None when one under way must end first."""
         if background:
-            courtesy = self._last_question + COURTESY - now
-            # One request goes on even then: questions slow a walk, and never stop it.
-            if self._walks and self._questions:
-                return None
-            if self._walks and courtesy > 0:
-                return courtesy
-            if self._questions + self._walks >= self._room_after_a_question(now):
+            is_full = self._questions + self._walks >= int(self._window)
+            if is_full or self._walks >= self._room_beside_questions(now):
                 return None
         elif self._questions >= int(self._window):
             return None
@@ -93,10 +86,13 @@ class Throttle:
     def _room_of_walks(self) -> int:
         return int(min(self._window, self._saturation.enough))
 
-    def _room_after_a_question(self, now: float) -> int:
-        """Return how many requests of walks may be under way: after a question from one on, soon as many as ever."""
-        back = min(1.0, (now - self._last_question + _INSTANT) / RETURN)
-        return max(1, int(self._room_of_walks() * back))
+    def _room_beside_questions(self, now: float) -> int:
+        """Return how many requests of walks may be under way: beside a question none that stand in line over there."""
+        return max(1, int(min(self._window, self._saturation.enough) - LINE * (1 - self._back(now))))
+
+    def _back(self, now: float) -> float:
+        """Return the share of its full pace, above the one beside questions, to which a walk has come back."""
+        return 0.0 if self._questions else min(1.0, (now - self._last_question + _INSTANT) / RETURN)
 
     def start(self, now: float, *, background: bool) -> int:
         """Note that a request has started; return how many are under way with it."""
@@ -138,7 +134,12 @@ class Throttle:
             self._largest = max(self._largest, size)
             if background and 2 * size >= self._largest:  # full pages of a walk are alike: their times can be compared
                 in_use = number >= self._room_of_walks()
-                self._saturation.note(now - started, under_way=under_way, in_use=in_use)
+                self._saturation.note(
+                    now - started,
+                    under_way=max(under_way, number),
+                    in_use=in_use,
+                    beside=self._back(now) < 1,
+                )
             if number >= int(self._window):
                 self._window = min(float(self._most), self._window + STEP / self._window)
         elif outcome == "limited" and started >= self._cut:  # one that left before the last cut tells nothing new

@@ -12,13 +12,15 @@ import math
 # Requests that may stand in line at the other end, so that it never waits for one.
 LINE = 1.5
 # Times grow as the number under way to the power of 0 where there is room for all, and of 1 where all others stand in
-# line: from here on there is no use in more.
-SATURATED = 0.5
+# line: from here on there is no use in more, and beside questions, which stand in that line too, from there on.
+SATURATED, CAREFUL = 0.5, 0.25
 # What one round of answers adds.
 STEP = 0.5
 # Answers that are remembered, for the usual time and for how times depend on the number under way.
-_LATEST, _MEMORY = 8, 64
-_LEAST_SECONDS, _LEAST_VARIANCE = 0.001, 1e-6
+_LATEST, _MEMORY = 8, 256
+_LEAST_SECONDS = 0.001
+# Of the logarithm of the number under way: one that has varied by less than three in a hundred tells nothing.
+_LEAST_VARIANCE = 0.001
 
 
 class Saturation:
@@ -38,14 +40,18 @@ class Saturation:
         self._answers = 0
         self._number = self._time = self._variance = self._covariance = 0.0
 
-    def note(self, seconds: float, *, under_way: int, in_use: bool) -> None:
-        """Note one answer: how many requests were under way with it when it began; is all that is enough in use."""
+    def note(self, seconds: float, *, under_way: int, in_use: bool, beside: bool) -> None:
+        """Note one answer, and how many requests were under way with it at most.
+
+        `in_use`: is all that is enough in use; `beside`: are there questions beside it.
+        """
         seconds = max(seconds, _LEAST_SECONDS)
         self._fastest = min(self._fastest, seconds)
         self._usual += (seconds - self._usual) / (_LATEST if self._usual else 1)
         self._correlate(math.log(under_way), math.log(seconds))
         wanted = self.enough * self._fastest / self._usual + LINE
-        change = min(STEP, wanted - self.enough) if self._growth() >= SATURATED else STEP
+        is_saturated = self._growth() >= (CAREFUL if beside else SATURATED)
+        change = min(STEP, wanted - self.enough) if is_saturated else STEP
         if change < 0 or in_use:  # each of a round's answers does its part
             self.enough = min(self._most, max(1.0, self.enough + change / self.enough))
 

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from pingone_mcp.http.pacing import (
     AHEAD,
     BURST,
-    COURTESY,
     FIRST_RATE,
     FIRST_WINDOW,
+    RETURN,
     Lane,
     Outcome,
     Throttle,
@@ -251,16 +251,23 @@ def test_a_question_starts_beside_a_walk_that_fills_the_window() -> None:
     assert pace.wait(0.2, background=False) == 0
 
 
-def test_a_walk_stays_aside_for_a_question_and_a_little_longer_but_never_stops() -> None:
-    pace = Throttle(most=4)
+def known(*, most: int) -> Throttle:
+    """Return the pace for a server of which it is known that it has use for all requests."""
+    pace = Throttle(most=most)
+    Server(rate=None, latency=0.1, service=0).walk(pace, 300)
+    return pace
+
+
+def test_beside_a_question_no_page_of_a_walk_stands_in_line_at_the_other_end() -> None:
+    pace = known(most=16)
+    pace.start(9.0, background=False)
+    assert fill(pace, background=True, now=9.0) == FIRST_WINDOW - 2, "14.5 of 16"
+
+
+def test_questions_slow_a_walk_and_never_stop_it() -> None:
+    pace = Throttle(most=2)
     pace.start(0.0, background=False)
-    assert pace.wait(0.0, background=True) == 0
-    pace.start(0.0, background=True)
-    assert pace.wait(0.1, background=True) is None
-    pace.end(1.0, "answered", started=0.0, background=False)
-    assert pace.wait(1.0, background=True) == pytest.approx(COURTESY)
-    pace.end(1.0 + COURTESY, "answered", started=0.0, background=True)
-    assert pace.wait(1.0 + COURTESY, background=True) == 0
+    assert fill(pace, background=True) == 1
 
 
 def test_a_walk_that_begins_a_second_after_a_question_has_the_full_window() -> None:
@@ -270,12 +277,12 @@ def test_a_walk_that_begins_a_second_after_a_question_has_the_full_window() -> N
     assert fill(pace, background=True, now=1.0) == FIRST_WINDOW
 
 
-def test_just_behind_a_question_few_pages_of_a_walk_are_under_way_for_another_may_follow() -> None:
-    pace = Throttle(most=16)
-    pace.start(0.0, background=False)
-    pace.end(0.1, "answered", started=0.0, background=False)
-    assert fill(pace, background=True, now=0.2) == 1
-    assert fill(pace, background=True, now=0.6) == FIRST_WINDOW // 2 - 1, "half of them after half a second"
+def test_behind_a_question_a_walk_comes_back_to_its_full_pace_within_a_second() -> None:
+    pace = known(most=16)
+    pace.start(9.0, background=False)
+    pace.end(9.1, "answered", started=9.0, background=False)
+    assert fill(pace, background=True, now=9.2) == FIRST_WINDOW - 2
+    assert fill(pace, background=True, now=9.1 + RETURN) == 2
 
 
 def test_a_question_starts_at_once_when_a_walk_has_used_up_all_starts() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -25,7 +24,7 @@ from pingone_mcp.directory.text import json_text
 from pingone_mcp.errors import AnswerTooLarge, UnexpectedAnswer
 from pingone_mcp.http.body import PACKED, is_too_large
 from pingone_mcp.http.links import next_link
-from pingone_mcp.http.pacing import COURTESY, Lanes
+from pingone_mcp.http.pacing import Lanes
 from pingone_mcp.http.routes import Routes
 from pingone_mcp.http.server_time import ServerTime
 from pingone_mcp.http.transport import MOST, SAFE_METHODS, PatientTransport
@@ -48,8 +47,8 @@ from pingone_mcp.tasks import background, in_thread
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-# Seconds that a page of a walk lets questions go before it, looking every few of them.
-_LONGEST_ASIDE, _MOMENT = 0.03, 0.005
+# Seconds that a page of a walk, whose work takes as long, leaves the event loop to a question that is under way.
+ASIDE = 0.001
 # Bytes of a body from which on it is read beside the event loop: a hundredth of a second.
 _LARGE = 256 * 1024
 # The list whose items become structs; those of others are read as JSON objects as soon as they come.
@@ -96,8 +95,7 @@ class Client:
         self._session = str(uuid.uuid4())
         self._server_time = ServerTime(clock)
         self._background_turn = anyio.Lock()
-        # Requests of questions: how many are under way, and when the last one was answered.
-        self._questions, self._answered_at = 0, -math.inf
+        self._questions = 0  # their requests that are under way
         self._credentials = ClientCredentials(connection, inner, tasks, clock=clock)
         self._transport = PatientTransport(
             inner, PINGONE, budget=connection.pace.retry_seconds, lanes=lanes, clock=clock
@@ -127,17 +125,12 @@ class Client:
     async def in_background(self) -> AsyncIterator[None]:
         """Give the event loop to all others first: for what a walk does with its pages, one after the other.
 
-        While a question is under way that is little, and never nothing.
+        A question takes a dozen turns of the loop; without a moment in between there would be a page in each of them.
         """
         async with self._background_turn:
-            latest = self._clock.monotonic() + _LONGEST_ASIDE
-            while self._clock.monotonic() < min(latest, self._quiet_from()):
-                await self._clock.sleep(_MOMENT)
+            if self._questions:
+                await self._clock.sleep(ASIDE)
             yield
-
-    def _quiet_from(self) -> float:
-        """Return the instant at which the last question has become an answer, or has asked on."""
-        return math.inf if self._questions else self._answered_at + COURTESY
 
     async def get(self, path: str, *, background: bool = False, most: int = SINGLE) -> JsonObject:
         """Return the JSON object at a path below the API base. Raises UpstreamProblem."""
@@ -258,7 +251,7 @@ class Client:
             raise not_unpacked() from None
         finally:
             if not background:
-                self._questions, self._answered_at = self._questions - 1, self._clock.monotonic()
+                self._questions -= 1
         self._server_time.hear(response.headers.get("date"))
         # Answer and stream refer to each other: without this a page stays in memory until garbage is looked for.
         response.stream = httpx.ByteStream(b"")
