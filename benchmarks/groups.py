@@ -19,7 +19,7 @@ GROUPS: Mapping[str, Group] = MappingProxyType(
         "requests": Group(title="One request", measure=requests.measured),
         "question": Group(title="One question", measure=question.measured),
         "crowd": Group(title="Many questions at once", measure=crowd.measured),
-        "meanwhile": Group(title="Questions during a walk, 20 ms per answer", measure=meanwhile.measured),
+        "meanwhile": Group(title="Questions during a walk", measure=meanwhile.measured),
         "walk": Group(title="Whole walk", measure=walk.measured),
         "limit": Group(title=f"Whole walk under a limit of {limit.LIMIT:g} requests/s", measure=limit.measured),
         "floor": Group(title="Whole walk against the least possible", measure=floor.measured),

@@ -1,4 +1,9 @@
-"""Questions and a walk in the same connection: how long the questions take, and what the walk loses by them."""
+"""Questions and a walk in the same connection: how long the questions take, and what the walk loses by them.
+
+The sandbox has one processor, which a page of 200 keeps for 8 to 10 ms, and a question waits for a page there twice:
+before and behind the latency. Where that is 20 ms, two pages under way make a question nearly twice as long, whoever
+asks it, and fewer are not nearly the pace of a walk. Where it is 100 ms, they are small beside it.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +24,8 @@ from benchmarks.table.figures import Figure, at_least, at_most
 from benchmarks.table.group import Extent, Measured
 from pingone_mcp.pingone.directory import PingOneDirectory, open_directory
 
-LATENCY = 0.020
-# Between two questions the walk comes back to its full speed, so that each question meets it there.
+LATENCIES = (0.020, 0.100)
+# Between two questions the walk goes on at nearly its full pace, so that each question meets it there.
 PAUSE = 0.150
 # After the walk has been stopped its last answers still come.
 SETTLE = 0.500
@@ -76,42 +81,52 @@ class Background:
 def measured(extent: Extent) -> Measured:
     small = extent == "fast"
     users, questions, phases, seconds = (5_000, 8, 2, 1.0) if small else (50_000, 80, 4, 5.0)
-    found = anyio.run(_found, users, questions, phases, seconds)
     return Measured(
         figures=[
-            Figure(
-                what="one user, beside a walk at full pace (95th percentile)",
-                against="the same with no walk; neither looks up the manager",
-                ours=percentile_95(found.busy) * 1000,
-                yardstick=percentile_95(found.idle) * 1000,
-                unit="ms",
-                promised=at_most(1.8),
-                small=small,
-            ),
-            Figure(
-                what="pace of a walk beside questions that follow one another without a pause",
-                against="its pace alone",
-                ours=found.beside.per_second,
-                yardstick=found.alone.per_second,
-                unit="pages/s",
-                promised=at_least(0.8),
-                small=small,
-            ),
-            Figure(
-                what=f"pace of a walk beside questions with {PAUSE * 1000:g} ms between them",
-                against="its pace alone",
-                ours=found.at_times.per_second,
-                yardstick=found.alone.per_second,
-                unit="pages/s",
-            ),
+            figure
+            for latency in LATENCIES
+            for figure in _figures(
+                anyio.run(_found, users, questions, phases, seconds, latency), latency=latency, small=small
+            )
         ]
     )
 
 
-async def _found(users: int, questions: int, phases: int, seconds: float) -> Found:
+def _figures(found: Found, *, latency: float, small: bool) -> list[Figure]:
+    each = f"{latency * 1000:g} ms per answer"
+    return [
+        Figure(
+            what=f"one user, beside a walk at full pace (95th percentile), {each}",
+            against="the same with no walk; neither looks up the manager",
+            ours=percentile_95(found.busy) * 1000,
+            yardstick=percentile_95(found.idle) * 1000,
+            unit="ms",
+            promised=at_most(1.8),
+            small=small,
+        ),
+        Figure(
+            what=f"pace of a walk beside questions that follow one another without a pause, {each}",
+            against="its pace alone",
+            ours=found.beside.per_second,
+            yardstick=found.alone.per_second,
+            unit="pages/s",
+            promised=at_least(0.8),
+            small=small,
+        ),
+        Figure(
+            what=f"pace of a walk beside questions with {PAUSE * 1000:g} ms between them, {each}",
+            against="its pace alone",
+            ours=found.at_times.per_second,
+            yardstick=found.alone.per_second,
+            unit="pages/s",
+        ),
+    ]
+
+
+async def _found(users: int, questions: int, phases: int, seconds: float, latency: float) -> Found:
     """Ask so many questions idle and so many busy, in phases; in each the walk is timed alone and beside questions."""
     found = Found()
-    with tempfile.TemporaryDirectory() as cache, serving(size=users, latency=LATENCY) as place:
+    with tempfile.TemporaryDirectory() as cache, serving(size=users, latency=latency) as place:
         async with open_directory(connection_without_managers(place, Path(cache))) as directory:
             ids = itertools.cycle(place.user_ids)
             await _ask(directory, ids, 10)  # the token, and the names of populations
