@@ -6,7 +6,7 @@ import csv
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from benchmarks.places.ours import connection, settings
 from benchmarks.places.served import serving
 from benchmarks.table.figures import Figure, at_most
 from benchmarks.table.group import Extent, Measured
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.replica.store.store import copy_path
 from pingone_mcp.server.build import build_server
 from pingone_mcp.service.connections import serve_one
@@ -175,7 +176,9 @@ def _lay_out(copy: Path, rosters: Path, roles: Path) -> Path:
     rosters.mkdir()
     roster = rosters / "application.csv"
     with _reading(copy) as database, roster.open("w", newline="", encoding="utf-8") as file:
-        people = database.execute("SELECT email, username, name, title, status FROM users_ WHERE removed_at IS NULL")
+        people = database.execute(
+            "SELECT email, username, name, title, department, status FROM users_ WHERE removed_at IS NULL"
+        )
         csv.writer(file).writerows(_accounts(people))
         groups = database.execute(
             "SELECT group_id FROM memberships_ GROUP BY group_id ORDER BY count(*) DESC, group_id LIMIT ?", (_RULES,)
@@ -189,15 +192,17 @@ def _lay_out(copy: Path, rosters: Path, roles: Path) -> Path:
     return roster
 
 
-def _accounts(people: sqlite3.Cursor) -> Iterator[Sequence[str | None]]:
-    yield ("email", "username", "name", "title", "status")
-    for place, (email, username, name, title, status) in enumerate(people):
+def _accounts(people: Iterable[Sequence[str | None]]) -> Iterator[Sequence[str]]:
+    """Give a heading line and the accounts, without what no application exports."""
+    yield ("email", "username", "name", "title", "department", "status")
+    for place, person in enumerate(people):
+        email, username, name, title, department, status = (harmless(text or "") for text in person)
         if place % _GONE == 0:
-            yield f"gone{place}@example.com", f"gone{place}", name, title, status
+            yield f"gone{place}@example.com", f"gone{place}", name, title, department, status
         else:
-            yield email, username, name, "Other" if place % _RENAMED == 0 else title, status
+            yield email, username, name, "Other" if place % _RENAMED == 0 else title, department, status
         if place % _NEVER_THERE == 0:
-            yield f"nobody{place}@example.com", f"nobody{place}", f"Nobody {place}", title, "active"
+            yield f"nobody{place}@example.com", f"nobody{place}", f"Nobody {place}", title, department, "active"
 
 
 @contextmanager

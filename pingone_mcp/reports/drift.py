@@ -174,8 +174,10 @@ class Comparison:
             person = person_of(gone) if gone else None
             found["missing"].append(Finding(kind="missing", account=account_of(entry), person=person))
         for entry, user, kinds in matched.pairs:
-            differs = entry.active is not False and user.status not in ("active", folded(entry.status or ""))
-            differences = self._differences(entry, user)
+            differs = (
+                entry.active is not False and user.status != "active" and user.status != folded(entry.status or "")
+            )
+            differences = self._differences(entry, user, kinds)
             if not (differs or differences):
                 continue
             account, person = account_of(entry), person_of(user, kinds)
@@ -207,16 +209,16 @@ class Comparison:
             **{f"attribute_mismatches.{name}": count for name, count in sorted(differing.items())},
         }
 
-    def _differences(self, entry: RosterEntry, user: Reviewed) -> tuple[Difference, ...]:
+    def _differences(
+        self, entry: RosterEntry, user: Reviewed, matched_on: Sequence[IdentityKind]
+    ) -> tuple[Difference, ...]:
+        """Return what an account says otherwise than its user; the identities that they share are the same."""
         if self._compare is not None and not self._compare:
             return ()
-        said = {
-            "username": entry.username,
-            "email": entry.email,
-            "external_id": entry.external_id,
-            "name": entry.name,
-            **entry.attributes,
-        }
+        said = {"username": entry.username, "email": entry.email, "external_id": entry.external_id}
+        for kind in matched_on:
+            del said[kind]
+        said |= {"name": entry.name, **entry.attributes}
         found: list[Difference] = []
         for attribute, app in said.items():
             if not app or (self._compare is not None and squeezed(attribute) not in self._compare):
