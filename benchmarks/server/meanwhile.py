@@ -1,8 +1,8 @@
 """Questions and a walk in the same connection: how long the questions take, and what the walk loses by them.
 
-The sandbox has one processor, which a page of 200 keeps for 8 to 10 ms, and a question waits for a page there twice:
-before and behind the latency. Where that is 20 ms, two pages under way make a question nearly twice as long, whoever
-asks it, and fewer are not nearly the pace of a walk. Where it is 100 ms, they are small beside it.
+The sandbox has one processor, which a page of 200 keeps for 8 to 10 ms, and a question stands in line for it behind
+pages. That weighs more where an answer takes 20 ms than where it takes 100. How much of a question's time is this line,
+and how much is ours, is not told apart here.
 """
 
 from __future__ import annotations
