@@ -232,6 +232,15 @@ class Staging:
         count: int = await self.do(lambda database: database.execute(query, (environment,)).fetchone()[0])
         return count
 
+    async def staged(self, environment: str, ids: Iterable[str]) -> set[str]:
+        """Return who of these users of an environment has been put down."""
+        query, wanted = "SELECT 1 FROM users_ WHERE id = ? AND environment_id = ?", set(ids)
+
+        def work(database: sqlite3.Connection) -> set[str]:
+            return {user for user in wanted if database.execute(query, (user, environment)).fetchone() is not None}
+
+        return await self.do(work) if wanted else set()
+
     async def user_ids(self, environment: str) -> set[str]:
         query = "SELECT id FROM users_ WHERE environment_id = ?"
         return await self.do(lambda database: {row[0] for row in database.execute(query, (environment,))})

@@ -124,7 +124,7 @@ async def read_changed(here: EnvironmentSync, since: datetime) -> None:
 async def drop_deleted(here: EnvironmentSync) -> None:
     """Take out who was deleted after having been read; an event about somebody who is there is none."""
     removed, staging = here.found.wanted.removed, here.task.staging
-    staged = await staging.user_ids(here.id) if removed else set[str]()
+    staged = await staging.staged(here.id, removed)
     there: list[UserRow] = []
 
     async def ask(identity: str) -> None:
@@ -137,7 +137,7 @@ async def drop_deleted(here: EnvironmentSync) -> None:
             if here.serves(user):
                 there.append(user)
 
-    await each(ask, sorted(staged & removed.keys()))
+    await each(ask, sorted(staged))
     await staging.drop_users(removed)
     await staging.put_users(there)
 
@@ -145,13 +145,14 @@ async def drop_deleted(here: EnvironmentSync) -> None:
 async def read_named(here: EnvironmentSync) -> None:
     """Read again who is named in events and was not among those changed, and who could not be found before."""
     wanted, found, staging = here.found.wanted, here.found, here.task.staging
-    staged = await staging.user_ids(here.id)
     in_groups = {pair.user for pair in wanted.memberships}
+    staged = await staging.staged(here.id, {*here.known.unseen, *wanted.users, *in_groups})
     unseen = set(here.known.unseen) - staged - wanted.removed.keys()
     again = set(sorted(unseen)[:_LOOKED_FOR_AGAIN])
     since = timestamp(here.task.now() - here.task.source.keeps_events)
     returned = await here.task.look(looks.removed_without_event, here.id, since, _LOOKED_FOR_AGAIN)
     known = await here.task.look(looks.existing, wanted.users | in_groups | wanted.removed.keys() | unseen)
+    staged |= await staging.staged(here.id, returned)
     named = (wanted.users | (in_groups - known) | again | set(returned)) - staged - wanted.removed.keys()
     there = await here.source.users_by_id(named)
     await staging.put_users([user for user in there.values() if here.serves(user)])
