@@ -80,8 +80,8 @@ def held_by_population(connection: sqlite3.Connection, environment: str, gone: I
 
 
 def _counted(connection: sqlite3.Connection, populations: str, environment: str) -> dict[str | None, int]:
-    query = f"SELECT population_id, count(*) FROM ({populations}) GROUP BY 1"  # noqa: S608 - our own text
-    return dict(connection.execute(query, (environment,)))
+    # Counted here: SQLite would sort all users first, in eight MiB of memory.
+    return Counter(population for (population,) in connection.execute(populations, (environment,)))
 
 
 def others_in(
