@@ -126,11 +126,11 @@ async def _measured(
             for words, sql in review.scans.items():
                 scans[words].append(_scan(copy, sql, review.roster, at_least=counts[review.counted] * 0.98))
     what = f"{review.tool} of everybody, {review.what.format(counted=counts[review.counted])}, warm"
-    yardsticks = {**{words: middle(taken) for words, taken in scans.items()}, _budget(): _SECONDS}
+    yardsticks = {_budget(): _SECONDS, **{words: middle(taken) for words, taken in scans.items()}}
     bars = {_budget(): 1.0, **({next(iter(scans)): review.most} if review.most is not None else {})}
     return [
         Figure(
-            what=what if place == 0 else "  the same",
+            what=what if words in bars else "  the same",
             against=words,
             ours=middle(ours),
             yardstick=yardstick,
@@ -138,7 +138,7 @@ async def _measured(
             promised=at_most(bars[words]) if words in bars else None,
             small=small,
         )
-        for place, (words, yardstick) in enumerate(yardsticks.items())
+        for words, yardstick in yardsticks.items()
     ]
 
 
