@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 
-class Connections(aiohttp.TCPConnector):
+class ConnectionPool(aiohttp.TCPConnector):
     """As many connections as are asked for, kept open; TLS trusts what `trusted` says. Make it in an event loop."""
 
     def __init__(self, trusted: ssl.SSLContext) -> None:

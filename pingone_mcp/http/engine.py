@@ -15,7 +15,7 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from pingone_mcp.http.connections import Connections
+from pingone_mcp.http.connections import ConnectionPool
 
 # As much as httpcore reads of a head.
 _LARGEST_HEAD = 100 * 1024
@@ -55,7 +55,7 @@ class Engine(httpx.AsyncBaseTransport):
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=Connections(self._trusted),
+                connector=ConnectionPool(self._trusted),
                 middlewares=(_once,),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
