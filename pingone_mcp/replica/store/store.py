@@ -29,7 +29,7 @@ from pingone_mcp.tasks import in_thread
 FOLDER = "replica"
 # How long a writer waits for another one's transaction, and a reader for a log that is being recovered.
 _WAIT_SECONDS = 10.0
-_CACHE_KIBIBYTES = 8 * 1024  # of a writer
+_CACHE_KIBIBYTES = 2 * 1024  # of a writer; it bounds what is sorted in memory for an index, too
 STEPS = 10_000
 """After so many steps of SQLite's machine, of which a row takes tens, a reader looks whether somebody still waits."""
 _logger = logging.getLogger(__name__)
