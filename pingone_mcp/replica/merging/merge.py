@@ -36,6 +36,8 @@ def merge(connection: sqlite3.Connection, findings: Findings, bounds: Bounds, no
     if not takeover.is_first:
         note_names(takeover)
         find_managers(takeover)
+        if findings.mode == "full":  # whatever others have written into the file
+            connection.execute(schema.MAKE_WORDS_ANEW)
     if findings.with_groups:
         merge_memberships(takeover, bounds)
         _groups(takeover)

@@ -114,6 +114,7 @@ _PEOPLE = f"""CREATE VIRTUAL TABLE people USING fts5(
     tokenize = "unicode61 remove_diacritics 2")"""
 PUT_WORDS = f"INSERT INTO people (rowid, {SEARCHED}) SELECT number, {SEARCHED} FROM users_"  # noqa: S608 - our names
 """Adds the words of users who are not in `people`."""
+MAKE_WORDS_ANEW = "INSERT INTO people (people) VALUES ('rebuild')"
 DROP_WORDS = f"""INSERT INTO people (people, rowid, {SEARCHED}) SELECT 'delete', number, {SEARCHED} FROM main.users_
     WHERE removed_at IS NULL AND"""  # noqa: S608 - our names
 """Takes out the words of those whom a condition chooses, who are about to change or to go."""

@@ -206,6 +206,7 @@ async def test_a_full_sync_puts_right_what_was_written_into_single_columns(kept:
     assert await kept.rows("SELECT * FROM users ORDER BY id") != before
     await kept.sync("full")
     assert await kept.rows("SELECT * FROM users ORDER BY id") == before
+    await check_equal(kept)  # their words too
 
 
 async def test_a_copy_of_a_newer_version_is_left_alone(kept: Copy) -> None:
