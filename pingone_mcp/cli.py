@@ -38,6 +38,14 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "review": ("pingone_mcp.commands.review", "write who has access into a file, or verify such a file"),
         "roles": ("pingone_mcp.commands.roles", "say which roles follow from groups by your rules"),
         "sandbox": ("pingone_mcp.commands.sandbox", "serve a small fake PingOne with a sample company over HTTP"),
+        "client-config": (
+            "pingone_mcp.commands.setting_up.client_config",
+            "print what an MCP client needs to start this program",
+        ),
+        "guide": (
+            "pingone_mcp.commands.setting_up.guide",
+            "print a file of settings to fill in, or how to write rules and rosters",
+        ),
     }
 )
 
@@ -87,8 +95,21 @@ def _complain(problem: Problem) -> None:
 
 
 def _serve(env_file: Path | None) -> int:
+    if sys.stdin is not None and sys.stdin.isatty():
+        sys.stderr.write(_WAITING)
+        sys.stderr.flush()
     serve(env_file)
     return OK
+
+
+_WAITING = """\
+pingone-mcp waits for an MCP client on standard input. This is a terminal: nobody will speak MCP here. Ctrl-C ends it.
+An MCP client (an assistant, an IDE) starts pingone-mcp itself. Instead, try:
+  pingone-mcp client-config claude-desktop   what the client needs (or claude-code, vscode, cursor)
+  pingone-mcp check                          whether the settings work
+  pingone-mcp demo                           the main job on a sample company; needs no PingOne
+  pingone-mcp --help                         everything else
+"""
 
 
 def _run(verb: Verb, given: argparse.Namespace) -> int:
@@ -135,7 +156,7 @@ def _parser(anywhere: _Parser, words: Sequence[str]) -> _Parser:
         prog="pingone-mcp",
         description="A whole PingOne user directory for AI assistants, IDEs and scripts, over MCP.\n"
         "Without a command it serves MCP on stdin and stdout: that is what an MCP client calls.",
-        epilog="Configuration comes from PINGONE_* variables or from --env-file (see .env.example).\n"
+        epilog="Configuration comes from PINGONE_* variables or from --env-file; one to fill in: pingone-mcp guide settings\n"
         "Try it without PingOne:  pingone-mcp demo",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[anywhere],

@@ -83,9 +83,10 @@ class _Story:
         await self._own_words()
         self.out.print(
             "[bold]That is the main job.[/] Tokens, paging, rate limits and the unified user were the server's business.\n"
-            "Next: put your own PINGONE_* variables into a file (.env.example shows which), then\n"
+            "Next: put your own values into a file, see that they work, and add the server to your assistant:\n"
+            "  pingone-mcp guide settings > my.env\n"
             "  pingone-mcp --env-file my.env check\n"
-            'and add the server to your assistant: README.md, "Set it up".'
+            "  pingone-mcp --env-file my.env client-config claude-desktop     (or claude-code, vscode, cursor)"
         )
 
     async def _live(self) -> None:

@@ -15,6 +15,8 @@ from pingone_mcp.commands.verb import Step
 from pingone_mcp.sandbox.app import Sandbox, running
 from pingone_mcp.service.backend import OpenBackend
 from pingone_mcp.settings import Settings
+from pingone_mcp.settings.given import given_settings
+from pingone_mcp.settings.template import template
 from pingone_mcp.stdio_process import load_server
 from pingone_mcp.wiring import checking, open_backend, settings_of
 
@@ -30,6 +32,15 @@ class OpenDoors:
 
     def checkup(self) -> AbstractAsyncContextManager[AsyncIterator[Step]]:
         return checking(Settings.load(self.env_file))
+
+    def check_settings(self) -> None:
+        Settings.load(self.env_file)
+
+    def given_settings(self) -> Mapping[str, str]:
+        return given_settings()
+
+    def settings_file(self) -> str:
+        return template()
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:

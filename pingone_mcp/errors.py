@@ -2,6 +2,7 @@
 
     Problem                  what went wrong, and what to do next
     ├── Unconfigured         a setting is missing or wrong
+    │   └── MissingExtra         a package that only some commands need is not installed
     ├── Refused              refused here, before any request was sent
     │   └── NoReplica        what is asked needs a local copy, or a part of it, that is not there
     └── UpstreamProblem      PingOne, or the way to it
@@ -60,6 +61,10 @@ class Problem(Exception):
 
 class Unconfigured(Problem):
     """A setting is missing or wrong; the text names each one."""
+
+
+class MissingExtra(Unconfigured):
+    """A package is not installed that an extra of this one brings; the text names the extra."""
 
 
 class Refused(Problem):

@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from pingone_mcp.service.guides import GUIDES
 from pingone_mcp.settings import Settings
 from tests.process.programs import PATIENCE
 
@@ -224,14 +225,17 @@ def test_the_example_of_settings_asks_for_the_required_ones_only() -> None:
 
 
 @pytest.mark.slow
-def test_the_wheel_carries_the_package_and_the_prompts_and_nothing_else(files: list[str], tmp_path: Path) -> None:
+def test_the_wheel_carries_the_package_its_prompts_and_guides_and_nothing_else(
+    files: list[str], tmp_path: Path
+) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=PATIENCE)
     (wheel,) = tmp_path.glob("*.whl")
     shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     package = {name for name in files if name.startswith("pingone_mcp/")}
     prompts = {f"pingone_mcp/{name}" for name in files if name.startswith("prompts/")}
-    assert shipped == package | prompts
+    guides = {f"pingone_mcp/docs/{name}.md" for name in GUIDES}
+    assert shipped == package | prompts | guides
     assert "pingone_mcp/py.typed" in shipped
 
 

@@ -143,7 +143,7 @@ date first when it is missing or older than {variable("replica_minutes")}; and s
 last check of this list. The exit status is 0 when there is no drift, 1 when there is, 2 for wrong
 use or configuration, 3 when it could not be checked. --kinds says what counts: missing,
 status_mismatches, ambiguous, attribute_mismatches, unexpected (active in the directory, without
-account) and unidentified. docs/rosters.md tells more.
+account) and unidentified. `pingone-mcp guide rosters` tells more.
 
 examples:
   pingone-mcp drift ledger-users.csv

@@ -227,10 +227,10 @@ VERB = Verb(
     name="roles",
     text=f"""\
 Say which roles of an application follow from groups and attributes, by the rules in
-{variable("roles_file")} (docs/roles.md tells how to write them). With USER: its roles, and the rule that
-gave each. With --diff: who has other roles in the application. With neither: what is odd about the
-rules in the light of the directory. The exit status is 0 when there is nothing to look at, 1 when
-there is, 2 for wrong use or configuration, 3 when the directory could not be read.
+{variable("roles_file")} (`pingone-mcp guide roles` tells how to write them). With USER: its roles,
+and the rule that gave each. With --diff: who has other roles in the application. With neither: what
+is odd about the rules in the light of the directory. The exit status is 0 when there is nothing to
+look at, 1 when there is, 2 for wrong use or configuration, 3 when the directory could not be read.
 
 examples:
   pingone-mcp roles

@@ -33,13 +33,22 @@ class Step(Protocol):
 
 
 class Doors(Protocol):
-    """What a command may open; the first three read the settings, and raise Unconfigured before anything is opened."""
+    """What a command may open; those that read the settings raise Unconfigured before anything is opened."""
 
     def backend(self) -> OpenBackend:
         """Return what opens the directory that is configured, and its local copy."""
 
     def checkup(self) -> AbstractAsyncContextManager[AsyncIterator[Step]]:
         """Return a check-up of what is configured; its steps come one by one."""
+
+    def check_settings(self) -> None:
+        """Read the settings."""
+
+    def given_settings(self) -> Mapping[str, str]:
+        """Return what the environment sets, by name; of a secret the name alone. Raises Unconfigured."""
+
+    def settings_file(self) -> str:
+        """Return a file of settings to fill in."""
 
     def client(self) -> AbstractAsyncContextManager[Client]:
         """Return an MCP client of a server in this process."""

@@ -6,8 +6,6 @@ import re
 import tomllib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
-from importlib.resources.abc import Traversable
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.prompts import Prompt
@@ -17,6 +15,7 @@ from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.directory.text.moments import span
 from pingone_mcp.service.connections import ServedConnection
+from pingone_mcp.shipped_files import shipped_folder
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 _LONGEST = 500
@@ -69,8 +68,8 @@ def parse(name: str, text: str) -> PromptText:
 
 
 def prompt_texts() -> list[PromptText]:
-    """Return all prompts, by name. In a checkout the folder lies beside the package, in a wheel inside it."""
-    files = (file for file in _folder().iterdir() if file.name.endswith(".md"))
+    """Return all prompts, by name."""
+    files = (file for file in shipped_folder("prompts").iterdir() if file.name.endswith(".md"))
     return [
         parse(file.name.removesuffix(".md"), file.read_text("utf-8")) for file in sorted(files, key=lambda f: f.name)
     ]
@@ -90,11 +89,6 @@ def _prompt(text: PromptText) -> Prompt:
         for name, (description, required) in text.arguments.items()
     ]
     return Prompt(name=text.name, title=text.title, description=text.description, arguments=arguments, fn=render)
-
-
-def _folder() -> Traversable:
-    inside = resources.files("pingone_mcp") / "prompts"
-    return inside if inside.is_dir() else resources.files("pingone_mcp") / ".." / "prompts"
 
 
 def _fenced(value: str) -> str:

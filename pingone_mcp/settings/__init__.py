@@ -82,7 +82,8 @@ def _explain(error: ValidationError) -> tuple[str, str]:
     return (
         "\n".join([f"pingone-mcp is not configured: {len(lines)} {noun} missing or wrong.", *lines, ""]),
         (
-            "Set them in the MCP client's configuration, or in a file named with --env-file (see .env.example). "
+            "Set them in the MCP client's configuration, or in a file named with --env-file "
+            "(`pingone-mcp guide settings` prints one to fill in). "
             f"To try it without PingOne, set {setting('sandbox', '1')}."
         ),
     )

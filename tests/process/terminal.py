@@ -9,15 +9,19 @@ import threading
 
 from tests.process.programs import PATIENCE, PROGRAM, Ended, Variables
 
+END_OF_INPUT = b"\x04"
+"""What Ctrl-D sends."""
 
-def in_terminal(*arguments: str, env: Variables, columns: int = 80) -> Ended:
-    """Run a command whose stdout and stderr are one terminal; `out` is what is seen there, colours included."""
+
+def in_terminal(*arguments: str, env: Variables, columns: int = 80, typed: bytes = b"") -> Ended:
+    """Run a command in a terminal, into which somebody types; `out` is what is seen there, colours included."""
     controller, terminal = pty.openpty()
     shape = {"COLUMNS": str(columns), "LINES": "50", "TERM": "xterm-256color"}
     process = subprocess.Popen(
         [*PROGRAM, *arguments], env={**env, **shape}, stdin=terminal, stdout=terminal, stderr=terminal
     )
     os.close(terminal)
+    os.write(controller, typed)
     watchdog = threading.Timer(PATIENCE, process.kill)
     watchdog.start()
     seen = b""

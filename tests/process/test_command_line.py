@@ -31,7 +31,7 @@ def sandbox(tmp_path: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), ["demo", "check", "call", "sandbox", "stdin and stdout", "--env-file", "PINGONE_", ".env.example"]),
+        ((), ["demo", "check", "call", "sandbox", "stdin and stdout", "--env-file", "PINGONE_", "guide settings"]),
         (("demo",), ["--size", "leaves the machine", "left behind"]),
         (("check",), ["--json", "exit status", "check --env-file my.env"]),
         (("call",), ["TOOL", "key=value", "JSON", "exit status", "call list_users query=uma limit=5", "--env-file"]),
@@ -91,7 +91,8 @@ def test_a_wrong_configuration_is_one_message_that_names_every_variable_but_no_v
 def test_a_command_is_one_module_and_one_line() -> None:
     declared = {name: importlib.import_module(module).VERB.name for name, (module, _) in VERBS.items()}
     assert declared == {name: name for name in VERBS}
-    modules = {path.stem for path in (ROOT / "pingone_mcp" / "commands").glob("*.py") if "VERB = " in path.read_text()}
+    folder = ROOT / "pingone_mcp" / "commands"
+    modules = {path.stem.replace("_", "-") for path in folder.rglob("*.py") if "VERB = " in path.read_text()}
     assert modules | {"demo"} == set(VERBS)
 
 

@@ -12,7 +12,8 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from pingone_mcp.sandbox.app import Sandbox
-from tests.process.programs import PATIENCE, PROGRAM, Served, bare, in_process, run, started
+from tests.process.programs import PATIENCE, PROGRAM, Ended, Served, bare, in_process, run, started
+from tests.process.terminal import END_OF_INPUT, in_terminal
 from tests.world import World, error_text, facts
 
 TOOLS = {"list_users", "get_user", "find_deactivated", "proxy_request"}
@@ -144,3 +145,20 @@ def test_python_m_and_the_installed_command_are_the_same(tmp_path: Path) -> None
     command = Path(sys.executable).with_name("pingone-mcp")
     said = {run("--version", env=bare(tmp_path), program=program).out for program in (PROGRAM, (str(command),))}
     assert len(said) == 1
+
+
+# --- A person
+
+INSTEAD = ("client-config", "check", "demo", "--help")
+
+
+def test_on_a_terminal_it_says_what_it_waits_for_and_what_to_do_instead(tmp_path: Path) -> None:
+    end = in_terminal(env=bare(tmp_path), typed=END_OF_INPUT)
+    assert end.status == 0
+    for said in ("waits for an MCP client", "Ctrl-C ends it", *(f"pingone-mcp {word}" for word in INSTEAD)):
+        assert said in end.out
+    assert max(map(len, end.out.splitlines())) <= 120
+
+
+def test_to_a_client_it_says_nothing_of_that(tmp_path: Path) -> None:
+    assert run(env=bare(tmp_path)) == Ended(status=0, out="", err="")

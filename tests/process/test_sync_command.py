@@ -129,9 +129,9 @@ def test_pingone_out_of_reach_is_never_taken_for_an_answer(
     [
         ("sync", ["--full", "--every", "--json", "exit status", "sync --every 15m"]),
         ("changes", ["--since", "7d", "--kinds", "exit status"]),
-        ("drift", ["ROSTER", "PINGONE_ROSTERS", "--match-on", "3 when it could", "docs/rosters.md"]),
+        ("drift", ["ROSTER", "PINGONE_ROSTERS", "--match-on", "3 when it could", "guide rosters"]),
         ("review", ["--out", "--verify", "--force", "manifest", "exit status", "review --verify review.csv"]),
-        ("roles", ["USER", "--diff", "PINGONE_ROLES_FILE", "docs/roles.md", "exit status"]),
+        ("roles", ["USER", "--diff", "PINGONE_ROLES_FILE", "guide roles", "exit status"]),
     ],
 )
 def test_help_teaches(

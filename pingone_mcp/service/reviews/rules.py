@@ -17,7 +17,7 @@ async def read_rules(path: Path | None) -> Rules:
     if path is None:
         raise Refused(
             "No rules for roles are configured.",
-            f"The person who runs this server sets {setting('roles_file')} (docs/roles.md tells how to write it).",
+            f"The person who runs this server sets {setting('roles_file')} (`pingone-mcp guide roles` tells how to write it).",
             code="NO_RULES",
         )
     return await in_thread(_read, path, pool="disk")

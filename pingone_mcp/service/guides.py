@@ -1,0 +1,22 @@
+"""The guides that come with the program: what a message names, whoever reads it can have, however it was installed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pingone_mcp.shipped_files import shipped_folder
+
+GUIDES: Mapping[str, str] = MappingProxyType(
+    {
+        "roles": "how to write the rules of map_roles",
+        "rosters": "what the user list of an application may look like",
+        "proxy": "what proxy_request lets through, and how writes are confirmed",
+    }
+)
+"""What each guide is about, by its name."""
+
+
+def guide(name: str) -> str:
+    """Return the text of a guide, one of `GUIDES`, in Markdown."""
+    return (shipped_folder("docs") / f"{name}.md").read_text("utf-8")
