@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := $(wildcard pingone_mcp tests benchmarks)
+CODE := $(wildcard pingone_mcp tests benchmarks shipping)
 
 # The first Python that is new enough. Another one: make clean test PYTHON=python3.12
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -19,7 +19,7 @@ PYTEST := $(BIN)/python -m pytest -n auto $(if $(SEED),--hypothesis-seed=$(SEED)
 # Under two minutes, to see that it still measures: make bench FAST=1
 FAST ?=
 
-.PHONY: help demo test soak check fix bench bench-growth conformance lock clean
+.PHONY: help demo test soak check fix dist dist-test mcpb bench bench-growth conformance lock clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,16 @@ check: $(READY)  ## Look for mistakes: lint, format, types, import floors
 fix: $(READY)  ## Repair what a machine can: lint and format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+dist: $(READY)  ## Build the wheel and the sdist into dist/; the same files give the same bytes
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build -d dist
+
+dist-test: $(READY)  ## Install the wheel wherever a Python is, oldest and newest packages, and use it (5 to 10 minutes)
+	@$(BIN)/python -m tests.dist
+
+mcpb: dist  ## Build the bundle that desktop clients install with a click, into dist/
+	@$(BIN)/python -m shipping.bundle
 
 bench: $(READY)  ## Measure all but the next, in half an hour (make bench FAST=1: in small, in two minutes)
 	@$(BIN)/python -m benchmarks $(if $(FAST),--fast)

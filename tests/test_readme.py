@@ -5,12 +5,17 @@ After a change: `.venv/bin/python -m tests.test_readme` writes the tables anew.
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pingone_mcp.cli import VERBS
+from pingone_mcp.mcp_clients import ClientName, launch, snippet
 from pingone_mcp.server.build import all_tools
 from pingone_mcp.settings import Settings
 
@@ -69,6 +74,103 @@ def written(name: str) -> list[str]:
 @pytest.mark.parametrize("name", TABLES)
 def test_the_table_in_the_readme_is_what_the_code_says(name: str) -> None:
     assert written(name) == TABLES[name]()
+
+
+# --- What it shows to type
+
+COMMAND = re.compile(r"^ *\$ (.*)$", re.MULTILINE)
+# What stands in a sentence and begins with a program.
+SPOKEN = re.compile(r"`((?:make|pingone-mcp|pipx|uvx?|pip|docker|claude|python) [^`]*)`")
+
+
+def commands() -> Iterator[list[str]]:
+    text = re.sub(r"(?<=\S)\n(?=\S)", " ", README.read_text(encoding="utf-8").replace("```", "\n"))
+    for line in (*COMMAND.findall(README.read_text(encoding="utf-8")), *SPOKEN.findall(text)):
+        yield shlex.split(line, comments=True)
+
+
+def test_no_command_is_shown_that_cannot_work_today() -> None:
+    """The package is not published: whatever installs it is given a checkout or a wheel."""
+    shown = list(commands())
+    assert len(shown) > 20
+    for words in shown:
+        assert " ".join(words) == " ".join(words).strip()
+        match words:
+            case ["make", target, *_]:
+                assert target in _targets(), words
+            case ["pingone-mcp", *rest]:
+                verbs = [word for word in rest if word in VERBS]
+                assert verbs or rest[0].startswith("--"), words
+            case ["pipx" | "pip", "install", *packages] | ["uv", "tool", "install", *packages]:
+                assert all(map(_is_a_place, (word for word in packages if not word.startswith("--")))), words
+            case ["uvx", "--from", package, "pingone-mcp", *_]:
+                assert _is_a_place(package), words
+            case (
+                ["uv", "tool", "install"]
+                | ["claude", "mcp", "add", *_]
+                | ["docker", "build", *_]
+                | ["python", "-m", *_]
+            ):
+                pass
+            case ["chmod", "600", "my.env"]:
+                pass
+            case _:
+                pytest.fail(f"nobody has said that this works: {words}")
+
+
+def _targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):.*## ", README.with_name("Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def _is_a_place(package: str) -> bool:
+    """Say whether something is a checkout or a wheel, not a name to look up."""
+    return package in (".", "dist/*.whl") or package.startswith("/path/to/")
+
+
+# --- What it shows of clients
+
+
+def documents() -> list[Any]:
+    return [
+        json.loads(block)
+        for block in re.findall(r"^```json\n(.*?)^```", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    ]
+
+
+VALUES = {"environment_id": "…", "client_id": "…", "client_secret": "…"}
+CLIENT_SNIPPETS: list[tuple[ClientName, Path | None, dict[str, str]]] = [
+    ("claude-desktop", None, {**VALUES, "region": "EU"}),
+    ("vscode", None, VALUES),
+    ("cursor", Path("/path/to/my.env"), {}),
+]
+
+
+def test_every_snippet_of_a_client_is_what_the_program_prints() -> None:
+    printed = [
+        json.loads(
+            snippet(client, launch(("/path/to/pingone-mcp",), file, values), "linux").replace("YOUR_CLIENT_SECRET", "…")
+        )
+        for client, file, values in CLIENT_SNIPPETS
+    ]
+    assert documents() == printed
+
+
+def test_the_command_for_claude_code_is_what_the_program_prints() -> None:
+    (shown,) = (words for words in commands() if words[0] == "claude")
+    how = launch(("/path/to/pingone-mcp",), Path("/path/to/my.env"), {})
+    assert shlex.join(shown) == snippet("claude-code", how, "linux")
+
+
+def test_the_arguments_for_a_container_start_it_as_its_dockerfile_means_it() -> None:
+    (shown,) = re.findall(r"`(\[\"run\".*\])`", README.read_text(encoding="utf-8"))
+    arguments = json.loads(shown)
+    tag = arguments[-1]
+    assert f"docker build --tag {tag} ." in README.read_text(encoding="utf-8")
+    assert {"--rm", "--interactive", "--read-only", "--env-file", "--volume"} <= set(arguments)
+    assert arguments[arguments.index("--volume") + 1].endswith(":/data")
+    assert f"docker run {' '.join(arguments[1:])}".replace("/path/to/", "") in README.with_name("Dockerfile").read_text(
+        "utf-8"
+    )
 
 
 def write() -> None:

@@ -36,10 +36,12 @@ THROUGH_ALL = {
     "benchmarks": "what measures all the others",
     "conformance": "the protocol's own scenarios",
     "contract": "every provider, and its copy",
+    "dist": "what people install",
     "evals": "what a model is to find out",
     "faults": "what breaks on the way, and what people hear of it",
     "process": "a program that is started, and how it ends",
     "server": "what a client hears, whichever module answers",
+    "shipping": "what is made of the code for those who get it",
     "surface": "snapshots of what clients see",
 }
 
