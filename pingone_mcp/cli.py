@@ -103,11 +103,12 @@ def _serve(env_file: Path | None) -> int:
 
 
 _WAITING = """\
-pingone-mcp waits for an MCP client on standard input. This is a terminal: nobody will speak MCP here. Ctrl-C ends it.
-An MCP client (an assistant, an IDE) starts pingone-mcp itself. Instead, try:
-  pingone-mcp client-config claude-desktop   what the client needs (or claude-code, vscode, cursor)
+pingone-mcp waits for an MCP client on standard input, but this is a terminal.
+A client (an assistant, an IDE) starts pingone-mcp by itself. Ctrl-C ends it.
+Try instead:
+  pingone-mcp client-config claude-desktop   what a client needs (vscode, ...)
   pingone-mcp check                          whether the settings work
-  pingone-mcp demo                           the main job on a sample company; needs no PingOne
+  pingone-mcp demo                           the main job, without PingOne
   pingone-mcp --help                         everything else
 """
 

@@ -70,6 +70,7 @@ def test_the_secret_is_asked_for_and_never_there(client: ClientName, how: Launch
     texts = [snippet(client, how, system) for system in SYSTEMS]
     texts += [install_link(client, how)] if client in LINKED else []
     assert "hush" not in "".join(map(unquote, texts))
+    assert "hush" not in repr(how)
     asked = entry(client, how)["env"].get("PINGONE_CLIENT_SECRET")
     if not how.asks:
         assert asked is None

@@ -157,7 +157,7 @@ def test_on_a_terminal_it_says_what_it_waits_for_and_what_to_do_instead(tmp_path
     assert end.status == 0
     for said in ("waits for an MCP client", "Ctrl-C ends it", *(f"pingone-mcp {word}" for word in INSTEAD)):
         assert said in end.out
-    assert max(map(len, end.out.splitlines())) <= 120
+    assert max(map(len, end.out.splitlines())) <= 80
 
 
 def test_to_a_client_it_says_nothing_of_that(tmp_path: Path) -> None:
