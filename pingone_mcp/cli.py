@@ -104,7 +104,7 @@ def _serve(env_file: Path | None) -> int:
 
 _WAITING = """\
 pingone-mcp waits for an MCP client on standard input, but this is a terminal.
-A client (an assistant, an IDE) starts pingone-mcp by itself. Ctrl-C ends it.
+A client (an assistant, an IDE) starts the program by itself. Ctrl-C ends it.
 Try instead:
   pingone-mcp client-config claude-desktop   what a client needs (vscode, ...)
   pingone-mcp check                          whether the settings work
