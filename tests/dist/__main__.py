@@ -7,6 +7,7 @@ them, the container image, and the bundle for desktop clients. `python -m tests.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 import time
@@ -40,7 +41,7 @@ def main(names: list[str]) -> int:
             print(f"{title}:", flush=True)
             try:
                 check(built, folder / name)
-            except AssertionError as error:
+            except (AssertionError, subprocess.SubprocessError) as error:
                 print(f"  FAILED: {error}", flush=True)
                 failed.append(name)
             print(f"  {time.monotonic() - begun:.0f} s", flush=True)

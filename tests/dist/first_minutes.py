@@ -84,7 +84,7 @@ def _set_up(machine: BareMachine, setting: list[str], connecting: list[str]) -> 
         _reads(machine.types(checking), "This connection works.")
         for command in connecting:
             entry = json.loads(machine.types(f"{command} 2>/dev/null"))["mcpServers"]["pingone"]
-            assert entry["command"] == where, "the program that was asked"
+            assert entry["command"] == where, f"{entry['command']} is not the program that was asked, {where}"
             program = [entry["command"], *entry["args"]]
             answer_as_a_server(program, {"PATH": "/usr/bin:/bin", "HOME": str(machine.home), **entry.get("env", {})})
     print(f"  {where} is set up, and a client that starts it with a bare PATH is answered", flush=True)
