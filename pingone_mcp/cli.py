@@ -96,8 +96,9 @@ def _complain(problem: Problem) -> None:
 
 def _serve(env_file: Path | None) -> int:
     if sys.stdin is not None and sys.stdin.isatty():
-        sys.stderr.write(_WAITING)
-        sys.stderr.flush()
+        from pingone_mcp.console import say
+
+        say(_WAITING, stderr=True)
     serve(env_file)
     return OK
 
@@ -109,8 +110,7 @@ Try instead:
   pingone-mcp client-config claude-desktop   what a client needs (vscode, ...)
   pingone-mcp check                          whether the settings work
   pingone-mcp demo                           the main job, without PingOne
-  pingone-mcp --help                         everything else
-"""
+  pingone-mcp --help                         everything else"""
 
 
 def _run(verb: Verb, given: argparse.Namespace) -> int:
