@@ -12,6 +12,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 # How many times as long as in `make test`: make soak SOAK=30
 SOAK ?= 10
 
+# How often Ctrl-C is pressed in all: make presses PRESSES=2000
+PRESSES ?= 600
+
 # What a failing run has printed draws the same examples again: make test SEED=123
 SEED ?=
 PYTEST := $(BIN)/python -m pytest -n auto $(if $(SEED),--hypothesis-seed=$(SEED))
@@ -19,7 +22,7 @@ PYTEST := $(BIN)/python -m pytest -n auto $(if $(SEED),--hypothesis-seed=$(SEED)
 # Under two minutes, to see that it still measures: make bench FAST=1
 FAST ?=
 
-.PHONY: help demo test soak check fix dist dist-test mcpb bench bench-growth conformance lock clean
+.PHONY: help demo test soak presses check fix dist dist-test mcpb bench bench-growth conformance lock clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +36,9 @@ test: $(READY)  ## Run all tests on all cores (one file: .venv/bin/pytest tests/
 soak: $(READY)  ## Try faults, kills and combinations of them for much longer than `make test` does
 	@PINGONE_SOAK=$(SOAK) $(PYTEST) tests/faults tests/replica --timeout=$$((300 * $(SOAK))) \
 		--override-ini faulthandler_timeout=$$((290 * $(SOAK)))
+
+presses: $(READY)  ## Press Ctrl-C at many moments of every command (PRESSES=2000 for more)
+	@$(BIN)/python -m tests.process.presses $(PRESSES)
 
 check: $(READY)  ## Look for mistakes: lint, format, types, import floors
 	@$(BIN)/ruff check

@@ -12,6 +12,7 @@ import functools
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,8 +20,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from pingone_mcp import __version__
-from pingone_mcp.commands.ending import FAILED, INTERRUPTED, MISCONFIGURED, OK, UNCHECKED, WrongUse
+from pingone_mcp.commands.ending import FAILED, MISCONFIGURED, OK, UNCHECKED, WrongUse
 from pingone_mcp.errors import Problem, Unconfigured
+from pingone_mcp.interrupts import INTERRUPTED, run_interruptible
 from pingone_mcp.stdio_process import serve
 
 if TYPE_CHECKING:
@@ -50,6 +52,10 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 
 
+# How argparse says that a word is none of those that there are.
+_CHOICE = re.compile(r"invalid choice: '(.*?)' \(choose from (.*)\)")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 1 failed, 2 wrong use or configuration.
 
@@ -62,7 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     anywhere = _anywhere()
     given, rest = anywhere.parse_known_args(argv, argparse.Namespace(env_file=None, verb=None))
     if rest:
-        given = _parser(anywhere, rest).parse_args(rest, given)
+        given, unknown = _parser(anywhere, rest).parse_known_args(rest, given)
+        if unknown:
+            given.parser.refuse(unknown)
     if given.verb is None:
         return _ended(functools.partial(_serve, given.env_file), FAILED)
     return _ended(functools.partial(_run, given.verb, given), given.verb.failed)
@@ -115,8 +123,6 @@ Try instead:
 
 def _run(verb: Verb, given: argparse.Namespace) -> int:
     """Run a command; the first failure of a task group is the failure of the command."""
-    import anyio
-
     from pingone_mcp.doors import OpenDoors
     from pingone_mcp.heavy_work import calm_collector
     from pingone_mcp.logs import log_harmlessly
@@ -125,18 +131,31 @@ def _run(verb: Verb, given: argparse.Namespace) -> int:
     log_harmlessly()
     calm_collector()
     try:
-        return anyio.run(verb.run, given, OpenDoors(given.env_file))
+        return run_interruptible(functools.partial(verb.run, given, OpenDoors(given.env_file)))
     except BaseExceptionGroup as several:
         raise first_failure(several) from None
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints, which repeat what was typed, are harmless to look at."""
+    """A parser whose complaints, which repeat what was typed, are harmless to look at, and name what was meant."""
 
     def error(self, message: str) -> NoReturn:
         from pingone_mcp.directory.text.harmless import harmless
+        from pingone_mcp.nearest import did_you_mean
 
-        super().error(harmless(message))
+        hint = ""
+        if (choice := _CHOICE.search(message)) is not None:
+            hint = did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2]), most=1)
+        super().error(harmless(f"{message}. {hint}" if hint else message))
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Say which of the words mean nothing to this command, and which option was meant."""
+        from pingone_mcp.nearest import nearest
+
+        options = (word.partition("=")[0] for word in unknown if word.startswith("-"))
+        near = dict.fromkeys(name for word in options for name in nearest(word, self._option_string_actions, most=1))
+        hint = f". Did you mean {' and '.join(near)}?" if near else ""
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
 
 
 def _anywhere() -> _Parser:
@@ -163,6 +182,7 @@ def _parser(anywhere: _Parser, words: Sequence[str]) -> _Parser:
         parents=[anywhere],
     )
     parser.add_argument("--version", action="version", version=f"pingone-mcp {__version__}")
+    parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, (module, line) in VERBS.items():
         added = commands.add_parser(
@@ -171,6 +191,6 @@ def _parser(anywhere: _Parser, words: Sequence[str]) -> _Parser:
         if name in words:
             verb: Verb = importlib.import_module(module).VERB
             added.description, _, added.epilog = verb.text.partition("\n\n")
-            added.set_defaults(verb=verb)
+            added.set_defaults(verb=verb, parser=added)
             verb.add(added)
     return parser

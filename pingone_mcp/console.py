@@ -164,6 +164,7 @@ class Report:
 
     as_json: bool
     _lines: list[_Line] = field(default_factory=list[_Line])
+    _notes: int = 0
     _console: Console = field(default_factory=console)
 
     def add(self, step: str, text: str, *, ok: bool, needed: bool = True) -> None:
@@ -174,6 +175,13 @@ class Report:
         mark, style = ("ok", "green") if ok else ("failed", "red") if needed else ("missing", "yellow")
         self._console.print(f"[{style}]{mark:<8}[/] [bold]{escape(shown(step))}[/]: {escape(shown(text))}")
 
+    def note(self, text: str) -> None:
+        """Add what a person should know of the settings, though nothing is lacking for it."""
+        self._notes += 1
+        self._lines.append(_Line(step="settings", ok=False, needed=False, text=text))
+        if not self.as_json:
+            self._console.print(f"[yellow]{'note':<8}[/] [bold]settings[/]: {escape(shown(text))}")
+
     def close(self) -> bool:
         """Print the verdict; return whether everything that is needed is there."""
         works = all(line.ok or not line.needed for line in self._lines)
@@ -181,7 +189,7 @@ class Report:
             document = {"ok": works, "findings": [asdict(line) for line in self._lines]}
             print_json(document)
             return works
-        missing = sum(not line.ok and not line.needed for line in self._lines)
+        missing = sum(not line.ok and not line.needed for line in self._lines) - self._notes
         verdict = "This connection works." if works else "This connection does not work yet."
         rest = (
             f" {missing} part{'s' * (missing != 1)} cannot be read: answers that need them will say so."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +30,8 @@ class OpenDoors:
     def backend(self) -> OpenBackend:
         return functools.partial(open_backend, Settings.load(self.env_file))
 
-    def checkup(self) -> AbstractAsyncContextManager[AsyncIterator[Step]]:
-        return checking(Settings.load(self.env_file))
+    def checkup(self, tell: Callable[[str], None]) -> AbstractAsyncContextManager[AsyncIterator[Step]]:
+        return checking(Settings.load(self.env_file, tell))
 
     def check_settings(self) -> None:
         Settings.load(self.env_file)

@@ -30,6 +30,10 @@ NO_TOKEN_YET = "NO_TOKEN_YET"  # noqa: S105 - a code
 """The code of an answer that came to its end before a token came, which is still waited for."""
 
 
+WRONG_ARGUMENTS = "WRONG_ARGUMENTS"
+"""The code of arguments that a tool does not take, whatever it is asked."""
+
+
 class Problem(Exception):
     """State what went wrong (`what`), what to do about it (`next_step`), and how to find it in PingOne's logs.
 
@@ -60,7 +64,22 @@ class Problem(Exception):
 
 
 class Unconfigured(Problem):
-    """A setting is missing or wrong; the text names each one."""
+    """A setting is missing or wrong; the text names each one, and so does `wrong`, one by one.
+
+    `notes` say what else was given and comes to nothing.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        next_step: str = "",
+        *,
+        code: str | None = None,
+        wrong: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(what, next_step, code=code)
+        self.wrong, self.notes = wrong, notes
 
 
 class MissingExtra(Unconfigured):

@@ -18,9 +18,10 @@ from pydantic import SecretStr, ValidationError
 
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.first_answers import kept
-from pingone_mcp.pingone.connection import TOP_LEVEL_DOMAINS, Connection, connection_of
+from pingone_mcp.pingone.connection import Connection, connection_of
 from pingone_mcp.settings import Settings
 from pingone_mcp.settings.parts import (
+    TOP_LEVEL_DOMAINS,
     Answers,
     ConnectionSettings,
     CopySettings,
@@ -43,14 +44,14 @@ COMPLETE = {"ENVIRONMENT_ID": HOME, "CLIENT_ID": CLIENT, "CLIENT_SECRET": SECRET
 @pytest.fixture(autouse=True)
 def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.upper().startswith("PINGONE_") or name.upper().endswith("_PROXY"):
+        if name.upper().startswith(("PINGONE_", "PINGCLI_")) or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)
 
 
-def load(monkeypatch: pytest.MonkeyPatch, *env_file: Path, **variables: str) -> Settings:
+def load(monkeypatch: pytest.MonkeyPatch, env_file: Path | None = None, /, **variables: str) -> Settings:
     for name, value in variables.items():
         monkeypatch.setenv(f"PINGONE_{name}", value)
-    return Settings.load(*env_file)
+    return Settings.load(env_file)
 
 
 def connection(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Connection:
@@ -111,6 +112,188 @@ def test_a_file_that_is_no_text_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     file.write_bytes(b"\xff\xfePINGONE_REGION=EU")
     with pytest.raises(Unconfigured, match="UTF-8"):
         Settings.load(file)
+
+
+# ------------------------------------------------------------------------------------------- names of Ping's own tools
+
+
+def told(env_file: Path | None = None) -> tuple[Settings, list[str]]:
+    """Return the settings, and what is said of those that come to nothing."""
+    notes: list[str] = []
+    return Settings.load(env_file, notes.append), notes
+
+
+def set_all(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {
+            "PINGONE_ENVIRONMENT_ID": HOME,
+            "PINGONE_CLIENT_ID": CLIENT,
+            "PINGONE_CLIENT_SECRET": SECRET,
+            "PINGONE_REGION_CODE": "AU",
+            "PINGONE_TF_APPEND_USER_AGENT": "ci/1",
+        },
+        {
+            "PINGONE_ENVIRONMENT_ID": HOME,
+            "PINGONE_CLIENT_CREDENTIALS_CLIENT_ID": CLIENT,
+            "PINGONE_CLIENT_CREDENTIALS_CLIENT_SECRET": SECRET,
+            "PINGONE_TOP_LEVEL_DOMAIN": ".com.au",
+            "PINGONE_AUTH_GRANT_TYPE": "client_credentials",
+        },
+        {
+            "PINGCLI_PINGONE_ENVIRONMENT_ID": HOME,
+            "PINGCLI_PINGONE_CLIENT_CREDENTIALS_CLIENT_ID": CLIENT,
+            "PINGCLI_PINGONE_CLIENT_CREDENTIALS_CLIENT_SECRET": SECRET,
+            "PINGCLI_PINGONE_ROOT_DOMAIN": "pingone.com.au",
+        },
+        {
+            "PINGCLI_PINGONE_WORKER_ENVIRONMENT_ID": HOME,
+            "PINGCLI_PINGONE_WORKER_CLIENT_ID": CLIENT,
+            "PINGCLI_PINGONE_WORKER_CLIENT_SECRET": SECRET,
+            "PINGCLI_PINGONE_REGION_CODE": "au",
+        },
+    ],
+    ids=["terraform", "the go client", "pingcli", "pingcli 0.8"],
+)
+@pytest.mark.parametrize("in_file", [False, True], ids=["environment", "file"])
+def test_the_names_of_pings_own_tools_are_understood(
+    variables: dict[str, str], in_file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "their.env"
+    file.write_text("".join(f"{name}={value}\n" for name, value in variables.items()) if in_file else "")
+    file.chmod(0o600)
+    if not in_file:
+        set_all(monkeypatch, **variables)
+    settings, notes = told(file)
+    assert (settings.environment_id, settings.client_id, settings.region) == (HOME, CLIENT, "AU")
+    assert settings.client_secret.get_secret_value() == SECRET
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "api", "auth"),
+    [
+        ("PINGONE_API_SERVICE_HOSTNAME", "api.example.com", "https://api.example.com/v1", "https://auth.pingone.com"),
+        ("PINGONE_AUTH_SERVICE_HOSTNAME", "auth.pingone.eu", "https://api.pingone.com/v1", "https://auth.pingone.eu"),
+        ("PINGONE_ROOT_DOMAIN", "pingone.sg", "https://api.pingone.sg/v1", "https://auth.pingone.sg"),
+        ("PINGONE_REGION", "Europe", "https://api.pingone.eu/v1", "https://auth.pingone.eu"),
+        ("PINGONE_REGION", "asia_pacific", "https://api.pingone.asia/v1", "https://auth.pingone.asia"),
+    ],
+)
+def test_hosts_are_understood_as_pings_tools_name_them(
+    name: str, value: str, api: str, auth: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    found = connection(monkeypatch)
+    assert (found.api_base, found.token_url) == (api, f"{auth}/{HOME}/as/token")
+
+
+def test_a_custom_domain_of_terraform_is_a_custom_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINGONE_AUTH_SERVICE_HOSTNAME", "login.example.com")
+    assert connection(monkeypatch).token_url == "https://login.example.com/as/token"
+
+
+def test_a_name_of_ours_wins_over_theirs_wherever_it_stands_and_a_conflict_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path, **COMPLETE, REGION="EU")
+    file.chmod(0o600)
+    set_all(
+        monkeypatch, PINGONE_REGION_CODE="CA", PINGONE_TOP_LEVEL_DOMAIN=".eu", PINGCLI_PINGONE_WORKER_CLIENT_ID=CLIENT
+    )
+    settings, notes = told(file)
+    assert settings.region == "EU"
+    assert notes == [
+        f"PINGONE_REGION in the file {file} counts; PINGONE_REGION_CODE in the environment says something else."
+    ]
+
+
+def test_what_says_the_same_in_other_words_is_no_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, PINGONE_REGION="NorthAmerica", PINGONE_REGION_CODE="na", PINGONE_TOP_LEVEL_DOMAIN=".com")
+    set_all(monkeypatch, PINGONE_API_URL="https://API.example.com/v1/", PINGONE_API_DOMAIN="api.example.com")
+    set_all(monkeypatch, **{f"PINGONE_{name}": value for name, value in COMPLETE.items()})
+    set_all(monkeypatch, PINGCLI_PINGONE_ENVIRONMENT_ID=HOME.upper())
+    assert told()[1] == []
+
+
+def test_two_of_their_names_that_contradict_each_other_are_said_without_a_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_all(
+        monkeypatch,
+        PINGCLI_PINGONE_CLIENT_CREDENTIALS_CLIENT_SECRET="s3cret-a",
+        PINGCLI_PINGONE_WORKER_CLIENT_SECRET="s3cret-b",
+    )
+    set_all(monkeypatch, PINGONE_ENVIRONMENT_ID=HOME, PINGONE_CLIENT_ID=CLIENT)
+    settings, (note,) = told()
+    assert settings.client_secret.get_secret_value() == "s3cret-a"
+    assert "PINGCLI_PINGONE_WORKER_CLIENT_SECRET in the environment says something else" in note
+    assert "s3cret" not in note
+
+
+# ---------------------------------------------------------------------------------------------------------- mistyped
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("PINGONE_REGIN", "Did you mean PINGONE_REGION?"),
+        ("pingone_client_secert", "Did you mean PINGONE_CLIENT_SECRET?"),
+        ("PINGONE_TOPLEVEL_DOMAIN", "Did you mean PINGONE_TOP_LEVEL_DOMAIN?"),
+        ("PINGONE_ZZZ", "It is left out."),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_said_with_the_nearest_and_without_its_value(
+    name: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "s3cret")
+    file = tmp_path / "my.env"
+    file.write_text("".join(f"PINGONE_{key}={value}\n" for key, value in COMPLETE.items()) + f"{name}=s3cret\n")
+    file.chmod(0o600)
+    _, notes = told(file)
+    whose = f"{name.upper()} in the environment", f"{name.upper()} in the file {file}"
+    assert notes == [f"{one} is no setting of pingone-mcp. {hint}" for one in whose]
+
+
+def test_what_other_programs_read_in_the_same_file_is_nobodys_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "my.env"
+    ours = "".join(f"PINGONE_{key}={value}\n" for key, value in COMPLETE.items())
+    file.write_text(f"{ours}AWS_REGION=x\nPINGONE_API_ACCESS_TOKEN=x\nPINGNOE_REGION=EU\nPATH=/bin\n")
+    file.chmod(0o600)
+    _, notes = told(file)
+    assert notes == [f"PINGNOE_REGION in the file {file} is no setting of pingone-mcp. Did you mean PINGONE_REGION?"]
+
+
+def test_it_is_logged_once_where_nobody_else_listens(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PINGONE_LOGGED_ONCE", "x")
+    for _ in range(3):
+        load(monkeypatch, **COMPLETE)
+    assert [record.getMessage().split()[0] for record in caplog.records] == ["PINGONE_LOGGED_ONCE"]
+
+
+def test_an_error_says_where_the_value_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, ENVIRONMENT_ID="x", REGION="EU", PAGE_SIZE="0")
+    file.chmod(0o600)
+    set_all(monkeypatch, PINGONE_PAGE_SIZE="many", PINGONE_TOP_LEVEL_DOMAIN=".mars", PINGONE_REGIN="EU")
+    with pytest.raises(Unconfigured) as caught:
+        Settings.load(file)
+    said = {one.partition(":")[0]: one for one in str(caught.value).splitlines()}
+    assert f"(given in the file {file})" in said["  PINGONE_ENVIRONMENT_ID"]
+    assert "(given in the environment)" in said["  PINGONE_PAGE_SIZE"]
+    assert f"missing (neither in the environment nor in the file {file})" in said["  PINGONE_CLIENT_ID"]
+    assert "PINGONE_REGIN in the environment is no setting" in said["  Note"]
+
+
+def test_an_error_says_by_which_name_of_theirs_the_value_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINGONE_TOP_LEVEL_DOMAIN", ".mars")
+    assert "(given in the environment, as PINGONE_TOP_LEVEL_DOMAIN)" in refusal(monkeypatch, **COMPLETE)
 
 
 # ------------------------------------------------------------------------------------------------------------ errors

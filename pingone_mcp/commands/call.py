@@ -10,10 +10,11 @@ from typing import Any
 from mcp.types import CallToolResult
 
 from pingone_mcp.advice import variable
-from pingone_mcp.commands.ending import FAILED, OK, WrongUse
+from pingone_mcp.commands.ending import FAILED, MISCONFIGURED, OK, WrongUse
 from pingone_mcp.commands.verb import Doors, Verb
 from pingone_mcp.console import print_json, say
-from pingone_mcp.errors import NO_TOKEN_YET
+from pingone_mcp.errors import NO_TOKEN_YET, WRONG_ARGUMENTS
+from pingone_mcp.nearest import did_you_mean
 
 Ask = Callable[[str, dict[str, Any]], Awaitable[CallToolResult]]
 
@@ -71,13 +72,14 @@ async def _run(given: argparse.Namespace, doors: Doors) -> int:
     async with doors.client() as client:
         schemas = {tool.name: tool.input_schema for tool in (await client.list_tools()).tools}
         if given.tool not in schemas:
-            raise WrongUse("There is no such tool.", f"The tools are: {', '.join(schemas)}.")
+            hint = did_you_mean(given.tool, schemas)
+            raise WrongUse("There is no such tool.", f"{hint} The tools are: {', '.join(schemas)}.".strip())
         properties = schemas[given.tool]["properties"]
         typed = {name: _typed(value, properties.get(name, {})) for name, value in texts.items()}
         result = await called(client.call_tool, given.tool, typed)
     if result.is_error:
         say(complaint(result).removeprefix(f"Error executing tool {given.tool}: "), stderr=True)
-        return FAILED
+        return MISCONFIGURED if f"[{WRONG_ARGUMENTS}]" in complaint(result) else FAILED
     print_json(result.structured_content, indent=2)
     return OK
 
@@ -86,7 +88,8 @@ VERB = Verb(
     name="call",
     text=f"""\
 Call one tool as an assistant would, and print its answer as JSON.
-The exit status is 1 when the tool answers with an error, 2 for wrong use or configuration.
+The exit status is 1 when the tool answers with an error, 2 for wrong use (arguments that the tool does
+not take, too) or configuration.
 
 examples:
   pingone-mcp call list_users query=uma limit=5

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pingone_mcp.errors import NoReplica, NotFound, Problem, Refused
 
-OK, FAILED, MISCONFIGURED, UNCHECKED, INTERRUPTED = 0, 1, 2, 3, 130
+OK, FAILED, MISCONFIGURED, UNCHECKED = 0, 1, 2, 3
 # What a comparison ends with when it has found something, like diff and grep do it the other way round.
 FOUND = 1
 

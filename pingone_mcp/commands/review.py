@@ -105,6 +105,8 @@ def _free(path: Path, beside: Path, *, force: bool) -> None:
     """Refuse to take the place of a file that nobody offered."""
     if path.is_dir():
         raise WrongUse("--out names a folder.", "Name a file in it.")
+    if not path.absolute().parent.is_dir():
+        raise WrongUse("--out names a file in a folder that is not there.", "Make the folder first, or name another.")
     taken = [one.name for one in (path, beside) if os.path.lexists(one)]
     if taken and not force:
         raise WrongUse(f"{shown(taken[0])} is there already.", "Name another file, or add --force to replace it.")

@@ -38,8 +38,11 @@ class Doors(Protocol):
     def backend(self) -> OpenBackend:
         """Return what opens the directory that is configured, and its local copy."""
 
-    def checkup(self) -> AbstractAsyncContextManager[AsyncIterator[Step]]:
-        """Return a check-up of what is configured; its steps come one by one."""
+    def checkup(self, tell: Callable[[str], None]) -> AbstractAsyncContextManager[AsyncIterator[Step]]:
+        """Return a check-up of what is configured; its steps come one by one.
+
+        `tell` hears which settings were given and come to nothing.
+        """
 
     def check_settings(self) -> None:
         """Read the settings."""

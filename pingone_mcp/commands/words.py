@@ -9,6 +9,7 @@ from typing import TypeVar
 from pingone_mcp.commands.ending import WrongUse
 from pingone_mcp.directory.text import moments
 from pingone_mcp.errors import Refused
+from pingone_mcp.nearest import did_you_mean
 
 _W = TypeVar("_W", bound=str)
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -38,7 +39,8 @@ def chosen(text: str | None, known: Sequence[_W], what: str) -> tuple[_W, ...]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     found = tuple(word for word in known if word in words)
     if not words or not set(words) <= set(known):
-        raise WrongUse(f"{what} are written as a list: a,b.", f"Known are: {', '.join(known)}.")
+        hints = " ".join(filter(None, (did_you_mean(word, known, most=1) for word in words if word not in known)))
+        raise WrongUse(f"{what} are written as a list: a,b.", f"{hints} Known are: {', '.join(known)}.".strip())
     return found
 
 

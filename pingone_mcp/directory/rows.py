@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any
 from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.models import Deactivated, Group, JsonObject, Member, Named, User
 from pingone_mcp.errors import Refused
+from pingone_mcp.nearest import nearest
 
 EVERY_FIELD = "*"
 # Characters of one whole user, `remote_data` aside, that are about 600 tokens: fewer where every group has its id.
@@ -309,7 +309,7 @@ def choose_fields(wanted: list[str] | None, *, several_organizations: bool, limi
         return tuple(f for f in USER_FIELDS if f != "remote_data")
     unknown = [name for name in wanted if name not in ROW_FIELDS]
     if unknown:
-        near = [match for name in unknown[:_HINTED] for match in difflib.get_close_matches(name[:64], ROW_FIELDS, n=2)]
+        near = [match for name in unknown[:_HINTED] for match in nearest(name, ROW_FIELDS)]
         hint = f"Did you mean {', '.join(dict.fromkeys(near))}? " if near else ""
         raise Refused(
             f"{len(unknown)} of the {len(wanted)} fields do not exist.",

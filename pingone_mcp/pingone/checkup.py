@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -62,9 +63,8 @@ async def open_checkup(
 
 async def _checked(client: Client, names: Names, clock: Clock) -> AsyncIterator[CheckedStep]:
     connection = client.connection
-    finding = await _step(
-        "token", client.authenticate, f"received for the worker application in {connection.endpoints.region}"
-    )
+    yield CheckedStep(step="region", ok=True, text=_region(connection))
+    finding = await _step("token", client.authenticate, "received for the worker application")
     yield finding
     if not finding.ok:
         return
@@ -97,6 +97,16 @@ async def _checked(client: Client, names: Names, clock: Clock) -> AsyncIterator[
             yield CheckedStep(step=f"users of {label}", ok=False, text=hidden, needed=False)
     for population in connection.scope.populations:
         yield await _population(client, names, population, [place.id for place in environments])
+
+
+def _region(connection: Connection) -> str:
+    """Say which hosts are asked, and whether that is because of the region."""
+    endpoints = connection.endpoints
+    hosts = " and ".join(dict.fromkeys(urlsplit(url).netloc for url in (connection.api_base, connection.token_url)))
+    if endpoints.api_url and (endpoints.auth_url or endpoints.custom_domain):
+        return f"{hosts}, which are named by themselves, so that no region counts"
+    chosen = "" if "region" in endpoints.model_fields_set else f", because {setting('region')} is not set"
+    return f"{endpoints.region}{chosen}: {hosts}"
 
 
 async def _others(client: Client) -> str:

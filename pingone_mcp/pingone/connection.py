@@ -7,18 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.settings.addresses import proxy_on_the_way
-from pingone_mcp.settings.parts import ConnectionSettings, Credentials, Endpoints, Pace, Region
-
-# Top-level domain per region: PingOne Platform API, "PingOne API domains".
-TOP_LEVEL_DOMAINS: Mapping[Region, str] = MappingProxyType(
-    {"NA": "com", "CA": "ca", "EU": "eu", "AU": "com.au", "SG": "sg", "AP": "asia"}
-)
+from pingone_mcp.settings.parts import TOP_LEVEL_DOMAINS, ConnectionSettings, Credentials, Endpoints, Pace
 
 
 class Proxies(NamedTuple):

@@ -17,7 +17,6 @@ A rule applies when all that it names is true of a user; it names at least a gro
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,6 +28,7 @@ from pingone_mcp.directory.matching.attributes import squeezed
 from pingone_mcp.directory.matching.identity import folded
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Refused
+from pingone_mcp.nearest import nearest
 from pingone_mcp.reports.role_rules import Exclusive, Rule, Rules
 from pingone_mcp.reports.toml_lines import KeyPath, line_of, line_of_long_key, lines_of
 
@@ -195,7 +195,7 @@ class _RulesReader:
     def _unknown(self, path: KeyPath, table: Mapping[str, Any], known: Sequence[str]) -> None:
         for key in table:
             if key not in known:
-                near = difflib.get_close_matches(key[:_LONGEST], known, n=1) if self._hints() else []
+                near = nearest(key, known, most=1) if self._hints() else []
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
                 self._mistake((*path, key), f"{_quoted(key)} is not known; {hint}")
 
@@ -214,7 +214,7 @@ def _essence(rule: Rule) -> tuple[Any, ...]:
 
 
 def _near(role: str, rules: Iterable[Rule]) -> str:
-    near = difflib.get_close_matches(role, sorted({rule.role for rule in rules}), n=1)
+    near = nearest(role, sorted({rule.role for rule in rules}), most=1)
     return f"; did you mean {_quoted(near[0])}?" if near else ""
 
 

@@ -19,7 +19,7 @@ import math
 import socket
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -676,6 +676,14 @@ class _Transport(httpx.AsyncBaseTransport):
 # ------------------------------------------------------------------------------------------------------- sockets
 
 
+class _Server(uvicorn.Server):
+    """A web server that leaves signals to the process that it is in."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 @asynccontextmanager
 async def running(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve on a socket for as long as the block lasts; gives the address (port 0: a free one is chosen).
@@ -694,7 +702,7 @@ async def running(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> A
         server_header=False,
         date_header=False,  # the sandbox tells its own time
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve, [listener])
         while not server.started:  # noqa: ASYNC110 - uvicorn has a flag, not an event

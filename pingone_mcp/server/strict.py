@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,10 +19,12 @@ from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult, ToolAnnotations
 from pydantic import AnyUrl, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails
 
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.text.harmless import harmless
-from pingone_mcp.errors import Problem
+from pingone_mcp.errors import WRONG_ARGUMENTS, Problem
+from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.server.bounds import LONGEST_URI, beyond
 from pingone_mcp.server.edge import AppContext
 from pingone_mcp.server.schemas import OUTPUT
@@ -41,15 +44,21 @@ class StrictServer(MCPServer[ServedConnection]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: AppContext | None = None
     ) -> CallToolResult | InputRequiredResult:
+        if self._tool_manager.get_tool(name) is None:
+            known = [tool.name for tool in self._tool_manager.list_tools()]
+            hint = did_you_mean(name, known)
+            shown = harmless(name[:_LONGEST_NAME])
+            raise ToolError(f"Unknown tool: {shown}. {hint} The tools are: {', '.join(known)}.".replace("  ", " "))
         try:
-            return await super().call_tool(name[:_LONGEST_NAME], arguments, context)
+            return await super().call_tool(name, arguments, context)
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
                 tool = self._tool_manager.get_tool(name)
                 metadata = tool.fn_metadata if tool else None
                 better = metadata.explain(arguments) if isinstance(metadata, _Arguments) else None
                 known = tool.parameters["properties"] if tool else {}
-                raise ToolError(better or f"{name}: {_wrong_arguments(error.__cause__, known)}") from None
+                said = better or f"{name}: {_wrong_arguments(error.__cause__, known)}"
+                raise ToolError(f"{said} [{WRONG_ARGUMENTS}]") from None
             if isinstance(error.__cause__, ToolError):  # ours, raised by `_readable`: without the SDK's prefix
                 raise error.__cause__ from None
             raise
@@ -68,8 +77,10 @@ class StrictServer(MCPServer[ServedConnection]):
         """Fill in a prompt. Raises MCPError for a wrong request, which the SDK would count as a failure of its own."""
         prompt = self._prompt_manager.get_prompt(name)
         if prompt is None:
-            known = ", ".join(prompt.name for prompt in self._prompt_manager.list_prompts())
-            raise MCPError(INVALID_PARAMS, f"There is no prompt of this name. The prompts are: {known}.")
+            known = [prompt.name for prompt in self._prompt_manager.list_prompts()]
+            hint = did_you_mean(name, known)
+            listed = f"The prompts are: {', '.join(known)}."
+            raise MCPError(INVALID_PARAMS, " ".join(filter(None, ("There is no prompt of this name.", hint, listed))))
         if too_much := beyond(arguments or {}):
             raise MCPError(INVALID_PARAMS, f"The prompt {name}: {too_much}")
         required = [argument.name for argument in prompt.arguments or [] if argument.required]
@@ -88,18 +99,28 @@ _WRITTEN = {
 def _wrong_arguments(error: ValidationError, known: Mapping[str, Any]) -> str:
     """Name each wrong argument and what it should be; the values stay out of it. `known` are the schemas of all."""
     lines: list[str] = []
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
+    for item in error.errors(include_url=False):
         where = harmless(".".join(str(part) for part in item["loc"]))
         if item["type"] == "extra_forbidden":
-            taken = f"the arguments are {', '.join(sorted(known))}" if known else "it takes none"
-            lines.append(f"there is no argument `{where[:64]}`; {taken}.")
+            taken = f"The arguments are {', '.join(sorted(known))}" if known else "It takes none"
+            hint = did_you_mean(where, known, most=1)
+            lines.append(f"there is no argument `{where[:64]}`. {hint} {taken}.".replace("  ", " "))
         elif item["type"] == "missing" and where in known:
             lines.append(f"`{where}` is missing: {known[where].get('description', 'give it.')}")
         else:
-            lines.append(f"`{where[:64]}`: {_WRITTEN.get(item['type'], item['msg'])}.")
+            lines.append(f"`{where[:64]}`: {_WRITTEN.get(item['type'], item['msg'])}.{_meant(item)}")
     shown = list(dict.fromkeys(lines))
     more = f" And {len(shown) - _SHOWN_MISTAKES:,} more." if len(shown) > _SHOWN_MISTAKES else ""
     return " ".join(shown[:_SHOWN_MISTAKES]) + more
+
+
+def _meant(item: ErrorDetails) -> str:
+    """Return which of the words that an argument takes was meant by another one; nothing where none was."""
+    if item["type"] != "literal_error" or not isinstance(item["input"], str):
+        return ""
+    words = re.findall(r"'([^']*)'", str(item.get("ctx", {}).get("expected")))
+    hint = did_you_mean(item["input"], words, most=1)
+    return f" {hint}" if hint else ""
 
 
 def strict_tool(
@@ -164,7 +185,7 @@ class _Arguments(FuncMetadata):
 
 def _refuse_beyond(arguments: Mapping[str, Any]) -> None:
     if too_much := beyond(arguments):
-        raise ToolError(too_much)
+        raise ToolError(f"{too_much} [{WRONG_ARGUMENTS}]")
 
 
 def _readable(fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:

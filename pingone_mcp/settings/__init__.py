@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
-from pingone_mcp.advice import PREFIX, setting
+from pingone_mcp.advice import PREFIX, setting, variable
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.first_answers import MOST_ENV_BYTES
 from pingone_mcp.private_files import is_open_to_others, read_named
+from pingone_mcp.settings.variables import AllGiven, all_given
 from pingone_mcp.settings.parts import ConnectionSettings
 
 _logger = logging.getLogger(__name__)
+
+
+@functools.cache
+def _warn(note: str) -> None:
+    """Say it once in the life of a process: settings are read again and again."""
+    _logger.warning("%s", note)
 
 
 class Settings(BaseSettings, ConnectionSettings):
@@ -34,17 +42,31 @@ class Settings(BaseSettings, ConnectionSettings):
     )
 
     @classmethod
-    def load(cls, env_file: Path | None = None) -> Settings:
+    def load(cls, env_file: Path | None = None, tell: Callable[[str], None] = _warn) -> Settings:
         """Read the environment, and `env_file` below it where one is named.
 
-        Raises Unconfigured with one text that names every missing or wrong variable with an example.
+        `tell` hears what was given and comes to nothing: it is logged where nobody else listens. Raises Unconfigured
+        with one text that names every missing or wrong variable, where it stands, and an example.
         """
-        if env_file is not None:
-            _check_env_file(env_file)
+        given = cls.given(env_file)
+        values: dict[str, Any] = given.values
         try:
-            return cls(_env_file=env_file)
+            settings = cls(**values)
         except ValidationError as error:
-            raise Unconfigured(*_explain(error)) from None
+            raise _explained(error, given, env_file) from None
+        for note in given.notes:
+            tell(note)
+        return settings
+
+    @classmethod
+    def given(cls, env_file: Path | None = None) -> AllGiven:
+        """Return what the environment and the file say, not checked. Raises Unconfigured for a file that is none."""
+        environment = EnvSettingsSource(cls).env_vars
+        if env_file is None:
+            return all_given(environment, {}, None, cls.model_fields)
+        _check_env_file(env_file)
+        file = DotEnvSettingsSource(cls, env_file=env_file).env_vars
+        return all_given(environment, file, env_file, cls.model_fields)
 
 
 def _check_env_file(path: Path) -> None:
@@ -55,7 +77,7 @@ def _check_env_file(path: Path) -> None:
         if "\0" in text:
             raise Unconfigured(f"{given} is not a text in UTF-8.")
         if is_open_to_others(path):
-            _warn_of_others(path)
+            _warn(f"Others on this machine can read or change {path}, which holds the client secret: chmod 600 it.")
     except FileNotFoundError:
         raise Unconfigured(f"{given} does not exist.") from None
     except UnicodeDecodeError:
@@ -64,26 +86,32 @@ def _check_env_file(path: Path) -> None:
         raise Unconfigured(f"{given} cannot be read: {error.strerror}.") from None
 
 
-@functools.cache
-def _warn_of_others(path: Path) -> None:
-    """Say it once in the life of a process: settings are read again and again."""
-    _logger.warning("Others on this machine can read or change %s, which holds the client secret: chmod 600 it.", path)
-
-
-def _explain(error: ValidationError) -> tuple[str, str]:
+def _explained(error: ValidationError, given: AllGiven, env_file: Path | None) -> Unconfigured:
     """Turn pydantic's errors into a list a person can act on. Values are never shown: one may be the secret."""
     wrong = {str(item["loc"][0]): item["msg"] for item in error.errors(include_url=False, include_input=False)}
     lines: list[str] = []
     for name, what in wrong.items():
         info = Settings.model_fields[name]
         example = (info.examples or [""])[0]
-        lines.append(f"  {setting(name)}: {what}. {info.description} Example: {example}")
+        place = _place(name, given, env_file)
+        lines.append(f"{setting(name)}: {what}{place}. {info.description} Example: {example}")
     noun = "variable is" if len(lines) == 1 else "variables are"
-    return (
-        "\n".join([f"pingone-mcp is not configured: {len(lines)} {noun} missing or wrong.", *lines, ""]),
-        (
-            "Set them in the MCP client's configuration, or in a file named with --env-file "
-            "(`pingone-mcp guide settings` prints one to fill in). "
-            f"To try it without PingOne, set {setting('sandbox', '1')}."
-        ),
+    heading = f"pingone-mcp is not configured: {len(lines)} {noun} missing or wrong."
+    notes = [f"Note: {note}" for note in given.notes]
+    return Unconfigured(
+        "\n  ".join([heading, *lines, *notes]) + "\n",
+        "Set them in the MCP client's configuration, or in a file named with --env-file "
+        "(`pingone-mcp guide settings` prints one to fill in). "
+        f"To try it without PingOne, set {setting('sandbox', '1')}.",
+        wrong=tuple(lines),
+        notes=given.notes,
     )
+
+
+def _place(name: str, given: AllGiven, env_file: Path | None) -> str:
+    """Say where a wrong value stands, and under which name where that is not ours; or where it was looked for."""
+    one = given.counts.get(name)
+    if one is not None:
+        alias = "" if one.variable == variable(name) else f", as {one.variable}"
+        return f" (given {one.place}{alias})"
+    return "" if env_file is None else f" (neither in the environment nor in the file {env_file})"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
 
-from pingone_mcp.advice import variable
 from pingone_mcp.settings import Settings
 
 
@@ -18,7 +16,7 @@ def given_settings() -> Mapping[str, str]:
     Raises Unconfigured where that is not all it takes.
     """
     settings = Settings.load()
-    environment = {name.upper(): value for name, value in os.environ.items()}
+    values = Settings.given().values
 
     def text(name: str) -> str:
         match getattr(settings, name):
@@ -27,6 +25,6 @@ def given_settings() -> Mapping[str, str]:
             case Path() as path:
                 return str(path.expanduser().absolute())
             case _:
-                return environment[variable(name)]
+                return values[name]
 
     return {name: text(name) for name in Settings.model_fields if name in settings.model_fields_set}

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
@@ -21,6 +23,14 @@ from pingone_mcp.errors import Unconfigured
 from pingone_mcp.settings.addresses import base_url, host_name
 
 Region = Literal["NA", "CA", "EU", "AU", "SG", "AP"]
+# Top-level domain per region: PingOne Platform API, "PingOne API domains".
+TOP_LEVEL_DOMAINS: Mapping[Region, str] = MappingProxyType(
+    {"NA": "com", "CA": "ca", "EU": "eu", "AU": "com.au", "SG": "sg", "AP": "asia"}
+)
+# What Terraform's provider for PingOne took before it took codes (its "version 1 upgrade guide").
+_REGION_WORDS: Mapping[str, Region] = MappingProxyType(
+    {"northamerica": "NA", "canada": "CA", "europe": "EU", "asiapacific": "AP"}
+)
 AuthMethod = Literal["client_secret_basic", "client_secret_post"]
 
 ALL = "all"
@@ -140,7 +150,7 @@ class Endpoints(Part):
     @field_validator("region", mode="before")
     @classmethod
     def _upper(cls, value: Any) -> Any:
-        return value.strip().upper() if isinstance(value, str) else value
+        return region_code(value) if isinstance(value, str) else value
 
     @field_validator("api_url", "auth_url", mode="after")
     @classmethod
@@ -338,9 +348,15 @@ class ConnectionSettings(
     """All that is configured of one connection."""
 
     def part(self, kind: type[P]) -> P:
-        """Return one part alone, without what stands in the others."""
-        values: Any = {name: getattr(self, name) for name in kind.model_fields}
+        """Return one part alone, without what stands in the others; what was not set in this is not in that."""
+        values: Any = {name: getattr(self, name) for name in kind.model_fields if name in self.model_fields_set}
         return kind(**values)
+
+
+def region_code(text: str) -> str:
+    """Return the code of a region, which may be given by its name too; what is neither, in capitals."""
+    word = "".join(filter(str.isalpha, text.casefold()))
+    return _REGION_WORDS.get(word) or text.strip().upper()
 
 
 def _expanded(path: Path) -> Path:

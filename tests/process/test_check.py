@@ -28,6 +28,7 @@ def test_a_good_connection(served: Served) -> None:
     end = check(served)
     assert (end.status, end.err) == (0, "")
     assert [line.split(":")[0].split()[1] for line in lines(end, "ok")] == [
+        "region",
         "token",
         "environment",
         "users",
@@ -132,17 +133,74 @@ def test_users_who_are_counted_and_not_shown_are_missing(served: Served) -> None
 def test_with_json_the_whole_output_is_one_document(served: Served) -> None:
     good = check(served, "--json").json()
     assert good["ok"] is True
-    assert [finding["step"] for finding in good["findings"]][:2] == ["token", "environment"]
+    assert [finding["step"] for finding in good["findings"]][:3] == ["region", "token", "environment"]
     end = check(served, "--json", PINGONE_CLIENT_SECRET="wrong")
     bad = json.loads(end.out)
     assert (end.status, end.err, bad["ok"]) == (1, "", False)
-    assert [finding["ok"] for finding in bad["findings"]] == [False]
+    assert [finding["ok"] for finding in bad["findings"]] == [True, False]
 
 
 def test_without_configuration_it_names_the_variables_and_exits_with_2(served: Served) -> None:
     end = run("check", env=bare(served.home))
     assert end.status == 2
     assert "PINGONE_CLIENT_SECRET" in end.sentence()
+
+
+def test_without_configuration_json_has_the_same_shape(served: Served) -> None:
+    end = run("check", "--json", env=bare(served.home, PINGONE_CLIENT_ID=UNKNOWN, PINGONE_CLIENT_SECERT="s3cret"))
+    said = json.loads(end.out)
+    assert (end.status, end.err, said["ok"]) == (2, "", False)
+    assert [(one["step"], one["ok"], one["needed"]) for one in said["findings"]] == [
+        ("settings", False, True),
+        ("settings", False, True),
+        ("settings", False, False),
+    ]
+    assert "PINGONE_ENVIRONMENT_ID: missing." in said["findings"][0]["text"]
+    assert "Did you mean PINGONE_CLIENT_SECRET?" in said["findings"][2]["text"]
+    assert "s3cret" not in end.out
+
+
+def test_json_is_printed_too_where_the_file_of_settings_is_missing(served: Served) -> None:
+    end = run("check", "--json", "--env-file", "nowhere.env", env=bare(served.home))
+    assert (end.status, end.err, json.loads(end.out)["ok"]) == (2, "", False)
+    assert "nowhere.env" in json.loads(end.out)["findings"][0]["text"]
+
+
+def test_what_was_given_and_comes_to_nothing_is_said_and_lacks_nothing(served: Served) -> None:
+    end = check(served, PINGONE_REGIN="EU", PINGONE_REGION="EU", PINGONE_TOP_LEVEL_DOMAIN=".ca")
+    assert (end.status, end.err) == (0, "")
+    assert [line.partition(": ")[2] for line in lines(end, "note")] == [
+        "PINGONE_REGION in the environment counts; PINGONE_TOP_LEVEL_DOMAIN in the environment says something else.",
+        "PINGONE_REGIN in the environment is no setting of pingone-mcp. Did you mean PINGONE_REGION?",
+    ]
+    assert end.out.endswith("This connection works.\n")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "NA, because PINGONE_REGION is not set: api.pingone.com and auth.pingone.com"),
+        ({"PINGONE_REGION": "eu"}, "EU: api.pingone.eu and auth.pingone.eu"),
+        ({"PINGONE_TOP_LEVEL_DOMAIN": ".ca"}, "CA: api.pingone.ca and auth.pingone.ca"),
+        (
+            {"PINGONE_CUSTOM_DOMAIN": "login.example.com"},
+            "NA, because PINGONE_REGION is not set: api.pingone.com and login.example.com",
+        ),
+    ],
+)
+def test_it_says_first_which_region_and_hosts_it_asks(served: Served, variables: dict[str, str], said: str) -> None:
+    own = served.variables(HTTPS_PROXY="http://127.0.0.1:1", **variables)
+    end = run(
+        "check", env={name: value for name, value in own.items() if name not in ("PINGONE_API_URL", "PINGONE_AUTH_URL")}
+    )
+    assert end.status == 1
+    assert end.out.splitlines()[0].split(maxsplit=1) == ["ok", f"region: {said}"]
+
+
+def test_where_the_hosts_are_named_no_region_is_claimed(served: Served) -> None:
+    (line,) = [line for line in lines(check(served, PINGONE_REGION="EU"), "ok") if " region: " in line]
+    assert "EU" not in line
+    assert served.base_url.partition("//")[2] in line
 
 
 def test_the_embedded_sandbox_is_a_good_connection_without_network(served: Served) -> None:

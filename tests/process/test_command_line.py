@@ -53,6 +53,15 @@ def test_version(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("frobnicate",), "demo"),
+        (("chek",), "Did you mean check?"),
+        (("check", "--jsn"), "Did you mean --json?"),
+        (("--jsn", "check"), "Did you mean --json?"),
+        (("sync", "--evry", "3m"), "Did you mean --every?"),
+        (("sync", "--every", "often"), "30s, 15m, 2h"),
+        (("review",), "--out"),
+        (("review", "--format", "cvs", "--out", "x"), "Did you mean csv?"),
+        (("review", "--verify", "x.csv"), "x.csv.manifest.json cannot be read"),
+        (("review", "--verify", "x.csv", "--force"), "--verify stands alone"),
         (("call",), "TOOL"),
         (("sandbox", "--port", "99999"), "0 to 65,535"),
         (("sandbox", "--port", "http"), "0 to 65,535"),
@@ -73,9 +82,43 @@ def test_wrong_use_is_explained_and_exits_with_2(tmp_path: Path, arguments: tupl
     assert said in end.sentence()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("call", "list_user"), "Did you mean list_users"),
+        (("changes", "--kinds", "user.create"), "Did you mean user.created?"),
+        (("changes", "--since", "yesterday"), "--since"),
+        (("drift", "x.csv", "--kinds", "mising"), "Did you mean missing?"),
+        (("drift", "x.csv", "--match-on", "mail"), "Did you mean email?"),
+        (("drift", "x.csv"), "neither a file nor a registered roster"),
+        (("roles",), "PINGONE_ROLES_FILE"),
+        (("roles", "--kinds", "idel"), "Did you mean idle?"),
+        (("roles", "uma", "--diff", "x.csv"), "USER stands alone"),
+        (("review", "--out", "nowhere/x.csv"), "a folder that is not there"),
+        (("review", "--out", "x.txt"), "--format"),
+    ],
+)
+def test_wrong_use_of_what_is_configured_exits_with_2_before_anything_is_asked(
+    sandbox: dict[str, str], tmp_path: Path, arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    end = inside(*arguments, env=sandbox)
+    assert end.status == 2
+    assert said in end.sentence()
+    assert not list((tmp_path / "cache").glob("*.sqlite*"))
+
+
+def test_a_roster_that_is_mistyped_is_told_its_nearest(sandbox: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "ledger.csv").write_text("email\numa@example.com\n")
+    end = inside("drift", "legder", env=sandbox | {"PINGONE_ROSTERS": str(tmp_path)})
+    assert end.status == 2
+    assert "Did you mean ledger?" in end.sentence()
+
+
 def test_a_tool_that_does_not_exist_is_wrong_use_and_the_others_are_named(sandbox: dict[str, str]) -> None:
     end = run("call", "list_usres", env=sandbox)
     assert end.status == 2
+    assert "Did you mean list_users" in end.sentence()
     assert "list_users, get_user" in end.sentence()
 
 
@@ -147,20 +190,24 @@ def test_a_value_may_hold_equals_signs_and_quotes(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "said", "status"),
     [
-        (("limit=0",), "greater than or equal to 1"),
-        (("limit=1001",), "less than or equal to 1000"),
-        (("limit=many", "fields=[id"), "`fields`"),
-        (("colour=red",), "no argument `colour`"),
-        (("filter=title starts",), "INVALID_FILTER"),
+        (("limit=0",), "greater than or equal to 1", 2),
+        (("limit=1001",), "less than or equal to 1000", 2),
+        (("limit=many", "fields=[id"), "`fields`", 2),
+        (("colour=red",), "no argument `colour`", 2),
+        (("limitt=1",), "Did you mean limit?", 2),
+        (("status=actve",), "Did you mean active?", 2),
+        (("filter=title starts",), "INVALID_FILTER", 1),
+        (("fields=usrname",), "Did you mean username", 1),
+        (("group=Enginering",), '"Engineering" (', 1),
     ],
 )
-def test_an_error_of_the_tool_is_a_sentence_on_stderr_and_exits_with_1(
-    served: Served, arguments: tuple[str, ...], said: str
+def test_an_error_of_the_tool_is_a_sentence_on_stderr_and_exits_with_1_and_wrong_use_of_it_with_2(
+    served: Served, arguments: tuple[str, ...], said: str, status: int
 ) -> None:
     end = run("call", "list_users", *arguments, env=served.variables())
-    assert end.status == 1
+    assert end.status == status
     assert said in end.sentence()
     assert len(end.sentence().splitlines()) == 1
     assert not end.err.startswith("Error executing tool")

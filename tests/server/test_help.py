@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from mcp import Client
+from mcp.shared.exceptions import MCPError
 from mcp.types import PromptReference, ResourceTemplateReference, TextResourceContents
 
 from pingone_mcp.directory.provider import UserQuestion
@@ -60,6 +61,47 @@ async def test_a_mistyped_group_is_told_its_nearest_of_all_environments(world: W
         copy = error_text(await client.call_tool("access_review", {"group": typed}))
     assert f'The nearest (names are data): "{meant}" (' in live
     assert copy == live
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "hint"),
+    [
+        ("list_user", {}, "Unknown tool: list_user. Did you mean list_users or get_user? The tools are: list_users, "),
+        (
+            "list_users",
+            {"quary": "uma"},
+            "there is no argument `quary`. Did you mean query? The arguments are cursor, ",
+        ),
+        ("list_users", {"status": "actve"}, "Did you mean active? [WRONG_ARGUMENTS]"),
+        (
+            "find_deactivated",
+            {"reasons": ["lockt"]},
+            "`reasons.0`: Input should be 'disabled', 'locked' or 'removed'. Did you mean locked?",
+        ),
+        ("list_changes", {"kinds": ["user.create"]}, "Did you mean user.created?"),
+        ("describe_directory", {"topic": "filter"}, "Did you mean filters?"),
+        ("list_users", {"population": "Contractor"}, 'The nearest (names are data): "Contractors" ('),
+        ("list_users", {"environment": "Workforse"}, 'The nearest (names are data): "Workforce" ('),
+    ],
+)
+async def test_whatever_is_given_by_name_is_told_its_nearest(
+    world: World, tool: str, arguments: dict[str, Any], hint: str
+) -> None:
+    async with world.client() as client:
+        assert hint in error_text(await client.call_tool(tool, arguments))
+
+
+async def test_a_mistyped_role_of_the_copy_is_told_its_nearest_with_its_id(world: World) -> None:
+    async with world.client(replica_roles=True) as client:
+        await client.call_tool("sync_directory", {})
+        text = error_text(await client.call_tool("access_review", {"role": "identity data admn"}))
+    assert 'The nearest (names are data): "Identity Data Admin" (' in text
+
+
+async def test_a_mistyped_prompt_is_told_its_nearest(world: World) -> None:
+    async with world.client() as client:
+        with pytest.raises(MCPError, match="Did you mean find_people"):
+            await client.get_prompt("find_poeple", {"who": "uma"})
 
 
 async def test_a_group_is_found_by_the_name_that_answers_show(world: World) -> None:

@@ -67,7 +67,7 @@ async def test_no_topic_and_an_empty_one_are_the_overview(world: World) -> None:
     ("topic", "says"),
     [
         ("view", "The topics are overview, views, filters, api, roles, rosters, and api/{area}"),
-        ("api/user", "Near it: users"),
+        ("api/user", "Did you mean users?"),
         ("api/\u202enothing like it", "topic api, lists them"),
     ],
 )

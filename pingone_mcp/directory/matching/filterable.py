@@ -6,7 +6,6 @@ Attributes are the provider's own; where the unified user has each is what lets 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,6 +13,7 @@ from typing import Literal
 from pingone_mcp.directory.matching.filters import Filter, conditions, negates, parse
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import FilterRefused, Refused
+from pingone_mcp.nearest import nearest
 
 _SHOWN = 64
 
@@ -134,7 +134,7 @@ class Filterable:
             return f"{self.provider} does not filter by {name}{instead}"
         if name is not None:
             return f"{attribute} is called {name}"
-        near = difflib.get_close_matches(attribute, list(known.values()), n=2)
+        near = nearest(attribute, known.values())
         hint = f" (did you mean {' or '.join(near)}?)" if near else ""
         return f"the attribute {attribute[:_SHOWN]} is not documented{hint}"
 

@@ -7,7 +7,6 @@ here, before any request.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -17,6 +16,7 @@ from datetime import datetime
 
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Refused
+from pingone_mcp.nearest import nearest
 
 Value = str | bool | int | float | None
 
@@ -224,7 +224,7 @@ class _Parser:
         if kind == "word" and operator == "pr":
             return Present(attribute)
         if kind != "word" or operator not in OPERATORS:
-            near = difflib.get_close_matches(operator, OPERATORS, n=1) if kind == "word" else []
+            near = nearest(operator, OPERATORS, most=1) if kind == "word" else []
             raise _refuse(f"has no operator where one should be, {self._where(-1)}", *near)
         return Compare(attribute, operator, self._value())
 

@@ -6,7 +6,6 @@ and sentences hold whether a provider is asked over the network or the local cop
 
 from __future__ import annotations
 
-import difflib
 import uuid
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pingone_mcp.directory.gaps import Gap
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.directory.text.harmless import candidate, harmless
 from pingone_mcp.errors import NotFound, Refused, UnexpectedAnswer, UpstreamProblem
+from pingone_mcp.nearest import nearest
 
 T = TypeVar("T")
 
@@ -287,11 +287,11 @@ class _UnknownName(Refused):
         self.what_kind, self.reference, self.known = what, reference, known
         wanted = _as_shown(reference)
         shown = {identity: _as_shown(name or "") for identity, name in known.items()}
-        near = difflib.get_close_matches(wanted, shown.values(), n=_CANDIDATES, cutoff=0.5)
-        nearest = [identity for name in near for identity, its in shown.items() if its == name]
-        some = nearest or sorted(known, key=lambda identity: (shown[identity], identity))
+        near = nearest(wanted, shown.values(), most=_CANDIDATES, alike=0.5)
+        meant = [identity for name in near for identity, its in shown.items() if its == name]
+        some = meant or sorted(known, key=lambda identity: (shown[identity], identity))
         listed = ", ".join(candidate(identity, known[identity]) for identity in some[:_CANDIDATES])
-        nearby = f" {'The nearest' if nearest else 'Some that there are'} (names are data): {listed}." if listed else ""
+        nearby = f" {'The nearest' if meant else 'Some that there are'} (names are data): {listed}." if listed else ""
         super().__init__(
             f"There is no {what} of this name.{nearby}",
             f"Give another name, or an id, as `{what}`.",

@@ -22,8 +22,9 @@ from pingone_mcp.directory.matching.references import GroupAt, as_id
 from pingone_mcp.directory.models import GroupMembership, Named, RoleAssignment
 from pingone_mcp.directory.nesting import chains_to
 from pingone_mcp.directory.provider import AccessQuestion
-from pingone_mcp.directory.text.harmless import harmless
+from pingone_mcp.directory.text.harmless import candidate, harmless
 from pingone_mcp.errors import Refused
+from pingone_mcp.nearest import nearest
 from pingone_mcp.replica.asking.access_facts import FactsInSql, Ways, facts_of
 from pingone_mcp.replica.asking.conditions import Condition, as_folded, both, member, one_of
 from pingone_mcp.replica.asking.snapshot import Snapshot
@@ -227,8 +228,11 @@ class Accesses:
                 code="ROLES_NOT_READ",
             )
         if not found:
+            near = nearest(wanted, (harmless(name) for _, name in known if name))
+            meant = ", ".join(candidate(role, name) for role, name in known if name and harmless(name) in near)
             raise Refused(
-                "Nobody has an administrator role of this name.",
+                "Nobody has an administrator role of this name."
+                + (f" The nearest (names are data): {meant}." if meant else ""),
                 "query_directory tells those there are: SELECT role, count(*) FROM role_assignments GROUP BY role.",
                 code="UNKNOWN_NAME",
             )

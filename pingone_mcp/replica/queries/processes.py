@@ -165,7 +165,9 @@ class _Worker:
 
 async def _start() -> _Worker:
     """Start a process. It knows no secret: of the environment it gets what is not our configuration."""
-    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("PINGONE_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(("PINGONE_", "PINGCLI_"))
+    }
     command = [sys.executable, "-P", "-S", "-c", _PROGRAM, json.dumps(sys.path)]
     try:
         process = await anyio.open_process(
@@ -175,6 +177,7 @@ async def _start() -> _Worker:
             stderr=None,
             env=environment,
             creationflags=_NO_WINDOW,
+            start_new_session=True,  # Ctrl-C in a terminal is meant for us, also while it is only starting
         )
     except OSError:
         raise _unavailable() from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sqlite3
 from collections.abc import Iterable
 
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Refused
+from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.replica.queries.allowed import FUNCTIONS, LONGEST_NAME, LONGEST_VALUE, MOST_STRIPPED, TABLE_FUNCTIONS
 from pingone_mcp.replica.store.schema import VIEWS
 
@@ -105,8 +105,7 @@ def _unknown_column(text: str, written: str) -> Refused:
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name.lower().rstrip("_")[:LONGEST_NAME], list(known), n=3, cutoff=0.6)
-    return f"Did you mean {' or '.join(near)}?" if near else ""
+    return did_you_mean(name.rstrip("_"), known, most=3)
 
 
 def _place(outline: sqlite3.Connection, text: str, token: str) -> str:

@@ -12,6 +12,7 @@ from pingone_mcp.directory.gaps import listed_as_json
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import fitted, plain
 from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.server.edge import STRINGS, AppContext, answer, backend_of
 from pingone_mcp.server.strict import strict_tool
 from pingone_mcp.service.asking.native import find_area
@@ -72,7 +73,8 @@ async def facts_of(backend: Backend, topic: str) -> JsonObject:
         case _:
             raise Refused(
                 "There is no such topic.",
-                f"The topics are {', '.join(TOPICS)}, and api/{{area}} for one area of the API.",
+                f"{did_you_mean(wanted, TOPICS)} The topics are {', '.join(TOPICS)}, and api/{{area}} for one area "
+                "of the API.".strip(),
                 code="UNKNOWN_TOPIC",
             )
     return {"topic": wanted.rstrip("/"), **facts}

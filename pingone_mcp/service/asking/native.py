@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pingone_mcp.directory.paging.page import Page
 from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.rows import is_truncated
 from pingone_mcp.errors import NotFound
+from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.service.answering import Listed, PageReport, asked, collect, listed
 from pingone_mcp.service.backend import Backend
 
@@ -44,10 +44,9 @@ def find_area(backend: Backend, name: str) -> ApiArea:
     areas = backend.native_api().operations()
     known = {area.casefold(): area for area in areas}.get(name.casefold())
     if known is None:
-        near = ", ".join(difflib.get_close_matches(name, areas, n=3))
         raise NotFound(
             "There is no such area of the PingOne API.",
-            f"{f'Near it: {near}. ' if near else ''}pingone://api, or topic api, lists them.",
+            f"{did_you_mean(name, areas, most=3)} pingone://api, or topic api, lists them.".strip(),
             code="NOT_FOUND",
         )
     return ApiArea(name=known, operations=tuple(areas[known]))

@@ -16,6 +16,7 @@ from pingone_mcp.advice import setting, spelled
 from pingone_mcp.directory.rows import compact
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Refused
+from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
 from pingone_mcp.reports.drift import Drift
 from pingone_mcp.reports.rosters.files import MAX_BYTES, RosterKind, parse_roster
@@ -71,7 +72,7 @@ class Rosters:
         """Return a roster, not read yet. Raises Refused, with the names that there are, for any other name."""
         path = self._files().get(name)
         if path is None:
-            raise self.unknown()
+            raise self.unknown(name)
         return _opened(path, name=name, memory=_memory_of(self.folder, name))
 
     def find_file(self, reference: str) -> Accounts:
@@ -85,9 +86,12 @@ class Rosters:
             return self.find(reference)
         if not path.is_file():
             names = ", ".join(map(harmless, self.names()[:_LISTED]))
+            hint = did_you_mean(reference, map(harmless, self.names()))
             raise Refused(
                 "There is neither a file nor a registered roster of this name.",
-                f"Registered rosters: {names}." if names else f"{setting('rosters')} names a folder for rosters.",
+                f"{hint} Registered rosters: {names}.".strip()
+                if names
+                else f"{setting('rosters')} names a folder for rosters.",
             )
         whole = path.resolve()
         registered = next((name for name, file in files.items() if file.resolve() == whole), None)
@@ -123,8 +127,8 @@ class Rosters:
             return {}
         return {path.stem: path for path in found if path.suffix.lower() in _KINDS and path.is_file()}
 
-    def unknown(self) -> Refused:
-        """Return what is to be said of a name that is none: which there are, or why there is none."""
+    def unknown(self, name: str = "") -> Refused:
+        """Return what is to be said of a name that is none: the nearest, which there are, or why there is none."""
         if self.folder is None:
             return Refused(
                 "No folder of rosters is configured.",
@@ -137,7 +141,7 @@ class Rosters:
         )
         return Refused(
             "There is no roster of this name.",
-            f"The rosters are: {listed}."
+            f"{did_you_mean(name, map(harmless, names))} The rosters are: {listed}.".strip()
             if names
             else f"The folder that {setting('rosters')} names holds no CSV or JSON file.",
             code="UNKNOWN_ROSTER",
