@@ -19,8 +19,8 @@ from pingone_mcp.advice import PREFIX, setting, variable
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.first_answers import MOST_ENV_BYTES
 from pingone_mcp.private_files import is_open_to_others, read_named
-from pingone_mcp.settings.variables import AllGiven, all_given
 from pingone_mcp.settings.parts import ConnectionSettings
+from pingone_mcp.settings.variables import AllGiven, all_given
 
 _logger = logging.getLogger(__name__)
 
