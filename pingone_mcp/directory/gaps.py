@@ -14,7 +14,17 @@ from pingone_mcp.advice import Spelling, setting, spelled, variable
 _NAMED = 10
 # Facts that say when something was seen, and nothing of what is lacking.
 _TIMES = frozenset({"at", "since", "read_at", "known_since", "audited_since"})
-HOW_TO_KNOW_ROLES = f"{setting('replica_roles', '1')} and a full sync read them of everybody, get_user of one"
+HOW_TO_KNOW_ROLES = f"{setting('replica_roles', '1')} and the next sync read them of everybody, get_user of one"
+WhyNoRoles = Literal["not asked for", "refused", "missed"]
+_ROLES_UNREAD: Mapping[WhyNoRoles, tuple[str, str]] = {
+    "not asked for": ("were read only of users that audit events named", HOW_TO_KNOW_ROLES),
+    "refused": (
+        "may not be read (403)",
+        "give the worker application a role that may read role assignments, and the next sync reads them",
+    ),
+    "missed": ("of some users could not be read", "the next full sync tries again"),
+}
+"""Why administrator roles are not in the copy, and what helps."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -371,11 +381,11 @@ class MembershipsUnread(Gap):
 
 
 class RolesUnread(Gap):
+    why: WhyNoRoles = "not asked for"
+
     def words(self) -> str:
-        return (
-            "administrator roles were read only of users that audit events named, so who has access by nothing but a role "
-            f"may be missing; {HOW_TO_KNOW_ROLES}"
-        )
+        reason, help_ = _ROLES_UNREAD[self.why]
+        return f"administrator roles {reason}, so who has access by nothing but a role may be missing; {help_}"
 
 
 class UnknownPrivilege(Gap):
@@ -384,13 +394,13 @@ class UnknownPrivilege(Gap):
     unknown: int
     people: int
     advised: bool
+    why: WhyNoRoles = "not asked for"
 
     def words(self) -> str:
-        advice = f"; {HOW_TO_KNOW_ROLES}" if self.advised else ""
-        return (
-            f"whether {self.unknown:,} of {self.people:,} people are privileged is unknown: their roles were not read"
-            f"{advice}"
-        )
+        reason, help_ = _ROLES_UNREAD[self.why]
+        because = "their roles were not read" if self.why == "not asked for" else f"roles {reason}"
+        advice = f"; {help_}" if self.advised else ""
+        return f"whether {self.unknown:,} of {self.people:,} people are privileged is unknown: {because}{advice}"
 
 
 class OnlyServedPopulations(Gap):

@@ -509,3 +509,46 @@ async def test_that_some_were_removed_misleads_no_question_to_another_index(tmp_
     found = await kept.store.read(plans)
     assert len(found) == 3
     assert all("users_not_active_" in plan for plan in found), found
+
+
+async def test_roles_that_are_wanted_from_now_on_are_read_of_everybody_by_the_next_sync(kept: Copy) -> None:
+    await kept.sync()
+    assert (await kept.sync("incremental", roles=True)).mode == "incremental"
+    state, users = kept.sandbox.state(), [user["id"] for user in kept.sandbox.users()]
+    held = "SELECT DISTINCT user_id FROM role_assignments_"
+    assert {row[0] for row in await kept.rows(held)} == {
+        user for user in users if state.roles_of(state.position(user) or 0) and state.position(user) is not None
+    }
+    assert (await coverage(kept))["roles"] == "all"
+    kept.sandbox.requests.clear()
+    await kept.sync("incremental", roles=True)
+    assert not [one for one in kept.sandbox.requests if "roleAssignments" in str(one)], "once is enough"
+
+
+async def test_roles_that_may_not_be_read_say_why_and_are_tried_again(kept: Copy) -> None:
+    await kept.sync()
+    kept.sandbox.faults.add("forbidden", path="roleAssignments", times=None)
+    await kept.sync("incremental", roles=True)
+    assert (await coverage(kept))["roles"] == "unreadable"
+    assert await why_no_roles(kept) == "refused"
+    kept.sandbox.faults.clear()
+    await kept.sync("incremental", roles=True)
+    assert (await coverage(kept))["roles"] == "all"
+
+
+async def test_whose_roles_cannot_be_read_is_left_to_the_next_full_sync(kept: Copy) -> None:
+    await kept.sync()
+    kept.sandbox.faults.add("bad_request", path="roleAssignments", times=1)
+    await kept.sync("incremental", roles=True)
+    assert await why_no_roles(kept) == "missed"
+    kept.sandbox.requests.clear()
+    await kept.sync("incremental", roles=True)
+    assert not [one for one in kept.sandbox.requests if "roleAssignments" in str(one)]
+    assert await why_no_roles(kept) == "missed"
+    await kept.sync("full", roles=True)
+    assert (await coverage(kept))["roles"] == "all"
+
+
+async def why_no_roles(kept: Copy) -> str:
+    scope = kept.world.connection().scope
+    return await kept.store.read(lambda database: Snapshot(database, scope).why_no_roles)

@@ -67,7 +67,7 @@ _SHOWN = tuple(f"u.{name}" for name in _Person._fields if name != "marks")
 def unread(copy: Snapshot, *, memberships: bool = True, roles: bool = True) -> tuple[Gap, ...]:
     """Return what of a question about memberships or roles no sync has read."""
     gaps: list[Gap] = [MembershipsUnread()] if memberships and not copy.has_memberships else []
-    return (*gaps, RolesUnread()) if roles and not copy.has_roles else tuple(gaps)
+    return (*gaps, RolesUnread(why=copy.why_no_roles)) if roles and not copy.has_roles else tuple(gaps)
 
 
 class Accesses:
@@ -124,7 +124,10 @@ class Accesses:
         asks_for_roles = self._question.role is not None or self._question == AccessQuestion()
         gaps = [*self._copy.gaps(None), *unread(self._copy, roles=asks_for_roles)]
         if roles_unknown:
-            gaps.append(UnknownPrivilege(unknown=roles_unknown, people=people, advised=not asks_for_roles))
+            unknown = UnknownPrivilege(
+                unknown=roles_unknown, people=people, advised=not asks_for_roles, why=self._copy.why_no_roles
+            )
+            gaps.append(unknown)
         if self._copy.places.scope.populations and self._question.population is None:
             gaps.append(PeopleOfServedPopulations())
         return tuple(gaps)

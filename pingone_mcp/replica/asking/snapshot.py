@@ -23,6 +23,7 @@ from pingone_mcp.directory.gaps import (
     Unrefreshed,
     UnseenRemovals,
     UsersWithoutId,
+    WhyNoRoles,
 )
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.scope import Scope
@@ -221,6 +222,14 @@ class Snapshot:
     def has_roles(self) -> bool:
         """Say whether the roles of all users were read: where they are read of some only, none is no answer."""
         return all(self._covered(place).roles == ALL for place in self.places.organizations)
+
+    @property
+    def why_no_roles(self) -> WhyNoRoles:
+        """Return why the roles of somebody are unknown: the last sync says so of each environment."""
+        covered = [self._covered(place) for place in self.places.organizations]
+        if any(one.roles == UNREADABLE for one in covered):
+            return "refused"
+        return "missed" if any(one.roles_missed for one in covered) else "not asked for"
 
     @property
     def has_remote_data(self) -> bool:

@@ -39,8 +39,8 @@ class EnvironmentCoverage:
     """What was read of an environment, and what was not.
 
     `users` is UNREADABLE where no sync could read it at all, `memberships` ALL or UNREADABLE, `roles` ALL (of
-    everybody), NAMED or UNREADABLE, `events` whether the audit could be read, and `audited_since` how far back the
-    first sync read it. `users_short`, `populations_short` and `groups_short` say that the provider counts more than its
+    everybody), NAMED or UNREADABLE, `roles_missed` of how many users they could not be read whole, `events` whether the
+    audit could be read, and `audited_since` how far back the first sync read it. `users_short`, `populations_short` and `groups_short` say that the provider counts more than its
     lists showed; `without_id` counts what could not be told apart. `unseen` and `unseen_groups` could not be found
     although nothing proves that they are gone, `homes` is where events say that such users are.
     """
@@ -54,6 +54,7 @@ class EnvironmentCoverage:
     users_short: Shortage | None = None
     populations_short: dict[str, Shortage] = field(default_factory=dict[str, Shortage])
     groups_short: bool = False
+    roles_missed: int = 0
     without_id: int = 0
     unseen: list[str] = field(default_factory=list[str])
     unseen_groups: list[str] = field(default_factory=list[str])

@@ -29,7 +29,7 @@ from pingone_mcp.replica.syncing.groups import (
 from pingone_mcp.replica.syncing.happened import next_watermark, read_events
 from pingone_mcp.replica.syncing.members import look_for_lost, miscounted_groups, read_members
 from pingone_mcp.replica.syncing.populations import compare_counts, read_populations
-from pingone_mcp.replica.syncing.roles import read_roles
+from pingone_mcp.replica.syncing.roles import are_roles_due, read_roles
 from pingone_mcp.replica.syncing.task import EnvironmentSync, longest_gap
 from pingone_mcp.replica.syncing.users import (
     begin,
@@ -102,7 +102,8 @@ async def read_what_changed(here: EnvironmentSync, mark: Watermark) -> Watermark
     await drop_deleted(here)
     await read_named(here)
     await _reread_groups(here, datetime.fromisoformat(mark.updated))
-    await read_roles(here, everybody=False)
+    here.coverage.roles_missed = here.known.roles_missed
+    await read_roles(here, everybody=are_roles_due(here))
     note_unseen(here, left_out=0)
     await compare_counts(here, counts)
     here.coverage.users_short = here.known.users_short

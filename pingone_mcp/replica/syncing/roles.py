@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 from pingone_mcp.errors import FilterRefused, NotPermitted, RequestRefused, UnexpectedAnswer
+from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.store.noted import ALL, NAMED, UNREADABLE
 from pingone_mcp.replica.syncing.task import EnvironmentSync
 from pingone_mcp.tasks import each
 
 
+def are_roles_due(here: EnvironmentSync) -> bool:
+    """Say whether a sync of what has changed is to read the roles of everybody: they are wanted, and were not read yet.
+
+    Whom a sync could not read is left to the next full one: each round would ask for everybody again.
+    """
+    return here.task.options.roles and here.known.roles != ALL and not here.known.roles_missed
+
+
 async def read_roles(here: EnvironmentSync, *, everybody: bool) -> None:
-    """Note the role assignments of users who are there; where they may not be read, none are taken over."""
-    found = here.found
-    users = await here.task.staging.user_ids(here.id) if everybody else found.wanted.roles - found.gone.keys()
+    """Note the roles of everybody who is there, or of whom events name; of nobody where they may not be read."""
+    users = here.found.wanted.roles
+    if everybody:
+        others = await here.task.look(looks.not_staged, here.id)
+        users = (await here.task.staging.user_ids(here.id)).union(others) - here.found.unseen
+    users = users - here.found.gone.keys()
     if not users:
         return
-    done = 0
-    unread = False
+    found = here.found
+    done = missed = 0
 
     async def read(user: str) -> None:
-        nonlocal done, unread
+        nonlocal done, missed
         try:
             assignments, is_whole = await here.source.role_assignments(user)
         except (FilterRefused, RequestRefused, UnexpectedAnswer):
-            unread = True
+            missed += 1
             return
-        unread = unread or not is_whole
+        missed += not is_whole
         if assignments or not everybody:
             found.roles[user] = list(assignments)
         done += 1
@@ -37,6 +49,7 @@ async def read_roles(here: EnvironmentSync, *, everybody: bool) -> None:
         found.roles.clear()
         here.notes.append("Role assignments may not be read (403).")
         return
-    found.all_roles = everybody and not unread
-    if found.all_roles or unread:
+    found.all_roles = everybody and not missed
+    if found.all_roles or missed:
         here.coverage.roles = ALL if found.all_roles else NAMED
+        here.coverage.roles_missed += missed
