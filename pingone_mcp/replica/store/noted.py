@@ -40,9 +40,10 @@ class EnvironmentCoverage:
 
     `users` is UNREADABLE where no sync could read it at all, `memberships` ALL or UNREADABLE, `roles` ALL (of
     everybody), NAMED or UNREADABLE, `roles_missed` of how many users they could not be read whole, `events` whether the
-    audit could be read, and `audited_since` how far back the first sync read it. `users_short`, `populations_short` and `groups_short` say that the provider counts more than its
-    lists showed; `without_id` counts what could not be told apart. `unseen` and `unseen_groups` could not be found
-    although nothing proves that they are gone, `homes` is where events say that such users are.
+    audit could be read, and `audited_since` how far back the first sync read it. `users_short`, `populations_short` and
+    `groups_short` say that the provider counts more than its lists showed; `without_id` counts what could not be told
+    apart. `unseen` and `unseen_groups` could not be found although nothing proves that they are gone, `homes` is where
+    events say that such users are.
     """
 
     users: str | None = None
