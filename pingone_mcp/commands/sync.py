@@ -69,8 +69,11 @@ def _print(out: Console, report: SyncReport, *, first: bool) -> None:
         out.print(Text(shown(report.reason or "")))
         return
     if report.complete:
-        done = f"The local copy is up to date ({report.mode} sync, {report.seconds:.1f} s)."
-        out.print(Text(done, style="bold green"))
+        how = f"{report.mode} sync, {report.seconds:.1f} s"
+        if report.gaps:
+            out.print(Text(f"The local copy is up to date, but for what is missing ({how}).", style="bold yellow"))
+        else:
+            out.print(Text(f"The local copy is up to date ({how}).", style="bold green"))
     else:
         out.print(Text("Not everybody could be read; what could be is in the local copy.", style="bold yellow"))
     print_rows(out, [(name.replace("_", " "), f"{count:,}") for name, count in report.counts.items() if count])

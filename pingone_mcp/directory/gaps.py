@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, dataclass_transform
 
 from pingone_mcp.advice import Spelling, setting, spelled, variable
+from pingone_mcp.directory.rights import AUDIT, ROLES
 
 _NAMED = 10
 # Facts that say when something was seen, and nothing of what is lacking.
@@ -210,8 +211,8 @@ class AuditUnreadable(Gap):
 
     def words(self) -> str:
         return (
-            "The audit events could not be read (403): give the worker application a role with the permission "
-            "audit_reporting:read:activity, such as Configuration Read Only."
+            "The audit events could not be read (403): give the worker application a role over the environment such as "
+            f"{AUDIT.given_by}."
         )
 
 
@@ -289,7 +290,10 @@ class UnseenRemovals(Gap):
     since: str
 
     def words(self) -> str:
-        return f"removals since {self.since} not seen, for audit events cannot be read: environment {self.place}"
+        return (
+            f"removals since {self.since} not seen, for audit events cannot be read ({AUDIT.taken_by}): "
+            f"environment {self.place}"
+        )
 
 
 class NotCopied(Gap):
@@ -386,6 +390,13 @@ class RolesUnread(Gap):
     def words(self) -> str:
         reason, help_ = _ROLES_UNREAD[self.why]
         return f"administrator roles {reason}, so who has access by nothing but a role may be missing; {help_}"
+
+
+class RolesRefused(Gap):
+    """The role assignments of an environment may not be read."""
+
+    def words(self) -> str:
+        return f"administrator roles may not be read ({ROLES.taken_by}): environment {self.place}"
 
 
 class UnknownPrivilege(Gap):

@@ -14,19 +14,21 @@ import httpx
 
 from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
+from pingone_mcp.directory.matching.filters import Within, eq
+from pingone_mcp.directory.rights import AUDIT, CONFIGURATION, GROUPS, MEMBERS, POPULATIONS, ROLES, USERS, Right
 from pingone_mcp.directory.text.harmless import candidate, harmless
 from pingone_mcp.errors import NotFound, NotPermitted, Problem, UpstreamProblem
 from pingone_mcp.pingone import wire
-from pingone_mcp.pingone.api.client import Client, open_client
+from pingone_mcp.pingone.api.client import Client, open_client, path_with
 from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.names import Names
 
 PATIENCE = 5.0
 _NAMED = 10
-_STEPS = {"activities": "audit"}
+_COUNTED = frozenset({USERS, POPULATIONS, GROUPS})
 _ROLES = (
-    "Give it a role over an environment, such as Identity Data Read Only, and Configuration Read Only to list "
+    f"Give it a role over an environment, such as {USERS.role}, and {CONFIGURATION.role} to list "
     f"environments; or name the environments in {setting('environments')} instead of `all`."
 )
 
@@ -86,15 +88,8 @@ async def _checked(client: Client, names: Names, clock: Clock) -> AsyncIterator[
             if place.name
             else f"{place.id} (name and type not readable{await _others(client)})",
         )
-        readable: set[str] = set()
-        for key, path in _reads(place.id, clock).items():
-            finding = await _count(client, place.id, key, path, advice, label=label)
-            readable |= {key} if finding.ok else set()
+        async for finding in _Rights(client, names, place.id, label, advice).findings(clock):
             yield finding
-        # What could not be read is not asked for again: that it cannot may have taken half a minute.
-        both = {"users", "populations"} <= readable
-        if both and (hidden := await _hidden(client, names, place.id)) is not None:
-            yield CheckedStep(step=f"users of {label}", ok=False, text=hidden, needed=False)
     for population in connection.scope.populations:
         yield await _population(client, names, population, [place.id for place in environments])
 
@@ -119,29 +114,62 @@ async def _others(client: Client) -> str:
     return f"; the credentials see {', '.join(seen)}" if seen else ""
 
 
-def _reads(environment: str, clock: Clock) -> dict[str, str]:
-    """Return what is tried in one environment: PingOne's name of a list, and its path."""
-    root = f"/environments/{environment}"
-    now = datetime.fromtimestamp(clock.wall(), UTC)
-    return {
-        "users": f"{root}/users?limit=1",
-        "populations": f"{root}/populations?limit=1",
-        "groups": f"{root}/groups?limit=1",
-        "activities": audit.path(environment, now, limit=1, since=now - timedelta(hours=1)),
-    }
+class _Rights:
+    """What a sync reads of one environment, tried one by one.
 
+    `advice` is what was said so far, of other environments too: said twice, it hides what is different.
+    """
 
-async def _count(client: Client, environment: str, key: str, path: str, advice: set[str], *, label: str) -> CheckedStep:
-    """Try one read. `advice` is what was said so far: said twice, it hides what is different."""
-    step, needed = f"{_STEPS.get(key, key)} of {label}", key == "users"
-    try:
-        count = (await client.page(path, key, environment=environment)).count
-    except Problem as problem:
-        known = problem.next_step in advice
-        advice.add(problem.next_step)
-        text = f"{problem.what} What is advised above helps here too." if known else problem.text(setting)
-        return CheckedStep(step=step, ok=False, text=text, needed=needed)
-    return CheckedStep(step=step, ok=True, text=f"readable{f', {count:,}' if count is not None else ''}", needed=needed)
+    def __init__(self, client: Client, names: Names, environment: str, label: str, advice: set[str]) -> None:
+        self._client = client
+        self._names = names
+        self._environment = environment
+        self._root = f"/environments/{environment}"
+        self._label = label
+        self._advice = advice
+        self._found: dict[Right, CheckedStep] = {}
+        self._first: dict[Right, str | None] = {}
+
+    async def findings(self, clock: Clock) -> AsyncIterator[CheckedStep]:
+        now = datetime.fromtimestamp(clock.wall(), UTC)
+        yield await self._read(USERS, f"{self._root}/users?limit=1", "users")
+        yield await self._read(POPULATIONS, f"{self._root}/populations?limit=1", "populations")
+        yield await self._read(GROUPS, f"{self._root}/groups?limit=1", "groups")
+        user, group = self._first.get(USERS), self._first.get(GROUPS)
+        if user is not None and group is not None:
+            members = str(Within("memberOfGroups", eq("id", group)))
+            yield await self._read(MEMBERS, path_with(f"{self._root}/users", {"limit": 1, "filter": members}), "users")
+        if user is not None:
+            yield await self._read(ROLES, f"{self._root}/users/{user}/roleAssignments", "roleAssignments")
+        audited = audit.path(self._environment, now, limit=1, since=now - timedelta(hours=1))
+        yield await self._read(AUDIT, audited, "activities")
+        # What could not be read is not asked for again: that it cannot may have taken half a minute.
+        if self._found[USERS].ok and self._found[POPULATIONS].ok:
+            hidden = await _hidden(self._client, self._names, self._environment)
+            if hidden is not None:
+                yield CheckedStep(step=f"users of {self._label}", ok=False, text=hidden, needed=False)
+
+    async def _read(self, right: Right, path: str, key: str) -> CheckedStep:
+        self._found[right] = finding = await self._tried(right, path, key)
+        return finding
+
+    async def _tried(self, right: Right, path: str, key: str) -> CheckedStep:
+        step, needed = f"{right.what} of {self._label}", right is USERS
+        try:
+            page = await self._client.page(path, key, environment=self._environment)
+        except Problem as problem:
+            known = problem.next_step in self._advice
+            self._advice.add(problem.next_step)
+            told = Problem(
+                f"{problem.what} Without them, {right.without}.",
+                "What is advised above helps here too." if known else problem.next_step,
+                code=None if known else problem.code,
+                correlation_id=None if known else problem.correlation_id,
+            )
+            return CheckedStep(step=step, ok=False, text=told.text(setting), needed=needed)
+        self._first[right] = next(iter(wire.ids_of(page.raws)), None)
+        count = f", {page.count:,}" if page.count is not None and right in _COUNTED else ""
+        return CheckedStep(step=step, ok=True, text=f"readable{count}", needed=needed)
 
 
 async def _hidden(client: Client, names: Names, environment: str) -> str | None:

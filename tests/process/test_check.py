@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from pingone_mcp.directory.rights import AUDIT, GROUPS, POPULATIONS, ROLES, USERS, Right
 from pingone_mcp.sandbox.company.roles import Narrowing
 from tests.process.programs import Ended, Served, bare, run
 from tests.process.test_secrets import closed_port
@@ -34,6 +35,8 @@ def test_a_good_connection(served: Served) -> None:
         "users",
         "populations",
         "groups",
+        "members",
+        "role",
         "audit",
     ]
     assert "readable, 60" in end.out
@@ -102,6 +105,36 @@ def test_without_the_audit_role_it_still_works_and_says_what_is_missing(served: 
     assert lines(end, "failed") == []
     assert any("audit" in line and "Configuration Read Only" in line for line in lines(end, "missing"))
     assert "This connection works." in end.out
+
+
+@pytest.mark.parametrize("right", [POPULATIONS, GROUPS, ROLES, AUDIT], ids=lambda right: right.what)
+def test_check_and_sync_name_the_same_right_and_role(served: Served, right: Right) -> None:
+    """What a sync lacks, a check-up says before; and a sync that lacks it never holds all that PingOne knew."""
+    parts = {POPULATIONS: "/populations", GROUPS: "/groups", ROLES: "/roleAssignments", AUDIT: "/activities"}
+    served.sandbox.faults.add("forbidden", path=parts[right], times=None)
+    told = check(served, PINGONE_REPLICA_ROLES="1")
+    (missing,) = (line for line in lines(told, "missing") if line.split()[1] == right.what.split()[0])
+    assert told.status == 0
+    assert f"may not read {right.what} (403)" in missing
+    assert f"Without them, {right.without}." in missing
+    assert f"such as {right.given_by};" in missing
+    synced = run("sync", "--json", env=served.variables(PINGONE_REPLICA_ROLES="1")).json()
+    assert f"may not be read (403; {right.taken_by})" in synced["reason"]
+    assert synced["gaps"]
+    again = run("sync", "--full", env=served.variables(PINGONE_REPLICA_ROLES="1"))
+    assert "all that PingOne knew" not in again.out
+    assert "but for what is missing" in again.out
+    assert "Sync again" not in again.out + again.err
+
+
+def test_a_sync_that_may_not_read_users_names_the_right_and_the_role(served: Served) -> None:
+    served.sandbox.withdraw("Identity Data Admin")
+    for command in ("check", "sync"):
+        told = run(command, env=served.variables())
+        assert told.status == 1
+        assert "The worker application may not read users (403)" in told.out + told.err
+        assert f"such as {USERS.role};" in told.out + told.err
+        assert "Sync again" not in told.out + told.err
 
 
 def test_without_any_role_that_reads_users_it_does_not_work(served: Served) -> None:

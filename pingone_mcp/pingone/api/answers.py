@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import httpx
 
 from pingone_mcp.advice import setting
+from pingone_mcp.directory import rights
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.text import json_text
 from pingone_mcp.errors import (
@@ -45,6 +47,17 @@ _CORRELATION = re.compile(r"[0-9A-Za-z-]{8,64}")
 _READ = "pingone_mcp.read"  # a body that was parsed already
 # Commas, at which the time goes that it takes to look at a body; 1,000 users have about 50 each.
 _MOST_VALUES = 100_000
+# The first of these that is in a path tells what right reading it takes.
+_RIGHTS: Mapping[str, rights.Right] = MappingProxyType(
+    {
+        "activities": rights.AUDIT,
+        "roleAssignments": rights.ROLES,
+        "memberOfGroups": rights.MEMBERS,
+        "groups": rights.GROUPS,
+        "populations": rights.POPULATIONS,
+        "users": rights.USERS,
+    }
+)
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_.\[\]-]{0,63}")
 
 
@@ -169,7 +182,7 @@ def problem(response: httpx.Response) -> UpstreamProblem:
     if status == 403:
         place = re.search(r"/environments/([0-9a-fA-F-]{36})", path)
         where = f" in environment {place.group(1)}" if place else ""
-        return NotPermitted(f"PingOne refused this (403){where}.", _role_advice(path, details), **known)
+        return _not_permitted(response.request, where, details, known)
     if status == 404:
         return NotFound("PingOne has no such resource (404).", "Check the id and the environment.", **known)
     if status == 429:
@@ -236,19 +249,28 @@ def filter_advice(hints: dict[str, list[str]], listed: str = "users") -> str:
     return " ".join(parts) or "Check the filter against PingOne's documentation of this path."
 
 
-def _role_advice(path: str, details: list[str]) -> str:
+def _not_permitted(
+    request: httpx.Request, where: str, details: list[str], known: dict[str, str | None]
+) -> NotPermitted:
+    """Say what may not be read, and which role lets it be read; what lets things be changed depends on the change."""
+    what, such_as = f"PingOne refused this (403){where}.", ""
     if "LICENSE_EXCEEDED" in details:
-        return "The organization's PingOne licence does not cover it."
-    role = "Identity Data Read Only"
-    if "/activities" in path:
-        role = "Configuration Read Only (audit needs the permission audit_reporting:read:activity)"
-    elif "/users" not in path and "/groups" not in path and "/populations" not in path:
-        role = "Configuration Read Only"
-    return (
-        f"Give the worker application a role over this environment that allows it, such as {role}; a new role takes "
-        "some minutes to work. PingOne also answers so when the environment does not exist: check "
-        f"{setting('environment_id')}, {setting('environments')} and {setting('region')}."
+        return NotPermitted(what, "The organization's PingOne licence does not cover it.", **known)
+    if request.method == "GET":
+        right = _right(request.url.path)
+        what, such_as = f"The worker application may not read {right.what} (403){where}.", f", such as {right.given_by}"
+    return NotPermitted(
+        what,
+        f"Give the worker application a role over this environment that allows it{such_as}; a new role takes some minutes to "
+        f"work. PingOne also answers so when the environment does not exist: check {setting('environment_id')}, "
+        f"{setting('environments')} and {setting('region')}.",
+        **known,
     )
+
+
+def _right(path: str) -> rights.Right:
+    """Return the right that reading a path takes."""
+    return next((right for part, right in _RIGHTS.items() if f"/{part}" in path), rights.CONFIGURATION)
 
 
 def _unreadable(response: httpx.Response) -> UnexpectedAnswer:

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from pingone_mcp.directory.models import Group
 from pingone_mcp.directory.nesting import Nesting
+from pingone_mcp.directory.rights import GROUPS
 from pingone_mcp.replica.source import GroupList
 from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.store.noted import UNREADABLE
 from pingone_mcp.replica.store.rows import group_row
 from pingone_mcp.replica.store.schema import GroupRow
-from pingone_mcp.replica.syncing.task import AT_ONCE, ONE_FAILS, EnvironmentSync
+from pingone_mcp.replica.syncing.task import AT_ONCE, ONE_FAILS, EnvironmentSync, why_unread
 from pingone_mcp.tasks import each
 
 
@@ -26,7 +27,7 @@ async def read_groups(here: EnvironmentSync) -> GroupList | None:
     except ONE_FAILS as problem:
         here.found.with_groups = False
         here.coverage.memberships = UNREADABLE
-        here.notes.append(f"The groups of {here.id} could not be read ({problem.code}); they stay as they were.")
+        here.notes.append(f"The groups of {here.id} {why_unread(problem, GROUPS)}; they stay as they were.")
         return None
     here.short_before = await here.task.look(looks.shortfalls_known, here.id)
     return listed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from pingone_mcp.ahead import Awaited
+from pingone_mcp.directory.rights import AUDIT
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.replica.source import Past
 from pingone_mcp.replica.syncing.task import ONE_FAILS, EnvironmentSync, why_unread
@@ -26,7 +27,7 @@ async def read_events(
             here.coverage.audited_since = timestamp(before.since)
     except ONE_FAILS as problem:
         here.coverage.events = False
-        why = why_unread(problem)
+        why = why_unread(problem, AUDIT)
         here.notes.append(f"The audit of {here.id} {why}: between full syncs, removals are not seen.")
         return
     here.found.wanted = wanted

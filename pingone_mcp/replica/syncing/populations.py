@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from pingone_mcp.directory.rights import POPULATIONS
 from pingone_mcp.replica.evidence import Shortage
 from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.store.noted import UNREADABLE
-from pingone_mcp.replica.syncing.task import ONE_FAILS, EnvironmentSync
+from pingone_mcp.replica.syncing.task import ONE_FAILS, EnvironmentSync, why_unread
 
 UserCounts = Mapping[str, int | None]
 """How many users the provider counts, by population; None where it does not say."""
@@ -21,7 +22,7 @@ async def read_populations(here: EnvironmentSync) -> UserCounts:
     except ONE_FAILS as problem:
         here.found.populations = None
         here.coverage.populations = UNREADABLE
-        here.notes.append(f"The populations of {here.id} could not be read ({problem.code}).")
+        here.notes.append(f"The populations of {here.id} {why_unread(problem, POPULATIONS)}.")
         return {}
     here.found.populations = found
     return {one.id: one.user_count for one in found}

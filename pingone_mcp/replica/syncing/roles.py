@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pingone_mcp.directory.rights import ROLES
 from pingone_mcp.errors import FilterRefused, NotPermitted, RequestRefused, UnexpectedAnswer
 from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.store.noted import ALL, NAMED, UNREADABLE
-from pingone_mcp.replica.syncing.task import EnvironmentSync
+from pingone_mcp.replica.syncing.task import EnvironmentSync, why_unread
 from pingone_mcp.tasks import each
 
 
@@ -44,10 +45,10 @@ async def read_roles(here: EnvironmentSync, *, everybody: bool) -> None:
 
     try:
         await each(read, sorted(users))
-    except NotPermitted:
+    except NotPermitted as problem:
         here.coverage.roles = UNREADABLE
         found.roles.clear()
-        here.notes.append("Role assignments may not be read (403).")
+        here.notes.append(f"The role assignments of {here.id} {why_unread(problem, ROLES)}.")
         return
     found.all_roles = everybody and not missed
     if found.all_roles or missed:

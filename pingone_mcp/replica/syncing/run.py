@@ -14,8 +14,9 @@ from typing import Literal
 
 import anyio
 
-from pingone_mcp.directory.gaps import Gap
+from pingone_mcp.directory.gaps import Gap, RolesRefused
 from pingone_mcp.directory.models import Organization
+from pingone_mcp.directory.rights import USERS
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import NoReplica, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
 from pingone_mcp.replica.asking.snapshot import Snapshot
@@ -230,7 +231,9 @@ class SyncRun:
                 if len(environments) == 1:
                     raise
                 first = first or problem
-                self._notes.append(f"The environment {environment.id} {why_unread(problem)}, and stays as it was.")
+                self._notes.append(
+                    f"The environment {environment.id} {why_unread(problem, USERS)}, and stays as it was."
+                )
                 if environment.id not in self._memory.watermarks:
                     self._coverage[environment.id] = EnvironmentCoverage(users=UNREADABLE)
         if not findings:
@@ -303,12 +306,13 @@ class SyncRun:
                 )
                 self._note_facts(connection, mode, ReadBy(run, started), findings)
             gaps = Snapshot(connection, self._source.scope).gaps(None)
+        refused = (place for place, covered in self._coverage.items() if covered.roles == UNREADABLE)
         return SyncReport(
             mode=mode,
             complete=not short,
             taken_over=True,
             reason=reason,
-            gaps=gaps,
+            gaps=(*gaps, *(RolesRefused(place=place) for place in refused)),
             counts=counts,
             changes=dict(kinds),
             watermark=min((mark.updated for mark in self._marks.values()), default=None),
@@ -384,7 +388,7 @@ def _outcome(problem: Problem) -> Literal["held", "incomplete", "failed"]:
 def _nothing_served() -> NotPermitted:
     return NotPermitted(
         "None of the environments served may be read.",
-        "Give the worker application a role over them.",
+        f"Give the worker application a role over them such as {USERS.given_by}.",
         code="NOTHING_SERVED",
     )
 

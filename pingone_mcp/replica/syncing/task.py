@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
+from pingone_mcp.directory.rights import Right
 from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
 from pingone_mcp.replica.evidence import HELD_SHARE, KnownShortfall, Shortfall, Vanished, examples, masses
@@ -38,9 +39,11 @@ class Incomplete(Problem):
     """A walk did not find everybody for certain, so that nothing was taken over."""
 
 
-def why_unread(problem: Problem) -> str:
-    """Say that something may not be read, or could not be."""
-    return "may not be read (403)" if isinstance(problem, NotPermitted) else f"could not be read ({problem.code})"
+def why_unread(problem: Problem, right: Right) -> str:
+    """Say that something may not be read, and what role lets it be read, or that it could not be."""
+    if isinstance(problem, NotPermitted):
+        return f"may not be read (403; {right.taken_by})"
+    return f"could not be read ({problem.code})"
 
 
 def longest_gap(source: Source) -> timedelta:

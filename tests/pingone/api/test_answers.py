@@ -96,12 +96,19 @@ def test_every_documented_code_is_kept(status: int, code: str, detail: str | Non
     ("url", "role"),
     [
         (USERS, "such as Identity Data Read Only;"),
-        (USERS.replace("users", "activities"), "Configuration Read Only (audit needs"),
+        (USERS.replace("users", "activities"), "such as Configuration Read Only (permission audit_reporting:read:activity);"),
+        (f"{USERS}/kim/roleAssignments", "Read Only (permission permissions:read:userRoleAssignments);"),
         (USERS.replace("users", "applications"), "such as Configuration Read Only;"),
     ],
 )
 def test_a_missing_role_is_named(url: str, role: str) -> None:
     assert role in problem(answer(403, {"code": "ACCESS_FAILED"}, url=url)).next_step
+
+
+def test_a_change_that_is_refused_is_not_said_to_take_a_role_that_only_reads() -> None:
+    refused = answer(403, {"code": "ACCESS_FAILED"})
+    refused.request = httpx.Request("POST", USERS)
+    assert "Read Only" not in str(problem(refused))
 
 
 def test_a_licence_is_no_role() -> None:
