@@ -15,7 +15,8 @@
         ├── Unreachable          no answer: DNS, TLS, connection, time-out
         ├── ServerFailed         5xx beyond the patience of one call
         └── UnexpectedAnswer     an answer that is not what PingOne documents
-            └── AnswerTooLarge       one that is larger than anything it should be
+            ├── AnswerTooLarge       one that is larger than anything it should be
+            └── AnotherServer        one that something else gave: a proxy, a wrong host
 
 Everything else that is raised is a bug: it is masked at the edge and logged.
 No text of PingOne's error bodies ever enters a Problem, and of a directory only the names of candidates do, as quoted
@@ -132,6 +133,10 @@ class ServerFailed(UpstreamProblem):
 
 class UnexpectedAnswer(UpstreamProblem):
     """An answer that is not what PingOne documents: not JSON, cut short, or a link that leads elsewhere."""
+
+
+class AnotherServer(UnexpectedAnswer):
+    """An answer that something else than PingOne gave in its place."""
 
 
 class AnswerTooLarge(UnexpectedAnswer):

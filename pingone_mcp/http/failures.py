@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from enum import Enum, auto
+from enum import Enum
 from types import MappingProxyType
 
 import httpx
@@ -20,23 +20,24 @@ from pingone_mcp.http.upstream import Upstream
 
 
 class Cause(Enum):
-    """What kept an answer from coming."""
+    """What kept an answer from coming; the values are the codes by which a Problem says it."""
 
-    REFUSED = auto()
-    NO_SUCH_HOST = auto()
-    NOT_TRUSTED = auto()
-    EXPIRED = auto()
-    OTHER_HOST = auto()
-    NO_TLS = auto()
-    PROXY_UNREACHABLE = auto()
-    PROXY_LOGIN = auto()
-    PROXY_REFUSED = auto()
-    NO_CONNECTION_IN_TIME = auto()
-    NO_FREE_CONNECTION = auto()
-    NO_ANSWER_IN_TIME = auto()
-    NOT_WHOLE_IN_TIME = auto()
-    BROKEN = auto()
-    UNREACHABLE = auto()
+    REFUSED = "CONNECTION_REFUSED"
+    NO_SUCH_HOST = "HOST_NOT_FOUND"
+    NOT_TRUSTED = "CERTIFICATE_NOT_TRUSTED"
+    EXPIRED = "CERTIFICATE_EXPIRED"
+    OTHER_HOST = "CERTIFICATE_OF_ANOTHER_HOST"
+    NO_TLS = "NO_TLS"
+    PROXY_UNREACHABLE = "PROXY_UNREACHABLE"
+    PROXY_LOGIN = "PROXY_LOGIN_REQUIRED"
+    PROXY_REFUSED = "PROXY_REFUSED"
+    PROXY_FAILED = "PROXY_FAILED"
+    NO_CONNECTION_IN_TIME = "NO_CONNECTION_IN_TIME"
+    NO_FREE_CONNECTION = "NO_FREE_CONNECTION"
+    NO_ANSWER_IN_TIME = "NO_ANSWER_IN_TIME"
+    NOT_WHOLE_IN_TIME = "ANSWER_NOT_WHOLE_IN_TIME"
+    BROKEN = "CONNECTION_BROKEN"
+    UNREACHABLE = "UNREACHABLE"
 
 
 class NotWholeInTime(httpx.TimeoutException):
@@ -47,7 +48,7 @@ class NotWholeInTime(httpx.TimeoutException):
         self.seconds = seconds
 
 
-LASTING = frozenset({Cause.NOT_TRUSTED, Cause.EXPIRED, Cause.OTHER_HOST, Cause.PROXY_LOGIN})
+LASTING = frozenset({Cause.NOT_TRUSTED, Cause.EXPIRED, Cause.OTHER_HOST, Cause.PROXY_LOGIN, Cause.PROXY_REFUSED})
 """What is the same a moment later: a person has to change something."""
 
 _SENTENCES: Mapping[Cause, tuple[str, str]] = MappingProxyType(
@@ -62,7 +63,7 @@ _SENTENCES: Mapping[Cause, tuple[str, str]] = MappingProxyType(
         ),
         Cause.NOT_TRUSTED: (
             "The certificate of {host} is not one that is trusted here.",
-            "Where a proxy opens TLS, name its certificate in SSL_CERT_FILE; else check {api}, {auth}.",
+            "Where a proxy opens TLS, name a file with its certificate (PEM) in SSL_CERT_FILE; else check {api}, {auth}.",
         ),
         Cause.EXPIRED: (
             "The certificate of {host} has expired, or is not valid yet.",
@@ -86,7 +87,11 @@ _SENTENCES: Mapping[Cause, tuple[str, str]] = MappingProxyType(
         ),
         Cause.PROXY_REFUSED: (
             "The proxy on the way to {host} did not let the connection through.",
-            "Check what HTTPS_PROXY names and what it allows, or except {host} with NO_PROXY.",
+            "Ask who runs it to allow {host}, check HTTPS_PROXY, or except {host} with NO_PROXY.",
+        ),
+        Cause.PROXY_FAILED: (
+            "The proxy on the way to {host} did not get a connection to it.",
+            "Check {addresses} and what HTTPS_PROXY names, or except {host} with NO_PROXY.",
         ),
         Cause.NO_CONNECTION_IN_TIME: (
             "No connection to {host} came about in time.",
@@ -118,7 +123,8 @@ _FOR_ANOTHER = frozenset({62, 64})
 
 def unreachable(upstream: Upstream, host: str, failure: BaseException | None) -> Unreachable:
     """Return what to say of a request to a host of `upstream` that ended in `failure` (an httpx.TransportError)."""
-    what, step = _SENTENCES[cause(failure)]
+    why = cause(failure)
+    what, step = _SENTENCES[why]
     facts = {
         "host": host,
         "seconds": failure.seconds if isinstance(failure, NotWholeInTime) else 0.0,
@@ -129,7 +135,7 @@ def unreachable(upstream: Upstream, host: str, failure: BaseException | None) ->
         "place": upstream.place,
         "concurrency": setting("concurrency"),
     }
-    return Unreachable(what.format_map(facts), step.format_map(facts), code="UNREACHABLE")
+    return Unreachable(what.format_map(facts), step.format_map(facts), code=why.value)
 
 
 def cause(failure: BaseException | None) -> Cause:
@@ -153,10 +159,15 @@ def cause(failure: BaseException | None) -> Cause:
 
 
 def _of_proxy(failure: httpx.ProxyError) -> Cause:
-    """Read what a proxy did: its text is the status of its answer, unless there was none."""
+    """Read what a proxy did: the text begins with the status of its answer, unless there was none."""
     if isinstance(failure.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
         return Cause.PROXY_UNREACHABLE
-    return Cause.PROXY_LOGIN if str(failure).startswith("407") else Cause.PROXY_REFUSED
+    match str(failure)[:3]:
+        case "407":
+            return Cause.PROXY_LOGIN
+        case status if status.startswith("4"):
+            return Cause.PROXY_REFUSED
+    return Cause.PROXY_FAILED
 
 
 def _of_connection(failure: httpx.ConnectError) -> Cause:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 import httpx
 
@@ -15,6 +19,10 @@ from pingone_mcp.settings.addresses import is_loopback
 
 # What these say of a connection through a proxy is said of the proxy; TLS comes about behind it.
 _OF_THE_PROXY = frozenset({Cause.REFUSED, Cause.NO_SUCH_HOST, Cause.UNREACHABLE, Cause.NO_CONNECTION_IN_TIME})
+
+
+# How OpenSSL finds a certificate in a folder: by a hash of its subject (openssl-rehash(1)).
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 
 class Routes(httpx.AsyncBaseTransport):
@@ -57,11 +65,45 @@ class Routes(httpx.AsyncBaseTransport):
 
 
 def _trusted() -> ssl.SSLContext:
-    """Return what TLS trusts: the certificates that SSL_CERT_FILE or SSL_CERT_DIR names, else those of certifi."""
+    """Return what TLS trusts: what SSL_CERT_FILE and SSL_CERT_DIR name, else what this machine trusts, and certifi.
+
+    The certificates of a company are among the machine's on Linux and Windows; on macOS Python does not see them.
+    """
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    if folder and not file:
+        _check_folder(Path(folder))
     try:
-        return httpx.create_ssl_context()
+        if file or folder:
+            return ssl.create_default_context(cafile=file or None, capath=folder or None)
+        trusted = httpx.create_ssl_context(trust_env=False)
     except OSError as error:  # ssl.SSLError is one
-        raise Unconfigured(
-            "The certificates that SSL_CERT_FILE names cannot be read.",
-            "Name a file of certificates in PEM, or leave it out.",
-        ) from error
+        raise _unusable("SSL_CERT_FILE", _trouble(Path(file or "")), "a file of certificates in PEM") from error
+    with suppress(OSError):  # one that is damaged among the machine's own
+        trusted.load_default_certs()
+    return trusted
+
+
+def _trouble(file: Path) -> str:
+    if file.is_dir():
+        return "a folder"
+    return (
+        "a file without certificates in PEM, or one that may not be read" if file.exists() else "no file that is there"
+    )
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise Unconfigured for a folder from which OpenSSL would read nothing, without a word."""
+    advice = "a folder of certificates in PEM, after `openssl rehash` has named them"
+    try:
+        names = [one.name for one in folder.iterdir()]
+    except OSError as error:
+        raise _unusable("SSL_CERT_DIR", "no folder that is there and may be read", advice) from error
+    if not any(map(_HASHED.fullmatch, names)):
+        raise _unusable("SSL_CERT_DIR", "a folder without certificates under the names that OpenSSL looks for", advice)
+
+
+def _unusable(variable: str, trouble: str, wanted: str) -> Unconfigured:
+    return Unconfigured(
+        f"{variable} names {trouble}, so that no server could be trusted.",
+        f"Name {wanted}, or leave {variable} out.",
+    )

@@ -149,6 +149,7 @@ class PatientTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         spent = 0.0  # of the budget: what passes in line, behind other requests of ours, is not the server's fault
         number = 0
+        earlier: httpx.TransportError | None = None
         while True:
             spent += await self._keep_pause(min(self._budget - spent, self._clock.left()))
             async with self._lanes.turn(request.url.path, background="background" in request.extensions) as turn:
@@ -156,7 +157,8 @@ class PatientTransport(httpx.AsyncBaseTransport):
                     continue
                 number += 1
                 began = self._clock.monotonic()
-                response, sent, failure = await self._attempt(request)
+                response, sent, failure = await self._attempt(request, earlier)
+                earlier = failure
                 turn.outcome = _outcome(response)
                 turn.size = response.extensions[SIZE] if response else 0
             spent += self._clock.monotonic() - began
@@ -194,14 +196,23 @@ class PatientTransport(httpx.AsyncBaseTransport):
             await self._pause.wait()
         return self._clock.monotonic() - began
 
-    async def _attempt(self, request: httpx.Request) -> tuple[httpx.Response | None, bool, httpx.TransportError | None]:
+    async def _attempt(
+        self, request: httpx.Request, earlier: httpx.TransportError | None
+    ) -> tuple[httpx.Response | None, bool, httpx.TransportError | None]:
+        """Return the answer, whether the request left, and why no answer came.
+
+        Behind an `earlier` failure it ends before the caller goes: that then is why, and not that time ran out.
+        """
+        left = max(_AHEAD, self._clock.left() - _AHEAD)
+        seconds = ATTEMPT_SECONDS if earlier is None else min(ATTEMPT_SECONDS, left)
         try:
             most = request.extensions.get(MOST, self._upstream.largest)
-            return await exchange(self._inner, request, ATTEMPT_SECONDS, most, self._clock), True, None
+            return await exchange(self._inner, request, seconds, most, self._clock), True, None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             return None, False, error
         except httpx.TransportError as error:
-            return None, True, error
+            is_cut = seconds < ATTEMPT_SECONDS and isinstance(error, httpx.TimeoutException)
+            return None, True, earlier if is_cut else error
 
     def _retry_after(self, response: httpx.Response | None) -> float | None:
         if response is None or response.status_code not in NOT_PROCESSED:
@@ -231,13 +242,21 @@ def _outcome(response: httpx.Response | None) -> Outcome:
 
 
 async def exchange(
-    inner: httpx.AsyncBaseTransport, request: httpx.Request, seconds: float, most: int, clock: Clock
+    inner: httpx.AsyncBaseTransport,
+    request: httpx.Request,
+    seconds: float,
+    most: int,
+    clock: Clock,
+    *,
+    connect: float = CONNECT_SECONDS,
 ) -> httpx.Response:
     """Send a request once and return its whole answer: head and body within so many seconds, and as `whole` returns it.
 
+    A connection has to be there after `connect` seconds of these, and before they end: else it would not be known why
+    nothing came.
     Raises httpx.TransportError where none comes about, and httpx.DecodingError for what cannot be unpacked.
     """
-    waits = {"connect": min(CONNECT_SECONDS, max(_AHEAD, clock.left() - _AHEAD)), "pool": seconds}
+    waits = {"connect": min(connect, max(_AHEAD, min(seconds, clock.left()) - _AHEAD)), "pool": seconds}
     request.extensions = {**request.extensions, "timeout": {"read": seconds, "write": seconds} | waits}
     response: httpx.Response | None = None
     with clock.within(seconds):

@@ -14,7 +14,7 @@ from pingone_mcp.directory.gaps import Gap, ShortNames
 from pingone_mcp.directory.matching.filters import eq
 from pingone_mcp.directory.matching.references import Known, Lookup, Referable, no_such_group
 from pingone_mcp.directory.models import Group, Organization, Role, Workspace
-from pingone_mcp.errors import NotFound, NotPermitted, UnexpectedAnswer, UpstreamProblem
+from pingone_mcp.errors import AnotherServer, NotFound, NotPermitted, UnexpectedAnswer, UpstreamProblem
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.client import Client, path_with
 from pingone_mcp.tasks import SingleFlight
@@ -175,6 +175,8 @@ class Names:
     async def _read_environment(self, identity: str) -> Organization:
         try:
             return wire.organization(await self._client.get(f"/environments/{identity}"))
+        except AnotherServer:
+            raise
         except (NotPermitted, NotFound, UnexpectedAnswer):
             return Organization(id=identity)
 

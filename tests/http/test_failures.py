@@ -132,7 +132,8 @@ async def test_a_server_that_does_not_answer(serve: Serve, scheme: str, found: C
 
 
 @pytest.mark.parametrize(
-    ("status", "found"), [("407 Who are you", Cause.PROXY_LOGIN), ("502 Bad Gateway", Cause.PROXY_REFUSED)]
+    ("status", "found"),
+    [("407 Who are you", Cause.PROXY_LOGIN), ("403 No", Cause.PROXY_REFUSED), ("502 Bad Gateway", Cause.PROXY_FAILED)],
 )
 async def test_a_proxy_that_opens_no_way(status: str, found: Cause) -> None:
     async with serving(says(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")) as port:
@@ -151,6 +152,7 @@ def test_one_refusal_among_several_addresses_is_a_refusal() -> None:
 
 ALL = {
     Cause.REFUSED: caused(httpx.ConnectError("secret"), ConnectionRefusedError("secret")),
+    Cause.PROXY_REFUSED: httpx.ProxyError("403 secret"),
     Cause.PROXY_UNREACHABLE: caused(httpx.ProxyError("secret"), httpx.ConnectError("secret")),
     Cause.NO_CONNECTION_IN_TIME: httpx.ConnectTimeout("secret"),
     Cause.NO_FREE_CONNECTION: httpx.PoolTimeout("secret"),

@@ -150,14 +150,27 @@ def test_plain_http_to_another_machine_is_refused_at_start(
         Settings.load()
 
 
-@pytest.mark.parametrize("content", [None, "", "not a certificate"])
+@pytest.mark.parametrize(
+    ("variable", "name", "said"),
+    [
+        ("SSL_CERT_FILE", "gone", "SSL_CERT_FILE names no file that is there"),
+        ("SSL_CERT_FILE", "empty", "SSL_CERT_FILE names a file without certificates in PEM"),
+        ("SSL_CERT_FILE", "words", "SSL_CERT_FILE names a file without certificates in PEM"),
+        ("SSL_CERT_FILE", "folder", "SSL_CERT_FILE names a folder"),
+        ("SSL_CERT_DIR", "gone", "SSL_CERT_DIR names no folder that is there"),
+        ("SSL_CERT_DIR", "words", "SSL_CERT_DIR names no folder that is there"),
+        ("SSL_CERT_DIR", "folder", "SSL_CERT_DIR names a folder without certificates"),
+    ],
+)
 async def test_certificates_that_cannot_be_read_are_one_sentence(
-    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variable: str, name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "trusted.pem"
-    if content is not None:
-        file.write_text(content)
-    monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    with pytest.raises(Unconfigured, match="SSL_CERT_FILE names cannot be read"):
+    (tmp_path / "empty").touch()
+    (tmp_path / "words").write_text("not a certificate")
+    (tmp_path / "folder").mkdir()
+    for one in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(one, raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / name))
+    with pytest.raises(Unconfigured, match=said):
         async with open_client(World(sandbox=Sandbox(1, now=NOW), cache=tmp_path).connection()):
             pytest.fail("there is nothing to trust")

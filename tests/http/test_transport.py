@@ -27,6 +27,7 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.errors import AnswerTooLarge, RateLimited, UnexpectedAnswer, Unreachable
 from pingone_mcp.http.body import FAILED, is_too_large
 from pingone_mcp.http.engine import Engine
+from pingone_mcp.http.failures import cause
 from pingone_mcp.http.pacing import Lanes
 from pingone_mcp.http.transport import (
     ATTEMPT_SECONDS,
@@ -336,7 +337,7 @@ async def test_when_no_answer_ever_comes_it_says_so(failure: httpx.TransportErro
     script, time = Script(failure), Time()
     with pytest.raises(Unreachable, match=told) as caught:
         await send(script, time)
-    assert caught.value.code == "UNREACHABLE"
+    assert caught.value.code == cause(failure).value
     assert "api.pingone.eu" in str(caught.value)
     assert "secret words" not in str(caught.value)
     assert time.now <= 30
@@ -514,7 +515,7 @@ async def test_an_answer_that_drips_ends_and_is_told_as_what_it_is() -> None:
     body = Drip(time)
     with pytest.raises(Unreachable, match=r"The answer of api\.pingone\.eu was not whole after 30 s\.") as told:
         await send(Script(httpx.Response(200, stream=body)), time)
-    assert told.value.code == "UNREACHABLE"
+    assert told.value.code == "ANSWER_NOT_WHOLE_IN_TIME"
     assert ATTEMPT_SECONDS <= time.now <= ATTEMPT_SECONDS + 2
     assert body.closed, "nobody reads on"
 
@@ -704,6 +705,15 @@ async def test_who_leaves_before_the_next_attempt_is_told_at_once_what_happened(
     with pytest.raises(Unreachable, match=r"api\.pingone\.eu refused the connection"):
         await send(Script(refused()), time)
     assert time.naps == [0.5, 1.0, 2.0]
+
+
+async def test_who_leaves_while_it_is_tried_again_is_told_why_and_not_that_time_ran_out() -> None:
+    """The port was closed; behind it now stands what takes connections and never answers."""
+    time = Time(until=4.0)
+    hanging = httpx.Response(200, stream=Drip(time))
+    with pytest.raises(Unreachable, match="refused the connection"):
+        await send(Script(refused(), hanging), time)
+    assert time.now <= 5.0
 
 
 def refused() -> httpx.ConnectError:

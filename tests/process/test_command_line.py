@@ -217,7 +217,7 @@ def test_pingone_out_of_reach_is_a_sentence_and_exits_with_1(served: Served) -> 
     served.sandbox.faults.add("dropped_connection", times=None)
     end = run("call", "list_users", env=served.variables())
     assert end.status == 1
-    assert "UNREACHABLE" in end.sentence()
+    assert "CONNECTION_BROKEN" in end.sentence()
     assert len(end.sentence().splitlines()) == 1
 
 

@@ -120,7 +120,7 @@ def test_pingone_out_of_reach_is_never_taken_for_an_answer(
     env = served.variables(PINGONE_ROLES_FILE=str(served.home / "roles.toml"))
     end = inside(command, *words.get(command, ()), env=env)
     assert end.status == status
-    assert "UNREACHABLE" in end.err
+    assert "CONNECTION_BROKEN" in end.err
     assert not (served.home / "r.csv").exists()
 
 
@@ -150,7 +150,7 @@ def test_every_goes_on_after_a_sync_that_failed_until_it_is_interrupted(served: 
     with started("sync", "--every", "1s", "--json", env=served.variables()) as syncing:
         failed = json.loads(syncing.line())
         served.sandbox.faults.clear()
-        assert (failed["complete"], failed["code"]) == (False, "UNREACHABLE")
+        assert (failed["complete"], failed["code"]) == (False, "CONNECTION_BROKEN")
         while not json.loads(syncing.line())["complete"]:
             assert len(syncing.heard) < 5
         syncing.process.send_signal(signal.SIGINT)

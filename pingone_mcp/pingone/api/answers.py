@@ -20,6 +20,7 @@ from pingone_mcp.directory import rights
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.text import json_text
 from pingone_mcp.errors import (
+    AnotherServer,
     AnswerTooLarge,
     FilterRefused,
     NotAuthenticated,
@@ -44,6 +45,7 @@ _CODES = frozenset(
     "NO_PASSWORD OUT_OF_RANGE QUOTA_EXCEEDED REQUIRED_VALUE SIZE_LIMIT_EXCEEDED UNIQUENESS_VIOLATION".split()
 )
 _CORRELATION = re.compile(r"[0-9A-Za-z-]{8,64}")
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
 _READ = "pingone_mcp.read"  # a body that was parsed already
 # Commas, at which the time goes that it takes to look at a body; 1,000 users have about 50 each.
 _MOST_VALUES = 100_000
@@ -163,9 +165,32 @@ def repeated_link() -> UnexpectedAnswer:
     )
 
 
+def is_from_elsewhere(response: httpx.Response) -> bool:
+    """Say whether a redirection, or a page where JSON should be, bears no sign of being PingOne's.
+
+    What failed in between (5xx) answers so too, and says nothing about who stands at the other end.
+    """
+    status = response.status_code
+    kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+    is_other = 300 <= status < 400 or (status < 500 and status != 429 and kind in _PAGES)
+    return is_other and correlation_id(response) is None
+
+
+def another_server(response: httpx.Response, host: str, named_by: str) -> AnotherServer:
+    """Return the failure for an answer from elsewhere; `named_by` are the settings from which its host comes."""
+    what = "a redirection, which was not followed" if 300 <= response.status_code < 400 else "a web page"
+    return AnotherServer(
+        f"{host} answers with {what} (HTTP {response.status_code}), as PingOne's API does not.",
+        f"Check {named_by}, and whether a proxy or the sign-in page of a network answers in PingOne's place.",
+        code="NOT_PINGONE",
+    )
+
+
 def problem(response: httpx.Response) -> UpstreamProblem:
     """Return what a failed answer means, and what to do about it, in our words."""
     status = response.status_code
+    if is_from_elsewhere(response):
+        return another_server(response, response.request.url.host, f"{setting('region')} and {setting('api_url')}")
     code, details, hints = _stated(response)
     known = {"code": details[0] if details else code or f"HTTP_{status}", "correlation_id": correlation_id(response)}
     path = response.request.url.path
@@ -274,6 +299,8 @@ def _right(path: str) -> rights.Right:
 
 
 def _unreadable(response: httpx.Response) -> UnexpectedAnswer:
+    if is_from_elsewhere(response):
+        return another_server(response, response.request.url.host, f"{setting('region')} and {setting('api_url')}")
     return UnexpectedAnswer(
         f"PingOne's answer ({response.status_code}) is not the JSON that it should be: cut short, or from another server.",
         f"Check {setting('api_url')} and any proxy in between, then try again.",

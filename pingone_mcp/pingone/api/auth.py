@@ -34,8 +34,8 @@ from pingone_mcp.errors import (
 from pingone_mcp.http.body import PACKED
 from pingone_mcp.http.failures import LASTING, cause, unreachable
 from pingone_mcp.http.token_cache import Token, TokenCache
-from pingone_mcp.http.transport import Attempt, Pause, exchange, retry_after, retry_wait
-from pingone_mcp.pingone.api.answers import is_cut_short, not_unpacked
+from pingone_mcp.http.transport import CONNECT_SECONDS, Attempt, Pause, exchange, retry_after, retry_wait
+from pingone_mcp.pingone.api.answers import another_server, is_cut_short, is_from_elsewhere, not_unpacked
 from pingone_mcp.pingone.api.upstream import PINGONE, TOKEN
 from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.tasks import SingleFlight, left
@@ -45,8 +45,12 @@ RENEW_BEFORE = 60.0
 LIFETIME_IF_UNSAID = 300.0
 ATTEMPTS = 5
 REQUEST_SECONDS = 10.0
+# Less than an answer may take, so that one can say that no connection came about; from the second time on it may take
+# as long as it does on a slow network.
+FIRST_CONNECT_SECONDS = 3.0
 _TO_TELL = 0.1  # of the time of a caller
 _SLOW_DISK = "The cache folder has not answered yet."
+_ASK_AGAIN = "Ask again in a few seconds: it is waited for meanwhile."
 # The folder in the cache folder, because the latter may be one that we must not make private (say, /tmp).
 _FOLDER = "tokens"
 # RFC 6750 §2.1. A token with other characters would be quoted in the exception of the HTTP library.
@@ -89,7 +93,7 @@ class ClientCredentials(httpx.Auth):
         self._renewal = SingleFlight(tasks)
         self._pause = Pause(self._clock)
         self._token: Token | None = None
-        self._waits_for = ""
+        self._waits_for, self._step = "", _ASK_AGAIN
 
     async def token(self) -> str:
         """Return an access token that is good for a minute or longer.
@@ -138,11 +142,7 @@ class ClientCredentials(httpx.Auth):
             return token
         with anyio.move_on_after(left() - _TO_TELL):
             return await self._renewal.do("token", partial(self._renew, refused), lasting=True)
-        raise Unreachable(
-            f"There is no access token yet. {self._waits_for}",
-            "Ask again in a few seconds: it is waited for meanwhile.",
-            code=NO_TOKEN_YET,
-        )
+        raise Unreachable(f"There is no access token yet. {self._waits_for}", self._step, code=NO_TOKEN_YET)
 
     def _usable(self, refused: Token | None) -> Token | None:
         token = self._token
@@ -150,7 +150,7 @@ class ClientCredentials(httpx.Auth):
 
     async def _renew(self, refused: Token | None) -> Token:
         self._token = None
-        self._waits_for = _SLOW_DISK
+        self._waits_for, self._step = _SLOW_DISK, _ASK_AGAIN
         self._token = await self._cached(refused) or await self._fetched(refused)
         return self._token
 
@@ -180,11 +180,11 @@ class ClientCredentials(httpx.Auth):
         while True:
             number += 1
             asked_at = self._clock.wall()
-            answer = await self._ask()
+            answer = await self._ask(FIRST_CONNECT_SECONDS if number == 1 else CONNECT_SECONDS)
             wait = self._wait(answer, number, self._clock.monotonic() - started)
             if wait is None:
                 return self._read(answer, asked_at)
-            self._waits_for = f"{self._trouble(answer)} It is asked again."
+            self._waits_for, self._step = self._trouble(answer)
             await self._clock.sleep(wait)
 
     async def _keep_pause(self) -> None:
@@ -196,13 +196,14 @@ class ClientCredentials(httpx.Auth):
             self._waits_for = _limited(pause).what
             await self._pause.wait()
 
-    async def _ask(self) -> httpx.Response | httpx.TransportError:
+    async def _ask(self, connect: float) -> httpx.Response | httpx.TransportError:
         """Post one token request; return the answer, or why no whole one came in time.
 
         Raises UnexpectedAnswer for one that cannot be unpacked.
         """
         try:
-            return await exchange(self._transport, self._token_request(), self._request_seconds, TOKEN, self._clock)
+            request, seconds = self._token_request(), self._request_seconds
+            return await exchange(self._transport, request, seconds, TOKEN, self._clock, connect=connect)
         except httpx.TransportError as failure:
             return failure
         except httpx.DecodingError:
@@ -222,10 +223,12 @@ class ClientCredentials(httpx.Auth):
         wait = retry_wait(attempt, budget=self._connection.pace.retry_seconds, jitter=self._clock.jitter())
         return wait if number < ATTEMPTS else None
 
-    def _trouble(self, answer: httpx.Response | httpx.TransportError) -> str:
+    def _trouble(self, answer: httpx.Response | httpx.TransportError) -> tuple[str, str]:
+        """Return what happened to a request that is sent again, and what to do if it stays so."""
         if isinstance(answer, httpx.Response):
-            return f"PingOne's token endpoint on {self._host} answered HTTP {answer.status_code}."
-        return unreachable(PINGONE, self._host, answer).what
+            return f"PingOne's token endpoint on {self._host} answered HTTP {answer.status_code}.", _ASK_AGAIN
+        problem = unreachable(PINGONE, self._host, answer)
+        return problem.what, f"{problem.next_step} It is tried again meanwhile."
 
     def _token_request(self) -> httpx.Request:
         connection = self._connection
@@ -247,6 +250,9 @@ class ClientCredentials(httpx.Auth):
         if isinstance(answer, httpx.TransportError):
             problem = unreachable(PINGONE, self._host, answer)
             raise Unreachable(f"No access token could be fetched. {problem.what}", problem.next_step, code=problem.code)
+        if is_from_elsewhere(answer):
+            named_by = f"{setting('region')}, {setting('custom_domain')} and {setting('auth_url')}"
+            raise another_server(answer, self._host, named_by)
         body = _json(answer)
         if answer.status_code != httpx.codes.OK:
             self._raise_refusal(answer, body)

@@ -96,7 +96,10 @@ def test_every_documented_code_is_kept(status: int, code: str, detail: str | Non
     ("url", "role"),
     [
         (USERS, "such as Identity Data Read Only;"),
-        (USERS.replace("users", "activities"), "such as Configuration Read Only (permission audit_reporting:read:activity);"),
+        (
+            USERS.replace("users", "activities"),
+            "such as Configuration Read Only (permission audit_reporting:read:activity);",
+        ),
         (f"{USERS}/kim/roleAssignments", "Read Only (permission permissions:read:userRoleAssignments);"),
         (USERS.replace("users", "applications"), "such as Configuration Read Only;"),
     ],
