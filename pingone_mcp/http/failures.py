@@ -63,7 +63,10 @@ _SENTENCES: Mapping[Cause, tuple[str, str]] = MappingProxyType(
         ),
         Cause.NOT_TRUSTED: (
             "The certificate of {host} is not one that is trusted here.",
-            "Where a proxy opens TLS, name a file with its certificate (PEM) in SSL_CERT_FILE; else check {api}, {auth}.",
+            (
+                "Where a proxy opens TLS, name a file with its certificate (PEM) in SSL_CERT_FILE "
+                "(`pingone-mcp guide network`); else check {api}, {auth}."
+            ),
         ),
         Cause.EXPIRED: (
             "The certificate of {host} has expired, or is not valid yet.",

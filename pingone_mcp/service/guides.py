@@ -11,6 +11,7 @@ GUIDES: Mapping[str, str] = MappingProxyType(
     {
         "roles": "how to write the rules of map_roles",
         "rosters": "what the user list of an application may look like",
+        "network": "proxies, certificates, and what to do where PingOne cannot be reached",
         "proxy": "what proxy_request lets through, and how writes are confirmed",
     }
 )

@@ -61,6 +61,28 @@ async def test_a_slow_token_endpoint_is_named_and_the_next_call_has_the_token(wo
     assert world.sandbox.token_requests == 1
 
 
+async def test_what_keeps_the_token_from_coming_is_told_with_what_to_do_before_the_time_of_an_answer_ends(
+    world: World,
+) -> None:
+    class Closed(httpx.AsyncBaseTransport):
+        """A token endpoint whose port is closed, and is asked again and again."""
+
+        def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+            self._inner = inner
+            self.tried = anyio.Event()
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            self.tried.set()
+            raise httpx.ConnectError("") from ConnectionRefusedError()
+
+    with anyio.fail_after(60):
+        async with world.client(seconds=0.5, wrap=Closed) as client:
+            while "refused the connection" not in (told := error_text(await client.call_tool("list_users", {}))):
+                assert "NO_TOKEN_YET" in told  # the first use of the disk may take longer than that
+    assert "PINGONE_AUTH_URL" in told
+    assert "firewall" in told
+
+
 @pytest.mark.parametrize("ends", ["with a token", "without"])
 async def test_the_command_call_waits_for_the_token_however_short_one_answer_is(world: World, ends: str) -> None:
     """It ends with its answer, and would take along what is waited for; so would the next one, for ever."""
