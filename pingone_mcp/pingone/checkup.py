@@ -160,13 +160,13 @@ class _Rights:
         except Problem as problem:
             known = problem.next_step in self._advice
             self._advice.add(problem.next_step)
-            told = Problem(
+            said = Problem(
                 f"{problem.what} Without them, {right.without}.",
                 "What is advised above helps here too." if known else problem.next_step,
                 code=None if known else problem.code,
                 correlation_id=None if known else problem.correlation_id,
             )
-            return CheckedStep(step=step, ok=False, text=told.text(setting), needed=needed)
+            return CheckedStep(step=step, ok=False, text=said.text(setting), needed=needed)
         self._first[right] = next(iter(wire.ids_of(page.raws)), None)
         count = f", {page.count:,}" if page.count is not None and right in _COUNTED else ""
         return CheckedStep(step=step, ok=True, text=f"readable{count}", needed=needed)
