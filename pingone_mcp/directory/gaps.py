@@ -21,7 +21,7 @@ _ROLES_UNREAD: Mapping[WhyNoRoles, tuple[str, str]] = {
     "not asked for": ("were read only of users that audit events named", HOW_TO_KNOW_ROLES),
     "refused": (
         "may not be read (403)",
-        "give the worker application a role that may read role assignments, and the next sync reads them",
+        f"with a role that may read {ROLES.what}, such as {ROLES.given_by}, the next sync reads them",
     ),
     "missed": ("of some users could not be read", "the next full sync tries again"),
 }
