@@ -30,7 +30,7 @@ class Right(NamedTuple):
     @property
     def taken_by(self) -> str:
         """What to know where it is not there, as a remark in a sentence."""
-        return f"that takes a role over it such as {self.given_by}"
+        return f"that takes a role there such as {self.role}"
 
 
 USERS = Right("users", "nothing can be answered", _IDENTITIES)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -19,6 +21,8 @@ from pingone_mcp.pingone.connection import Proxies, connection_of
 from pingone_mcp.pingone.directory import open_directory
 from pingone_mcp.sandbox.app import Sandbox, running
 from pingone_mcp.settings import Settings
+from tests.http.certificates import certificate
+from tests.http.servers import says, serving
 from tests.world import NOW, World, changed
 
 
@@ -174,3 +178,21 @@ async def test_certificates_that_cannot_be_read_are_one_sentence(
     with pytest.raises(Unconfigured, match=said):
         async with open_client(World(sandbox=Sandbox(1, now=NOW), cache=tmp_path).connection()):
             pytest.fail("there is nothing to trust")
+
+
+async def test_what_this_machine_trusts_is_trusted_beside_the_public_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A company's certificate is among the machine's; one that is damaged there costs nobody the others."""
+    company = certificate(tmp_path, "127.0.0.1", begins=-timedelta(days=1), ends=timedelta(days=1))
+    for one in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(one, raising=False)
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda trusted: trusted.load_verify_locations(company))
+    async with serving(says("HTTP/1.1 204 No Content\r\n\r\n"), company) as port, Routes({}) as routes:
+        request = httpx.Request("GET", f"https://127.0.0.1:{port}/v1")
+        assert (await routes.handle_async_request(request)).status_code == 204
+    monkeypatch.setattr(
+        ssl.SSLContext, "load_default_certs", lambda trusted: trusted.load_verify_locations(cadata="nonsense")
+    )
+    async with Routes({}) as routes:
+        assert routes is not None

@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import replace
 from functools import partial
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 from urllib.parse import quote_plus
 
 import anyio
@@ -64,6 +64,14 @@ _OAUTH_ERRORS = frozenset(
 _OTHER_METHOD = {"client_secret_basic": "client_secret_post", "client_secret_post": "client_secret_basic"}
 
 
+class _Delay(NamedTuple):
+    """Why there is no token yet, and what to do; the code of what happened, where something did."""
+
+    why: str
+    step: str = _ASK_AGAIN
+    code: str | None = NO_TOKEN_YET
+
+
 class ClientCredentials(httpx.Auth):
     """Authorize requests to PingOne's API by the client credentials grant (RFC 6749 §4.4).
 
@@ -93,7 +101,7 @@ class ClientCredentials(httpx.Auth):
         self._renewal = SingleFlight(tasks)
         self._pause = Pause(self._clock)
         self._token: Token | None = None
-        self._waits_for, self._step = "", _ASK_AGAIN
+        self._delay = _Delay("")
 
     async def token(self) -> str:
         """Return an access token that is good for a minute or longer.
@@ -142,7 +150,8 @@ class ClientCredentials(httpx.Auth):
             return token
         with anyio.move_on_after(left() - _TO_TELL):
             return await self._renewal.do("token", partial(self._renew, refused), lasting=True)
-        raise Unreachable(f"There is no access token yet. {self._waits_for}", self._step, code=NO_TOKEN_YET)
+        delay = self._delay
+        raise Unreachable(f"There is no access token yet. {delay.why}", delay.step, code=delay.code)
 
     def _usable(self, refused: Token | None) -> Token | None:
         token = self._token
@@ -150,7 +159,7 @@ class ClientCredentials(httpx.Auth):
 
     async def _renew(self, refused: Token | None) -> Token:
         self._token = None
-        self._waits_for, self._step = _SLOW_DISK, _ASK_AGAIN
+        self._delay = _Delay(_SLOW_DISK)
         self._token = await self._cached(refused) or await self._fetched(refused)
         return self._token
 
@@ -161,15 +170,15 @@ class ClientCredentials(httpx.Auth):
 
     async def _fetched(self, refused: Token | None) -> Token:
         """Return a new token, or the one that another process has fetched meanwhile."""
-        self._waits_for = "Another process of this machine is fetching one."
+        self._delay = _Delay("Another process of this machine is fetching one.")
         async with self._cache.alone(sleep=self._clock.sleep):
             if (cached := await self._cached(refused)) is not None:
                 return cached
             if refused is not None:
                 await self._cache.delete()
-            self._waits_for = f"PingOne's token endpoint on {self._host} has not answered yet."
+            self._delay = _Delay(f"PingOne's token endpoint on {self._host} has not answered yet.")
             self._token = token = await self._mint()
-            self._waits_for = _SLOW_DISK
+            self._delay = _Delay(_SLOW_DISK)
             await self._cache.write(token, self._clock.wall())
             return token
 
@@ -184,7 +193,7 @@ class ClientCredentials(httpx.Auth):
             wait = self._wait(answer, number, self._clock.monotonic() - started)
             if wait is None:
                 return self._read(answer, asked_at)
-            self._waits_for, self._step = self._trouble(answer)
+            self._delay = self._trouble(answer)
             await self._clock.sleep(wait)
 
     async def _keep_pause(self) -> None:
@@ -193,7 +202,7 @@ class ClientCredentials(httpx.Auth):
         if pause > self._connection.pace.retry_seconds:
             raise _limited(pause)
         if pause > 0:
-            self._waits_for = _limited(pause).what
+            self._delay = _Delay(_limited(pause).what)
             await self._pause.wait()
 
     async def _ask(self, connect: float) -> httpx.Response | httpx.TransportError:
@@ -223,12 +232,12 @@ class ClientCredentials(httpx.Auth):
         wait = retry_wait(attempt, budget=self._connection.pace.retry_seconds, jitter=self._clock.jitter())
         return wait if number < ATTEMPTS else None
 
-    def _trouble(self, answer: httpx.Response | httpx.TransportError) -> tuple[str, str]:
-        """Return what happened to a request that is sent again, and what to do if it stays so."""
+    def _trouble(self, answer: httpx.Response | httpx.TransportError) -> _Delay:
+        """Return what to say of a request that is sent again, as long as nothing better is known."""
         if isinstance(answer, httpx.Response):
-            return f"PingOne's token endpoint on {self._host} answered HTTP {answer.status_code}.", _ASK_AGAIN
+            return _Delay(f"PingOne's token endpoint on {self._host} answered HTTP {answer.status_code}.")
         problem = unreachable(PINGONE, self._host, answer)
-        return problem.what, f"{problem.next_step} It is tried again meanwhile."
+        return _Delay(problem.what, f"{problem.next_step} It is tried again meanwhile.", problem.code)
 
     def _token_request(self) -> httpx.Request:
         connection = self._connection

@@ -103,6 +103,8 @@ async def _stage(here: EnvironmentSync, walk: UserWalk) -> Walked:
         return Walked(verdict.counted, walk.left_out)
     if isinstance(verdict.problem, NotPermitted):
         raise verdict.problem
+    if (why := verdict.problem) is not None and why.next_step:  # that helps, and to sync again perhaps not
+        raise Incomplete(why.what, why.next_step, code=why.code, correlation_id=why.correlation_id)
     raise Incomplete(verdict.reason or "The walk was not complete.", "Sync again.", code="WALK_INCOMPLETE")
 
 
