@@ -22,7 +22,7 @@ PYTEST := $(BIN)/python -m pytest -n auto $(if $(SEED),--hypothesis-seed=$(SEED)
 # Under two minutes, to see that it still measures: make bench FAST=1
 FAST ?=
 
-.PHONY: help demo test soak presses check fix dist dist-test mcpb bench bench-growth conformance lock clean
+.PHONY: help demo test soak presses check generated fix dist dist-test mcpb bench bench-growth conformance lock clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ check: $(READY)  ## Look for mistakes: lint, format, types, import floors
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy $(CODE)
 	@$(BIN)/lint-imports --no-logo
+
+generated: $(READY)  ## Write anew every file that is made of the code: snapshots, first answers, tables, examples
+	@$(BIN)/python -m tests.generated
 
 fix: $(READY)  ## Repair what a machine can: lint and format
 	@$(BIN)/ruff check --fix

@@ -1,7 +1,7 @@
 """`server.json`, the entry of MCP's registry, from what the code says of itself.
 
 Its format: https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json. After a change of the settings
-or of the version, `python -m shipping.registry` writes it anew; a test says when it is stale.
+or of the version, `make generated` writes it anew; a test says when it is stale.
 """
 
 from __future__ import annotations
@@ -74,7 +74,3 @@ def _variable(name: str) -> dict[str, Any]:
 
 def written(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    FILE.write_text(written(server_json()), encoding="utf-8")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from pingone_mcp.sandbox.app import Sandbox
+from tests.unmade import SHARED
 from tests.world import NOW, World
 
 # No deadlines: a slow machine is not a failure. At home hypothesis keeps what failed and tries it first the next time.
@@ -19,13 +21,20 @@ settings.register_profile("ci", deadline=None, derandomize=False, database=None,
 IN_CI = bool(os.environ.get("CI"))
 settings.load_profile("ci" if IN_CI else "here")
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-
 
 @pytest.hookimpl(tryfirst=True)  # hypothesis reads the option in this same hook; xdist hands it to its workers
 def pytest_configure(config: pytest.Config) -> None:
     if IN_CI and config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(random.SystemRandom().getrandbits(32))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-k test_name`, load the files that hold this name only: all of them take ten times as long."""
+    wanted = re.fullmatch(r"(test_\w+)(\[.*)?", config.option.keyword.strip())
+    if wanted is None or collection_path.suffix != ".py":
+        return None
+    text = f"{collection_path} {collection_path.read_text(encoding='utf-8')}"
+    return None if wanted[1].lower() in text.lower() else True
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -1,6 +1,6 @@
 """The README says what the code does: its tables are written from the code, and checked against it.
 
-After a change: `.venv/bin/python -m tests.test_readme` writes the tables anew.
+After a change: `make generated` writes the tables anew.
 """
 
 from __future__ import annotations
@@ -66,14 +66,17 @@ def _default(value: Any) -> str:
 TABLES = {"settings": settings_table, "tools": tools_table}
 
 
-def written(name: str) -> list[str]:
-    _, _, rest = README.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
-    return rest.partition(f"<!-- /{name} -->")[0].strip().splitlines()
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_the_table_in_the_readme_is_what_the_code_says(name: str) -> None:
-    assert written(name) == TABLES[name]()
+def files() -> dict[Path, str | None]:
+    """Return the README with the tables that the code says."""
+    text = README.read_text(encoding="utf-8")
+    for name, table in TABLES.items():
+        block = "\n".join([f"<!-- {name} -->", *table(), f"<!-- /{name} -->"])
+        before, opened, rest = text.partition(f"<!-- {name} -->")
+        _, closed, after = rest.partition(f"<!-- /{name} -->")
+        assert opened, f"README.md has no place for the table of {name}"
+        assert closed, f"README.md does not say where the table of {name} ends"
+        text = before + block + after
+    return {README: text}
 
 
 # --- What it shows to type
@@ -171,16 +174,3 @@ def test_the_arguments_for_a_container_start_it_as_its_dockerfile_means_it() -> 
     assert f"docker run {' '.join(arguments[1:])}".replace("/path/to/", "") in README.with_name("Dockerfile").read_text(
         "utf-8"
     )
-
-
-def write() -> None:
-    text = README.read_text(encoding="utf-8")
-    for name, table in TABLES.items():
-        block = "\n".join([f"<!-- {name} -->", *table(), f"<!-- /{name} -->"])
-        before, _, rest = text.partition(f"<!-- {name} -->")
-        text = before + block + rest.partition(f"<!-- /{name} -->")[2]
-    README.write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write()

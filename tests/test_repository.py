@@ -258,13 +258,18 @@ def test_no_file_tells_where_it_was_written(files: list[str]) -> None:
 
 PACKAGE = ROOT / "pingone_mcp"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 
 
-def test_no_name_of_a_class_stands_twice() -> None:
+@pytest.fixture(scope="module")
+def trees() -> dict[str, ast.Module]:
+    """Parse every module of the package."""
+    return {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+
+
+def test_no_name_of_a_class_stands_twice(trees: dict[str, ast.Module]) -> None:
     """Two things of one name are taken for one; what a module keeps to itself may be called as it likes."""
     where: dict[str, list[str]] = {}
-    for module, tree in TREES.items():
+    for module, tree in trees.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 where.setdefault(node.name, []).append(module)
@@ -316,9 +321,9 @@ _VALUES = re.compile(r"_embedded|_links|[a-z]+[A-Z][A-Za-z]*|pingone", re.ASCII)
 _NAMES = re.compile(r"(?!pingone_mcp).*pingone.*", re.IGNORECASE)
 
 
-def test_no_code_below_the_providers_knows_one() -> None:
+def test_no_code_below_the_providers_knows_one(trees: dict[str, ast.Module]) -> None:
     """Sentences may name it; what is decided is decided by facts that every provider gives."""
-    below = {module: tree for module, tree in TREES.items() if module.partition("/")[0] in BELOW_PROVIDERS}
+    below = {module: tree for module, tree in trees.items() if module.partition("/")[0] in BELOW_PROVIDERS}
     assert {
         f"{module}: {word}"
         for module, tree in below.items()
@@ -332,10 +337,10 @@ def test_no_code_below_the_providers_knows_one() -> None:
 IDIOM = frozenset({"told", "standing"})
 
 
-def test_no_name_is_of_the_private_idiom() -> None:
+def test_no_name_is_of_the_private_idiom(trees: dict[str, ast.Module]) -> None:
     assert {
         module
-        for module, tree in TREES.items()
+        for module, tree in trees.items()
         for node in ast.walk(tree)
         for attribute in ("id", "attr", "arg", "name")
         if getattr(node, attribute, None) in IDIOM

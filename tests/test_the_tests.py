@@ -122,3 +122,15 @@ def test_make_hands_the_seed_on() -> None:
             timeout=PATIENCE,
         )
         assert "--hypothesis-seed=77" in shown.stdout
+
+
+def test_a_test_that_is_asked_for_by_name_loads_the_files_that_hold_its_name_only(tmp_path: Path) -> None:
+    (tmp_path / "test_asked.py").write_text(
+        "import pytest\n\n@pytest.mark.parametrize('x', [1, 2])\ndef test_one(x): pass\n"
+    )
+    (tmp_path / "test_else.py").write_text("raise RuntimeError('loaded')\n\ndef test_two(): pass\n")
+    for name, passed in (("test_one", 2), ("test_one[2]", 1), ("test_ON", 2), ("test_asked", 2)):
+        end = pytest_on(tmp_path, "-n", "0", "-k", name)
+        assert (end.returncode, f"{passed} passed" in end.stdout) == (0, True), end
+    for several in ("test_two", "test_one or test_three", "one"):
+        assert "RuntimeError: loaded" in pytest_on(tmp_path, "-n", "0", "-k", several).stdout

@@ -9,7 +9,7 @@ import functools
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import MCPServer
@@ -123,19 +123,31 @@ def _meant(item: ErrorDetails) -> str:
     return f" {hint}" if hint else ""
 
 
+class StrictTool(Tool):
+    """A tool as `strict_tool` makes it; clients list the one of the lowest `place` first."""
+
+    place: int = 0
+
+
 def strict_tool(
     fn: Callable[..., Awaitable[CallToolResult]],
     *,
+    place: int,
     title: str,
     annotations: ToolAnnotations = READ_ONLY,
-    kind: type[Tool] = Tool,
+    kind: type[StrictTool] = StrictTool,
     explain: Callable[[JsonObject], str | None] = lambda _: None,
-) -> Tool:
+) -> StrictTool:
     """Return a tool that refuses unknown arguments, publishes a lean schema, and states Problems as errors.
 
+    `place` says where it stands in the list that clients show: what is asked most comes first. They go by tens.
     `explain` may say of arguments that do not fit the schema what is better than what the schema says.
     """
-    tool = kind.from_function(_readable(fn), title=title, annotations=annotations, structured_output=False)
+    if fn.__name__ not in OUTPUT:
+        raise LookupError(f"What {fn.__name__} answers is not described: add it to OUTPUT in server/schemas.py.")
+    made = kind.from_function(_readable(fn), title=title, annotations=annotations, structured_output=False)
+    tool = cast(StrictTool, made)  # of its own class, which the SDK's annotation does not say
+    tool.place = place
     model = tool.fn_metadata.arg_model
     model.model_config["extra"] = "forbid"
     model.model_rebuild(force=True)

@@ -1,6 +1,6 @@
 """What the three OpenAPI files of `shared/reference` state, read once: operations, and names of schema properties.
 
-`.venv/bin/python -m tests.pingone.specifications` writes the catalogue of operations anew; review its diff.
+`make generated` writes the catalogue of operations anew, where that folder lies beside the checkout.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from pingone_mcp.pingone.proxy import catalogue
+from tests.unmade import SHARED, CannotBeMade
 
 NAMES = ("management", "platform", "mfa")
 CATALOGUE = Path(catalogue.__file__).with_name(catalogue.FILE)
@@ -121,7 +122,8 @@ def _header(spec: Any, operation: Any, name: str) -> set[str]:
     return {value for value in values if isinstance(value, str) and re.fullmatch(r"[\w.+-]+/[\w.+*-]+", value)}
 
 
-if __name__ == "__main__":
-    from tests.conftest import SHARED
-
-    CATALOGUE.write_text("\n".join(lines(SHARED)) + "\n", encoding="utf-8")
+def files() -> dict[Path, str | None]:
+    """Return what the catalogue should hold. Raises CannotBeMade where the specifications are not at hand."""
+    if not SHARED.is_dir():
+        raise CannotBeMade("The folder `shared`, which holds PingOne's specifications, is not beside this checkout.")
+    return {CATALOGUE: "\n".join(lines(SHARED)) + "\n"}

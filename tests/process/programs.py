@@ -121,8 +121,11 @@ class Running:
         self.process.stdin.close()
         self.process.stdout.close()
 
-    def rest(self) -> Ended:
-        """Wait for the end of the process and return what it still had to say."""
+    def rest(self, last: str = "") -> Ended:
+        """Say `last`, wait for the end of the process and return what it still had to say.
+
+        It may end while it is spoken to: what it does not read is lost, as for any client.
+        """
         closed = self.process.stdin is None or self.process.stdin.closed
         if self.process.stdout is not None and self.process.stdout.closed:
             assert self.process.stderr is not None
@@ -130,7 +133,7 @@ class Running:
             return Ended(status=self.process.wait(PATIENCE), out="", err=err)
         if closed:
             self.process.stdin = None  # communicate() would flush it
-        out, err = self.process.communicate(timeout=PATIENCE)
+        out, err = self.process.communicate(last or None, timeout=PATIENCE)
         return Ended(status=self.process.returncode, out=out, err=err)
 
 

@@ -1,7 +1,6 @@
 """The first answers come from a file, and nobody can tell: beside every one stands what the SDK says.
 
-After a change of the tools, the instructions, the version or the SDK:
-`.venv/bin/python -m tests.process.test_handshake` writes the file anew.
+After a change of the tools, the instructions, the version or the SDK: `make generated` writes the file anew.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from pingone_mcp.first_answers import Frozen, shipped
 from pingone_mcp.handshake import REPLAYED, Session
 from tests.process.programs import PATIENCE, PROGRAM, ROOT, Running, Served, bare, in_process, run, started
 from tests.process.test_eras import CLIENT, HANDSHAKES, STATELESS, envelope
+from tests.unmade import CannotBeMade
 
 FILE = Path(pingone_mcp.__file__).with_name("handshake.json")
-FREEZE = "run `.venv/bin/python -m tests.process.test_handshake`, and review the difference"
 # Whoever hears an answer from this one has heard the SDK.
 FROM_SDK = in_process("import pingone_mcp.stdio_process as one; one.may_greet = lambda: False")
 # Whoever hears an answer from this one has heard the file.
@@ -103,13 +102,21 @@ def made_with() -> dict[str, str]:
     return {package: importlib.metadata.version(package.replace("_", "-")) for package in packages}
 
 
-def test_the_file_holds_what_the_sdk_says_today(tmp_path: Path) -> None:
+def locked() -> dict[str, str]:
     pins = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements-dev.txt").read_text("utf-8"), re.MULTILINE))
-    locked = {package: pins[package.replace("_", "-")] for package in made_with()}
-    assert json.loads(FILE.read_bytes())["made_with"] == locked, f"{FILE.name} is stale: {FREEZE}"
-    if made_with() != locked:
-        pytest.skip("other versions than the locked are installed, and may say it in other words")
-    assert FILE.read_text(encoding="utf-8") == frozen(tmp_path), f"{FILE.name} is stale: {FREEZE}"
+    return {package: pins[package.replace("_", "-")] for package in made_with()}
+
+
+def files() -> dict[Path, str | None]:
+    """Return what the file should hold. Raises CannotBeMade with other packages than the locked."""
+    if made_with() != locked():
+        raise CannotBeMade("Other versions than the locked are installed, and may say it in other words.")
+    with TemporaryDirectory() as home:
+        return {FILE: frozen(Path(home))}
+
+
+def test_the_file_was_made_with_the_locked_versions() -> None:
+    assert json.loads(FILE.read_bytes())["made_with"] == locked(), f"{FILE.name} is stale: run `make generated`"
 
 
 # --- What it answers
@@ -241,8 +248,7 @@ DOUBTS: dict[str, tuple[list[Message], str]] = {
 def test_what_is_unusual_is_left_to_the_sdk(tmp_path: Path, before: list[Message], doubtful: str) -> None:
     with started(env=knowing(bare(tmp_path)), program=WITHOUT_SDK) as server:
         assert "" not in heard(server, before)
-        write(server, doubtful)
-        end = server.rest()
+        end = server.rest(doubtful)
     assert (end.status, end.out) == (1, "")
     assert "No module named 'mcp.server'" in end.err
 
@@ -451,8 +457,3 @@ def test_the_installed_command_needs_no_sdk_for_them_either(tmp_path: Path) -> N
     command = str(Path(PROGRAM[0]).with_name("pingone-mcp"))
     with started(command, env=knowing(bare(tmp_path)), program=(sys.executable, "-c", code)) as server:
         assert "" not in heard(server, [initialize(), INITIALIZED, LIST])
-
-
-if __name__ == "__main__":
-    with TemporaryDirectory() as home:
-        FILE.write_text(frozen(Path(home)), encoding="utf-8")

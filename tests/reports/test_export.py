@@ -33,15 +33,14 @@ from pingone_mcp.reports.export import (
 
 NOW = datetime(2026, 3, 1, 9, 30, 0, 123_456, tzinfo=UTC)
 SIGNS = set("=+-@\u2212")
-# What looks like a sign once it is normalised, as spreadsheets and importers may do it.
-LOOK_ALIKES = [
-    chr(point) for point in range(sys.maxunicode + 1) if unicodedata.normalize("NFKC", chr(point))[0] in SIGNS
-]
 
 
 def test_every_look_alike_of_a_sign_is_defused() -> None:
-    assert len(LOOK_ALIKES) > 15
-    assert [sign for sign in LOOK_ALIKES if defused(f"{sign}1+1") != f"'{sign}1+1"] == []
+    """A look-alike is a sign once it is normalised, as spreadsheets and importers may do it."""
+    every = map(chr, range(sys.maxunicode + 1))
+    look_alikes = [sign for sign in every if unicodedata.normalize("NFKC", sign)[0] in SIGNS]
+    assert len(look_alikes) > 15
+    assert [sign for sign in look_alikes if defused(f"{sign}1+1") != f"'{sign}1+1"] == []
 
 
 @pytest.mark.parametrize(

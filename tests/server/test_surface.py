@@ -1,6 +1,6 @@
 """The whole surface that agents see, as reviewed snapshots (one per tool, one for the rest), and what it may cost.
 
-After a change on purpose: `.venv/bin/python -m tests.server.test_surface` writes the snapshots anew; review the diff.
+After a change on purpose: `make generated` writes the snapshots anew; review the difference.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from mcp.types import CallToolResult
 
 from pingone_mcp.directory.rows import compact
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.server import build
+from pingone_mcp.server import tools as tool_modules
 from pingone_mcp.server.build import build_server
+from pingone_mcp.server.strict import strict_tool
 from pingone_mcp.service.backend import Backend, OpenBackend
 from pingone_mcp.service.connections import serve_one
 from tests.world import NOW, World, error_text, facts
@@ -66,13 +70,27 @@ async def tools() -> list[dict[str, Any]]:
     return [told[name] for name in told[REST]["tools"]]
 
 
-@pytest.mark.parametrize("name", sorted({path.stem for path in SNAPSHOTS.glob("*.json")}))
-async def test_the_surface_is_the_reviewed_one(name: str) -> None:
-    assert (await surface()).get(name) == json.loads((SNAPSHOTS / f"{name}.json").read_text(encoding="utf-8"))
+def test_every_module_with_tools_is_served() -> None:
+    named = {module.__name__.rpartition(".")[2] for module in build.MODULES}
+    with_tools = {
+        path.stem for path in Path(tool_modules.__path__[0]).glob("*.py") if "def tools()" in path.read_text("utf-8")
+    }
+    assert named == with_tools, "add the module to MODULES in server/build.py"
 
 
-async def test_every_part_of_the_surface_has_its_snapshot() -> None:
-    assert {path.name for path in SNAPSHOTS.iterdir()} == {f"{name}.json" for name in await surface()}
+@pytest.mark.parametrize("allow_writes", [False, True])
+def test_no_two_tools_claim_one_place(allow_writes: bool) -> None:
+    places = [tool.place for tool in build.all_tools(allow_writes=allow_writes)]
+    assert places == sorted(set(places)), "give each tool a `place` of its own, between those that it stands between"
+
+
+def test_a_tool_whose_answer_is_not_described_is_refused_in_a_sentence() -> None:
+    async def count_doors() -> CallToolResult:
+        """Count the doors."""
+        raise NotImplementedError
+
+    with pytest.raises(LookupError, match=r"count_doors .* add it to OUTPUT in server/schemas.py"):
+        strict_tool(count_doors, place=1, title="Count doors")
 
 
 async def test_names_are_plain_and_tools_say_that_they_only_read() -> None:
@@ -193,15 +211,11 @@ async def test_an_unexpected_failure_is_masked() -> None:
     assert text == "Error executing tool list_users"
 
 
-async def write() -> None:
-    told = await surface()
-    SNAPSHOTS.mkdir(exist_ok=True)
-    for old in SNAPSHOTS.glob("*.json"):
-        old.unlink()
-    for name, part in told.items():
-        text = json.dumps(part, ensure_ascii=False, indent=1)
-        (SNAPSHOTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    anyio.run(write)
+def files() -> dict[Path, str | None]:
+    """Return what each snapshot should hold; None for one of a tool that is gone."""
+    parts = anyio.run(surface)
+    made = {
+        SNAPSHOTS / f"{name}.json": json.dumps(part, ensure_ascii=False, indent=1) + "\n"
+        for name, part in parts.items()
+    }
+    return {**dict.fromkeys(SNAPSHOTS.glob("*.json")), **made}

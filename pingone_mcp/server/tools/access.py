@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
@@ -16,7 +15,7 @@ from pingone_mcp.directory.rows import plain
 from pingone_mcp.reports.export import Format
 from pingone_mcp.reports.review import Row
 from pingone_mcp.server.edge import AppContext, answer, backend_of
-from pingone_mcp.server.strict import strict_tool
+from pingone_mcp.server.strict import StrictTool, strict_tool
 from pingone_mcp.server.tools.patience import patiently, within
 from pingone_mcp.service.answering import asked
 from pingone_mcp.service.backend import Backend
@@ -94,6 +93,6 @@ def _uri(name: str) -> str:
     return f"pingone://exports/{name}"
 
 
-def tools() -> list[Tool]:
+def tools() -> list[StrictTool]:
     """Return the tool of this file."""
-    return [strict_tool(access_review, title="Review who has access")]
+    return [strict_tool(access_review, place=80, title="Review who has access")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
@@ -13,7 +12,7 @@ from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain, timestamp
 from pingone_mcp.server.arguments import TIMES, Cursor, Limit
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
-from pingone_mcp.server.strict import strict_tool
+from pingone_mcp.server.strict import StrictTool, strict_tool
 from pingone_mcp.service.asking import changes
 
 _NO_CHANGE = "`user` is an id, or the username or email at the time of the change; list_users finds them by name."
@@ -72,6 +71,6 @@ def change_row(change: Change) -> JsonObject:
     return row
 
 
-def tools() -> list[Tool]:
+def tools() -> list[StrictTool]:
     """Return the tool of this file."""
-    return [strict_tool(list_changes, title="List what changed")]
+    return [strict_tool(list_changes, place=70, title="List what changed")]

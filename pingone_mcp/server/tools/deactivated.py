@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
@@ -12,7 +11,7 @@ from pingone_mcp.directory.coverage import Reason
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.server.arguments import TIMES, Cursor, Environment, Limit, Population
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
-from pingone_mcp.server.strict import strict_tool
+from pingone_mcp.server.strict import StrictTool, strict_tool
 from pingone_mcp.service.asking import deactivated
 
 _COVERAGE_CHARACTERS = 1_800
@@ -57,6 +56,6 @@ async def find_deactivated(
     return answer(facts | {"coverage": coverage, "source": plain(found.provenance)} | fields)
 
 
-def tools() -> list[Tool]:
+def tools() -> list[StrictTool]:
     """Return the tool of this file."""
-    return [strict_tool(find_deactivated, title="Find deactivated users")]
+    return [strict_tool(find_deactivated, place=30, title="Find deactivated users")]

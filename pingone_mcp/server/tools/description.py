@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
@@ -14,7 +13,7 @@ from pingone_mcp.directory.rows import fitted, plain
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.server.edge import STRINGS, AppContext, answer, backend_of
-from pingone_mcp.server.strict import strict_tool
+from pingone_mcp.server.strict import StrictTool, strict_tool
 from pingone_mcp.service.asking.native import find_area
 from pingone_mcp.service.asking.overview import overview as look_around
 from pingone_mcp.service.asking.queries import describe_views
@@ -134,6 +133,6 @@ def rosters(backend: Backend) -> JsonObject:
     return {"rosters": names} if names else {"rosters": [], "note": str(backend.rosters.unknown())}
 
 
-def tools() -> list[Tool]:
+def tools() -> list[StrictTool]:
     """Return the tool of this file."""
-    return [strict_tool(describe_directory, title="Describe the directory")]
+    return [strict_tool(describe_directory, place=120, title="Describe the directory")]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
@@ -16,7 +15,7 @@ from pingone_mcp.errors import Refused
 from pingone_mcp.reports.drift import KEPT_UNEXPECTED, KINDS
 from pingone_mcp.reports.matching import MATCH_ON
 from pingone_mcp.server.edge import AppContext, backend_of
-from pingone_mcp.server.strict import open_object, strict_tool
+from pingone_mcp.server.strict import StrictTool, open_object, strict_tool
 from pingone_mcp.server.tools.patience import SHOWN, patiently, within
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.files.rosters import Accounts, given_accounts
@@ -81,6 +80,6 @@ def _facts(backend: Backend, check: DriftCheck, is_roster: bool) -> JsonObject: 
     return within(backend, facts, {kind: found.counts[kind] for kind in KINDS})
 
 
-def tools() -> list[Tool]:
+def tools() -> list[StrictTool]:
     """Return the tool of this file."""
-    return [strict_tool(check_drift, title="Compare an application with the directory")]
+    return [strict_tool(check_drift, place=90, title="Compare an application with the directory")]

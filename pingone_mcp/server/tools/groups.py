@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
 from pingone_mcp.server.arguments import Cursor, Environment, Fields, Limit, Population, RemoteData
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
-from pingone_mcp.server.strict import strict_tool
+from pingone_mcp.server.strict import StrictTool, strict_tool
 from pingone_mcp.service.asking import groups
 
 
@@ -77,9 +76,9 @@ async def list_members(
 _NO_GROUP = "No group has all these words in its name. Try one of them, or list_groups without `query`."
 
 
-def tools() -> list[Tool]:
-    """Return the tools of this file in the order in which clients list them."""
+def tools() -> list[StrictTool]:
+    """Return the tools of this file."""
     return [
-        strict_tool(list_groups, title="List groups"),
-        strict_tool(list_members, title="List the members of a group"),
+        strict_tool(list_groups, place=40, title="List groups"),
+        strict_tool(list_members, place=50, title="List the members of a group"),
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
@@ -15,7 +14,7 @@ from pingone_mcp.directory.native import ProxyAnswer
 from pingone_mcp.directory.rows import compact, fitted
 from pingone_mcp.server.arguments import Cursor, Parameter, Query
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
-from pingone_mcp.server.strict import strict_tool
+from pingone_mcp.server.strict import StrictTool, strict_tool
 from pingone_mcp.service.asking.native import read_native
 from pingone_mcp.service.writes import writes_off
 from pingone_mcp.tasks import in_thread
@@ -25,6 +24,8 @@ _NARROWER = (
     f"{variable('answer_characters')}."
 )
 _TOO_DEEP = "Parts nested deeper than this server passes on are left out. Ask for one of them by a longer path."
+PLACE = 130
+"""Where it stands in the list of tools, with writes or without."""
 _AROUND = 1_600  # the cursor, the counts, and what is said about a cut
 _LEAST = 200
 
@@ -122,6 +123,6 @@ def _first(items: list[Any], characters: int) -> list[Any]:
     return items
 
 
-def tools() -> list[Tool]:
+def tools() -> list[StrictTool]:
     """Return the tool of this file."""
-    return [strict_tool(proxy_request, title="Read from the PingOne API", explain=_write_wanted)]
+    return [strict_tool(proxy_request, place=PLACE, title="Read from the PingOne API", explain=_write_wanted)]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
 from pingone_mcp.directory.gaps import listed_as_json
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.server.edge import AppContext, answer, backend_of
-from pingone_mcp.server.strict import strict_tool
+from pingone_mcp.server.strict import StrictTool, strict_tool
 from pingone_mcp.service.asking.queries import query
 
 
@@ -33,6 +32,6 @@ async def query_directory(
     return answer({**plain(found.answer), "replica_age_s": found.age_seconds, **listed_as_json(found.gaps)})
 
 
-def tools() -> list[Tool]:
+def tools() -> list[StrictTool]:
     """Return the tool of this file."""
-    return [strict_tool(query_directory, title="Ask the whole directory in SQL")]
+    return [strict_tool(query_directory, place=60, title="Ask the whole directory in SQL")]

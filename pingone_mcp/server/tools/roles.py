@@ -7,7 +7,6 @@ from functools import partial
 from hashlib import sha256
 from typing import Annotated
 
-from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
@@ -16,7 +15,7 @@ from pingone_mcp.directory.rows import fitted
 from pingone_mcp.reports.role_rules import Rules
 from pingone_mcp.server.arguments import Cursor, Limit
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
-from pingone_mcp.server.strict import strict_tool
+from pingone_mcp.server.strict import StrictTool, strict_tool
 from pingone_mcp.server.tools.patience import SHOWN, patiently, within
 from pingone_mcp.service.answering import ListRequest, asked
 from pingone_mcp.service.backend import Backend
@@ -73,6 +72,6 @@ async def _review(backend: Backend, rules: Rules, progress: JobProgress) -> tupl
     return within(backend, facts, {name: counts[name] for name in facts if name in counts}), state.synced_at
 
 
-def tools() -> list[Tool]:
+def tools() -> list[StrictTool]:
     """Return the tool of this file."""
-    return [strict_tool(map_roles, title="Map groups to application roles")]
+    return [strict_tool(map_roles, place=100, title="Map groups to application roles")]

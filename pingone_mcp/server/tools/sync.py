@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
@@ -12,7 +11,7 @@ from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import fitted, plain, timestamp
 from pingone_mcp.server.edge import AppContext, answer, backend_of, connection_of
 from pingone_mcp.server.progress import Progressing
-from pingone_mcp.server.strict import strict_tool
+from pingone_mcp.server.strict import StrictTool, strict_tool
 from pingone_mcp.service.syncing import Mode, Running
 
 _OUR_OWN = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -48,6 +47,6 @@ async def sync_directory(
     return answer(fitted({**outcome, "seconds": round(synced.seconds, 2), **when}, backend.answer_characters))
 
 
-def tools() -> list[Tool]:
+def tools() -> list[StrictTool]:
     """Return the tool of this file."""
-    return [strict_tool(sync_directory, title="Bring the local copy up to date", annotations=_OUR_OWN)]
+    return [strict_tool(sync_directory, place=110, title="Bring the local copy up to date", annotations=_OUR_OWN)]

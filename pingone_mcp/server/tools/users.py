@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import Field
 
@@ -14,7 +13,7 @@ from pingone_mcp.directory.provider import Include
 from pingone_mcp.directory.rows import whole_user
 from pingone_mcp.server.arguments import Cursor, Environment, Fields, Limit, Population, RemoteData
 from pingone_mcp.server.edge import AppContext, answer, backend_of, page_reporter
-from pingone_mcp.server.strict import strict_tool
+from pingone_mcp.server.strict import StrictTool, strict_tool
 from pingone_mcp.service.asking import users
 from pingone_mcp.service.asking.searches import Search
 from pingone_mcp.service.asking.users import UserList
@@ -135,9 +134,9 @@ def _other_status(arguments: JsonObject) -> str | None:
     return None
 
 
-def tools() -> list[Tool]:
-    """Return the tools of this file in the order in which clients list them."""
+def tools() -> list[StrictTool]:
+    """Return the tools of this file."""
     return [
-        strict_tool(list_users, title="List and search users", explain=_other_status),
-        strict_tool(get_user, title="Get one user"),
+        strict_tool(list_users, place=10, title="List and search users", explain=_other_status),
+        strict_tool(get_user, place=20, title="Get one user"),
     ]

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import AcceptedElicitation, Context, DeclinedElicitation, Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.server.mcpserver.tools import Tool
 from mcp.server.request_state import authenticated_principal
 from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
@@ -18,7 +17,7 @@ from pingone_mcp.directory.native import ProxyQuestion
 from pingone_mcp.errors import Problem
 from pingone_mcp.server.arguments import Cursor, Query
 from pingone_mcp.server.edge import AppContext, answer, backend_of, connection_of
-from pingone_mcp.server.strict import open_object, strict_tool
+from pingone_mcp.server.strict import StrictTool, open_object, strict_tool
 from pingone_mcp.server.tools import proxy
 from pingone_mcp.service.questions import Addressee
 from pingone_mcp.service.writes import Decision, Write, writes_off
@@ -56,7 +55,7 @@ class _Call:
 _CALL: ContextVar[_Call] = ContextVar("call")
 
 
-class AskingTool(Tool):
+class AskingTool(StrictTool):
     """A tool whose question may be answered in ways that the SDK states in its own words, or as a protocol error."""
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:  # noqa: FBT001, FBT002 - the SDK's signature
@@ -168,10 +167,11 @@ async def proxy_request(
     return await _send(ctx, confirmation)
 
 
-def tool() -> Tool:
+def tool() -> StrictTool:
     """Return `proxy_request` as it is offered where writes are allowed."""
     return strict_tool(
         proxy_request,
+        place=proxy.PLACE,
         title="Call the PingOne API",
         annotations=_WRITING,
         kind=AskingTool,
