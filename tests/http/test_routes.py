@@ -60,7 +60,12 @@ async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
 
 
 def settings(
-    monkeypatch: pytest.MonkeyPatch, world: World, *, api: str = "https://api.pingone.eu", auth: str | None = None
+    monkeypatch: pytest.MonkeyPatch,
+    world: World,
+    *,
+    api: str = "https://api.pingone.eu",
+    auth: str | None = None,
+    patience: int = 0,
 ) -> Settings:
     base = world.connection()
     variables = {
@@ -69,7 +74,7 @@ def settings(
         "CLIENT_SECRET": base.credentials.client_secret.get_secret_value(),
         "CACHE_DIR": str(world.cache),
         "API_URL": f"{api}/v1",
-        "RETRY_SECONDS": "0",
+        "RETRY_SECONDS": str(patience),
     }
     for name, value in (variables | ({"AUTH_URL": auth} if auth else {})).items():
         monkeypatch.setenv(f"PINGONE_{name}", value)
@@ -82,7 +87,7 @@ async def test_a_secret_for_this_machine_does_not_go_to_a_proxy(
     """The API is elsewhere, and reached through the proxy; the token endpoint is here."""
     async with (
         running(world.sandbox) as here,
-        open_client(connection_of(settings(monkeypatch, world, auth=here))) as client,
+        open_client(connection_of(settings(monkeypatch, world, auth=here, patience=3))) as client,
     ):
         await client.authenticate()
         with pytest.raises(Unreachable, match="asks for a name and a password") as told:
@@ -90,6 +95,7 @@ async def test_a_secret_for_this_machine_does_not_go_to_a_proxy(
     assert world.sandbox.token_requests == 1
     assert "HTTPS_PROXY" in told.value.next_step
     assert proxy.heard.startswith("CONNECT api.pingone.eu:443 ")
+    assert proxy.heard.count("CONNECT") == 1, "it will ask for a login the next time, too"
     assert "authorization" not in proxy.heard.lower()
 
 

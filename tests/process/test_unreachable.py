@@ -135,6 +135,7 @@ def test_check_and_a_tool_say_why_and_what_to_do(
     checked = run("check", env=env)
     called = run("call", "list_users", env=env | {"PINGONE_RETRY_SECONDS": "30"})  # of which an answer has four
     assert (checked.status, called.status) == (1, 1)
+    assert "missing" not in checked.out, "one sentence, and nothing that follows from it"
     (failed,) = (line for line in checked.out.splitlines() if line.startswith("failed"))
     for told in (failed, called.sentence()):
         assert why.said in told

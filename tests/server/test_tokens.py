@@ -65,13 +65,15 @@ async def test_what_keeps_the_token_from_coming_is_told_with_what_to_do_before_t
     world: World,
 ) -> None:
     class Closed(httpx.AsyncBaseTransport):
-        """A token endpoint whose port is closed, and is asked again and again."""
+        """A token endpoint whose port is closed; behind it stands what never answers."""
 
         def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
             self._inner = inner
             self.tried = anyio.Event()
 
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if self.tried.is_set():
+                await anyio.sleep_forever()
             self.tried.set()
             raise httpx.ConnectError("") from ConnectionRefusedError()
 
@@ -81,6 +83,7 @@ async def test_what_keeps_the_token_from_coming_is_told_with_what_to_do_before_t
                 assert "NO_TOKEN_YET" in told  # the first use of the disk may take longer than that
     assert "PINGONE_AUTH_URL" in told
     assert "firewall" in told
+    assert "[CONNECTION_REFUSED]" in told
 
 
 @pytest.mark.parametrize("ends", ["with a token", "without"])
