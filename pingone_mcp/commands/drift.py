@@ -18,10 +18,20 @@ from pingone_mcp.console import console, print_json, print_rows, print_warnings,
 from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.reports.drift import KINDS, Drift, Finding, Kind
 from pingone_mcp.reports.matching import MATCH_ON, Person
+from pingone_mcp.reports.rosters.columns import MAPPABLE, Columns, mapping_of, quoted
 from pingone_mcp.reports.since_last import Changes
 from pingone_mcp.service.backend import OpenBackend
-from pingone_mcp.service.reviews.drift import check_drift
+from pingone_mcp.service.reviews.drift import DriftQuestion, check_drift
 
+_FIELDS: Mapping[str, str] = {
+    "external_id": "external id",
+    "handle": "username, where nothing else names somebody,",
+    "first_name": "given name",
+    "last_name": "family name",
+    "active": "status",
+    "inactive": "status (no for active)",
+    "unused": "nothing",
+}
 _MEANS: Mapping[Kind, str] = {
     "missing": "accounts without a user in the directory",
     "status_mismatches": "accounts that are active, of users who are not",
@@ -33,29 +43,44 @@ _MEANS: Mapping[Kind, str] = {
 
 
 async def drift(
-    open_backend: OpenBackend, *, roster: str, match_on: str | None, kinds: str | None, as_json: bool
+    open_backend: OpenBackend,
+    *,
+    roster: str,
+    match_on: str | None,
+    kinds: str | None,
+    as_json: bool,
+    columns: Sequence[str] = (),
+    compare: str | None = None,
+    expected_group: str | None = None,
 ) -> int:
     """Compare, print what is found, and remember it; return 1 where any of the kinds was found, 3 where nobody knows.
 
     Raises WrongUse for what the command line names wrongly, and Problem where the directory cannot be read.
     """
     identities = chosen(match_on, MATCH_ON, "Identities")
-    wanted = chosen(kinds, KINDS, "Kinds of finding")
+    usual = KINDS if expected_group is not None else tuple(kind for kind in KINDS if kind != "unexpected")
+    wanted = chosen(kinds, KINDS, "Kinds of finding") if kinds is not None else usual
+    attributes = [word.strip() for word in compare.split(",") if word.strip()] if compare is not None else None
+    question = DriftQuestion(match_on=identities, expected_group=expected_group, compare=attributes)
     async with open_backend() as backend:
         with asking():
-            accounts = backend.rosters.find_file(roster).read_now()
+            accounts = backend.rosters.find_file(roster, mapping_of(columns)).read_now()
         await current_copy(backend)
-        check = await check_drift(backend, accounts, match_on=identities)
+        with asking():
+            check = await check_drift(backend, accounts, question)
     found, state = check.found, check.state
     if as_json:
         since = check.since_last.to_json() if check.since_last is not None else None
-        print_json({**found.to_json(), "since_last": since, "replica_age_s": state.age_seconds})
+        facts = {"kinds": list(wanted), "since_last": since, "replica_age_s": state.age_seconds}
+        print_json({**found.to_json(), **facts})
     else:
         out = console()
         subject = f"{shown(accounts.name)}, compared with {copy_of(state.synced_at, state.age_seconds)}"
         _print(out, found, wanted, subject)
         _print_news(out, check.since_last, wanted)
-    return UNCHECKED if found.compared_nobody else verdict(any(found.counts[kind] for kind in wanted), found.gaps)
+    if found.compared_nobody or found.matched_nobody:
+        return UNCHECKED
+    return verdict(any(found.counts[kind] for kind in wanted), found.gaps)
 
 
 def _print(out: Console, found: Drift, wanted: Sequence[Kind], what: str) -> None:
@@ -64,17 +89,42 @@ def _print(out: Console, found: Drift, wanted: Sequence[Kind], what: str) -> Non
         out,
         total,
         compared_nobody=found.compared_nobody,
+        matched_nobody=found.matched_nobody,
         lacks=bool(found.gaps),
         nothing="No drift",
         what=what,
     )
     known = f"{counted(found.counts['entries'], 'account')}, {counted(found.counts['users'], 'user')}"
     out.print(Text(f"{known}; {found.counts['matched']:,} matched."))
+    if found.columns is not None:
+        _print_columns(out, found.columns)
     print_warnings(out, [*found.notes, *sentences(found.gaps)])
+    if found.matched_nobody:
+        out.print(Text('If another column says who they are, name it: --map email="Its Heading".'))
     for kind in wanted:
         if found.counts[kind]:
             rows = [_row(finding) for finding in found.of(kind)[:SHOWN]]
-            print_kind(out, kind, found.counts[kind], _MEANS[kind], rows)
+            print_kind(out, kind, found.counts[kind], _means(kind, found), rows)
+    number = found.counts["unexpected"]
+    if "unexpected" not in wanted and number:
+        without = counted(number, "active user has", "active users have")
+        out.print(
+            Text(f"\nBeside that, {without} no account here. Who should? --expected-group GROUP says.", style="dim")
+        )
+
+
+def _print_columns(out: Console, columns: Columns) -> None:
+    """Print which column was read as what."""
+    whose = f" of {columns.application}" if columns.application else ""
+    said = [f"{_FIELDS.get(name, name)} from {shown(quoted(headings))}" for name, headings in columns.fields.items()]
+    out.print(Text(f"Columns{whose}: {'; '.join(said)}.", style="dim"))
+
+
+def _means(kind: Kind, found: Drift) -> str:
+    group = found.expected_group
+    if kind == "unexpected" and group is not None:
+        return f"active members of {shown(group.name or group.id)} without an account"
+    return _MEANS[kind]
 
 
 def _print_news(out: Console, news: Changes | None, wanted: Sequence[Kind]) -> None:
@@ -125,14 +175,35 @@ def _add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--match-on", metavar="A,B", help="who is who, by: email,username,external_id (default: all)")
     parser.add_argument(
-        "--kinds", metavar="A,B", help="what counts as drift: missing,status_mismatches,… (default: all)"
+        "--kinds", metavar="A,B", help="what counts as drift: missing,status_mismatches,… (default: all but unexpected)"
+    )
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="FIELD=HEADING",
+        help=f'a column that is not understood, as email="Work Mail"; again for others ({", ".join(MAPPABLE)})',
+    )
+    parser.add_argument(
+        "--compare", metavar="A,B", help="attributes to compare (default: all on both sides; not the username by email)"
+    )
+    parser.add_argument(
+        "--expected-group", metavar="GROUP", help="id or name of the group whose members should have an account"
     )
     add_json(parser)
 
 
 async def _run(given: argparse.Namespace, doors: Doors) -> int:
-    options = {"match_on": given.match_on, "kinds": given.kinds, "as_json": given.json}
-    return await drift(doors.backend(), roster=given.roster, **options)
+    return await drift(
+        doors.backend(),
+        roster=given.roster,
+        match_on=given.match_on,
+        kinds=given.kinds,
+        as_json=given.json,
+        columns=given.map,
+        compare=given.compare,
+        expected_group=given.expected_group,
+    )
 
 
 VERB = Verb(
@@ -141,13 +212,16 @@ VERB = Verb(
 Compare the user list of an application with the local copy of the directory, which is brought up to
 date first when it is missing or older than {variable("replica_minutes")}; and say what is new since the
 last check of this list. The exit status is 0 when there is no drift, 1 when there is, 2 for wrong
-use or configuration, 3 when it could not be checked. --kinds says what counts: missing,
-status_mismatches, ambiguous, attribute_mismatches, unexpected (active in the directory, without
-account) and unidentified. `pingone-mcp guide rosters` tells more.
+use or configuration, 3 when it could not be checked, or no account fits anybody. --kinds says what
+counts: missing, status_mismatches, ambiguous, attribute_mismatches, unidentified; and unexpected
+(active in the directory, without account), which counts with --expected-group or when it is named.
+User lists of Google Workspace, GitHub, Slack, Salesforce, Atlassian, Entra ID, Okta, AWS IAM and
+ServiceNow are known by their headings. `pingone-mcp guide rosters` tells more.
 
 examples:
   pingone-mcp drift ledger-users.csv
   pingone-mcp drift ledger --match-on email --kinds missing,status_mismatches
+  pingone-mcp drift crm.csv --map email="Work Mail" --expected-group "CRM users"
   pingone-mcp drift ledger --json | jq .counts""",
     add=_add,
     run=_run,

@@ -16,7 +16,14 @@ SHOWN = 20
 
 
 def print_outcome(
-    out: Console, total: int, *, compared_nobody: bool = False, lacks: bool, nothing: str, what: str
+    out: Console,
+    total: int,
+    *,
+    compared_nobody: bool = False,
+    matched_nobody: bool = False,
+    lacks: bool,
+    nothing: str,
+    what: str,
 ) -> None:
     """Print how many findings there are, or that there are none, as far as that is known.
 
@@ -24,6 +31,8 @@ def print_outcome(
     """
     if compared_nobody:
         heading, style = "Nothing was compared", "bold red"
+    elif matched_nobody:
+        heading, style = "No account fits anybody", "bold red"
     elif total:
         heading, style = counted(total, "finding"), "bold red"
     else:

@@ -5,6 +5,7 @@ Of users whom no entry can name it is enough to know how many there are, and the
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Literal, get_args
 from pingone_mcp.directory.gaps import Gap, sentences
 from pingone_mcp.directory.matching.attributes import attribute_of, squeezed
 from pingone_mcp.directory.matching.identity import IdentityKind, address_key, folded
-from pingone_mcp.directory.models import JsonObject, Reviewed
+from pingone_mcp.directory.models import JsonObject, Named, Reviewed
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.reports.matching import (
@@ -29,11 +30,13 @@ from pingone_mcp.reports.matching import (
     account_of,
     person_of,
 )
+from pingone_mcp.reports.rosters.columns import Columns, quoted
 from pingone_mcp.reports.rosters.roster import Roster, RosterEntry
 
 Kind = Literal["missing", "status_mismatches", "ambiguous", "attribute_mismatches", "unexpected", "unidentified"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 KEPT_UNEXPECTED = 1_000
+_SAID_AS: Mapping[IdentityKind, str] = {"email": "email", "username": "username", "external_id": "external id"}
 _VERSION = 1
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -71,7 +74,9 @@ class Drift:
     """The outcome of one check. `counts` are exact; of the unexpected users the first ones by id are kept.
 
     The order of findings is that of `KINDS`, then of the roster (missing: active accounts first). `gaps` name what of
-    the directory could not be read: with any, an account that is `missing` may have its user there.
+    the directory could not be read: with any, an account that is `missing` may have its user there. `columns` say what
+    of the roster was read as what; `expected_group` is the group whose members ought to have an account (None: who
+    ought to is not said, and unexpected are all active users without one).
     """
 
     checked_at: datetime
@@ -82,6 +87,8 @@ class Drift:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    columns: Columns | None = None
+    expected_group: Named | None = None
 
     def of(self, kind: Kind) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.kind == kind)
@@ -91,6 +98,12 @@ class Drift:
         """Say that there was no account to look for: what was not found then says nothing."""
         return self.counts["entries"] == self.counts["unidentified"]
 
+    @property
+    def matched_nobody(self) -> bool:
+        """Say that no account fits anybody, not even one who is gone: as if the wrong columns were compared."""
+        found = self.counts["matched"] or self.counts["ambiguous"] or any(one.person for one in self.of("missing"))
+        return not found and not self.compared_nobody
+
     def to_json(self, rows: int | None = None) -> JsonObject:
         """Return JSON-ready data, counts first, with at most `rows` findings of each kind."""
         about = {
@@ -99,6 +112,8 @@ class Drift:
             "match_on": list(self.match_on),
             "fold_plus": self.fold_plus,
             "compare": None if self.compare is None else list(self.compare),
+            "expected_group": plain(self.expected_group),
+            "columns": self.columns.to_json() if self.columns is not None else None,
             "counts": dict(self.counts),
             "notes": list(self.notes),
             "gaps": sentences(self.gaps),
@@ -109,8 +124,10 @@ class Drift:
 class Comparison:
     """One check of a roster while the users of the directory pass by, each of them once.
 
-    `expected` says who ought to have an account: active users by default. `compare` names the attributes to compare
-    (default: all that both sides carry; none: an empty list). `keep` bounds the unexpected users that are kept.
+    `expected` says who ought to have an account: active users by default, who are the members of `expected_group` where
+    that is given. `compare` names the attributes to compare (default: all that both sides carry; none: an empty list).
+    Where two have the same address, it is no drift that the application calls them otherwise, unless `compare` names
+    the username or a person said which column it is. `keep` bounds the unexpected users that are kept.
     """
 
     def __init__(
@@ -122,13 +139,17 @@ class Comparison:
         expected: Callable[[Reviewed], bool] = lambda user: user.status == "active",
         compare: Iterable[str] | None = None,
         keep: int = KEPT_UNEXPECTED,
+        expected_group: Named | None = None,
     ) -> None:
         self._roster = roster
+        self._expected_group = expected_group
         self._match_on = tuple(dict.fromkeys(match_on))
         self._fold_plus = fold_plus
         self._matching = Matching(roster, match_on=self._match_on, fold_plus=fold_plus)
         self._expected = expected
         self._compare = None if compare is None else tuple(sorted(set(map(squeezed, compare))))
+        mapped = roster.columns is not None and "username" in roster.columns.mapped
+        self._compares_usernames = mapped or self._compare is not None
         self._unexpected = FirstPeople(keep)
         self._users = 0
 
@@ -157,7 +178,7 @@ class Comparison:
         """Return the outcome for the users seen so far; `gaps` name what of the directory was not."""
         matched = self._matching.matched()
         findings = self._findings(matched)
-        return Drift(
+        drift = Drift(
             checked_at=now.replace(microsecond=now.microsecond // 1_000 * 1_000),
             match_on=self._match_on,
             fold_plus=self._fold_plus,
@@ -166,7 +187,10 @@ class Comparison:
             findings=tuple(finding for kind in KINDS for finding in findings[kind]),
             notes=(*self._roster.notes, *matched.notes()),
             gaps=(*matched.gaps(), *gaps),
+            columns=self._roster.columns,
+            expected_group=self._expected_group,
         )
+        return dataclasses.replace(drift, notes=(*drift.notes, _unlike(drift))) if drift.matched_nobody else drift
 
     def _findings(self, matched: Matched) -> Mapping[Kind, Sequence[Finding]]:
         found: dict[Kind, list[Finding]] = {kind: [] for kind in KINDS}
@@ -218,6 +242,8 @@ class Comparison:
         said = {"username": entry.username, "email": entry.email, "external_id": entry.external_id}
         for kind in matched_on:
             del said[kind]
+        if "email" in matched_on and not self._compares_usernames:
+            said.pop("username", None)
         said |= {"name": entry.name, **entry.attributes}
         found: list[Difference] = []
         for attribute, app in said.items():
@@ -251,11 +277,18 @@ def check(
     expected: Callable[[Reviewed], bool] = lambda user: user.status == "active",
     compare: Iterable[str] | None = None,
     keep: int = KEPT_UNEXPECTED,
+    expected_group: Named | None = None,
     gaps: Iterable[Gap] = (),
 ) -> Drift:
     """Compare a roster with users of the directory, each of whom comes once; arguments as in `Comparison`."""
     comparison = Comparison(
-        roster, match_on=match_on, fold_plus=fold_plus, expected=expected, compare=compare, keep=keep
+        roster,
+        match_on=match_on,
+        fold_plus=fold_plus,
+        expected=expected,
+        compare=compare,
+        keep=keep,
+        expected_group=expected_group,
     )
     for user in users:
         comparison.see(user)
@@ -271,6 +304,15 @@ def grouped(findings: Sequence[Finding], rows: int | None) -> JsonObject:
             del row["kind"]
             grouped[finding.kind].append(row)
     return dict(grouped)
+
+
+def _unlike(drift: Drift) -> str:
+    """Say what was compared where no account fits anybody."""
+    headings = drift.columns.identities() if drift.columns is not None else {}
+    by = [_SAID_AS[kind] + (f" ({quoted(headings[kind])})" if kind in headings else "") for kind in drift.match_on]
+    counts = drift.counts
+    rows, users = counts["entries"] - counts["unidentified"], counts["users"]
+    return f"No account fits anybody: {rows:,} of them and {users:,} users were compared, by {', '.join(by)}."
 
 
 def _ambiguous(found: Ambiguity) -> Finding:

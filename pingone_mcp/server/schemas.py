@@ -125,6 +125,7 @@ OUTPUT: Mapping[str, JsonObject] = MappingProxyType(
             match_on=_TEXTS,
             fold_plus=_YES_NO,
             compare=_TEXTS,
+            columns=_OBJECT,
             counts=_KNOWN_COUNTS,
             notes=_TEXTS,
             gaps=_TEXTS,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from pingone_mcp.directory.matching.identity import IdentityKind
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Manager, Named, Reviewed, StatusReason
 from pingone_mcp.directory.user_row import as_object, as_reasons
-from pingone_mcp.replica.asking.conditions import UNUSUAL, Condition, bindable, both
+from pingone_mcp.replica.asking.conditions import UNUSUAL, Condition, bindable, both, member
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.asking.users import EXISTS
 from pingone_mcp.replica.store.rows import user_of
@@ -153,14 +153,28 @@ def number_of_users(copy: Snapshot, *, removed: bool = False) -> int:
     return int(count)
 
 
-def others(copy: Snapshot, known: Sequence[Reviewed], *, keep: int) -> tuple[int, int, list[Reviewed]]:
-    """Return how many users exist beside those `known`, how many of them are active, and the first of these by id."""
+def members_of(copy: Snapshot, group: str) -> frozenset[str]:
+    """Return the ids of all who are in a group, in any way."""
+    return frozenset(
+        user for (user,) in copy.database.execute("SELECT user_id FROM memberships_ WHERE group_id = ?", (group,))
+    )
+
+
+def others(
+    copy: Snapshot, known: Sequence[Reviewed], *, keep: int, group: str | None = None
+) -> tuple[int, int, list[Reviewed]]:
+    """Return how many users exist beside those `known`, how many of them are active, and the first of these by id.
+
+    Of the active ones those in a `group` alone are meant, where it is given.
+    """
     beside = Condition("u.id NOT IN (SELECT value FROM json_each(?))", (json.dumps([user.id for user in known]),))
     there = both(EXISTS, beside)
-    counted = "count(*), count(CASE WHEN u.status = 'active' THEN 1 END)"
-    users, active = copy.database.execute(*_query(copy, counted, there)).fetchone()
-    first = _users(copy, both(there, Condition("u.status = 'active'")), f"ORDER BY u.id LIMIT {keep:d}")
-    return users, active, list(first)
+    active = Condition("u.status = 'active'")
+    expected = active if group is None else both(active, member(group))
+    (users,) = copy.database.execute(*_query(copy, "count(*)", there)).fetchone()
+    (number,) = copy.database.execute(*_query(copy, "count(*)", both(there, expected))).fetchone()
+    first = _users(copy, both(there, expected), f"ORDER BY u.id LIMIT {keep:d}")
+    return users, number, list(first)
 
 
 def _called(copy: Snapshot, column: str, texts: Sequence[str]) -> Iterator[int]:

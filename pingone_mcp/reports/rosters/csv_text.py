@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pingone_mcp.directory.matching.attributes import squeezed
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.reports.export import undefused
+from pingone_mcp.reports.rosters.applications import FOOTERS
+from pingone_mcp.reports.rosters.columns import Layout
 from pingone_mcp.reports.rosters.roster import (
-    IDENTITIES,
     MAX_CELL,
     MAX_COLUMNS,
+    Reading,
     Roster,
     RosterRow,
-    entries_of,
-    field_of,
     mistaken,
     nameless,
     refused,
-    roster_with,
 )
 
 _DELIMITERS = ",;\t"
+_LONGEST_FOOTER = 20  # records
 _LINE = re.compile(r"[^\r\n]*+(?:\r\n|[\r\n])|[^\r\n]++\Z")
 
 
@@ -42,9 +43,17 @@ class _Record(NamedTuple):
     def is_blank(self) -> bool:
         return not any(map(str.strip, self.cells))
 
+    @property
+    def is_short(self) -> bool:
+        """Say that nothing stands behind the first cell."""
+        return not any(map(str.strip, self.cells[1:]))
 
-def read_csv(text: str) -> Roster:
-    """Read a roster. Raises Refused, with the lines of all that is wrong in one message."""
+
+def read_csv(text: str, mapped: Mapping[str, str] | None = None) -> Roster:
+    """Read a roster; `mapped` says of fields which column they are.
+
+    Raises Refused, with the lines of all that is wrong in one message.
+    """
     said = _SEPARATOR_LINE.match(text)
     records = _records(text, said[1] if said else _delimiter(text))
     if said:
@@ -56,23 +65,65 @@ def read_csv(text: str) -> Roster:
             "The first line names the columns, e.g. email,username,status,roles.",
         )
     names = _names(heading)
+    layout = Layout(names, mapped)
+    if not layout.names_somebody(names):
+        raise nameless(f"Line {heading.line}, the heading line, has no column for")
+    layout.columns(tuple(names))  # so that it is known which there are where all cells are empty
     mistakes: list[str] = []
-    entries = entries_of(_rows(records, names, mistakes))
+    footer = _Footer()
+    roster = Reading(layout).roster(_rows(footer.cut(records), names, mistakes))
     if mistakes:
         raise mistaken(mistakes)
-    return roster_with(entries)
+    return dataclasses.replace(roster, notes=(*roster.notes, *footer.notes))
 
 
 def _names(heading: _Record) -> Sequence[str]:
-    """Return the headings of the columns. Raises Refused for some that cannot be, and where nobody is named by any."""
+    """Return the headings of the columns. Raises Refused for some that cannot be."""
     names = [harmless(undefused(cell)).strip() for cell in heading.cells]
     while names and not names[-1]:
         names.pop()
     if mistakes := _heading_mistakes(names, heading.line):
         raise mistaken(mistakes)
-    if not any(field_of(name) in IDENTITIES for name in names):
-        raise nameless(f"Line {heading.line}, the heading line, has no column for")
     return names
+
+
+class _Footer:
+    """Leaves out what a report ends with: lines with a single cell, one of which is known by its words."""
+
+    def __init__(self) -> None:
+        self.notes: tuple[str, ...] = ()
+
+    def cut(self, records: Iterable[_Record]) -> Iterator[_Record]:
+        held: list[_Record] = []
+        for record in records:
+            if not record.is_short:
+                yield from held
+                held.clear()
+                yield record
+                continue
+            held.append(record)
+            if len(held) > _LONGEST_FOOTER:
+                yield held.pop(0)
+        yield from self._kept(held)
+
+    def _kept(self, held: Sequence[_Record]) -> Sequence[_Record]:
+        """Return what comes before the footer, which begins behind an empty line, or with what it is known by."""
+        known = (
+            (place, whose)
+            for place, record in enumerate(held)
+            for whose, pattern in FOOTERS
+            if record.cells and pattern.fullmatch(record.cells[0].strip())
+        )
+        place, whose = next(known, (len(held), ""))
+        if place == len(held):
+            return held
+        blank = max((before for before in range(place) if held[before].is_blank), default=None)
+        first = place if blank is None else blank + 1
+        lines = sum(not record.is_blank for record in held[first:])
+        self.notes = (
+            f"The footer of a {whose} report was left out: {lines:,} lines, the first is line {held[first].line:,}.",
+        )
+        return held[:first]
 
 
 def _rows(records: Iterable[_Record], names: Sequence[str], mistakes: list[str]) -> Iterator[RosterRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pingone_mcp.reports.rosters.csv_text import read_csv
@@ -13,13 +14,13 @@ RosterKind = Literal["csv", "json"]
 MAX_BYTES = 64 * 1024 * 1024
 
 
-def parse_roster(content: str | bytes, kind: RosterKind) -> Roster:
+def parse_roster(content: str | bytes, kind: RosterKind, mapped: Mapping[str, str] | None = None) -> Roster:
     """Read an export: CSV with a heading line, or JSON (a list of objects, or one object that holds such a list).
 
     CSV may be separated by comma, semicolon or tab and quoted as in RFC 4180; an apostrophe that keeps a spreadsheet
     from taking a cell for a formula, as our own exports have it, is no part of the cell. JSON may be a SCIM
-    ListResponse (RFC 7644 §3.4.2); one page of several is no roster. Bytes are UTF-8 or UTF-16. Raises Refused, with
-    the lines and what to do.
+    ListResponse (RFC 7644 §3.4.2); one page of several is no roster. Bytes are UTF-8 or UTF-16. `mapped` says of fields
+    which column they are, as `mapping_of` returns it. Raises Refused, with the lines and what to do.
     """
     if len(content) > MAX_BYTES:
         raise refused(f"The roster is larger than {MAX_BYTES // 1024 // 1024} MiB.", "Export fewer columns.")
@@ -27,7 +28,7 @@ def parse_roster(content: str | bytes, kind: RosterKind) -> Roster:
     text = text.removeprefix("\ufeff")
     if "\0" in text:
         raise refused("The roster is no text: it holds characters of value zero.", "Save it as “CSV UTF-8”.")
-    return read_csv(text) if kind == "csv" else roster_of(json_entries(text))
+    return read_csv(text, mapped) if kind == "csv" else roster_of(json_entries(text), mapped)
 
 
 def _encoding(content: bytes) -> str:

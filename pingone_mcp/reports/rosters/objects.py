@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pingone_mcp.directory.matching.attributes import squeezed
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.directory.text.json_text import TooManyItems, loads_in_steps
+from pingone_mcp.reports.rosters.columns import Layout
 from pingone_mcp.reports.rosters.roster import (
-    IDENTITIES,
     MAX_CELL,
     MAX_COLUMNS,
     MAX_ENTRIES,
     Cell,
+    Reading,
     Roster,
     RosterRow,
-    entries_of,
-    field_of,
     mistaken,
     nameless,
     refused,
-    roster_with,
     too_many,
 )
 
@@ -30,34 +29,49 @@ from pingone_mcp.reports.rosters.roster import (
 _ABOUT_THE_ENTRY = frozenset({"schemas", "meta"})
 _SCIM_EXTENSION = "urn:ietf:params:scim:schemas:extension:"
 _SCIM_LIST = "urn:ietf:params:scim:api:messages:2.0:listresponse"
+_LOOKED_AT = 100  # entries by which an application is known
 # How APIs say that what they sent is one page: how many there are in all, and where the next ones are.
 _TOTALS = ("totalresults", "total", "totalcount", "totalsize", "totalrecords", "count", "odatacount")
 _NEXT_PAGES = ("next", "nextlink", "nextpage", "nextpagetoken", "nextpageurl", "nextcursor", "odatanextlink")
 
 
-def roster_of(entries: Sequence[Any]) -> Roster:
+def roster_of(entries: Sequence[Any], mapped: Mapping[str, str] | None = None) -> Roster:
     """Read entries that came as objects, e.g. as an argument of a tool: the same spellings, values as in JSON.
 
-    Raises Refused, with the places of the entries that cannot be read.
+    `mapped` says of fields which member they are. Raises Refused, with the places of the entries that cannot be read.
     """
     if len(entries) > MAX_ENTRIES:
         raise too_many()
-    reader = _ObjectReader()
-    found = entries_of(reader.rows(entries))
+    layout = Layout(_headings(entries if mapped else entries[:_LOOKED_AT]), mapped)
+    reader = _ObjectReader(layout)
+    roster = Reading(layout).roster(reader.rows(entries))
     if reader.mistakes:
         raise mistaken(reader.mistakes)
     if not reader.has_identity and entries:
         raise nameless("None of the entries has")
-    left_out = reader.first_unread
-    if left_out is None:
-        return roster_with(found)
-    return roster_with(found, f"Values that are themselves objects were left out, first in entry {left_out}.")
+    if reader.first_unread is None:
+        return roster
+    note = f"Values that are themselves objects were left out, first in entry {reader.first_unread}."
+    return dataclasses.replace(roster, notes=(note, *roster.notes))
+
+
+def _headings(entries: Iterable[Any]) -> list[str]:
+    """Return what the members of entries are called, and those of the objects in them."""
+    found: dict[str, None] = {}
+    for entry in entries:
+        for heading, value in entry.items() if isinstance(entry, Mapping) else ():
+            found[harmless(str(heading)).strip()] = None
+            if isinstance(value, Mapping):
+                found.update(dict.fromkeys(harmless(str(inner)).strip() for inner in value))
+    return list(found)
 
 
 class _ObjectReader:
     """Makes rows of objects; collects what is wrong with others, and notes which is the first with a value left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._inside = layout.application.inside if layout.application else frozenset[str]()
         self.mistakes: list[str] = []
         self.first_unread: int | None = None
         self.has_identity = False
@@ -77,13 +91,14 @@ class _ObjectReader:
 
     def _cells(self, place: int, entry: Mapping[Any, Any]) -> Mapping[str, Cell]:
         cells: dict[str, Cell] = {}
-        for heading, value in _members(entry):
-            read = _cells_of(harmless(heading).strip(), value)
+        for heading, value in _members(entry, self._inside):
+            name = harmless(heading).strip()
+            read = _cells_of(name, self._layout.field_of(name), value)
             if read is None:
                 self.first_unread = self.first_unread or place
             else:
                 cells |= read
-        self.has_identity = self.has_identity or any(field_of(heading) in IDENTITIES for heading in cells)
+        self.has_identity = self.has_identity or self._layout.names_somebody(cells)
         return cells
 
 
@@ -145,11 +160,14 @@ def _refuse_page(document: Mapping[str, Any], entries: Sequence[Any]) -> None:
     )
 
 
-def _members(entry: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the members of an entry; those that SCIM keeps in an extension (employeeNumber …) as the entry's own."""
+def _members(entry: Mapping[Any, Any], inside: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the members of an entry; those that SCIM keeps in an extension (employeeNumber …) as the entry's own.
+
+    Those of the members called as in `inside` as well.
+    """
     for heading, value in entry.items():
         name = str(heading)
-        if isinstance(value, Mapping) and name.lower().startswith(_SCIM_EXTENSION):
+        if isinstance(value, Mapping) and (name.lower().startswith(_SCIM_EXTENSION) or squeezed(name) in inside):
             for inner, part in value.items():
                 if inner not in entry:
                     yield str(inner), part
@@ -157,8 +175,8 @@ def _members(entry: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _cells_of(name: str, value: Any) -> Mapping[str, Cell] | None:
-    """Return one member of an entry as cells under headings, or None where it is too deep to be compared.
+def _cells_of(name: str, known: str | None, value: Any) -> Mapping[str, Cell] | None:
+    """Return one member of an entry, of the field `known`, as cells under headings; None: it is too deep.
 
     What SCIM exports nest is read: `emails` with a primary one, `name` in parts, `roles` with a value or name.
     """
@@ -169,11 +187,11 @@ def _cells_of(name: str, value: Any) -> Mapping[str, Cell] | None:
             return {name: "true" if value else "false"}
         case str() | int() | float():
             return {name: str(value)}
-        case Mapping() if field_of(name) == "name":
+        case Mapping() if known == "name":
             return _parts_of_name(value)
-        case list() | tuple() if field_of(name) == "email":
+        case list() | tuple() if known == "email":
             return _first_address(name, value)
-        case list() | tuple() if field_of(name) == "roles":
+        case list() | tuple() if known == "roles":
             roles = [text for text, _ in map(_item, value) if text is not None]
             return {name: tuple(roles)} if len(roles) == len(value) else None
     return None

@@ -7,15 +7,14 @@ becomes an attribute under its own name. Problems name lines and columns, never 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
-from pingone_mcp.directory.matching.attributes import squeezed
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Refused
+from pingone_mcp.reports.rosters.columns import Columns, Layout
 
 MAX_ENTRIES = 200_000
 MAX_COLUMNS = 200
@@ -25,35 +24,10 @@ _SHOWN_MISTAKES = 20
 Cell = str | tuple[str, ...]
 """A text, or several where there may be several, as of roles."""
 
-# Headings without case, spaces and punctuation; of several columns for one field the earliest spelling here is it.
-_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "email": ("email", "emailaddress", "mail", "mailaddress", "primaryemail", "workemail", "useremail", "emails"),
-        "username": ("username", "login", "loginname", "userlogin", "user", "userprincipalname", "upn", "accountname"),
-        "external_id": (
-            *("externalid", "employeeid", "employeenumber", "employeeno", "personnelnumber", "personnelid"),
-            *("staffid", "staffnumber", "workerid"),
-        ),
-        "name": ("name", "fullname", "displayname", "realname"),
-        "first_name": ("firstname", "givenname", "forename"),
-        "last_name": ("lastname", "familyname", "surname"),
-        "title": ("title", "jobtitle", "position"),
-        "department": ("department", "dept", "departmentname"),
-        "manager": ("manager", "manageremail", "managername", "linemanager", "supervisor"),
-        "roles": ("roles", "role", "approles", "userroles", "userrole", "entitlements", "permissions"),
-        "active": ("status", "active", "enabled", "isactive", "isenabled", "state", "accountstatus", "userstatus"),
-        "inactive": (
-            *("disabled", "isdisabled", "suspended", "issuspended", "deactivated", "inactive", "archived", "blocked"),
-            "locked",
-        ),
-    }
-)
-IDENTITIES = ("email", "username", "external_id")
-_OWN_FIELDS = (*IDENTITIES, "name", "roles", "active", "inactive")  # of an entry; others are its attributes
 _YES = frozenset("1 y yes t true on ok active enabled activated current".split())
 _NO = frozenset(
     "0 n no f false off inactive disabled deactivated suspended locked blocked archived terminated deleted removed "
-    "expired left".split()
+    "expired left deprovisioned staged locked_out".split()
 )
 _FALSE = frozenset("0 n no f false off".split())
 # Understood, and neither: who is invited may accept.
@@ -91,85 +65,113 @@ class RosterEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roster:
-    """All accounts of an application; `notes` say in plain words what of the roster was not understood."""
+    """All accounts of an application; `notes` say in plain words what of the roster was not understood or left out.
+
+    `columns` say what was read as what, where the roster came as a list with headings.
+    """
 
     entries: tuple[RosterEntry, ...]
     notes: tuple[str, ...] = ()
+    columns: Columns | None = field(default=None, compare=False)
 
 
-def entries_of(rows: Iterable[RosterRow]) -> tuple[RosterEntry, ...]:
-    """Return the accounts in rows, of which nothing else is kept. Raises Refused for too many."""
-    entries: list[RosterEntry] = []
-    for row in rows:
-        entries.append(_entry(row))
-        if len(entries) > MAX_ENTRIES:
-            raise too_many()
-    return tuple(entries)
+class Reading:
+    """Makes the accounts of the rows of one list, of which nothing else is kept; notes what is to be said of them."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._statuses = layout.application.statuses if layout.application else {}
+        self._nobody = layout.application.nobody if layout.application else {}
+        self._odd: list[int] = []
+        self._nobodies: list[tuple[int, str]] = []
+
+    def roster(self, rows: Iterable[RosterRow]) -> Roster:
+        """Return the roster of these rows. Raises Refused for too many."""
+        entries: list[RosterEntry] = []
+        for row in rows:
+            entry = self._entry(row)
+            if entry is not None:
+                entries.append(entry)
+            if len(entries) > MAX_ENTRIES:
+                raise too_many()
+        return Roster(entries=tuple(entries), notes=tuple(self._notes()), columns=self._layout.used())
+
+    def _notes(self) -> Iterator[str]:
+        if self._nobodies:
+            line, word = self._nobodies[0]
+            number = len(self._nobodies)
+            yield f"Rows that are nobody's account were left out: {number:,} in all, the first ({word}) at line {line:,}."
+        if self._odd:
+            number, first = len(self._odd), self._odd[0]
+            yield (
+                f"A status that is not understood counts as active: {number:,} in all, the first at line {first:,}. "
+                "Write active or inactive."
+            )
+
+    def _entry(self, row: RosterRow) -> RosterEntry | None:
+        """Return the account of a row; None for what is nobody's."""
+        written = {heading: text for heading, cell in row.cells.items() if cell and (text := _text(cell))}
+        of, attributes = self._layout.columns(tuple(written))
+        texts = {known: written[headings[0]] for known, headings in of.items()}
+        if self._layout.application is not None:
+            self._as_application(texts, of, written)
+            for known, words in self._nobody.items():
+                if texts.get(known, "").lower() in words:
+                    self._nobodies.append((row.line, texts[known]))
+                    return None
+        status = texts.get("active") or texts.get("inactive")
+        active = self._active(of, written) if status else None
+        if status and active is None and not self._is_undecided(status):
+            self._odd.append(row.line)
+        first, last = texts.get("first_name"), texts.get("last_name")
+        return RosterEntry(
+            line=row.line,
+            email=texts.get("email"),
+            username=texts.get("username"),
+            external_id=texts.get("external_id"),
+            name=texts.get("name") or (f"{first} {last}" if first and last else None),
+            status=status,
+            active=active,
+            roles=_roles(row.cells[of["roles"][0]]) if "roles" in of else (),
+            attributes={name: written[heading] for name, heading in attributes},
+        )
+
+    def _as_application(
+        self, texts: dict[str, str], of: Mapping[str, Sequence[str]], written: Mapping[str, str]
+    ) -> None:
+        """Take the first column with an address as the email; a handle where nothing else names anybody."""
+        if "email" in of and not self._layout.is_mapped("email"):
+            address = next(filter(None, (_address(written[heading]) for heading in of["email"])), None)
+            if address is None:
+                del texts["email"]
+            else:
+                texts["email"] = address
+        if "handle" in texts and not any(texts.get(name) for name in ("email", "username", "external_id")):
+            texts["username"] = texts["handle"]
+
+    def _active(self, of: Mapping[str, Sequence[str]], written: Mapping[str, str]) -> bool | None:
+        said = {self._means(written[heading].lower()) for heading in of.get("active", ())}
+        opposite = {written[heading].lower() for heading in of.get("inactive", ())}
+        if opposite & _YES or opposite & (_NO - _FALSE):
+            return False
+        if True in said:
+            return True
+        if False in said:
+            return False
+        return True if opposite and not said and opposite <= _FALSE else None
+
+    def _means(self, word: str) -> bool | None:
+        if word in self._statuses:
+            return self._statuses[word]
+        return True if word in _YES else False if word in _NO else None
+
+    def _is_undecided(self, status: str) -> bool:
+        return status.lower() in _UNDECIDED or status.lower() in self._statuses
 
 
-def roster_with(entries: tuple[RosterEntry, ...], *notes: str) -> Roster:
-    """Return the roster of these entries; a note says which status was not understood."""
-    odd = [
-        entry.line
-        for entry in entries
-        if entry.status and entry.active is None and entry.status.lower() not in _UNDECIDED
-    ]
-    if odd:
-        note = f"A status that is not understood counts as active: {len(odd):,} in all, the first at line {odd[0]:,}."
-        notes = (*notes, f"{note} Write active or inactive.")
-    return Roster(entries=entries, notes=notes)
-
-
-def _entry(row: RosterRow) -> RosterEntry:
-    written = {heading: text for heading, cell in row.cells.items() if cell and (text := _text(cell))}
-    fields, attributes = _columns(tuple(written))
-    texts = {known: written[heading] for known, heading in fields.items()}
-    first, last = texts.get("first_name"), texts.get("last_name")
-    return RosterEntry(
-        line=row.line,
-        email=texts.get("email"),
-        username=texts.get("username"),
-        external_id=texts.get("external_id"),
-        name=texts.get("name") or (f"{first} {last}" if first and last else None),
-        status=texts.get("active") or texts.get("inactive"),
-        active=_active(texts.get("active"), texts.get("inactive")),
-        roles=_roles(row.cells[fields["roles"]]) if "roles" in fields else (),
-        attributes={name: written[heading] for name, heading in attributes},
-    )
-
-
-@lru_cache(maxsize=1_000)  # the rows of a roster are alike
-def _columns(written: tuple[str, ...]) -> tuple[Mapping[str, str], Sequence[tuple[str, str]]]:
-    """Return the heading of each known field, and names and headings of all that are attributes."""
-    headings = _headings(written)
-    known = [(name, heading) for name, heading in headings.items() if name not in _OWN_FIELDS]
-    used = set(headings.values())
-    return headings, [*known, *((heading, heading) for heading in written if heading and heading not in used)]
-
-
-def _headings(written: Iterable[str]) -> Mapping[str, str]:
-    """Return the heading of each known field: of several whose cells are not empty, that of the earliest spelling."""
-    chosen: dict[str, str] = {}
-    for heading in written:
-        known = field_of(heading)
-        if known is None:
-            continue
-        if known not in chosen or _rank(known, heading) < _rank(known, chosen[known]):
-            chosen[known] = heading
-    return chosen
-
-
-def _rank(known: str, heading: str) -> int:
-    return _SPELLINGS[known].index(squeezed(heading))
-
-
-def _active(active: str | None, inactive: str | None) -> bool | None:
-    word, opposite = (active or "").lower(), (inactive or "").lower()
-    if word in _NO or opposite in _YES or opposite in _NO - _FALSE:
-        return False
-    if word in _YES or (not word and opposite in _FALSE):
-        return True
-    return None
+def _address(text: str) -> str | None:
+    """Return the first address in a cell."""
+    return next((part for part in re.split(r"[,;\s]+", text) if "@" in part), None)
 
 
 def _roles(value: Cell) -> tuple[str, ...]:
@@ -179,14 +181,6 @@ def _roles(value: Cell) -> tuple[str, ...]:
 
 def _text(value: Cell) -> str:
     return harmless(value if isinstance(value, str) else "; ".join(value)).strip()
-
-
-_FIELDS: Mapping[str, str] = MappingProxyType({word: known for known, words in _SPELLINGS.items() for word in words})
-
-
-def field_of(heading: str) -> str | None:
-    """Return the field that a heading means, if it is a known spelling."""
-    return _FIELDS.get(squeezed(heading))
 
 
 def refused(what: str, next_step: str) -> Refused:
@@ -200,7 +194,7 @@ def too_many() -> Refused:
 def nameless(subject: str) -> Refused:
     return refused(
         f"{subject} an email, username or external id, so nobody can be found by it.",
-        "Name a column email, username or external_id (employee id).",
+        'Name a column email, username or external_id (employee id); drift --map email="Its Heading" says which it is.',
     )
 
 

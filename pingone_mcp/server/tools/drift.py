@@ -50,11 +50,14 @@ async def check_drift(
 
     backend = await backend_of(ctx)
     identities = tuple(match_on or MATCH_ON)
+    asked = drift.DriftQuestion(
+        match_on=identities,
+        keep=KEPT_UNEXPECTED if roster is not None else _SHOWN_BESIDE,
+    )
     accounts = await in_thread(_accounts, backend, roster, entries, pool="disk")
-    keep = KEPT_UNEXPECTED if roster is not None else _SHOWN_BESIDE
 
     async def work(progress: JobProgress) -> tuple[JsonObject, datetime]:
-        check = await drift.check_drift(backend, accounts, match_on=identities, keep=keep, progress=progress)
+        check = await drift.check_drift(backend, accounts, asked, progress=progress)
         facts = await in_thread(_facts, backend, check, roster is not None, pool="answers")
         return facts, check.state.synced_at
 
@@ -73,8 +76,10 @@ def _facts(backend: Backend, check: DriftCheck, is_roster: bool) -> JsonObject: 
     """Return a check as an assistant reads it: without what is empty, with the first rows of each kind."""
     found = check.found
     facts = {name: value for name, value in found.to_json(SHOWN).items() if value not in (None, [], False)}
-    if "unexpected" in facts and not is_roster:
-        facts["unexpected"] = facts["unexpected"][:_SHOWN_BESIDE]
+    if not is_roster:
+        facts.pop("columns", None)
+        if "unexpected" in facts:
+            facts["unexpected"] = facts["unexpected"][:_SHOWN_BESIDE]
     if is_roster:
         facts["since_last"] = check.since_last.to_json(SHOWN // 2) if check.since_last is not None else None
     return within(backend, facts, {kind: found.counts[kind] for kind in KINDS})

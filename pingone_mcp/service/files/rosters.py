@@ -6,10 +6,11 @@ import dataclasses
 import hashlib
 import io
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pingone_mcp.advice import setting, spelled
@@ -27,6 +28,7 @@ from pingone_mcp.service.files.given_files import read_whole
 
 _KINDS: dict[str, RosterKind] = {".csv": "csv", ".json": "json"}
 _LISTED = 20
+_AS_USUAL: Mapping[str, str] = MappingProxyType({})
 _LONGEST_LINE = 1024 * 1024  # of what is kept of a check
 _logger = logging.getLogger(__name__)
 
@@ -68,22 +70,26 @@ class Rosters:
         """Return the names that may be asked for: of the files in the folder itself, without their ending."""
         return tuple(sorted(self._files()))
 
-    def find(self, name: str) -> Accounts:
-        """Return a roster, not read yet. Raises Refused, with the names that there are, for any other name."""
+    def find(self, name: str, mapped: Mapping[str, str] = _AS_USUAL) -> Accounts:
+        """Return a roster, not read yet; `mapped` as in `find_file`.
+
+        Raises Refused, with the names that there are, for any other name.
+        """
         path = self._files().get(name)
         if path is None:
             raise self.unknown(name)
-        return _opened(path, name=name, memory=_memory_of(self.folder, name))
+        return _opened(path, mapped, name=name, memory=_memory_of(self.folder, name))
 
-    def find_file(self, reference: str) -> Accounts:
+    def find_file(self, reference: str, mapped: Mapping[str, str] = _AS_USUAL) -> Accounts:
         """Return the roster that a name or a path means; a model never names a path. Raises Refused.
 
-        A file of the folder is the roster of its name, by whichever of the two it is called.
+        A file of the folder is the roster of its name, by whichever of the two it is called. `mapped` says of fields
+        which column they are, as `mapping_of` returns it.
         """
         path = Path(reference)
         files = self._files()
         if path.name == reference and reference in files:
-            return self.find(reference)
+            return self.find(reference, mapped)
         if not path.is_file():
             names = ", ".join(map(harmless, self.names()[:_LISTED]))
             hint = did_you_mean(reference, map(harmless, self.names()))
@@ -96,23 +102,24 @@ class Rosters:
         whole = path.resolve()
         registered = next((name for name, file in files.items() if file.resolve() == whole), None)
         memory = _memory_of(whole.parent, whole.name) if registered is None else _memory_of(self.folder, registered)
-        return _opened(path, name=whole.name, memory=memory)
+        return _opened(path, mapped, name=whole.name, memory=memory)
 
     def since_last(self, accounts: Accounts, drift: Drift) -> Changes | None:
         """Return what is new since the last check of some accounts, and keep this one for the next; blocks.
 
         None when there was none, or none to compare with: where it cannot be kept, that is so next time. A check that
-        compared nobody is no check.
+        compared nobody, or found nobody, is no check. Checks that expect members of different groups are not compared.
         """
-        if accounts.memory is None or drift.compared_nobody:
+        if accounts.memory is None or drift.compared_nobody or drift.matched_nobody:
             return None
+        memory = accounts.memory if drift.expected_group is None else f"{drift.expected_group.id}-{accounts.memory}"
         try:
-            with io.TextIOWrapper(self.memory.open(accounts.memory), encoding="utf-8") as file:
+            with io.TextIOWrapper(self.memory.open(memory), encoding="utf-8") as file:
                 changes = since(iter(partial(file.readline, _LONGEST_LINE), ""), drift)
         except (OSError, ValueError, Refused):
             changes = None
         try:
-            self.memory.write(accounts.memory, (line.encode() for line in kept(drift)))
+            self.memory.write(memory, (line.encode() for line in kept(drift)))
         except OSError as error:
             advice = f". {spelled(ANOTHER_CACHE)}" if isinstance(error, NotPrivate) else ""
             _logger.warning("What this check found is not kept for the next one: %s%s", error.strerror, advice)
@@ -153,7 +160,7 @@ def _memory_of(folder: Path | None, name: str) -> str:
     return f"{key}.json"
 
 
-def _opened(path: Path, *, name: str, memory: str) -> Accounts:
+def _opened(path: Path, mapped: Mapping[str, str], *, name: str, memory: str) -> Accounts:
     """Return the roster in a file. Raises Refused for one that cannot be opened."""
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
@@ -163,4 +170,6 @@ def _opened(path: Path, *, name: str, memory: str) -> Accounts:
     except OSError as error:
         raise Refused(f"The roster cannot be read: {error.strerror}.", code="UNKNOWN_ROSTER") from None
     fingerprint = hashlib.sha256(content).hexdigest()
-    return Accounts(name=name, fingerprint=fingerprint, read=partial(parse_roster, content, kind), memory=memory)
+    return Accounts(
+        name=name, fingerprint=fingerprint, read=partial(parse_roster, content, kind, mapped), memory=memory
+    )
