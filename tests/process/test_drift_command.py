@@ -71,7 +71,7 @@ def test_a_file_and_a_registered_roster_of_one_name_are_not_mixed(served: Served
     env = served.variables(PINGONE_ROSTERS=str(served.home / "rosters"))
     (served.home / "rosters").mkdir()
     roster(served, everybody(served), "rosters/app.csv")
-    path = roster(served, "email\ngone@example.com\n")
+    path = roster(served, everybody(served) + "gone@example.com,active\n")
     assert inside("drift", path, env=env).status == 1
     registered = inside("drift", "app", env=env)
     assert (registered.status, "no earlier check" in registered.out) == (0, True)
@@ -135,7 +135,11 @@ def test_a_roster_that_cannot_be_read_is_wrong_use_and_nothing_is_asked(served: 
 
 def hostile(served: Served) -> str:
     rename(served, f"{HOSTILE}@example.com")
+    known = next(
+        user["username"] for user in served.sandbox.users() if user["enabled"] and "\x1b" not in user["username"]
+    )
     rows = [
+        f"{known},active,",
         f'"{HOSTILE}",active,boss',
         "\"=cmd|' /C calc'!A0\",active,=1+1",
         '"[link=file:///etc/passwd]x[/link]",active,x',
@@ -168,7 +172,7 @@ def test_hostile_names_are_not_obeyed_by_a_terminal_either(served: Served) -> No
 
 
 def test_the_status_is_that_of_the_process(served: Served, tmp_path: Path) -> None:
-    path = roster(served, "email\ngone@example.com\n")
+    path = roster(served, everybody(served) + "gone@example.com,active\n")
     end = run("drift", path, env=served.variables(), cwd=tmp_path)
     assert (end.status, end.err) == (1, "")
     (remembered,) = (path for path in (served.cache / "drift").rglob("*") if path.is_file())
@@ -233,11 +237,11 @@ CASES = ROOT.parent / "shared" / "cases"
     ("name", "status", "said"),
     [
         ("header_only.csv", 3, "nothing was compared"),
-        ("scim_list_response.json", 1, "1 account, 60 users"),
+        ("scim_list_response.json", 3, "1 account, 60 users"),
         ("scim_page_1_of_250.json", 2, "1 of 250 entries"),
-        ("utf16le_without_bom.csv", 1, "line 2  user000001@corp.example"),
-        ("own_export_read_back.csv", 1, "+evil@corp.example"),
-        ("ids_damaged_by_a_spreadsheet.csv", 1, "3 with an id that a spreadsheet seems to have changed"),
+        ("utf16le_without_bom.csv", 3, "line 2  user000001@corp.example"),
+        ("own_export_read_back.csv", 3, "+evil@corp.example"),
+        ("ids_damaged_by_a_spreadsheet.csv", 3, "3 with an id that a spreadsheet seems to have changed"),
     ],
 )
 def test_inputs_that_failed(served: Served, name: str, status: int, said: str) -> None:
@@ -248,3 +252,76 @@ def test_inputs_that_failed(served: Served, name: str, status: int, said: str) -
     assert end.status == status
     assert said in end.out.replace("\n", " ") + end.err
     assert "'=evil" not in end.out
+
+
+def google(served: Served, number: int = 3) -> str:
+    """Return the first users of the sandbox as the Admin console of Google Workspace exports them."""
+    heading = "First Name [Required],Last Name [Required],Email Address [Required],Status [READ ONLY],Department"
+    users = [user for user in served.sandbox.users() if user["enabled"]][:number]
+    return "\n".join([heading, *(f"A,B,{user['email']},Active," for user in users), "C,D,c@d.example,Suspended,", ""])
+
+
+def test_which_column_was_read_as_what_is_printed(served: Served) -> None:
+    path, env = roster(served, google(served)), served.variables()
+    end = inside("drift", path, "--kinds", "missing", env=env)
+    printed = " ".join(end.out.split())
+    assert "Columns of Google Workspace: email from “Email Address [Required]”; given name from " in printed
+    assert "status from “Status [READ ONLY]”." in printed
+    told = json.loads(inside("drift", path, "--json", env=env).out)
+    assert told["columns"]["application"] == "Google Workspace"
+    assert told["columns"]["fields"]["email"] == ["Email Address [Required]"]
+    tool = inside("call", "check_drift", "roster=app", env=served.variables(PINGONE_ROSTERS=str(served.home))).json()
+    assert tool["columns"] == told["columns"]
+
+
+def test_a_column_is_mapped_by_a_person(served: Served) -> None:
+    text = google(served).replace("Email Address [Required]", "Work Mail")
+    path, env = roster(served, text), served.variables()
+    assert "no column for an email" in inside("drift", path, env=env).sentence()
+    mapped = inside("drift", path, "--map", "email=Work Mail", "--map", "status=Status [READ ONLY]", "--json", env=env)
+    told = json.loads(mapped.out)
+    assert (told["counts"]["matched"], told["counts"]["missing"], told["counts"]["missing_active"]) == (3, 1, 0)
+    wrong = inside("drift", path, "--map", "email=Work Mial", env=env)
+    assert (wrong.status, "Did you mean “Work Mail”?" in wrong.err) == (2, True)
+    unknown = inside("drift", path, "--map", "mial=Work Mail", env=env)
+    assert (unknown.status, "Did you mean email?" in unknown.err) == (2, True)
+
+
+def test_where_no_account_fits_anybody_the_status_is_3_and_it_says_what_was_compared(served: Served) -> None:
+    path, env = roster(served, "email,nick\nx@gone.example,ann\ny@gone.example,bo\n"), served.variables()
+    end = inside("drift", path, env=env)
+    assert end.status == 3
+    printed = " ".join(end.out.split())
+    assert printed.startswith("No account fits anybody: app.csv, compared with ")
+    assert "2 of them and 60 users were compared, by email (“email”), username, external id." in printed
+    assert 'name it: --map email="Its Heading".' in printed
+    again = inside("drift", path, "--json", env=env)
+    assert (again.status, json.loads(again.out)["since_last"]) == (3, None)
+
+
+def test_who_has_no_account_counts_where_a_group_says_who_should_have_one(served: Served) -> None:
+    path, env = (
+        roster(served, everybody(served).partition("\n")[0] + "\n" + "\n".join(everybody(served).split("\n")[1:40])),
+        served.variables(),
+    )
+    alone = inside("drift", path, env=env)
+    assert alone.status == 0
+    assert "active users have no account here. Who should? --expected-group GROUP says." in alone.out
+    named = inside("drift", path, "--kinds", "unexpected", env=env)
+    assert (named.status, "unexpected (" in named.out) == (1, True)
+    everyone = json.loads(inside("drift", path, "--json", env=env).out)["counts"]["unexpected"]
+    groups = inside("call", "list_groups", "limit=100", env=env).json()["result"]
+    counted: dict[str, int] = {}
+    for group in groups:
+        end = inside("drift", path, "--expected-group", group["id"], "--json", env=env)
+        told = json.loads(end.out)
+        counted[group["name"]] = told["counts"]["unexpected"]
+        assert told["expected_group"] == {"id": group["id"], "name": group["name"]}
+        assert end.status == bool(told["counts"]["unexpected"])
+        assert told["since_last"] is None, "checks that expect others are not compared"
+    assert 0 < max(counted.values()) <= everyone
+    name = max(counted, key=lambda one: counted[one])
+    by_name = inside("drift", path, "--expected-group", name, env=env)
+    assert f"unexpected ({counted[name]:,}): active members of {name} without an account" in by_name.out
+    unknown = inside("drift", path, "--expected-group", f"{name}x", env=env)
+    assert (unknown.status, "There is no group of this name." in unknown.err) == (2, True)

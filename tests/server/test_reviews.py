@@ -324,7 +324,7 @@ async def test_an_empty_roster_is_no_comparison_and_not_remembered(company: Worl
     roster, user = company.rosters / "crm.csv", next(iter(company.sandbox.users()))
     async with company.client() as client:
         await client.call_tool("sync_directory", {})
-        roster.write_text("email\ngone@example.com\n")
+        roster.write_text(f"email\ngone@example.com\n{user['email']}\n")
         await ask(client, "check_drift", roster="crm")
         roster.write_text("email,status\n")
         empty = await ask(client, "check_drift", roster="crm")
@@ -479,11 +479,12 @@ async def test_what_takes_longer_than_an_answer_goes_on_and_is_the_same(
 
 async def test_a_long_drift_is_done_and_remembered_once_whoever_leaves(company: World) -> None:
     assert company.rosters is not None
-    (company.rosters / "crm.csv").write_text("email\ngone@example.com\n")
+    known = next(iter(company.sandbox.users()))["email"]
+    (company.rosters / "crm.csv").write_text(f"email\ngone@example.com\n{known}\n")
     async with company.client() as client:
         await client.call_tool("sync_directory", {})
         await ask(client, "check_drift", roster="crm")
-    (company.rosters / "crm.csv").write_text("email\nelse@example.com\n")
+    (company.rosters / "crm.csv").write_text(f"email\nelse@example.com\n{known}\n")
     async with company.client(seconds=0.0) as client:
         assert (await ask(client, "check_drift", roster="crm"))["state"] == "running"
         told = await outcome(client, "check_drift", roster="crm")

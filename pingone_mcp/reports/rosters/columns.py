@@ -126,7 +126,7 @@ class Layout:
         for shape in self._shapes.values():
             for name, headings in shape.of.items():
                 fields.setdefault(name, {}).update(dict.fromkeys(headings))
-            others.update({heading: None for name, heading in shape.attributes if name == heading})
+            others.update({heading: None for name, heading in shape.attributes if name not in shape.of})
         order = ("email", "username", "handle", *_SPELLINGS)
         return Columns(
             application=self.application.name if self.application else None,

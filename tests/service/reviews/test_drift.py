@@ -16,7 +16,7 @@ from pingone_mcp.replica.store.store import Store
 from pingone_mcp.reports.matching import MATCH_ON
 from pingone_mcp.reports.rosters.roster import Roster, RosterEntry
 from pingone_mcp.sandbox.app import Sandbox
-from pingone_mcp.service.reviews.drift import compared
+from pingone_mcp.service.reviews.drift import DriftQuestion, compared
 from tests.replica.happenings import Doors
 from tests.world import NOW, World, replica_path
 
@@ -105,12 +105,18 @@ async def test_who_is_looked_up_is_who_a_look_at_everybody_finds(tmp_path: Path)
                     roster = Roster(entries=(RosterEntry(line=2, **identity),))
                     assert compared(copy, roster, NOW) == compared(copy, roster, NOW, looked_up=-1), (kind, text)
 
+            (staff,) = copy.database.execute(
+                "SELECT group_id FROM memberships_ GROUP BY group_id ORDER BY count(*) DESC LIMIT 1"
+            ).fetchone()
+
             @settings(deadline=None, suppress_health_check=list(HealthCheck))
             @given(ENTRIES, KINDS, st.integers(0, 4))
             def same(entries: list[RosterEntry], match_on: list[IdentityKind], keep: int) -> None:
                 roster = Roster(entries=tuple(entries))
-                found = compared(copy, roster, NOW, match_on=match_on, keep=keep)
-                assert found == compared(copy, roster, NOW, match_on=match_on, keep=keep, looked_up=-1)
+                for group in (None, staff):
+                    question = DriftQuestion(match_on=match_on, keep=keep, expected_group=group)
+                    found = compared(copy, roster, NOW, question)
+                    assert found == compared(copy, roster, NOW, question, looked_up=-1)
 
             same()
 
@@ -129,7 +135,7 @@ async def test_one_account_is_looked_up_by_indexes_and_no_other_user_is_read(tmp
         def compare(copy: Snapshot) -> None:
             statements: list[str] = []
             copy.database.set_trace_callback(statements.append)
-            drift = compared(copy, Roster(entries=(entry,)), NOW, keep=3)
+            drift = compared(copy, Roster(entries=(entry,)), NOW, DriftQuestion(keep=3))
             copy.database.set_trace_callback(None)
             for statement in statements:
                 plans.extend(row[3] for row in copy.database.execute(f"EXPLAIN QUERY PLAN {statement}"))
