@@ -11,14 +11,22 @@ from rich.text import Text
 from pingone_mcp.advice import variable
 from pingone_mcp.commands.current import copy_of, current_copy
 from pingone_mcp.commands.ending import UNCHECKED, asking, verdict
-from pingone_mcp.commands.findings import SHOWN, account_name, person_name, print_kind, print_outcome, print_rest
+from pingone_mcp.commands.findings import (
+    SHOWN,
+    account_name,
+    add_map,
+    person_name,
+    print_kind,
+    print_outcome,
+    print_rest,
+)
 from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.reports.drift import KINDS, Drift, Finding, Kind
 from pingone_mcp.reports.matching import MATCH_ON, Person
-from pingone_mcp.reports.rosters.columns import MAPPABLE, Columns, mapping_of, quoted
+from pingone_mcp.reports.rosters.columns import Columns, mapping_of, quoted
 from pingone_mcp.reports.since_last import Changes
 from pingone_mcp.service.backend import OpenBackend
 from pingone_mcp.service.reviews.drift import DriftQuestion, check_drift
@@ -177,13 +185,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kinds", metavar="A,B", help="what counts as drift: missing,status_mismatches,… (default: all but unexpected)"
     )
-    parser.add_argument(
-        "--map",
-        action="append",
-        default=[],
-        metavar="FIELD=HEADING",
-        help=f'a column that is not understood, as email="Work Mail"; again for others ({", ".join(MAPPABLE)})',
-    )
+    add_map(parser)
     parser.add_argument(
         "--compare", metavar="A,B", help="attributes to compare (default: all on both sides; not the username by email)"
     )

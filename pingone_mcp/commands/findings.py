@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.text import Text
 from pingone_mcp.commands.words import counted
 from pingone_mcp.console import print_rows, shown
 from pingone_mcp.reports.matching import Account, Person
+from pingone_mcp.reports.rosters.columns import MAPPABLE
 
 SHOWN = 20
 """Rows of each kind that are printed; --json prints all."""
@@ -59,3 +61,14 @@ def account_name(account: Account) -> str:
 
 def person_name(person: Person | None) -> str:
     return "nobody" if person is None else shown(person.username or person.email or person.id)
+
+
+def add_map(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says of a roster which column is which; `mapping_of` reads it."""
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="FIELD=HEADING",
+        help=f'what a column of the roster is, as email="Work Mail"; may be repeated ({", ".join(MAPPABLE)})',
+    )

@@ -12,7 +12,7 @@ from rich.text import Text
 from pingone_mcp.advice import variable
 from pingone_mcp.commands.current import copy_of, current_copy
 from pingone_mcp.commands.ending import UNCHECKED, WrongUse, asking, verdict
-from pingone_mcp.commands.findings import SHOWN, account_name, person_name, print_kind, print_outcome
+from pingone_mcp.commands.findings import SHOWN, account_name, add_map, person_name, print_kind, print_outcome
 from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
@@ -21,6 +21,7 @@ from pingone_mcp.directory.matching.identity import folded
 from pingone_mcp.reports.role_drift import RoleDrift, RoleMismatch
 from pingone_mcp.reports.role_rules import Conflict, Rules
 from pingone_mcp.reports.roles import Granted
+from pingone_mcp.reports.rosters.columns import mapping_of
 from pingone_mcp.reports.rules_review import RuleAt, RulesReview
 from pingone_mcp.service.backend import Backend, OpenBackend
 from pingone_mcp.service.files.rosters import Accounts
@@ -46,7 +47,13 @@ COMPARED: Mapping[str, str] = {
 
 
 async def roles(
-    open_backend: OpenBackend, *, user: str | None, diff: str | None, kinds: str | None, as_json: bool
+    open_backend: OpenBackend,
+    *,
+    user: str | None,
+    diff: str | None,
+    kinds: str | None,
+    as_json: bool,
+    columns: Sequence[str] = (),
 ) -> int:
     """Review the rules, or print the roles of one user, or compare with a roster; return 1 where something was found.
 
@@ -54,11 +61,13 @@ async def roles(
     """
     if user is not None and (diff is not None or kinds is not None):
         raise WrongUse("USER stands alone.", "Leave out --diff and --kinds, or USER.")
+    if columns and diff is None:
+        raise WrongUse("--map says what the columns of a roster are.", "Add --diff ROSTER, or leave --map out.")
     wanted = chosen(kinds, tuple(REVIEWED if diff is None else COMPARED), "Kinds of finding")
     async with open_backend() as backend:
         with asking():
             rules = await read_rules(backend.roles_file)
-            accounts = backend.rosters.find_file(diff).read_now() if diff is not None else None
+            accounts = backend.rosters.find_file(diff, mapping_of(columns)).read_now() if diff is not None else None
         await current_copy(backend)
         if user is not None:
             return await _one(backend, rules, user, as_json=as_json)
@@ -212,6 +221,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--diff", metavar="ROSTER", help="compare with the roles in this roster (a file, or a name as in drift)"
     )
+    add_map(parser)
     parser.add_argument(
         "--kinds", metavar="A,B", help="what counts as found (default: all; the names are in the output)"
     )
@@ -220,7 +230,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 async def _run(given: argparse.Namespace, doors: Doors) -> int:
     options = {"diff": given.diff, "kinds": given.kinds, "as_json": given.json}
-    return await roles(doors.backend(), user=given.user, **options)
+    return await roles(doors.backend(), user=given.user, columns=given.map, **options)
 
 
 VERB = Verb(
