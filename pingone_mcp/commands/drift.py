@@ -85,7 +85,8 @@ async def drift(
         out = console()
         subject = f"{shown(accounts.name)}, compared with {copy_of(state.synced_at, state.age_seconds)}"
         _print(out, found, wanted, subject)
-        _print_news(out, check.since_last, wanted)
+        if not found.matched_nobody:
+            _print_news(out, check.since_last, wanted)
     if found.compared_nobody or found.matched_nobody:
         return UNCHECKED
     return verdict(any(found.counts[kind] for kind in wanted), found.gaps)
@@ -109,6 +110,7 @@ def _print(out: Console, found: Drift, wanted: Sequence[Kind], what: str) -> Non
     print_warnings(out, [*found.notes, *sentences(found.gaps)])
     if found.matched_nobody:
         out.print(Text('If another column says who they are, name it: --map email="Its Heading".'))
+        return
     for kind in wanted:
         if found.counts[kind]:
             rows = [_row(finding) for finding in found.of(kind)[:SHOWN]]

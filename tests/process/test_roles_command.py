@@ -105,6 +105,14 @@ def test_the_roles_of_an_application_are_compared(env: dict[str, str], served: S
     assert right not in end.out.partition("without_account")[0]
     assert "unruled_roles (1): roles of the application that no rule gives\n  =1+1\n" in end.out
 
+    (tmp_path / "other.csv").write_text(f"Sign-in,Duty\n{right},reader\n")
+    other = {**env, "PINGONE_ROSTERS": str(tmp_path)}
+    assert inside("roles", "--diff", "other", env=other).status == 2
+    mapped = inside("roles", "--diff", "other", "--map", "username=Sign-in", "--map", "roles=Duty", "--json", env=other)
+    assert json.loads(mapped.out)["counts"]["compared"] == 1
+    alone = inside("roles", "--map", "roles=Duty", env=other)
+    assert (alone.status, "Add --diff ROSTER" in alone.err) == (2, True)
+
 
 def test_wrong_rules_are_told_with_their_lines_and_nothing_is_asked(env: dict[str, str], served: Served) -> None:
     Path(env["PINGONE_ROLES_FILE"]).write_text('[[rule]]\nrole = "a"\n\n[[rule]]\nrole = "b"\ngrup = "c"\n')

@@ -206,7 +206,7 @@ def _heading_of(wanted: str, headings: Sequence[str]) -> str:
     for heading in headings:
         if squeezed(heading) == word:
             return heading
-    near = difflib.get_close_matches(word, [squeezed(heading) for heading in headings], n=3, cutoff=0.5)
+    near = difflib.get_close_matches(word, [squeezed(heading) for heading in headings], n=1)
     meant = list(dict.fromkeys(heading for one in near for heading in headings if squeezed(heading) == one))
     hint = f"Did you mean {' or '.join(quoted([one]) for one in meant)}? " if meant else ""
     raise Refused(

@@ -356,7 +356,7 @@ def test_a_person_says_it_of_a_known_application_and_of_json_too() -> None:
         ),
         (
             "email=Work Mial",
-            "The roster has no column “Work Mial”. Did you mean “Work Mail” or “Mail”? Its ",
+            "The roster has no column “Work Mial”. Did you mean “Work Mail”? Its ",
         ),
         ("email=qqqq", "The roster has no column “qqqq”. Its columns are: “Nick”, “Work Mail”, “Mail”, “State”."),
         ("Work Mail", 'A column is mapped as FIELD=HEADING. Write for example email="Work Mail".'),
