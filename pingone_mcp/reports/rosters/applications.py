@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Application:
+class KnownList:
     """The user list of one application; headings are without case, spaces and punctuation (`squeezed`).
 
     `marks`: a list with all headings of one of these sets is this application's. `columns`: the headings of each of our
@@ -38,10 +38,10 @@ def _columns(**headings: str) -> Mapping[str, tuple[str, ...]]:
     return {name: tuple(words.split()) for name, words in headings.items()}
 
 
-APPLICATIONS: tuple[Application, ...] = (
+APPLICATIONS: tuple[KnownList, ...] = (
     # Headings: the download of users in the Admin console; support.google.com/a/answer/40057 (the same file goes up).
     # Suspended and archived users cannot sign in: support.google.com/a/answer/33312 and 9048836.
-    Application(
+    KnownList(
         name="Google Workspace",
         marks=_marks("emailaddressrequired"),
         columns=_columns(
@@ -59,7 +59,7 @@ APPLICATIONS: tuple[Application, ...] = (
     # Membership report of an enterprise, headings "GitHub com saml name" …: docs.github.com, "Exporting membership
     # information for your enterprise" and "Troubleshooting license usage". The members github_com_login … of JSON: REST
     # API, "List enterprise consumed licenses". Who is on a list is active: there is no status.
-    Application(
+    KnownList(
         name="GitHub",
         marks=_marks("githubcomlogin", "login samlnameid", "login tfaenabled"),
         columns=_columns(
@@ -73,7 +73,7 @@ APPLICATIONS: tuple[Application, ...] = (
     ),
     # Headings: username,email,status,billing-active,has-2fa,has-sso,userid,fullname,displayname,expiration-timestamp,
     # as many programs in public repositories read the member list that a workspace exports.
-    Application(
+    KnownList(
         name="Slack",
         marks=_marks("username billingactive"),
         columns=_columns(email="email", handle="username", name="fullname displayname", active="status"),
@@ -87,7 +87,7 @@ APPLICATIONS: tuple[Application, ...] = (
     # Report export: the footer is what many programs in public repositories cut off, and a report's columns are chosen
     # freely. Fields of a data export: "User", Object Reference for the Salesforce Platform (IsActive, ProfileId,
     # FederationIdentifier: the name that single sign-on sends).
-    Application(
+    KnownList(
         name="Salesforce",
         marks=_marks(
             "username profileid", "username federationidentifier", "username federationid", "username profile"
@@ -114,7 +114,7 @@ APPLICATIONS: tuple[Application, ...] = (
     ),
     # support.atlassian.com, "Export users from a site" (active, suspended and deactivated ones); headings as programs
     # in public repositories read them: User id, User name (the name of a person), email, User status, Org role …
-    Application(
+    KnownList(
         name="Atlassian",
         marks=_marks("userid username email userstatus"),
         columns=_columns(email="email", name="username", roles="orgrole", active="userstatus", unused="userid"),
@@ -122,7 +122,7 @@ APPLICATIONS: tuple[Application, ...] = (
     ),
     # learn.microsoft.com/entra/identity/users/users-bulk-download lists the columns; `state` is a part of the address.
     # The same names in JSON: "user resource type", Microsoft Graph.
-    Application(
+    KnownList(
         name="Microsoft Entra ID",
         marks=_marks("userprincipalname accountenabled", "userprincipalname objectid"),
         columns=_columns(
@@ -140,7 +140,7 @@ APPLICATIONS: tuple[Application, ...] = (
     ),
     # Report: help.okta.com, "Okta Password Health Report" (User is the name of a person). JSON: "Users" of the API,
     # where `profile` holds the attributes; its statuses: developer.okta.com, "User status".
-    Application(
+    KnownList(
         name="Okta",
         marks=_marks(
             "login authenticationsource", "profile status statuschanged", "profilelogin", "userlogin userstatus"
@@ -165,7 +165,7 @@ APPLICATIONS: tuple[Application, ...] = (
     ),
     # docs.aws.amazon.com/IAM, "Generate credential reports for your AWS account": who has no password may have keys;
     # the first row is the account itself.
-    Application(
+    KnownList(
         name="AWS IAM",
         marks=_marks("user arn passwordenabled"),
         columns=_columns(
@@ -179,7 +179,7 @@ APPLICATIONS: tuple[Application, ...] = (
     ),
     # sys_user: docs.servicenow.com, "Create a user" (User ID is the login; Active, Locked out). CSV has the names of
     # the fields as its headings, Excel their labels.
-    Application(
+    KnownList(
         name="ServiceNow",
         marks=_marks("username lockedout", "userid lockedout", "sysid username active"),
         columns=_columns(
@@ -205,7 +205,7 @@ FOOTERS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )
 
 
-def application_of(headings: Collection[str]) -> Application | None:
+def application_of(headings: Collection[str]) -> KnownList | None:
     """Return the application whose list has these headings, without case, spaces and punctuation."""
     there = frozenset(headings)
     return next((one for one in APPLICATIONS if any(mark <= there for mark in one.marks)), None)
