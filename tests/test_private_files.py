@@ -128,6 +128,8 @@ async def test_a_planted_folder_of_exports_is_refused_in_a_sentence(
 async def test_a_planted_folder_of_checks_costs_the_comparison_with_the_last_one(
     company: World, victim: Path, plant: Plant, caplog: pytest.LogCaptureFixture
 ) -> None:
+    assert company.rosters is not None
+    (company.rosters / "crm.csv").write_text(f"username\n{next(iter(company.sandbox.users()))['username']}\n")
     plant(company.cache / "drift", victim)
     async with company.client() as client:
         facts(await client.call_tool("sync_directory", {}))
