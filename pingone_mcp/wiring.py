@@ -130,6 +130,7 @@ async def open_backend(
             # What was found belongs to the directory that was compared, as its copy does.
             rosters=Rosters(folder=settings.rosters_folder(), memory=PrivateFolder(cache, f"drift/{provider.key}")),
             roles_file=settings.roles_path(),
+            application=settings.client_id or None,
             sync_seconds=settings.sync_minutes * 60 if settings.sync_minutes is not None else None,
             cursors=CursorSeal(provider.seal),
             answer_characters=settings.answer_characters,

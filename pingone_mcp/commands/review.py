@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import os
+import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,13 +20,15 @@ from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.commands.words import at_minute, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.provider import AccessQuestion
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.private_files import write_whole
-from pingone_mcp.reports.export import Format, Manifest, verify
+from pingone_mcp.reports.audit.cover import Operator
+from pingone_mcp.reports.export import FileFormat, Manifest, verify
 from pingone_mcp.service.backend import OpenBackend
 from pingone_mcp.service.files.exports import NotWritten
-from pingone_mcp.service.reviews.access import export_access
+from pingone_mcp.service.reviews.access_file import write_review
 
-_FORMATS: Mapping[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}
+_FORMATS: Mapping[str, FileFormat] = {".csv": "csv", ".jsonl": "jsonl", ".xlsx": "xlsx", ".html": "html"}
 # How long roles may be read that the local copy does not hold: nobody waits for an answer here.
 _ROLE_SECONDS = 60
 
@@ -34,33 +38,40 @@ async def review(
     *,
     question: AccessQuestion,
     path: Path,
-    format_: Format | None,
+    format_: FileFormat | None,
     force: bool,
     as_json: bool,
 ) -> int:
-    """Write the review and its manifest. Raises WrongUse, NotWritten, and Problem where the directory is not read."""
+    """Write the review and its manifest; return 1 where it is not complete.
+
+    Raises WrongUse, NotWritten, and Problem where the directory is not read.
+    """
     chosen = format_ or _FORMATS.get(path.suffix.lower())
     if chosen is None:
-        raise WrongUse("The ending of the file does not tell its format.", "Name it ….csv or ….jsonl, or add --format.")
+        raise WrongUse(
+            "The ending of the file does not tell its format.", f"Name it …{', …'.join(_FORMATS)}, or add --format."
+        )
     beside = manifest_path(path)
     _free(path, beside, force=force)
 
-    def put(chunks: Iterable[str]) -> None:
+    def put(content: Iterable[bytes]) -> None:
         with _writing():
             if force:
                 beside.unlink(missing_ok=True)  # that of another file must not stand beside this one
-            write_whole(path, (chunk.encode() for chunk in chunks))
+            write_whole(path, content)
 
     async with open_backend() as backend:
         await current_copy(backend)
         with asking():
-            manifest, _ = await export_access(backend, question, chosen, put, seconds=_ROLE_SECONDS)
+            manifest, _ = await write_review(
+                backend, question, chosen, put, seconds=_ROLE_SECONDS, operator=_operator()
+            )
     _write_beside(path, beside, manifest)
     if as_json:
         print_json(manifest.to_json())
     else:
         _print(console(), path, manifest)
-    return OK
+    return OK if manifest.complete else FAILED
 
 
 def verified(path: Path, *, as_json: bool) -> int:
@@ -87,6 +98,19 @@ def verified(path: Path, *, as_json: bool) -> int:
             out.print(Text(f"It has {len(content):,} bytes; it had {manifest.bytes:,}."))
     _print_manifest(out, manifest)
     return OK if same else FAILED
+
+
+def _operator() -> Operator:
+    """Return who runs this program: what the system says, before what the environment does."""
+    try:
+        import pwd  # noqa: PLC0415 - only where there is such a thing
+
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except ImportError:
+        user = getpass.getuser()
+    except KeyError:
+        user = f"uid {os.getuid()}"
+    return Operator(user=harmless(user), host=harmless(platform.node()))
 
 
 def manifest_path(path: Path) -> Path:
@@ -136,15 +160,18 @@ def _write_beside(path: Path, beside: Path, manifest: Manifest) -> None:
 
 
 def _print(out: Console, path: Path, manifest: Manifest) -> None:
-    heading = f"{counted(manifest.rows, 'person', 'people')} with access: {shown(str(path))}"
-    out.print(Text(heading, style="bold green"))
-    print_rows(out, list(_counts(manifest.counts.items())))
+    people = counted(manifest.totals["people_in_file"], "person", "people")
+    has = counted(manifest.totals["entitlements"], "entitlement")
+    out.print(
+        Text(f"{people} and {has}: {shown(str(path))}", style="bold green" if manifest.complete else "bold yellow")
+    )
+    print_rows(out, list(_counts({**manifest.totals, **manifest.counts}.items())))
     _print_manifest(out, manifest)
 
 
 def _counts(counts: Iterable[tuple[str, int | None]]) -> Iterator[tuple[str, str]]:
     for name, count in counts:
-        if count != 0 and name != "people":
+        if count != 0 and name not in ("people", "rows", "people_in_file"):
             yield shown(name.replace(".", ": ", 1).replace("_", " ")), "unknown" if count is None else f"{count:,}"
 
 
@@ -155,6 +182,8 @@ def _print_manifest(out: Console, manifest: Manifest) -> None:
             f"from data of {at_minute(manifest.data_as_of)}."
         )
     )
+    if not manifest.complete:
+        out.print(Text("This review is incomplete:", style="bold yellow"))
     print_warnings(out, manifest.gaps)
 
 
@@ -163,7 +192,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--role", metavar="R", help="who has this administrator role (id or name)")
     parser.add_argument("--population", metavar="P", help="who is in this population (id or name)")
     parser.add_argument(
-        "--format", help="what to write, where the ending of FILE does not tell", choices=("csv", "jsonl")
+        "--format", help="what to write, where the ending of FILE does not tell", choices=tuple(_FORMATS.values())
     )
     parser.add_argument("--force", action="store_true", help="replace FILE and its manifest")
     add_json(parser)
@@ -186,14 +215,19 @@ VERB = Verb(
     name="review",
     text="""\
 Write who has access, and by which way, into FILE, and what that file is into FILE.manifest.json; or
-compare such a file with its manifest. Without --group, --role and --population it holds everybody
-who has any access. Both are readable by you only. A file is written whole or not at all, and none
+compare such a file with its manifest. There is one row for each person and each group or
+administrator role that the person has, with empty columns for reviewer, decision and comment.
+Without --group, --role and --population it holds everybody who has any access. FILE is CSV (for
+Excel too), JSON Lines, a workbook (.xlsx, which needs the extra [xlsx]) or a page with charts to
+print (.html). Both files are readable by you only. A file is written whole or not at all, and none
 is replaced without --force. The exit status is 0 when it is done (--verify: the file is as it was
-written), 1 when not, 2 for wrong use or configuration.
+written), 1 when not or when the review is incomplete (it says why), 2 for wrong use or
+configuration.
 
 examples:
   pingone-mcp review --out review.csv
-  pingone-mcp review --group Finance --out finance.jsonl
+  pingone-mcp review --group Finance --out finance.xlsx
+  pingone-mcp review --out review.html
   pingone-mcp review --verify review.csv""",
     add=_add,
     run=_run,

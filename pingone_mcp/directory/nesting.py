@@ -38,16 +38,25 @@ def above_each(nestings: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
     return {group: set(reached(group, parents)) for group in parents}
 
 
+def children_of(nestings: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return by group the groups that are nested in it, in an order that does not depend on that of the nestings."""
+    children = defaultdict[str, list[str]](list)
+    for child, parent in sorted(nestings):
+        children[parent].append(child)
+    return children
+
+
 def chains_to(group: str, nestings: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     """Return for every group below one the groups on a shortest way up to it: itself first, `group` left out.
 
     Of several ways of one length, the same is found whatever the order of the nestings.
     """
-    children = defaultdict[str, list[str]](list)
-    for child, parent in sorted(nestings):
-        children[parent].append(child)
-    before = reached(group, children)
+    return chains_below(group, children_of(nestings))
+
+
+def chains_below(group: str, children: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    """Return what `chains_to` returns, for who asks of many groups."""
     chains: dict[str, tuple[str, ...]] = {group: ()}
-    for child, parent in before.items():
+    for child, parent in reached(group, children).items():
         chains[child] = (child, *chains[parent])
     return {child: chain for child, chain in chains.items() if child != group}

@@ -21,8 +21,10 @@ from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain, timestamp
 from pingone_mcp.directory.text.harmless import clean, harmless
 from pingone_mcp.errors import Refused
+from pingone_mcp.reports.audit.cover import Cover, Operator, PlaceRead, ReviewQuery
 
 Format = Literal["csv", "jsonl"]
+FileFormat = Literal["csv", "jsonl", "xlsx", "html"]
 Source = Literal["live", "local copy"]
 
 _VERSION = 1
@@ -95,13 +97,14 @@ class Manifest:
     """What an exported file is: how it came about, what it should hold, and its SHA-256.
 
     `data_as_of` is when the data was read from the directory; `gaps` name what could not be read, so that a file is
-    `complete` only without any. A count is null where it is not known.
+    `complete` only without any. A count is null where it is not known. What stands behind the gaps is the cover of an
+    access review: `totals` are those of `Cover`, with the `rows` of the file.
     """
 
     version: int = _VERSION
     program: str
     created_at: datetime
-    format: Format
+    format: FileFormat
     columns: tuple[str, ...]
     rows: int
     bytes: int
@@ -112,6 +115,12 @@ class Manifest:
     counts: Mapping[str, int | None] = field(default_factory=dict[str, int | None])
     complete: bool = True
     gaps: tuple[str, ...] = ()
+    environments: tuple[PlaceRead, ...] = ()
+    application: str | None = None
+    operator: Operator | None = None
+    query: ReviewQuery | None = None
+    everybody_read_at: datetime | None = None
+    totals: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def to_json(self) -> JsonObject:
         """Return JSON-ready data, with the age of the data when the file was made."""
@@ -122,6 +131,8 @@ class Manifest:
             "counts": dict(self.counts),
             "gaps": list(self.gaps),
         }
+        if self.totals:
+            facts["totals"] = dict(self.totals)
         return facts
 
     @classmethod
@@ -142,23 +153,34 @@ _MANIFEST = TypeAdapter(Manifest)
 class Export:
     """One file in the making: rows go in, chunks of text come out, and the manifest is known behind the last one."""
 
-    def __init__(self, format_: Format, columns: Sequence[str]) -> None:
-        self._format: Format = format_
+    def __init__(self, format_: FileFormat, columns: Sequence[str]) -> None:
+        self._format: FileFormat = format_
         self._columns = tuple(columns)
         self._digest = hashlib.sha256()
         self._rows = 0
         self._bytes = 0
         self._ended = False
 
-    def chunks(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    def chunks(self, rows: Iterable[JsonObject]) -> Iterator[str]:
         """Yield the file, to be written in UTF-8 with line ends as they are."""
         write = csv_chunks if self._format == "csv" else jsonl_chunks
-        for chunk in write(self._columns, self._counted(rows)):
-            content = chunk.encode()
-            self._digest.update(content)
-            self._bytes += len(content)
+        for chunk in write(self._columns, self.counted(rows)):
+            self._take(chunk.encode())
             yield chunk
         self._ended = True
+
+    def taken(self, content: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield a file that somebody else makes of rows that were `counted`."""
+        for chunk in content:
+            self._take(chunk)
+            yield chunk
+        self._ended = True
+
+    def counted(self, rows: Iterable[JsonObject]) -> Iterator[JsonObject]:
+        """Give the rows, and count them."""
+        for row in rows:
+            self._rows += 1
+            yield row
 
     def manifest(
         self,
@@ -171,6 +193,7 @@ class Export:
         counts: Mapping[str, int | None],
         gaps: Iterable[Gap] = (),
         complete: bool = True,
+        cover: Cover | None = None,
     ) -> Manifest:
         """Return the manifest of the file; `program` is name and version. To be asked when all chunks are out."""
         assert self._ended, "the file has not been written to its end"
@@ -189,12 +212,17 @@ class Export:
             counts=dict(counts),
             complete=complete and not lacking,
             gaps=lacking,
+            environments=cover.environments if cover is not None else (),
+            application=cover.application if cover is not None else None,
+            operator=cover.operator if cover is not None else None,
+            query=cover.query if cover is not None else None,
+            everybody_read_at=_to_milliseconds(cover.everybody_read_at) if cover is not None else None,
+            totals=dict(cover.totals) | {"rows": self._rows} if cover is not None else {},
         )
 
-    def _counted(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-        for row in rows:
-            self._rows += 1
-            yield row
+    def _take(self, content: bytes) -> None:
+        self._digest.update(content)
+        self._bytes += len(content)
 
 
 def verify(manifest: Manifest, content: bytes) -> bool:

@@ -26,8 +26,8 @@ class Backend:
     """A directory, its local copy, and what answers about them need: the seal of cursors, the budget of one answer.
 
     `native` is the provider's own API, where it has one, `copy` the local copy as a directory, `roles_file` the rules
-    of map_roles. `sync_seconds` lie between two syncs in the background (None: there are none). `writes` is None where
-    there are to be none.
+    of map_roles, `application` the id of the client that it asks as. `sync_seconds` lie between two syncs in the
+    background (None: there are none). `writes` is None where there are to be none.
     """
 
     directory: Directory
@@ -38,6 +38,7 @@ class Backend:
     exports: Exports
     rosters: Rosters
     roles_file: Path | None
+    application: str | None
     answer_characters: int
     answer_seconds: float
     sync_seconds: float | None = None

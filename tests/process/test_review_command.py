@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pingone_mcp.sandbox.app import Sandbox
+from tests.pages import assert_safe
 from tests.process.inside import inside
 from tests.process.programs import Served, in_process, run, serving
 
@@ -27,15 +28,117 @@ def beside(path: Path) -> Path:
 
 
 def test_a_review_is_a_private_file_with_a_manifest_that_proves_it(served: Served, out: Path) -> None:
-    end = inside("review", "--out", str(out), env=served.variables())
+    end = inside("review", "--out", str(out), env=whole(served))
     assert (end.status, end.err) == (0, "")
     manifest = json.loads(beside(out).read_bytes())
     content = out.read_bytes()
     assert hashlib.sha256(content).hexdigest() == manifest["sha256"]
-    assert len(list(csv.DictReader(content.decode().splitlines()))) == manifest["rows"] == manifest["counts"]["people"]
-    assert f"{manifest['rows']} people with access" in end.out
+    rows = table(out)
+    assert len(rows) == manifest["rows"] == manifest["totals"]["rows"] == manifest["totals"]["entitlements"]
+    assert len({row["user_id"] for row in rows}) == manifest["counts"]["people"]
+    assert f"{manifest['counts']['people']} people and {manifest['rows']:,} entitlements" in end.out
     assert [path.stat().st_mode & 0o777 for path in (out, beside(out))] == [0o600, 0o600]
     assert sorted(out.parent.iterdir()) == [out, beside(out)]
+
+
+def whole(served: Served, **changes: str) -> dict[str, str]:
+    """Return settings with which nothing of a review is unknown."""
+    return served.variables(PINGONE_REPLICA_ROLES="1", **changes)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+
+
+def test_a_review_that_is_not_complete_says_why_and_what_helps_and_the_next_sync_does(
+    served: Served, out: Path
+) -> None:
+    end = inside("review", "--out", str(out), env=served.variables())
+    assert end.status == 1
+    assert "This review is incomplete:" in end.out
+    assert {row["privileged"] for row in table(out)} == {"unknown"}
+    inside("sync", env=whole(served))  # not a full one
+    again = inside("review", "--out", str(out), "--force", env=whole(served))
+    assert (again.status, "incomplete" in again.out) == (0, False)
+    assert {row["privileged"] for row in table(out)} == {"yes", "no"}
+    assert {row["kind"] for row in table(out)} == {"group", "role"}
+
+
+def test_a_refusal_is_the_reason_and_not_the_setting(served: Served, out: Path) -> None:
+    served.sandbox.faults.add("forbidden", path="roleAssignments", times=None)
+    end = inside("review", "--out", str(out), env=whole(served))
+    gaps = " ".join(json.loads(beside(out).read_bytes())["gaps"])
+    assert (end.status, "administrator roles may not be read (403)" in gaps, "PINGONE_REPLICA_ROLES" in gaps) == (
+        1,
+        True,
+        False,
+    )
+
+
+def test_the_manifest_says_where_by_whom_with_what_and_totals_that_reconcile(served: Served, out: Path) -> None:
+    inside("review", "--out", str(out), env=whole(served))
+    manifest = json.loads(beside(out).read_bytes())
+    [place] = manifest["environments"]
+    assert place["id"] == served.sandbox.environment_id
+    assert {"name", "type", "read_at", "age_seconds", "groups", "roles"} <= place.keys()
+    assert manifest["application"] == served.sandbox.client_id
+    assert set(manifest["operator"]) == {"user", "host"}
+    assert all(manifest["operator"].values())
+    assert manifest["program"].startswith("pingone-mcp ")
+    assert manifest["query"]["words"] == "everybody with any group or administrator role"
+    assert all(manifest[at].endswith("Z") for at in ("created_at", "data_as_of", "everybody_read_at"))
+    totals = manifest["totals"]
+    assert totals["people_in_directory"] == len(list(served.sandbox.users()))
+    assert totals["people_in_directory"] == totals["people_with_access"] + totals["people_without_access"]
+    assert totals["entitlements"] == sum(count for name, count in totals.items() if name.startswith("entitlements."))
+    assert served.sandbox.client_secret not in beside(out).read_text()
+
+
+def test_rows_name_ids_managers_and_the_groups_in_between_and_leave_room_to_sign(served: Served, out: Path) -> None:
+    inside("review", "--out", str(out), env=whole(served))
+    rows = table(out)
+    groups = {row["entitlement_id"]: row["entitlement"] for row in rows if row["kind"] == "group"}
+    nested = [row for row in rows if row["how"] == "indirect"]
+    own = {(row["user_id"], row["entitlement_id"]) for row in rows if row["how"] in ("direct", "by filter")}
+    assert nested
+    assert "by filter" in {row["how"] for row in rows}
+    for row in nested:
+        names, ids = (row[column].split("; ") for column in ("through", "through_ids"))
+        for chain, of in zip(names, ids, strict=True):
+            assert (row["user_id"], of.split(" > ")[0]) in own, "the way begins with a group of one's own"
+            assert chain.split(" > ") == [groups[group] for group in of.split(" > ")]
+    people = {user["id"]: user for user in served.sandbox.users()}
+    managed = [row for row in rows if row["manager_id"]]
+    assert managed
+    assert all(people[row["manager_id"]]["email"] == row["manager_email"] for row in managed)
+    assert all(row["scope_id"] and row["scope_type"] for row in rows if row["kind"] == "role")
+    assert {row[column] for row in rows for column in ("reviewer", "decision", "comment")} == {""}
+
+
+def test_a_population_is_reviewed_whole_with_who_has_nothing(served: Served, out: Path) -> None:
+    inside("review", "--population", "Employees", "--out", str(out), env=whole(served))
+    manifest, rows = json.loads(beside(out).read_bytes()), table(out)
+    totals = manifest["totals"]
+    nothing = {row["user_id"] for row in rows if row["kind"] == "none"}
+    assert len({row["user_id"] for row in rows}) == totals["people_in_file"]
+    assert len(nothing) == totals["people_without_access"]
+    assert totals["people_in_directory"] == (
+        totals["people_outside_question"] + totals["people_with_access"] + totals["people_without_access"]
+    )
+    assert [one["name"] for one in manifest["query"]["population"]] == ["Employees"]
+
+
+def test_every_format_holds_the_same_rows_and_a_page_needs_nothing_else(served: Served, out: Path) -> None:
+    numbers = []
+    for ending in (".csv", ".jsonl", ".html"):
+        end = inside("review", "--out", str(out.with_suffix(ending)), "--json", env=whole(served))
+        numbers.append(end.json()["rows"])
+        assert inside("review", "--verify", str(out.with_suffix(ending)), env={}).status == 0
+    assert len(set(numbers)) == 1
+    assert out.read_bytes().startswith(b"\xef\xbb\xbf"), "Excel reads it as UTF-8"
+    page = out.with_suffix(".html").read_text(encoding="utf-8")
+    assert page.count("<tr>") == numbers[0] + 1
+    assert_safe(page)
 
 
 def test_a_changed_file_is_found_out(served: Served, out: Path) -> None:
@@ -62,18 +165,18 @@ def test_nothing_is_replaced_without_force(served: Served, out: Path, taken: str
     assert taken in end.sentence()
     assert (out.parent / taken).read_text() == "precious"
     assert not served.sandbox.requests
-    assert inside("review", "--out", str(out), "--force", env=served.variables()).status == 0
+    assert inside("review", "--out", str(out), "--force", env=whole(served)).status == 0
     assert inside("review", "--verify", str(out), env={}).status == 0
 
 
 def test_the_ending_tells_the_format_and_an_option_wins(served: Served, out: Path) -> None:
     lines = out.with_suffix(".jsonl")
-    told = inside("review", "--population", "Employees", "--out", str(lines), "--json", env=served.variables())
+    told = inside("review", "--population", "Employees", "--out", str(lines), "--json", env=whole(served))
     assert told.json()["filters"] == {"population": "Employees"}
     assert len([json.loads(line) for line in lines.read_text().splitlines()]) == told.json()["rows"]
     odd = out.with_suffix(".txt")
-    assert inside("review", "--out", str(odd), "--format", "csv", env=served.variables()).status == 0
-    assert odd.read_text().startswith("id,username,")
+    inside("review", "--out", str(odd), "--format", "csv", env=served.variables())
+    assert odd.read_text(encoding="utf-8-sig").startswith("user_id,username,")
 
 
 @pytest.mark.parametrize("option", ["--group", "--role", "--population"])
@@ -111,7 +214,7 @@ def test_what_somebody_called_themselves_is_no_formula(served: Served, out: Path
     assert position is not None
     state.put_user(position, {**state.user(position), "username": "=cmd|' /C calc'!A0\x1b[2J"})
     inside("review", "--out", str(out), env=served.variables())
-    rows = {row["id"]: row for row in csv.DictReader(out.read_text(encoding="utf-8").splitlines())}
+    rows = {row["user_id"]: row for row in table(out)}
     assert rows[user["id"]]["username"].startswith("'=cmd")
     assert "\x1b" not in out.read_text(encoding="utf-8")
 
@@ -119,8 +222,9 @@ def test_what_somebody_called_themselves_is_no_formula(served: Served, out: Path
 def test_roles_that_were_not_read_are_unknown_in_the_file_and_in_its_manifest(served: Served, out: Path) -> None:
     end = inside("review", "--out", str(out), env=served.variables())
     manifest = json.loads(beside(out).read_bytes())
-    rows = list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
-    assert (manifest["counts"]["flag.privileged"], manifest["counts"]["roles_unknown"]) == (None, len(rows))
+    rows = table(out)
+    people = len({row["user_id"] for row in rows})
+    assert (manifest["counts"]["flag.privileged"], manifest["counts"]["roles_unknown"]) == (None, people)
     assert manifest["complete"] is False
     assert "flag: privileged  unknown" in re.sub(" {2,}", "  ", end.out)
     assert "PINGONE_REPLICA_ROLES=1" in end.out.replace("\n", " ")

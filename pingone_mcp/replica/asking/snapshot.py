@@ -226,10 +226,21 @@ class Snapshot:
     @property
     def why_no_roles(self) -> WhyNoRoles:
         """Return why the roles of somebody are unknown: the last sync says so of each environment."""
-        covered = [self._covered(place) for place in self.places.organizations]
-        if any(one.roles == UNREADABLE for one in covered):
+        found = {self.why_no_roles_of(place) for place in self.places.organizations}
+        return next((why for why in ("refused", "missed") if why in found), "not asked for")
+
+    def why_no_roles_of(self, place: str) -> WhyNoRoles | None:
+        """Return why the roles of somebody of an environment are unknown; None where those of everybody were read."""
+        covered = self._covered(place)
+        if covered.roles == ALL:
+            return None
+        if covered.roles == UNREADABLE:
             return "refused"
-        return "missed" if any(one.roles_missed for one in covered) else "not asked for"
+        return "missed" if covered.roles_missed else "not asked for"
+
+    def has_groups_of(self, place: str) -> bool:
+        """Say whether the groups of an environment, and who is in them, could be read."""
+        return self._covered(place).memberships == ALL
 
     @property
     def has_remote_data(self) -> bool:

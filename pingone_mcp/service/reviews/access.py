@@ -43,34 +43,35 @@ class AccessSummary:
     people: tuple[Row, ...]
 
 
-class _Review:
-    """One review: what is counted, and the rows, each person once."""
+class CopiedReview:
+    """One review of a state of the copy: what is counted, and the rows, each person once."""
 
     def __init__(
         self, copy: Snapshot, question: AccessQuestion, now: datetime, roles: Roles, progress: JobProgress
     ) -> None:
         self.now = now
+        self.copy = copy
         self.data_as_of = copy.since.synced
-        self._progress = progress
-        self._accesses = Accesses(copy, question, now, roles)
-        self._facts = self._accesses.facts()
+        self.progress = progress
+        self.accesses = Accesses(copy, question, now, roles)
+        self._facts = self.accesses.facts()
         self.counts = counts_of(self._facts)
         self._people = self.counts["people"] or 0
         progress.expect(self._people)
 
     def worst(self, most: int) -> tuple[Row, ...]:
         """Return so many of those with most flags."""
-        found = tuple(self._accesses.worst(most, self._facts))
-        self._progress.done += self._people
+        found = tuple(self.accesses.worst(most, self._facts))
+        self.progress.done += self._people
         return found
 
     def rows(self) -> Iterator[Row]:
         """Give one row for each person."""
-        return self._progress.of(self._accesses.rows())
+        return self.progress.of(self.accesses.rows())
 
     def gaps(self) -> tuple[Gap, ...]:
         """Return what nobody knows of this question."""
-        return self._accesses.gaps(people=self._people, roles_unknown=self.counts["roles_unknown"] or 0)
+        return self.accesses.gaps(people=self._people, roles_unknown=self.counts["roles_unknown"] or 0)
 
 
 async def summarize_access(
@@ -82,10 +83,10 @@ async def summarize_access(
     there, and NoReplica.
     """
 
-    def summary(review: _Review) -> AccessSummary:
+    def summary(review: CopiedReview) -> AccessSummary:
         return AccessSummary(counts=review.counts, gaps=review.gaps(), people=review.worst(most))
 
-    return await _reviewed(backend, question, summary, seconds=seconds, progress=progress)
+    return await reviewed(backend, question, summary, seconds=seconds, progress=progress)
 
 
 async def export_access(
@@ -102,7 +103,7 @@ async def export_access(
     Return the manifest, and the state of the copy. Raises what `summarize_access` raises, and what `write` does.
     """
 
-    def export(review: _Review) -> Manifest:
+    def export(review: CopiedReview) -> Manifest:
         file = Export(format_, COLUMNS)
         write(file.chunks(row.values() for row in review.rows()))
         return file.manifest(
@@ -115,13 +116,13 @@ async def export_access(
             gaps=review.gaps(),
         )
 
-    return await _reviewed(backend, question, export, seconds=seconds, progress=progress)
+    return await reviewed(backend, question, export, seconds=seconds, progress=progress)
 
 
-async def _reviewed(
+async def reviewed(
     backend: Backend,
     question: AccessQuestion,
-    make: Callable[[_Review], T],
+    make: Callable[[CopiedReview], T],
     *,
     seconds: float,
     progress: JobProgress | None,
@@ -130,7 +131,7 @@ async def _reviewed(
     progress = progress or JobProgress()
     roles = await _roles_beside(backend, question, seconds, progress)
     now = backend.replica.now()
-    return await backend.replica.read(lambda copy: make(_Review(copy, question, now, roles, progress)))
+    return await backend.replica.read(lambda copy: make(CopiedReview(copy, question, now, roles, progress)))
 
 
 async def _roles_beside(backend: Backend, question: AccessQuestion, seconds: float, progress: JobProgress) -> Roles:
