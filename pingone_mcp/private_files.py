@@ -16,7 +16,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -128,12 +128,22 @@ def is_open_to_others(path: Path) -> bool:
 
 def write_whole(path: Path, content: Iterable[bytes]) -> None:
     """Write a file that nobody else may read, whole or not at all; a link in its place makes way. Raises OSError."""
+    with whole_file(path) as file:
+        file.writelines(content)
+
+
+@contextmanager
+def whole_file(path: Path, *, name: Callable[[], Path] | None = None) -> Iterator[BinaryIO]:
+    """Give a file to write that nobody else may read, which takes its place at `path` when the block ends well.
+
+    `name` is asked then for another place. Raises OSError.
+    """
     fresh = path.with_name(f".{path.name}.{os.urandom(3).hex()}")
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        with os.fdopen(os.open(fresh, flags, 0o600), "wb", _BUFFER) as file:
-            file.writelines(content)
-        fresh.replace(path)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(fresh, flags, 0o600), "w+b", _BUFFER) as file:
+            yield file
+        fresh.replace(path if name is None else name())
     finally:
         fresh.unlink(missing_ok=True)
 

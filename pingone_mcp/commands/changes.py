@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from datetime import UTC
-from typing import Any, get_args
+from typing import Any
 
 from rich.text import Text
 
@@ -14,14 +14,13 @@ from pingone_mcp.commands.ending import OK
 from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.commands.words import at_minute, chosen, counted, moment
 from pingone_mcp.console import console, print_json, shown
-from pingone_mcp.directory.changes import Change, ChangeKind, ChangeQuestion
+from pingone_mcp.directory.changes import KINDS, Change, ChangeQuestion
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.service.backend import OpenBackend
 from pingone_mcp.service.freshness import existing_copy
 
-_KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
 _STYLES = {"created": "green", "added": "green", "removed": "red", "deactivated": "red", "locked": "yellow"}
 _LONGEST = 60
 # Said in plain words by another field, or of no use to anybody.
@@ -30,7 +29,7 @@ _UNSHOWN = frozenset({"status_source", "updated_at"})
 
 async def changes(open_backend: OpenBackend, *, since: str | None, kinds: str | None, as_json: bool) -> int:
     """Print changes, one in a line. Raises NoReplica, and WrongUse for what cannot be read as a time or a kind."""
-    wanted = chosen(kinds, _KINDS, "The kinds") if kinds is not None else ()
+    wanted = chosen(kinds, KINDS, "The kinds") if kinds is not None else ()
     out = console()
     async with open_backend() as backend:
         now = backend.replica.now()

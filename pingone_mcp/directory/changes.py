@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pingone_mcp.directory.models import JsonObject, Named
 from pingone_mcp.directory.paging.page import Page
@@ -27,6 +27,7 @@ ChangeKind = Literal[
     "membership.added",
     "membership.removed",
 ]
+KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
 Evidence = Literal["walk", "event", "read", "accepted"]
 """How a change is known: by a walk over everybody, by an audit event, by reading the one it is about, or because a
 person said so of those who were not found any more."""

@@ -37,7 +37,7 @@ def changes_page(
             "Start again without `cursor` for those that are kept; list_users tells who is there now.",
             code="CHANGES_FORGOTTEN",
         )
-    where, values = _where(question)
+    where, values = where_of(question)
     (total,) = connection.execute(f"SELECT count(*) FROM changes_ WHERE {where}", values).fetchone()  # noqa: S608 - our own text
     rows = connection.execute(
         f"SELECT {_SHOWN} FROM changes_ WHERE {where} AND id > ? ORDER BY id LIMIT ?",  # noqa: S608
@@ -56,7 +56,7 @@ def changes_page(
 
 def newest_changes(connection: sqlite3.Connection, question: ChangeQuestion, limit: int) -> ChangePage:
     """Return the newest changes, newest first, with how many there are in all."""
-    where, values = _where(question)
+    where, values = where_of(question)
     (total,) = connection.execute(f"SELECT count(*) FROM changes_ WHERE {where}", values).fetchone()  # noqa: S608 - our own text
     rows = connection.execute(
         f"SELECT {_SHOWN} FROM changes_ WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608
@@ -72,8 +72,8 @@ def _behind(change: int) -> Position:
     return Position(source="replica", after=str(change))
 
 
-# Of our own making, all of them: what a question holds is bound.
-def _where(question: ChangeQuestion) -> tuple[str, Sequence[str]]:
+def where_of(question: ChangeQuestion) -> tuple[str, Sequence[str]]:
+    """Return the condition on changes_ that a question means, of our own making, and the values bound to it."""
     terms, values = ["1"], list[str]()
     if question.since is not None:
         terms.append("at >= ?")

@@ -1,0 +1,1 @@
+"""Whole tables of the local copy, row by row, for files."""

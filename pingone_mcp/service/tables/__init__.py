@@ -1,0 +1,1 @@
+"""Whole tables as files: everybody, every group, every membership, every change."""
