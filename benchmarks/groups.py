@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from benchmarks.copy import answers, effort, growth, memory, pace, reviews
+from benchmarks.copy import answers, effort, exports, growth, memory, pace, reviews
 from benchmarks.pages import conversion, requests
 from benchmarks.server import attacks, crowd, meanwhile, question, sizes, startup
 from benchmarks.table.group import Group
@@ -28,6 +28,7 @@ GROUPS: Mapping[str, Group] = MappingProxyType(
         "pace": Group(title="Syncing the local copy, from end to end", measure=pace.measured),
         "memory": Group(title="Memory", measure=memory.measured),
         "answers": Group(title="Asking the local copy", measure=answers.measured),
+        "exports": Group(title="Writing everybody into a file", measure=exports.measured),
         "reviews": Group(title="Reviewing everybody", measure=reviews.measured),
         "attacks": Group(title="Under attack", measure=attacks.measured),
         "growth": Group(title="Growth of the local copy", measure=growth.measured, long=True),

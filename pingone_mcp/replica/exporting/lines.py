@@ -22,9 +22,13 @@ _LIKE_SIGNS = re.compile(
     "[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\xb4\xab\xbb\u2018-\u201f\u2039\u203a\uff02\uff07"
     "\u2212\u207a-\u207c\u208a-\u208c\u2a75\u2a76\ufb29\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20]"
 )
-# In ASCII the same: what ends a cell becomes a comma, what begins a formula =, spaces and quotes go, the rest is a.
-_SIGNS = bytes(ord("," if chr(byte) in ",;|" else "=" if chr(byte) in "=+-@" else "a") for byte in range(256))
-_PASSED_OVER = b" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\"'`"
+# In ASCII the same: what ends a cell becomes a comma, what begins a formula =, spaces and quotes go, what nobody sees
+# becomes NUL, the rest is a.
+_SIGNS = bytes(
+    ord("," if chr(byte) in ",;|" else "=" if chr(byte) in "=+-@" else "\0" if byte < 32 or byte == 127 else "a")
+    for byte in range(256)
+)
+_PASSED_OVER = b" \"'`"
 _BY_KIND = {"flag": "%s", "time": "%s", "number": "%s"}
 
 
@@ -73,21 +77,19 @@ def _numbers(pieces: Sequence[str]) -> list[str | None]:
 
 def _texts(pieces: Sequence[str]) -> Sequence[str | None]:
     """Return cells as they may stand in a file; None where one of them must be looked at."""
-    signs = ",".join(pieces).encode().translate(_SIGNS, _PASSED_OVER)
-    if signs.startswith(b"=") or b",=" in signs:
-        return [piece if _is_harmless(piece) else None for piece in pieces]
-    return [piece if _is_seen(piece) else None for piece in pieces]
+    if _looks_harmless(",".join(pieces)):
+        return [piece if piece.isascii() or _is_seen(piece) else None for piece in pieces]
+    return [piece if _looks_harmless(piece) and _is_seen(piece) else None for piece in pieces]
 
 
-def _is_harmless(piece: str) -> bool:
-    signs = piece.encode().translate(_SIGNS, _PASSED_OVER)
-    return not signs.startswith(b"=") and b",=" not in signs and _is_seen(piece)
+def _looks_harmless(cells: str) -> bool:
+    """Say whether nothing begins like a formula, or is hidden, as far as that can be written in ASCII."""
+    signs = cells.encode().translate(_SIGNS, _PASSED_OVER)
+    return not signs.startswith(b"=") and b",=" not in signs and b"\0" not in signs
 
 
 def _is_seen(piece: str) -> bool:
     """Say that nothing is hidden in a text, nor looks like a sign that it is not."""
-    if piece.isascii() and piece.isprintable():  # nearly all that there is
-        return True
     return harmless(piece) is piece and _LIKE_SIGNS.search(piece) is None
 
 
