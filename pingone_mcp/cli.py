@@ -36,6 +36,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "call": ("pingone_mcp.commands.call", "call one tool and print its answer as JSON"),
         "sync": ("pingone_mcp.commands.sync", "bring the local copy of the directory up to date"),
         "export": ("pingone_mcp.commands.shell.export", "write all users, groups, memberships or changes into a file"),
+        "query": ("pingone_mcp.commands.shell.query", "ask the local copy in SQL, once or at a prompt"),
         "changes": ("pingone_mcp.commands.changes", "print what changed in the directory, oldest first"),
         "drift": ("pingone_mcp.commands.drift", "compare an application's user list with the directory"),
         "review": ("pingone_mcp.commands.review", "write who has access into a file, or verify such a file"),

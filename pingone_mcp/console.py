@@ -6,20 +6,19 @@ of files are written by others. `shown` takes line breaks too, for a text of oth
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from rich import progress as bars
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
-from rich.padding import Padding
 from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
 from pingone_mcp.directory.text.harmless import clean, harmless, harmless_lines
@@ -50,22 +49,85 @@ def shown(text: str) -> str:
     return harmless(text)
 
 
-def print_rows(out: Console, rows: Sequence[Sequence[str]], *, style: str = "") -> None:
-    """Print rows in columns, folded into the width of a terminal; where it is none, every row is one line."""
+def print_rows(out: Console, rows: Sequence[Sequence[str]], *, style: str = "", prose: bool = False) -> None:
+    """Print rows in columns, each one line; a terminal is not left: what has no room ends in an ellipsis.
+
+    With `prose` the last column is for reading: it is folded there, and not cut.
+    """
+    for line in _laid_out(rows, out.width - 2 if out.is_terminal else None, prose=prose):
+        out.print(Text(f"  {line}", style=style), no_wrap=True, crop=False)
+
+
+def print_table(out: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], *, prose: bool = False) -> None:
+    """Print rows under their headings, as `print_rows` does; more columns than a terminal has room for, row by row."""
+    if out.is_terminal and len(columns) > 1 and len(columns) * _LEAST_WIDTH > out.width:
+        for number, row in enumerate(rows, 1):
+            out.print(Text(f"row {number:,}", style="bold"))
+            print_rows(out, [(name, value) for name, value in zip(columns, row, strict=True) if value], prose=True)
+        return
+    heading, *lines = _laid_out([columns, *rows], out.width if out.is_terminal else None, prose=prose)
+    out.print(Text(heading, style="bold"), no_wrap=True, crop=False)
+    for line in lines:
+        out.print(Text(line), no_wrap=True, crop=False)
+
+
+_LEAST_WIDTH = 10  # of a column in a terminal, on average
+_BETWEEN = 2
+
+
+def _laid_out(rows: Sequence[Sequence[str]], room: int | None, *, prose: bool) -> Iterator[str]:
+    """Yield lines with the cells of each row in columns; `room` is how long a line may be (None: as long as it is)."""
     if not rows:
         return
-    if out.is_terminal:
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        for _ in max(rows, key=len):
-            grid.add_column(style=style, overflow="fold")
-        for row in rows:
-            grid.add_row(*map(Text, row))
-        out.print(Padding(grid, (0, 0, 0, 2)))
-        return
     widths = [max(cell_len(row[column]) for row in rows if column < len(row)) for column in range(max(map(len, rows)))]
+    if room is not None:
+        widths = fitted_widths(widths, room - _BETWEEN * (len(widths) - 1), prose=prose)
     for row in rows:
-        cells = (cell + " " * (widths[column] - cell_len(cell)) for column, cell in enumerate(row))
-        out.print(Text(f"  {'  '.join(cells)}".rstrip()))
+        *cells, last = row
+        begin = "".join(f"{_cut(cell, width)}{' ' * _BETWEEN}" for cell, width in zip(cells, widths, strict=False))
+        if room is None:
+            yield f"{begin}{last}".rstrip()
+            continue
+        width = max(widths[len(cells)], 1)
+        if not prose:
+            yield f"{begin}{_cut(last, width)}".rstrip()
+            continue
+        first, *more = _folded(last, width)
+        yield f"{begin}{first}".rstrip()
+        yield from (f"{' ' * cell_len(begin)}{line}".rstrip() for line in more)
+
+
+def fitted_widths(widths: Sequence[int], room: int, *, prose: bool = False) -> list[int]:
+    """Return the widths of columns that have so much room together: the widest give way first.
+
+    The last one gives way to the others down to a third of the room where it is `prose`.
+    """
+    found = list(widths)
+    if prose and sum(found) > room:
+        found[-1] = max(room - sum(found[:-1]), min(found[-1], room // 3))
+    while sum(found) > room and max(found) > 1:
+        spared = len(found) - 1 if prose and len(found) > 1 else -1
+        widest = max((place for place in range(len(found)) if place != spared), key=found.__getitem__)
+        if found[widest] <= 1:
+            break
+        found[widest] -= 1
+    return found
+
+
+def _cut(cell: str, width: int) -> str:
+    """Return a cell in exactly so many columns of a terminal."""
+    if cell_len(cell) > width:
+        cell = f"{set_cell_size(cell, width - 1).rstrip()}…" if width > 1 else "…"[:width]
+    return cell + " " * (width - cell_len(cell))
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """Return a text in lines of so many columns, broken between words where that is possible."""
+    folded = Text(text).wrap(_MEASURE, width)
+    return [line.plain.rstrip() for line in folded] or [""]
+
+
+_MEASURE = Console(width=80, file=io.StringIO())
 
 
 def print_warnings(out: Console, warnings: Iterable[str]) -> None:

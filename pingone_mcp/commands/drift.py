@@ -146,7 +146,7 @@ def _print_news(out: Console, news: Changes | None, wanted: Sequence[Kind]) -> N
     numbers = ", ".join(f"{len(side):,} {word}" for word, side, _ in kept)
     out.print(Text(f"\nSince the check of {at_minute(news.since)}: {numbers}.", style="bold"))
     for word, side, style in kept:
-        print_rows(out, [(word, one.kind, *_row(one)) for one in side[:SHOWN]], style=style)
+        print_rows(out, [(word, one.kind, *_row(one)) for one in side[:SHOWN]], style=style, prose=True)
         print_rest(out, len(side))
 
 

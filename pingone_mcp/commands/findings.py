@@ -45,7 +45,7 @@ def print_outcome(
 def print_kind(out: Console, kind: str, count: int, means: str, rows: Sequence[Sequence[str]]) -> None:
     """Print a kind of findings: its heading, the first of its rows, and how many more there are."""
     out.print(Text(f"\n{kind} ({count:,})", style="bold").append(f": {means}", style="not bold"))
-    print_rows(out, rows[:SHOWN])
+    print_rows(out, rows[:SHOWN], prose=True)
     print_rest(out, count)
 
 

@@ -92,7 +92,9 @@ def _print_one(out: Console, found: UserRoles) -> None:
     name = f" ({shown(user.name)})" if user.name else ""
     out.print(Text(shown(user.username or user.id), style="bold").append(f"{name}: {number}.", style="not bold"))
     print_warnings(out, sentences(found.gaps))
-    print_rows(out, [(shown(one.role), f"rule {one.rule} on line {one.line}", _why(one)) for one in mapped.granted])
+    print_rows(
+        out, [(shown(one.role), f"rule {one.rule} on line {one.line}", _why(one)) for one in mapped.granted], prose=True
+    )
     for one in mapped.expired:
         ended = f" on {at_minute(one.expires)}" if one.expires else ""
         out.print(Text(f"No more: {shown(one.role)}, by rule {one.rule} on line {one.line}, which ended{ended}."))

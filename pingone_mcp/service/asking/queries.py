@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from pingone_mcp.service.backend import Backend
 if TYPE_CHECKING:  # start-up: a server says what it offers before it loads a database
     from pingone_mcp.replica.asking.snapshot import Snapshot
     from pingone_mcp.replica.queries.query import Answer
+    from pingone_mcp.replica.store.schema import View
 
 _LONGEST_SECONDS = 2.0
 
@@ -25,9 +27,12 @@ class QueryOutcome:
     age_seconds: int
 
 
-async def query(backend: Backend, sql: str, *, limit: int) -> QueryOutcome:
-    """Answer one SELECT over the views with at most so many rows, within the budgets of an answer.
+async def query(
+    backend: Backend, sql: str, *, limit: int, characters: int | None = None, seconds: float | None = None
+) -> QueryOutcome:
+    """Answer one SELECT over the views with at most so many rows.
 
+    Without `characters` and `seconds`, the budgets of an answer bound it.
     Raises NoReplica, and Refused for what is no such SELECT, or takes too long or too much memory.
     """
     from pingone_mcp.replica.asking.accesses import unread  # noqa: PLC0415 - start-up, as above
@@ -38,11 +43,18 @@ async def query(backend: Backend, sql: str, *, limit: int) -> QueryOutcome:
     answer, gaps, state = await backend.replica.query(
         sql,
         limit=limit,
-        characters=backend.answer_characters,
-        seconds=min(_LONGEST_SECONDS, backend.answer_seconds),
+        characters=backend.answer_characters if characters is None else characters,
+        seconds=min(_LONGEST_SECONDS, backend.answer_seconds) if seconds is None else seconds,
         beside=lacks,
     )
     return QueryOutcome(answer=answer, gaps=gaps, age_seconds=state.age_seconds)
+
+
+def described_views() -> Mapping[str, View]:
+    """Return the views of the local copy by name, with what each of their columns means."""
+    from pingone_mcp.replica.store.schema import VIEWS  # noqa: PLC0415 - start-up, as above
+
+    return VIEWS
 
 
 def describe_views() -> JsonObject:
