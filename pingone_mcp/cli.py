@@ -187,11 +187,15 @@ def _parser(anywhere: _Parser, words: Sequence[str]) -> _Parser:
     parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, (module, line) in VERBS.items():
+        verb: Verb | None = importlib.import_module(module).VERB if name in words else None
         added = commands.add_parser(
-            name, help=line, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[anywhere]
+            name,
+            help=line,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            parents=[anywhere],
+            add_help=verb is None or not verb.own_help,
         )
-        if name in words:
-            verb: Verb = importlib.import_module(module).VERB
+        if verb is not None:
             added.description, _, added.epilog = verb.text.partition("\n\n")
             added.set_defaults(verb=verb, parser=added)
             verb.add(added)

@@ -6,15 +6,16 @@ What takes long to load is loaded by who needs it: MCP for one command, the sand
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pingone_mcp.commands.verb import Step
-from pingone_mcp.service.backend import OpenBackend
+from pingone_mcp.commands.verb import OfferedTool, Step
+from pingone_mcp.service.backend import Backend, OpenBackend
 from pingone_mcp.settings import Settings
 from pingone_mcp.settings.given import given_settings
 from pingone_mcp.settings.template import template
@@ -22,6 +23,9 @@ from pingone_mcp.wiring import checking, open_backend, settings_of
 
 if TYPE_CHECKING:
     from mcp import Client
+
+# What one answer may be at the shell, where nobody pays for what is read: as much as was asked for.
+_AT_LENGTH = {"answer_characters": 16_000_000, "answer_seconds": 300.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,15 @@ class OpenDoors:
 
         from pingone_mcp.stdio_process import load_server
 
-        Settings.load(self.env_file)
-        loaded = load_server(self.env_file)
+        settings = Settings.load(self.env_file)
+        loaded = load_server(self.env_file, functools.partial(_open_at_length, settings))
         async with loaded.connections.serving(), Client(loaded.server) as client:
             yield client
+
+    def tools(self) -> Sequence[OfferedTool]:
+        from pingone_mcp.server.build import all_tools
+
+        return all_tools()
 
     @asynccontextmanager
     async def sandbox(self, *, size: int, port: int) -> AsyncIterator[Mapping[str, str]]:
@@ -65,3 +74,13 @@ class OpenDoors:
         sandbox = Sandbox(size=size, sleep=anyio.sleep)  # who is at the other end of a socket has a real clock
         async with running(sandbox, port=port) as base_url:
             yield settings_of(sandbox, base_url)
+
+
+@asynccontextmanager
+async def _open_at_length(settings: Settings) -> AsyncIterator[Backend]:
+    """Open what answers without the budgets of an assistant's answers, but for those that somebody has set."""
+    async with open_backend(settings) as backend:
+        most: dict[str, Any] = {
+            name: most for name, most in _AT_LENGTH.items() if name not in settings.model_fields_set
+        }
+        yield dataclasses.replace(backend, **most)

@@ -26,7 +26,7 @@ from pingone_mcp.heavy_work import calm_collector
 
 if TYPE_CHECKING:
     from pingone_mcp.server.strict import StrictServer
-    from pingone_mcp.service.backend import Backend
+    from pingone_mcp.service.backend import Backend, OpenBackend
     from pingone_mcp.service.connections import Connections
 
 
@@ -63,8 +63,11 @@ class Loaded(NamedTuple):
     connections: Connections
 
 
-def load_server(env_file: Path | None) -> Loaded:
-    """Return a server of what is configured; nothing is opened before it is asked, nor any setting said to be wrong."""
+def load_server(env_file: Path | None, open_backend: OpenBackend | None = None) -> Loaded:
+    """Return a server of what is configured; nothing is opened before it is asked, nor any setting said to be wrong.
+
+    It answers out of what `open_backend` opens, where that is given.
+    """
     # Collecting garbage while a thousand classes are being made only costs time; none of it is garbage.
     gc.disable()
     # The SDK logs through rich where it finds it: time at the start, and lines folded at 80 columns. This hides it.
@@ -77,7 +80,7 @@ def load_server(env_file: Path | None) -> Loaded:
         from pingone_mcp.server.build import build_server
         from pingone_mcp.service.connections import Connections
 
-        connections = Connections({DEFAULT: functools.partial(_open_backend, env_file)})
+        connections = Connections({DEFAULT: open_backend or functools.partial(_open_backend, env_file)})
         server = build_server(functools.partial(connections.lend, DEFAULT), allow_writes=_allows_writes(env_file))
         return Loaded(server, connections)
     finally:

@@ -6,10 +6,10 @@ A command is one module with a `VERB`, and one line in `cli.VERBS`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pingone_mcp.commands.ending import FAILED
 
@@ -30,6 +30,17 @@ class Step(Protocol):
     def text(self) -> str: ...
     @property
     def needed(self) -> bool: ...
+
+
+class OfferedTool(Protocol):
+    """A tool as the server offers it; `parameters` is the JSON Schema of its arguments."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def parameters(self) -> dict[str, Any]: ...
 
 
 class Doors(Protocol):
@@ -54,7 +65,10 @@ class Doors(Protocol):
         """Return a file of settings to fill in."""
 
     def client(self) -> AbstractAsyncContextManager[Client]:
-        """Return an MCP client of a server in this process."""
+        """Return an MCP client of a server in this process, whose answers are as long as what was asked for."""
+
+    def tools(self) -> Sequence[OfferedTool]:
+        """Return the tools of the server; reads no settings."""
 
     def sandbox(self, *, size: int, port: int) -> AbstractAsyncContextManager[Mapping[str, str]]:
         """Return a fake PingOne with so many users on a port of this machine; gives the settings that lead to it."""
@@ -64,8 +78,8 @@ class Doors(Protocol):
 class Verb:
     """One command. `text` is what its --help shows: a description, an empty line, examples.
 
-    `add` adds its arguments to a parser; `run` does the work and returns the exit status, which is `failed` where a
-    Problem ends it that is neither wrong use nor a missing setting.
+    `add` adds its arguments to a parser, `--help` too where it has `own_help`; `run` does the work and returns the exit
+    status, which is `failed` where a Problem ends it that is neither wrong use nor a missing setting.
     """
 
     name: str
@@ -73,6 +87,7 @@ class Verb:
     add: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, Doors], Awaitable[int]]
     failed: int = FAILED
+    own_help: bool = False
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
