@@ -87,10 +87,6 @@ class MissingExtra(Unconfigured):
     """A package is not installed that an extra of this one brings; the text names the extra."""
 
 
-class MissingExtra(Unconfigured):
-    """A package is not installed that an extra of this one brings; the text names the extra."""
-
-
 class Refused(Problem):
     """An argument, a cursor or a path was refused before any request was sent."""
 

@@ -316,7 +316,7 @@ def test_an_env_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
 def examples(env: dict[str, str]) -> list[list[str]]:
     """Return every call that the README and `call --help` show, as words."""
     shown = (ROOT / "README.md").read_text(encoding="utf-8") + run("call", "--help", env=env).out
-    lines = re.findall(r"^\s*(?:\$ )?(?:PINGONE_SANDBOX=1 )?pingone-mcp (call .*)$", shown, re.MULTILINE)
+    lines = re.findall(r"^\s*(?:\$ )?(?:PINGONE_SANDBOX=1 )?pingone-mcp (call (?!.*--).*)$", shown, re.MULTILINE)
     return [shlex.split(line, comments=True) for line in dict.fromkeys(lines)]
 
 
