@@ -6,7 +6,6 @@ of files are written by others. `shown` takes line breaks too, for a text of oth
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 import time
@@ -15,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from rich import progress as bars
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.segment import Segment
@@ -123,11 +122,15 @@ def _cut(cell: str, width: int) -> str:
 
 def _folded(text: str, width: int) -> list[str]:
     """Return a text in lines of so many columns, broken between words where that is possible."""
-    folded = Text(text).wrap(_MEASURE, width)
-    return [line.plain.rstrip() for line in folded] or [""]
-
-
-_MEASURE = Console(width=80, file=io.StringIO())
+    lines = [""]
+    for word in text.split():
+        for piece in chop_cells(word, width):
+            longer = f"{lines[-1]} {piece}".lstrip()
+            if cell_len(longer) <= width:
+                lines[-1] = longer
+            else:
+                lines.append(piece)
+    return lines
 
 
 def print_warnings(out: Console, warnings: Iterable[str]) -> None:

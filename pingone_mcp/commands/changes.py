@@ -7,6 +7,8 @@ import json
 from datetime import UTC
 from typing import Any
 
+from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from pingone_mcp.commands.current import copy_of
@@ -23,6 +25,7 @@ from pingone_mcp.service.freshness import existing_copy
 
 _STYLES = {"created": "green", "added": "green", "removed": "red", "deactivated": "red", "locked": "yellow"}
 _LONGEST = 60
+_INDENT = 4
 # Said in plain words by another field, or of no use to anybody.
 _UNSHOWN = frozenset({"status_source", "updated_at"})
 
@@ -42,7 +45,7 @@ async def changes(open_backend: OpenBackend, *, since: str | None, kinds: str | 
                 if as_json:
                     print_json(plain(change))
                 else:
-                    out.print(_line(change))
+                    _print(out, change)
             at = page.next
             if at is None:
                 break
@@ -60,6 +63,29 @@ async def changes(open_backend: OpenBackend, *, since: str | None, kinds: str | 
     return OK
 
 
+def _print(out: Console, change: Change) -> None:
+    """Print one change: in a terminal the fields that changed stand below it, where they have no room beside it."""
+    line, differences = _line(change), _differences_of(change)
+    beside = Text.assemble(line, "  ", "; ".join(differences)) if differences else line
+    if change.actor is not None:
+        beside.append(f"  by {shown(change.actor)}", style="dim")
+    if not out.is_terminal or beside.cell_len <= out.width:
+        out.print(beside)
+        return
+    if change.actor is not None:
+        line.append(f"  by {shown(change.actor)}")
+    line.truncate(out.width, overflow="ellipsis")
+    out.print(line)
+    for difference in differences:
+        out.print(Padding(Text(difference), (0, 0, 0, _INDENT)))
+
+
+def _differences_of(change: Change) -> list[str]:
+    if change.group is None and change.kind.startswith("user.") and change.before and change.after:
+        return _differences(change.before, change.after)
+    return []
+
+
 def _line(change: Change) -> Text:
     user = change.user.username or change.user.email or change.user.id
     line = Text(f"{change.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z  ", style="dim")
@@ -67,19 +93,15 @@ def _line(change: Change) -> Text:
     line.append(shown(user), style="not dim bold")
     if change.group is not None:
         line.append(f"  {shown(change.group.name or change.group.id)}", style="not dim")
-    elif change.kind.startswith("user.") and change.before is not None and change.after is not None:
-        line.append(f"  {_differences(change.before, change.after)}", style="not dim")
-    if change.actor is not None:
-        line.append(f"  by {shown(change.actor)}")
     return line
 
 
-def _differences(before: JsonObject, after: JsonObject) -> str:
-    return "; ".join(
+def _differences(before: JsonObject, after: JsonObject) -> list[str]:
+    return [
         f"{shown(name)}: {_value(before.get(name))} → {_value(after.get(name))}"
         for name in after
         if name not in _UNSHOWN
-    )
+    ]
 
 
 def _value(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pingone_mcp.commands.words import at_minute, spelt
+from pingone_mcp.commands.words import at_minute, in_words, spelt
 from pingone_mcp.console import Progress
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.freshness import bring_up_to_date, is_current
@@ -15,7 +15,7 @@ async def current_copy(backend: Backend) -> None:
     if await is_current(backend):
         return
     with Progress() as progress:
-        await bring_up_to_date(backend, progress.report)
+        await bring_up_to_date(backend, in_words(progress.report))
 
 
 def copy_of(synced_at: datetime, age_seconds: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from pingone_mcp.commands.ending import FAILED, OK
 from pingone_mcp.commands.verb import Doors, Verb, add_json
-from pingone_mcp.commands.words import counted, span, spelt
+from pingone_mcp.commands.words import at_minute, counted, in_words, span, spelt
 from pingone_mcp.console import Progress, console, print_json, print_rows, shown
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import Problem
@@ -41,9 +42,10 @@ async def _round(
     backend: Backend, mode: Mode, every: float | None, *, as_json: bool, accept_removals: bool = False
 ) -> int:
     first = await backend.replica.sound_state() is None
+    again = every is not None and not first
     try:
-        with Progress(kept=True, lines=not as_json) as progress:
-            report = await backend.replica.sync(mode, report=progress.report, accept_removals=accept_removals)
+        with Progress(kept=not again, lines=not as_json and not again) as progress:
+            report = await backend.replica.sync(mode, report=in_words(progress.report), accept_removals=accept_removals)
     except Problem as problem:
         if as_json:
             print_json({"complete": False, "reason": str(problem), "code": problem.code})
@@ -56,6 +58,8 @@ async def _round(
         return FAILED
     if as_json:
         print_json({"changes": {}, "reason": None} | plain(report))
+    elif again and every is not None and report.complete and not report.changes and not report.gaps:
+        _print_idle(console(), report, backend.replica.now(), every)
     else:
         _print(console(), report, first=first)
         if every is not None:
@@ -83,6 +87,12 @@ def _print(out: Console, report: SyncReport, *, first: bool) -> None:
     missing = [f"Missing: {gap.sentence()}." for gap in report.gaps]
     for line in missing or filter(None, [report.reason]):
         out.print(Text(shown(line), style="yellow"))
+
+
+def _print_idle(out: Console, report: SyncReport, now: datetime, every: float) -> None:
+    """Say in one line that nothing has happened."""
+    line = f"{at_minute(now)}: no changes ({report.seconds:.1f} s). The next sync begins in {spelt(every)}."
+    out.print(Text(line, style="dim"), no_wrap=True, overflow="ellipsis")
 
 
 def _held(report: SyncReport) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -14,6 +14,22 @@ from pingone_mcp.nearest import did_you_mean
 _W = TypeVar("_W", bound=str)
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _NAMES = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
+
+
+# Stages of a sync as a person knows them.
+_STAGES = {
+    "places": "environments",
+    "users": "people",
+    "memberships": "groups",
+    "events": "audit events",
+    "removals": "who is gone",
+    "merge": "local copy",
+}
+
+
+def in_words(report: Callable[[str, int, int | None], None]) -> Callable[[str, int, int | None], None]:
+    """Return what hears of the progress of a sync, and passes it on in a person's words."""
+    return lambda stage, done, about: report(_STAGES.get(stage, stage), done, about)
 
 
 def span(text: str) -> int:

@@ -81,12 +81,17 @@ ALSO: Mapping[Subject, tuple[Column, ...]] = MappingProxyType(
 
 
 def csv_chunks(columns: Sequence[Column], batches: Iterable[Batch]) -> Iterator[bytes]:
-    """Yield CSV with a heading line (RFC 4180, UTF-8); texts stand in quotes and are harmless in a spreadsheet."""
-    yield heading(columns)
+    """Yield CSV with a heading line (RFC 4180, UTF-8); texts stand in quotes and are harmless in a spreadsheet.
+
+    Nothing comes before the first rows are there: what cannot be read at all leaves no heading behind.
+    """
+    begin = heading(columns)
     writers = [_CELLS[column.kind] for column in columns]
     for batch in batches:
         lines = (",".join([write(value) for write, value in zip(writers, row, strict=True)]) for row in batch)
-        yield "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")
+        yield begin + "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")
+        begin = b""
+    yield begin
 
 
 def heading(columns: Sequence[Column]) -> bytes:

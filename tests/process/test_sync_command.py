@@ -29,7 +29,7 @@ def test_a_sync_says_what_it_read_and_changes_what_happened_since(served: Served
     assert re.search(r"^  users +60$", first.out, re.MULTILINE)
     assert "full sync" in first.out
     assert "This is the first copy" in first.out
-    assert {"users: 60", "merge: done"} <= set(first.err.splitlines())
+    assert {"people: 60", "local copy: done"} <= set(first.err.splitlines())
 
     anyio.run(happen, served.sandbox, [Happening("create", 0, 0, 0), Happening("disable", 3, 0, 0)])
     told = inside("sync", "--json", env=env)
@@ -173,7 +173,7 @@ def test_in_a_terminal_each_stage_has_a_bar(served: Served) -> None:
     assert end.status == 0
     assert "\x1b[" in end.out
     assert "━━━" in end.out
-    assert re.search(r"users +\S*━", end.out)
+    assert re.search(r"people +\S*━", end.out)
 
 
 def test_the_embedded_sandbox_can_be_synced_in_a_process_of_its_own(served: Served) -> None:
