@@ -22,7 +22,7 @@ PYTEST := $(BIN)/python -m pytest -n auto $(if $(SEED),--hypothesis-seed=$(SEED)
 # Under two minutes, to see that it still measures: make bench FAST=1
 FAST ?=
 
-.PHONY: help demo test soak presses check generated fix dist dist-test mcpb bench bench-growth conformance lock clean
+.PHONY: help demo test soak presses check generated fix dist dist-test mcpb bench bench-growth conformance lock man clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -75,6 +75,9 @@ conformance: $(READY)  ## Put the server before the official referees of MCP (ne
 lock: $(READY)  ## Compile requirements-dev.txt anew (newer versions: make lock UPGRADE=--upgrade)
 	@$(BIN)/uv pip compile pyproject.toml requirements-dev.in --output-file requirements-dev.txt --quiet $(UPGRADE) \
 		--universal --python-version 3.11 --generate-hashes --annotation-style line --custom-compile-command "make lock"
+
+man: $(READY)  ## Write the man page anew, from what --help says
+	@$(BIN)/pingone-mcp manual > docs/pingone-mcp.1
 
 clean:  ## Remove .venv and all that was made
 	@rm -rf $(VENV) dist .conformance .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -42,6 +42,8 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "review": ("pingone_mcp.commands.review", "write who has access into a file, or verify such a file"),
         "roles": ("pingone_mcp.commands.roles", "say which roles follow from groups by your rules"),
         "sandbox": ("pingone_mcp.commands.sandbox", "serve a small fake PingOne with a sample company over HTTP"),
+        "completion": ("pingone_mcp.commands.shell.completion", "print what makes bash, zsh or fish complete commands"),
+        "manual": ("pingone_mcp.commands.shell.manual", "print the man page"),
         "client-config": (
             "pingone_mcp.commands.setting_up.client_config",
             "print what an MCP client needs to start this program",
@@ -123,6 +125,10 @@ Try instead:
   pingone-mcp --help                         everything else"""
 
 
+def _whole_parser() -> argparse.ArgumentParser:
+    return _parser(_anywhere(), list(VERBS))
+
+
 def _run(verb: Verb, given: argparse.Namespace) -> int:
     """Run a command; the first failure of a task group is the failure of the command."""
     from pingone_mcp.doors import OpenDoors
@@ -133,7 +139,7 @@ def _run(verb: Verb, given: argparse.Namespace) -> int:
     log_harmlessly()
     calm_collector()
     try:
-        return run_interruptible(functools.partial(verb.run, given, OpenDoors(given.env_file)))
+        return run_interruptible(functools.partial(verb.run, given, OpenDoors(given.env_file, _whole_parser)))
     except BaseExceptionGroup as several:
         raise first_failure(several) from None
 

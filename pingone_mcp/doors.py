@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class OpenDoors:
     """Open what `commands.verb.Doors` names."""
 
     env_file: Path | None
+    whole_parser: Callable[[], ArgumentParser] = ArgumentParser
 
     def backend(self) -> OpenBackend:
         return functools.partial(open_backend, Settings.load(self.env_file))
@@ -59,6 +61,9 @@ class OpenDoors:
         loaded = load_server(self.env_file, functools.partial(_open_at_length, settings))
         async with loaded.connections.serving(), Client(loaded.server) as client:
             yield client
+
+    def parser(self) -> ArgumentParser:
+        return self.whole_parser()
 
     def tools(self) -> Sequence[OfferedTool]:
         from pingone_mcp.server.build import all_tools

@@ -67,6 +67,9 @@ class Doors(Protocol):
     def client(self) -> AbstractAsyncContextManager[Client]:
         """Return an MCP client of a server in this process, whose answers are as long as what was asked for."""
 
+    def parser(self) -> argparse.ArgumentParser:
+        """Return the parser of everything that may be typed."""
+
     def tools(self) -> Sequence[OfferedTool]:
         """Return the tools of the server; reads no settings."""
 
