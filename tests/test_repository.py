@@ -235,7 +235,9 @@ def test_the_wheel_carries_the_package_its_prompts_and_guides_and_nothing_else(
     package = {name for name in files if name.startswith("pingone_mcp/")}
     prompts = {f"pingone_mcp/{name}" for name in files if name.startswith("prompts/")}
     guides = {f"pingone_mcp/docs/{name}.md" for name in GUIDES}
-    assert shipped == package | prompts | guides
+    manual = {name for name in shipped if name.endswith(".data/data/share/man/man1/pingone-mcp.1")}
+    assert len(manual) == 1
+    assert shipped == package | prompts | guides | manual
     assert "pingone_mcp/py.typed" in shipped
 
 
