@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import hmac
 import io
@@ -139,7 +140,7 @@ class Manifest:
     def from_json(cls, facts: Any) -> Manifest:
         """Read what `to_json` wrote. Raises Refused for anything else."""
         try:
-            manifest = _MANIFEST.validate_python({k: v for k, v in facts.items() if k != "data_age_seconds"})
+            manifest = _adapter().validate_python({k: v for k, v in facts.items() if k != "data_age_seconds"})
         except (ValidationError, AttributeError) as error:
             raise _no_manifest() from error
         if manifest.version != _VERSION:
@@ -147,7 +148,10 @@ class Manifest:
         return manifest
 
 
-_MANIFEST = TypeAdapter(Manifest)
+@functools.cache
+def _adapter() -> TypeAdapter[Manifest]:
+    """Return what reads a manifest; made when one is, which a server does not do."""
+    return TypeAdapter(Manifest)
 
 
 class Export:
