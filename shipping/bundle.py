@@ -22,7 +22,9 @@ from shipping.registry import DESCRIPTION, ROOT, TITLE, written
 DIST = ROOT / "dist"
 NAME = f"pingone-mcp-{__version__}.mcpb"
 _ENTRY = "main.py"
-_STARTED = '"""What a desktop client starts."""\n\nimport sys\n\nfrom pingone_mcp.__main__ import main\n\nsys.exit(main())\n'
+_STARTED = (
+    '"""What a desktop client starts."""\n\nimport sys\n\nfrom pingone_mcp.__main__ import main\n\nsys.exit(main())\n'
+)
 # What the client asks for when the bundle is installed: the title of each, and what it is when it is left empty.
 _ASKED = {
     "environment_id": ("Environment id", None),
