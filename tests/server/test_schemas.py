@@ -172,4 +172,4 @@ async def test_every_tool_keeps_its_schema_in_every_situation(ruled: World) -> N
             for tool, arguments in calls:
                 facts(await client.call_tool(tool, arguments))  # `world.client` looks at the answer
                 called.add(tool)
-    assert called == {tool.name for tool in all_tools()}
+    assert called == {tool.name for tool in all_tools()}, "call the tool above, in each way that it answers"

@@ -120,7 +120,7 @@ def tokens() -> Callable[[str], int]:
 
 async def test_definitions_and_instructions_stay_within_their_tokens(tokens: Callable[[str], int]) -> None:
     sent = [{key: value for key, value in tool.items() if key != "outputSchema"} for tool in await tools()]
-    assert tokens(json.dumps(sent, ensure_ascii=False)) <= 4_000
+    assert tokens(json.dumps(sent, ensure_ascii=False)) <= 4_000, "all tools share these: shorten a description"
     assert tokens((await surface())[REST]["instructions"]) <= 300
 
 
