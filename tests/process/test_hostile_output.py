@@ -119,8 +119,8 @@ def test_no_command_prints_what_is_hidden_in_a_directory_or_in_the_name_of_a_fil
     harmless("sync", "--full", "--json", env=env)
     assert MARKER in harmless("changes", env=env, status=0).out
     assert MARKER in harmless("changes", "--json", env=env, status=0).out
-    assert MARKER in harmless("drift", roster, env=env, status=1).out
-    assert MARKER in harmless("drift", str(rosters / f"{roster}.csv"), "--json", env=env, status=1).out
+    assert MARKER in harmless("drift", roster, env=env, status=3).out
+    assert MARKER in harmless("drift", str(rosters / f"{roster}.csv"), "--json", env=env, status=3).out
     assert MARKER in harmless("drift", "no-such-roster", env=env, status=2).err
     harmless("drift", NAME, env=env, status=2)
     assert MARKER in harmless("roles", env=env).out
