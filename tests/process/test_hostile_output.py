@@ -129,9 +129,9 @@ def test_no_command_prints_what_is_hidden_in_a_directory_or_in_the_name_of_a_fil
     harmless("roles", "--diff", roster, env=env)
     harmless("roles", "--diff", roster, "--json", env=env)
     harmless("roles", NAME, env=env, status=2)
-    assert MARKER in harmless("review", "--out", str(out), env=env, status=0).out
+    assert MARKER in harmless("review", "--out", str(out), env=env, status=1).out
     assert MARKER in harmless("review", "--out", str(out), env=env, status=2).err
-    harmless("review", "--out", str(out), "--force", "--json", env=env, status=0)
+    harmless("review", "--out", str(out), "--force", "--json", env=env, status=1)
     harmless("review", "--verify", str(out), env=env, status=0)
     harmless("review", "--group", NAME, "--out", str(home / "r.csv"), env=env, status=2)
     assert MARKER in harmless("review", "--verify", str(home / f"{NAME}.csv"), env=env, status=2).err
