@@ -28,8 +28,7 @@ def in_bash(own: ParsedCommand, commands: Sequence[ParsedCommand], tools: Sequen
     yield f"        case $word in {'|'.join(names)}) command=$word; break ;; esac"
     yield "    done"
     yield '    case "$command $before" in'
-    for command, argument in _valued(own, commands):
-        pattern = "|".join(f'"{command.name} "{flag}' if command.name else f"*' '{flag}" for flag in argument.flags)
+    for pattern, argument in _valued(own, commands):
         found = f'-W "{" ".join(argument.choices)}"'
         if not argument.choices:
             found = "-f" if argument.is_file else '-W ""'
@@ -55,8 +54,7 @@ def in_zsh(own: ParsedCommand, commands: Sequence[ParsedCommand], tools: Sequenc
     yield f"        case $word in {'|'.join(command.name for command in commands)}) command=$word; break ;; esac"
     yield "    done"
     yield '    case "$command ${words[CURRENT-1]}" in'
-    for command, argument in _valued(own, commands):
-        pattern = "|".join(f'"{command.name} "{flag}' if command.name else f"*' '{flag}" for flag in argument.flags)
+    for pattern, argument in _valued(own, commands):
         if argument.choices:
             act = f"compadd -- {' '.join(argument.choices)}"
         else:
@@ -98,13 +96,14 @@ def _fish_option(seen: str, argument: Argument) -> Iterator[str]:
             yield " ".join(f"complete -c pingone-mcp {seen} -l {flag[2:]}{takes}{choices} -d {about}".split(" "))
 
 
-def _valued(own: ParsedCommand, commands: Sequence[ParsedCommand]) -> Iterator[tuple[ParsedCommand, Argument]]:
-    """Give the options that take a value, those that stand anywhere at the end."""
+def _valued(own: ParsedCommand, commands: Sequence[ParsedCommand]) -> Iterator[tuple[str, Argument]]:
+    """Give the options that take a value, each behind the pattern of its command and flags; those of all at the end."""
     anywhere = {argument.flags for argument in own.arguments}
     for command in (*commands, own):
         for argument in command.arguments:
             if argument.flags and argument.given is not None and (command is own or argument.flags not in anywhere):
-                yield command, argument
+                before = f'"{command.name} "' if command.name else "*' '"
+                yield "|".join(f"{before}{flag}" for flag in argument.flags), argument
 
 
 def _described(own: ParsedCommand, commands: Sequence[ParsedCommand]) -> Iterator[str]:

@@ -5,7 +5,6 @@ A heading that nobody knows becomes an attribute under its own name.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from pingone_mcp.directory.matching.attributes import squeezed
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Refused
+from pingone_mcp.nearest import did_you_mean, nearest
 from pingone_mcp.reports.rosters.applications import application_of
 
 # Headings without case, spaces and punctuation; of several columns for one field the earliest spelling here is it.
@@ -185,11 +185,10 @@ def mapping_of(given: Iterable[str]) -> Mapping[str, str]:
                 "A column is mapped as FIELD=HEADING.", 'Write for example email="Work Mail".', code="BAD_MAP"
             )
         if name not in MAPPABLE:
-            near = difflib.get_close_matches(name, MAPPABLE, n=1)
-            hint = f"Did you mean {near[0]}? " if near else ""
+            hint = did_you_mean(name, MAPPABLE, most=1)
             raise Refused(
                 f"There is no field {harmless(name[:_SHOWN])} that a column can be.",
-                f"{hint}The fields are: {', '.join(MAPPABLE)}.",
+                f"{hint} The fields are: {', '.join(MAPPABLE)}.".lstrip(),
                 code="BAD_MAP",
             )
         found["active" if name == "status" else name] = heading
@@ -206,7 +205,7 @@ def _heading_of(wanted: str, headings: Sequence[str]) -> str:
     for heading in headings:
         if squeezed(heading) == word:
             return heading
-    near = difflib.get_close_matches(word, [squeezed(heading) for heading in headings], n=1)
+    near = nearest(word, map(squeezed, headings), most=1)
     meant = list(dict.fromkeys(heading for one in near for heading in headings if squeezed(heading) == one))
     hint = f"Did you mean {' or '.join(quoted([one]) for one in meant)}? " if meant else ""
     raise Refused(
