@@ -92,6 +92,12 @@ def faces(request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.Capture
     return Faces(world=world, capsys=capsys, served=served)
 
 
+async def call(faces: Faces, *words: str) -> int:
+    parser = argparse.ArgumentParser(add_help=False)
+    CALL.add(parser)
+    return await CALL.run(parser.parse_args(words), cast(CommandDoors, faces))
+
+
 def lacks(faces: Faces) -> bool:
     """Say whether this directory is not looked at as a whole."""
     return bool(faces.served)
@@ -284,11 +290,10 @@ async def test_roles_of_an_application_lack_what_the_rules_lack(faces: Faces) ->
 
 
 async def test_call_prints_what_the_tool_answers(faces: Faces) -> None:
-    given = argparse.Namespace(tool="list_users", arguments=["limit=3", "fields=id,status"])
     async with faces.client() as client:
         answered = facts(await client.call_tool("list_users", {"limit": 3, "fields": ["id", "status"]}))
     faces.capsys.readouterr()
-    status = await CALL.run(given, cast(CommandDoors, faces))
+    status = await call(faces, "list_users", "limit=3", "fields=id,status")
     assert json.loads(faces.capsys.readouterr().out) == answered
     assert status == 0
 
@@ -297,9 +302,7 @@ async def test_call_fails_with_what_the_tool_refuses(faces: Faces) -> None:
     async with faces.client() as client:
         refused = error_text(await client.call_tool("check_drift", {"roster": "nothing"}))
     faces.capsys.readouterr()
-    status = await CALL.run(
-        argparse.Namespace(tool="check_drift", arguments=["roster=nothing"]), cast(CommandDoors, faces)
-    )
+    status = await call(faces, "check_drift", "roster=nothing")
     assert faces.capsys.readouterr().err.strip() == refused
     assert status == 1
 
