@@ -132,8 +132,8 @@ def test_check_and_a_tool_say_why_and_what_to_do(
 ) -> None:
     why = cause(serve, tmp_path)
     env = served.variables(**{place: why.url + PLACES[place]}) | why.environment
-    checked = run("check", env=env)
-    called = run("call", "list_users", env=env | {"PINGONE_RETRY_SECONDS": "30"})  # of which an answer has four
+    checked = run("check", env=env | {"PINGONE_RETRY_SECONDS": "1"})
+    called = run("call", "list_users", env=env | {"PINGONE_RETRY_SECONDS": "30", "PINGONE_ANSWER_SECONDS": "1"})
     assert (checked.status, called.status) == (1, 1)
     assert "missing" not in checked.out, "one sentence, and nothing that follows from it"
     (failed,) = (line for line in checked.out.splitlines() if line.startswith("failed"))
