@@ -83,10 +83,17 @@ def _pressed(scope: anyio.CancelScope, presses: list[float]) -> Iterator[None]:
         scope.cancel()
         loop.call_later(_PATIENCE, end_at_once)
 
+    with pressing(press):
+        yield
+
+
+@contextmanager
+def pressing(act: Callable[..., object]) -> Iterator[None]:
+    """Let Ctrl-C do this in the block, where it does anything and this is the thread that it reaches."""
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield
         return
-    before = signal.signal(signal.SIGINT, press)
+    before = signal.signal(signal.SIGINT, act)
     try:
         yield
     finally:

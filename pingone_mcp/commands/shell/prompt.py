@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 import anyio
 from rich.console import Console
@@ -18,6 +17,7 @@ from rich.text import Text
 
 from pingone_mcp.console import console, say
 from pingone_mcp.errors import Problem
+from pingone_mcp.interrupts import pressing
 
 _FIRST, _NEXT = "pingone> ", "    ...> "
 _HELP = """\
@@ -59,7 +59,7 @@ class Prompt:
         typed: list[str] = []
         while True:
             try:
-                with _pressed(signal.default_int_handler):
+                with pressing(signal.default_int_handler):
                     line = self._read(_NEXT if typed else _FIRST)
             except EOFError:
                 say("", stderr=True)
@@ -89,7 +89,7 @@ class Prompt:
     async def _ask(self, sql: str) -> None:
         """Let a statement be answered; Ctrl-C ends it, and not the prompt."""
         loop = asyncio.get_running_loop()
-        with anyio.CancelScope() as scope, _pressed(lambda *_: loop.call_soon_threadsafe(scope.cancel)), _told():
+        with anyio.CancelScope() as scope, pressing(lambda *_: loop.call_soon_threadsafe(scope.cancel)), _told():
             await self._answer(sql)
         if scope.cancelled_caught:
             say("Broken off.", stderr=True)
@@ -118,16 +118,3 @@ def _told() -> Iterator[None]:
         yield
     except Problem as problem:
         console(stderr=True).print(Text(str(problem), style="red"))
-
-
-@contextmanager
-def _pressed(act: Callable[..., Any]) -> Iterator[None]:
-    """Let Ctrl-C do something else for a while."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, act)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
