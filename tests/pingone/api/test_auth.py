@@ -53,6 +53,7 @@ CORRELATION = "44444444-4444-4444-8444-444444444444"
 SECRET = "s3cret-of-the-worker-application~+/= ä"
 API = "https://api.pingone.eu/v1"
 USERS = f"{API}/environments/{ENVIRONMENT}/users"
+DEFAULT_ANSWER_SECONDS = 4.0
 
 
 @pytest.fixture
@@ -330,6 +331,15 @@ async def test_a_token_that_takes_longer_than_anybody_waits_is_fetched_once(
     endpoint.open.set()
     assert await credentials.token() == "token-1"
     assert len(endpoint.requests) == 1
+
+
+async def test_the_first_connection_is_to_come_about_while_who_asks_still_listens(
+    credentials: ClientCredentials, endpoint: TokenEndpoint
+) -> None:
+    endpoint.answers = [httpx.ConnectTimeout("no connection")] * 2
+    assert await credentials.token() == "token-1"
+    first, *later = (request.extensions["timeout"]["connect"] for request in endpoint.requests)
+    assert first < DEFAULT_ANSWER_SECONDS < min(later)
 
 
 async def test_who_has_no_time_left_is_told_what_it_waits_for(

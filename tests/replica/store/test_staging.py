@@ -46,3 +46,13 @@ async def test_what_is_put_is_kept_as_numbers_texts_and_nothing(tmp_path: Path) 
     assert kept == put
     assert list(map(type, kept)) == [int if isinstance(value, bool) else type(value) for value in put]
     assert (kept.enabled, kept.is_2fa_enabled, kept.is_email_verified) == (1, 0, None)
+
+
+async def test_who_was_put_down_is_known_by_environment(tmp_path: Path) -> None:
+    staging = Staging(tmp_path / "copy.staged", Clock())
+    await staging.open("a test")
+    users = [User(id=name, status="active", status_source=StatusSource(enabled=True)) for name in ("ann", "ben")]
+    await staging.put_users([row_of(user, place) for user, place in zip(users, ("here", "there"), strict=True)])
+    assert await staging.staged("here", ["ann", "ben", "cleo"]) == {"ann"}
+    assert await staging.staged("here", []) == set()
+    await staging.close()
