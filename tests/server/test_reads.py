@@ -64,10 +64,11 @@ async def test_clients_of_both_eras_get_the_same_answer(world: World, mode: str)
 async def test_a_row_carries_the_default_fields_that_are_there(world: World) -> None:
     async with world.client() as client:
         rows = await walk(client, limit=500)
+    users = truth(world)
     for row in rows:
         assert set(row) <= set(DEFAULT_FIELDS) - {"organization"}
         assert None not in row.values()
-        native = truth(world)[row["id"]]
+        native = users[row["id"]]
         assert row["username"] == harmless(native["username"])
         assert row.get("department") == clean(native.get("department"))
 
