@@ -17,7 +17,7 @@ PRESSES ?= 600
 
 # What a failing run has printed draws the same examples again: make test SEED=123
 SEED ?=
-PYTEST := $(BIN)/python -m pytest -n auto $(if $(SEED),--hypothesis-seed=$(SEED))
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal $(if $(SEED),--hypothesis-seed=$(SEED))
 
 # Under two minutes, to see that it still measures: make bench FAST=1
 FAST ?=

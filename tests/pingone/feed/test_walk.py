@@ -310,7 +310,7 @@ async def test_without_a_count_nobody_is_taken_for_granted(tmp_path: Path) -> No
     assert (ids(users), verdict) == (truth(world), COMPLETE)
 
 
-@pytest.mark.parametrize("amount", [-2_500, -900, 900, 20_000])
+@pytest.mark.parametrize("amount", [-2_500, -900, 900, 5_000])
 async def test_a_count_that_lies_costs_time_and_nobody(tmp_path: Path, amount: int) -> None:
     world = a_world(tmp_path, 3_000)
     world.sandbox.faults.add("wrong_count", amount=amount, times=None)
