@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -49,5 +50,6 @@ def test_what_a_credential_may_not_be_used_for_is_named() -> None:
 
 @pytest.mark.parametrize("member", ["client_id", "issuer", "subject"])
 def test_no_two_principals_have_one_name(member: str) -> None:
-    other = dataclasses.replace(ONE, **{member: "another"})
+    different: dict[str, Any] = {member: "another"}
+    other = dataclasses.replace(ONE, **different)
     assert other.principal != ONE.principal
