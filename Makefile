@@ -74,7 +74,7 @@ conformance: $(READY)  ## Put the server before the official referees of MCP (ne
 
 lock: $(READY)  ## Compile requirements-dev.txt anew (newer versions: make lock UPGRADE=--upgrade)
 	@$(BIN)/uv pip compile pyproject.toml requirements-dev.in --output-file requirements-dev.txt --quiet $(UPGRADE) \
-		--universal --python-version 3.11 --generate-hashes --annotation-style line --custom-compile-command "make lock"
+		--all-extras --universal --python-version 3.11 --generate-hashes --annotation-style line --custom-compile-command "make lock"
 
 man: $(READY)  ## Write the man page anew, from what --help says
 	@$(BIN)/pingone-mcp manual > docs/pingone-mcp.1

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ from tests.process.programs import PATIENCE
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RUNTIME = [Requirement(line) for line in PYPROJECT["project"]["dependencies"]]
+EXTRAS: dict[str, list[Requirement]] = {
+    extra: [Requirement(line) for line in lines]
+    for extra, lines in PYPROJECT["project"]["optional-dependencies"].items()
+}
 
 
 def text_of(name: str) -> str:
@@ -53,7 +58,9 @@ def locked() -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in pins}
 
 
-@pytest.mark.parametrize("requirement", [*RUNTIME, *development()], ids=lambda requirement: requirement.name)
+@pytest.mark.parametrize(
+    "requirement", [*RUNTIME, *chain(*EXTRAS.values()), *development()], ids=lambda requirement: requirement.name
+)
 def test_the_lock_file_pins_a_version_that_is_asked_for(requirement: Requirement) -> None:
     assert requirement.specifier.contains(locked()[canonicalize_name(requirement.name)])
 
@@ -72,6 +79,7 @@ SAFE = {
     "anyio": "4.14.2",
     "cryptography": "48.0.1",
     "filelock": "3.20.3",
+    "PyJWT": "2.12.0",
     "pydantic-settings": "2.14.2",
     "starlette": "1.3.1",
 }
@@ -79,10 +87,10 @@ SAFE = {
 
 @pytest.mark.parametrize("name", SAFE)
 def test_no_version_is_let_in_that_has_a_known_hole(name: str) -> None:
-    (requirement,) = [one for one in RUNTIME if one.name == name]
+    (requirement,) = [one for one in chain(RUNTIME, *EXTRAS.values()) if one.name == name]
     floors = [Version(one.version) for one in requirement.specifier if one.operator == ">="]
     assert floors >= [Version(SAFE[name])]
-    assert re.search(rf'"{name}>=[\d.]+",  # (?:CVE|GHSA)-', text_of("pyproject.toml"))
+    assert re.search(rf'"{name}(?:\[\w+\])?>=[\d.]+(?:,<\d+)?",  # (?:CVE|GHSA)-', text_of("pyproject.toml"))
 
 
 def test_there_is_one_lock_file(files: list[str]) -> None:
@@ -95,9 +103,11 @@ def test_every_runtime_dependency_has_its_reason_in_the_readme() -> None:
     rows = [
         [cell.strip() for cell in line.strip().strip("|").split("|")] for line in section.splitlines() if "|" in line
     ]
-    reasons = {name[1]: row[-1] for row in rows if (name := re.match(r"`([\w.-]+)`", row[0]))}
-    assert sorted(reasons) == sorted(requirement.name for requirement in RUNTIME)
-    assert [name for name, reason in reasons.items() if len(reason.split()) < 3] == []
+    reasons = {name[1]: row[1:] for row in rows if (name := re.match(r"`([\w.-]+)`", row[0]))}
+    extras = {requirement.name: f"`{extra}`" for extra, brought in EXTRAS.items() for requirement in brought}
+    assert sorted(reasons) == sorted([*extras, *(requirement.name for requirement in RUNTIME)])
+    assert {name: row[0] for name, row in reasons.items() if len(row) == 2} == extras
+    assert [name for name, row in reasons.items() if len(row[-1].split()) < 3] == []
 
 
 # --- Exceptions to rules
