@@ -6,14 +6,16 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import anyio
 
 from pingone_mcp.current_connection import DEFAULT, working_for
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.errors import Problem
 from pingone_mcp.service.backend import Backend, OpenBackend
+from pingone_mcp.service.callers import NoSuchConnection
 from pingone_mcp.service.jobs import Jobs
 from pingone_mcp.service.syncing import Syncing
 from pingone_mcp.tasks import SingleFlight, background
@@ -124,45 +126,78 @@ async def serve_one(open_backend: OpenBackend, identity: str = DEFAULT) -> Async
 class Connections:
     """The connections of a process by their ids, each with what opens it. What one of them does harms no other."""
 
-    def __init__(self, openings: Mapping[str, OpenBackend]) -> None:
+    def __init__(self, openings: Mapping[str, OpenBackend] = MappingProxyType({})) -> None:
         self._openings = openings
-        self._served: dict[str, ServedConnection] = {}
+        self._tasks: TaskGroup | None = None
+        self._lives: dict[str, _Life] = {}
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve all connections for as long as the block lasts. None is opened before somebody asks it, or `begin`."""
-        async with background() as tasks:
+        async with background() as self._tasks:
             for identity, open_backend in self._openings.items():
-                self._served[identity] = await tasks.start(_live, identity, open_backend)
+                await self.add(identity, open_backend)
             try:
                 yield
             finally:
-                self._served.clear()
+                self._lives.clear()
+
+    async def add(self, identity: str, open_backend: OpenBackend) -> ServedConnection:
+        """Serve one more connection from now on; one that is served under this id is removed first."""
+        await self.remove(identity)
+        if self._tasks is None:
+            raise RuntimeError("Nothing is served yet.")
+        life = _Life()
+        await self._tasks.start(life.live, identity, open_backend)
+        self._lives[identity] = life
+        return life.served
+
+    async def remove(self, identity: str) -> None:
+        """Serve a connection no more, where there is one of this id; returns when everything of it is closed."""
+        if (life := self._lives.pop(identity, None)) is not None:
+            await life.end()
 
     async def begin(self) -> None:
         """Open every connection now, so that the syncs of those that sync in the background begin."""
         async with anyio.create_task_group() as openings:
-            for served in self._served.values():
-                openings.start_soon(served.begin)
+            for life in self._lives.values():
+                openings.start_soon(life.served.begin)
 
     def find(self, identity: str) -> ServedConnection:
-        """Return the connection of an id. Raises Refused where there is none."""
+        """Return the connection of an id. Raises NoSuchConnection."""
         try:
-            return self._served[identity]
+            return self._lives[identity].served
         except KeyError:
-            raise Refused("There is no such connection.", code="NO_CONNECTION") from None
+            raise NoSuchConnection from None
 
     @asynccontextmanager
     async def lend(self, identity: str) -> AsyncIterator[ServedConnection]:
-        """Give a connection to a client; it stays open when that leaves. Raises Refused where there is none."""
+        """Give a connection to a client; it stays open when that leaves. Raises NoSuchConnection."""
         yield self.find(identity)
 
 
-async def _live(identity: str, open_backend: OpenBackend, *, task_status: TaskStatus[ServedConnection]) -> None:
-    """Serve one connection in a task of its own, so that whatever ends it ends no other."""
-    try:
-        async with serve_one(open_backend, identity) as served:
-            task_status.started(served)
-            await anyio.sleep_forever()
-    except Exception:
-        _logger.exception("The connection %s is not served any more", identity)
+class _Life:
+    """One connection, served in a task of its own, so that whatever ends it ends no other."""
+
+    served: ServedConnection
+
+    def __init__(self) -> None:
+        self._scope = anyio.CancelScope()
+        self._ended = anyio.Event()
+
+    async def live(self, identity: str, open_backend: OpenBackend, *, task_status: TaskStatus[None]) -> None:
+        try:
+            with self._scope:
+                async with serve_one(open_backend, identity) as self.served:
+                    task_status.started()
+                    await anyio.sleep_forever()
+        except Exception:
+            _logger.exception("The connection %s is not served any more", identity)
+        finally:
+            self._ended.set()
+
+    async def end(self) -> None:
+        """Close everything, and return when it is closed."""
+        self.served.end()
+        self._scope.cancel()
+        await self._ended.wait()

@@ -27,7 +27,7 @@ from mcp.client.subscriptions import ResourceUpdated
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp.types import ElicitRequestParams, ElicitResult, ErrorData, InputRequiredResult, ResourceUpdatedNotification
 
-from pingone_mcp.errors import Refused
+from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.logs import HarmlessFormatter
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.sandbox.app import Sandbox
@@ -35,6 +35,7 @@ from pingone_mcp.sandbox.times import timestamp
 from pingone_mcp.server.build import build_server
 from pingone_mcp.server.subscriptions import CHANGES
 from pingone_mcp.service.backend import Backend, OpenBackend
+from pingone_mcp.service.callers import NoSuchConnection
 from pingone_mcp.service.connections import Connections, ServedConnection
 from pingone_mcp.tasks import background
 from tests.world import NOW, Checked, World, error_text, facts, walk
@@ -441,6 +442,33 @@ async def has_a_copy(served: ServedConnection) -> None:
     with anyio.fail_after(60):
         while await backend.replica.state() is None:  # noqa: ASYNC110 - a sync in the background says to nobody when it ends
             await anyio.sleep(0.01)
+
+
+async def test_a_connection_comes_and_goes_while_another_is_served(two: Two) -> None:
+    connections = Connections({"globex": two.opening(two.globex)})
+    async with aclosing(two.queries), connections.serving():
+        first = await connections.add("acme", two.opening(two.acme))
+        backend = await first.backend()
+        await connections.remove("acme")
+        with pytest.raises(Problem, match="not served any more"):
+            await first.backend()
+        with pytest.raises(NoSuchConnection):
+            connections.find("acme")
+        with pytest.raises(Problem, match="connection ended"):
+            await backend.directory.environments()
+        assert await (await connections.find("globex").backend()).directory.environments()
+
+
+async def test_a_connection_that_is_added_again_takes_the_place_of_the_former(two: Two) -> None:
+    connections = Connections()
+    async with aclosing(two.queries), connections.serving():
+        former = await connections.add("acme", two.opening(two.acme))
+        await former.backend()
+        added = await connections.add("acme", two.opening(two.acme, answer_characters=5_000))
+        assert connections.find("acme") is added
+        assert (await added.backend()).answer_characters == 5_000
+        with pytest.raises(Problem, match="not served any more"):
+            await former.backend()
 
 
 def test_a_connection_that_is_not_there_is_refused() -> None:
