@@ -95,6 +95,15 @@ class NoReplica(Refused):
     """There is no local copy yet, or none that can be read."""
 
 
+class NoSuchConnection(Refused):
+    """There is no such connection, or it is none of the caller's: nobody can tell the one from the other."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no such connection.", "List those that this credential reaches.", code="NO_CONNECTION"
+        )
+
+
 class UpstreamProblem(Problem):
     """PingOne refused or failed, or could not be reached."""
 

@@ -7,25 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from pingone_mcp.errors import Refused
-
 if TYPE_CHECKING:
     from pingone_mcp.service.connections import ServedConnection
 
 Permission = Literal["directory.read", "directory.sync", "directory.write", "connections.manage", "events.manage"]
 """A scope in OAuth's sense: what a credential may be used for."""
 CredentialKind = Literal["api_key", "access_token", "account_token", "session"]
-
-
-class NoSuchConnection(Refused):
-    """There is no such connection, or it is none of the caller's: nobody can tell the one from the other."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "There is no such connection.",
-            "List those that this credential reaches.",
-            code="NO_CONNECTION",
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

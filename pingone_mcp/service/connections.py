@@ -13,9 +13,8 @@ import anyio
 
 from pingone_mcp.current_connection import DEFAULT, working_for
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.errors import Problem
+from pingone_mcp.errors import NoSuchConnection, Problem
 from pingone_mcp.service.backend import Backend, OpenBackend
-from pingone_mcp.service.callers import NoSuchConnection
 from pingone_mcp.service.jobs import Jobs
 from pingone_mcp.service.syncing import Syncing
 from pingone_mcp.tasks import SingleFlight, background

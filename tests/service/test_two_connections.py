@@ -27,7 +27,7 @@ from mcp.client.subscriptions import ResourceUpdated
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp.types import ElicitRequestParams, ElicitResult, ErrorData, InputRequiredResult, ResourceUpdatedNotification
 
-from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.errors import NoSuchConnection, Problem, Refused
 from pingone_mcp.logs import HarmlessFormatter
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.sandbox.app import Sandbox
@@ -35,7 +35,6 @@ from pingone_mcp.sandbox.times import timestamp
 from pingone_mcp.server.build import build_server
 from pingone_mcp.server.subscriptions import CHANGES
 from pingone_mcp.service.backend import Backend, OpenBackend
-from pingone_mcp.service.callers import NoSuchConnection
 from pingone_mcp.service.connections import Connections, ServedConnection
 from pingone_mcp.tasks import background
 from tests.world import NOW, Checked, World, error_text, facts, walk
