@@ -15,6 +15,7 @@ import httpx
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.errors import RateLimited, Unreachable
+from pingone_mcp.http import traffic
 from pingone_mcp.http.body import SIZE, whole
 from pingone_mcp.http.failures import LASTING, NotWholeInTime, cause, unreachable
 from pingone_mcp.http.pacing import Lanes, Outcome
@@ -160,6 +161,7 @@ class PatientTransport(httpx.AsyncBaseTransport):
                 response, sent, failure = await self._attempt(request, earlier)
                 earlier = failure
                 turn.outcome = _outcome(response)
+                traffic.count(turn.outcome)
                 turn.size = response.extensions[SIZE] if response else 0
             spent += self._clock.monotonic() - began
             broken = response is not None and await _is_broken(request, response)

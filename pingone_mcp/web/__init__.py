@@ -1,0 +1,1 @@
+"""The HTTP face: MCP, REST, and what those need who run it."""

@@ -1,0 +1,169 @@
+"""What a server shows of itself: metrics, health, and a line for each request."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import anyio
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from pingone_mcp.errors import Refused
+from pingone_mcp.service.callers import Caller
+from pingone_mcp.web.operations.health import Probe, routes
+from pingone_mcp.web.operations.metrics import FleetFigures, Metrics
+from pingone_mcp.web.operations.requests import ServedRequest, Watching, access_line, area
+
+NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
+FIGURES = FleetFigures(connections={"active": 2, "needs_reauth": 1}, sync_ages={"a": 60.0}, inbox=3, outbox=4)
+
+
+async def figures() -> FleetFigures:
+    return FIGURES
+
+
+async def hello(request: Request) -> PlainTextResponse:
+    request.state.request_id = "r1"
+    request.state.caller = Caller(
+        kind="api_key", client_id="key:1", issuer="local", subject="1", permissions=frozenset()
+    )
+    return PlainTextResponse("hello")
+
+
+async def well() -> None:
+    pass
+
+
+@asynccontextmanager
+async def serving(
+    probes: dict[str, Probe] | None = None, lines: list[str] | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    metrics = Metrics(figures, lambda: {"answered": 7, "limited": 1, "failed": 0})
+    app = Starlette(routes=[Route("/unified/{rest:path}", hello), *routes(probes or {}, metrics)])
+    heard = [metrics.count]
+    if lines is not None:
+        heard.append(lambda request: lines.append(access_line(request)))
+    watched = Watching(app, heard, now=lambda: NOW, monotonic=lambda: 1.0)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(watched), base_url="http://here") as client:
+        yield client
+
+
+def samples(text: str) -> dict[str, float]:
+    """Return what is shown, by name and labels."""
+    return {
+        " ".join([sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_metrics_count_requests_by_area_and_never_by_path() -> None:
+    async with serving() as client:
+        for path in ("/unified/user-directory/users/ann?query=secret", "/unified/x", "/nobody/knows/me"):
+            await client.get(path)
+        await client.request("BREW", "/nobody")
+        shown = (await client.get("/metrics")).text
+    found = samples(shown)
+    assert found["pingone_mcp_http_requests_total area=unified method=GET status=200"] == 2
+    assert found["pingone_mcp_http_requests_total area=other method=GET status=404"] == 1
+    assert found["pingone_mcp_http_requests_total area=other method=other status=404"] == 1
+    assert found["pingone_mcp_http_request_seconds_count area=unified"] == 2
+    assert "ann" not in shown
+    assert "nobody" not in shown
+
+
+async def test_metrics_show_the_fleet_and_the_traffic_as_they_are_now() -> None:
+    async with serving() as client:
+        found = samples((await client.get("/metrics")).text)
+    assert found["pingone_mcp_provider_requests_total outcome=limited"] == 1
+    assert found["pingone_mcp_connections status=needs_reauth"] == 1
+    assert found["pingone_mcp_sync_age_seconds connection=a"] == 60
+    assert (found["pingone_mcp_inbox_events"], found["pingone_mcp_outbox_events"]) == (3, 4)
+
+
+async def test_a_line_of_the_log_holds_no_query_and_no_credential() -> None:
+    lines: list[str] = []
+    async with serving(lines=lines) as client:
+        await client.get("/unified/u\u202ex?query=secret", headers={"Authorization": "Bearer pmk_a_b"})
+    (line,) = lines
+    assert json.loads(line) == {
+        "event": "request",
+        "at": "2026-06-15T12:00:00.000Z",
+        "id": "r1",
+        "method": "GET",
+        "path": json.loads(line)["path"],
+        "status": 200,
+        "ms": 0.0,
+        "bytes": 5,
+        "caller": "key:1",
+    }
+    assert "secret" not in line
+    assert "pmk" not in line
+    assert "\u202e" not in json.loads(line)["path"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/c/x/mcp", "mcp"), ("/c/x/mcp/", "mcp"), ("/c/x/people", "other"), ("//unified/x", "unified"), ("", "other")],
+)
+def test_a_path_is_about_one_of_a_few_things(path: str, expected: str) -> None:
+    assert area(path) == expected
+
+
+async def test_a_client_that_goes_before_the_answer_is_counted() -> None:
+    seen: list[ServedRequest] = []
+
+    async def never(*_: object) -> None:
+        await anyio.sleep_forever()
+
+    watched = Watching(never, [seen.append])
+    with anyio.move_on_after(0.01):
+        await watched({"type": "http", "method": "GET", "path": "/x"}, receive, send)
+    assert [one.status for one in seen] == [499]
+
+
+async def receive() -> dict[str, str]:
+    return {"type": "http.disconnect"}
+
+
+async def send(_: object) -> None:
+    pass
+
+
+def failing(error: Exception) -> Callable[[], Awaitable[None]]:
+    async def probe() -> None:
+        raise error
+
+    return probe
+
+
+async def test_ready_says_which_part_is_not_and_nothing_of_what_is_inside() -> None:
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    logging.getLogger("pingone_mcp").addHandler(handler)
+    probes = {"store": well, "keys": failing(Refused("secret", code="LOST")), "syncs": failing(OSError("secret"))}
+    try:
+        async with serving(probes) as client:
+            assert (await client.get("/healthz")).json() == {"alive": True}
+            answer = await client.get("/readyz")
+    finally:
+        logging.getLogger("pingone_mcp").removeHandler(handler)
+    assert answer.status_code == 503
+    assert answer.json() == {"ready": False, "parts": {"keys": "LOST", "store": "ok", "syncs": "failed"}}
+    assert "The part syncs is not ready" in log.getvalue()
+
+
+async def test_ready_where_every_part_is() -> None:
+    async with serving({"store": well}) as client:
+        answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"ready": True, "parts": {"store": "ok"}})
