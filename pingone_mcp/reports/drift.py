@@ -19,6 +19,8 @@ from pingone_mcp.directory.matching.identity import IdentityKind, address_key, f
 from pingone_mcp.directory.models import JsonObject, Named, Reviewed
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.directory.text.harmless import harmless
+from pingone_mcp.errors import Refused
+from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.reports.matching import (
     MATCH_ON,
     Account,
@@ -38,6 +40,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 KEPT_UNEXPECTED = 1_000
 _SAID_AS: Mapping[IdentityKind, str] = {"email": "email", "username": "username", "external_id": "external id"}
 _VERSION = 1
+_PARTS_OF_NAME = ("first_name", "last_name")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -127,7 +130,8 @@ class Comparison:
     `expected` says who ought to have an account: active users by default, who are the members of `expected_group` where
     that is given. `compare` names the attributes to compare (default: all that both sides carry; none: an empty list).
     Where two have the same address, it is no drift that the application calls them otherwise, unless `compare` names
-    the username or a person said which column it is. `keep` bounds the unexpected users that are kept.
+    the username or a person said which column it is. `keep` bounds the unexpected users that are kept. Raises Refused
+    for an attribute to compare that the roster has no column of.
     """
 
     def __init__(
@@ -147,7 +151,7 @@ class Comparison:
         self._fold_plus = fold_plus
         self._matching = Matching(roster, match_on=self._match_on, fold_plus=fold_plus)
         self._expected = expected
-        self._compare = None if compare is None else tuple(sorted(set(map(squeezed, compare))))
+        self._compare = None if compare is None else _to_compare(compare, roster.columns)
         mapped = roster.columns is not None and "username" in roster.columns.mapped
         self._compares_usernames = mapped or self._compare is not None
         self._unexpected = FirstPeople(keep)
@@ -244,7 +248,9 @@ class Comparison:
             del said[kind]
         if "email" in matched_on and not self._compares_usernames:
             said.pop("username", None)
-        said |= {"name": entry.name, **entry.attributes}
+        if entry.name != entry.composed_name or not all(attribute_of(user, part) for part in _PARTS_OF_NAME):
+            said["name"] = entry.name  # else it says no more than its parts
+        said |= entry.attributes
         found: list[Difference] = []
         for attribute, app in said.items():
             if not app or (self._compare is not None and squeezed(attribute) not in self._compare):
@@ -304,6 +310,22 @@ def grouped(findings: Sequence[Finding], rows: int | None) -> JsonObject:
             del row["kind"]
             grouped[finding.kind].append(row)
     return dict(grouped)
+
+
+def _to_compare(names: Iterable[str], columns: Columns | None) -> tuple[str, ...]:
+    """Return the attributes to compare, as `squeezed`. Raises Refused for one that no column of the roster is."""
+    wanted = {squeezed(name): name for name in names}
+    if columns is not None:
+        there = {squeezed(name): name for name in columns.compared()}
+        for word, name in wanted.items():
+            if word not in there:
+                meant = did_you_mean(word, there, most=1)
+                raise Refused(
+                    f"No column of the roster is compared as {quoted([harmless(name)])}.",
+                    f"{meant} What can be compared: {quoted(there.values())}.".lstrip(),
+                    code="BAD_COMPARE",
+                )
+    return tuple(sorted(wanted))
 
 
 def _unlike(drift: Drift) -> str:

@@ -244,7 +244,7 @@ class Matching:
         return any(kind != "email" and _REWRITTEN.fullmatch(key) for kind, key in self._entry_keys(entry))
 
     def _entry_keys(self, entry: RosterEntry) -> list[tuple[IdentityKind, str]]:
-        addresses = (entry.email,) if entry.email else ()
+        addresses = (entry.email, *entry.more_emails) if entry.email else ()
         return self._keys(addresses, entry.username, entry.external_id)
 
     def _user_keys(self, user: Reviewed) -> list[tuple[IdentityKind, str]]:

@@ -323,3 +323,4 @@ def test_who_has_no_account_counts_where_a_group_says_who_should_have_one(served
     assert f"unexpected ({counted[name]:,}): active members of {name} without an account" in by_name.out
     unknown = inside("drift", path, "--expected-group", f"{name}x", env=env)
     assert (unknown.status, "There is no group of this name." in unknown.err) == (2, True)
+    assert "Give its id, or another name, as `expected_group`." in unknown.err, "not as an argument that is not there"

@@ -75,6 +75,13 @@ def test_a_refusal_is_the_reason_and_not_the_setting(served: Served, out: Path) 
     )
 
 
+def test_members_that_could_not_be_read_are_not_said_to_be(served: Served, out: Path) -> None:
+    served.sandbox.faults.add("forbidden", path="memberOfGroups", times=None)
+    end = inside("review", "--out", str(out), env=whole(served))
+    (place,) = json.loads(beside(out).read_bytes())["environments"]
+    assert (end.status, place["groups"]) == (1, "read, but not all members")
+
+
 def test_the_manifest_says_where_by_whom_with_what_and_totals_that_reconcile(served: Served, out: Path) -> None:
     inside("review", "--out", str(out), env=whole(served))
     manifest = json.loads(beside(out).read_bytes())

@@ -108,8 +108,14 @@ class Cover:
 
     def totals_in_words(self) -> list[tuple[str, int]]:
         """Return the totals as a reader adds them up."""
-        shown = ((name, number) for name, number in self.totals.items() if number or name != "people_outside_question")
-        return [(_TOTALS[name], number) for name, number in shown]
+        shown = [(name, number) for name, number in self.totals.items() if number or name != "people_outside_question"]
+        words = {**_TOTALS, "people_without_access": f"+ {self.without_access}"}
+        return [(words[name], number) for name, number in shown]
+
+    @property
+    def without_access(self) -> str:
+        """What is to be said of those of whom no access was found: that there is none, or that none is known."""
+        return "without access that is known" if self.gaps else "without access"
 
     def flags_in_words(self) -> list[tuple[str, int | None, str]]:
         """Return of each flag its name, how many people have it (None: unknown), and what more is to be said."""
@@ -130,7 +136,6 @@ _TOTALS: Mapping[str, str] = MappingProxyType(
         "people_in_directory": "People in the directory",
         "people_outside_question": "= outside the population asked for",
         "people_with_access": "+ with access",
-        "people_without_access": "+ without access",
         "people_in_file": "People in this file",
         "entitlements": "Entitlements in this file",
         "entitlements.group_direct": "= group, directly",

@@ -126,7 +126,7 @@ def _charts(cover: Cover) -> str:
     totals = cover.totals
     access = [
         Bar("with access", totals["people_with_access"]),
-        Bar("without access", totals["people_without_access"]),
+        Bar(cover.without_access, totals["people_without_access"]),
         *[Bar("outside the question", totals["people_outside_question"])][: totals["people_outside_question"] > 0],
     ]
     flags = [Bar(name, count, note) for name, count, note in cover.flags_in_words()]

@@ -73,6 +73,14 @@ class Columns:
         """Return the headings of the fields that people are looked for by."""
         return {name: self.fields[name] for name in _IDENTITIES if name in self.fields}
 
+    def compared(self) -> tuple[str, ...]:
+        """Return the names of what an account says that may be compared with the directory."""
+        own = {*_IDENTITIES, "name"} - {"handle"}
+        names = [name for name in self.fields if name in own or name not in _OWN_FIELDS]
+        if {"first_name", "last_name"} <= set(names) and "name" not in names:
+            names.append("name")
+        return (*names, *self.others)
+
     def to_json(self) -> JsonObject:
         """Return JSON-ready data."""
         return {
@@ -191,7 +199,14 @@ def mapping_of(given: Iterable[str]) -> Mapping[str, str]:
                 f"{hint} The fields are: {', '.join(MAPPABLE)}.".lstrip(),
                 code="BAD_MAP",
             )
-        found["active" if name == "status" else name] = heading
+        field = "active" if name == "status" else name
+        if field in found:
+            raise Refused(
+                f"Two columns are said to be the {name}: {quoted([harmless(found[field]), harmless(heading)])}.",
+                "Say of a field once which column it is.",
+                code="BAD_MAP",
+            )
+        found[field] = heading
     return found
 
 

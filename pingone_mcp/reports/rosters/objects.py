@@ -190,7 +190,7 @@ def _cells_of(name: str, known: str | None, value: Any) -> Mapping[str, Cell] | 
         case Mapping() if known == "name":
             return _parts_of_name(value)
         case list() | tuple() if known == "email":
-            return _first_address(name, value)
+            return _addresses(name, value)
         case list() | tuple() if known == "roles":
             roles = [text for text, _ in map(_item, value) if text is not None]
             return {name: tuple(roles)} if len(roles) == len(value) else None
@@ -205,13 +205,13 @@ def _parts_of_name(value: Mapping[Any, Any]) -> Mapping[str, Cell] | None:
     return {to: str(parts[key]) for key, to in spelt if key in parts}
 
 
-def _first_address(name: str, value: Sequence[Any]) -> Mapping[str, Cell] | None:
-    """Return the primary address, or the first one."""
+def _addresses(name: str, value: Sequence[Any]) -> Mapping[str, Cell] | None:
+    """Return the addresses, the primary one first."""
     items = list(map(_item, value))
     if any(text is None for text, _ in items):
         return None
     ordered = sorted(items, key=lambda item: not item[1])
-    return {name: str(ordered[0][0])} if ordered else {}
+    return {name: tuple(str(text) for text, _ in ordered)} if ordered else {}
 
 
 def _item(item: Any) -> tuple[str | None, bool]:

@@ -24,12 +24,15 @@ _SHOWN_MISTAKES = 20
 Cell = str | tuple[str, ...]
 """A text, or several where there may be several, as of roles."""
 
-_YES = frozenset("1 y yes t true on ok active enabled activated current".split())
-_NO = frozenset(
-    "0 n no f false off inactive disabled deactivated suspended locked blocked archived terminated deleted removed "
-    "expired left deprovisioned staged locked_out".split()
+# As a spreadsheet writes true and false that has saved a list in German, French, Spanish, Portuguese, Italian, Dutch …
+_TRUE_ELSEWHERE = "wahr vrai verdadero verdadeiro vero waar sant prawda"
+_FALSE_ELSEWHERE = "falsch faux falso onwaar falskt fałsz"
+_YES = frozenset(f"1 y yes t true on ok active enabled activated current {_TRUE_ELSEWHERE}".split())
+_FALSE = frozenset(f"0 n no f false off {_FALSE_ELSEWHERE}".split())
+_NO = _FALSE | frozenset(
+    "inactive disabled deactivated suspended locked blocked archived terminated deleted removed expired left "
+    "deprovisioned staged locked_out".split()
 )
-_FALSE = frozenset("0 n no f false off".split())
 # Understood, and neither: who is invited may accept.
 _UNDECIDED = frozenset({"invited"})
 
@@ -47,7 +50,8 @@ _NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 class RosterEntry(NamedTuple):
     """One account of the application. `line` is where it begins in a CSV file, else its place in the list, from 1.
 
-    `active` is None where the roster does not say, or says invited; `status` is the roster's own word. `attributes`
+    `more_emails` are further addresses of the account, by which people are looked for as well. `active` is None where
+    the roster does not say, or says invited; `status` is the roster's own word. `attributes`
     carries unified field names where the heading is known (title, department, manager …), else the heading as it is
     written.
     """
@@ -61,6 +65,13 @@ class RosterEntry(NamedTuple):
     active: bool | None = None
     roles: tuple[str, ...] = ()
     attributes: Mapping[str, str] = _NO_ATTRIBUTES
+    more_emails: tuple[str, ...] = ()
+
+    @property
+    def composed_name(self) -> str | None:
+        """The name that first and last name make; None where one of them is not there."""
+        first, last = self.attributes.get("first_name"), self.attributes.get("last_name")
+        return f"{first} {last}" if first and last else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +125,13 @@ class Reading:
         of, attributes = self._layout.columns(tuple(written))
         texts = {known: written[headings[0]] for known, headings in of.items()}
         if self._layout.application is not None:
-            self._as_application(texts, of, written)
             for known, words in self._nobody.items():
                 if texts.get(known, "").lower() in words:
                     self._nobodies.append((row.line, texts[known]))
                     return None
+        emails = self._emails(of, written)
+        if "handle" in texts and not (emails or texts.get("username") or texts.get("external_id")):
+            texts["username"] = texts["handle"]  # it names somebody where nothing else does
         status = texts.get("active") or texts.get("inactive")
         active = self._active(of, written) if status else None
         if status and active is None and not self._is_undecided(status):
@@ -126,7 +139,7 @@ class Reading:
         first, last = texts.get("first_name"), texts.get("last_name")
         return RosterEntry(
             line=row.line,
-            email=texts.get("email"),
+            email=emails[0] if emails else None,
             username=texts.get("username"),
             external_id=texts.get("external_id"),
             name=texts.get("name") or (f"{first} {last}" if first and last else None),
@@ -134,20 +147,19 @@ class Reading:
             active=active,
             roles=_roles(row.cells[of["roles"][0]]) if "roles" in of else (),
             attributes={name: written[heading] for name, heading in attributes},
+            more_emails=tuple(emails[1:]),
         )
 
-    def _as_application(
-        self, texts: dict[str, str], of: Mapping[str, Sequence[str]], written: Mapping[str, str]
-    ) -> None:
-        """Take the first column with an address as the email; a handle where nothing else names anybody."""
-        if "email" in of and not self._layout.is_mapped("email"):
-            address = next(filter(None, (_address(written[heading]) for heading in of["email"])), None)
-            if address is None:
-                del texts["email"]
-            else:
-                texts["email"] = address
-        if "handle" in texts and not any(texts.get(name) for name in ("email", "username", "external_id")):
-            texts["username"] = texts["handle"]
+    def _emails(self, of: Mapping[str, Sequence[str]], written: Mapping[str, str]) -> Sequence[str]:
+        """Return the addresses of an account: those in the first of its columns that has any.
+
+        What is no list of addresses is taken as it is, unless the application is known to write other things there.
+        """
+        cells = [written[heading] for heading in of.get("email", ())]
+        if self._layout.application is not None and not self._layout.is_mapped("email"):
+            return next(filter(None, ([one for one in _parts(cell) if "@" in one] for cell in cells)), ())
+        parts = _parts(cells[0]) if cells else ()
+        return parts if len(parts) > 1 and all("@" in one for one in parts) else cells[:1]
 
     def _active(self, of: Mapping[str, Sequence[str]], written: Mapping[str, str]) -> bool | None:
         said = {self._means(written[heading].lower()) for heading in of.get("active", ())}
@@ -169,9 +181,9 @@ class Reading:
         return status.lower() in _UNDECIDED or status.lower() in self._statuses
 
 
-def _address(text: str) -> str | None:
-    """Return the first address in a cell."""
-    return next((part for part in re.split(r"[,;\s]+", text) if "@" in part), None)
+def _parts(text: str) -> Sequence[str]:
+    """Return what stands in a cell, each once: addresses hold no space and no separator."""
+    return list(dict.fromkeys(filter(None, re.split(r"[,;\s]+", text))))
 
 
 def _roles(value: Cell) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
 from pingone_mcp import __version__
-from pingone_mcp.directory.gaps import WhyNoRoles, sentences
+from pingone_mcp.directory.gaps import ShortGroups, WhyNoRoles, sentences
 from pingone_mcp.directory.models import JsonObject, Named
 from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.directory.text.harmless import harmless
@@ -145,10 +145,17 @@ def _place(copy: Snapshot, state: PlaceState) -> PlaceRead:
         type=copy.places.organizations[state.id].type,
         read_at=_to_milliseconds(state.read_at),
         age_seconds=state.age_seconds,
-        groups="read" if copy.has_groups_of(state.id) else "may not be read: unknown",
+        groups=_groups_of(copy, state),
         roles=_ROLES[copy.why_no_roles_of(state.id)],
         gaps=tuple(harmless(sentence) for sentence in sentences(state.gaps)),
     )
+
+
+def _groups_of(copy: Snapshot, state: PlaceState) -> str:
+    """Say how far it is known who is in which group."""
+    if not copy.has_groups_of(state.id):
+        return "may not be read: unknown"
+    return "read, but not all members" if any(isinstance(gap, ShortGroups) for gap in state.gaps) else "read"
 
 
 def _to_milliseconds(at: datetime) -> datetime:

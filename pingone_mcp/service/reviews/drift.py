@@ -9,6 +9,7 @@ from datetime import datetime
 from pingone_mcp.directory.gaps import Gap, OnlyServedPopulations
 from pingone_mcp.directory.matching.identity import IdentityKind
 from pingone_mcp.directory.models import Named, Reviewed
+from pingone_mcp.errors import Refused
 from pingone_mcp.replica.asking.people import everybody, members_of, named, number_of_users, others
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.state import State
@@ -123,7 +124,11 @@ def _is_active_in(members: Collection[str]) -> Callable[[Reviewed], bool]:
 def _group(copy: Snapshot, reference: str) -> Named:
     """Return the group that an id or a name means. Raises Refused."""
     copy.need_memberships()
-    found = copy.places.find_group(None, reference)
+    try:
+        found = copy.places.find_group(None, reference)
+    except Refused as refused:
+        step = "Give its id, or another name, as `expected_group`."
+        raise Refused(refused.what, step, code=refused.code) from None
     (name,) = copy.database.execute("SELECT name FROM groups_ WHERE id = ?", (found.id,)).fetchone()
     return Named(id=found.id, name=name)
 

@@ -141,6 +141,13 @@ def test_totals_reconcile_or_the_review_is_not_complete(name: str) -> None:
     assert (wrong.totals_reconcile(), wrong.status()) == (False, "Incomplete: the totals do not reconcile")
 
 
+def test_that_somebody_has_no_access_is_said_only_where_nothing_is_unknown() -> None:
+    for gaps, said in (((), "without access"), (("roles were not read",), "without access that is known")):
+        review = cover(gaps=gaps)
+        assert (f"+ {said}", 5) in review.totals_in_words()
+        assert f"{said}: <b>5</b>" in "".join(page_chunks(review, []))
+
+
 def written(rows: list[JsonObject], folder: Path) -> dict[str, ET.Element]:
     """Return the sheets of a workbook with these rows."""
     pytest.importorskip("xlsxwriter")

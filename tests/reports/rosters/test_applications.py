@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -359,12 +359,13 @@ def test_a_person_says_it_of_a_known_application_and_of_json_too() -> None:
             "The roster has no column “Work Mial”. Did you mean “Work Mail”? Its ",
         ),
         ("email=qqqq", "The roster has no column “qqqq”. Its columns are: “Nick”, “Work Mail”, “Mail”, “State”."),
+        ("email=Mail;email=Nick", "Two columns are said to be the email: “Mail”, “Nick”. Say of a field once "),
         ("Work Mail", 'A column is mapped as FIELD=HEADING. Write for example email="Work Mail".'),
     ],
 )
 def test_a_column_or_field_that_is_not_there_is_refused_with_the_nearest(given: str, said: str) -> None:
     with pytest.raises(Refused) as refused:
-        parse_roster(CRM, "csv", mapping_of([given]))
+        parse_roster(CRM, "csv", mapping_of(given.split(";")))
     assert str(refused.value).startswith(said)
 
 
@@ -374,6 +375,54 @@ def test_another_username_is_no_drift_where_the_address_is_the_same_unless_it_is
     asked = check(parse_roster(text, "csv"), PEOPLE, now=NOW, compare=["username"])
     mapped = check(parse_roster(text, "csv", mapping_of(["username=login"])), PEOPLE, now=NOW)
     assert asked.counts["attribute_mismatches.username"] == mapped.counts["attribute_mismatches.username"] == 1
+
+
+def test_an_attribute_to_compare_that_no_column_is_is_refused_with_the_nearest() -> None:
+    roster = parse_roster("email,First Name,Last Name,Job Title,Desk\nann.li@corp.example,Ann,Li,Clerk,4\n", "csv")
+    with pytest.raises(Refused) as refused:
+        check(roster, PEOPLE, now=NOW, compare=["desk", "titel"])
+    assert str(refused.value) == (
+        "No column of the roster is compared as “titel”. Did you mean title? What can be compared: “email”, “first_name”, "
+        "“last_name”, “title”, “name”, “Desk”. [BAD_COMPARE]"
+    )
+    assert check(roster, PEOPLE, now=NOW, compare=["DESK", "Name", "first name"]).compare == (
+        "desk",
+        "firstname",
+        "name",
+    )
+
+
+def test_a_name_that_is_made_of_its_parts_is_no_difference_beside_them() -> None:
+    (ann, *_) = PEOPLE
+    text = "email,First Name,Last Name\nann.li@corp.example,{},Li\n"
+    titled = [replace(ann, name="Dr. Ann Li")]
+    assert check(parse_roster(text.format("Ann"), "csv"), titled, now=NOW).counts["attribute_mismatches"] == 0
+    (found,) = check(parse_roster(text.format("Anna"), "csv"), titled, now=NOW).of("attribute_mismatches")
+    assert [one.attribute for one in found.differences] == ["first_name"]
+    nameless = [replace(ann, first_name=None, last_name=None)]
+    (found,) = check(parse_roster(text.format("Anna"), "csv"), nameless, now=NOW).of("attribute_mismatches")
+    assert [one.attribute for one in found.differences] == ["name"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (f"{GITHUB.splitlines()[0]}\nann,A,,,,,,{{}},,\n".format('"old@gone.example, ann.li@corp.example"'), "csv"),
+        (f"{GITHUB.splitlines()[0]}\nann,A,,,,,,{{}},,\n".format('"ann.li@corp.example, old@gone.example"'), "csv"),
+        ('email;name\n"old@gone.example, ann.li@corp.example";A\n', "csv"),
+        ('[{"github_com_login":"a","github_com_verified_domain_emails":["o@x.y","ann.li@corp.example"]}]', "json"),
+        ('[{"userName":"a","emails":[{"value":"ann.li@corp.example"},{"value":"o@x.y","primary":true}]}]', "json"),
+    ],
+)
+def test_an_account_with_several_addresses_is_looked_for_by_each_of_them(content: str, kind: RosterKind) -> None:
+    found = check(parse_roster(content, kind), PEOPLE, now=NOW)
+    assert (found.counts["matched"], found.counts["missing"]) == (1, 0)
+
+
+def test_addresses_of_one_account_that_lead_to_two_people_are_shown_and_nothing_is_guessed() -> None:
+    roster = parse_roster('email\n"ann.li@corp.example; bo.berg@corp.example"\n', "csv")
+    (found,) = check(roster, PEOPLE, now=NOW).of("ambiguous")
+    assert found.candidate_count == 2
 
 
 def test_where_no_account_fits_anybody_it_is_said_what_was_compared() -> None:
