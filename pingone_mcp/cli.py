@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pingone_mcp import __version__
 from pingone_mcp.commands.ending import FAILED, MISCONFIGURED, OK, UNCHECKED, WrongUse
 from pingone_mcp.errors import Problem, Unconfigured
+from pingone_mcp.heavy_work import loading
 from pingone_mcp.interrupts import INTERRUPTED, run_interruptible
 from pingone_mcp.stdio_process import serve
 
@@ -72,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     anywhere = _anywhere()
     given, rest = anywhere.parse_known_args(argv, argparse.Namespace(env_file=None, verb=None))
     if rest:
-        given, unknown = _parser(anywhere, rest).parse_known_args(rest, given)
+        with loading():
+            parser = _parser(anywhere, rest)
+        given, unknown = parser.parse_known_args(rest, given)
         if unknown:
             given.parser.refuse(unknown)
     if given.verb is None:
@@ -131,13 +134,12 @@ def _whole_parser() -> argparse.ArgumentParser:
 
 def _run(verb: Verb, given: argparse.Namespace) -> int:
     """Run a command; the first failure of a task group is the failure of the command."""
-    from pingone_mcp.doors import OpenDoors
-    from pingone_mcp.heavy_work import calm_collector
-    from pingone_mcp.logs import log_harmlessly
-    from pingone_mcp.tasks import first_failure
+    with loading("click"):  # httpx has a command line of its own
+        from pingone_mcp.doors import OpenDoors
+        from pingone_mcp.logs import log_harmlessly
+        from pingone_mcp.tasks import first_failure
 
     log_harmlessly()
-    calm_collector()
     try:
         return run_interruptible(functools.partial(verb.run, given, OpenDoors(given.env_file, _whole_parser)))
     except BaseExceptionGroup as several:

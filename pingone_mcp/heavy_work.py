@@ -1,4 +1,7 @@
-"""Long work in a worker thread, kept from holding up the event loop: shorter turns, and no full search for garbage."""
+"""Long work in a worker thread, kept from holding up the event loop: shorter turns, and no full search for garbage.
+
+And the longest of a short command: loading what it needs.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,24 @@ def heavy_work() -> Iterator[None]:
             if _held == 0:
                 gc.set_threshold(*_usual[0])
                 sys.setswitchinterval(_usual[1])
+
+
+@contextmanager
+def loading(*hidden: str) -> Iterator[None]:
+    """Load modules in the block without looking for garbage: what is made there is a thousand classes, and stays.
+
+    Packages that others load where they find them, for logs and command lines that nobody uses here, are `hidden`.
+    """
+    gc.disable()
+    unseen = [name for name in hidden if sys.modules.setdefault(name, None) is None]  # type: ignore[arg-type] # None says: not to be imported
+    try:
+        yield
+    finally:
+        for name in unseen:
+            del sys.modules[name]
+        gc.freeze()
+        calm_collector()
+        gc.enable()
 
 
 def calm_collector() -> None:

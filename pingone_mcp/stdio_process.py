@@ -8,7 +8,6 @@ before the first question.
 from __future__ import annotations
 
 import functools
-import gc
 import os
 import signal
 import sys
@@ -22,7 +21,7 @@ from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.first_answers import Frozen, is_set, kept
 from pingone_mcp.handshake import Handover, greet, may_greet
-from pingone_mcp.heavy_work import calm_collector
+from pingone_mcp.heavy_work import loading
 
 if TYPE_CHECKING:
     from pingone_mcp.server.strict import StrictServer
@@ -68,11 +67,8 @@ def load_server(env_file: Path | None, open_backend: OpenBackend | None = None) 
 
     It answers out of what `open_backend` opens, where that is given.
     """
-    # Collecting garbage while a thousand classes are being made only costs time; none of it is garbage.
-    gc.disable()
-    # The SDK logs through rich where it finds it: time at the start, and lines folded at 80 columns. This hides it.
-    hidden = sys.modules.setdefault("rich", None) is None  # type: ignore[arg-type] # None says: not to be imported
-    try:
+    # The SDK logs through rich where it finds it: time at the start, and lines folded at 80 columns.
+    with loading("rich"):
         from pingone_mcp.logs import log_harmlessly
 
         log_harmlessly()
@@ -83,12 +79,6 @@ def load_server(env_file: Path | None, open_backend: OpenBackend | None = None) 
         connections = Connections({DEFAULT: open_backend or functools.partial(_open_backend, env_file)})
         server = build_server(functools.partial(connections.lend, DEFAULT), allow_writes=_allows_writes(env_file))
         return Loaded(server, connections)
-    finally:
-        if hidden:
-            del sys.modules["rich"]
-        gc.freeze()
-        calm_collector()
-        gc.enable()
 
 
 async def _serve(

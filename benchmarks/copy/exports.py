@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.copy.sync import sync
-from benchmarks.measuring.own_process import in_own_process, peak_memory
+from benchmarks.measuring.own_process import in_own_process
 from benchmarks.measuring.turns import in_turns, middle
 from benchmarks.places.served import serving
 from benchmarks.table.figures import Figure, at_most
@@ -66,7 +64,7 @@ def measured(extent: Extent) -> Measured:
 
 def _export(variables: dict[str, str]) -> list[float]:
     """Export in a process of its own; return its processor seconds and its peak memory in MiB."""
-    found: list[float] = in_own_process("benchmarks.copy.exports", given=variables)
+    found: list[float] = in_own_process("benchmarks.copy.exporting", given=variables)
     return found
 
 
@@ -82,18 +80,3 @@ def _plain(copy: Path) -> float:
         subprocess.run(["sqlite3", "-readonly", "-csv", "-header", str(copy), _EVERYBODY], stdout=out, check=True)  # noqa: S607 - looked up on the PATH
     after = os.times()
     return after.children_user - before.children_user + after.children_system - before.children_system
-
-
-def main() -> None:
-    """Export everybody; print what it took."""
-    os.environ |= json.load(sys.stdin)
-    from pingone_mcp.cli import main as command_line  # noqa: PLC0415 - loading it counts
-
-    with TemporaryDirectory() as folder:
-        status = command_line(["export", "users", "--out", str(Path(folder, "users.csv"))])
-    assert status == 0
-    print(json.dumps([time.process_time(), peak_memory()]))
-
-
-if __name__ == "__main__":
-    main()

@@ -16,13 +16,12 @@ import httpx
 from yarl import URL
 
 from pingone_mcp.http.connections import ConnectionPool
+from pingone_mcp.http.upstream import PROXY
 
 # As much as httpcore reads of a head.
 _LARGEST_HEAD = 100 * 1024
 # What has a body says its kind itself; aiohttp would add one to a POST without a body, too.
 _UNSAID = ("Content-Type",)
-PROXY = "pingone_mcp.proxy"
-"""The extension of a request: the URL of the HTTP proxy that leads to its host."""
 
 
 class Engine(httpx.AsyncBaseTransport):

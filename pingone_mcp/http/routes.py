@@ -13,8 +13,8 @@ import httpx
 
 from pingone_mcp.advice import setting
 from pingone_mcp.errors import Refused, Unconfigured
-from pingone_mcp.http.engine import PROXY, Engine
 from pingone_mcp.http.failures import Cause, cause
+from pingone_mcp.http.upstream import PROXY
 from pingone_mcp.settings.addresses import is_loopback
 
 # What these say of a connection through a proxy is said of the proxy; TLS comes about behind it.
@@ -28,6 +28,7 @@ _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 class Routes(httpx.AsyncBaseTransport):
     """Send each request the way of its host, or all of them through `instead`.
 
+    Nothing that sends is loaded before the first one: where the local copy answers, there is none.
     `proxies` are the URLs of HTTP proxies, by a URL of the host behind each (None: none). Raises Refused, before
     anything is sent, for plain http that leaves this machine: every request of ours carries the secret or a token. A
     proxy that cannot be reached is an httpx.ProxyError. Raises Unconfigured, when it is made, for certificates that
@@ -37,7 +38,8 @@ class Routes(httpx.AsyncBaseTransport):
     def __init__(self, proxies: Mapping[str, str | None], instead: httpx.AsyncBaseTransport | None = None) -> None:
         # By host and port: NO_PROXY may name one port of a host.
         self._proxies = {httpx.URL(url).netloc: proxy for url, proxy in proxies.items() if instead is None}
-        self._engine = instead or Engine(_trusted())
+        self._engine = instead
+        self._named = _named_certificates() if instead is None else None
 
     def _proxy(self, url: httpx.URL) -> str | None:
         return None if is_loopback(url.host) else self._proxies.get(url.netloc)
@@ -54,33 +56,44 @@ class Routes(httpx.AsyncBaseTransport):
         if proxy is not None:
             request.extensions = {**request.extensions, PROXY: proxy}
         try:
-            return await self._engine.handle_async_request(request)
+            return await self._opened().handle_async_request(request)
         except (httpx.ConnectError, httpx.ConnectTimeout) as failure:
             if proxy is None or cause(failure) not in _OF_THE_PROXY:
                 raise
             raise httpx.ProxyError("not reached") from failure
 
+    def _opened(self) -> httpx.AsyncBaseTransport:
+        if self._engine is None:
+            from pingone_mcp.http.engine import Engine  # noqa: PLC0415 - start-up: as the class says
+
+            self._engine = Engine(self._named or _usual_certificates())
+        return self._engine
+
     async def aclose(self) -> None:
-        await self._engine.aclose()
+        if self._engine is not None:
+            await self._engine.aclose()
 
 
-def _trusted() -> ssl.SSLContext:
-    """Return what TLS trusts: what SSL_CERT_FILE and SSL_CERT_DIR name, else what this machine trusts, and certifi.
+def _usual_certificates() -> ssl.SSLContext:
+    """Return what TLS trusts where nobody says so: what this machine trusts, and certifi.
 
     The certificates of a company are among the machine's on Linux and Windows; on macOS Python does not see them.
     """
+    trusted = httpx.create_ssl_context(trust_env=False)
+    with suppress(OSError):  # one that is damaged among the machine's own
+        trusted.load_default_certs()
+    return trusted
+
+
+def _named_certificates() -> ssl.SSLContext | None:
+    """Return what TLS trusts by SSL_CERT_FILE and SSL_CERT_DIR; None where neither is set. Raises Unconfigured."""
     file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     if folder and not file:
         _check_folder(Path(folder))
     try:
-        if file or folder:
-            return ssl.create_default_context(cafile=file or None, capath=folder or None)
-        trusted = httpx.create_ssl_context(trust_env=False)
+        return ssl.create_default_context(cafile=file or None, capath=folder or None) if file or folder else None
     except OSError as error:  # ssl.SSLError is one
         raise _unusable("SSL_CERT_FILE", _trouble(Path(file or "")), "a file of certificates in PEM") from error
-    with suppress(OSError):  # one that is damaged among the machine's own
-        trusted.load_default_certs()
-    return trusted
 
 
 def _trouble(file: Path) -> str:

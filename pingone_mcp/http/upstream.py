@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+PROXY = "pingone_mcp.proxy"
+"""The extension of a request: the URL of the HTTP proxy that leads to its host."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:

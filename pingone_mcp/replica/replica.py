@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pingone_mcp.directory.changes import ChangePage, ChangeQuestion
 from pingone_mcp.directory.gaps import EarlierChanges
@@ -26,9 +26,10 @@ from pingone_mcp.replica.source import Source
 from pingone_mcp.replica.state import State, age_of, state_of
 from pingone_mcp.replica.store.edition import edition_of
 from pingone_mcp.replica.store.store import Damaged, Store, no_replica
-from pingone_mcp.replica.sync import Sync
-from pingone_mcp.replica.syncing.run import SyncReport
 from pingone_mcp.replica.syncing.task import Report, SyncOptions
+
+if TYPE_CHECKING:
+    from pingone_mcp.replica.syncing.run import SyncReport
 
 T = TypeVar("T")
 
@@ -49,6 +50,8 @@ class Replica:
 
     async def sync(self, mode: Literal["auto"] | Mode, *, report: Report, accept_removals: bool = False) -> SyncReport:
         """Bring the copy up to date; see `Sync.run`."""
+        from pingone_mcp.replica.sync import Sync  # noqa: PLC0415 - start-up: most who ask the copy do not sync
+
         sync = Sync(self.source, self.store, self.options, report=report)
         return await sync.run(mode, accept_removals=accept_removals)
 

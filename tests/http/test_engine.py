@@ -18,8 +18,9 @@ import anyio
 import httpx
 import pytest
 
-from pingone_mcp.http.engine import PROXY, Engine
+from pingone_mcp.http.engine import Engine
 from pingone_mcp.http.failures import Cause, cause
+from pingone_mcp.http.upstream import PROXY
 from tests.http.certificates import certificate
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -10,8 +10,9 @@ import anyio
 import httpx
 import pytest
 
-from pingone_mcp.http.engine import PROXY, Engine
+from pingone_mcp.http.engine import Engine
 from pingone_mcp.http.failures import Cause, NotWholeInTime, cause, unreachable
+from pingone_mcp.http.upstream import PROXY
 from pingone_mcp.pingone.api.upstream import PINGONE
 from tests.http.certificates import certificate
 from tests.http.servers import Serve, answer_never, hang_up, reset, says, serving

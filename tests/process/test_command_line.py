@@ -156,6 +156,24 @@ def test_only_the_command_that_is_asked_for_is_loaded(tmp_path: Path, words: lis
     assert {"pingone_mcp.wiring", "mcp", "httpx", "aiohttp"}.isdisjoint(loaded)
 
 
+def test_what_the_copy_answers_loads_nothing_that_sends_compares_or_syncs(served: Served) -> None:
+    env = served.variables()
+    assert inside("sync", env=env).status == 0
+    words = ["export", "users", "--out", str(served.home / "users.csv")]
+    code = f"import sys; from pingone_mcp.cli import main\nmain({words}); print(*sys.modules)"
+    loaded = set(run(env=env, program=(sys.executable, "-c", code)).out.split())
+    assert {"pingone_mcp.wiring", "httpx"} <= loaded
+    unwanted = {
+        "aiohttp",
+        "click",
+        "mcp",
+        "pingone_mcp.reports.drift",
+        "pingone_mcp.replica.sync",
+        "pingone_mcp.sandbox",
+    }
+    assert unwanted & loaded == set()
+
+
 # --- Calls
 
 

@@ -16,7 +16,7 @@ from pingone_mcp.reports.tables import Column, csv_line, heading
 
 # Numbers of telephones begin with a plus, which a spreadsheet takes for a formula: they are looked at by themselves.
 _NUMBERS = ("phone", "mobile_phone")
-_DIGITS = re.compile(r'(?:"(?:\+?[0-9(][0-9 ().-]*)?",?)+')
+_DIGITS = re.compile(rb'(?:"(?:\+?[0-9(][0-9 ().-]*)?"(?:[,\n]|\Z))+')
 # What `export.defused` takes for quotes, spaces and the beginning of a formula beyond ASCII.
 _LIKE_SIGNS = re.compile(
     "[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\xb4\xab\xbb\u2018-\u201f\u2039\u203a\uff02\uff07"
@@ -46,11 +46,11 @@ def csv_of(table: CopiedTable) -> Iterator[tuple[int, bytes]]:
         together = zip(*checked, strict=True)
         if any(None in cells for cells in checked):
             lines = [
-                _slowly(table, numbers[at]) if None in cells else ",".join(cells) for at, cells in enumerate(together)
+                _slowly(table, numbers[at]) if None in cells else b",".join(cells) for at, cells in enumerate(together)
             ]
         else:
-            lines = list(map(",".join, together))
-        yield len(rows), ("\r\n".join(lines) + "\r\n").encode()
+            lines = list(map(b",".join, together))
+        yield len(rows), b"\r\n".join(lines) + b"\r\n"
 
 
 def _is_number(column: Column) -> bool:
@@ -58,10 +58,11 @@ def _is_number(column: Column) -> bool:
 
 
 def _piece(table: CopiedTable, spelt: list[str], piece: list[int]) -> str:
-    """Return what SQLite writes of some columns: cells with commas between them."""
+    """Return what SQLite writes of some columns: cells with commas between them, in UTF-8."""
     columns = [table.columns[at] for at in piece]
     pattern = ",".join(_BY_KIND.get(column.kind, '"%w"') for column in columns)
-    return f"printf('{pattern}', {', '.join(_value(columns[n], spelt[at]) for n, at in enumerate(piece))})"
+    values = ", ".join(_value(columns[n], spelt[at]) for n, at in enumerate(piece))
+    return f"CAST(printf('{pattern}', {values}) AS BLOB)"
 
 
 def _value(column: Column, sql: str) -> str:
@@ -70,29 +71,33 @@ def _value(column: Column, sql: str) -> str:
     return sql if column.kind in _BY_KIND else f"ifnull({sql}, '')"
 
 
-def _numbers(pieces: Sequence[str]) -> list[str | None]:
+def _numbers(pieces: Sequence[bytes]) -> Sequence[bytes | None]:
     """Return cells of telephone numbers as they may stand in a file; None for what is no number."""
-    return [piece.replace('"+', "\"'+") if _DIGITS.fullmatch(piece) else None for piece in pieces]
+    together = b"\n".join(pieces)
+    if _DIGITS.fullmatch(together):
+        return together.replace(b'"+', b"\"'+").split(b"\n")
+    return [piece.replace(b'"+', b"\"'+") if _DIGITS.fullmatch(piece) else None for piece in pieces]
 
 
-def _texts(pieces: Sequence[str]) -> Sequence[str | None]:
+def _texts(pieces: Sequence[bytes]) -> Sequence[bytes | None]:
     """Return cells as they may stand in a file; None where one of them must be looked at."""
-    if _looks_harmless(",".join(pieces)):
+    if _looks_harmless(b",".join(pieces)):
         return [piece if piece.isascii() or _is_seen(piece) else None for piece in pieces]
     return [piece if _looks_harmless(piece) and _is_seen(piece) else None for piece in pieces]
 
 
-def _looks_harmless(cells: str) -> bool:
+def _looks_harmless(cells: bytes) -> bool:
     """Say whether nothing begins like a formula, or is hidden, as far as that can be written in ASCII."""
-    signs = cells.encode().translate(_SIGNS, _PASSED_OVER)
+    signs = cells.translate(_SIGNS, _PASSED_OVER)
     return not signs.startswith(b"=") and b",=" not in signs and b"\0" not in signs
 
 
-def _is_seen(piece: str) -> bool:
+def _is_seen(piece: bytes) -> bool:
     """Say that nothing is hidden in a text, nor looks like a sign that it is not."""
-    return harmless(piece) is piece and _LIKE_SIGNS.search(piece) is None
+    text = piece.decode()
+    return harmless(text) is text and _LIKE_SIGNS.search(text) is None
 
 
-def _slowly(table: CopiedTable, number: int) -> str:
+def _slowly(table: CopiedTable, number: int) -> bytes:
     """Return the line of one user, written value by value."""
-    return csv_line(table.columns, table.user(number))
+    return csv_line(table.columns, table.user(number)).encode()

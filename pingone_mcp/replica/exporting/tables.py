@@ -20,9 +20,8 @@ from pingone_mcp.reports.tables import Batch, Column, FlatRow, Subject
 ROWS = 200
 """Rows of a batch: few enough to stay in the processor's cache, and for a caller who leaves not to wait."""
 
-_POPULATION = "(SELECT p.name FROM populations_ p WHERE p.id = u.population_id)"
-_ENVIRONMENT = "(SELECT e.name FROM environments_ e WHERE e.id = u.environment_id)"
-_PLACES = {"population": _POPULATION, "environment": _ENVIRONMENT}
+_PLACES = {"population": "p.name", "environment": "e.name"}
+_BESIDE = "LEFT JOIN populations_ p ON p.id = u.population_id LEFT JOIN environments_ e ON e.id = u.environment_id"
 _MEMBERSHIPS = (
     "memberships_ m JOIN users_ u ON u.id = m.user_id AND u.removed_at IS NULL JOIN groups_ g ON g.id = m.group_id"
 )
@@ -42,8 +41,14 @@ _SPELT: Mapping[Subject, Mapping[str, str]] = MappingProxyType(
     }
 )
 _FROM: Mapping[Subject, str] = MappingProxyType(
-    {"users": "users_ u NOT INDEXED", "groups": "groups_ u", "memberships": _MEMBERSHIPS, "changes": "changes_ u"}
+    {
+        "users": f"users_ u NOT INDEXED {_BESIDE}",
+        "groups": f"groups_ u {_BESIDE}",
+        "memberships": _MEMBERSHIPS,
+        "changes": "changes_ u",
+    }
 )
+_COUNTED: Mapping[Subject, str] = MappingProxyType({**_FROM, "users": "users_ u", "groups": "groups_ u"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,7 @@ class CopiedTable:
     where: Condition
 
     def count(self) -> int:
-        sql = f"SELECT count(*) FROM {_FROM[self.subject]} WHERE {self.where.sql}"  # noqa: S608 - our own text; what is asked is bound
+        sql = f"SELECT count(*) FROM {_COUNTED[self.subject]} WHERE {self.where.sql}"  # noqa: S608 - our own text; what is asked is bound
         (count,) = self.copy.database.execute(sql, self.where.values).fetchone()
         return int(count)
 
@@ -79,7 +84,7 @@ class CopiedTable:
 
     def user(self, number: int) -> FlatRow:
         """Return the row of one user by its number, which no sync changes."""
-        sql = f"SELECT {', '.join(self.expressions())} FROM users_ u WHERE u.number = ?"  # noqa: S608 - as above
+        sql = f"SELECT {', '.join(self.expressions())} FROM {_FROM['users']} WHERE u.number = ?"  # noqa: S608 - as above
         row: FlatRow = self.copy.database.execute(sql, (number,)).fetchone()
         return row
 

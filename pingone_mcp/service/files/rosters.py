@@ -1,4 +1,8 @@
-"""The user lists of applications that a person has put into a folder: a model names one, and never a path."""
+"""The user lists of applications that a person has put into a folder: a model names one, and never a path.
+
+What reads and compares them is loaded when there is one: whoever answers has a folder, and hardly anybody asks for it.
+"""
+# ruff: noqa: PLC0415 - as the docstring says
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pingone_mcp.advice import setting, spelled
 from pingone_mcp.directory.rows import compact
@@ -19,12 +23,13 @@ from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
-from pingone_mcp.reports.drift import Drift
-from pingone_mcp.reports.rosters.files import MAX_BYTES, RosterKind, parse_roster
-from pingone_mcp.reports.rosters.objects import roster_of
-from pingone_mcp.reports.rosters.roster import Roster
-from pingone_mcp.reports.since_last import Changes, kept, since
 from pingone_mcp.service.files.given_files import read_whole
+
+if TYPE_CHECKING:
+    from pingone_mcp.reports.drift import Drift
+    from pingone_mcp.reports.rosters.files import RosterKind
+    from pingone_mcp.reports.rosters.roster import Roster
+    from pingone_mcp.reports.since_last import Changes
 
 _KINDS: dict[str, RosterKind] = {".csv": "csv", ".json": "json"}
 _LISTED = 20
@@ -54,6 +59,8 @@ class Accounts:
 
 def given_accounts(entries: Sequence[Any]) -> Accounts:
     """Return the accounts that a caller gives one by one, as JSON objects. Raises Refused for what is none."""
+    from pingone_mcp.reports.rosters.objects import roster_of
+
     roster = roster_of(entries)
     fingerprint = hashlib.sha256(compact(entries).encode(errors="replace")).hexdigest()
     return Accounts(name="", fingerprint=fingerprint, read=lambda: roster)
@@ -110,6 +117,8 @@ class Rosters:
         None when there was none, or none to compare with: where it cannot be kept, that is so next time. A check that
         compared nobody, or found nobody, is no check. Checks that expect members of different groups are not compared.
         """
+        from pingone_mcp.reports.since_last import kept, since
+
         if accounts.memory is None or drift.compared_nobody or drift.matched_nobody:
             return None
         memory = accounts.memory if drift.expected_group is None else f"{drift.expected_group.id}-{accounts.memory}"
@@ -162,6 +171,8 @@ def _memory_of(folder: Path | None, name: str) -> str:
 
 def _opened(path: Path, mapped: Mapping[str, str], *, name: str, memory: str) -> Accounts:
     """Return the roster in a file. Raises Refused for one that cannot be opened."""
+    from pingone_mcp.reports.rosters.files import MAX_BYTES, parse_roster
+
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
         raise Refused("A roster is a file that ends with .csv or .json.", code="UNKNOWN_ROSTER")

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from typing import cast
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pingone_mcp.replica.asking.conditions import Condition
@@ -33,6 +33,8 @@ class _Database:
         self.database = database
 
 
+@example(rows=[(None, "+47 22 33", None, None), (None, '"+1', None, None), (None, '"', None, None)])
+@example(rows=[("=1", "+1", "é", 1), ("a", "=1", "b", 0), ("a", "1\n2", "b", 0), (None, "", "漢", 0)])
 @given(rows=st.lists(st.tuples(_TEXTS, _TEXTS, _TEXTS, st.sampled_from([None, 0, 1])), min_size=1, max_size=5))
 def test_both_ways_write_the_same_file(rows: list[tuple[str | None, str | None, str | None, int | None]]) -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
