@@ -37,7 +37,7 @@ def opening(database_url: SecretStr | None, tmp_path: Path) -> Opening:
 
 async def add(database: Database, owner: str) -> None:
     async with database.write() as connection:
-        await connection.execute(insert(DATA_KEYS).values(owner=owner, key_id="k", wrapped=b"w"))
+        await connection.execute(insert(DATA_KEYS).values(owner=owner, key_id="k", wrapped=b"s3cr3t"))
 
 
 async def owners(database: Database) -> list[str]:
@@ -164,7 +164,10 @@ async def test_a_failure_of_the_database_is_one_sentence_without_its_values(
             await connection.execute(text("SELECT * FROM no_table WHERE x = :secret"), {"secret": "s3cr3t"})
     assert str(failure.value).startswith("The control data cannot be read or written just now.")
     assert "no_table" in caplog.text
-    assert "s3cr3t" not in caplog.text
+    await add(database, "a")
+    with pytest.raises(IntegrityError) as conflict:
+        await add(database, "a")
+    assert "s3cr3t" not in caplog.text + str(conflict.value)
 
 
 PROCESS = """
