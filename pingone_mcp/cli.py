@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # The module of each command, which has a `VERB`, and its line in the help of all, in the order of that help.
 VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "demo": ("pingone_mcp.demo", "show the main job on a sample company; needs no PingOne"),
+        "demo": ("pingone_mcp.demo.verb", "show the main job on a sample company; needs no PingOne"),
         "check": ("pingone_mcp.commands.check", "verify the connection: token, environments, what may be read"),
         "call": ("pingone_mcp.commands.call", "call one tool and print its answer as JSON"),
         "sync": ("pingone_mcp.commands.sync", "bring the local copy of the directory up to date"),

@@ -48,13 +48,16 @@ def shown(text: str) -> str:
     return harmless(text)
 
 
-def print_rows(out: Console, rows: Sequence[Sequence[str]], *, style: str = "", prose: bool = False) -> None:
+def print_rows(
+    out: Console, rows: Sequence[Sequence[str]], *, style: str = "", prose: bool = False, headed: bool = False
+) -> None:
     """Print rows in columns, each one line; a terminal is not left: what has no room ends in an ellipsis.
 
-    With `prose` the last column is for reading: it is folded there, and not cut.
+    With `prose` the last column is for reading: it is folded there, and not cut. With `headed` the first row is a
+    heading.
     """
-    for line in _laid_out(rows, out.width - 2 if out.is_terminal else None, prose=prose):
-        out.print(Text(f"  {line}", style=style), no_wrap=True, crop=False)
+    for number, line in enumerate(_laid_out(rows, out.width - 2 if out.is_terminal else None, prose=prose)):
+        out.print(Text(f"  {line}", style="bold" if headed and number == 0 else style), no_wrap=True, crop=False)
 
 
 def print_table(out: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], *, prose: bool = False) -> None:

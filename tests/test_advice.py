@@ -113,7 +113,7 @@ def test_advice_names_settings_that_there_are() -> None:
         "mcp_clients.py",  # those that a client is to set
         "settings/variables.py",  # all that there are
         "commands/sandbox.py",  # those of `settings_of`
-        "demo.py",  # these too
+        "demo/verb.py",  # these too
         "first_answers.py",  # one that it is asked for
     }
     assert set(settings_of(Sandbox(size=1), "http://127.0.0.1")) <= set(NAMES)

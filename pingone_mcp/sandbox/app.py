@@ -40,6 +40,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pingone_mcp.sandbox.activities import Actor
+from pingone_mcp.sandbox.administration import Administration
 from pingone_mcp.sandbox.attacks import Headers, harmed
 from pingone_mcp.sandbox.company.ids import stable_id
 from pingone_mcp.sandbox.company.roles import BY_NAME, Grant, Narrowing
@@ -192,6 +193,10 @@ class Sandbox:
     def state(self, environment_id: str | None = None) -> EnvironmentState:
         """Give an environment as it is now (default: the main one)."""
         return self.world.states[environment_id or self.environment_id]
+
+    def administration(self, environment_id: str | None = None) -> Administration:
+        """Give the administrator of an environment (default: the main one), who changes users as a person would."""
+        return Administration(state=self.state(environment_id), correlation_id=self.correlation_id)
 
     def grant(self, role: str, scope: RoleScope = "ORGANIZATION", scope_id: str | None = None) -> None:
         """Give the worker application a role, by default over the organization."""
@@ -397,54 +402,21 @@ class Sandbox:
 
     def befall(self, fault: Fault, page: PageFaults) -> None:
         """Change the directory the way somebody else might, just after a page was made."""
-        state = self.world.states[page.environment_id or self.environment_id]
+        administration = self.administration(page.environment_id or None)
+        state = administration.state
         if fault.kind == "user_created":
-            now = timestamp(self.clock.tick())
-            name = f"newcomer.{state.version}@example.com"
-            state.add_user(
-                {
-                    "account": {"canAuthenticate": True, "status": "OK"},
-                    "createdAt": now,
-                    "email": name,
-                    "enabled": True,
-                    "identityProvider": {"type": "PING_ONE"},
-                    "lifecycle": {"status": "ACCOUNT_OK"},
-                    "mfaEnabled": False,
-                    "population": {"id": state.employees()},
-                    "updatedAt": now,
-                    "username": name,
-                    "verifyStatus": "NOT_INITIATED",
-                }
-            )
-            created = state.position_of_username(name)
-            assert created is not None
-            self._record(state, state.user(created), "USER.CREATED", "Created User")
+            administration.create_user(f"newcomer.{state.version}@example.com", state.employees())
             return
         position = state.position(fault.user_id) if fault.user_id else None
         if position is None and fault.user_id is None and page.served:
             position = page.served[-1 if fault.kind == "user_deleted" else 0]
         if position is None:
             return
-        user = state.user(position)
         if fault.kind == "user_deleted":
-            state.remove_user(position)
-            self._record(state, user, "USER.DELETED", "Deleted User")
+            administration.delete_user(position)
             return
-        other = state.contractors() if user["population"]["id"] != state.contractors() else state.employees()
-        moved = user | {"population": {"id": other}, "updatedAt": timestamp(self.clock.tick())}
-        state.put_user(position, moved)
-        self._record(state, moved, "USER.UPDATED", "Updated population for User")
-
-    def _record(self, state: EnvironmentState, user: Json, action: str, result: str) -> None:
-        resource = (str(user["id"]), str(user["username"]), f"users/{user['id']}")
-        state.record(
-            actor=state.sample.administrator,
-            correlation_id=self.correlation_id(),
-            action=action,
-            result=result,
-            resource=resource,
-            population_id=str(user["population"]["id"]),
-        )
+        here = state.user(position)["population"]["id"]
+        administration.move_user(position, state.contractors() if here != state.contractors() else state.employees())
 
 
 class _Entrance:
