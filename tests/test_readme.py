@@ -5,9 +5,11 @@ After a change: `make generated` writes the tables anew.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shlex
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from pingone_mcp.cli import VERBS
 from pingone_mcp.mcp_clients import ClientName, launch, snippet
 from pingone_mcp.server.build import all_tools
 from pingone_mcp.settings import Settings
+from tests.process.programs import bare, run
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -63,7 +66,26 @@ def _default(value: Any) -> str:
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
-TABLES = {"settings": settings_table, "tools": tools_table}
+# What README shows of the demo: its questions.
+SHOWN = ("What has changed in the last hour?", "Whose account in the travel application should not be there?")
+
+
+@functools.cache
+def demo() -> str:
+    """Return what `make demo` prints into a pipe."""
+    with tempfile.TemporaryDirectory() as home:
+        told = run("demo", env=bare(Path(home)))
+    assert (told.status, told.err) == (0, "")
+    return told.out
+
+
+def excerpt() -> list[str]:
+    """Return what the demo shows for some of its questions, whole."""
+    parts = {part.splitlines()[0]: part for part in demo().split("\n\n") if part}
+    return ["```text", *"\n\n".join(parts[question] for question in SHOWN).splitlines(), "```"]
+
+
+TABLES = {"settings": settings_table, "tools": tools_table, "demo": excerpt}
 
 
 def files() -> dict[Path, str | None]:
@@ -77,6 +99,33 @@ def files() -> dict[Path, str | None]:
         assert closed, f"README.md does not say where the table of {name} ends"
         text = before + block + after
     return {README: text}
+
+
+def readme(pattern: str) -> str:
+    """Return what README says at a place, which there is once."""
+    (found,) = re.findall(pattern, README.read_text(encoding="utf-8"))
+    return str(found)
+
+
+# --- What it says of the demo, and what the demo says
+
+
+def test_the_demo_has_the_figures_of_the_readme() -> None:
+    words = " ".join(demo().split())
+    assert readme(r"The demo asks (\d+) questions") == str(len(re.findall(r"^  → ", demo(), re.MULTILINE)))
+    assert re.findall(r"It finds (\d+) tools", words) == [str(len(tools_table()) - 2)]
+    (hundred,) = re.findall(r"→ list_users limit=100 \(.*?, answer of about ([\d,]+) tokens\)", words)
+    assert readme(r"100 rows of `list_users` about ([\d,]+)") == hundred
+    for most, found in (
+        (readme(r"definitions together are at most ([\d,]+) tokens"), r"about ([\d,]+) tokens of definitions"),
+        (readme(r"one whole user at most ([\d,]+)"), r"→ get_user [^(]*\(.*?, answer of about ([\d,]+) tokens\)"),
+    ):
+        (number,) = re.findall(found, words)
+        assert _number(number) <= _number(most)
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
 # --- What it shows to type

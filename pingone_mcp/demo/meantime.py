@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from pingone_mcp.sandbox.errors import Json
 NEWCOMER = "noor.ahmadi@example.com"
 GROUP, APPROVERS = "Finance", "Finance Approvers"
 ROSTER = "travel"
+_A_MOMENT = 0.005  # between two acts: PingOne tells instants in milliseconds, and their order by them
 _LEADS = ("Chief", "President", "Manager")
 RULES = """\
 [[rule]]
@@ -56,13 +57,17 @@ def let_happen(sandbox: Sandbox) -> Meantime:
         lambda at: at not in (disabled, moved) and state.user(at)["population"]["id"] == state.contractors(),
     )
     names = [_name(state, at) for at in (moved, disabled, removed)]
-    manager = state.user(disabled).get("manager")
-    _hire(administration, finance, manager)
-    administration.update_user(moved, department="Finance", title="Payroll Specialist")
-    administration.take_from_group(moved, sales.id)
-    administration.add_to_group(moved, finance.id)
-    administration.disable_user(disabled)
-    administration.delete_user(removed)
+    acts: Sequence[Callable[[], object]] = (
+        lambda: _hire(administration, finance, state.user(disabled).get("manager")),
+        lambda: administration.update_user(moved, department="Finance", title="Payroll Specialist"),
+        lambda: administration.take_from_group(moved, sales.id),
+        lambda: administration.add_to_group(moved, finance.id),
+        lambda: administration.disable_user(disabled),
+        lambda: administration.delete_user(removed),
+    )
+    for act in acts:
+        sandbox.clock.advance(_A_MOMENT)
+        act()
     return Meantime(moved=names[0], disabled=names[1], removed=names[2])
 
 

@@ -7,31 +7,38 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+
+from rich.console import Console
+from rich.text import Text
 
 from pingone_mcp.commands.setting_up.client_config import is_in_a_cache, own_program
 
-_SETTING_UP = (
-    "guide settings > my.env",
-    "--env-file my.env check",
-    "--env-file my.env client-config claude-desktop",
-)
-_AT_THE_SHELL = (
-    "--env-file my.env export users --out users.csv",
-    '--env-file my.env query "SELECT count(*) FROM users"',
-    "--env-file my.env review --out review.csv",
+_STEPS: Mapping[str, Sequence[str]] = MappingProxyType(
+    {
+        "Next: write your own values into a file, see that they work, tell your assistant": (
+            "guide settings > my.env",
+            "--env-file my.env check",
+            "--env-file my.env client-config claude-desktop",
+        ),
+        "(or claude-code, vscode, cursor). At the shell: everybody, SQL, an access review": (
+            "--env-file my.env export users --out users.csv",
+            '--env-file my.env query "SELECT count(*) FROM users"',
+            "--env-file my.env review --out review.csv",
+        ),
+    }
 )
 
 
-def next_steps() -> Iterator[str]:
-    """Yield lines to print, of which a command is never folded: somebody copies it."""
+def print_next_steps(out: Console) -> None:
+    """Print what to do next; no command is folded, for somebody copies it."""
     program = typed(own_program(sys.argv[0], sys.executable), kept=not is_in_a_cache(Path(sys.prefix)))
-    yield "Next: put your own values into a file, see that they work, and add the server to your assistant"
-    yield "(or to claude-code, vscode, cursor):"
-    yield from (f"  {program} {words}" for words in _SETTING_UP)
-    yield "Or stay at the shell: everybody as a file, a question in SQL, an access review with its manifest:"
-    yield from (f"  {program} {words}" for words in _AT_THE_SHELL)
+    for purpose, commands in _STEPS.items():
+        out.print(purpose)
+        for words in commands:
+            out.print(Text(f"  {program} {words}"), soft_wrap=True)
 
 
 def typed(program: Sequence[str], *, kept: bool = True) -> str:

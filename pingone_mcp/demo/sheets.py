@@ -23,7 +23,7 @@ class Sheet:
 Reading = Callable[[Facts], Sheet]
 
 _ROWS = 3
-_CHANGES = 12
+_CHANGES = 6
 _COLUMNS = ("name", "username", "status", "status_reasons", "workspace", "userCount", "default")
 _MEMBERS = ("name", "title", "department", "manager", "status", "status_source", "groups")
 
@@ -66,19 +66,21 @@ def synced(facts: Facts) -> Sheet:
 
 
 def changed(facts: Facts) -> Sheet:
-    """Read what changed: the kind, whose it is, and from what to what."""
+    """Read what changed: of users what from and to what, of memberships how many, and who did it."""
     rows = facts["result"]
-    lines = [(row["kind"], row["user"].get("username", ""), _change(row)) for row in rows[:_CHANGES]]
-    more = f"; {_CHANGES} are shown here" if len(rows) > _CHANGES else ""
-    by = Counter(row["actor"] for row in rows if row.get("actor"))
-    whose = f", {', '.join(f'{number:,} of them by {actor}' for actor, number in by.items())}"
-    notes = [f"{counted(len(rows), 'change')}{whose if by else ''}{more}."]
-    return Sheet(heading=("kind", "user", "what"), lines=lines, notes=notes)
+    users = [row for row in rows if row["kind"].startswith("user.")]
+    others = Counter(row["kind"] for row in rows if not row["kind"].startswith("user."))
+    actors = Counter(row["actor"] for row in rows if row.get("actor"))
+    said = [f"{number:,} {kind}" for kind, number in sorted(others.items())]
+    known = [f"{number:,} of them by {actor}" for actor, number in sorted(actors.items())]
+    return Sheet(
+        heading=("kind", "user", "what"),
+        lines=[(row["kind"], row["user"].get("username", ""), _change(row)) for row in users[:_CHANGES]],
+        notes=[f"And {', '.join(said) or 'nothing else'}.", f"{', '.join([counted(len(rows), 'change'), *known])}."],
+    )
 
 
 def _change(row: Facts) -> str:
-    if group := row.get("group"):
-        return str(group.get("name", ""))
     before, after = row.get("before") or {}, row.get("after") or {}
     if not before or not after:
         whole = after or before

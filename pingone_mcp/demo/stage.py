@@ -19,7 +19,7 @@ from pingone_mcp.sandbox.app import Sandbox
 
 # Characters of one token of o200k, as tests/process/test_demo.py counts: definitions are prose, answers are JSON. What
 # it is exactly depends on the assistant's model.
-_OF_DEFINITIONS, _OF_ANSWERS = 4.25, 3.0
+OF_DEFINITIONS, OF_ANSWERS = 4.25, 3.0
 _FOLDED = 100
 
 
@@ -36,12 +36,11 @@ class Stage:
         tools = (await self.client.list_tools()).tools
         # What hosts show to a model; what tools answer is for programs.
         text = compact([tool.model_dump(by_alias=True, exclude_none=True, exclude={"output_schema"}) for tool in tools])
-        self.out.print(
-            f"[bold]A sample company with {self.sandbox.company.size:,} users[/] lives in a fake PingOne on "
-            f"{self.sandbox.base_url}.\n"
-            "An MCP client, as an assistant has one, starts pingone-mcp over stdio and asks. Nothing leaves this machine.\n"
-            f"It finds {len(tools)} tools, {tokens(text, _OF_DEFINITIONS)} of definitions:\n"
-            f"{textwrap.fill(', '.join(tool.name for tool in tools), _FOLDED)}.\n"
+        self.tell(
+            f"A sample company with {self.sandbox.company.size:,} users lives in a fake PingOne on {self.sandbox.base_url}. "
+            "An MCP client, as an assistant has one, starts pingone-mcp over stdio and asks. Nothing leaves this machine. "
+            f"It finds {len(tools)} tools, {tokens(text, OF_DEFINITIONS)} of definitions: "
+            f"{', '.join(tool.name for tool in tools)}."
         )
 
     def title(self, text: str) -> None:
@@ -49,8 +48,9 @@ class Stage:
         self.out.print(f"[bold reverse] {escape(text)} [/]\n" if self.out.is_terminal else f"== {text} ==\n")
 
     def tell(self, text: str) -> None:
-        """Say what happens beside the questions."""
-        self.out.print(f"[magenta]{escape(text)}[/]\n")
+        """Say something beside the questions."""
+        folded = textwrap.fill(text, _FOLDED) if self.out.soft_wrap else text
+        self.out.print(f"{escape(folded)}\n", style="bold")
 
     async def ask(
         self, question: str, tool: str, arguments: Mapping[str, Any], point: str, *, read: Reading
@@ -69,7 +69,7 @@ class Stage:
         text = "".join(block.text for block in result.content if block.type == "text")
         facts: dict[str, Any] = result.structured_content or {}
         words = " ".join((tool, *_shortened(arguments)))
-        self._say(f"[dim]→ {escape(words)} ({asked}; answered in {tokens(text, _OF_ANSWERS)})[/]")
+        self._say(f"[dim]→ {escape(words)} ({asked}, answer of {tokens(text, OF_ANSWERS)})[/]")
         if result.is_error:
             self._say(f"The answer: {escape(shown(text.removeprefix(f'Error executing tool {tool}: ')))}")
         else:

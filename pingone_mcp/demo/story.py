@@ -78,7 +78,7 @@ async def _copied(stage: Stage) -> None:
     )
     who = let_happen(stage.sandbox)
     stage.tell(
-        f"Meanwhile, in the company: Noor Ahmadi joins Finance, {who.moved} moves there from Sales,\n"
+        f"Meanwhile, in the company: Noor Ahmadi joins Finance, {who.moved} moves there from Sales, "
         f"{who.disabled} is switched off, {who.removed} is deleted."
     )
     await stage.ask(

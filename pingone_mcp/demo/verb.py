@@ -11,13 +11,12 @@ import tempfile
 from pathlib import Path
 
 from mcp import Client, StdioServerParameters
-from rich.text import Text
 
 from pingone_mcp.advice import variable
 from pingone_mcp.commands.verb import Doors, Verb, add_size
 from pingone_mcp.console import console
 from pingone_mcp.demo.meantime import RULES, write_roster
-from pingone_mcp.demo.next_steps import next_steps
+from pingone_mcp.demo.next_steps import print_next_steps
 from pingone_mcp.demo.stage import Stage
 from pingone_mcp.demo.story import tell_story
 from pingone_mcp.sandbox.app import Sandbox, running
@@ -39,8 +38,7 @@ async def show(size: int) -> int:
     out.print(
         "[bold]That is the main job.[/] Tokens, paging, rate limits and the unified user were the server's business.\n"
     )
-    for line in next_steps():
-        out.print(Text(line), soft_wrap=True)
+    print_next_steps(out)
     return 0
 
 
