@@ -24,7 +24,12 @@ from pingone_mcp.wiring import settings_of
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pingone_mcp"
 NAMES = sorted(Settings.model_fields)
-PROBLEMS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Problem)]
+PROBLEMS = [
+    kind
+    for kind in vars(errors).values()
+    # One that has words of its own is given none.
+    if isinstance(kind, type) and issubclass(kind, Problem) and kind.__init__ is Problem.__init__
+]
 values = st.none() | st.text(st.characters(exclude_categories=["C"]))
 settings = st.tuples(st.sampled_from(NAMES), values)
 
