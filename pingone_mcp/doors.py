@@ -6,14 +6,13 @@ What takes long to load is loaded by who needs it: MCP for one command, the sand
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pingone_mcp.commands.verb import OfferedTool, Step
 from pingone_mcp.service.backend import Backend, OpenBackend
@@ -25,8 +24,14 @@ from pingone_mcp.wiring import checking, open_backend, settings_of
 if TYPE_CHECKING:
     from mcp import Client
 
-# What one answer may be at the shell, where nobody pays for what is read: as much as was asked for.
-_AT_LENGTH = {"answer_characters": 16_000_000, "answer_seconds": 300.0}
+# What one answer may be at the shell, where nobody pays for what is read, but somebody waits: as much as was asked for,
+# unless the other end says nothing.
+_AT_LENGTH = {
+    "answer_characters": 16_000_000,
+    "answer_seconds": 300.0,
+    "retry_seconds": 10.0,
+    "request_seconds": 10.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,6 @@ class OpenDoors:
 @asynccontextmanager
 async def _open_at_length(settings: Settings) -> AsyncIterator[Backend]:
     """Open what answers without the budgets of an assistant's answers, but for those that somebody has set."""
-    async with open_backend(settings) as backend:
-        most: dict[str, Any] = {
-            name: most for name, most in _AT_LENGTH.items() if name not in settings.model_fields_set
-        }
-        yield dataclasses.replace(backend, **most)
+    most = {name: most for name, most in _AT_LENGTH.items() if name not in settings.model_fields_set}
+    async with open_backend(settings.model_copy(update=most)) as backend:
+        yield backend

@@ -29,6 +29,7 @@ class Cause(Enum):
     OTHER_HOST = "CERTIFICATE_OF_ANOTHER_HOST"
     NO_TLS = "NO_TLS"
     PROXY_UNREACHABLE = "PROXY_UNREACHABLE"
+    PROXY_NOT_IN_TIME = "PROXY_NOT_IN_TIME"
     PROXY_LOGIN = "PROXY_LOGIN_REQUIRED"
     PROXY_REFUSED = "PROXY_REFUSED"
     PROXY_FAILED = "PROXY_FAILED"
@@ -84,6 +85,10 @@ _SENTENCES: Mapping[Cause, tuple[str, str]] = MappingProxyType(
             "The proxy on the way to {host} cannot be reached.",
             "Check HTTPS_PROXY, or except {host} with NO_PROXY.",
         ),
+        Cause.PROXY_NOT_IN_TIME: (
+            "No connection to {host} came about in time through the proxy.",
+            "Check HTTPS_PROXY and {addresses}, or except {host} with NO_PROXY.",
+        ),
         Cause.PROXY_LOGIN: (
             "The proxy on the way to {host} asks for a name and a password (407).",
             "Write them into HTTPS_PROXY (http://name:password@proxy.example.com:3128), or except {host} with NO_PROXY.",
@@ -104,7 +109,10 @@ _SENTENCES: Mapping[Cause, tuple[str, str]] = MappingProxyType(
             "No connection to {host} became free in time.",
             "Try again; {concurrency} says how many there may be.",
         ),
-        Cause.NO_ANSWER_IN_TIME: ("{host} did not answer in time.", "Try again later."),
+        Cause.NO_ANSWER_IN_TIME: (
+            "{host} did not answer in time.",
+            "Try again. If it stays so, check the network, a proxy in between, and {addresses}.",
+        ),
         Cause.NOT_WHOLE_IN_TIME: (
             "The answer of {host} was not whole after {seconds:g} s.",
             "Check the network and a proxy in between, then try again.",
@@ -163,8 +171,11 @@ def cause(failure: BaseException | None) -> Cause:
 
 def _of_proxy(failure: httpx.ProxyError) -> Cause:
     """Read what a proxy did: the text begins with the status of its answer, unless there was none."""
-    if isinstance(failure.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
-        return Cause.PROXY_UNREACHABLE
+    match failure.__cause__:
+        case httpx.ConnectError():
+            return Cause.PROXY_UNREACHABLE
+        case httpx.ConnectTimeout():  # of the connection to it, or of the one that it makes
+            return Cause.PROXY_NOT_IN_TIME
     match str(failure)[:3]:
         case "407":
             return Cause.PROXY_LOGIN

@@ -126,9 +126,9 @@ class PatientTransport(httpx.AsyncBaseTransport):
     """Send requests through `inner`, whole bodies included, at the pace of `lanes`, as often as `retry_wait` allows.
 
     A request with the extension `background` belongs to a walk, and lets others go first. The extension `is_broken`, a
-    function of an answer, says of one that came whole whether it is as good as none. Returns the last answer when
-    patience ends on an answer. Raises RateLimited when the shared pause is longer than `budget` seconds, and
-    Unreachable when no attempt brought an answer.
+    function of an answer, says of one that came whole whether it is as good as none. An attempt ends after
+    `attempt_seconds`. Returns the last answer when patience ends on an answer. Raises RateLimited when the shared pause
+    is longer than `budget` seconds, and Unreachable when no attempt brought an answer.
     """
 
     def __init__(
@@ -137,12 +137,14 @@ class PatientTransport(httpx.AsyncBaseTransport):
         upstream: Upstream,
         *,
         budget: float,
+        attempt_seconds: float = ATTEMPT_SECONDS,
         lanes: Lanes | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._inner = inner
         self._upstream = upstream
         self._budget = budget
+        self._attempt_seconds = attempt_seconds
         self._clock = clock or Clock()
         self._lanes = lanes or Lanes(upstream, self._clock)
         self._pause = Pause(self._clock)
@@ -206,14 +208,14 @@ class PatientTransport(httpx.AsyncBaseTransport):
         Behind an `earlier` failure it ends before the caller goes: that then is why, and not that time ran out.
         """
         left = max(_AHEAD, self._clock.left() - _AHEAD)
-        seconds = ATTEMPT_SECONDS if earlier is None else min(ATTEMPT_SECONDS, left)
+        seconds = self._attempt_seconds if earlier is None else min(self._attempt_seconds, left)
         try:
             most = request.extensions.get(MOST, self._upstream.largest)
             return await exchange(self._inner, request, seconds, most, self._clock), True, None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             return None, False, error
         except httpx.TransportError as error:
-            is_cut = seconds < ATTEMPT_SECONDS and isinstance(error, httpx.TimeoutException)
+            is_cut = seconds < self._attempt_seconds and isinstance(error, httpx.TimeoutException)
             return None, True, earlier if is_cut else error
 
     def _retry_after(self, response: httpx.Response | None) -> float | None:

@@ -24,7 +24,8 @@ from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.names import Names
 
-PATIENCE = 5.0
+# Seconds in which a request is repeated, and in which one is answered: a step says within ten what hangs.
+PATIENCE, REQUEST_SECONDS = 5.0, 6.5
 _NAMED = 10
 _COUNTED = frozenset({USERS, POPULATIONS, GROUPS})
 _ROLES = (
@@ -57,7 +58,10 @@ async def open_checkup(
     """
     clock = clock or Clock()
     with tempfile.TemporaryDirectory(prefix="pingone-mcp-check-", ignore_cleanup_errors=True) as cache:
-        pace = connection.pace.model_copy(update={"retry_seconds": min(connection.pace.retry_seconds, PATIENCE)})
+        bounds = {"retry_seconds": PATIENCE, "request_seconds": REQUEST_SECONDS}
+        pace = connection.pace.model_copy(
+            update={name: min(getattr(connection.pace, name), most) for name, most in bounds.items()}
+        )
         fresh = replace(connection, cache_dir=Path(cache), pace=pace)
         async with open_client(fresh, transport=transport, clock=clock) as client:
             yield _checked(client, Names(client, clock), clock)

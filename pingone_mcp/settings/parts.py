@@ -221,6 +221,13 @@ class Pace(Part):
     retry_seconds: float = Field(
         30.0, ge=0, le=300, description="Longest total wait for retries of one request.", examples=["30"]
     )
+    request_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=300,
+        description="Longest wait for the whole answer to one request; `call` waits for 10, unless this is set.",
+        examples=["60"],
+    )
     concurrency: int = Field(
         16, ge=1, le=64, description="Most requests to PingOne at the same time (1 to 64).", examples=["4"]
     )

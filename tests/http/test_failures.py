@@ -108,6 +108,7 @@ ALL = {
     Cause.REFUSED: caused(httpx.ConnectError("secret"), ConnectionRefusedError("secret")),
     Cause.PROXY_REFUSED: httpx.ProxyError("403 secret"),
     Cause.PROXY_UNREACHABLE: caused(httpx.ProxyError("secret"), httpx.ConnectError("secret")),
+    Cause.PROXY_NOT_IN_TIME: caused(httpx.ProxyError("secret"), httpx.ConnectTimeout("secret")),
     Cause.NO_CONNECTION_IN_TIME: httpx.ConnectTimeout("secret"),
     Cause.NO_FREE_CONNECTION: httpx.PoolTimeout("secret"),
     Cause.NO_ANSWER_IN_TIME: httpx.ReadTimeout("secret"),

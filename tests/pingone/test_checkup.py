@@ -27,6 +27,22 @@ async def test_what_took_too_long_is_not_asked_for_again(world: World, listed: s
     assert all(finding.ok for step, finding in told.items() if step != listed)
 
 
+@pytest.mark.parametrize("silent", ["/as/token", "/users"])
+async def test_a_step_that_gets_no_answer_says_so_while_a_person_waits(world: World, silent: str) -> None:
+    world.sandbox.faults.add("slow", path=silent, times=None, seconds=600.0)
+    async with open_checkup(
+        world.connection(), transport=world.sandbox.transport(), clock=world.time.clock()
+    ) as findings:
+        before = world.time.passed
+        async for finding in findings:
+            took, before = world.time.passed - before, world.time.passed
+            if not finding.ok:
+                assert "did not answer in time" in finding.text
+                assert took <= 10
+                return
+    pytest.fail("it waited")
+
+
 @pytest.mark.parametrize(
     "body",
     [

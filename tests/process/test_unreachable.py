@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -143,6 +144,20 @@ def test_check_and_a_tool_say_why_and_what_to_do(
         assert f"[{why.code}]" in told
         assert "TOO_SLOW" not in told
         assert "hushhush" not in told
+
+
+async def too_late_for_a_person(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(15)
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    finally:
+        writer.close()
+
+
+def test_a_call_gives_up_a_silent_server_sooner_than_a_walk(served: Served, serve: ServeHere) -> None:
+    env = served.variables(PINGONE_API_URL=f"http://127.0.0.1:{serve(too_late_for_a_person, None)}/v1")
+    assert "127.0.0.1 did not answer in time." in run("call", "list_users", env=env).sentence()
 
 
 @pytest.mark.parametrize("cause", [refused, proxy_with_login], ids=lambda cause: cause.__name__)

@@ -168,12 +168,28 @@ def repeated_link() -> UnexpectedAnswer:
 def is_from_elsewhere(response: httpx.Response) -> bool:
     """Say whether a redirection, or a page where JSON should be, bears no sign of being PingOne's.
 
-    What failed in between (5xx) answers so too, and says nothing about who stands at the other end.
+    What failed in between (5xx) answers so too, and says nothing about who stands at the other end, but for 511: so
+    answers a network that wants a sign-in first (RFC 6585 §6).
     """
     status = response.status_code
-    kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
-    is_other = 300 <= status < 400 or (status < 500 and status != 429 and kind in _PAGES)
+    is_other = 300 <= status < 400 or status == 511 or (status < 500 and status != 429 and _is_page(response))
     return is_other and correlation_id(response) is None
+
+
+def failed(response: httpx.Response, who: str) -> tuple[str, str]:
+    """Return what to say of a 5xx of whom we asked, or of what stands in its place, and what to do."""
+    status = response.status_code
+    if _is_page(response) and correlation_id(response) is None:
+        return (
+            f"{who}, or a proxy in its place, failed (HTTP {status}, a web page).",
+            "Try again in a few minutes. If it stays so, ask who runs the network or the proxy.",
+        )
+    return f"{who} failed (HTTP {status}).", "Try again in a few minutes."
+
+
+def _is_page(response: httpx.Response) -> bool:
+    kind: str = response.headers.get("content-type", "")
+    return kind.partition(";")[0].strip().lower() in _PAGES
 
 
 def another_server(response: httpx.Response, host: str, named_by: str) -> AnotherServer:
@@ -215,7 +231,8 @@ def problem(response: httpx.Response) -> UpstreamProblem:
             "PingOne's rate limit is reached and repeating did not help.", "Try again in a minute.", **known
         )
     if status >= 500:
-        return ServerFailed(f"PingOne failed ({status}).", "Try again later.", **known)
+        what, step = failed(response, "PingOne")
+        return ServerFailed(what, step, **known)
     if 300 <= status < 400 or status < 200:
         return UnexpectedAnswer(
             f"PingOne answered with a redirection ({status}), which was not followed.",

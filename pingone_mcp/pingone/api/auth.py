@@ -35,7 +35,7 @@ from pingone_mcp.http.body import PACKED
 from pingone_mcp.http.failures import LASTING, cause, unreachable
 from pingone_mcp.http.token_cache import Token, TokenCache
 from pingone_mcp.http.transport import CONNECT_SECONDS, Attempt, Pause, exchange, retry_after, retry_wait
-from pingone_mcp.pingone.api.answers import another_server, is_cut_short, is_from_elsewhere, not_unpacked
+from pingone_mcp.pingone.api.answers import another_server, failed, is_cut_short, is_from_elsewhere, not_unpacked
 from pingone_mcp.pingone.api.upstream import PINGONE, TOKEN
 from pingone_mcp.pingone.connection import Connection
 from pingone_mcp.tasks import SingleFlight, left
@@ -77,7 +77,7 @@ class ClientCredentials(httpx.Auth):
 
     `transport` carries the token requests. It stays the caller's, and must neither repeat requests nor add
     this authorization itself. A token is fetched in `tasks`, and goes on when the request that needed it has left.
-    `request_seconds` is what one token request may take, its answer included.
+    `request_seconds` is what one token request may take at most, its answer included.
     Use as `httpx.AsyncClient(auth=…)`, without following redirects, in one event loop.
     """
 
@@ -97,7 +97,7 @@ class ClientCredentials(httpx.Auth):
         self._api_base = httpx.URL(connection.api_base)
         self._host = httpx.URL(connection.token_url).host
         self._cache = TokenCache(connection.cache_dir / _FOLDER, _row(connection), connection.credentials.client_secret)
-        self._request_seconds = request_seconds
+        self._request_seconds = min(request_seconds, connection.pace.request_seconds)
         self._renewal = SingleFlight(tasks)
         self._pause = Pause(self._clock)
         self._token: Token | None = None
@@ -289,7 +289,7 @@ class ClientCredentials(httpx.Auth):
             raise _limited(pause, correlation)
         if status >= httpx.codes.INTERNAL_SERVER_ERROR:
             kind = ServerFailed
-            what, step = f"PingOne's token endpoint keeps failing (HTTP {status}).", "Try again in a few minutes."
+            what, step = failed(answer, "PingOne's token endpoint")
         elif status >= httpx.codes.BAD_REQUEST:
             kind, code = NotAuthenticated, _oauth_error(body)
             what, step = self._explain_refusal(status, code, body)

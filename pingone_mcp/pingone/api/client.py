@@ -98,7 +98,12 @@ class Client:
         self._questions = 0  # their requests that are under way
         self._credentials = ClientCredentials(connection, inner, tasks, clock=clock)
         self._transport = PatientTransport(
-            inner, PINGONE, budget=connection.pace.retry_seconds, lanes=lanes, clock=clock
+            inner,
+            PINGONE,
+            budget=connection.pace.retry_seconds,
+            attempt_seconds=connection.pace.request_seconds,
+            lanes=lanes,
+            clock=clock,
         )
 
     async def authenticate(self) -> None:

@@ -195,3 +195,21 @@ def test_an_object_is_returned_as_it_came() -> None:
 )
 def test_a_correlation_id_is_told_if_it_looks_like_one(headers: dict[str, str], found: str | None) -> None:
     assert correlation_id(httpx.Response(500, headers=headers)) == found
+
+
+def page(status: int, **headers: str) -> httpx.Response:
+    headers |= {"content-type": "text/html"}
+    return httpx.Response(status, headers=headers, content=b"<html>", request=httpx.Request("GET", USERS))
+
+
+def test_a_network_that_wants_a_sign_in_is_not_pingone() -> None:
+    told = problem(page(511))
+    assert told.code == "NOT_PINGONE"
+    assert "sign-in page" in told.next_step
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_failure_with_a_web_page_may_be_that_of_a_proxy(status: int) -> None:
+    assert f"PingOne, or a proxy in its place, failed (HTTP {status}, a web page)." in str(problem(page(status)))
+    assert "proxy" not in str(problem(answer(status, {})))
+    assert "proxy" not in str(problem(page(status, **{"correlation-id": CORRELATION})))
