@@ -22,7 +22,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal $(if $(SEED),--hypoth
 # Under two minutes, to see that it still measures: make bench FAST=1
 FAST ?=
 
-.PHONY: help demo test soak presses check generated fix dist dist-test mcpb bench bench-growth conformance lock man clean
+.PHONY: help demo test soak presses check generated fix dist dist-test mcpb bench bench-growth conformance lock clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -46,7 +46,7 @@ check: $(READY)  ## Look for mistakes: lint, format, types, import floors
 	@$(BIN)/mypy $(CODE)
 	@$(BIN)/lint-imports --no-logo
 
-generated: $(READY)  ## Write anew every file that is made of the code: snapshots, first answers, tables, examples
+generated: $(READY)  ## Write anew every file that is made of the code: snapshots, first answers, tables, man page
 	@$(BIN)/python -m tests.generated
 
 fix: $(READY)  ## Repair what a machine can: lint and format
@@ -75,9 +75,6 @@ conformance: $(READY)  ## Put the server before the official referees of MCP (ne
 lock: $(READY)  ## Compile requirements-dev.txt anew (newer versions: make lock UPGRADE=--upgrade)
 	@$(BIN)/uv pip compile pyproject.toml requirements-dev.in --output-file requirements-dev.txt --quiet $(UPGRADE) \
 		--all-extras --universal --python-version 3.11 --generate-hashes --annotation-style line --custom-compile-command "make lock"
-
-man: $(READY)  ## Write the man page anew, from what --help says
-	@$(BIN)/pingone-mcp manual > docs/pingone-mcp.1
 
 clean:  ## Remove .venv and all that was made
 	@rm -rf $(VENV) dist .conformance .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -128,7 +128,8 @@ Try instead:
   pingone-mcp --help                         everything else"""
 
 
-def _whole_parser() -> argparse.ArgumentParser:
+def whole_parser() -> argparse.ArgumentParser:
+    """Return the parser of everything that may be typed; each command is loaded."""
     return _parser(_anywhere(), list(VERBS))
 
 
@@ -141,7 +142,7 @@ def _run(verb: Verb, given: argparse.Namespace) -> int:
 
     log_harmlessly()
     try:
-        return run_interruptible(functools.partial(verb.run, given, OpenDoors(given.env_file, _whole_parser)))
+        return run_interruptible(functools.partial(verb.run, given, OpenDoors(given.env_file, whole_parser)))
     except BaseExceptionGroup as several:
         raise first_failure(several) from None
 

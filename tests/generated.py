@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 
+from pingone_mcp.cli import whole_parser
+from pingone_mcp.commands.shell import manual
+from pingone_mcp.commands.shell.parsed import parsed
 from pingone_mcp.settings import template
 from shipping import registry
 from tests import test_readme
@@ -27,6 +30,7 @@ Files = Mapping[Path, str | None]
 
 GENERATORS: dict[str, Callable[[], Files]] = {
     "settings": lambda: {ROOT / ".env.example": template.template()},
+    "manual": lambda: {ROOT / "docs" / "pingone-mcp.1": f"{manual.page(*parsed(whole_parser()))}\n"},
     "registry": lambda: {registry.FILE: registry.written(registry.server_json())},
     "readme": test_readme.files,
     "surface": test_surface.files,

@@ -327,6 +327,17 @@ def test_a_folder_is_seen_at_a_glance() -> None:
     assert {folder for folder, count in counts.items() if count > MOST_FILES} == LARGE_FOLDERS.keys()
 
 
+def test_the_tree_of_contributing_names_every_folder() -> None:
+    [tree] = re.findall(r"^```\n(cli\.py .*?)^```$", text_of("CONTRIBUTING.md"), re.MULTILINE | re.DOTALL)
+    said = {part.split("/")[0]: part for part in re.split(r"^(?=\S)", tree, flags=re.MULTILINE)}
+    folders = {path.parent.relative_to(PACKAGE) for path in MODULES} - {Path()}
+    assert {
+        folder.as_posix()
+        for folder in folders
+        if re.search(rf"(?<![\w/]){folder.name}/", said.get(folder.parts[0], "")) is None
+    } == set()
+
+
 BELOW_PROVIDERS = frozenset({"directory", "http", "replica", "reports", "service"})
 # PingOne's own name as a value, and how it writes the names of members: there is none of it below.
 _VALUES = re.compile(r"_embedded|_links|[a-z]+[A-Z][A-Za-z]*|pingone", re.ASCII)

@@ -96,12 +96,17 @@ def _line(change: Change) -> Text:
     return line
 
 
-def _differences(before: JsonObject, after: JsonObject) -> list[str]:
-    return [
-        f"{shown(name)}: {_value(before.get(name))} → {_value(after.get(name))}"
-        for name in after
-        if name not in _UNSHOWN
-    ]
+def _differences(before: JsonObject, after: JsonObject, within: str = "") -> list[str]:
+    """Say what each field was and is; of an object, such as the address, each member that is another one."""
+    found: list[str] = []
+    for name, now in after.items():
+        then, called = before.get(name), f"{within}{shown(name)}"
+        if isinstance(then, dict) and isinstance(now, dict):
+            others = [one for one in {**then, **now} if then.get(one) != now.get(one)]
+            found += _differences(then, {one: now.get(one) for one in others}, f"{called}.")
+        elif within or name not in _UNSHOWN:
+            found.append(f"{called}: {_value(then)} → {_value(now)}")
+    return found
 
 
 def _value(value: Any) -> str:

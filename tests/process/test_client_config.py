@@ -54,6 +54,43 @@ def test_the_settings_of_the_environment_are_taken_over_but_for_the_secret(serve
     assert SECRET not in end.out + end.err
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ({"PINGONE_REGION_CODE": "EU"}, {"PINGONE_REGION": "EU"}),
+        ({"PINGONE_TOP_LEVEL_DOMAIN": "com.au"}, {"PINGONE_REGION": "AU"}),
+        ({"PINGONE_REGION": "Europe"}, {"PINGONE_REGION": "Europe"}),
+        ({"PINGCLI_PINGONE_REGION_CODE": "ca"}, {"PINGONE_REGION": "ca"}),
+        ({"PINGONE_API_SERVICE_HOSTNAME": "api.pingone.eu"}, {"PINGONE_API_URL": "https://api.pingone.eu/v1"}),
+        ({"PINGONE_AUTH_SERVICE_HOSTNAME": "auth.pingone.eu"}, {"PINGONE_AUTH_URL": "https://auth.pingone.eu"}),
+        ({"PINGONE_AUTH_SERVICE_HOSTNAME": "login.example.com"}, {"PINGONE_CUSTOM_DOMAIN": "login.example.com"}),
+    ],
+)
+def test_what_ping_s_own_tools_are_given_is_printed_under_our_names_and_works(
+    served: Served, theirs: dict[str, str], ours: dict[str, str], tmp_path: Path
+) -> None:
+    renamed = {
+        "PINGCLI_PINGONE_ENVIRONMENT_ID": served.sandbox.environment_id,
+        "PINGONE_CLIENT_CREDENTIALS_CLIENT_ID": served.sandbox.client_id,
+        "PINGONE_CLIENT_CREDENTIALS_CLIENT_SECRET": SECRET,
+    }
+    end = run("client-config", "cursor", env=bare(tmp_path, **renamed, **theirs))
+    entry = json.loads(end.out)["mcpServers"]["pingone"]
+    assert entry["env"] == {
+        "PINGONE_ENVIRONMENT_ID": served.sandbox.environment_id,
+        "PINGONE_CLIENT_ID": served.sandbox.client_id,
+        "PINGONE_CLIENT_SECRET": "YOUR_CLIENT_SECRET",
+        **ours,
+    }
+    assert SECRET not in end.out + end.err
+    # The sandbox answers in the place of what is named, and all the rest is taken as it was printed.
+    reached = {name: served.variables()[name] for name in ("PINGONE_API_URL", "PINGONE_AUTH_URL")}
+    filled = entry["env"] | reached | {"PINGONE_CLIENT_SECRET": served.sandbox.client_secret}
+    filled.pop("PINGONE_CUSTOM_DOMAIN", None)
+    env = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), **filled}
+    assert answers([entry["command"], *entry["args"]], env) == 3
+
+
 def test_without_settings_there_are_ones_to_fill_in_and_it_is_said(tmp_path: Path) -> None:
     end = run("client-config", "claude-code", env=bare(tmp_path, PINGONE_CLIENT_SECRET=SECRET))
     assert "--env PINGONE_CLIENT_ID=YOUR_CLIENT_ID" in end.out

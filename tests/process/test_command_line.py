@@ -54,6 +54,11 @@ def test_version(tmp_path: Path) -> None:
     [
         (("frobnicate",), "demo"),
         (("chek",), "Did you mean check?"),
+        (("guide", "settigns"), "Did you mean settings?"),
+        (("guide", "roster"), "Did you mean rosters?"),
+        (("client-config", "cursr"), "Did you mean cursor?"),
+        (("completion", "zhs"), "Did you mean zsh?"),
+        (("export", "membrships"), "Did you mean memberships?"),
         (("check", "--jsn"), "Did you mean --json?"),
         (("--jsn", "check"), "Did you mean --json?"),
         (("sync", "--evry", "3m"), "Did you mean --every?"),

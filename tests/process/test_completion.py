@@ -73,8 +73,7 @@ def test_files_are_completed_where_a_file_is_wanted(tmp_path: Path) -> None:
     assert in_fish(tmp_path, "export", "--out", f"{tmp_path}/ros") == {f"{tmp_path}/roster-of-june"}
 
 
-def test_the_man_page_is_what_the_help_says() -> None:
-    """After a change: make man."""
+def test_the_man_page_of_the_repository_is_the_one_that_is_printed() -> None:
     assert (ROOT / "docs" / "pingone-mcp.1").read_text(encoding="utf-8") == inside("manual", env={}).out
 
 

@@ -7,15 +7,20 @@ import re
 import signal
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import anyio
 import pytest
+from rich.cells import cell_len
 
 from pingone_mcp.cli import main
+from pingone_mcp.commands.sync import sync
+from pingone_mcp.sandbox.app import Sandbox
 from tests.process.inside import inside
 from tests.process.programs import Served, bare, run, started
 from tests.process.terminal import in_terminal
-from tests.replica.happenings import Happening, happen
+from tests.replica.happenings import Doors, Happening, happen
+from tests.world import NOW, Time, World
 
 
 def test_a_sync_says_what_it_read_and_changes_what_happened_since(served: Served) -> None:
@@ -166,6 +171,60 @@ def test_every_tells_a_person_that_a_sync_has_failed_and_when_the_next_begins(se
             syncing.heard.append(said)
             assert said, syncing.heard
     assert any(line.startswith("This sync failed: ") for line in syncing.heard)
+
+
+class _EnoughError(Exception):
+    """The rounds that a test wants are over."""
+
+
+class _Rounds(Time):
+    """A clock by which three more rounds begin."""
+
+    async def nap(self, seconds: float) -> None:
+        if self.naps.count(900) == 3:
+            raise _EnoughError
+        await super().nap(seconds)
+
+
+async def test_a_round_in_which_nothing_happens_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    world = World(sandbox=Sandbox(20, now=NOW), cache=tmp_path, time=_Rounds())
+    with pytest.raises(_EnoughError):
+        await sync(world.backend, full=False, every=900, as_json=False)
+    out, err = capsys.readouterr()
+    first, *idle = out[out.index("This is the first copy") :].splitlines()[1:]
+    assert first.startswith("It holds all")
+    said = r"2026-06-15 12:00 UTC: no changes \(\d+\.\d s\)\. The next sync begins in 15 minutes\."
+    assert [re.fullmatch(said, line) is not None for line in idle] == [True] * 3
+    assert err.count("The next one begins") == 1, "of the first round"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_fields_that_changed_are_wrapped_to_the_terminal(served: Served, columns: int) -> None:
+    env = {**served.variables(), "NO_COLOR": "1"}
+    assert inside("sync", env=env).status == 0
+    told = {
+        "title": "漢字の肩書き " * 6 + "Chief",
+        "name": {"given": "Zoë", "family": "a" * 70},
+        "address": {"locality": "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch"},
+    }
+    user = next(iter(served.sandbox.users()))
+
+    async def change() -> None:
+        async with Doors(served.sandbox) as doors:
+            path = f"/users/{user['id']}"
+            assert await doors.send("PATCH", path, told) == 200
+
+    anyio.run(change)
+    assert inside("sync", env=env).status == 0
+    end = in_terminal("changes", "--kinds", "user.updated", env=env, columns=columns)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", end.out).replace("\r", "").split("\n")
+    begin = next(number for number, line in enumerate(lines) if "user.updated" in line)
+    body = lines[begin : next(number for number, line in enumerate(lines) if "1 change, in" in line)]
+    assert max(map(cell_len, body)) <= columns
+    assert all(line.startswith("    ") for line in body[1:] if line)
+    text = re.sub(r"\s+", "", "".join(body))
+    for said in ("title:", "→漢字の肩書き", "last_name:", "→" + "a" * 60 + "…", "address.city:Oslo→Llanfairpwllgwyn"):
+        assert said in text
 
 
 def test_in_a_terminal_each_stage_has_a_bar(served: Served) -> None:

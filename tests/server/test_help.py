@@ -15,6 +15,7 @@ from pingone_mcp.errors import FilterRefused
 from pingone_mcp.pingone.filters import USERS
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.store.store import Store
+from pingone_mcp.server.tools.description import TOPICS
 from tests.world import World, error_text, facts, replica_path
 
 USER = ResourceTemplateReference(uri="pingone://environments/{environment}/users/{user}")
@@ -98,10 +99,21 @@ async def test_a_mistyped_role_of_the_copy_is_told_its_nearest_with_its_id(world
     assert 'The nearest (names are data): "Identity Data Admin" (' in text
 
 
-async def test_a_mistyped_prompt_is_told_its_nearest(world: World) -> None:
+async def test_each_prompt_is_the_nearest_of_its_name_mistyped(world: World) -> None:
     async with world.client() as client:
-        with pytest.raises(MCPError, match="Did you mean find_people"):
-            await client.get_prompt("find_poeple", {"who": "uma"})
+        names = [prompt.name for prompt in (await client.list_prompts()).prompts]
+        assert len(names) == 6
+        for name in names:
+            for typed in (name[1:], name.replace("_", "-"), f"{name[:4]}x{name[4:]}", name.upper()):
+                with pytest.raises(MCPError, match=f"Did you mean {name}"):
+                    await client.get_prompt(typed, {})
+
+
+async def test_each_topic_is_the_nearest_of_its_name_mistyped(world: World) -> None:
+    async with world.client() as client:
+        for topic in TOPICS:
+            text = error_text(await client.call_tool("describe_directory", {"topic": f"{topic}z"}))
+            assert f"Did you mean {topic}" in text
 
 
 async def test_a_group_is_found_by_the_name_that_answers_show(world: World) -> None:
