@@ -23,7 +23,8 @@ _STEPS: Mapping[str, Sequence[str]] = MappingProxyType(
             "--env-file my.env check",
             "--env-file my.env client-config claude-desktop",
         ),
-        "(or claude-code, vscode, cursor). At the shell: everybody, SQL, an access review": (
+        "Likewise for claude-code, vscode and cursor.\n"
+        "Or stay at the shell: everybody as a file, a question in SQL, an access review": (
             "--env-file my.env export users --out users.csv",
             '--env-file my.env query "SELECT count(*) FROM users"',
             "--env-file my.env review --out review.csv",

@@ -8,15 +8,21 @@ import os
 import re
 import shlex
 import signal
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.server import MCPServer
+from rich.console import Console
 
 from pingone_mcp.cli import VERBS
 from pingone_mcp.demo.next_steps import typed
-from pingone_mcp.demo.stage import OF_ANSWERS, OF_DEFINITIONS, tokens
+from pingone_mcp.demo.sheets import synced
+from pingone_mcp.demo.stage import OF_ANSWERS, OF_DEFINITIONS, Stage, tokens
 from pingone_mcp.directory.rows import compact
+from pingone_mcp.sandbox.app import Sandbox
 from tests.process.programs import PATIENCE, PROGRAM, Ended, bare, run, started
 from tests.process.terminal import in_terminal
 
@@ -100,6 +106,20 @@ def test_it_shows_a_review_and_the_file_with_its_manifest(told: Ended) -> None:
 
 def test_it_shows_roles_that_follow_from_groups(told: Ended) -> None:
     assert answer(told, "map_roles")[:2] == ["role by rule because of group", "ledger-reader 1 Finance (direct)"]
+
+
+async def test_an_answer_that_is_not_ready_yet_is_asked_for_again() -> None:
+    server, states = MCPServer("a server whose sync takes its time"), iter(("running", "running", "done"))
+
+    @server.tool()
+    def sync_directory() -> dict[str, Any]:
+        return {"state": next(states), "mode": "full", "counts": {"users": 1, "groups": 0, "memberships": 0}}
+
+    out = Console(file=StringIO(), soft_wrap=True, width=160)
+    async with Client(server) as client:
+        stage = Stage(client=client, sandbox=Sandbox(size=1), out=out)
+        facts = await stage.ask("Sync.", "sync_directory", {}, "It is done.", read=synced)
+    assert facts["state"] == "done"
 
 
 async def test_its_tokens_are_about_those_of_a_tokenizer(tmp_path: Path) -> None:
