@@ -79,21 +79,7 @@ class PrivateFolder(NamedTuple):
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading that `write` has written. Raises FileNotFoundError."""
         self.check()
-        path = self.path / name
-        # Without waiting, so that a pipe in the file's place is an error and nobody hangs.
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        try:
-            opened = os.fdopen(os.open(path, flags), "rb", _BUFFER)
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise NotPrivate(f"{path} is a link") from None
-            raise
-        try:
-            _refuse_open_file(path, os.fstat(opened.fileno()))
-        except BaseException:
-            opened.close()
-            raise
-        return opened
+        return open_private(self.path / name)
 
     def write(self, name: str, content: Iterable[bytes]) -> None:
         """Write a file, whole or not at all."""
@@ -106,6 +92,24 @@ class PrivateFolder(NamedTuple):
         for name in Path(self.below).parts:
             folder /= name
             yield folder
+
+
+def open_private(path: Path) -> BinaryIO:
+    """Open a file for reading that is of this user alone. Raises OSError, and NotPrivate for any other, or a link."""
+    # Without waiting, so that a pipe in the file's place is an error and nobody hangs.
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        opened = os.fdopen(os.open(path, flags), "rb", _BUFFER)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise NotPrivate(f"{path} is a link") from None
+        raise
+    try:
+        _refuse_open_file(path, os.fstat(opened.fileno()))
+    except BaseException:
+        opened.close()
+        raise
+    return opened
 
 
 def read_named(path: Path, most: int) -> bytes:

@@ -9,6 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from pingone_mcp.control.database import Database, open_postgres, open_sqlite
+from pingone_mcp.control.key_ring import KeyFile
+from pingone_mcp.control.sealing import Seals, open_seals
 from tests.databases import fresh_schema, postgres_server
 
 
@@ -33,3 +35,15 @@ async def database(database_url: SecretStr | None, tmp_path: Path) -> AsyncItera
     opening = open_sqlite(tmp_path / "state" / "control.db") if database_url is None else open_postgres(database_url)
     async with opening as opened:
         yield opened
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> KeyFile:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return KeyFile(folder / "keys")
+
+
+@pytest.fixture
+async def seals(database: Database, key_file: KeyFile) -> Seals:
+    return await open_seals(database, key_file)
