@@ -17,12 +17,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from pingone_mcp.directory.matching.attributes import squeezed
 from pingone_mcp.directory.matching.identity import IdentityKind, address_key, folded
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import Refused
 from pingone_mcp.reports.drift import KINDS, Drift, Finding, Kind, grouped
 from pingone_mcp.reports.matching import Account, order
+from pingone_mcp.reports.rosters.columns import Columns
 
 KEPT = 1_000
 """Findings of each kind that are kept whole; all are counted."""
@@ -58,7 +60,10 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Check:
-    """What is to be known of a check beside its findings; `horizon` is what `_horizon` returns."""
+    """What is to be known of a check beside its findings; `horizon` is what `_horizon` returns.
+
+    `mapped`: the fields of which a person said which column they are, and that column.
+    """
 
     version: int
     checked_at: datetime
@@ -67,6 +72,7 @@ class _Check:
     compare: tuple[str, ...] | None
     gaps: frozenset[str]
     horizon: str | None
+    mapped: frozenset[tuple[str, str]] = frozenset()
 
 
 _CHECK, _FINDING = TypeAdapter(_Check), TypeAdapter(Finding)
@@ -104,8 +110,8 @@ def since(lines: Iterable[str], now: Drift) -> Changes:
     """Return what is new and what is resolved since the check of which these lines were kept.
 
     An account is known by its identities, so that a roster in another order changes nothing. Raises Refused when the
-    two cannot be compared: another way of matching, other attributes, other gaps, or lines that are damaged. That both
-    asked for the same `expected` users is up to the caller.
+    two cannot be compared: another way of matching, other attributes or columns, other gaps, or lines that are damaged.
+    That both asked for the same `expected` users is up to the caller.
     """
     given, current = iter(lines), _check_of(now)
     before = _comparable(next(given, ""), current)
@@ -147,7 +153,13 @@ def _check_of(drift: Drift) -> _Check:
         compare=drift.compare,
         gaps=frozenset(gap.lack() for gap in drift.gaps),
         horizon=_horizon(drift),
+        mapped=_mapped(drift.columns) if drift.columns is not None else frozenset(),
     )
+
+
+def _mapped(columns: Columns) -> frozenset[tuple[str, str]]:
+    said = ((name, heading) for name in columns.mapped for heading in columns.fields.get(name, ()))
+    return frozenset((name, squeezed(heading)) for name, heading in said)
 
 
 def _comparable(line: str, now: _Check) -> _Check:
@@ -163,6 +175,8 @@ def _comparable(line: str, now: _Check) -> _Check:
         raise _not_comparable("matched people in another way")
     if before.compare != now.compare:
         raise _not_comparable("compared other attributes")
+    if before.mapped != now.mapped:
+        raise _not_comparable("took other columns for the same")
     if before.gaps != now.gaps:
         raise _not_comparable("could read another part of the directory")
     return before

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -285,6 +286,28 @@ def test_a_column_is_mapped_by_a_person(served: Served) -> None:
     assert (wrong.status, "Did you mean “Work Mail”?" in wrong.err) == (2, True)
     unknown = inside("drift", path, "--map", "mial=Work Mail", env=env)
     assert (unknown.status, "Did you mean email?" in unknown.err) == (2, True)
+
+
+def test_another_column_is_no_news(served: Served) -> None:
+    first, second = [user["username"] for user in served.sandbox.users()][:2]
+    path = roster(served, f"username,nick\n{first},{second}\nnobody,nobody-else\n")
+
+    def news(*mapped: str) -> Any:
+        return json.loads(inside("drift", path, "--json", *mapped, env=served.variables()).out)["since_last"]
+
+    assert news() is None, "the first"
+    assert news("--map", "username=nick") is None, "nobody is resolved, nobody new"
+    assert news("--map", "username=Nick")["new"]["missing"] == []
+
+
+def test_a_table_that_a_spreadsheet_saves_as_unicode_text_is_a_roster(served: Served) -> None:
+    (served.home / "app.txt").write_text(everybody(served).replace(",", "\t"), encoding="utf-16")
+    assert inside("drift", str(served.home / "app.txt"), env=served.variables()).status == 0
+    (served.home / "app.xlsx").write_bytes(b"PK")
+    end = inside("drift", str(served.home / "app.xlsx"), env=served.variables())
+    assert (end.status, "Save a workbook as “CSV UTF-8”." in end.err) == (2, True)
+    named = inside("drift", "app", env=served.variables(PINGONE_ROSTERS=str(served.home)))
+    assert (named.status, "neither a file nor a registered roster" in named.err) == (2, True), "notes are none"
 
 
 def test_where_no_account_fits_anybody_the_status_is_3_and_it_says_what_was_compared(served: Served) -> None:

@@ -572,6 +572,7 @@ FOUND = check(roster(entry(2, username="a")), [], now=NOW)
         ({"fold_plus": True}, "another way"),
         ({"compare": ["title"]}, "other attributes"),
         ({"compare": []}, "other attributes"),
+        ({"mapped": [["email", "workmail"]]}, "other columns"),
         ({"gaps": ["a population"]}, "another part"),
         ({"version": 1}, "another version"),
         ({"version": None}, "another version"),

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from pingone_mcp.reports.rosters.roster import Roster
     from pingone_mcp.reports.since_last import Changes
 
-_KINDS: dict[str, RosterKind] = {".csv": "csv", ".json": "json"}
+_KINDS: Mapping[str, RosterKind] = {".csv": "csv", ".json": "json"}
+_TEXTS: Mapping[str, RosterKind] = {".tsv": "csv", ".txt": "csv"}
+"""What is a roster only where a person names it: spreadsheets save tables so (“Unicode text”), others write notes."""
 _LISTED = 20
 _AS_USUAL: Mapping[str, str] = MappingProxyType({})
 _LONGEST_LINE = 1024 * 1024  # of what is kept of a check
@@ -173,9 +175,13 @@ def _opened(path: Path, mapped: Mapping[str, str], *, name: str, memory: str) ->
     """Return the roster in a file. Raises Refused for one that cannot be opened."""
     from pingone_mcp.reports.rosters.files import MAX_BYTES, parse_roster
 
-    kind = _KINDS.get(path.suffix.lower())
+    kind = {**_KINDS, **_TEXTS}.get(path.suffix.lower())
     if kind is None:
-        raise Refused("A roster is a file that ends with .csv or .json.", code="UNKNOWN_ROSTER")
+        raise Refused(
+            "A roster is a file that ends with .csv, .tsv, .txt or .json.",
+            "Save a workbook as “CSV UTF-8”.",
+            code="UNKNOWN_ROSTER",
+        )
     try:
         content = read_whole(path, MAX_BYTES, what="The roster")
     except OSError as error:
