@@ -269,6 +269,27 @@ def test_what_other_programs_read_in_the_same_file_is_nobodys_mistake(tmp_path: 
     assert notes == [f"PINGNOE_REGION in the file {file} is no setting of pingone-mcp. Did you mean PINGONE_REGION?"]
 
 
+def test_a_line_of_a_file_that_sets_nothing_is_said_without_what_stands_in_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "my.env"
+    file.write_text("\ufeff# mine\nPINGONE_SANDBOX=1\nPINGONE_REGION: EU\n\nhush hush\nexport PINGONE_PAGE_SIZE = 5\n")
+    settings, notes = told(file)
+    assert (settings.page_size, settings.sandbox) == (5, True)
+    assert notes == [
+        f"Line {line} of the file {file} is not of the form NAME=value. It is left out." for line in (3, 5)
+    ]
+    assert "dotenv" not in caplog.text
+
+
+@pytest.mark.parametrize("around", ["'{}'", '"{}"', " {} ", "{}\r", "' {}'\n"])
+def test_what_a_container_leaves_around_a_value_is_none_of_it(around: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {name: around.format(value) for name, value in {**COMPLETE, "REGION": "EU"}.items()}
+    settings = load(monkeypatch, None, **given)
+    assert settings.client_secret.get_secret_value() == SECRET
+    assert (settings.client_id, settings.region) == (CLIENT, "EU")
+
+
 def test_it_is_logged_once_where_nobody_else_listens(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,8 +7,10 @@ the current folder is never read: a workspace that somebody opens could send the
 from __future__ import annotations
 
 import functools
+import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -64,13 +66,26 @@ class Settings(BaseSettings, ConnectionSettings):
         environment = EnvSettingsSource(cls).env_vars
         if env_file is None:
             return all_given(environment, {}, None, cls.model_fields)
-        _check_env_file(env_file)
+        text = _read_env_file(env_file)
+        logging.getLogger("dotenv").setLevel(logging.ERROR)  # what it cannot read is said by `_unread`
         file = DotEnvSettingsSource(cls, env_file=env_file).env_vars
-        return all_given(environment, file, env_file, cls.model_fields)
+        given = all_given(environment, file, env_file, cls.model_fields)
+        return replace(given, notes=(*_unread(text, env_file), *given.notes))
 
 
-def _check_env_file(path: Path) -> None:
-    """See that a file can be read, and warn where others can read or change what stands in it. Raises Unconfigured."""
+def _unread(text: str, path: Path) -> Iterator[str]:
+    """Say which lines of a file are none that set a variable, and not what stands in them: it may be the secret."""
+    from dotenv.parser import parse_stream  # noqa: PLC0415 - most have no file
+
+    for line in parse_stream(io.StringIO(text.removeprefix("\ufeff"))):
+        if line.error:
+            written = line.original.string  # from the end of the one before on
+            blank = written[: len(written) - len(written.lstrip())].count("\n")
+            yield f"Line {line.original.line + blank} of the file {path} is not of the form NAME=value. It is left out."
+
+
+def _read_env_file(path: Path) -> str:
+    """Return what stands in a file, and warn where others can read or change it. Raises Unconfigured."""
     given = f"The file {path} given with --env-file"
     try:
         text = read_named(path, MOST_ENV_BYTES).decode()
@@ -78,6 +93,7 @@ def _check_env_file(path: Path) -> None:
             raise Unconfigured(f"{given} is not a text in UTF-8.")
         if is_open_to_others(path):
             _warn(f"Others on this machine can read or change {path}, which holds the client secret: chmod 600 it.")
+        return text
     except FileNotFoundError:
         raise Unconfigured(f"{given} does not exist.") from None
     except UnicodeDecodeError:

@@ -70,9 +70,19 @@ def all_given(environment: Variables, file: Variables, path: Path | None, known:
 
 
 def _of(variables: Variables, path: Path | None) -> Iterator[Given]:
-    for name, value in variables.items():
-        if value:
+    for name, written in variables.items():
+        if value := _bare(written or ""):
             yield Given(variable=name.upper(), file=path, value=value)
+
+
+def _bare(value: str) -> str:
+    """Return a value without what some shells and containers leave around it: blanks, a line's end, a pair of quotes.
+
+    No setting begins or ends with any of these, PingOne's secrets included.
+    """
+    value = value.strip()
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1].strip() if is_quoted else value
 
 
 def _meaning(setting: str, value: str) -> str:
