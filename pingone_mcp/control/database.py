@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ class Database:
         # SQLite has one writer: who stands in line here need not ask it again and again.
         self._writers = anyio.CapacityLimiter(1 if engine.dialect.name == "sqlite" else _POOL)
         self._open: dict[int, AsyncConnection] = {}
+        self._scrubs = False
 
     @property
     def is_sqlite(self) -> bool:
@@ -76,8 +77,12 @@ class Database:
             async with outer.begin_nested():
                 yield outer
             return
-        async with self._writers, self._transaction(writes=True) as connection:
-            yield connection
+        async with self._writers:
+            async with self._transaction(writes=True) as connection:
+                yield connection
+            if self._scrubs:
+                self._scrubs = False
+                await self._truncate_log()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -88,13 +93,18 @@ class Database:
         async with self._transaction(writes=False) as connection:
             yield connection
 
-    async def truncate_log(self) -> None:
-        """Let nothing that was removed outlive in SQLite's log, as far as others who read now permit it."""
-        if self.is_sqlite:
-            with _explained():
+    def scrub(self) -> None:
+        """Let nothing that this transaction removes outlive in SQLite's log, once the transaction is kept."""
+        self._scrubs = self.is_sqlite
+
+    async def _truncate_log(self) -> None:
+        """Write the log into the file and empty it, unless somebody reads for so long that it must wait."""
+        async with self._places:
+            with anyio.CancelScope(shield=True), suppress(ControlUnavailable), _explained():
                 async with self._engine.connect() as connection:
-                    raw: Any = await connection.get_raw_connection()
-                    await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    opened: Any = (await connection.get_raw_connection()).driver_connection
+                    async with opened.execute("PRAGMA wal_checkpoint(TRUNCATE)"):
+                        pass
 
     @asynccontextmanager
     async def _transaction(self, *, writes: bool) -> AsyncIterator[AsyncConnection]:

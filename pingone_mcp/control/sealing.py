@@ -11,6 +11,7 @@ that is derived from the ring itself, and the oldest key can be thrown away.
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,6 +73,10 @@ class Seals:
     def derive(self, info: str) -> bytes:
         """Return 32 bytes for one use, the same for as long as the control data live. `info` names the use."""
         return derived(self._root, f"root: {info}")
+
+    def digest(self, text: str) -> bytes:
+        """Return what recognizes a key or a token: nobody can make one for a text of his own without the ring."""
+        return hmac.digest(self.derive("digests of credentials"), text.encode(), "sha256")
 
     async def add_owner(self, owner: str) -> DataKey:
         """Make the data key of a new owner."""

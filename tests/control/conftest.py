@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from pingone_mcp.clock import Clock
+from pingone_mcp.control.control import ControlData, ControlPlace, open_control
 from pingone_mcp.control.database import Database, open_postgres, open_sqlite
 from pingone_mcp.control.key_ring import KeyFile
+from pingone_mcp.control.linked import LinkedConnection
 from pingone_mcp.control.sealing import Seals, open_seals
 from tests.databases import fresh_schema, postgres_server
 
@@ -47,3 +51,38 @@ def key_file(tmp_path: Path) -> KeyFile:
 @pytest.fixture
 async def seals(database: Database, key_file: KeyFile) -> Seals:
     return await open_seals(database, key_file)
+
+
+class Hands:
+    """A clock that a test sets; instants of SQLite and PostgreSQL have microseconds."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        self.clock = Clock(wall=self._seconds)
+
+    def _seconds(self) -> float:
+        return self.time.timestamp()
+
+    def go(self, **by: float) -> datetime:
+        self.time += timedelta(**by)
+        return self.time
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+async def control(database_url: SecretStr | None, tmp_path: Path, hands: Hands) -> AsyncIterator[ControlData]:
+    place = ControlPlace(folder=tmp_path / "state", database_url=database_url)
+    async with open_control(place, hands.clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def linked(control: ControlData) -> LinkedConnection:
+    """Give a connection of the tenant acme, whose client secret is `s3cr3t`."""
+    return await control.connections.add(
+        name="one", tenant="acme", settings={"region": "EU"}, credentials={"client_secret": SecretStr("s3cr3t")}
+    )

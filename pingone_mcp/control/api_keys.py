@@ -1,0 +1,158 @@
+"""Keys of programs: shown once when they are made, and recognized by a digest ever after."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import SecretStr
+from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from pingone_mcp.clock import Clock
+from pingone_mcp.control.database import Database
+from pingone_mcp.control.sealing import Seals
+from pingone_mcp.control.tables import API_KEY_CONNECTIONS, API_KEYS
+
+Reach = Literal["named", "tenant", "all"]
+_FORM = re.compile(r"pmk_([0-9a-f]{16})_[0-9a-f]{48}")
+_USE_IS_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key, without what it is recognized by.
+
+    `connections` are the ids it reaches, which may be none any more; None stands for all connections of `tenant`, and
+    that being None too, for all there are.
+    """
+
+    id: str
+    name: str
+    connections: frozenset[str] | None
+    tenant: str | None
+    permissions: frozenset[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewApiKey:
+    """A key that was just made, and its text, which nobody can show again."""
+
+    key: ApiKey
+    text: SecretStr
+
+
+class ApiKeys:
+    """The keys of one database."""
+
+    def __init__(self, database: Database, seals: Seals, clock: Clock) -> None:
+        self._database, self._seals, self._clock = database, seals, clock
+
+    async def create(
+        self,
+        *,
+        name: str,
+        permissions: Collection[str],
+        connections: Collection[str] | None = None,
+        tenant: str | None = None,
+        expires_at: datetime | None = None,
+    ) -> NewApiKey:
+        """Make a key for these connections; without any, for all of a tenant; without that, for all there are.
+
+        Raises LookupError for a connection that there is not, ValueError for an empty collection of them.
+        """
+        if connections is not None and not connections:
+            raise ValueError("a key names at least one connection, or None for all")
+        reach: Reach = "named" if connections is not None else "tenant" if tenant is not None else "all"
+        key_id = secrets.token_hex(8)
+        text = f"pmk_{key_id}_{secrets.token_hex(24)}"
+        values = {
+            "id": key_id,
+            "name": name,
+            "digest": self._seals.digest(text),
+            "reach": reach,
+            "tenant": tenant,
+            "permissions": sorted(permissions),
+            "created_at": self._clock.now(),
+            "expires_at": expires_at,
+        }
+        rows = [{"api_key_id": key_id, "connection_id": one} for one in sorted(set(connections or ()))]
+        try:
+            async with self._database.write() as connection:
+                await connection.execute(insert(API_KEYS).values(values))
+                if rows:
+                    await connection.execute(insert(API_KEY_CONNECTIONS), rows)
+                (made,) = await self._select(API_KEYS.c.id == key_id)
+        except IntegrityError:
+            raise LookupError("no such connection") from None
+        return NewApiKey(key=made, text=SecretStr(text))
+
+    async def verify(self, text: str) -> ApiKey | None:
+        """Return the key of this text, unless it has ended or was revoked; note its use, once a minute at most."""
+        form = _FORM.fullmatch(text)
+        if form is None:
+            return None
+        now = self._clock.now()
+        async with self._database.read() as connection:
+            digest = await connection.scalar(select(API_KEYS.c.digest).where(API_KEYS.c.id == form[1]))
+            # An unknown key takes as long as a wrong one.
+            if not hmac.compare_digest(self._seals.digest(text), digest or b""):
+                return None
+            (key,) = await self._select(API_KEYS.c.id == form[1])
+        if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
+            return None
+        if key.last_used_at is None or now - key.last_used_at >= _USE_IS_NOTED_EVERY:
+            await self._note_use(key.id, now)
+        return key
+
+    async def listed(self) -> list[ApiKey]:
+        """Return all keys, the oldest first."""
+        return await self._select()
+
+    async def get(self, key_id: str) -> ApiKey | None:
+        found = await self._select(API_KEYS.c.id == key_id)
+        return found[0] if found else None
+
+    async def revoke(self, key_id: str) -> bool:
+        """Let a key be valid no more; say whether there is one."""
+        here = API_KEYS.c.id == key_id
+        async with self._database.write() as connection:
+            unrevoked = update(API_KEYS).where(here, API_KEYS.c.revoked_at.is_(None))
+            await connection.execute(unrevoked.values(revoked_at=self._clock.now()))
+            return await connection.scalar(select(API_KEYS.c.id).where(here)) is not None
+
+    async def _note_use(self, key_id: str, now: datetime) -> None:
+        async with self._database.write() as connection:
+            await connection.execute(update(API_KEYS).where(API_KEYS.c.id == key_id).values(last_used_at=now))
+
+    async def _select(self, *conditions: ColumnElement[bool]) -> list[ApiKey]:
+        keys = select(API_KEYS).where(*conditions).order_by(API_KEYS.c.created_at, API_KEYS.c.id)
+        named = select(API_KEY_CONNECTIONS).join(API_KEYS).where(*conditions)
+        async with self._database.read() as connection:
+            reached: dict[str, set[str]] = {}
+            for row in await connection.execute(named):
+                reached.setdefault(row.api_key_id, set()).add(row.connection_id)
+            return [_api_key(row, reached.get(row.id, set())) for row in await connection.execute(keys)]
+
+
+def _api_key(row: Row[*tuple[Any, ...]], connections: set[str]) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        name=row.name,
+        connections=frozenset(connections) if row.reach == "named" else None,
+        tenant=row.tenant,
+        permissions=frozenset(row.permissions),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+    )

@@ -1,0 +1,206 @@
+"""Connections that were linked: what is known of each, and the credentials by which its directory is read."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import JsonValue, SecretStr
+from sqlalchemy import ColumnElement, Row, delete, insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+
+from pingone_mcp.clock import Clock
+from pingone_mcp.control.database import Database
+from pingone_mcp.control.sealing import Seals
+from pingone_mcp.control.tables import CONNECTIONS, OUTBOX
+from pingone_mcp.errors import Refused
+
+LinkStatus = Literal["connecting", "active", "needs_reauth", "validation_error", "post_install_error"]
+SettingValues = Mapping[str, JsonValue]
+"""Settings that are no secret, by their names (`settings.parts`)."""
+
+
+class NameTaken(Refused):
+    """Another connection of the same tenant has this name."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Another connection has this name.", "Choose another name, or rename that one.", code="NAME_TAKEN"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedConnection:
+    """A connection, without its credentials.
+
+    `tenant` is the customer it belongs to (None: nobody in particular). `reason` says in a sentence why the status is
+    none that works. `epoch` grows with every change of what a client of PingOne is built from.
+    """
+
+    id: str
+    name: str
+    tenant: str | None
+    provider: str
+    settings: SettingValues
+    status: LinkStatus
+    reason: str | None
+    is_paused: bool
+    epoch: int
+    created_at: datetime
+    updated_at: datetime
+    next_sync_at: datetime | None
+    last_sync_at: datetime | None
+
+
+class LinkedConnections:
+    """The connections of one database. Methods that name one return None, or raise LookupError, where there is none."""
+
+    def __init__(self, database: Database, seals: Seals, clock: Clock) -> None:
+        self._database, self._seals, self._clock = database, seals, clock
+
+    async def add(
+        self,
+        *,
+        name: str,
+        tenant: str | None = None,
+        provider: str = "pingone",
+        settings: SettingValues,
+        credentials: Mapping[str, SecretStr],
+        status: LinkStatus = "connecting",
+    ) -> LinkedConnection:
+        """Add a connection together with its credentials. Raises NameTaken."""
+        now = self._clock.now()
+        added = LinkedConnection(
+            id=str(uuid.uuid4()),
+            name=name,
+            tenant=tenant,
+            provider=provider,
+            settings=settings,
+            status=status,
+            reason=None,
+            is_paused=False,
+            epoch=1,
+            created_at=now,
+            updated_at=now,
+            next_sync_at=None,
+            last_sync_at=None,
+        )
+        values = {column: getattr(added, column) for column in CONNECTIONS.c.keys()}  # noqa: SIM118 - not a dict
+        try:
+            async with self._database.write() as connection:
+                await connection.execute(insert(CONNECTIONS).values(values))
+                await self._seals.put(await self._seals.add_owner(added.id), credentials)
+        except IntegrityError:
+            raise NameTaken from None
+        return added
+
+    async def get(self, connection_id: str) -> LinkedConnection | None:
+        found = await self._select(CONNECTIONS.c.id == connection_id)
+        return found[0] if found else None
+
+    async def by_name(self, name: str) -> list[LinkedConnection]:
+        """Return those of this name, of which each tenant has one at most."""
+        return await self._select(CONNECTIONS.c.name == name)
+
+    async def listed(
+        self,
+        *,
+        ids: Collection[str] | None = None,
+        tenant: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> list[LinkedConnection]:
+        """Return connections, the oldest first, of these ids or of a tenant (None: of all), and behind one of them.
+
+        Nothing stands behind an id that there is not.
+        """
+        conditions: list[ColumnElement[bool]] = []
+        if ids is not None:
+            conditions.append(CONNECTIONS.c.id.in_(ids))
+        if tenant is not None:
+            conditions.append(CONNECTIONS.c.tenant == tenant)
+        if after is not None:
+            place = select(CONNECTIONS.c.created_at, CONNECTIONS.c.id).where(CONNECTIONS.c.id == after)
+            conditions.append(tuple_(CONNECTIONS.c.created_at, CONNECTIONS.c.id) > place.scalar_subquery())
+        return await self._select(*conditions, limit=limit)
+
+    async def update(
+        self,
+        connection_id: str,
+        *,
+        name: str | None = None,
+        settings: SettingValues | None = None,
+        is_paused: bool | None = None,
+    ) -> LinkedConnection | None:
+        """Change what is given. Raises NameTaken."""
+        given = {"name": name, "settings": settings, "is_paused": is_paused}
+        changes: dict[str, object] = {column: value for column, value in given.items() if value is not None}
+        if settings is not None:
+            changes["epoch"] = CONNECTIONS.c.epoch + 1
+        try:
+            return await self._update(connection_id, **changes)
+        except IntegrityError:
+            raise NameTaken from None
+
+    async def set_status(
+        self, connection_id: str, status: LinkStatus, reason: str | None = None
+    ) -> LinkedConnection | None:
+        return await self._update(connection_id, status=status, reason=reason)
+
+    async def set_next_sync(self, connection_id: str, at: datetime | None) -> None:
+        await self._touch(connection_id, next_sync_at=at)
+
+    async def set_last_sync(self, connection_id: str, at: datetime) -> None:
+        await self._touch(connection_id, last_sync_at=at)
+
+    async def credentials(self, connection_id: str) -> dict[str, SecretStr]:
+        """Return the credentials by the names of their settings. Raises LookupError, Unconfigured and BrokenSeal."""
+        return await self._seals.values(connection_id)
+
+    async def with_credentials(self, connection_id: str) -> tuple[LinkedConnection, dict[str, SecretStr]] | None:
+        """Return a connection and its credentials as they were at one moment."""
+        async with self._database.read():
+            found = await self.get(connection_id)
+            return None if found is None else (found, await self.credentials(connection_id))
+
+    async def replace_credentials(
+        self, connection_id: str, credentials: Mapping[str, SecretStr], settings: SettingValues | None = None
+    ) -> LinkedConnection | None:
+        """Put new credentials, and settings if given, in the place of the present ones; the id stays."""
+        async with self._database.write():
+            changes: dict[str, object] = {} if settings is None else {"settings": settings}
+            changed = await self._update(connection_id, epoch=CONNECTIONS.c.epoch + 1, **changes)
+            if changed is not None:
+                await self._seals.put(await self._seals.key_of(connection_id), credentials)
+        return changed
+
+    async def remove(self, connection_id: str) -> bool:
+        """Remove a connection, its credentials, and all that hangs on it; say whether there was one."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(OUTBOX).where(OUTBOX.c.connection_id == connection_id))
+            await self._seals.forget_owner(connection_id)
+            removed = await connection.execute(delete(CONNECTIONS).where(CONNECTIONS.c.id == connection_id))
+            self._database.scrub()
+        return removed.rowcount > 0
+
+    async def _select(self, *conditions: ColumnElement[bool], limit: int | None = None) -> list[LinkedConnection]:
+        query = select(CONNECTIONS).where(*conditions).order_by(CONNECTIONS.c.created_at, CONNECTIONS.c.id).limit(limit)
+        async with self._database.read() as connection:
+            return [_linked(row) for row in await connection.execute(query)]
+
+    async def _update(self, connection_id: str, **changes: object) -> LinkedConnection | None:
+        return await self._touch(connection_id, updated_at=self._clock.now(), **changes)
+
+    async def _touch(self, connection_id: str, **changes: object) -> LinkedConnection | None:
+        here = CONNECTIONS.c.id == connection_id
+        async with self._database.write() as connection:
+            row = await connection.execute(update(CONNECTIONS).where(here).values(changes).returning(CONNECTIONS))
+            found = row.one_or_none()
+        return None if found is None else _linked(found)
+
+
+def _linked(row: Row[*tuple[Any, ...]]) -> LinkedConnection:
+    return LinkedConnection(**row._mapping)  # noqa: SLF001 - the public name of it

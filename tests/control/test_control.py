@@ -1,0 +1,104 @@
+"""All control data together: opened in a private folder, again after anything, and with nothing secret in them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from pingone_mcp.control.control import ControlData, ControlPlace, open_control
+from pingone_mcp.control.key_ring import KeyFile
+from pingone_mcp.control.tables import METADATA
+from pingone_mcp.errors import Unconfigured
+from tests.control.conftest import Hands
+
+
+def in_clear(folder: Path, secrets: Mapping[str, str]) -> list[str]:
+    """Name the secrets that stand in any file but the key file, whole or in part."""
+    whole = b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "keys")
+    return [name for name, secret in secrets.items() if secret.encode() in whole or secret[8:40].encode() in whole]
+
+
+async def used(control: ControlData, folder: Path) -> dict[str, str]:
+    """Use everything; return every secret that came along, and see that none is in the files while they are open."""
+    secrets = {"client secret": "s3cr3t-of-the-client-0123456789-abcdefghij"}
+    credentials = {"client_secret": SecretStr(secrets["client secret"])}
+    linked = await control.connections.add(name="one", tenant="acme", settings={"a": 1}, credentials=credentials)
+    gone = await control.connections.add(name="two", tenant="acme", settings={"a": 1}, credentials=credentials)
+    key = await control.api_keys.create(name="k", permissions=["directory.read"], connections=[linked.id])
+    secrets["api key"] = key.text.get_secret_value().rpartition("_")[2]
+    secrets["link token"] = (await control.tokens.create_link(tenant="acme")).get_secret_value()
+    account, _ = await control.tokens.create_account(linked.id, ["directory.read"])
+    secrets["account token"] = account.get_secret_value()
+    await control.api_keys.verify(key.text.get_secret_value())
+    await control.tokens.use_link(secrets["link token"])
+    secrets["new secret"] = "an0ther-s3cr3t-of-the-client-9876543210-zyx"
+    renewed = {"client_secret": SecretStr(secrets["new secret"])}
+    await control.connections.replace_credentials(linked.id, renewed)
+    await control.rotate_keys(forget_old=True)
+    await control.connections.remove(gone.id)
+    assert in_clear(folder, secrets) == []
+    return secrets
+
+
+async def test_nothing_secret_is_in_the_files(tmp_path: Path, hands: Hands) -> None:
+    place = ControlPlace(folder=tmp_path)
+    async with open_control(place, hands.clock) as control:
+        secrets = await used(control, tmp_path)
+        assert (tmp_path / "control" / "control.db-wal").exists()
+        ring = KeyFile(place.key_path).read()
+        assert ring is not None
+        files = [path for path in tmp_path.rglob("*") if path.is_file() and path != place.key_path]
+        whole = b"".join(path.read_bytes() for path in files)
+        keys = [*ring.keys.values(), control.derive("cursors"), (await control.seals.key_of("root")).key]
+        assert [key for key in keys if key in whole or base64.urlsafe_b64encode(key) in whole] == []
+        async with control.transaction():
+            await control.connections.add(name=secrets["api key"], settings={}, credentials={})
+        assert in_clear(tmp_path, secrets) == ["api key"], "what is in the clear is found"
+    assert in_clear(tmp_path, secrets) == ["api key"]
+
+
+async def test_nothing_secret_is_in_the_rows(control: ControlData, tmp_path: Path) -> None:
+    secrets = await used(control, tmp_path)
+    async with control.database.read() as connection:
+        rows = [row for table in METADATA.sorted_tables for row in await connection.execute(select(table))]
+    text = repr(rows)
+    assert [name for name, secret in secrets.items() if secret in text] == []
+
+
+async def test_a_place_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unconfigured, match=r"cannot be used for control data: .* PINGONE_STATE_DIR"):
+        async with open_control(ControlPlace(folder=tmp_path / "file" / "below")):
+            pass
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "control").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Unconfigured, match=r"control is a link\. Remove that"):
+        async with open_control(ControlPlace(folder=tmp_path)):
+            pass
+
+
+async def test_the_next_opening_finds_what_this_one_left(
+    database_url: SecretStr | None, tmp_path: Path, hands: Hands
+) -> None:
+    place = ControlPlace(folder=tmp_path, database_url=database_url, key_file=tmp_path / "named keys")
+    async with open_control(place, hands.clock) as control:
+        made = await control.connections.add(name="one", settings={}, credentials={"x": SecretStr("y")})
+        derived = control.derive("cursors")
+    async with open_control(place) as control:
+        assert await control.connections.with_credentials(made.id) == (made, {"x": SecretStr("y")})
+        assert control.derive("cursors") == derived
+    assert (tmp_path / "named keys").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "named keys").unlink()
+    with pytest.raises(Unconfigured, match=r"The key file .*named keys is missing"):
+        async with open_control(place):
+            pass
+
+
+def test_a_place_does_not_show_the_address() -> None:
+    place = ControlPlace(folder=Path("/x"), database_url=SecretStr("postgresql://u:s3cr3t@h/d"))
+    assert "s3cr3t" not in repr(place)

@@ -1,0 +1,139 @@
+"""Linked connections: made whole or not at all, changed by their ids, and removed with all that hangs on them."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from pingone_mcp.control.control import ControlData
+from pingone_mcp.control.linked import LinkedConnection, NameTaken
+from pingone_mcp.control.tables import METADATA
+from tests.control.conftest import Hands
+
+SECRET = {"client_secret": SecretStr("s3cr3t")}
+
+
+async def rows(control: ControlData) -> dict[str, int]:
+    """Count the rows of every table that has any."""
+    async with control.database.read() as connection:
+        found = {table.name: len((await connection.execute(select(table))).all()) for table in METADATA.sorted_tables}
+    return {name: count for name, count in found.items() if count}
+
+
+async def test_a_connection_is_as_it_was_added(control: ControlData, linked: LinkedConnection, hands: Hands) -> None:
+    assert await control.connections.get(linked.id) == linked
+    assert (linked.status, linked.is_paused, linked.epoch, linked.created_at) == ("connecting", False, 1, hands.time)
+    assert linked.settings == {"region": "EU"}
+    assert await control.connections.credentials(linked.id) == SECRET
+    assert await control.connections.with_credentials(linked.id) == (linked, SECRET)
+
+
+async def test_nothing_is_known_of_a_connection_that_there_is_not(control: ControlData) -> None:
+    connections = control.connections
+    assert await connections.get("none") is None
+    assert await connections.update("none", name="x") is None
+    assert await connections.set_status("none", "active") is None
+    assert await connections.replace_credentials("none", SECRET) is None
+    assert await connections.with_credentials("none") is None
+    assert not await connections.remove("none")
+    with pytest.raises(LookupError):
+        await connections.credentials("none")
+
+
+async def test_a_name_is_there_once_in_a_tenant(control: ControlData, linked: LinkedConnection) -> None:
+    before = await rows(control)
+    with pytest.raises(NameTaken):
+        await control.connections.add(name="one", tenant="acme", settings={}, credentials=SECRET)
+    assert await rows(control) == before, "nothing is half made"
+    other = await control.connections.add(name="one", tenant="beta", settings={}, credentials=SECRET)
+    nobody = await control.connections.add(name="one", settings={}, credentials=SECRET)
+    with pytest.raises(NameTaken):
+        await control.connections.add(name="one", settings={}, credentials=SECRET)
+    assert {one.id for one in await control.connections.by_name("one")} == {linked.id, other.id, nobody.id}
+    two = await control.connections.add(name="two", tenant="acme", settings={}, credentials=SECRET)
+    with pytest.raises(NameTaken):
+        await control.connections.update(two.id, name="one")
+
+
+async def test_connections_are_listed_by_tenant_and_id_and_in_pages(control: ControlData, hands: Hands) -> None:
+    made = []
+    for number in range(5):
+        tenant = "acme" if number % 2 else "beta"
+        added = await control.connections.add(name=f"{number}", tenant=tenant, settings={}, credentials=SECRET)
+        made.append(added)
+        hands.go(seconds=number % 2)  # some are made in the same instant
+    listed = control.connections.listed
+    every = await listed()
+    assert sorted(every, key=lambda one: one.name) == made
+    assert {one.tenant for one in await listed(tenant="acme")} == {"acme"}
+    assert [one.id for one in await listed(ids=[made[3].id, made[4].id], tenant="acme")] == [made[3].id]
+    assert await listed(ids=[]) == []
+    pages = [await listed(limit=2), await listed(after=every[1].id, limit=2), await listed(after=every[3].id, limit=2)]
+    assert [one for page in pages for one in page] == every
+    assert await listed(after="none") == []
+
+
+async def test_a_change_of_settings_or_credentials_is_a_new_epoch(
+    control: ControlData, linked: LinkedConnection, hands: Hands
+) -> None:
+    later = hands.go(hours=1)
+    named = await control.connections.update(linked.id, name="new", is_paused=True)
+    assert named is not None
+    assert (named.name, named.is_paused, named.epoch, named.updated_at) == ("new", True, 1, later)
+    changed = await control.connections.update(linked.id, settings={"region": "CA"})
+    assert changed is not None
+    assert (changed.epoch, changed.settings) == (2, {"region": "CA"})
+    again = await control.connections.replace_credentials(linked.id, {"client_secret": SecretStr("n3w")})
+    assert again is not None
+    assert (again.id, again.epoch, again.settings) == (linked.id, 3, {"region": "CA"})
+    assert await control.connections.credentials(linked.id) == {"client_secret": SecretStr("n3w")}
+
+
+async def test_a_status_comes_with_its_reason_and_goes_with_it(control: ControlData, linked: LinkedConnection) -> None:
+    broken = await control.connections.set_status(linked.id, "needs_reauth", "The secret is not accepted.")
+    assert broken is not None
+    assert (broken.status, broken.reason) == ("needs_reauth", "The secret is not accepted.")
+    works = await control.connections.set_status(linked.id, "active")
+    assert works is not None
+    assert (works.status, works.reason, works.epoch) == ("active", None, linked.epoch)
+
+
+async def test_the_times_of_syncs_are_no_change_of_the_connection(
+    control: ControlData, linked: LinkedConnection, hands: Hands
+) -> None:
+    later = hands.go(hours=1)
+    await control.connections.set_next_sync(linked.id, later)
+    await control.connections.set_last_sync(linked.id, later)
+    found = await control.connections.get(linked.id)
+    assert found is not None
+    assert (found.next_sync_at, found.last_sync_at, found.updated_at) == (later, later, linked.updated_at)
+
+
+async def test_with_a_connection_goes_all_that_hangs_on_it(control: ControlData, linked: LinkedConnection) -> None:
+    other = await control.connections.add(name="other", tenant="acme", settings={}, credentials=SECRET)
+    before = await rows(control)
+    assert await control.connections.remove(other.id)
+    kept = await rows(control)
+    again = await control.connections.add(name="other", tenant="acme", settings={}, credentials=SECRET)
+    assert await rows(control) == before
+    await control.api_keys.create(name="k", permissions=["directory.read"], connections=[again.id])
+    await control.tokens.create_link(tenant="acme", connection_id=again.id)
+    await control.tokens.create_account(again.id, ["directory.read"])
+    await control.sync_runs.request(again.id, "request")
+    assert await control.connections.remove(again.id)
+    assert await rows(control) == kept | {"api_keys": 1}
+    assert await control.connections.credentials(linked.id) == SECRET
+
+
+async def test_a_larger_use_case_is_kept_or_dropped_as_a_whole(control: ControlData) -> None:
+    async def connect() -> None:
+        async with control.transaction():
+            added = await control.connections.add(name="one", settings={}, credentials=SECRET)
+            await control.sync_runs.request(added.id, "connected")
+            raise ZeroDivisionError
+
+    before = await rows(control)
+    with pytest.raises(ZeroDivisionError):
+        await connect()
+    assert await rows(control) == before
