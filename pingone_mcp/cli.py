@@ -8,6 +8,7 @@ bare server must start fast.
 from __future__ import annotations
 
 import argparse
+import errno
 import functools
 import importlib
 import io
@@ -66,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Where 1 says that a comparison has found something, 3 says that it could not be made.
     """
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter is no reason to fail
@@ -83,6 +85,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _ended(functools.partial(_run, given.verb, given), given.verb.failed)
 
 
+def _open_what_is_closed() -> None:
+    """Let what is printed go nowhere where somebody wants that, as with `>&-`; Python has no such stream then."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - it stays open to the end
+
+
 def _ended(act: Callable[[], int], failed: int) -> int:
     """Return the exit status of what is done, having said what went wrong."""
     try:
@@ -93,14 +102,32 @@ def _ended(act: Callable[[], int], failed: int) -> int:
         return MISCONFIGURED
     except Problem as problem:
         _complain(problem)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _print_nowhere()
         return failed
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has gone; keep the interpreter from complaining about it on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_nowhere()  # the reader of our output has gone
         return UNCHECKED if failed == UNCHECKED else OK  # that nothing was found has not been said
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _print_nowhere()
+        _complain(Problem(f"Not everything could be written: {error.strerror}.", "See that the disk has room."))
+        return failed
     return status
+
+
+# What writing fails with when there is nothing wrong but the place: a disk or a quota that is full, a file too large.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
+
+def _print_nowhere() -> None:
+    """Keep the interpreter from complaining, on its way out, about what it cannot print any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(problem: Problem) -> None:

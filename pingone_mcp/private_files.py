@@ -152,6 +152,15 @@ def whole_file(path: Path, *, name: Callable[[], Path] | None = None) -> Iterato
         fresh.unlink(missing_ok=True)
 
 
+def is_no_file(path: Path) -> bool:
+    """Say whether something else is at a path that a person has named, or where it leads to: a device, a pipe, …
+
+
+    Whoever names it wants it to be written to, and not to be replaced; in folders of ours a file takes its place.
+    """
+    return path.exists() and not path.is_file()
+
+
 def make_file(path: Path) -> None:
     """Make an empty file in a folder of ours, unless there is one, for what opens it by its path. Raises OSError.
 

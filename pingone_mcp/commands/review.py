@@ -21,7 +21,7 @@ from pingone_mcp.commands.words import at_minute, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.directory.text.harmless import harmless
-from pingone_mcp.private_files import write_whole
+from pingone_mcp.private_files import is_no_file, write_whole
 from pingone_mcp.reports.audit.cover import Operator
 from pingone_mcp.reports.export import FileFormat, Manifest, verify
 from pingone_mcp.service.backend import OpenBackend
@@ -129,6 +129,8 @@ def _free(path: Path, beside: Path, *, force: bool) -> None:
     """Refuse to take the place of a file that nobody offered."""
     if path.is_dir():
         raise WrongUse("--out names a folder.", "Name a file in it.")
+    if is_no_file(path):
+        raise WrongUse("--out names no file, but a device or a pipe.", "Name a file: its manifest stands beside it.")
     if not path.absolute().parent.is_dir():
         raise WrongUse("--out names a file in a folder that is not there.", "Make the folder first, or name another.")
     taken = [one.name for one in (path, beside) if os.path.lexists(one)]

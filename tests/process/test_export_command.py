@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sqlite3
+import subprocess
 import sys
 import zipfile
 from contextlib import closing
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.process.inside import inside
-from tests.process.programs import Served, Variables, run
+from tests.process.programs import PATIENCE, PROGRAM, Served, Variables, run
 
 
 def table(text: str) -> list[dict[str, str]]:
@@ -132,6 +134,47 @@ def test_what_is_not_whole_takes_no_whole_files_place(served: Served, synced: Va
     assert "Missing: " in end.err
     assert (served.home / "members.csv.incomplete").exists()
     assert inside("export", "users", env=synced).status == 0, "of people nothing is missing"
+
+
+def test_a_pipe_is_written_to_and_what_is_no_file_is_never_replaced(served: Served, synced: Variables) -> None:
+    pipe = served.home / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        end = run("export", "users", "--out", str(pipe), env=synced)
+        read, _ = reader.communicate(timeout=PATIENCE)
+    assert (end.status, len(table(read.decode()))) == (0, 60)
+    assert pipe.is_fifo()
+    refused = run("review", "--out", str(pipe), "--format", "csv", "--force", env=synced)
+    assert (refused.status, pipe.is_fifo()) == (2, True)
+    assert "--out names no file" in refused.sentence()
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no disk that is full here")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("export", "users"),
+        ("query", "SELECT * FROM users"),
+        ("query", "SELECT 1", "--format", "csv"),
+        ("changes", "--json"),
+        ("changes",),
+        ("call", "list_users", "limit=1"),
+    ],
+)
+def test_a_full_disk_is_a_sentence(synced: Variables, words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*PROGRAM, *words], env=synced, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert b"No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [("export", "users"), ("query", "SELECT 1"), ("changes",)])
+def test_output_that_is_closed_goes_nowhere(synced: Variables, words: tuple[str, ...]) -> None:
+    line = ["sh", "-c", 'exec "$@" >&-', "sh", *PROGRAM, *words]
+    done = subprocess.run(line, env=synced, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_a_reading_that_fails_leaves_the_file_as_it_was(served: Served) -> None:

@@ -19,7 +19,7 @@ from pingone_mcp.commands.words import chosen, counted, moment
 from pingone_mcp.console import Progress, console, print_warnings, shown
 from pingone_mcp.directory.changes import KINDS, ChangeQuestion
 from pingone_mcp.directory.gaps import sentences
-from pingone_mcp.private_files import whole_file
+from pingone_mcp.private_files import is_no_file, whole_file
 from pingone_mcp.reports.tables import ALSO, COLUMNS, FORMATS, SUBJECTS, TableFormat
 from pingone_mcp.service.backend import Backend, OpenBackend
 from pingone_mcp.service.files.exports import NotWritten
@@ -45,6 +45,10 @@ class _Target:
             if self.path is None:
                 fill(sys.stdout.buffer)
                 sys.stdout.buffer.flush()
+                return
+            if is_no_file(self.path):  # a pipe or a device, which takes what comes
+                with self.path.open("wb") as way:
+                    fill(way)
                 return
             place = [self.path]
             with whole_file(self.path, name=place.pop) as file:
