@@ -153,8 +153,7 @@ def whole_file(path: Path, *, name: Callable[[], Path] | None = None) -> Iterato
 
 
 def is_no_file(path: Path) -> bool:
-    """Say whether something else is at a path that a person has named, or where it leads to: a device, a pipe, …
-
+    """Say whether a path that a person has named is, or leads to, something else: a device, a pipe, a folder.
 
     Whoever names it wants it to be written to, and not to be replaced; in folders of ours a file takes its place.
     """
