@@ -89,6 +89,8 @@ class OpenDoors:
 @asynccontextmanager
 async def _open_at_length(settings: Settings) -> AsyncIterator[Backend]:
     """Open what answers without the budgets of an assistant's answers, but for those that somebody has set."""
+    import pingone_mcp.http.engine  # noqa: F401 - before the time of an answer is counted
+
     most = {name: most for name, most in _AT_LENGTH.items() if name not in settings.model_fields_set}
     async with open_backend(settings.model_copy(update=most)) as backend:
         yield backend

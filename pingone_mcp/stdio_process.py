@@ -112,6 +112,7 @@ async def _begin_syncs(connections: Connections, env_file: Path | None) -> None:
 @asynccontextmanager
 async def _open_backend(env_file: Path | None) -> AsyncIterator[Backend]:
     """Open the configured directory, and load what it takes first. Raises Unconfigured."""
+    import pingone_mcp.http.engine  # noqa: F401 - before the time of an answer is counted
     from pingone_mcp.wiring import open_configured
 
     async with open_configured(env_file) as backend:
