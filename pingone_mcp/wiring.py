@@ -209,7 +209,9 @@ def _reached(settings: ConnectionSettings) -> tuple[ConnectionSettings, httpx.As
 
     sandbox = Sandbox()
     embedded = settings_of(sandbox, sandbox.base_url) | {"auth_method": "client_secret_basic"}
-    return ConnectionSettings.model_validate(dict(settings) | embedded), sandbox.transport()
+    read = ConnectionSettings.model_validate({"sandbox": True} | embedded)
+    # All else stays as it is: at the shell an answer may be longer than a setting allows.
+    return settings.model_copy(update={name: getattr(read, name) for name in embedded}), sandbox.transport()
 
 
 def _cursor_secret(connection: Connection) -> bytes:
