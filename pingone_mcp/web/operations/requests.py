@@ -118,7 +118,7 @@ class Watching:
         finally:
             state = scope.get("state", {})
             request = ServedRequest(
-                id=state.get("request_id"),
+                id=state.get("correlation_id"),
                 at=at,
                 method=scope["method"],
                 path=scope["path"],

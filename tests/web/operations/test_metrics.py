@@ -33,7 +33,7 @@ async def figures() -> FleetFigures:
 
 
 async def hello(request: Request) -> PlainTextResponse:
-    request.state.request_id = "r1"
+    request.state.correlation_id = "r1"
     request.state.caller = Caller(
         kind="api_key", client_id="key:1", issuer="local", subject="1", permissions=frozenset()
     )

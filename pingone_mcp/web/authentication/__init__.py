@@ -1,0 +1,1 @@
+"""Who calls: credentials of every kind, and what an answer says of one that is lacking or not good."""

@@ -1,0 +1,78 @@
+"""The caller behind a credential, whatever kind it is of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pingone_mcp.clock import Clock
+from pingone_mcp.service.callers import Caller
+from pingone_mcp.web.authentication.access_tokens import AccessTokens
+from pingone_mcp.web.authentication.bearer import BadCredential
+from pingone_mcp.web.authentication.challenges import too_many
+from pingone_mcp.web.authentication.local_credentials import Verify
+from pingone_mcp.web.places import Destination
+from pingone_mcp.web.rates import Rates, Recent
+
+_MOST_FAILURES = 50  # of one address, in as long as a window is
+
+
+class Failures:
+    """Addresses that tried credentials which were not good, and the credentials that were good lately.
+
+    An address that failed too often is not answered about credentials that nobody saw before; those who are known go
+    on, because everybody may come from the address of one reverse proxy.
+    """
+
+    def __init__(self, clock: Clock, most: int = _MOST_FAILURES) -> None:
+        self._rates = Rates(most=most, clock=clock)
+        self._good = Recent()
+
+    def refuse_guessing(self, address: str, token: str) -> None:
+        """Raise TurnedAway (429) where an address tries too many."""
+        if self._rates.is_spent(address) and _digest(token) not in self._good:
+            raise too_many("credentials that are not good")
+
+    def failed(self, address: str) -> None:
+        self._rates.take(address)
+
+    def succeeded(self, token: str) -> None:
+        self._good.add(_digest(token))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticator:
+    """`local` are the prefixes of credentials that we give out, each with what verifies it; any other one is a JWT."""
+
+    local: Mapping[str, Verify]
+    failures: Failures
+    access_tokens: AccessTokens | None = None
+
+    async def caller(self, token: str, place: Destination, address: str) -> Caller:
+        """Return who sends a token to a place, from an address of the network.
+
+        Raises BadCredential, and TurnedAway where this address tried too many.
+        """
+        self.failures.refuse_guessing(address, token)
+        try:
+            caller = await self._verified(token, place)
+        except BadCredential:
+            self.failures.failed(address)
+            raise
+        self.failures.succeeded(token)
+        return caller
+
+    async def _verified(self, token: str, place: Destination) -> Caller:
+        for prefix, verify in self.local.items():
+            if token.startswith(prefix):
+                if (caller := await verify(token)) is None:
+                    raise BadCredential("This credential is not known, was revoked, or has expired.")
+                return caller
+        if self.access_tokens is None:
+            raise BadCredential("This credential is not known.")
+        return await self.access_tokens.caller(token, place)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,232 @@
+"""The gate of the HTTP face: every request passes it, or is answered here."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import msgspec
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from starlette.authentication import AuthCredentials
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pingone_mcp.clock import Clock
+from pingone_mcp.errors import Refused
+from pingone_mcp.service.callers import Caller
+from pingone_mcp.web.address import PublicAddress
+from pingone_mcp.web.authentication.authenticator import Authenticator
+from pingone_mcp.web.authentication.bearer import BadCredential, bearer_token, holds_credential
+from pingone_mcp.web.authentication.challenges import insufficient_scope, too_many, unauthorized
+from pingone_mcp.web.authentication.scopes import needed_permissions
+from pingone_mcp.web.authentication.sessions import Sessions
+from pingone_mcp.web.bodies import MOST_BYTES, MOST_HOOK_BYTES, Bodies, CallerLeft, refuse_long
+from pingone_mcp.web.places import CONNECTION_ID, Destination, named_connection, place_of
+from pingone_mcp.web.rates import Rates
+from pingone_mcp.web.refusals import TurnedAway, no_such_connection
+
+Reaches = Callable[[Caller, str], Awaitable[bool]]
+"""Says whether there is a connection of this id, and a caller reaches it."""
+
+OF_CREDENTIAL = 500  # requests of one credential, in as long as a window of `rates` is
+ON_CONNECTION = 50
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_MCP_METHODS = {"Allow": "GET, POST, DELETE, OPTIONS"}
+_NOT_JSON = {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "Parse error"}}  # JSON-RPC 2.0 §5.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """A request before its body."""
+
+    scope: Scope
+    headers: Headers
+    place: Destination
+
+    @property
+    def query(self) -> str:
+        return bytes(self.scope["query_string"]).decode("latin-1")
+
+    @property
+    def sender(self) -> str:
+        """The address it comes from; of IPv6 the network, of which one sender has as many addresses as it likes."""
+        host = (self.scope.get("client") or ("", 0))[0]
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return host
+        return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else host
+
+
+class RequestGate:
+    """An ASGI application around another one, which sees only what it may answer.
+
+    The other one finds `place` and `correlation_id` in the state of a request, and `caller` wherever a credential is
+    needed (`user` and `auth` of the scope say the same in the MCP SDK's terms). Bodies come whole. `reaches` keeps a
+    caller from using up what other people's connections may be asked.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        address: PublicAddress,
+        authenticator: Authenticator,
+        sessions: Sessions,
+        reaches: Reaches,
+        clock: Clock,
+        allowed_origins: frozenset[str] = frozenset(),
+    ) -> None:
+        self._app, self._address, self._hosts = app, address, address.hosts
+        self._own_origins, self._origins = address.origins, address.origins | allowed_origins
+        self._authenticator, self._sessions, self._reaches = authenticator, sessions, reaches
+        self._bodies = Bodies(clock)
+        self._of_credential = Rates(most=OF_CREDENTIAL, clock=clock)
+        self._on_connection = Rates(most=ON_CONNECTION, clock=clock)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1002, "reason": "There are no WebSockets here."})
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        correlation_id = secrets.token_hex(8)
+        place = place_of(scope["path"])
+        scope.setdefault("state", {}).update(correlation_id=correlation_id, place=place)
+        answer = _with_id(send, correlation_id)
+        try:
+            await self._pass(_Arrived(scope, Headers(scope=scope), place), receive, answer)
+        except TurnedAway as refused:
+            await refused.response(correlation_id)(scope, receive, answer)
+        except CallerLeft:
+            return
+
+    async def _pass(self, request: _Arrived, receive: Receive, answer: Send) -> None:
+        """Let a request through, or raise TurnedAway. Of one that is refused for its headers, no body is read."""
+        scope, place = request.scope, request.place
+        self._check_address(request)
+        if place.face == "mcp" and scope["method"] == "OPTIONS":
+            await Response(status_code=HTTPStatus.NO_CONTENT, headers=_MCP_METHODS)(scope, receive, answer)
+            return
+        most = MOST_HOOK_BYTES if place.face == "hook" else MOST_BYTES
+        refuse_long(request.headers, most)
+        caller = await self._admitted(request) if place.face in ("mcp", "rest") else None
+        async with self._bodies.received(scope, receive, most) as body:
+            if caller is not None and place.face == "mcp" and not self._may(caller, request, body.content):
+                await JSONResponse(_NOT_JSON, HTTPStatus.BAD_REQUEST)(scope, receive, answer)
+                return
+            await self._app(scope, body.receive, answer)
+
+    def _check_address(self, request: _Arrived) -> None:
+        """Refuse what is not addressed to us, or in a way that we never use."""
+        path: str = request.scope["path"]
+        if not path.isprintable():
+            raise TurnedAway(HTTPStatus.BAD_REQUEST, Refused("The path holds a character that no path has."))
+        if holds_credential(path, request.query):
+            spilled = Refused(
+                "A credential stands in the URL, where logs keep it. It was not looked at.",
+                "Revoke it, and send another one as `Authorization: Bearer …`.",
+                code="CREDENTIAL_IN_URL",
+            )
+            raise TurnedAway(HTTPStatus.BAD_REQUEST, spilled)
+        hosts = [host.lower() for host in request.headers.getlist("host")]
+        if request.place.face != "health" and (len(hosts) != 1 or hosts[0] not in self._hosts):
+            misdirected = Refused("This server does not answer for that host.", "Use the URL that its operator gave.")
+            raise TurnedAway(HTTPStatus.MISDIRECTED_REQUEST, misdirected)
+        origin = request.headers.get("origin")
+        if request.place.face == "mcp" and origin is not None and origin not in self._origins:
+            raise _foreign_origin()
+
+    async def _admitted(self, request: _Arrived) -> Caller:
+        """Return who sends a request, if they may send one more."""
+        caller = await self._caller(request)
+        if request.place.face == "mcp" and request.place.connection is None:
+            raise no_such_connection()
+        if not self._of_credential.take(caller.principal):
+            raise too_many("requests of this credential")
+        connection = await self._connection(request, caller)
+        if connection is not None and not self._on_connection.take(connection):
+            raise too_many("requests on this connection")
+        _sign_in(request.scope, caller, self._address.resource(request.place.resource))
+        return caller
+
+    async def _caller(self, request: _Arrived) -> Caller:
+        try:
+            token = bearer_token(request.headers)
+            if token is not None:
+                return await self._authenticator.caller(token, request.place, request.sender)
+        except BadCredential as bad:
+            raise unauthorized(self._address, request.place, str(bad)) from None
+        session = self._sessions.of(request.headers) if request.place.face == "rest" else None
+        if session is None:
+            raise unauthorized(self._address, request.place, None)
+        if request.scope["method"] not in _SAFE and request.headers.get("origin") not in self._own_origins:
+            raise _foreign_origin()  # a cookie comes along with what any site sends
+        return session.caller
+
+    async def _connection(self, request: _Arrived, caller: Caller) -> str | None:
+        """Return the connection that a request is about, if it is one of the caller's."""
+        named = named_connection(request.place, request.scope["path"], QueryParams(request.query))
+        if caller.connections is not None:
+            only = next(iter(caller.connections)) if len(caller.connections) == 1 else None
+            return (named or only) if (named or only) in caller.connections else None
+        is_own = named is not None and CONNECTION_ID.fullmatch(named) and await self._reaches(caller, named)
+        return named if is_own else None
+
+    def _may(self, caller: Caller, request: _Arrived, content: bytes) -> bool:
+        """Raise TurnedAway for what a caller may not ask over MCP; False for a body that is no JSON at all.
+
+        Nothing passes that was not understood here: the SDK reads more texts as JSON (NaN, UTF-16) than there are.
+        """
+        message = None
+        if request.scope["method"] == "POST":
+            try:
+                message = msgspec.json.decode(content)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return False
+        needed = needed_permissions(message)
+        if caller.lacks(needed):
+            raise insufficient_scope(self._address, request.place, needed)
+        return True
+
+
+def _foreign_origin() -> TurnedAway:
+    return TurnedAway(
+        HTTPStatus.FORBIDDEN,
+        Refused("Pages of this origin may not call this server.", "Its operator can allow the origin.", code="ORIGIN"),
+    )
+
+
+def _sign_in(scope: Scope, caller: Caller, resource: str) -> None:
+    """Let what answers know the caller, also as the MCP SDK does: its sessions belong to who began them."""
+    scopes = sorted(caller.permissions)
+    user = AccessToken(
+        token="",
+        client_id=caller.client_id,
+        scopes=[*scopes],
+        expires_at=None if caller.expires_at is None else int(caller.expires_at.timestamp()),
+        resource=resource,
+        subject=caller.subject,
+        claims={"iss": caller.issuer},
+    )
+    scope["state"]["caller"] = caller
+    scope["user"], scope["auth"] = AuthenticatedUser(user), AuthCredentials(scopes)
+
+
+def _with_id(send: Send, correlation_id: str) -> Send:
+    """Return `send` with the header X-Request-Id in every answer."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["X-Request-Id"] = correlation_id
+        await send(message)
+
+    return sending

@@ -1,0 +1,59 @@
+"""Which face a path belongs to: that decides what a caller must show, and how a refusal is worded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pingone_mcp.current_connection import DEFAULT
+from pingone_mcp.web.address import METADATA
+
+Face = Literal["mcp", "rest", "hook", "open", "health"]
+"""`open` needs no credential; `health` is asked by machines that know this one by its address only."""
+
+CONNECTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MCP = re.compile(r"(?P<path>(?:/c/(?P<connection>[^/]+))?/mcp)/?")
+_OPEN = frozenset({"/login", "/openapi.json", "/ping"})
+_HEALTH = frozenset({"/healthz", "/readyz"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where a request goes.
+
+    `resource` is the path of the OAuth resource that it is a part of: that of the endpoint on MCP, and everywhere
+    else the whole API (an empty path). `connection` is None where the path names none, or no well-formed one.
+    """
+
+    face: Face
+    resource: str = ""
+    connection: str | None = None
+
+
+def place_of(path: str) -> Destination:
+    """Say where a path leads, as Starlette has it: without a prefix, and percent-decoded."""
+    if found := _MCP.fullmatch(path):
+        name: str = found["connection"] or DEFAULT
+        if CONNECTION_ID.fullmatch(name):
+            return Destination(face="mcp", resource=found["path"], connection=name)
+        return Destination(face="mcp")
+    if path in _HEALTH:
+        return Destination(face="health")
+    if path in _OPEN or path == METADATA or path.startswith(f"{METADATA}/"):
+        return Destination(face="open")
+    if path.startswith("/hooks/"):
+        return Destination(face="hook")
+    return Destination(face="rest")
+
+
+def named_connection(place: Destination, path: str, query: Mapping[str, str]) -> str | None:
+    """Return the connection that a request names in its path or its query; None where it names none."""
+    if place.connection is not None:
+        return place.connection
+    own = re.fullmatch(r"/integrated-account/([A-Za-z0-9_-]{1,64})", path)
+    return query.get("integrated_account_id") or (own[1] if own and own[1] not in _NO_IDS else None)
+
+
+_NO_IDS = frozenset({"me", "token", "refresh-credentials"})
