@@ -14,11 +14,15 @@ from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.control.api_keys import ApiKeys
 from pingone_mcp.control.database import Database, open_postgres, open_sqlite
+from pingone_mcp.control.idempotency import Idempotency
+from pingone_mcp.control.inbox import Inbox
 from pingone_mcp.control.key_ring import KeyFile
 from pingone_mcp.control.linked import LinkedConnections
+from pingone_mcp.control.outbox import Outbox
 from pingone_mcp.control.sealing import Seals, open_seals
 from pingone_mcp.control.sync_runs import SyncRuns
 from pingone_mcp.control.tokens import CustomerTokens
+from pingone_mcp.control.webhooks import Webhooks
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.private_files import NotPrivate, PrivateFolder
 
@@ -51,6 +55,10 @@ class ControlData:
         self.api_keys = ApiKeys(database, seals, clock)
         self.tokens = CustomerTokens(database, seals, clock)
         self.sync_runs = SyncRuns(database, clock)
+        self.idempotency = Idempotency(database, seals, clock)
+        self.inbox = Inbox(database, seals, clock)
+        self.webhooks = Webhooks(database, seals, clock)
+        self.outbox = Outbox(database, seals, self.webhooks, clock)
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Give a transaction that all which is called inside joins: kept as a whole or not at all.

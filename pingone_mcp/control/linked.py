@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.control.database import Database
-from pingone_mcp.control.sealing import Seals
+from pingone_mcp.control.sealing import Seals, of_connection
 from pingone_mcp.control.tables import CONNECTIONS, OUTBOX
 from pingone_mcp.errors import Refused
 
@@ -70,11 +70,15 @@ class LinkedConnections:
         settings: SettingValues,
         credentials: Mapping[str, SecretStr],
         status: LinkStatus = "connecting",
+        connection_id: str | None = None,
     ) -> LinkedConnection:
-        """Add a connection together with its credentials. Raises NameTaken."""
+        """Add a connection together with its credentials, under a random id unless one is given. Raises NameTaken.
+
+        One whose credentials lie elsewhere (`default`: in the environment) has none here, and the rest hangs on it too.
+        """
         now = self._clock.now()
         added = LinkedConnection(
-            id=str(uuid.uuid4()),
+            id=connection_id or str(uuid.uuid4()),
             name=name,
             tenant=tenant,
             provider=provider,
@@ -92,7 +96,7 @@ class LinkedConnections:
         try:
             async with self._database.write() as connection:
                 await connection.execute(insert(CONNECTIONS).values(values))
-                await self._seals.put(await self._seals.add_owner(added.id), credentials)
+                await self._seals.put(await self._seals.add_owner(of_connection(added.id)), credentials)
         except IntegrityError:
             raise NameTaken from None
         return added
@@ -158,7 +162,7 @@ class LinkedConnections:
 
     async def credentials(self, connection_id: str) -> dict[str, SecretStr]:
         """Return the credentials by the names of their settings. Raises LookupError, Unconfigured and BrokenSeal."""
-        return await self._seals.values(connection_id)
+        return await self._seals.values(of_connection(connection_id))
 
     async def with_credentials(self, connection_id: str) -> tuple[LinkedConnection, dict[str, SecretStr]] | None:
         """Return a connection and its credentials as they were at one moment."""
@@ -174,16 +178,17 @@ class LinkedConnections:
             changes: dict[str, object] = {} if settings is None else {"settings": settings}
             changed = await self._update(connection_id, epoch=CONNECTIONS.c.epoch + 1, **changes)
             if changed is not None:
-                await self._seals.put(await self._seals.key_of(connection_id), credentials)
+                await self._seals.put(await self._seals.key_of(of_connection(connection_id)), credentials)
         return changed
 
     async def remove(self, connection_id: str) -> bool:
         """Remove a connection, its credentials, and all that hangs on it; say whether there was one."""
         async with self._database.write() as connection:
-            await connection.execute(delete(OUTBOX).where(OUTBOX.c.connection_id == connection_id))
-            await self._seals.forget_owner(connection_id)
             removed = await connection.execute(delete(CONNECTIONS).where(CONNECTIONS.c.id == connection_id))
-            self._database.scrub()
+            if removed.rowcount:
+                await connection.execute(delete(OUTBOX).where(OUTBOX.c.connection_id == connection_id))
+                await self._seals.forget_owner(of_connection(connection_id))
+                self._database.scrub()
         return removed.rowcount > 0
 
     async def _select(self, *conditions: ColumnElement[bool], limit: int | None = None) -> list[LinkedConnection]:

@@ -29,6 +29,16 @@ from pingone_mcp.tasks import in_thread
 _ROOT = "root"
 
 
+def of_connection(connection_id: str) -> str:
+    """Name a connection as an owner: no id of one kind is an owner of another, whatever somebody asks for."""
+    return f"connection:{connection_id}"
+
+
+def of_webhook(webhook_id: str) -> str:
+    """Name a webhook as an owner."""
+    return f"webhook:{webhook_id}"
+
+
 class BrokenSeal(Problem):
     """A sealed value does not open where it stands: it was moved there, or changed."""
 

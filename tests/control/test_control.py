@@ -11,6 +11,8 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from pingone_mcp.control.control import ControlData, ControlPlace, open_control
+from pingone_mcp.control.idempotency import KeptAnswer, KeyedRequest
+from pingone_mcp.control.inbox import IncomingEvent
 from pingone_mcp.control.key_ring import KeyFile
 from pingone_mcp.control.tables import METADATA
 from pingone_mcp.errors import Unconfigured
@@ -39,6 +41,22 @@ async def used(control: ControlData, folder: Path) -> dict[str, str]:
     secrets["new secret"] = "an0ther-s3cr3t-of-the-client-9876543210-zyx"
     renewed = {"client_secret": SecretStr(secrets["new secret"])}
     await control.connections.replace_credentials(linked.id, renewed)
+    webhook, signing = await control.webhooks.create(target_url="https://example.com/hook")
+    secrets["signing secret"] = signing.get_secret_value()
+    await control.webhooks.secret(webhook.id)
+    person = "Ada-Lovelace-of-the-directory-ada@example.com"
+    secrets["a person, incoming"] = f"in-{person}"
+    await control.inbox.add(linked.id, [IncomingEvent(event_id="e", body=f"in-{person}".encode())])
+    await control.inbox.pending(linked.id)
+    secrets["a person, outgoing"] = f"out-{person}"
+    await control.outbox.add("record:created", {"x": f"out-{person}"}, connection_id=linked.id, tenant="acme")
+    await control.outbox.due()
+    request = KeyedRequest(principal="p", connection_id=linked.id, path="POST /x", key="idempotency-key", body=b"{}")
+    await control.idempotency.begin(request)
+    secrets["a person, answered"] = f"answered-{person}"
+    kept = KeptAnswer(status=200, media_type="application/json", body=f"answered-{person}".encode())
+    await control.idempotency.finish(request, kept)
+    assert await control.idempotency.begin(request) == kept
     await control.rotate_keys(forget_old=True)
     await control.connections.remove(gone.id)
     assert in_clear(folder, secrets) == []

@@ -7,6 +7,8 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from pingone_mcp.control.control import ControlData
+from pingone_mcp.control.idempotency import KeyedRequest
+from pingone_mcp.control.inbox import IncomingEvent
 from pingone_mcp.control.linked import LinkedConnection, NameTaken
 from pingone_mcp.control.tables import METADATA
 from tests.control.conftest import Hands
@@ -121,8 +123,17 @@ async def test_with_a_connection_goes_all_that_hangs_on_it(control: ControlData,
     await control.tokens.create_link(tenant="acme", connection_id=again.id)
     await control.tokens.create_account(again.id, ["directory.read"])
     await control.sync_runs.request(again.id, "request")
+    await control.inbox.add(again.id, [IncomingEvent(event_id="e", body=b"{}")])
+    request = KeyedRequest(principal="p", connection_id=again.id, path="POST /x", key="k", body=b"")
+    await control.idempotency.begin(request)
+    webhook, _ = await control.webhooks.create(target_url="https://example.com")
+    await control.outbox.add("record:created", {}, connection_id=again.id, tenant="acme")
+    for_linked = await control.outbox.add_for(webhook.id, "record:created", {}, connection_id=linked.id)
+    assert set(await rows(control)) == {table.name for table in METADATA.sorted_tables}
     assert await control.connections.remove(again.id)
-    assert await rows(control) == kept | {"api_keys": 1}
+    hooks = {"webhooks": 1, "outbox": 1, "data_keys": kept["data_keys"] + 1, "sealed_values": kept["sealed_values"] + 1}
+    assert await rows(control) == kept | {"api_keys": 1} | hooks
+    assert [event.id for event in await control.outbox.due()] == [for_linked]
     assert await control.connections.credentials(linked.id) == SECRET
 
 
@@ -137,3 +148,11 @@ async def test_a_larger_use_case_is_kept_or_dropped_as_a_whole(control: ControlD
     with pytest.raises(ZeroDivisionError):
         await connect()
     assert await rows(control) == before
+
+
+async def test_a_connection_of_a_given_id_is_there_once(control: ControlData) -> None:
+    added = await control.connections.add(name="default", settings={}, credentials={}, connection_id="default")
+    assert added.id == "default"
+    assert await control.connections.with_credentials("default") == (added, {})
+    with pytest.raises(NameTaken):
+        await control.connections.add(name="other", settings={}, credentials={}, connection_id="default")
