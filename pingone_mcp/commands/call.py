@@ -90,6 +90,8 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 
 async def _run(given: argparse.Namespace, doors: Doors) -> int:
+    if given.list and given.tool is not None:
+        raise WrongUse("--list names all tools.", f"`pingone-mcp call {given.tool} --help` says what one takes.")
     if given.list or given.help:
         return _help(given, doors)
     if given.tool is None:

@@ -85,7 +85,7 @@ def _print(out: Console, report: SyncReport, *, first: bool) -> None:
     if report.watermark is not None:
         out.print(Text(f"It holds {_held(report)}."))
     missing = [f"Missing: {gap.sentence()}." for gap in report.gaps]
-    for line in missing or filter(None, [report.reason]):
+    for line in filter(None, [*missing, report.reason]):
         out.print(Text(shown(line), style="yellow"))
 
 

@@ -124,6 +124,7 @@ def test_check_and_sync_name_the_same_right_and_role(served: Served, right: Righ
     again = run("sync", "--full", env=served.variables(PINGONE_REPLICA_ROLES="1"))
     assert "all that PingOne knew" not in again.out
     assert "but for what is missing" in again.out
+    assert f"may not be read (403; {right.taken_by})" in again.out
     assert "Sync again" not in again.out + again.err
 
 

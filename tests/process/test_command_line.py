@@ -68,6 +68,7 @@ def test_version(tmp_path: Path) -> None:
         (("review", "--verify", "x.csv"), "x.csv.manifest.json cannot be read"),
         (("review", "--verify", "x.csv", "--force"), "--verify stands alone"),
         (("call",), "TOOL"),
+        (("call", "--list", "list_users"), "call list_users --help"),
         (("sandbox", "--port", "99999"), "0 to 65,535"),
         (("sandbox", "--port", "http"), "0 to 65,535"),
         (("sandbox", "--size", "0"), "1 to 1,000,000"),
