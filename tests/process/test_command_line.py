@@ -247,7 +247,7 @@ def test_pingone_out_of_reach_is_a_sentence_and_exits_with_1(served: Served) -> 
 
 def test_a_closed_port_is_named_before_the_time_of_an_answer_ends(served: Served) -> None:
     nowhere = f"http://127.0.0.1:{closed_port()}/v1"
-    patient = {"PINGONE_RETRY_SECONDS": "30", "PINGONE_ANSWER_SECONDS": "0.4"}
+    patient = {"PINGONE_RETRY_SECONDS": "30", "PINGONE_ANSWER_SECONDS": "2"}
     said = run("call", "list_users", env=served.variables(PINGONE_API_URL=nowhere, **patient)).sentence()
     assert "127.0.0.1 refused the connection" in said
     assert "TOO_SLOW" not in said
