@@ -64,8 +64,12 @@ def all_tools(*, allow_writes: bool = False) -> list[StrictTool]:
     return sorted(tools.values(), key=lambda tool: tool.place)
 
 
-def build_server(lend: Lend, *, allow_writes: bool = False) -> StrictServer:
-    """Return the server. `lend` gives each client its connection, which the first question to it opens."""
+def build_server(lend: Lend, *, allow_writes: bool = False, like: StrictServer | None = None) -> StrictServer:
+    """Return the server. `lend` gives each client its connection, which the first question to it opens.
+
+    `like` is one made before with the same `allow_writes`, whose tools, resources and prompts it shares: they are most
+    of the memory that a server takes.
+    """
     subscribers = Subscribers()
     server = StrictServer(
         "pingone-mcp",
@@ -73,14 +77,17 @@ def build_server(lend: Lend, *, allow_writes: bool = False) -> StrictServer:
         version=__version__,
         instructions=INSTRUCTIONS,
         lifespan=lifespan(lend, subscribers),
-        tools=[*all_tools(allow_writes=allow_writes)],
+        tools=[] if like is not None else [*all_tools(allow_writes=allow_writes)],
         cache_hints=_CACHE_HINTS,
         subscriptions=False,  # `Subscribers` serves them, those of each connection apart
         middleware=[for_connection],
         log_level="WARNING",
     )
-    add_resources(server)
-    add_prompts(server)
+    if like is not None:
+        server.share(like)
+    else:
+        add_resources(server)
+        add_prompts(server)
     add_completions(server)
     subscribers.serve(server)
     return server

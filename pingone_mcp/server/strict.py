@@ -41,6 +41,12 @@ _SHOWN_MISTAKES = 5
 class StrictServer(MCPServer[ServedConnection]):
     """An MCPServer whose errors are one line: which name or argument is wrong, or what the Problem says."""
 
+    def share(self, other: StrictServer) -> None:
+        """Offer what another server offers: the same tools, resources and prompts, which no request changes."""
+        self._tool_manager = other._tool_manager
+        self._resource_manager = other._resource_manager
+        self._prompt_manager = other._prompt_manager
+
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: AppContext | None = None
     ) -> CallToolResult | InputRequiredResult:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from functools import partial
 from typing import Any
 
 import anyio
@@ -28,6 +29,8 @@ from mcp.types import (
 from pingone_mcp.service.connections import ServedConnection
 
 CHANGES = "pingone://changes"
+PATIENCE_SECONDS = 5.0
+"""With a client that does not read what it has asked for."""
 _logger = logging.getLogger(__name__)
 
 _Request = ServerRequestContext[ServedConnection, Any]
@@ -36,28 +39,47 @@ _Request = ServerRequestContext[ServedConnection, Any]
 class _Audience:
     """Who listens to one connection: the streams of the newer era, and the sessions of the older one."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
         self._bus = InMemorySubscriptionBus()
         self.listen = ListenHandler(self._bus)
         # By the client: a session is made for every request, what its `initialize` said stays the same object.
         self.sessions: dict[int, ServerSession] = {}
 
+    def add(self, session: ServerSession) -> None:
+        """Notify a session from now on, until it ends."""
+        client = id(session.client_params)
+        if client not in self.sessions:
+            session._connection.exit_stack.callback(self.sessions.pop, client, None)  # noqa: SLF001 - no public way
+        self.sessions[client] = session
+
     async def notify(self) -> None:
-        """Say to everybody that there are new changes. A client that is gone is forgotten."""
+        """Say to everybody that there are new changes: at once, so that one who does not read keeps no other waiting.
+
+        A client that is gone, or has not taken it in time, is forgotten.
+        """
         await self._bus.publish(ResourceUpdated(uri=CHANGES))
-        for client, session in tuple(self.sessions.items()):
-            try:
+        async with anyio.create_task_group() as tasks:
+            for client, session in tuple(self.sessions.items()):
+                tasks.start_soon(self._notify, client, session)
+
+    async def _notify(self, client: int, session: ServerSession) -> None:
+        try:
+            with anyio.fail_after(self._patience):
                 await session.send_resource_updated(CHANGES)
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError, MCPError):
-                self.sessions.pop(client, None)
-                _logger.debug("A subscriber has gone.")
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, MCPError, TimeoutError):
+            self.sessions.pop(client, None)
+            _logger.debug("A subscriber has gone.")
 
 
 class Subscribers:
-    """The audiences of all connections that a server serves, by the ids of the connections."""
+    """The audiences of all connections that a server serves, by the ids of the connections.
 
-    def __init__(self) -> None:
-        self._audiences: defaultdict[str, _Audience] = defaultdict(_Audience)
+    `patience` is how many seconds a client has to read what it is sent.
+    """
+
+    def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
+        self._audiences: defaultdict[str, _Audience] = defaultdict(partial(_Audience, patience))
 
     def serve(self, server: MCPServer[ServedConnection]) -> None:
         """Answer the requests to subscribe; MCPServer has no public way to."""
@@ -77,7 +99,7 @@ class Subscribers:
     async def _subscribe(self, ctx: _Request, params: SubscribeRequestParams) -> EmptyResult:
         if str(params.uri) != CHANGES:
             raise MCPError(INVALID_PARAMS, f"Only {CHANGES} tells of its changes.")
-        self._audience(ctx).sessions[id(ctx.session.client_params)] = ctx.session
+        self._audience(ctx).add(ctx.session)
         return EmptyResult()
 
     async def _unsubscribe(self, ctx: _Request, _: UnsubscribeRequestParams) -> EmptyResult:

@@ -105,7 +105,8 @@ class RequestGate:
         try:
             await self._pass(_Arrived(scope, Headers(scope=scope), place), receive, answer)
         except TurnedAway as refused:
-            await refused.response(correlation_id)(scope, receive, answer)
+            refusal = refused.response(correlation_id, as_json_rpc=place.face == "mcp")
+            await refusal(scope, receive, answer)
         except CallerLeft:
             return
 

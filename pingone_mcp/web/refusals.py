@@ -1,10 +1,11 @@
-"""Answers that refuse a request: one shape of error for the whole HTTP face."""
+"""Answers that refuse a request: one shape of error for the whole HTTP face, and around it that of JSON-RPC on MCP."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from mcp.types import INVALID_REQUEST
 from starlette.responses import Response
 
 from pingone_mcp.advice import spelled
@@ -20,14 +21,22 @@ class TurnedAway(Exception):
         super().__init__(problem.what)
         self.status, self.problem, self.headers = status, problem, dict(headers or {})
 
-    def response(self, correlation_id: str) -> Response:
-        content = compact(error_body(self.status, self.problem, correlation_id))
+    def response(self, correlation_id: str, *, as_json_rpc: bool = False) -> Response:
+        """Return the answer. As JSON-RPC (§5.1) its sentences reach the person at a client of MCP."""
+        body = error_body(self.status, self.problem, correlation_id)
+        content = compact(_as_json_rpc(self.problem, body) if as_json_rpc else body)
         return Response(content, self.status, {"Cache-Control": "no-store", **self.headers}, "application/json")
 
 
 def no_such_connection() -> TurnedAway:
     """Return the answer about a connection that does not exist, or is none of the caller's: it is the same."""
     return TurnedAway(HTTPStatus.NOT_FOUND, NoSuchConnection())
+
+
+def _as_json_rpc(problem: Problem, body: JsonObject) -> JsonObject:
+    """Return an error of JSON-RPC with the members of ours in `data`; whose request it was, was not looked at."""
+    error = {"code": INVALID_REQUEST, "message": spelled(str(problem)), "data": body}
+    return {"jsonrpc": "2.0", "id": None, "error": error}
 
 
 def error_body(status: HTTPStatus, problem: Problem, correlation_id: str) -> JsonObject:

@@ -135,3 +135,9 @@ async def ask(gate: Entrance, path: str, token: str | None = KEY, method: str = 
     headers = {**({} if token is None else bearer(token)), **more.pop("headers", {})}
     async with gate.client() as client:
         return await client.request(method, path, headers=headers, **more)
+
+
+def refusal_in(response: httpx.Response) -> dict[str, Any]:
+    """Return the members of an error of ours, which on MCP stand inside one of JSON-RPC."""
+    body: dict[str, Any] = response.json()
+    return body["error"]["data"] if "jsonrpc" in body else body

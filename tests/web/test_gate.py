@@ -23,6 +23,7 @@ from tests.web.entrance import (
     ask,
     bearer,
     entrance,
+    refusal_in,
 )
 
 METADATA = f"{BASE}/.well-known/oauth-protected-resource"
@@ -226,4 +227,4 @@ async def test_nothing_passes_that_was_not_understood(gate: Entrance, body: byte
 
 async def test_a_name_that_no_connection_has_is_not_asked_for(gate: Entrance) -> None:
     response = await ask(gate, "/c/a.b/mcp", json=PING)
-    assert (response.status_code, response.json()["code"]) == (404, "NO_CONNECTION")
+    assert (response.status_code, refusal_in(response)["code"]) == (404, "NO_CONNECTION")

@@ -11,6 +11,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.request_state import authenticated_principal
 from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import BaseModel, Field, StrictBool
 
 from pingone_mcp.directory.native import ProxyQuestion
@@ -113,7 +114,12 @@ async def confirmed(
 
 
 def _can_ask(ctx: AppContext) -> bool:
-    """Say whether the client can show a question with a form."""
+    """Say whether the client can show a question with a form, and the question can reach it inside this call.
+
+    In a session it goes out while the call is answered, which takes a stream; later clients call again.
+    """
+    if ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS and not ctx.session.can_send_request:
+        return False
     capabilities = ctx.client_capabilities
     elicitation = capabilities.elicitation if capabilities is not None else None
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pingone_mcp.web.authentication.bearer import holds_credential, without_credentials
 from tests.web.authorization_server import claims, encoded, signed, signed_raw
-from tests.web.entrance import KEY, bearer, entrance
+from tests.web.entrance import KEY, bearer, entrance, refusal_in
 
 JWT = signed(claims())
 MCP, USERS = "/c/acme/mcp", "/unified/user-directory/users"
@@ -35,7 +35,7 @@ async def test_no_text_is_anything_but_a_caller_or_refused(header: bytes, path: 
         assert response.status_code in (200, 401)
         assert response.status_code == 401 or header.endswith(KEY.encode())
         assert response.headers["www-authenticate"].startswith("Bearer ")
-        assert response.json()["statusCode"] == 401
+        assert refusal_in(response)["statusCode"] == 401
 
 
 @given(
@@ -96,7 +96,7 @@ async def test_a_credential_in_a_url_is_refused_however_good_it_is(address: str)
     async with entrance() as gate, gate.client() as client:
         response = await client.post(address, json={}, headers=bearer(KEY))
         assert response.status_code == 400
-        assert response.json()["code"] == "CREDENTIAL_IN_URL"
+        assert refusal_in(response)["code"] == "CREDENTIAL_IN_URL"
         assert KEY not in response.text
         assert JWT not in response.text
 

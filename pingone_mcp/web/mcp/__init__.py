@@ -1,0 +1,1 @@
+"""MCP over HTTP: each connection at a path of its own, by a server of its own."""
