@@ -44,6 +44,12 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "review": ("pingone_mcp.commands.review", "write who has access into a file, or verify such a file"),
         "roles": ("pingone_mcp.commands.roles", "say which roles follow from groups by your rules"),
         "sandbox": ("pingone_mcp.commands.sandbox", "serve a small fake PingOne with a sample company over HTTP"),
+        "connect": ("pingone_mcp.commands.linking.connect", "link a PingOne environment, for `serve` to serve it"),
+        "connections": (
+            "pingone_mcp.commands.linking.connections",
+            "list, check, pause, rename or remove what is linked",
+        ),
+        "keys": ("pingone_mcp.commands.linking.keys", "make, list and revoke the keys of those who call `serve`"),
         "completion": ("pingone_mcp.commands.shell.completion", "print what makes bash, zsh or fish complete commands"),
         "manual": ("pingone_mcp.commands.shell.manual", "print the man page"),
         "client-config": (

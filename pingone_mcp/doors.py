@@ -14,15 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pingone_mcp.commands.verb import OfferedTool, Step
+from pingone_mcp.commands.verb import OfferedTool
 from pingone_mcp.service.backend import Backend, OpenBackend
-from pingone_mcp.settings import Settings
+from pingone_mcp.service.checks import Step
+from pingone_mcp.settings import ServeSettings, Settings
 from pingone_mcp.settings.given import given_settings
 from pingone_mcp.settings.template import template
 from pingone_mcp.wiring import checking, open_backend, settings_of
 
 if TYPE_CHECKING:
     from mcp import Client
+
+    from pingone_mcp.service.fleet.administration import FleetAdministration
 
 # What one answer may be at the shell, where nobody pays for what is read, but somebody waits: as much as was asked for,
 # unless the other end says nothing.
@@ -66,6 +69,23 @@ class OpenDoors:
         loaded = load_server(self.env_file, functools.partial(_open_at_length, settings))
         async with loaded.connections.serving(), Client(loaded.server) as client:
             yield client
+
+    def values_to_link(self) -> Mapping[str, str] | None:
+        from pingone_mcp.settings.given import linkable_settings
+
+        return None if self.env_file is None else linkable_settings(self.env_file)
+
+    @asynccontextmanager
+    async def administration(self) -> AsyncIterator[FleetAdministration]:
+        from pingone_mcp.extras import load_extra
+
+        for package in ("sqlalchemy", "aiosqlite", "alembic"):
+            load_extra(package, "serve")
+
+        from pingone_mcp.wiring.fleet import control_place, open_administration
+
+        async with open_administration(control_place(ServeSettings.load(self.env_file))) as administration:
+            yield administration
 
     def parser(self) -> ArgumentParser:
         return self.whole_parser()

@@ -31,8 +31,8 @@ def made(path: Path) -> set[str]:
 
 def test_one_module_puts_connections_together() -> None:
     makers = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if made(path)}
-    assert makers == {"wiring.py"}
-    assert made(PACKAGE / "wiring.py") == MADE_HERE
+    assert makers == {"wiring/__init__.py"}
+    assert made(PACKAGE / "wiring/__init__.py") == MADE_HERE
 
 
 @pytest.mark.parametrize("name", PROVIDERS)

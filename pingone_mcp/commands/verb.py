@@ -17,19 +17,8 @@ if TYPE_CHECKING:
     from mcp import Client
 
     from pingone_mcp.service.backend import OpenBackend
-
-
-class Step(Protocol):
-    """What one step of a check-up found. `needed`: without it the server is of no use; `text` has marks of settings."""
-
-    @property
-    def step(self) -> str: ...
-    @property
-    def ok(self) -> bool: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def needed(self) -> bool: ...
+    from pingone_mcp.service.checks import Step
+    from pingone_mcp.service.fleet.administration import FleetAdministration
 
 
 class OfferedTool(Protocol):
@@ -72,6 +61,12 @@ class Doors(Protocol):
 
     def tools(self) -> Sequence[OfferedTool]:
         """Return the tools of the server; reads no settings."""
+
+    def values_to_link(self) -> Mapping[str, str] | None:
+        """Return what a file says of a connection, by setting; None where no file is named. Raises Unconfigured."""
+
+    def administration(self) -> AbstractAsyncContextManager[FleetAdministration]:
+        """Return what looks after linked connections and keys."""
 
     def sandbox(self, *, size: int, port: int) -> AbstractAsyncContextManager[Mapping[str, str]]:
         """Return a fake PingOne with so many users on a port of this machine; gives the settings that lead to it."""

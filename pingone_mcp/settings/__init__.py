@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
@@ -22,6 +22,7 @@ from pingone_mcp.errors import Unconfigured
 from pingone_mcp.first_answers import MOST_ENV_BYTES
 from pingone_mcp.private_files import is_open_to_others, read_named
 from pingone_mcp.settings.parts import ConnectionSettings
+from pingone_mcp.settings.serving import Serving
 from pingone_mcp.settings.variables import AllGiven, all_given
 
 _logger = logging.getLogger(__name__)
@@ -33,18 +34,11 @@ def _warn(note: str) -> None:
     _logger.warning("%s", note)
 
 
-class Settings(BaseSettings, ConnectionSettings):
-    """The settings of the one connection that the environment describes.
-
-    Their variables stand in README.md's table: each is `PINGONE_` and the name of the field in capitals.
-    """
-
-    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(  # type: ignore[mutable-override] # pydantic's own way
-        env_prefix=PREFIX, env_file=None, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+class _Variables(BaseSettings):
+    """Settings out of variables: each is `PINGONE_` and the name of the field in capitals (README.md's tables)."""
 
     @classmethod
-    def load(cls, env_file: Path | None = None, tell: Callable[[str], None] = _warn) -> Settings:
+    def load(cls, env_file: Path | None = None, tell: Callable[[str], None] = _warn) -> Self:
         """Read the environment, and `env_file` below it where one is named.
 
         `tell` hears what was given and comes to nothing: it is logged where nobody else listens. Raises Unconfigured
@@ -55,22 +49,46 @@ class Settings(BaseSettings, ConnectionSettings):
         try:
             settings = cls(**values)
         except ValidationError as error:
-            raise _explained(error, given, env_file) from None
+            raise _explained(cls, error, given, env_file) from None
         for note in given.notes:
             tell(note)
         return settings
 
     @classmethod
-    def given(cls, env_file: Path | None = None) -> AllGiven:
-        """Return what the environment and the file say, not checked. Raises Unconfigured for a file that is none."""
-        environment = EnvSettingsSource(cls).env_vars
+    def given(cls, env_file: Path | None = None, *, in_environment: bool = True) -> AllGiven:
+        """Return what the environment (unless it is left out) and the file say, not checked.
+
+        Raises Unconfigured for a file that is none.
+        """
+        environment = EnvSettingsSource(cls).env_vars if in_environment else {}
         if env_file is None:
-            return all_given(environment, {}, None, cls.model_fields)
+            return all_given(environment, {}, None, cls.model_fields, _OTHERS)
         text = _read_env_file(env_file)
         logging.getLogger("dotenv").setLevel(logging.ERROR)  # what it cannot read is said by `_unread`
         file = DotEnvSettingsSource(cls, env_file=env_file).env_vars
-        given = all_given(environment, file, env_file, cls.model_fields)
+        given = all_given(environment, file, env_file, cls.model_fields, _OTHERS)
         return replace(given, notes=(*_unread(text, env_file), *given.notes))
+
+
+_CONFIG = SettingsConfigDict(
+    env_prefix=PREFIX, env_file=None, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+)
+
+
+class Settings(_Variables, ConnectionSettings):
+    """The settings of the one connection that the environment describes."""
+
+    model_config: ClassVar[SettingsConfigDict] = _CONFIG  # type: ignore[mutable-override] # pydantic's own way
+
+
+class ServeSettings(_Variables, Serving):
+    """The settings of the process that serves many."""
+
+    model_config: ClassVar[SettingsConfigDict] = _CONFIG  # type: ignore[mutable-override] # pydantic's own way
+
+
+_OTHERS = frozenset({*ConnectionSettings.model_fields, *Serving.model_fields})
+"""The names of all settings: one that a command does not need is not unknown."""
 
 
 def _unread(text: str, path: Path) -> Iterator[str]:
@@ -102,12 +120,14 @@ def _read_env_file(path: Path) -> str:
         raise Unconfigured(f"{given} cannot be read: {error.strerror}.") from None
 
 
-def _explained(error: ValidationError, given: AllGiven, env_file: Path | None) -> Unconfigured:
+def _explained(
+    kind: type[BaseSettings], error: ValidationError, given: AllGiven, env_file: Path | None
+) -> Unconfigured:
     """Turn pydantic's errors into a list a person can act on. Values are never shown: one may be the secret."""
     wrong = {str(item["loc"][0]): item["msg"] for item in error.errors(include_url=False, include_input=False)}
     lines: list[str] = []
     for name, what in wrong.items():
-        info = Settings.model_fields[name]
+        info = kind.model_fields[name]
         example = (info.examples or [""])[0]
         place = _place(name, given, env_file)
         lines.append(f"{setting(name)}: {what}{place}. {info.description} Example: {example}")

@@ -180,7 +180,7 @@ class CacheFolder(Part):
     def cache_folder(self) -> Path:
         """Name the folder of the token cache and the local copy; it need not exist. Raises Unconfigured."""
         if self.cache_dir is not None:
-            return _expanded(self.cache_dir)
+            return expanded(self.cache_dir)
         from platformdirs import user_cache_path  # noqa: PLC0415 - start-up: only needed once something is cached
 
         return user_cache_path("pingone-mcp", appauthor=False)
@@ -267,7 +267,7 @@ class Writes(Part):
     def audit_path(self) -> Path:
         """Name the file that records writes; it need not exist. Raises Unconfigured."""
         if self.audit_file is not None:
-            return _expanded(self.audit_file)
+            return expanded(self.audit_file)
         from platformdirs import user_state_path  # noqa: PLC0415 - start-up: only needed where writes are allowed
 
         return user_state_path("pingone-mcp", appauthor=False) / "writes.jsonl"
@@ -331,11 +331,11 @@ class GivenFiles(Part):
 
     def rosters_folder(self) -> Path | None:
         """Name the folder of rosters; it need not exist. Raises Unconfigured."""
-        return _expanded(self.rosters) if self.rosters is not None else None
+        return expanded(self.rosters) if self.rosters is not None else None
 
     def roles_path(self) -> Path | None:
         """Name the file of rules; it need not exist. Raises Unconfigured."""
-        return _expanded(self.roles_file) if self.roles_file is not None else None
+        return expanded(self.roles_file) if self.roles_file is not None else None
 
 
 # pydantic takes fields from the last base to the first: in that order they are checked, and stand in README.md.
@@ -366,7 +366,8 @@ def region_code(text: str) -> str:
     return _REGION_WORDS.get(word) or text.strip().upper()
 
 
-def _expanded(path: Path) -> Path:
+def expanded(path: Path) -> Path:
+    """Return a path that a person gave, `~` replaced. Raises Unconfigured."""
     try:
         return path.expanduser()
     except RuntimeError:

@@ -43,8 +43,10 @@ class AllGiven:
         return {setting: given.value for setting, given in self.counts.items()}
 
 
-def all_given(environment: Variables, file: Variables, path: Path | None, known: Collection[str]) -> AllGiven:
-    """Return what was given of the `known` settings, in variables without regard to case.
+def all_given(
+    environment: Variables, file: Variables, path: Path | None, known: Collection[str], others: Collection[str] = ()
+) -> AllGiven:
+    """Return what was given of the `known` settings, in variables without regard to case; `others` are settings too.
 
     The environment counts before the file, and a name of ours before those of Ping's tools, wherever they stand.
     """
@@ -65,7 +67,9 @@ def all_given(environment: Variables, file: Variables, path: Path | None, known:
             winner = counts.setdefault(setting, other)
             if _meaning(setting, winner.value) != _meaning(setting, value):
                 notes.append(f"{winner} counts; {other} says something else.")
-    notes += [note for one in given if (note := _stray(one, ours)) is not None]
+    notes += [
+        note for one in given if (note := _stray(one, {variable(name) for name in {*known, *others}})) is not None
+    ]
     return AllGiven(counts=counts, notes=tuple(notes))
 
 

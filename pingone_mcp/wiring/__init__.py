@@ -42,8 +42,8 @@ from pingone_mcp.settings import Settings
 from pingone_mcp.settings.parts import ConnectionSettings
 
 if TYPE_CHECKING:
-    from pingone_mcp.commands.verb import Step
     from pingone_mcp.sandbox.app import Sandbox
+    from pingone_mcp.service.checks import Step
 
     OpenCheckup = Callable[[], AbstractAsyncContextManager[AsyncIterator[Step]]]
 

@@ -1,0 +1,1 @@
+"""Commands of whoever runs connections for others: link them, look after them, give out keys."""

@@ -1,0 +1,177 @@
+"""`pingone-mcp connections`: the connections that were linked, and what is done with one of them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pingone_mcp.advice import spelled
+from pingone_mcp.commands.ending import FAILED, OK, asking
+from pingone_mcp.commands.verb import Doors, Verb, add_json
+from pingone_mcp.console import Report, console, print_json, print_rows, print_table, say, shown
+from pingone_mcp.directory.rows import timestamp
+
+if TYPE_CHECKING:
+    from pingone_mcp.control.linked import LinkedConnection
+    from pingone_mcp.directory.models import JsonObject
+    from pingone_mcp.service.checks import Step
+    from pingone_mcp.service.fleet.administration import FleetAdministration
+
+_ACTIONS = {
+    "show": "what is known of one",
+    "check": "try each right of one, and note what comes of it",
+    "pause": "ask nothing for one any more, until it is resumed",
+    "resume": "serve one again",
+    "rename": "call one something else",
+    "remove": "remove one: its credentials, local copy, tokens and exports",
+}
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(title="what to do", metavar="ACTION", dest="action", required=True)
+    add_json(actions.add_parser("list", help="all of them", allow_abbrev=False))
+    for name, text in _ACTIONS.items():
+        added = actions.add_parser(name, help=text, allow_abbrev=False)
+        added.add_argument("reference", metavar="C", help="the name or the id of a connection")
+        if name == "rename":
+            added.add_argument("name", metavar="N", help="its new name")
+        if name == "remove":
+            added.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
+        add_json(added)
+
+
+async def _run(given: argparse.Namespace, doors: Doors) -> int:
+    async with doors.administration() as administration:
+        if given.action == "list":
+            _list(await administration.connections(), as_json=given.json)
+            return OK
+        with asking():
+            linked = await administration.find(given.reference)
+            return await _DOING[given.action](given, administration, linked)
+
+
+def _list(connections: list[LinkedConnection], *, as_json: bool) -> None:
+    if as_json:
+        print_json([_facts(linked) for linked in connections])
+    elif not connections:
+        say("No connection has been linked. `pingone-mcp connect` links one.")
+    else:
+        rows = [
+            (shown(one.name), one.id, shown(one.tenant or ""), _state(one), _time(one.last_sync_at))
+            for one in connections
+        ]
+        print_table(console(), ("name", "id", "tenant", "status", "last sync"), rows)
+
+
+async def _show(given: argparse.Namespace, _: FleetAdministration, linked: LinkedConnection) -> int:
+    _print(linked, as_json=given.json)
+    return OK
+
+
+async def _check(given: argparse.Namespace, administration: FleetAdministration, linked: LinkedConnection) -> int:
+    report = Report(as_json=given.json)
+
+    def heard(step: Step) -> None:
+        report.add(step.step, spelled(step.text), ok=step.ok, needed=step.needed)
+
+    await administration.linking.check(linked.id, heard)
+    return OK if report.close() else FAILED
+
+
+async def _pause(given: argparse.Namespace, administration: FleetAdministration, linked: LinkedConnection) -> int:
+    _print(await administration.linking.pause(linked.id), as_json=given.json)
+    return OK
+
+
+async def _resume(given: argparse.Namespace, administration: FleetAdministration, linked: LinkedConnection) -> int:
+    _print(await administration.linking.resume(linked.id), as_json=given.json)
+    return OK
+
+
+async def _rename(given: argparse.Namespace, administration: FleetAdministration, linked: LinkedConnection) -> int:
+    _print(await administration.linking.rename(linked.id, given.name), as_json=given.json)
+    return OK
+
+
+async def _remove(given: argparse.Namespace, administration: FleetAdministration, linked: LinkedConnection) -> int:
+    if not given.yes and not _is_meant(linked):
+        say("Nothing was removed.", stderr=True)
+        return FAILED
+    removed = await administration.linking.remove(linked.id)
+    if given.json:
+        print_json({"id": linked.id, "removed": list(removed)})
+    else:
+        say(f"Removed {shown(linked.name)} ({linked.id}): {', '.join(removed)}.")
+    return OK
+
+
+_DOING: dict[str, Callable[[argparse.Namespace, FleetAdministration, LinkedConnection], Awaitable[int]]] = {
+    "show": _show,
+    "check": _check,
+    "pause": _pause,
+    "resume": _resume,
+    "rename": _rename,
+    "remove": _remove,
+}
+
+
+def _is_meant(linked: LinkedConnection) -> bool:
+    """Ask a person; where nobody is there to be asked, it is not."""
+    say(
+        f"Remove {shown(linked.name)} ({linked.id}) with its credentials and its local copy? Type its name:",
+        stderr=True,
+    )
+    try:
+        return input().strip() == linked.name
+    except EOFError:
+        return False
+
+
+def _print(linked: LinkedConnection, *, as_json: bool) -> None:
+    facts = _facts(linked)
+    if as_json:
+        print_json(facts)
+    else:
+        print_rows(console(), [(name.replace("_", " "), shown(str(value))) for name, value in facts.items() if value])
+
+
+def _facts(linked: LinkedConnection) -> JsonObject:
+    return {
+        "id": linked.id,
+        "name": linked.name,
+        "tenant": linked.tenant,
+        "provider": linked.provider,
+        "status": linked.status,
+        "reason": linked.reason,
+        "is_paused": linked.is_paused,
+        "settings": dict(linked.settings),
+        "created_at": timestamp(linked.created_at),
+        "last_sync_at": _time(linked.last_sync_at) or None,
+        "next_sync_at": _time(linked.next_sync_at) or None,
+    }
+
+
+def _state(linked: LinkedConnection) -> str:
+    return f"{linked.status}, paused" if linked.is_paused else linked.status
+
+
+def _time(at: datetime | None) -> str:
+    return timestamp(at) if at is not None else ""
+
+
+VERB = Verb(
+    name="connections",
+    text="""\
+Look after the connections that `pingone-mcp connect` has linked: all of them in a list, or one by
+its name or id. Removing one removes all that was kept of it, which is said; its id never comes back.
+The exit status is 0 when it is done, 1 when not or when a check fails, 2 for wrong use.
+
+examples:
+  pingone-mcp connections list --json
+  pingone-mcp connections check acme
+  pingone-mcp connections remove acme""",
+    add=_add,
+    run=_run,
+)

@@ -1,0 +1,100 @@
+"""What a person does who runs connections for others: link and look after them, and give callers their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, get_args
+
+from pingone_mcp.errors import NotFound, Refused
+from pingone_mcp.nearest import did_you_mean
+from pingone_mcp.service.callers import Permission
+
+if TYPE_CHECKING:
+    from pingone_mcp.control.api_keys import ApiKey, NewApiKey
+    from pingone_mcp.control.control import ControlData
+    from pingone_mcp.control.linked import LinkedConnection
+    from pingone_mcp.service.fleet.linking import Linking
+
+PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRequest:
+    """A key that is to be made. `connections` are ids or names; none of them and no tenant: all connections."""
+
+    name: str
+    connections: Sequence[str] = ()
+    tenant: str | None = None
+    permissions: Collection[str] = ("directory.read",)
+    expires: timedelta | None = None
+
+
+class FleetAdministration:
+    """The use cases of one set of control data."""
+
+    def __init__(self, control: ControlData, linking: Linking) -> None:
+        self._control = control
+        self.linking = linking
+
+    async def connections(self) -> list[LinkedConnection]:
+        """Return all connections, the oldest first."""
+        return await self._control.connections.listed()
+
+    async def find(self, reference: str) -> LinkedConnection:
+        """Return the connection of an id or a name. Raises Refused with what there is."""
+        if (found := await self._control.connections.get(reference)) is not None:
+            return found
+        match await self._control.connections.by_name(reference):
+            case [only]:
+                return only
+            case []:
+                names = [linked.name for linked in await self.connections()]
+                hint = did_you_mean(reference, names)
+                raise Refused(
+                    f"There is no connection of this name or id. {hint}".rstrip(),
+                    "`pingone-mcp connections list` shows those that there are.",
+                    code="NO_CONNECTION",
+                )
+            case several:
+                ids = ", ".join(f"{linked.id} ({linked.tenant or 'no tenant'})" for linked in several)
+                raise Refused(
+                    f"{len(several)} connections have this name.",
+                    f"Name one by its id: {ids}.",
+                    code="WHICH_CONNECTION",
+                )
+
+    async def create_key(self, request: KeyRequest) -> NewApiKey:
+        """Make a key for what is asked. Raises Refused for what is no permission, or no connection."""
+        for permission in request.permissions:
+            if permission not in PERMISSIONS:
+                raise Refused(
+                    f"There is no such scope. {did_you_mean(permission, PERMISSIONS)}".rstrip(),
+                    f"There are: {', '.join(PERMISSIONS)}.",
+                    code="NO_SUCH_SCOPE",
+                )
+        reached = [(await self.find(reference)).id for reference in request.connections]
+        return await self._control.api_keys.create(
+            name=request.name,
+            permissions=request.permissions,
+            connections=reached or None,
+            tenant=request.tenant,
+            expires_at=self._now() + request.expires if request.expires is not None else None,
+        )
+
+    async def keys(self) -> list[ApiKey]:
+        """Return all keys, the oldest first; nobody can show their texts again."""
+        return await self._control.api_keys.listed()
+
+    async def revoke_key(self, key: str) -> None:
+        """Let the key of an id be valid no more. Raises NotFound."""
+        if not await self._control.api_keys.revoke(key):
+            raise NotFound("There is no key of this id.", "`pingone-mcp keys list` shows them.", code="NO_KEY")
+
+    async def rotate_keys(self, *, forget_old: bool = False) -> int:
+        """Seal by a new key of the key ring from now on, everything that is sealed already too; return how many."""
+        return await self._control.rotate_keys(forget_old=forget_old)
+
+    def _now(self) -> datetime:
+        return self._control.clock.now()

@@ -1,0 +1,162 @@
+"""Link connections and look after them: nothing is kept before it works, and nothing is left of what is removed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue, SecretStr
+
+from pingone_mcp.advice import spelled
+from pingone_mcp.errors import NoSuchConnection, Problem, Refused
+from pingone_mcp.service.checks import Checkup, Heard
+
+if TYPE_CHECKING:
+    from pingone_mcp.control.linked import LinkedConnection, LinkedConnections
+
+
+class CannotLink(Refused):
+    """A check-up says that a connection would not work; `findings` are its sentences."""
+
+    def __init__(self, findings: tuple[str, ...]) -> None:
+        super().__init__(
+            "This connection does not work, so nothing was kept. " + " ".join(findings),
+            "Mend that, and connect again.",
+            code="CONNECTION_DOES_NOT_WORK",
+        )
+        self.findings = findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkRequest:
+    """What is to be linked: settings by their names, the secret ones among them, for a customer (None: nobody)."""
+
+    values: Mapping[str, JsonValue] = field(repr=False)
+    name: str | None = None
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Values of a connection, once they have been read: what to call it where nobody says, and what is kept of them.
+
+    `settings` may be kept in the clear, `secrets` are sealed. `checkup` opens a check-up of what they describe.
+    """
+
+    name: str
+    settings: Mapping[str, JsonValue]
+    secrets: Mapping[str, SecretStr]
+    checkup: Callable[[], Checkup]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Providers:
+    """What linking needs of whoever knows providers.
+
+    `prepare` reads values: raises Unconfigured, and Refused for what a linked connection has no setting for. `forget`
+    removes every file of a connection and says what there was.
+    """
+
+    prepare: Callable[[Mapping[str, JsonValue]], Prepared]
+    forget: Callable[[str], Awaitable[tuple[str, ...]]]
+
+
+class Linking:
+    """The use cases of linked connections. `closed` ends what a process serves of one that is paused or removed."""
+
+    def __init__(
+        self,
+        linked: LinkedConnections,
+        providers: Providers,
+        closed: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._linked = linked
+        self._providers = providers
+        self._closed = closed
+
+    async def connect(self, request: LinkRequest, heard: Heard) -> LinkedConnection:
+        """Link a connection once its check-up says that it works.
+
+        Raises Unconfigured for settings, CannotLink, and NameTaken (control.linked).
+        """
+        prepared = self._providers.prepare(request.values)
+        await _check(prepared, heard)
+        return await self._linked.add(
+            name=request.name or prepared.name,
+            tenant=request.tenant,
+            settings=prepared.settings,
+            credentials=prepared.secrets,
+            status="active",
+        )
+
+    async def reconnect(self, connection: str, values: Mapping[str, JsonValue], heard: Heard) -> LinkedConnection:
+        """Put values in the place of a connection's own, once they work; the id stays. Raises as `connect` does."""
+        prepared = self._providers.prepare({**await self._values(connection), **values})
+        await _check(prepared, heard)
+        await self._linked.replace_credentials(connection, prepared.secrets, prepared.settings)
+        return _there(await self._linked.set_status(connection, "active"))
+
+    async def check(self, connection: str, heard: Heard) -> LinkedConnection:
+        """Check a connection, and note what came of it as its status. Raises NoSuchConnection."""
+        prepared = self._providers.prepare(await self._values(connection))
+        try:
+            await _check(prepared, heard)
+        except CannotLink as problem:
+            reason = spelled(" ".join(problem.findings))
+            return _there(await self._linked.set_status(connection, "needs_reauth", reason))
+        return _there(await self._linked.set_status(connection, "active"))
+
+    async def rename(self, connection: str, name: str) -> LinkedConnection:
+        """Give a connection another name. Raises NoSuchConnection, NameTaken."""
+        return _there(await self._linked.update(connection, name=name))
+
+    async def pause(self, connection: str) -> LinkedConnection:
+        """Let nothing be asked for a connection until it is resumed. Raises NoSuchConnection."""
+        paused = _there(await self._linked.update(connection, is_paused=True))
+        await self._closed(connection)
+        return paused
+
+    async def resume(self, connection: str) -> LinkedConnection:
+        """Let a connection be served again. Raises NoSuchConnection."""
+        return _there(await self._linked.update(connection, is_paused=False))
+
+    async def remove(self, connection: str) -> tuple[str, ...]:
+        """Remove a connection, its secrets and all its files; return what there was. Raises NoSuchConnection.
+
+        The row goes first: whatever ends this in the middle, no connection is left without its files, and a new one has
+        another id.
+        """
+        if not await self._linked.remove(connection):
+            raise NoSuchConnection
+        await self._closed(connection)
+        return ("its credentials", *await self._providers.forget(connection))
+
+    async def _values(self, connection: str) -> dict[str, JsonValue]:
+        """Return all values of a connection, the secret ones too."""
+        found = await self._linked.with_credentials(connection)
+        if found is None:
+            raise NoSuchConnection
+        linked, credentials = found
+        return {**linked.settings, **{name: value.get_secret_value() for name, value in credentials.items()}}
+
+
+async def _check(prepared: Prepared, heard: Heard) -> None:
+    """Raise CannotLink unless all that is needed works."""
+    failed: list[str] = []
+    try:
+        async with prepared.checkup() as steps:
+            async for step in steps:
+                heard(step)
+                if step.needed and not step.ok:
+                    failed.append(f"{step.step}: {step.text}")
+    except Problem as problem:
+        failed.append(str(problem))
+    if failed:
+        raise CannotLink(tuple(failed))
+
+
+def _there(found: LinkedConnection | None) -> LinkedConnection:
+    if found is None:
+        raise NoSuchConnection
+    return found

@@ -1,0 +1,144 @@
+"""The syncs of all connections: each in its time or when asked for, a few at once, and each run is written down."""
+
+from __future__ import annotations
+
+import logging
+import math
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pingone_mcp.current_connection import working_for
+from pingone_mcp.errors import NotAuthenticated, Problem
+from pingone_mcp.service.fleet.schedule import DEFAULT_MINUTES, next_sync
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+    from pingone_mcp.clock import Clock
+    from pingone_mcp.control.control import ControlData
+    from pingone_mcp.control.linked import LinkedConnection
+    from pingone_mcp.control.sync_runs import RunEnd, RunRecord
+    from pingone_mcp.service.fleet.fleet import Fleet
+    from pingone_mcp.service.syncing import Running, SyncReport
+
+LOOK_SECONDS = 5.0
+"""Between two looks at who is due."""
+AT_ONCE = 3
+KEEP_RUNS = timedelta(days=30)
+_logger = logging.getLogger(__name__)
+
+
+class FleetSyncs:
+    """Sync connections in `tasks`. What one of them does harms no other, and only one process does it for a fleet."""
+
+    def __init__(self, control: ControlData, fleet: Fleet, tasks: TaskGroup, clock: Clock) -> None:
+        self._control = control
+        self._fleet = fleet
+        self._tasks = tasks
+        self._clock = clock
+        self._places = anyio.CapacityLimiter(AT_ONCE)
+        self._under_way: set[str] = set()
+        self._failures: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Sync whoever is due, again and again, for as long as this task lives."""
+        await self._control.sync_runs.end_interrupted()
+        while True:
+            try:
+                await self.begin_due()
+                await self._control.sync_runs.forget_before(self._clock.now() - KEEP_RUNS)
+            except Problem as problem:
+                _logger.warning("Nobody was synced just now: %s", problem)
+            await self._clock.sleep(LOOK_SECONDS)
+
+    async def begin_due(self) -> None:
+        """Begin the syncs of those that are due, or whose run somebody has asked for."""
+        now = self._clock.now()
+        asked = {run.connection_id for run in await self._control.sync_runs.listed(status="created")}
+        for linked in await self._control.connections.listed():
+            due = linked.next_sync_at is None or linked.next_sync_at <= now
+            if linked.is_paused or linked.id in self._under_way or not (due or linked.id in asked):
+                continue
+            self._begin(linked)
+
+    async def request(self, linked: LinkedConnection) -> RunRecord:
+        """Ask for a sync of a connection now; return its run: the one that waits already, or a new one."""
+        run = await self._control.sync_runs.request(linked.id, "request")
+        if linked.id not in self._under_way and not linked.is_paused:
+            self._begin(linked)
+        return run
+
+    def _begin(self, linked: LinkedConnection) -> None:
+        self._under_way.add(linked.id)
+        self._tasks.start_soon(self._one, linked)
+
+    async def _one(self, linked: LinkedConnection) -> None:
+        try:
+            async with self._places:
+                with working_for(linked.id):
+                    await self._synced(linked)
+        except Problem as problem:
+            _logger.warning("What came of a sync was not written down: %s", problem)
+        except Exception:  # whatever it is, it ends no sync of another connection
+            _logger.exception("What came of a sync was not written down")
+        finally:
+            self._under_way.discard(linked.id)
+
+    async def _synced(self, linked: LinkedConnection) -> None:
+        run = await self._started(linked)
+        try:
+            served = await self._fleet.current(linked)
+            outcome = await served.syncing(await served.backend()).wait("auto", math.inf, _unheard)
+        except Problem as problem:
+            await self._failed(linked, run, problem)
+            return
+        except Exception:
+            _logger.exception("The sync failed")
+            await self._failed(linked, run, Problem("It failed for a reason of its own, which was logged."))
+            return
+        assert isinstance(outcome, tuple)
+        report, ended = outcome
+        await self._done(linked, run, report, ended.ended_at)
+
+    async def _started(self, linked: LinkedConnection) -> RunRecord:
+        """Begin a run, having given up one whose end could not be written down: nothing else syncs this connection."""
+        runs = self._control.sync_runs
+        for stale in await runs.listed(connections=[linked.id], status="running"):
+            await runs.end(stale.id, "failed", reason="What came of it could not be written down.")
+        waiting = await runs.request(linked.id, "schedule")
+        started = await runs.start(waiting.id)
+        if started is None:
+            raise Problem("Another process syncs this connection too.", code="SYNCED_ELSEWHERE")
+        return started
+
+    async def _done(self, linked: LinkedConnection, run: RunRecord, report: SyncReport, ended_at: datetime) -> None:
+        status: RunEnd = "held" if report.held else "completed" if report.taken_over else "failed"
+        connections = self._control.connections
+        await self._control.sync_runs.end(run.id, status, counts=report.counts, reason=report.reason)
+        if report.taken_over:
+            await connections.set_last_sync(linked.id, ended_at)
+        if linked.status != "active":
+            await connections.set_status(linked.id, "active")
+        await connections.set_next_sync(linked.id, self._next(linked, failed=not report.taken_over))
+
+    async def _failed(self, linked: LinkedConnection, run: RunRecord, problem: Problem) -> None:
+        await self._control.sync_runs.end(run.id, "failed", reason=str(problem))
+        if isinstance(problem, NotAuthenticated):
+            await self._control.connections.set_status(linked.id, "needs_reauth", str(problem))
+        await self._control.connections.set_next_sync(linked.id, self._next(linked, failed=True))
+
+    def _next(self, linked: LinkedConnection, *, failed: bool) -> datetime:
+        self._failures[linked.id] = failures = self._failures.get(linked.id, 0) + 1 if failed else 0
+        interval = timedelta(minutes=_minutes(linked))
+        return next_sync(self._clock.now(), interval, failures=failures, jitter=self._clock.jitter())
+
+
+def _minutes(linked: LinkedConnection) -> float:
+    given = linked.settings.get("sync_minutes")
+    return float(given) if isinstance(given, (int, float)) else DEFAULT_MINUTES
+
+
+async def _unheard(_: Running) -> None:
+    """Hear nothing: nobody waits for this sync."""

@@ -1,0 +1,79 @@
+"""Settings of a linked connection, out of values that somebody has entered, or that were kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue, SecretStr, ValidationError
+
+from pingone_mcp.advice import setting
+from pingone_mcp.errors import Refused, Unconfigured
+from pingone_mcp.settings.parts import (
+    Answers,
+    ConnectionSettings,
+    CopySettings,
+    Credentials,
+    Endpoints,
+    Pace,
+    Part,
+    Sample,
+    ScopeSettings,
+    UserAttributes,
+)
+
+SECRETS = frozenset({"client_secret"})
+"""The settings whose values are sealed."""
+_KEPT: tuple[type[Part], ...] = (
+    Sample,
+    Credentials,
+    ScopeSettings,
+    Endpoints,
+    UserAttributes,
+    Pace,
+    Answers,
+    CopySettings,
+)
+LINKED_SETTINGS = frozenset(name for part in _KEPT for name in part.model_fields) | {
+    "allow_writes",
+    "allow_production_writes",
+}
+"""The settings that a linked connection has of its own; folders and files are those of the process that serves it."""
+
+
+def read_linked(values: Mapping[str, JsonValue]) -> ConnectionSettings:
+    """Return the settings that values describe.
+
+    Raises Unconfigured, which names every one that is missing or wrong, and Refused with those that there are not.
+    """
+    others = sorted(values.keys() - LINKED_SETTINGS)
+    if others:
+        raise Refused(
+            f"A linked connection has no setting of its own called {', '.join(others)}.",
+            f"It has: {', '.join(sorted(LINKED_SETTINGS))}.",
+            code="NO_SUCH_SETTING",
+        )
+    return read(values)
+
+
+def kept(settings: ConnectionSettings) -> tuple[dict[str, JsonValue], dict[str, SecretStr]]:
+    """Return what was given of settings: what may be kept in the clear, and what is to be sealed."""
+    names = settings.model_fields_set & LINKED_SETTINGS
+    clear: dict[str, JsonValue] = settings.model_dump(mode="json", include=names - SECRETS)
+    return clear, {name: getattr(settings, name) for name in SECRETS & names}
+
+
+def read(values: Mapping[str, JsonValue]) -> ConnectionSettings:
+    """Return the settings that values describe, folders and files among them. Raises Unconfigured."""
+    try:
+        return ConnectionSettings.model_validate(dict(values))
+    except ValidationError as error:
+        wrong = {str(item["loc"][0]): item["msg"] for item in error.errors(include_url=False, include_input=False)}
+    lines = tuple(_line(name, what) for name, what in wrong.items())
+    raise Unconfigured(
+        "\n  ".join(["These values make no connection:", *lines]) + "\n", "Mend them, and try again.", wrong=lines
+    )
+
+
+def _line(name: str, what: str) -> str:
+    info = ConnectionSettings.model_fields.get(name)
+    return f"{setting(name)}: {what}. {info.description}" if info is not None else f"{name}: {what}."

@@ -1,0 +1,143 @@
+"""Control data become connections that are served, and what a person does with them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from pingone_mcp.control.control import ControlData, ControlPlace, open_control
+from pingone_mcp.current_connection import DEFAULT
+from pingone_mcp.errors import NoSuchConnection
+from pingone_mcp.private_files import PrivateFolder
+from pingone_mcp.service.fleet.administration import FleetAdministration
+from pingone_mcp.service.fleet.linking import Linking, Prepared, Providers
+from pingone_mcp.settings.linked import kept, read, read_linked
+from pingone_mcp.tasks import in_thread
+from pingone_mcp.wiring import OpenProvider, checking, open_backend
+
+if TYPE_CHECKING:
+    from pingone_mcp.control.linked import LinkedConnection
+    from pingone_mcp.replica.queries.processes import Queries
+    from pingone_mcp.service.backend import Backend, OpenBackend
+    from pingone_mcp.settings.serving import Serving
+
+_FOLDER = "connections"
+# The folders of a connection, and what is in them.
+_FILES = {
+    "replica": "its local copy",
+    "tokens": "its access tokens",
+    "exports": "its exports",
+    "drift": "what comparisons had found",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedFiles:
+    """The files of linked connections: each has a folder of its own, in the state folder."""
+
+    root: Path
+
+    def folder(self, connection: str) -> Path:
+        return self.root / _FOLDER / connection
+
+    @property
+    def journal(self) -> Path:
+        """Where writes are recorded: it outlives the connections that they went to."""
+        return self.root / "writes.jsonl"
+
+    def make(self, connection: str) -> None:
+        """Make the folder of a connection. Raises OSError."""
+        PrivateFolder(self.root, f"{_FOLDER}/{connection}").make()
+
+    async def forget(self, connection: str) -> tuple[str, ...]:
+        """Remove all files of a connection; return what there was."""
+        return await in_thread(self._forget, connection, pool="disk")
+
+    def _forget(self, connection: str) -> tuple[str, ...]:
+        folder = PrivateFolder(self.root, f"{_FOLDER}/{connection}")
+        try:
+            folder.check()
+        except FileNotFoundError:
+            return ()
+        there = {entry.name for entry in folder.path.iterdir()}
+        shutil.rmtree(folder.path)
+        return tuple(text for name, text in _FILES.items() if name in there)
+
+
+def control_place(settings: Serving) -> ControlPlace:
+    """Say where control data are. Raises Unconfigured."""
+    return ControlPlace(
+        folder=settings.state_folder(), database_url=settings.database_url, key_file=settings.key_path()
+    )
+
+
+@asynccontextmanager
+async def open_administration(place: ControlPlace) -> AsyncIterator[FleetAdministration]:
+    """Open control data for a person's commands; no connection is served here. Raises Unconfigured."""
+    async with open_control(place) as control:
+        yield FleetAdministration(control, linking_of(control, LinkedFiles(place.folder), _nothing))
+
+
+def linking_of(
+    control: ControlData,
+    files: LinkedFiles,
+    closed: Callable[[str], Awaitable[None]],
+    open_provider: OpenProvider | None = None,
+) -> Linking:
+    """Return the use cases of linking; `closed` ends what this process serves of a connection."""
+    providers = Providers(prepare=partial(_prepared, open_provider), forget=files.forget)
+    return Linking(control.connections, providers, closed)
+
+
+def _prepared(open_provider: OpenProvider | None, values: Mapping[str, JsonValue]) -> Prepared:
+    settings = read_linked(values)
+    clear, secrets = kept(settings)
+    name = settings.environment_id.partition("-")[0] or "sample"
+    return Prepared(name=name, settings=clear, secrets=secrets, checkup=partial(checking, settings, open_provider))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedBackends:
+    """Opens the backends of linked connections. `environment` opens that of the variables, where they describe one."""
+
+    control: ControlData
+    files: LinkedFiles
+    queries: Queries | None = None
+    environment: OpenBackend | None = None
+    open_provider: OpenProvider | None = None
+
+    def __call__(self, linked: LinkedConnection) -> OpenBackend:
+        if linked.id == DEFAULT and self.environment is not None:
+            return self.environment
+        return partial(self._open, linked.id)
+
+    @asynccontextmanager
+    async def _open(self, connection: str) -> AsyncIterator[Backend]:
+        found = await self.control.connections.with_credentials(connection)
+        if found is None:
+            raise NoSuchConnection
+        linked, credentials = found
+        await in_thread(self.files.make, connection, pool="disk")
+        settings = read(
+            {
+                **linked.settings,
+                **{name: value.get_secret_value() for name, value in credentials.items()},
+                "cache_dir": str(self.files.folder(connection)),
+                "audit_file": str(self.files.journal),
+                "sync_minutes": None,  # whoever serves many syncs them in turn
+            }
+        )
+        opening = open_backend(settings, self.open_provider, identity=connection, queries=self.queries)
+        async with opening as backend:
+            yield backend
+
+
+async def _nothing(_: str) -> None:
+    """Close nothing: this process serves no connection."""

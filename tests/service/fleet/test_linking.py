@@ -1,0 +1,110 @@
+"""Connections are linked once they work, and leave nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pingone_mcp.control.linked import NameTaken
+from pingone_mcp.errors import NoSuchConnection, Refused, Unconfigured
+from pingone_mcp.sandbox.faults import Fault
+from pingone_mcp.service.fleet.linking import CannotLink, LinkRequest
+from tests.fleets import Estate, caller
+
+UNKNOWN = "5d2f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
+
+
+async def test_a_connection_that_works_is_linked(serving: Estate) -> None:
+    acme = await serving.link("acme", tenant="customer-17", region="EU", sync_minutes=5)
+    assert (acme.name, acme.tenant, acme.status) == ("acme", "customer-17", "active")
+    assert acme.settings["sync_minutes"] == 5
+    assert "client_secret" not in acme.settings
+    assert [step.step for step in serving.steps][:2] == ["region", "token"]
+    assert all(step.ok for step in serving.steps)
+
+
+@pytest.mark.parametrize(
+    ("fault", "finding"),
+    [({"client_secret": "another"}, "token: "), ({"environments": "all"}, None)],
+    ids=["a wrong secret", "all environments"],
+)
+async def test_nothing_is_kept_of_one_that_does_not_work(
+    serving: Estate, fault: dict[str, str], finding: str | None
+) -> None:
+    if finding is None:
+        serving.company("acme").sandbox.faults.add(Fault("forbidden", path="/environments"))
+    with pytest.raises(CannotLink) as raised:
+        await serving.link("acme", **fault)
+    assert raised.value.findings
+    assert finding is None or raised.value.findings[0].startswith(finding)
+    assert serving.company("acme").sandbox.client_secret not in str(raised.value)
+    assert await serving.administration.connections() == []
+
+
+async def test_values_that_make_no_connection_are_named_and_not_shown(serving: Estate) -> None:
+    request = LinkRequest(values={"environment_id": "acme", "client_secret": "s3cret"})
+    with pytest.raises(Unconfigured) as raised:
+        await serving.administration.linking.connect(request, serving.steps.append)
+    assert "must be an id (a UUID)" in str(raised.value)
+    assert "PINGONE_CLIENT_ID: missing" in str(raised.value)
+    assert "s3cret" not in f"{raised.value}{request}"
+
+
+@pytest.mark.parametrize("name", ["cache_dir", "audit_file", "rosters", "roles_file", "nonsense"])
+async def test_a_connection_has_no_files_but_its_own(serving: Estate, name: str) -> None:
+    with pytest.raises(Refused, match=name):
+        await serving.link("acme", **{name: "elsewhere"})
+
+
+async def test_two_of_one_tenant_have_two_names(serving: Estate) -> None:
+    await serving.link("acme", tenant="a")
+    with pytest.raises(NameTaken):
+        await serving.link("acme", tenant="a")
+    assert (await serving.link("acme", tenant="b")).name == "acme"
+
+
+async def test_a_check_notes_what_came_of_it(serving: Estate) -> None:
+    acme = await serving.link("acme")
+    linking = serving.administration.linking
+    with serving.another_secret("acme"):
+        checked = await linking.check(acme.id, serving.steps.append)
+    assert checked.status == "needs_reauth"
+    assert (checked.reason or "").startswith("token: ")
+    assert (await linking.check(acme.id, serving.steps.append)).status == "active"
+
+
+async def test_what_does_not_work_does_not_take_the_place_of_what_does(serving: Estate) -> None:
+    acme = await serving.link("acme")
+    with pytest.raises(CannotLink):
+        await serving.administration.linking.reconnect(acme.id, {"client_secret": "another"}, serving.steps.append)
+    credentials = await serving.control.connections.credentials(acme.id)
+    assert credentials["client_secret"].get_secret_value() == serving.company("acme").sandbox.client_secret
+
+
+async def test_removal_leaves_nothing_and_says_what_there_was(serving: Estate) -> None:
+    acme, globex = await serving.link("acme"), await serving.link("globex")
+    for linked in (acme, globex):
+        backend = await (await serving.fleet.served(caller(linked.id), linked.id)).backend()
+        await backend.replica.sync("full", report=lambda *_: None)
+    secret = serving.company("acme").sandbox.client_secret
+    removed = await serving.administration.linking.remove(acme.id)
+    assert removed == ("its credentials", "its local copy", "its access tokens")
+    kept = [path for path in files(serving.folder) if acme.id in str(path) or secret.encode() in path.read_bytes()]
+    assert kept == []
+    assert any(globex.id in str(path) for path in files(serving.folder))
+    with pytest.raises(NoSuchConnection):
+        await serving.fleet.served(caller(acme.id), acme.id)
+    with pytest.raises(NoSuchConnection):
+        await serving.administration.linking.remove(acme.id)
+
+
+@pytest.mark.parametrize("act", ["check", "remove", "pause", "resume"])
+async def test_nothing_is_done_to_one_that_there_is_not(serving: Estate, act: str) -> None:
+    linking = serving.administration.linking
+    with pytest.raises(NoSuchConnection):
+        await (linking.check(UNKNOWN, serving.steps.append) if act == "check" else getattr(linking, act)(UNKNOWN))
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
