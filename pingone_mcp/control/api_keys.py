@@ -103,11 +103,11 @@ class ApiKeys:
             return None
         now = self._clock.now()
         async with self._database.read() as connection:
-            digest = await connection.scalar(select(API_KEYS.c.digest).where(API_KEYS.c.id == form[1]))
+            row = (await connection.execute(select(API_KEYS).where(API_KEYS.c.id == form[1]))).one_or_none()
             # An unknown key takes as long as a wrong one.
-            if not hmac.compare_digest(self._seals.digest(text), digest or b""):
+            if not hmac.compare_digest(self._seals.digest(text), b"" if row is None else row.digest) or row is None:
                 return None
-            (key,) = await self._select(API_KEYS.c.id == form[1])
+            key = _api_key(row, await self._reached(API_KEYS.c.id == form[1]) if row.reach == "named" else {})
         if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
             return None
         if key.last_used_at is None or now - key.last_used_at >= _USE_IS_NOTED_EVERY:
@@ -136,19 +136,24 @@ class ApiKeys:
 
     async def _select(self, *conditions: ColumnElement[bool]) -> list[ApiKey]:
         keys = select(API_KEYS).where(*conditions).order_by(API_KEYS.c.created_at, API_KEYS.c.id)
-        named = select(API_KEY_CONNECTIONS).join(API_KEYS).where(*conditions)
         async with self._database.read() as connection:
-            reached: dict[str, set[str]] = {}
-            for row in await connection.execute(named):
+            reached = await self._reached(*conditions)
+            return [_api_key(row, reached) for row in await connection.execute(keys)]
+
+    async def _reached(self, *conditions: ColumnElement[bool]) -> dict[str, set[str]]:
+        """Return the connections that keys name, by the ids of the keys."""
+        reached: dict[str, set[str]] = {}
+        async with self._database.read() as connection:
+            for row in await connection.execute(select(API_KEY_CONNECTIONS).join(API_KEYS).where(*conditions)):
                 reached.setdefault(row.api_key_id, set()).add(row.connection_id)
-            return [_api_key(row, reached.get(row.id, set())) for row in await connection.execute(keys)]
+        return reached
 
 
-def _api_key(row: Row[*tuple[Any, ...]], connections: set[str]) -> ApiKey:
+def _api_key(row: Row[*tuple[Any, ...]], reached: dict[str, set[str]]) -> ApiKey:
     return ApiKey(
         id=row.id,
         name=row.name,
-        connections=frozenset(connections) if row.reach == "named" else None,
+        connections=frozenset(reached.get(row.id, ())) if row.reach == "named" else None,
         tenant=row.tenant,
         permissions=frozenset(row.permissions),
         created_at=row.created_at,

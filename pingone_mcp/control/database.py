@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 from filelock import FileLock, Timeout
@@ -51,6 +51,11 @@ class ControlUnavailable(Problem):
         )
 
 
+class _Transaction(NamedTuple):
+    connection: AsyncConnection
+    writes: bool
+
+
 class Database:
     """An open database of control data. Made by `open_database`."""
 
@@ -59,7 +64,7 @@ class Database:
         self._places = anyio.CapacityLimiter(_POOL)
         # SQLite has one writer: who stands in line here need not ask it again and again.
         self._writers = anyio.CapacityLimiter(1 if engine.dialect.name == "sqlite" else _POOL)
-        self._open: dict[int, AsyncConnection] = {}
+        self._open: dict[int, _Transaction] = {}
         self._scrubs = False
 
     @property
@@ -74,8 +79,10 @@ class Database:
         Raises ControlUnavailable.
         """
         if (outer := self._open.get(_task())) is not None:
-            async with outer.begin_nested():
-                yield outer
+            if not outer.writes:
+                raise RuntimeError("a transaction that reads was begun in this task: begin one that writes instead")
+            async with outer.connection.begin_nested():
+                yield outer.connection
             return
         async with self._writers:
             async with self._transaction(writes=True) as connection:
@@ -88,7 +95,7 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Give one view of the data for several questions; what is open in this task already, if anything is."""
         if (outer := self._open.get(_task())) is not None:
-            yield outer
+            yield outer.connection
             return
         async with self._transaction(writes=False) as connection:
             yield connection
@@ -114,7 +121,7 @@ class Database:
                 async with self._engine.connect() as plain:
                     connection = await plain.execution_options(**{_WRITES: writes})
                     async with connection.begin():
-                        self._open[task] = connection
+                        self._open[task] = _Transaction(connection, writes)
                         try:
                             yield connection
                         finally:

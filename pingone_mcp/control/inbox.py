@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, insert, select, update
 from pingone_mcp.clock import Clock
 from pingone_mcp.control.database import Database
 from pingone_mcp.control.sealing import Seals, of_connection
-from pingone_mcp.control.tables import INBOX
+from pingone_mcp.control.tables import CONNECTIONS, INBOX
 
 KEPT = timedelta(days=14)
 """How long an event is known after it came; PingOne sends one again for less long."""
@@ -50,6 +50,10 @@ class Inbox:
         by_id = {event.event_id: event for event in events}
         async with self._database.write() as connection:
             key = await self._seals.key_of(of_connection(connection_id))
+            # The same events may come twice at once: the second waits here.
+            await connection.execute(
+                select(CONNECTIONS.c.id).where(CONNECTIONS.c.id == connection_id).with_for_update()
+            )
             known = await self._known(connection_id, list(by_id))
             rows = [
                 {

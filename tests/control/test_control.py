@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import anyio
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
@@ -14,9 +18,11 @@ from pingone_mcp.control.control import ControlData, ControlPlace, open_control
 from pingone_mcp.control.idempotency import KeptAnswer, KeyedRequest
 from pingone_mcp.control.inbox import IncomingEvent
 from pingone_mcp.control.key_ring import KeyFile
-from pingone_mcp.control.tables import METADATA
+from pingone_mcp.control.sealing import of_connection, of_webhook
+from pingone_mcp.control.tables import DATA_KEYS, LINK_TOKENS, METADATA, OUTBOX
 from pingone_mcp.errors import Unconfigured
 from tests.control.conftest import Hands
+from tests.process.programs import PATIENCE
 
 
 def in_clear(folder: Path, secrets: Mapping[str, str]) -> list[str]:
@@ -80,6 +86,19 @@ async def test_nothing_secret_is_in_the_files(tmp_path: Path, hands: Hands) -> N
     assert in_clear(tmp_path, secrets) == ["api key"]
 
 
+async def test_of_a_connection_that_was_removed_not_even_the_wrapped_key_is_left(tmp_path: Path) -> None:
+    """A key that is only unlinked could be found in the file, or in its log, by who has the ring."""
+    files = [tmp_path / "control" / name for name in ("control.db", "control.db-wal")]
+    async with open_control(ControlPlace(folder=tmp_path)) as control:
+        added = await control.connections.add(name="one", settings={}, credentials={"x": SecretStr("y")})
+        async with control.database.read() as connection:
+            of = select(DATA_KEYS.c.wrapped).where(DATA_KEYS.c.owner == of_connection(added.id))
+            wrapped = (await connection.scalars(of)).one()
+        assert any(wrapped in file.read_bytes() for file in files)
+        await control.connections.remove(added.id)
+        assert not any(wrapped in file.read_bytes() for file in files)
+
+
 async def test_nothing_secret_is_in_the_rows(control: ControlData, tmp_path: Path) -> None:
     secrets = await used(control, tmp_path)
     async with control.database.read() as connection:
@@ -120,3 +139,69 @@ async def test_the_next_opening_finds_what_this_one_left(
 def test_a_place_does_not_show_the_address() -> None:
     place = ControlPlace(folder=Path("/x"), database_url=SecretStr("postgresql://u:s3cr3t@h/d"))
     assert "s3cr3t" not in repr(place)
+
+
+WORKS = """
+import anyio, itertools, sys
+from pathlib import Path
+from pydantic import SecretStr
+from pingone_mcp.control.control import ControlPlace, open_control
+
+async def main(folder, url):
+    place = ControlPlace(folder=Path(folder), database_url=SecretStr(url) if url else None)
+    async with open_control(place) as control:
+        print("at work", flush=True)
+        await control.webhooks.create(target_url="https://example.com")
+        for number in itertools.count():
+            text = (await control.tokens.create_link(tenant="acme")).get_secret_value()
+            async with control.transaction():
+                await control.tokens.use_link(text)
+                added = await control.connections.add(
+                    name=text, tenant="acme", settings={}, credentials={"client_secret": SecretStr("old")}
+                )
+                await control.sync_runs.request(added.id, "connected")
+                await control.outbox.add("integrated_account:created", {}, connection_id=added.id, tenant="acme")
+            await control.connections.replace_credentials(added.id, {"client_secret": SecretStr("new")})
+            if number % 3 == 0:
+                await control.rotate_keys(forget_old=True)
+            if number % 2:
+                await control.connections.remove(added.id)
+
+anyio.run(main, *sys.argv[1:])
+"""
+
+
+def test_a_process_may_be_killed_at_any_moment_and_nothing_is_half_made(
+    database_url: SecretStr | None, tmp_path: Path
+) -> None:
+    place = ControlPlace(folder=tmp_path, database_url=database_url)
+
+    async def check() -> int:
+        async with open_control(place) as control, control.database.read() as connection:
+            linked = await control.connections.listed()
+            for one in linked:
+                secret = (await control.connections.credentials(one.id))["client_secret"].get_secret_value()
+                assert (secret, one.epoch) in (("old", 1), ("new", 2))
+            ids = {one.id for one in linked}
+            webhooks = {one.id for one in await control.webhooks.listed()}
+            assert {run.connection_id for run in await control.sync_runs.listed()} == ids
+            assert set(await connection.scalars(select(OUTBOX.c.connection_id).distinct())) == ids
+            owners = set(await connection.scalars(select(DATA_KEYS.c.owner)))
+            assert owners == {"root", *map(of_connection, ids), *map(of_webhook, webhooks)}
+            used = await connection.scalars(select(LINK_TOKENS.c.used_at))
+            assert len([at for at in used if at is not None]) >= len(ids)
+            return len(linked)
+
+    command = [sys.executable, "-c", WORKS, str(tmp_path), database_url.get_secret_value() if database_url else ""]
+    found = []
+    for milliseconds in (5, 70, 190, 310, 420):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "at work\n"
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(milliseconds / 1000)
+            process.send_signal(signal.SIGKILL)
+            process.wait(PATIENCE)
+        found.append(anyio.run(check))
+    assert found == sorted(found)
+    assert found[-1] > 0

@@ -102,6 +102,13 @@ async def test_a_smaller_use_case_inside_a_larger_one_fails_alone(database: Data
     assert await owners(database) == ["a", "b"]
 
 
+async def test_nothing_is_written_in_a_transaction_that_reads(database: Database) -> None:
+    """SQLite refuses a reader who turns into a writer, when another one has written meanwhile."""
+    async with database.read():
+        with pytest.raises(RuntimeError, match="begin one that writes instead"):
+            await add(database, "a")
+
+
 async def test_a_caller_who_is_cancelled_in_the_middle_leaves_it_whole(database: Database) -> None:
     async def both() -> None:
         async with database.write():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 from sqlalchemy import text
 
@@ -28,6 +29,18 @@ async def test_an_event_that_comes_again_is_kept_once(control: ControlData, link
     assert [one.event for one in found] == events("b", "a", "c")
     other = await control.connections.add(name="other", settings={}, credentials={})
     assert await control.inbox.add(other.id, events("a")) == 1, "ids are the connection's own"
+
+
+async def test_the_same_events_may_come_twice_at_once(control: ControlData, linked: LinkedConnection) -> None:
+    counts: list[int] = []
+
+    async def come() -> None:
+        counts.append(await control.inbox.add(linked.id, events(*map(str, range(20)))))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(come)
+    assert sorted(counts) == [0, 0, 0, 0, 20]
 
 
 async def test_what_is_done_is_not_pending_and_not_taken_again(control: ControlData, linked: LinkedConnection) -> None:
