@@ -33,7 +33,7 @@ from pingone_mcp.web.refusals import TurnedAway, no_such_connection
 Reaches = Callable[[Caller, str], Awaitable[bool]]
 """Says whether there is a connection of this id, and a caller reaches it."""
 
-OF_CREDENTIAL = 500  # requests of one credential, in as long as a window of `rates` is
+OF_CREDENTIAL = 500  # requests of one credential, in as long as `Rates` counts
 ON_CONNECTION = 50
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _MCP_METHODS = {"Allow": "GET, POST, DELETE, OPTIONS"}

@@ -8,60 +8,60 @@ from dataclasses import dataclass, field
 from pingone_mcp.clock import Clock
 
 PER_SECONDS = 10
-"""The length of a window; whoever is refused may come again after as long."""
+"""The time in which so many may happen; whoever is refused may come again after as long."""
 _MOST_KEYS = 10_000
 
 
 @dataclass(slots=True)
-class _Window:
-    """What was let in during the window `number`, and during the one before it."""
+class _Seconds:
+    """What was let in during each of the last seconds; `second` is the last one."""
 
-    number: int
-    now: int = 0
-    before: int = 0
+    second: int
+    counts: list[int] = field(default_factory=lambda: [0] * PER_SECONDS)
 
-    def move_to(self, number: int) -> None:
-        if number != self.number:
-            self.before = self.now if number == self.number + 1 else 0
-            self.number, self.now = number, 0
+    def move_to(self, second: int) -> None:
+        for passed in range(max(self.second, second - PER_SECONDS) + 1, second + 1):
+            self.counts[passed % PER_SECONDS] = 0
+        self.second = second
 
 
 @dataclass(slots=True, kw_only=True)
 class Rates:
-    """Lets `most` happen in any PER_SECONDS, for each key.
+    """Lets `most` happen in PER_SECONDS, for each key.
 
-    Windows follow each other; the one before counts by the part of it that is still within PER_SECONDS, so a key takes
-    two numbers. When there are more than `most_keys`, the one that was not seen for the longest time is forgotten.
+    The second that has just begun is one of them, so that whoever comes after PER_SECONDS finds room again. When there
+    are more than `most_keys`, the one that was not seen for the longest time is forgotten.
     """
 
     most: int
     clock: Clock
     most_keys: int = _MOST_KEYS
-    _windows: OrderedDict[str, _Window] = field(default_factory=OrderedDict[str, _Window])
+    _keys: OrderedDict[str, _Seconds] = field(default_factory=OrderedDict[str, _Seconds])
 
     def take(self, key: str) -> bool:
         """Count one more for a key, and say whether it may be: what may not is not counted."""
-        window, has_room = self._look(key)
-        if has_room:
-            window.now += 1
-        return has_room
+        seconds = self._look(key)
+        if sum(seconds.counts) >= self.most:
+            return False
+        seconds.counts[seconds.second % PER_SECONDS] += 1
+        return True
 
     def is_spent(self, key: str) -> bool:
         """Say whether one more for a key would be too many, without counting it."""
-        return key in self._windows and not self._look(key)[1]
+        return key in self._keys and sum(self._look(key).counts) >= self.most
 
     def __len__(self) -> int:
         """Count the keys that are remembered."""
-        return len(self._windows)
+        return len(self._keys)
 
-    def _look(self, key: str) -> tuple[_Window, bool]:
-        number, into = divmod(self.clock.monotonic(), PER_SECONDS)
-        window = self._windows.setdefault(key, _Window(int(number)))
-        self._windows.move_to_end(key)
-        if len(self._windows) > self.most_keys:
-            self._windows.popitem(last=False)
-        window.move_to(int(number))
-        return window, window.before * (1 - into / PER_SECONDS) + window.now < self.most
+    def _look(self, key: str) -> _Seconds:
+        second = int(self.clock.monotonic())
+        seconds = self._keys.setdefault(key, _Seconds(second))
+        self._keys.move_to_end(key)
+        if len(self._keys) > self.most_keys:
+            self._keys.popitem(last=False)
+        seconds.move_to(second)
+        return seconds
 
 
 @dataclass(slots=True)

@@ -11,7 +11,8 @@ import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 from pingone_mcp.service.callers import Caller, Permission
 from pingone_mcp.tasks import SingleFlight, background
@@ -100,8 +101,13 @@ class Entrance:
 
 @contextlib.asynccontextmanager
 async def entrance(
-    rules: TokenRules | None = None, address: PublicAddress | None = None, *, has_issuer: bool = True
+    rules: TokenRules | None = None,
+    address: PublicAddress | None = None,
+    *,
+    has_issuer: bool = True,
+    app: ASGIApp | None = None,
 ) -> AsyncIterator[Entrance]:
+    """Give the gate before an application, which otherwise says what it was given."""
     made = Entrance(address or PublicAddress(BASE))
     clock = made.time.clock()
     rules = rules or TokenRules(issuer=ISSUER)
@@ -112,7 +118,7 @@ async def entrance(
         routes = [
             *metadata_routes(made.address, rules.issuer if has_issuer else None),
             *login_routes(made.address, made.sessions),
-            Route("/{path:path}", shown, methods=METHODS),
+            Route("/{path:path}", shown, methods=METHODS) if app is None else Mount("/", app),
         ]
         gate = RequestGate(
             Starlette(routes=routes),

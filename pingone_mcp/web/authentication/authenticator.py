@@ -15,7 +15,7 @@ from pingone_mcp.web.authentication.local_credentials import Verify
 from pingone_mcp.web.places import Destination
 from pingone_mcp.web.rates import Rates, Recent
 
-_MOST_FAILURES = 50  # of one address, in as long as a window is
+_MOST_FAILURES = 50  # of one address, in as long as `Rates` counts
 
 
 class Failures:

@@ -20,10 +20,10 @@ def needed_permissions(message: Any) -> frozenset[Permission]:
     """
     if isinstance(message, list):
         return _READ.union(*(needed_permissions(one) for one in message if not isinstance(one, list)))
-    return needed_for(message.get("method"), message.get("params")) if isinstance(message, Mapping) else _READ
+    return _needed_for(message.get("method"), message.get("params")) if isinstance(message, Mapping) else _READ
 
 
-def needed_for(method: Any, parameters: Any) -> frozenset[Permission]:
+def _needed_for(method: Any, parameters: Any) -> frozenset[Permission]:
     """Return what a request needs, by its method and parameters as they came, whatever is in them."""
     if method != "tools/call" or not isinstance(parameters, Mapping):
         return _READ
