@@ -433,6 +433,15 @@ class GroupsOfUserUnread(Gap):
         return "the groups of this user were not read, so roles that follow from groups are unknown"
 
 
+class Unread(Gap):
+    """Something of a user that may not be read, or not whole: its groups, its roles."""
+
+    what: str
+
+    def words(self) -> str:
+        return f"the {self.what} could not be read, or not all of them"
+
+
 class NothingCompared(Gap):
     """A roster without accounts, or without anything to match them on."""
 

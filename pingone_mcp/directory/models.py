@@ -305,3 +305,37 @@ class Event:
     subject_name: str | None = None
     subject_workspace_id: str | None = None
     summary: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditActor:
+    """Who did something: `user` is a person, `system` an application, `anonymous` nobody who had signed in."""
+
+    type: Literal["user", "system", "anonymous"]
+    id: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One line of the audit: who did what to what.
+
+    `action` is user_created, user_updated, user_deleted, create, updated or destroy where the provider's own word
+    (`event`) means one of these, and that word otherwise. `entity` is what it was done to.
+    """
+
+    id: str
+    created_at: datetime
+    action: str
+    event: str
+    actor: AuditActor
+    organization: Named
+    workspace: Named | None = None
+    entity: str | None = None
+    entity_type: str | None = None
+    entity_name: str | None = None
+    outcome: str | None = None
+    description: str | None = None
+    ip_address: str | None = None
+    user_agent: str | None = None
+    remote_data: JsonObject | None = None

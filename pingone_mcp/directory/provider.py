@@ -11,7 +11,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pingone_mcp.directory.coverage import REASONS, DeactivatedPage, Reason
-from pingone_mcp.directory.models import Description, Group, Member, Organization, User, Workspace
+from pingone_mcp.directory.models import (
+    AuditEntry,
+    Description,
+    Group,
+    Member,
+    Organization,
+    Role,
+    User,
+    Workspace,
+)
 from pingone_mcp.directory.paging.page import Page
 from pingone_mcp.directory.paging.position import Origin, Position
 from pingone_mcp.directory.scope import Scope
@@ -64,6 +73,20 @@ class MemberQuestion:
     group: str
     environment: str | None = None
     direct_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditQuestion:
+    """What was done between two times (None: as far back as the audit reaches, up to now), both included.
+
+    `action` is one as `AuditEntry` has it.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    action: str | None = None
+    environment: str | None = None
+    remote_data: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +168,16 @@ class Directory(Protocol):
         self, question: MemberQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[Member]:
         """Return one page of the members of a group: the direct ones first."""
+        ...
+
+    async def audit(
+        self, question: AuditQuestion, at: Position | None = None, *, page_size: int | None = None
+    ) -> Page[AuditEntry]:
+        """Return one page of the audit, of each environment the newest first. A local copy asks the provider."""
+        ...
+
+    async def roles(self) -> tuple[Role, ...]:
+        """Return the administrator roles that there are, whoever has them."""
         ...
 
     async def describe(self) -> Description:

@@ -12,10 +12,20 @@ import httpx
 from pingone_mcp.clock import Clock
 from pingone_mcp.directory.coverage import DeactivatedPage
 from pingone_mcp.directory.matching.filterable import configured
-from pingone_mcp.directory.models import Description, Group, Member, Organization, User, Workspace
+from pingone_mcp.directory.models import (
+    AuditEntry,
+    Description,
+    Group,
+    Member,
+    Organization,
+    Role,
+    User,
+    Workspace,
+)
 from pingone_mcp.directory.paging.page import Page
 from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import (
+    AuditQuestion,
     DeactivatedQuestion,
     GroupQuestion,
     MemberQuestion,
@@ -27,6 +37,7 @@ from pingone_mcp.directory.provider import (
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone import filters
 from pingone_mcp.pingone.api.client import Client, open_client
+from pingone_mcp.pingone.asking.audit import Audit
 from pingone_mcp.pingone.asking.deactivated import DeactivatedUsers
 from pingone_mcp.pingone.asking.description import describe
 from pingone_mcp.pingone.asking.groups import Groups
@@ -56,6 +67,7 @@ class PingOneDirectory:
         self._users = Users(self._served)
         self._deactivated = DeactivatedUsers(self._served)
         self._groups = Groups(self._served)
+        self._audit = Audit(self._served)
         self.native = PingOneApi(self._served)
         connection = client.connection
         self.profile = Profile(
@@ -100,6 +112,14 @@ class PingOneDirectory:
         self, question: MemberQuestion, at: Position | None = None, *, page_size: int | None = None
     ) -> Page[Member]:
         return await self._groups.members(question, at, page_size=page_size)
+
+    async def audit(
+        self, question: AuditQuestion, at: Position | None = None, *, page_size: int | None = None
+    ) -> Page[AuditEntry]:
+        return await self._audit.page(question, at, page_size=page_size)
+
+    async def roles(self) -> tuple[Role, ...]:
+        return await self._served.names.roles()
 
     async def describe(self) -> Description:
         return await describe(self._served)

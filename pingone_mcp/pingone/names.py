@@ -81,11 +81,16 @@ class Names:
         """Return names by id; empty where they cannot be read."""
         return await self._labels(f"population names {environment}", lambda: self.populations(environment))
 
-    async def role_names(self) -> dict[str, str | None]:
+    async def roles(self) -> tuple[Role, ...]:
+        """Return the administrator roles that there are."""
+
         async def read() -> tuple[Role, ...]:
             return (await self._read_all("/roles", "roles", None, wire.role)).items
 
-        return await self._labels("role names", lambda: self.keep("roles", read, everybody=True))
+        return await self.keep("roles", read, everybody=True)
+
+    async def role_names(self) -> dict[str, str | None]:
+        return await self._labels("role names", self.roles)
 
     async def _labels(
         self, key: str, read: Callable[[], Awaitable[tuple[Role, ...] | tuple[Workspace, ...]]]

@@ -15,7 +15,7 @@ from pingone_mcp.pingone.api.hal import HalPage
 
 T = TypeVar("T")
 
-Collection = Literal["users", "groups", "locked events", "removed events"]
+Collection = Literal["users", "groups", "locked events", "removed events", "audit events"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pingone_mcp.directory.changes import ChangePage, ChangeQuestion
 from pingone_mcp.directory.gaps import EarlierChanges
+from pingone_mcp.directory.matching.unified import UserSelection
+from pingone_mcp.directory.models import User
+from pingone_mcp.directory.paging.page import Page
 from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.directory.rows import timestamp
@@ -22,6 +25,7 @@ from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.findings import Mode
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.queries.query import Answer
+from pingone_mcp.replica.selecting.page import selected_page
 from pingone_mcp.replica.source import Source
 from pingone_mcp.replica.state import State, age_of, state_of
 from pingone_mcp.replica.store.edition import edition_of
@@ -127,6 +131,13 @@ class Replica:
             return _with_gaps(newest_changes(copy.database, question, limit), copy, question)
 
         page, _ = await self.read(read)
+        return page
+
+    async def selected(
+        self, selection: UserSelection, at: Position | None, *, page_size: int | None = None
+    ) -> Page[User]:
+        """Return a page of the users whom a selection chooses, with groups and roles as far as these are held."""
+        page, _ = await self.read(lambda copy: selected_page(copy, selection, at, page_size))
         return page
 
     async def gone(self, reference: str) -> Gone | None:

@@ -12,9 +12,11 @@ from itertools import chain
 from typing import Any, get_args
 
 from pingone_mcp.directory.coverage import Reason, covered_so_far
+from pingone_mcp.directory.models import AuditEntry
 from pingone_mcp.directory.paging.page import Page
 from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import (
+    AuditQuestion,
     DeactivatedQuestion,
     Directory,
     GroupQuestion,
@@ -402,7 +404,58 @@ async def coverage_says_of_each_reason_whether_all_have_come(trial: Trial) -> No
     assert so_far["disabled"].complete
 
 
+# What was done
+
+
+async def entries(directory: Directory, question: AuditQuestion, size: int | None = None) -> list[AuditEntry]:
+    """Return the lines of the audit that a question finds; its positions travel as to another process."""
+    page = await directory.audit(question, page_size=size)
+    found = [*page.items]
+    while page.next is not None:
+        page = await directory.audit(question, as_travelled(page.next), page_size=size)
+        found += page.items
+    return found
+
+
+@rule
+async def the_audit_comes_once_the_newest_first(trial: Trial) -> None:
+    every = await entries(trial.directory, AuditQuestion())
+    assert len({one.id for one in every}) == len(every) > 0
+    for environment in trial.truth.environments:
+        here = await entries(trial.directory, AuditQuestion(environment=environment), 3)
+        assert here == [one for one in every if one.organization.id == environment]
+        assert [one.created_at for one in here] == sorted((one.created_at for one in here), reverse=True)
+        assert {one.organization.name for one in here} <= {trial.truth.environments[environment]}
+
+
+@rule
+async def the_audit_is_narrowed_by_times_and_action(trial: Trial) -> None:
+    every = await entries(trial.directory, AuditQuestion())
+    middle = every[len(every) // 2]
+    since, until = AuditQuestion(since=middle.created_at), AuditQuestion(until=middle.created_at)
+    assert await entries(trial.directory, since) == [one for one in every if one.created_at >= middle.created_at]
+    assert await entries(trial.directory, until) == [one for one in every if one.created_at <= middle.created_at]
+    for action in {one.action for one in every} | {middle.event}:
+        found = await entries(trial.directory, AuditQuestion(action=action), 2)
+        assert found == [one for one in every if action in (one.action, one.event)], action
+
+
+@rule
+async def the_audit_names_nobody_in_a_population_that_is_not_served(trial: Trial) -> None:
+    named = {one.entity for one in await entries(trial.directory, AuditQuestion())}
+    assert named.isdisjoint({person.id for person in trial.truth.hidden})
+
+
 # The whole of it
+
+
+@rule
+async def the_roles_that_somebody_has_are_among_all(trial: Trial) -> None:
+    every = {one.id: one.name for one in await trial.directory.roles()}
+    assert every
+    page = await trial.directory.users(UserQuestion(include=("roles",)))
+    held = [role for user in page.items for role in user.roles or ()]
+    assert {(role.id, role.name) for role in held} <= every.items()
 
 
 @rule

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from pingone_mcp.clock import CLOCK_SKEW
 from pingone_mcp.directory.coverage import Coverage, DeactivatedPage, Reason, by_reason, in_order, refuse_future
@@ -18,9 +18,10 @@ from pingone_mcp.directory.provider import DeactivatedQuestion
 from pingone_mcp.errors import NotPermitted
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.hal import HalPage
+from pingone_mcp.pingone.asking.events import events_page
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.filters import population_filters
-from pingone_mcp.pingone.pages import NO_ROWS, page_or_gap, read_page
+from pingone_mcp.pingone.pages import NO_ROWS, page_or_gap
 from pingone_mcp.pingone.parts import Collection, ListPart, ListPlace, page_of
 from pingone_mcp.pingone.served import Served
 from pingone_mcp.tasks import each
@@ -90,27 +91,12 @@ class DeactivatedUsers:
         """Return the path of a page of events, the page, and what of it may not be read."""
         path = place.position.after or self._events_path(place.part, question, None)
         try:
-            hal = await read_page(self._served.client, path, "activities", place)
-            return path, await self._with_lost_link(hal, place, question), ()
+            before = partial(self._events_path, place.part, question)
+            return path, await events_page(self._served.client, path, place, before), ()
         except NotPermitted:
             if len(question.reasons) == 1:
                 raise
             return path, NO_ROWS, (AuditUnreadable(place=place.part.environment, part=place.part.label),)
-
-    async def _with_lost_link(self, hal: HalPage, place: ListPlace, question: DeactivatedQuestion) -> HalPage:
-        """Return a page of events with the link that it may have lost.
-
-        PingOne does not count events, so a page that lost its link looks like the last one. Where one ends the list it
-        is asked what lies before its oldest event; if something does, the list goes on there.
-        """
-        if hal.next is not None or hal.count is not None or not hal.raws:
-            return hal
-        times = [event.at for event in wire.readable(hal.items, wire.event)[0]]
-        if not times:
-            return hal
-        before = self._events_path(place.part, question, min(times) - audit.PRECISION)
-        earlier = await read_page(self._served.client, before, "activities", place)
-        return dataclasses.replace(hal, next=before) if earlier.raws else hal
 
     def _events_path(self, part: ListPart, question: DeactivatedQuestion, until: datetime | None) -> str:
         # Each user who was locked is read again: small pages keep an answer within its time.

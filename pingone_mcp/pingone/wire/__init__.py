@@ -8,6 +8,7 @@ kept as they came. Source: PingOne Platform API, "Users", "Groups", "Populations
 
 from __future__ import annotations
 
+from pingone_mcp.pingone.wire.audit import action_of, audit_entry, event_of
 from pingone_mcp.pingone.wire.events import event, removed_user
 from pingone_mcp.pingone.wire.groups import group, membership, memberships
 from pingone_mcp.pingone.wire.lenient import readable
@@ -22,7 +23,10 @@ __all__ = [
     "ReadUser",
     "TakesLong",
     "UserReader",
+    "action_of",
+    "audit_entry",
     "event",
+    "event_of",
     "group",
     "ids_of",
     "membership",

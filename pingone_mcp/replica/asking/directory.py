@@ -1,8 +1,8 @@
 """The local copy as a `Directory`: the same questions, answers and refusals as live, read in worker threads.
 
 What the copy does not hold is passed on to the live directory: the provider's own objects, attributes that the unified
-user does not carry, environments that no sync has read. A listing goes on where it began: a position that was made
-live is read live.
+user does not carry, environments that no sync has read, the audit, the list of roles. A listing goes on where it began:
+a position that was made live is read live.
 """
 
 from __future__ import annotations
@@ -15,10 +15,21 @@ from typing import TypeVar
 from pingone_mcp.directory.coverage import DeactivatedPage, refuse_future
 from pingone_mcp.directory.matching.filterable import Filterable
 from pingone_mcp.directory.matching.references import Home
-from pingone_mcp.directory.models import Description, Group, Member, Organization, OrganizationSummary, User, Workspace
+from pingone_mcp.directory.models import (
+    AuditEntry,
+    Description,
+    Group,
+    Member,
+    Organization,
+    OrganizationSummary,
+    Role,
+    User,
+    Workspace,
+)
 from pingone_mcp.directory.paging.page import Page
 from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import (
+    AuditQuestion,
     DeactivatedQuestion,
     Directory,
     GroupQuestion,
@@ -142,6 +153,14 @@ class ReplicaDirectory:
             lambda copy: members_page(copy, question, at, page_size),
             lambda: self._live.members(question, at, page_size=page_size),
         )
+
+    async def audit(
+        self, question: AuditQuestion, at: Position | None = None, *, page_size: int | None = None
+    ) -> Page[AuditEntry]:
+        return await self._live.audit(question, at, page_size=page_size)
+
+    async def roles(self) -> tuple[Role, ...]:
+        return await self._live.roles()
 
     async def describe(self) -> Description:
         """Describe what is in the copy. What the credentials may read now it cannot know, so that is left out."""

@@ -162,6 +162,11 @@ def _sql(held_in: str) -> str:
     )
 
 
+def custom_equals(attribute: str, value: str) -> Condition:
+    """Return that a custom attribute, or one of several in it, is a text, in any case."""
+    return _custom(attribute, "eq", value)
+
+
 def _custom(attribute: str, operator: str, value: str) -> Condition:
     """Return a condition on a custom attribute: on its text, or on one of several."""
     inner = _COMPARE[operator]("one.value", value)

@@ -24,6 +24,8 @@ from pingone_mcp.directory.matching.references import (
     the_one_user,
 )
 from pingone_mcp.directory.models import (
+    AuditActor,
+    AuditEntry,
     Deactivated,
     Description,
     Group,
@@ -34,6 +36,7 @@ from pingone_mcp.directory.models import (
     Named,
     Organization,
     OrganizationSummary,
+    Role,
     User,
     Workspace,
 )
@@ -41,6 +44,7 @@ from pingone_mcp.directory.paging.page import Page
 from pingone_mcp.directory.paging.parts import ReadPage, find, page_at, part_name
 from pingone_mcp.directory.paging.position import Counted, Position
 from pingone_mcp.directory.provider import (
+    AuditQuestion,
     DeactivatedQuestion,
     GroupQuestion,
     Include,
@@ -52,12 +56,13 @@ from pingone_mcp.directory.provider import (
 )
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.directory.text.harmless import unaccented
-from tests.contract.dictionary.company import Company
+from tests.contract.dictionary.company import Company, number
 from tests.contract.dictionary.filters import FILTERABLE, SEARCHED, Holds, holding, holds
 
 T = TypeVar("T")
 
 _PAGE = 12
+ACTIONS = {"user.created": "user_created", "user.updated": "user_updated", "user.removed": "user_deleted"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +237,43 @@ class DictionaryDirectory:
                     workspaces=(Named(id=population, name=self.company.populations[population].name),),
                 )
                 yield Deactivated(user=named, at=one.at, by=one.actor)
+
+    # What was done
+
+    async def audit(
+        self, question: AuditQuestion, at: Position | None = None, *, page_size: int | None = None
+    ) -> Page[AuditEntry]:
+        shelves = [
+            Shelf(key=place, asked=repr((question, place)), rows=list(self._entries(place, question)))
+            for place in self._environments(question.environment)
+        ]
+        return _page(shelves, at, page_size, lambda entry: entry.id)
+
+    def _entries(self, environment: str, question: AuditQuestion) -> Iterable[AuditEntry]:
+        """Return the lines of the audit, the newest first; ids fall with time, so that they are in order too."""
+        for place, one in reversed([*enumerate(self.company.happenings)]):
+            user = one.removed or self.company.users.get(one.user)
+            home = user.workspaces[0].id if user is not None else None
+            if user is None or home is None or user.organizations[0].id != environment:
+                continue
+            entry = AuditEntry(
+                id=number(1_000_000 - place),
+                created_at=one.at,
+                action=ACTIONS.get(one.kind, one.kind),
+                event=one.kind,
+                actor=AuditActor(type="user", name=one.actor),
+                organization=Named(id=environment, name=self.company.environments[environment]),
+                workspace=Named(id=home),
+                entity=one.user,
+            )
+            since, until = question.since or entry.created_at, question.until or entry.created_at
+            wanted = question.action in (None, entry.action, entry.event)
+            if since <= entry.created_at <= until and wanted and self.scope.has_population(home):
+                yield entry
+
+    async def roles(self) -> tuple[Role, ...]:
+        held = {one.id: one.name for roles in self.company.roles.values() for one in roles}
+        return tuple(Role(id=identity, name=name) for identity, name in sorted(held.items()))
 
     # Groups
 
