@@ -70,8 +70,11 @@ def plain(value: Any) -> Any:
 
     A gap is the sentence that it is shown as.
     """
-    if type(value) in _PLAIN:  # nearly all that there is
+    kind = type(value)
+    if kind in _PLAIN:  # nearly all that there is
         return value
+    if kind is tuple or kind is list:
+        return [plain(item) for item in value]
     if isinstance(value, datetime):
         return timestamp(value)
     if isinstance(value, Gap):
@@ -79,9 +82,25 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        members = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-        return {name: plain(member) for name, member in members if _is_said(name, member)}
+        row: JsonObject = {}
+        for name in _names(kind):
+            member = getattr(value, name)
+            if type(member) in _PLAIN:
+                row[name] = member
+            elif _is_said(name, member):
+                row[name] = plain(member)
+        return row
     return value
+
+
+_NAMES: dict[type[Any], tuple[str, ...]] = {}
+
+
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    """Return the names of the members of a dataclass; to look them up for each value takes longer than to read it."""
+    if (known := _NAMES.get(kind)) is None:
+        known = _NAMES[kind] = tuple(member.name for member in dataclasses.fields(kind))
+    return known
 
 
 def user_row(user: User, fields: tuple[str, ...]) -> JsonObject:
@@ -89,7 +108,9 @@ def user_row(user: User, fields: tuple[str, ...]) -> JsonObject:
     row: JsonObject = {}
     for name in fields:
         value = _SHORT[name](user) if name in _SHORT else getattr(user, name)
-        if _is_said(name, value):
+        if type(value) in _PLAIN:
+            row[name] = value
+        elif _is_said(name, value):
             row[name] = plain(value)
     if user.unreadable:  # whatever was chosen: what is absent may be there
         row["unreadable"] = list(user.unreadable)
@@ -321,9 +342,7 @@ def choose_fields(wanted: list[str] | None, *, several_organizations: bool, limi
 
 def _is_said(name: str, value: Any) -> bool:
     """Leave out what is absent; but an empty list of groups or roles is an answer: there are none."""
-    if value is None:
-        return False
-    return type(value) in _PLAIN or name in ("groups", "roles") or value not in ((), {})
+    return value is not None and (name in ("groups", "roles") or value not in ((), {}))
 
 
 def _label(places: tuple[Named, ...]) -> str | None:

@@ -61,17 +61,17 @@ class UserSelection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class TimeBounds:
     """A range of times, both ends included; None where it has no end."""
 
     least: datetime | None = None
     most: datetime | None = None
 
-    def within(self, other: Bounds) -> Bounds:
+    def within(self, other: TimeBounds) -> TimeBounds:
         """Return what is in both ranges."""
         least = max(filter(None, (self.least, other.least)), default=None)
         most = min(filter(None, (self.most, other.most)), default=None)
-        return Bounds(least=least, most=most)
+        return TimeBounds(least=least, most=most)
 
 
 def checked(condition: FieldCondition, known: ComparedField) -> None:
@@ -126,7 +126,7 @@ def flag(condition: FieldCondition) -> bool:
     return word == "true"
 
 
-def bounds_of(condition: FieldCondition) -> Bounds:
+def bounds_of(condition: FieldCondition) -> TimeBounds:
     """Return the range of times that a condition leaves, in the precision of rows. Raises Refused for no time."""
     at = instant(condition.field, condition.values[0])
     floor = at.replace(microsecond=at.microsecond // 1_000 * 1_000)
@@ -134,14 +134,14 @@ def bounds_of(condition: FieldCondition) -> Bounds:
         ceiling = floor if floor == at else floor + _PRECISION
         match condition.comparison:
             case "gt":
-                return Bounds(least=floor + _PRECISION)
+                return TimeBounds(least=floor + _PRECISION)
             case "gte":
-                return Bounds(least=ceiling)
+                return TimeBounds(least=ceiling)
             case "lt":
-                return Bounds(most=ceiling - _PRECISION)
+                return TimeBounds(most=ceiling - _PRECISION)
             case "lte":
-                return Bounds(most=floor)
-        return Bounds(least=ceiling, most=floor)
+                return TimeBounds(most=floor)
+        return TimeBounds(least=ceiling, most=floor)
     except OverflowError:
         raise Refused(f"`{condition.field}` lies outside the calendar.", code="WRONG_FILTER") from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
@@ -230,7 +229,9 @@ def too_slow(provider: str, seconds: float) -> Unreachable:
 
 
 def _size(row: JsonObject) -> int:
-    return len(json.dumps(row, ensure_ascii=False, separators=(",", ":"))) + 1
+    from pingone_mcp.directory.text.compact_json import compact_json  # noqa: PLC0415 - start-up: before rows there are tools
+
+    return len(compact_json(row)) + 1
 
 
 def _within(mark: Mark, at: Position, ids: list[str], taken: int) -> Mark:

@@ -74,6 +74,11 @@ def harmless(text: str, *, keep_lines: bool = False) -> str:
     return _HIDDEN.sub(replace, text)
 
 
+def hides_nothing(text: str) -> bool:
+    """Say whether a text holds no hidden character at all, not even where one belongs."""
+    return (text.isascii() and text.isprintable()) or not _HIDDEN.search(text)
+
+
 def harmless_lines(text: str) -> str:
     """Return a text of ours made harmless line by line; only a line feed ends one, so that nothing is overwritten."""
     return "\n".join(map(harmless, text.split("\n")))

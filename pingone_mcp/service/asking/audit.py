@@ -12,9 +12,9 @@ from pydantic import TypeAdapter
 
 from pingone_mcp.directory.matching.unified import (
     ORGANIZATION,
-    Bounds,
     ComparedField,
     FieldCondition,
+    TimeBounds,
     bounds_of,
     checked,
     holds,
@@ -87,7 +87,7 @@ async def list_audit(
 def _narrowed(conditions: Sequence[FieldCondition]) -> tuple[dict[str, str | None], list[FieldCondition]]:
     """Return what the provider is asked, and the conditions that its answers are compared with afterwards."""
     action = environment = None
-    times, others = Bounds(), list[FieldCondition]()
+    times, others = TimeBounds(), list[FieldCondition]()
     for condition in conditions:
         is_one = condition.comparison == "eq"
         if condition.field == "created_at" and condition.comparison != "in":

@@ -20,10 +20,10 @@ from pingone_mcp.directory.matching.unified import (
     ORGANIZATION,
     STATUS,
     WORKSPACE,
-    Bounds,
     ComparedField,
     FieldCondition,
     Sorting,
+    TimeBounds,
     UserSelection,
     bounds_of,
     checked,
@@ -38,7 +38,7 @@ from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import GroupQuestion, Include, Status
 from pingone_mcp.directory.rows import EVERY_FIELD, choose_fields, plain, user_row, user_row_lacks
 from pingone_mcp.errors import NotFound, Refused
-from pingone_mcp.service.answering import Listed, PageReport, asked, collect, listed
+from pingone_mcp.service.answering import Listed, PageReport, asked, collect, in_time, listed
 from pingone_mcp.service.asking.users import find_user, list_users
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.freshness import age_of_copy
@@ -48,6 +48,7 @@ _SELECTION = TypeAdapter(UserSelection)
 _STATUSES: tuple[Status, ...] = get_args(Status)
 _LONGEST_FILTER = 4_000  # characters of a URL, that other parts of it have room too
 _GROUPS_AT_ONCE = 25
+_NO_SUCH_GROUP = ("UNKNOWN_NAME", "OUTSIDE_CONFIGURATION")
 
 GROUP_FIELDS: Mapping[str, ComparedField] = MappingProxyType(
     {
@@ -119,7 +120,7 @@ class _Asking:
     def __init__(self, filterable: Filterable) -> None:
         self._filterable = filterable
         self._filters: list[Filter] = []
-        self._times: dict[str, Bounds] = {}
+        self._times: dict[str, TimeBounds] = {}
         self.status: Status | None = None
         self.places: dict[str, str] = {}
 
@@ -283,6 +284,17 @@ async def select_groups(
 
     gathered = await collect(backend, _rows(read), wanted, limit=limit, report=report)
     return CopiedList(listed=listed(backend, wanted, gathered, lacks=lambda row: "parents" not in row), age_seconds=age)
+
+
+async def find_group(backend: Backend, reference: str) -> Group:
+    """Return the group that an id or a name means, whole. Raises NotFound, and Refused where several are meant."""
+    try:
+        with in_time(backend):
+            return await backend.directory.group(reference)
+    except Refused as refused:
+        if refused.code not in _NO_SUCH_GROUP:
+            raise
+        raise NotFound("There is no such group in what is served.", code="NOT_FOUND") from None
 
 
 def _group_question(

@@ -1,0 +1,1 @@
+"""The unified user directory over REST: `/unified/user-directory/…`."""
