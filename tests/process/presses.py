@@ -96,7 +96,7 @@ def presses(words: Sequence[str], env: Mapping[str, str], folder: Path, number: 
 def company(folder: Path, size: int) -> Iterator[dict[str, str]]:
     """Serve a sample company from a thread of this process; give the environment of a command that asks it."""
     with serving(Sandbox(size=size), folder) as served:
-        yield served.variables(PINGONE_ANSWER_SECONDS="60", PYTHONFAULTHANDLER="1")
+        yield served.variables(PINGONE_ANSWER_SECONDS="60", PINGONE_REPLICA_ROLES="1", PYTHONFAULTHANDLER="1")
 
 
 def main(number: int) -> int:
