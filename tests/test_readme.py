@@ -19,15 +19,15 @@ import pytest
 from pingone_mcp.cli import VERBS
 from pingone_mcp.mcp_clients import ClientName, launch, snippet
 from pingone_mcp.server.build import all_tools
-from pingone_mcp.settings import Settings
+from pingone_mcp.settings import ServeSettings, Settings
 from tests.process.programs import bare, run
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
 
-def settings_table() -> list[str]:
+def settings_table(kind: type[Settings | ServeSettings] = Settings) -> list[str]:
     lines = ["| variable | meaning | default |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
+    for name, field in kind.model_fields.items():
         default = SAID.get(name) or _default(field.default)
         lines.append(f"| `PINGONE_{name.upper()}` | {field.description} | {default} |")
     return lines
@@ -57,6 +57,19 @@ SAID = {
     "audit_file": "`writes.jsonl` in the platform's user state folder",
     "cache_dir": "the platform's user cache folder",
     "attributes": "the attributes of the same names",
+    "public_url": "`http://HOST:PORT` on loopback",
+    "state_dir": "the platform's user state folder",
+    "database_url": "SQLite in the state folder",
+    "key_file": "made in the state folder",
+    "oauth_issuer": "none",
+    "oauth_audience": "the URL of the endpoint",
+    "oauth_connections_claim": "none",
+    "oidc_client_id": "none",
+    "oidc_client_secret": "none",
+    "admins": "none",
+    "allowed_origins": "none",
+    "tls_cert": "none",
+    "tls_key": "none",
 }
 
 
@@ -85,7 +98,12 @@ def excerpt() -> list[str]:
     return ["```text", *"\n\n".join(parts[question] for question in SHOWN).splitlines(), "```"]
 
 
-TABLES = {"settings": settings_table, "tools": tools_table, "demo": excerpt}
+TABLES = {
+    "settings": settings_table,
+    "serving": lambda: settings_table(ServeSettings),
+    "tools": tools_table,
+    "demo": excerpt,
+}
 
 
 def files() -> dict[Path, str | None]:

@@ -37,6 +37,9 @@ def _warn(note: str) -> None:
 class _Variables(BaseSettings):
     """Settings out of variables: each is `PINGONE_` and the name of the field in capitals (README.md's tables)."""
 
+    advice: ClassVar[str]
+    """What to do where some are missing or wrong."""
+
     @classmethod
     def load(cls, env_file: Path | None = None, tell: Callable[[str], None] = _warn) -> Self:
         """Read the environment, and `env_file` below it where one is named.
@@ -78,12 +81,18 @@ _CONFIG = SettingsConfigDict(
 class Settings(_Variables, ConnectionSettings):
     """The settings of the one connection that the environment describes."""
 
+    advice = (
+        "Set them in the MCP client's configuration, or in a file named with --env-file "
+        "(`pingone-mcp guide settings` prints one to fill in). "
+        f"To try it without PingOne, set {setting('sandbox', '1')}."
+    )
     model_config: ClassVar[SettingsConfigDict] = _CONFIG  # type: ignore[mutable-override] # pydantic's own way
 
 
 class ServeSettings(_Variables, Serving):
-    """The settings of the process that serves many."""
+    """The settings of the process that serves many, and of the commands that look after its connections."""
 
+    advice = "Set them in the environment of that process and of these commands, or in a file named with --env-file."
     model_config: ClassVar[SettingsConfigDict] = _CONFIG  # type: ignore[mutable-override] # pydantic's own way
 
 
@@ -120,9 +129,7 @@ def _read_env_file(path: Path) -> str:
         raise Unconfigured(f"{given} cannot be read: {error.strerror}.") from None
 
 
-def _explained(
-    kind: type[BaseSettings], error: ValidationError, given: AllGiven, env_file: Path | None
-) -> Unconfigured:
+def _explained(kind: type[_Variables], error: ValidationError, given: AllGiven, env_file: Path | None) -> Unconfigured:
     """Turn pydantic's errors into a list a person can act on. Values are never shown: one may be the secret."""
     wrong = {str(item["loc"][0]): item["msg"] for item in error.errors(include_url=False, include_input=False)}
     lines: list[str] = []
@@ -136,9 +143,7 @@ def _explained(
     notes = [f"Note: {note}" for note in given.notes]
     return Unconfigured(
         "\n  ".join([heading, *lines, *notes]) + "\n",
-        "Set them in the MCP client's configuration, or in a file named with --env-file "
-        "(`pingone-mcp guide settings` prints one to fill in). "
-        f"To try it without PingOne, set {setting('sandbox', '1')}.",
+        kind.advice,
         wrong=tuple(lines),
         notes=given.notes,
     )

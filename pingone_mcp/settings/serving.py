@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
-from pingone_mcp.settings.addresses import base_url
+from pingone_mcp.settings.addresses import base_url, host_name
 from pingone_mcp.settings.parts import Part, expanded
+
+_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Serving(Part):
@@ -73,7 +74,10 @@ class Serving(Part):
         None, description="Certificate with its chain (PEM), to serve TLS oneself.", examples=["/etc/tls/cert.pem"]
     )
     tls_key: Path | None = Field(
-        None, description="Private key of that certificate (PEM).", examples=["/etc/tls/key.pem"]
+        None,
+        validate_default=True,
+        description="Private key of that certificate (PEM).",
+        examples=["/etc/tls/key.pem"],
     )
 
     def state_folder(self) -> Path:
@@ -100,6 +104,27 @@ class Serving(Part):
             base_url(value)
         return value  # as it is: an issuer is compared letter by letter (RFC 8414 §3.3)
 
+    @field_validator("database_url", mode="after")
+    @classmethod
+    def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise PydanticCustomError("database_url", "must be a URL such as postgresql://user@host/database")
+        return value
+
+    @field_validator("oauth_audience", "oauth_connections_claim", "oidc_client_id", mode="after")
+    @classmethod
+    def _of_an_issuer(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and "oauth_issuer" in info.data and info.data["oauth_issuer"] is None:
+            raise PydanticCustomError("issuer", "has no meaning without the issuer of access tokens")
+        return value
+
+    @field_validator("oidc_client_secret", mode="after")
+    @classmethod
+    def _of_a_client(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and "oidc_client_id" in info.data and info.data["oidc_client_id"] is None:
+            raise PydanticCustomError("client", "has no meaning without the client id of the pages")
+        return value
+
     @field_validator("admins", "allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -110,15 +135,22 @@ class Serving(Part):
     @field_validator("allowed_origins", mode="after")
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            url = urlsplit(origin)
-            if not url.hostname or f"{url.scheme}://{url.netloc}" != origin or url.scheme not in ("http", "https"):
-                raise PydanticCustomError("origin", "must be origins such as https://claude.ai, without a path")
-        return value
+        return tuple(dict.fromkeys(_origin(one) for one in value))
 
     @field_validator("tls_key", mode="after")
     @classmethod
     def _both(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if (value is None) != (info.data.get("tls_cert") is None):
-            raise PydanticCustomError("tls", "belongs to tls_cert: set both, or neither")
+        if "tls_cert" in info.data and (value is None) != (info.data["tls_cert"] is None):
+            raise PydanticCustomError("tls", "must be set together with the certificate, or neither of them")
         return value
+
+
+def _origin(text: str) -> str:
+    """Return an origin as browsers write it (RFC 6454 §6.2): in small letters, without the scheme's own port.
+
+    Raises PydanticCustomError.
+    """
+    scheme, _, rest = text.lower().partition("://")
+    if scheme not in _PORTS or host_name(rest) is None:
+        raise PydanticCustomError("origin", "must be origins such as https://claude.ai, without a path")
+    return f"{scheme}://{rest.removesuffix(_PORTS[scheme])}"
