@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from mcp.server.caching import CacheableMethod, CacheHint
 
 from pingone_mcp import __version__
@@ -56,12 +58,13 @@ _CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 }
 
 
-def all_tools(*, allow_writes: bool = False) -> list[StrictTool]:
+@functools.cache  # of the code alone, and dear: the schema of every argument is made for it
+def all_tools(*, allow_writes: bool = False) -> tuple[StrictTool, ...]:
     """Return every tool, in the order in which clients list them; with writes, `proxy_request` offers them."""
     tools = {tool.name: tool for module in MODULES for tool in module.tools()}
     if allow_writes:
         tools["proxy_request"] = writes.tool()
-    return sorted(tools.values(), key=lambda tool: tool.place)
+    return tuple(sorted(tools.values(), key=lambda tool: tool.place))
 
 
 def build_server(lend: Lend, *, allow_writes: bool = False, like: StrictServer | None = None) -> StrictServer:

@@ -8,6 +8,7 @@ import pytest
 
 from pingone_mcp.directory.rights import AUDIT, GROUPS, POPULATIONS, ROLES, USERS, Right
 from pingone_mcp.sandbox.company.roles import Narrowing
+from tests.process.inside import inside
 from tests.process.programs import Ended, Served, bare, run
 from tests.process.test_secrets import closed_port
 
@@ -15,7 +16,10 @@ UNKNOWN = "00000000-0000-4000-8000-000000000001"
 
 
 def check(served: Served, *options: str, **changes: str) -> Ended:
-    end = run("check", *options, env=served.variables(**changes))
+    return looked_at(inside("check", *options, env=served.variables(**changes)))
+
+
+def looked_at(end: Ended) -> Ended:
     assert "Traceback" not in end.err + end.out
     assert "\x1b" not in end.out, "colours are for terminals"
     return end
@@ -26,7 +30,7 @@ def lines(end: Ended, mark: str) -> list[str]:
 
 
 def test_a_good_connection(served: Served) -> None:
-    end = check(served)
+    end = looked_at(run("check", env=served.variables()))
     assert (end.status, end.err) == (0, "")
     assert [line.split(":")[0].split()[1] for line in lines(end, "ok")] == [
         "region",
@@ -74,7 +78,7 @@ def test_what_there_is_is_shown_beside_what_does_not_exist(served: Served) -> No
 
 def test_a_token_from_before_does_not_hide_that_the_credentials_are_no_longer_accepted(served: Served) -> None:
     secret = served.sandbox.client_secret
-    run("call", "list_users", "limit=1", env=served.variables()).json()
+    inside("call", "list_users", "limit=1", env=served.variables()).json()
     served.sandbox.application.client_secret = "rotated"
     end = check(served, PINGONE_CLIENT_SECRET=secret)
     assert end.status == 1
@@ -118,10 +122,10 @@ def test_check_and_sync_name_the_same_right_and_role(served: Served, right: Righ
     assert f"may not read {right.what} (403)" in missing
     assert f"Without them, {right.without}." in missing
     assert f"such as {right.given_by};" in missing
-    synced = run("sync", "--json", env=served.variables(PINGONE_REPLICA_ROLES="1")).json()
+    synced = inside("sync", "--json", env=served.variables(PINGONE_REPLICA_ROLES="1")).json()
     assert f"may not be read (403; {right.taken_by})" in synced["reason"]
     assert synced["gaps"]
-    again = run("sync", "--full", env=served.variables(PINGONE_REPLICA_ROLES="1"))
+    again = inside("sync", "--full", env=served.variables(PINGONE_REPLICA_ROLES="1"))
     assert "all that PingOne knew" not in again.out
     assert "but for what is missing" in again.out
     assert f"may not be read (403; {right.taken_by})" in again.out
@@ -131,7 +135,7 @@ def test_check_and_sync_name_the_same_right_and_role(served: Served, right: Righ
 def test_a_sync_that_may_not_read_users_names_the_right_and_the_role(served: Served) -> None:
     served.sandbox.withdraw("Identity Data Admin")
     for command in ("check", "sync"):
-        told = run(command, env=served.variables())
+        told = inside(command, env=served.variables())
         assert told.status == 1
         assert "The worker application may not read users (403)" in told.out + told.err
         assert f"such as {USERS.role};" in told.out + told.err
@@ -175,13 +179,13 @@ def test_with_json_the_whole_output_is_one_document(served: Served) -> None:
 
 
 def test_without_configuration_it_names_the_variables_and_exits_with_2(served: Served) -> None:
-    end = run("check", env=bare(served.home))
+    end = inside("check", env=bare(served.home))
     assert end.status == 2
     assert "PINGONE_CLIENT_SECRET" in end.sentence()
 
 
 def test_without_configuration_json_has_the_same_shape(served: Served) -> None:
-    end = run("check", "--json", env=bare(served.home, PINGONE_CLIENT_ID=UNKNOWN, PINGONE_CLIENT_SECERT="s3cret"))
+    end = inside("check", "--json", env=bare(served.home, PINGONE_CLIENT_ID=UNKNOWN, PINGONE_CLIENT_SECERT="s3cret"))
     said = json.loads(end.out)
     assert (end.status, end.err, said["ok"]) == (2, "", False)
     assert [(one["step"], one["ok"], one["needed"]) for one in said["findings"]] == [
@@ -195,7 +199,7 @@ def test_without_configuration_json_has_the_same_shape(served: Served) -> None:
 
 
 def test_json_is_printed_too_where_the_file_of_settings_is_missing(served: Served) -> None:
-    end = run("check", "--json", "--env-file", "nowhere.env", env=bare(served.home))
+    end = inside("check", "--json", "--env-file", "nowhere.env", env=bare(served.home))
     assert (end.status, end.err, json.loads(end.out)["ok"]) == (2, "", False)
     assert "nowhere.env" in json.loads(end.out)["findings"][0]["text"]
 
@@ -224,7 +228,7 @@ def test_what_was_given_and_comes_to_nothing_is_said_and_lacks_nothing(served: S
 )
 def test_it_says_first_which_region_and_hosts_it_asks(served: Served, variables: dict[str, str], said: str) -> None:
     own = served.variables(HTTPS_PROXY="http://127.0.0.1:1", **variables)
-    end = run(
+    end = inside(
         "check", env={name: value for name, value in own.items() if name not in ("PINGONE_API_URL", "PINGONE_AUTH_URL")}
     )
     assert end.status == 1

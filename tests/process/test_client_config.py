@@ -11,7 +11,7 @@ import pytest
 
 from pingone_mcp.commands.setting_up.client_config import is_in_a_cache, own_program
 from tests.process.inside import inside
-from tests.process.programs import ROOT, Served, bare, run, started
+from tests.process.programs import ROOT, Served, bare, started
 
 SECRET = "hush-hush-client-secret"
 
@@ -34,7 +34,7 @@ def answers(command: list[str], env: dict[str, str]) -> int:
 
 
 def test_the_snippet_of_a_file_starts_a_server_that_answers(served: Served, settings: Path, tmp_path: Path) -> None:
-    end = run("client-config", "claude-desktop", "--env-file", "my.env", env=bare(served.home), cwd=served.home)
+    end = inside("client-config", "claude-desktop", "--env-file", "my.env", env=bare(served.home), cwd=served.home)
     entry = json.loads(end.out)["mcpServers"]["pingone"]
     assert entry["args"][-2:] == ["--env-file", str(settings)]
     assert "env" not in entry
@@ -45,7 +45,7 @@ def test_the_snippet_of_a_file_starts_a_server_that_answers(served: Served, sett
 
 def test_the_settings_of_the_environment_are_taken_over_but_for_the_secret(served: Served) -> None:
     env = served.variables(PINGONE_CLIENT_SECRET=SECRET, PINGONE_ROSTERS="lists", PINGONE_REGION="eu")
-    end = run("client-config", "cursor", env=env, cwd=served.home)
+    end = inside("client-config", "cursor", env=env, cwd=served.home)
     entry = json.loads(end.out)["mcpServers"]["pingone"]
     own = {name: value for name, value in env.items() if name.startswith("PINGONE_")}
     own |= {"PINGONE_CLIENT_SECRET": "YOUR_CLIENT_SECRET", "PINGONE_ROSTERS": str(served.home / "lists")}
@@ -74,7 +74,7 @@ def test_what_ping_s_own_tools_are_given_is_printed_under_our_names_and_works(
         "PINGONE_CLIENT_CREDENTIALS_CLIENT_ID": served.sandbox.client_id,
         "PINGONE_CLIENT_CREDENTIALS_CLIENT_SECRET": SECRET,
     }
-    end = run("client-config", "cursor", env=bare(tmp_path, **renamed, **theirs))
+    end = inside("client-config", "cursor", env=bare(tmp_path, **renamed, **theirs))
     entry = json.loads(end.out)["mcpServers"]["pingone"]
     assert entry["env"] == {
         "PINGONE_ENVIRONMENT_ID": served.sandbox.environment_id,
@@ -87,12 +87,12 @@ def test_what_ping_s_own_tools_are_given_is_printed_under_our_names_and_works(
     reached = {name: served.variables()[name] for name in ("PINGONE_API_URL", "PINGONE_AUTH_URL")}
     filled = entry["env"] | reached | {"PINGONE_CLIENT_SECRET": served.sandbox.client_secret}
     filled.pop("PINGONE_CUSTOM_DOMAIN", None)
-    env = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), **filled}
-    assert answers([entry["command"], *entry["args"]], env) == 3
+    called = inside("call", "list_users", "limit=3", env={"HOME": str(tmp_path), **filled})
+    assert called.json()["result_count"] == 3
 
 
 def test_without_settings_there_are_ones_to_fill_in_and_it_is_said(tmp_path: Path) -> None:
-    end = run("client-config", "claude-code", env=bare(tmp_path, PINGONE_CLIENT_SECRET=SECRET))
+    end = inside("client-config", "claude-code", env=bare(tmp_path, PINGONE_CLIENT_SECRET=SECRET))
     assert "--env PINGONE_CLIENT_ID=YOUR_CLIENT_ID" in end.out
     assert shlex.split(end.out)[-4:] == ["--", sys.executable, "-m", "pingone_mcp"]
     assert "Replace YOUR_ENVIRONMENT_ID" in end.err
@@ -101,7 +101,7 @@ def test_without_settings_there_are_ones_to_fill_in_and_it_is_said(tmp_path: Pat
 
 
 def test_a_link_is_printed_alone(tmp_path: Path) -> None:
-    end = run("client-config", "vscode", "--link", env=bare(tmp_path, PINGONE_SANDBOX="1"))
+    end = inside("client-config", "vscode", "--link", env=bare(tmp_path, PINGONE_SANDBOX="1"))
     assert end.out.startswith("vscode:mcp/install?")
     assert end.out.count("\n") == 1
 
@@ -116,7 +116,7 @@ def test_a_link_is_printed_alone(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_use_is_explained(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
-    end = run("client-config", *words, env=bare(tmp_path), cwd=tmp_path)
+    end = inside("client-config", *words, env=bare(tmp_path), cwd=tmp_path)
     assert end.status == 2
     assert said in end.sentence()
 

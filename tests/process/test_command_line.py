@@ -39,7 +39,7 @@ def sandbox(tmp_path: Path) -> dict[str, str]:
     ],
 )
 def test_help_teaches(tmp_path: Path, arguments: tuple[str, ...], words: list[str]) -> None:
-    end = run(*arguments, "--help", env=bare(tmp_path))
+    end = inside(*arguments, "--help", env=bare(tmp_path))
     assert (end.status, end.err) == (0, "")
     assert [word for word in words if word not in end.out] == []
     assert max(map(len, end.out.splitlines())) <= 112, "no line runs far over the edge"
@@ -83,7 +83,7 @@ def test_version(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_use_is_explained_and_exits_with_2(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
-    end = run(*arguments, env=bare(tmp_path), cwd=tmp_path)
+    end = inside(*arguments, env=bare(tmp_path), cwd=tmp_path)
     assert end.status == 2
     assert said in end.sentence()
 
@@ -122,7 +122,7 @@ def test_a_roster_that_is_mistyped_is_told_its_nearest(sandbox: dict[str, str], 
 
 
 def test_a_tool_that_does_not_exist_is_wrong_use_and_the_others_are_named(sandbox: dict[str, str]) -> None:
-    end = run("call", "list_usres", env=sandbox)
+    end = inside("call", "list_usres", env=sandbox)
     assert end.status == 2
     assert "Did you mean list_users" in end.sentence()
     assert "list_users, get_user" in end.sentence()
@@ -130,7 +130,7 @@ def test_a_tool_that_does_not_exist_is_wrong_use_and_the_others_are_named(sandbo
 
 def test_a_wrong_configuration_is_one_message_that_names_every_variable_but_no_value(tmp_path: Path) -> None:
     env = bare(tmp_path, PINGONE_ENVIRONMENT_ID="x-x", PINGONE_CLIENT_SECRET="my-secret", PINGONE_REGION="MARS")
-    end = run("call", "list_users", env=env)
+    end = inside("call", "list_users", env=env)
     assert end.status == 2
     for name in ("PINGONE_ENVIRONMENT_ID", "PINGONE_CLIENT_ID", "PINGONE_REGION"):
         assert name in end.sentence()
@@ -196,20 +196,20 @@ def test_the_embedded_sandbox_answers_without_network_and_credentials(sandbox: d
 
 @pytest.mark.parametrize("fields", ["fields=id, username,", 'fields=["id", "username"]'])
 def test_a_list_may_be_written_with_commas_or_as_json(served: Served, fields: str) -> None:
-    end = run("call", "list_users", "limit=1", fields, env=served.variables())
+    end = inside("call", "list_users", "limit=1", fields, env=served.variables())
     assert list(end.json()["result"][0]) == ["id", "username"]
 
 
 def test_numbers_switches_and_objects_arrive_as_what_they_are(served: Served) -> None:
-    end = run("call", "list_users", "limit=2", "include_remote_data=true", "fields=id", env=served.variables())
+    end = inside("call", "list_users", "limit=2", "include_remote_data=true", "fields=id", env=served.variables())
     assert [sorted(row) for row in end.json()["result"]] == [["id", "remote_data"]] * 2
     path = f"path=/environments/{served.sandbox.environment_id}/users"
-    end = run("call", "proxy_request", path, 'query={"limit": 4}', env=served.variables())
+    end = inside("call", "proxy_request", path, 'query={"limit": 4}', env=served.variables())
     assert end.json()["result_count"] == 4
 
 
 def test_a_value_may_hold_equals_signs_and_quotes(served: Served) -> None:
-    end = run("call", "list_users", 'filter=username eq "a=b"', env=served.variables())
+    end = inside("call", "list_users", 'filter=username eq "a=b"', env=served.variables())
     assert end.json()["result"] == []
 
 
@@ -230,7 +230,7 @@ def test_a_value_may_hold_equals_signs_and_quotes(served: Served) -> None:
 def test_an_error_of_the_tool_is_a_sentence_on_stderr_and_exits_with_1_and_wrong_use_of_it_with_2(
     served: Served, arguments: tuple[str, ...], said: str, status: int
 ) -> None:
-    end = run("call", "list_users", *arguments, env=served.variables())
+    end = inside("call", "list_users", *arguments, env=served.variables())
     assert end.status == status
     assert said in end.sentence()
     assert len(end.sentence().splitlines()) == 1
@@ -239,7 +239,7 @@ def test_an_error_of_the_tool_is_a_sentence_on_stderr_and_exits_with_1_and_wrong
 
 def test_pingone_out_of_reach_is_a_sentence_and_exits_with_1(served: Served) -> None:
     served.sandbox.faults.add("dropped_connection", times=None)
-    end = run("call", "list_users", env=served.variables())
+    end = inside("call", "list_users", env=served.variables())
     assert end.status == 1
     assert "CONNECTION_BROKEN" in end.sentence()
     assert len(end.sentence().splitlines()) == 1
@@ -248,7 +248,7 @@ def test_pingone_out_of_reach_is_a_sentence_and_exits_with_1(served: Served) -> 
 def test_a_closed_port_is_named_before_the_time_of_an_answer_ends(served: Served) -> None:
     nowhere = f"http://127.0.0.1:{closed_port()}/v1"
     patient = {"PINGONE_RETRY_SECONDS": "30", "PINGONE_ANSWER_SECONDS": "2"}
-    said = run("call", "list_users", env=served.variables(PINGONE_API_URL=nowhere, **patient)).sentence()
+    said = inside("call", "list_users", env=served.variables(PINGONE_API_URL=nowhere, **patient)).sentence()
     assert "127.0.0.1 refused the connection" in said
     assert "TOO_SLOW" not in said
 
@@ -288,7 +288,7 @@ def written(path: Path, served: Served) -> Path:
 
 def test_an_env_file_that_lies_in_the_current_folder_is_not_read(served: Served) -> None:
     written(served.home / ".env", served)
-    end = run("call", "list_users", "limit=1", env=bare(served.home), cwd=served.home)
+    end = inside("call", "list_users", "limit=1", env=bare(served.home), cwd=served.home)
     assert end.status == 2
     assert not served.sandbox.requests
 
@@ -298,12 +298,12 @@ def test_a_named_env_file_is_read_wherever_the_option_stands(served: Served, pla
     words = ["call", "list_users", "limit=1", "fields=id"]
     written(served.home / "my.env", served)
     words[place:place] = ["--env-file", "my.env"] if place else ["--env-file=my.env"]
-    assert run(*words, env=bare(served.home), cwd=served.home).json()["result_count"] == 1
+    assert inside(*words, env=bare(served.home), cwd=served.home).json()["result_count"] == 1
 
 
 def test_the_environment_wins_over_the_named_file(served: Served) -> None:
     file = written(served.home / "my.env", served)
-    end = run("--env-file", str(file), "call", "list_users", env=bare(served.home, PINGONE_CLIENT_SECRET="wrong"))
+    end = inside("--env-file", str(file), "call", "list_users", env=bare(served.home, PINGONE_CLIENT_SECRET="wrong"))
     assert end.status == 1
     assert "PINGONE_CLIENT_SECRET" in end.sentence()
 
@@ -320,7 +320,7 @@ def test_an_env_file_that_others_can_read_is_warned_of_once_and_used(served: Ser
 def test_an_env_file_that_is_no_text_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "my.env"
     file.write_bytes(content)
-    end = run("check", "--env-file", str(file), env=bare(tmp_path))
+    end = inside("check", "--env-file", str(file), env=bare(tmp_path))
     assert end.status == 2
     assert "my.env" in end.sentence()
 
@@ -329,7 +329,7 @@ def test_an_env_file_that_is_no_text_is_named(tmp_path: Path, content: bytes) ->
 def test_an_env_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     file = tmp_path / "my.env"
     file.touch(mode=0)
-    end = run("check", "--env-file", str(file), env=bare(tmp_path))
+    end = inside("check", "--env-file", str(file), env=bare(tmp_path))
     assert end.status == 2
     assert "my.env" in end.sentence()
 
@@ -339,7 +339,7 @@ def test_an_env_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
 
 def examples(env: dict[str, str]) -> list[list[str]]:
     """Return every call that the README and `call --help` show, as words."""
-    shown = (ROOT / "README.md").read_text(encoding="utf-8") + run("call", "--help", env=env).out
+    shown = (ROOT / "README.md").read_text(encoding="utf-8") + inside("call", "--help", env=env).out
     lines = re.findall(r"^\s*(?:\$ )?(?:PINGONE_SANDBOX=1 )?pingone-mcp (call (?!.*--).*)$", shown, re.MULTILINE)
     return [shlex.split(line, comments=True) for line in dict.fromkeys(lines)]
 
@@ -356,7 +356,7 @@ def test_what_the_readme_shows_of_a_script_works_in_this_order(sandbox: dict[str
     readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("## From a script")[2]
     lines = re.findall(r"^\$ pingone-mcp ((?:sync|changes|review) .*)$", readme, re.MULTILINE)
     env = sandbox | {"PINGONE_REPLICA_ROLES": "1"}  # or else a review is not complete
-    done = [run(*shlex.split(_once(line), comments=True), env=env, cwd=tmp_path) for line in lines]
+    done = [inside(*shlex.split(_once(line), comments=True), env=env, cwd=tmp_path) for line in lines]
     assert len(done) >= 5
     assert {(end.status, end.err if end.status else "") for end in done} == {(0, "")}
 
@@ -367,5 +367,5 @@ def _once(line: str) -> str:
 
 
 def test_an_argument_without_a_value_is_left_out(served: Served) -> None:
-    end = run("call", "list_users", "query=", "fields=", "limit=", "cursor=", env=served.variables())
+    end = inside("call", "list_users", "query=", "fields=", "limit=", "cursor=", env=served.variables())
     assert end.json()["result_count"] == 50

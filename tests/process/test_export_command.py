@@ -220,5 +220,5 @@ def test_a_reader_that_goes_is_no_failure(synced: Variables) -> None:
     ],
 )
 def test_wrong_use_is_a_sentence(served: Served, arguments: tuple[str, ...], said: str) -> None:
-    end = run(*arguments, env=served.variables(), cwd=served.home)
+    end = inside(*arguments, env=served.variables(), cwd=served.home)
     assert (end.status, said in end.sentence()) == (2, True), end

@@ -56,9 +56,9 @@ def test_sql_may_come_from_a_pipe_and_what_is_refused_is_wrong_use(synced: Varia
 
 def test_views_need_no_configuration(served: Served) -> None:
     env = bare(served.home)
-    assert "memberships" in run("query", "--views", env=env).out
-    assert "users.id" in run("query", "--views", "memberships", env=env).out
-    assert run("query", "--views", "nope", env=env).status == 2
+    assert "memberships" in inside("query", "--views", env=env).out
+    assert "users.id" in inside("query", "--views", "memberships", env=env).out
+    assert inside("query", "--views", "nope", env=env).status == 2
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
@@ -182,9 +182,9 @@ def test_a_call_gives_as_many_rows_as_were_asked_for() -> None:
 
 def test_a_call_teaches_its_tools(served: Served) -> None:
     env = bare(served.home)
-    listed = run("call", "--list", env=env)
+    listed = inside("call", "--list", env=env)
     assert (listed.status, "query_directory" in listed.out) == (0, True)
-    told = run("call", "list_users", "--help", env=env).out
+    told = inside("call", "list_users", "--help", env=env).out
     for words in (
         "limit ",
         "whole number, 1 to 1,000; 50 by default",
@@ -192,6 +192,6 @@ def test_a_call_teaches_its_tools(served: Served) -> None:
         "list: a,b",
     ):
         assert words in told
-    assert "required" in run("call", "get_user", "-h", env=env).out
-    assert run("call", "get_usr", "--help", env=env).status == 2
-    assert "--list" in run("call", env=env).sentence()
+    assert "required" in inside("call", "get_user", "-h", env=env).out
+    assert inside("call", "get_usr", "--help", env=env).status == 2
+    assert "--list" in inside("call", env=env).sentence()

@@ -244,7 +244,7 @@ def test_the_embedded_sandbox_can_be_synced_in_a_process_of_its_own(served: Serv
 
 
 def test_without_configuration_the_variables_are_named(served: Served) -> None:
-    end = run("changes", env=bare(served.home))
+    end = inside("changes", env=bare(served.home))
     assert end.status == 2
     assert "PINGONE_CLIENT_SECRET" in end.sentence()
 

@@ -14,7 +14,8 @@ from anyio.from_thread import start_blocking_portal
 
 from tests.http.certificates import certificate
 from tests.http.servers import Serve, answer_never, says, serving
-from tests.process.programs import Served, run
+from tests.process.inside import inside
+from tests.process.programs import Served
 from tests.process.test_secrets import closed_port
 
 DAY = timedelta(days=1)
@@ -133,8 +134,8 @@ def test_check_and_a_tool_say_why_and_what_to_do(
 ) -> None:
     why = cause(serve, tmp_path)
     env = served.variables(**{place: why.url + PLACES[place]}) | why.environment
-    checked = run("check", env=env | {"PINGONE_RETRY_SECONDS": "1"})
-    called = run("call", "list_users", env=env | {"PINGONE_RETRY_SECONDS": "30", "PINGONE_ANSWER_SECONDS": "1"})
+    checked = inside("check", env=env | {"PINGONE_RETRY_SECONDS": "1"})
+    called = inside("call", "list_users", env=env | {"PINGONE_RETRY_SECONDS": "30", "PINGONE_ANSWER_SECONDS": "1"})
     assert (checked.status, called.status) == (1, 1)
     assert "missing" not in checked.out, "one sentence, and nothing that follows from it"
     (failed,) = (line for line in checked.out.splitlines() if line.startswith("failed"))
@@ -157,7 +158,7 @@ async def too_late_for_a_person(reader: asyncio.StreamReader, writer: asyncio.St
 
 def test_a_call_gives_up_a_silent_server_sooner_than_a_walk(served: Served, serve: ServeHere) -> None:
     env = served.variables(PINGONE_API_URL=f"http://127.0.0.1:{serve(too_late_for_a_person, None)}/v1")
-    assert "127.0.0.1 did not answer in time." in run("call", "list_users", env=env).sentence()
+    assert "127.0.0.1 did not answer in time." in inside("call", "list_users", env=env).sentence()
 
 
 @pytest.mark.parametrize("cause", [refused, proxy_with_login], ids=lambda cause: cause.__name__)
@@ -165,7 +166,7 @@ def test_a_sync_says_it_too(
     served: Served, serve: ServeHere, tmp_path: Path, cause: Callable[[ServeHere, Path], Why]
 ) -> None:
     why = cause(serve, tmp_path)
-    end = run("sync", env=served.variables(PINGONE_API_URL=f"{why.url}/v1") | why.environment)
+    end = inside("sync", env=served.variables(PINGONE_API_URL=f"{why.url}/v1") | why.environment)
     assert end.status == 1
     assert why.said in end.err
     assert f"[{why.code}]" in end.err
@@ -173,7 +174,7 @@ def test_a_sync_says_it_too(
 
 def test_a_walk_that_breaks_off_says_what_helps_and_not_to_sync_again(served: Served) -> None:
     served.sandbox.faults.add("dropped_connection", path=r"/users\?", times=None)
-    end = run("sync", env=served.variables())
+    end = inside("sync", env=served.variables())
     assert end.status == 1
     assert "broke before the answer was whole. Try again. If it stays so" in end.out
     assert "Sync again" not in end.out + end.err
@@ -183,7 +184,7 @@ def test_a_walk_that_breaks_off_says_what_helps_and_not_to_sync_again(served: Se
 def test_certificates_that_are_not_there_are_a_sentence(served: Served, tmp_path: Path, variable: str) -> None:
     env = served.variables() | {variable: str(tmp_path / "gone")}
     for command in (("check",), ("call", "list_users"), ("sync",)):
-        end = run(*command, env=env)
+        end = inside(*command, env=env)
         assert end.status in {1, 2}
         assert f"{variable} names no" in end.sentence()
         assert len(end.sentence().splitlines()) == 1
