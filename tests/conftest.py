@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import re
@@ -59,3 +60,9 @@ def shared() -> Path:
 def world(tmp_path: Path) -> World:
     """A sample company of 500 users behind a fake PingOne, and a connection to it."""
     return World(sandbox=Sandbox(size=500, now=NOW), cache=tmp_path / "cache")
+
+
+def pytest_collection_finish() -> None:
+    """Spare every later search for garbage the whole of what was imported and collected, which stays to the end."""
+    gc.collect()
+    gc.freeze()
