@@ -44,6 +44,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "review": ("pingone_mcp.commands.review", "write who has access into a file, or verify such a file"),
         "roles": ("pingone_mcp.commands.roles", "say which roles follow from groups by your rules"),
         "sandbox": ("pingone_mcp.commands.sandbox", "serve a small fake PingOne with a sample company over HTTP"),
+        "serve": ("pingone_mcp.commands.serving.serve", "serve linked connections over HTTP: MCP and a REST API"),
         "connect": ("pingone_mcp.commands.linking.connect", "link a PingOne environment, for `serve` to serve it"),
         "connections": (
             "pingone_mcp.commands.linking.connections",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pingone_mcp.commands.verb import OfferedTool
+from pingone_mcp.commands.verb import OfferedTool, ServeRequest
 from pingone_mcp.service.backend import Backend, OpenBackend
 from pingone_mcp.service.checks import Step
 from pingone_mcp.settings import ServeSettings, Settings
@@ -77,15 +77,23 @@ class OpenDoors:
 
     @asynccontextmanager
     async def administration(self) -> AsyncIterator[FleetAdministration]:
-        from pingone_mcp.extras import load_extra
-
-        for package in ("sqlalchemy", "aiosqlite", "alembic"):
-            load_extra(package, "serve")
-
+        _load_serve()
         from pingone_mcp.wiring.fleet import control_place, open_administration
 
         async with open_administration(control_place(ServeSettings.load(self.env_file))) as administration:
             yield administration
+
+    async def serve(
+        self, request: ServeRequest, began: Callable[[str, str | None], None], log: Callable[[str], None]
+    ) -> None:
+        _load_serve()
+        from pingone_mcp.wiring import serving
+
+        options = serving.ServeOptions(
+            host=request.host, port=request.port, public_url=request.public_url, behind_proxy=request.behind_proxy
+        )
+        settings = ServeSettings.load(self.env_file)
+        await serving.serve(settings, options, began=lambda this: began(this.url, this.link), log=log)
 
     def parser(self) -> ArgumentParser:
         return self.whole_parser()
@@ -104,6 +112,14 @@ class OpenDoors:
         sandbox = Sandbox(size=size, sleep=anyio.sleep)  # who is at the other end of a socket has a real clock
         async with running(sandbox, port=port) as base_url:
             yield settings_of(sandbox, base_url)
+
+
+def _load_serve() -> None:
+    """Load what the extra `serve` brings. Raises MissingExtra, which names it."""
+    from pingone_mcp.extras import load_extra
+
+    for package in ("sqlalchemy", "aiosqlite", "alembic", "prometheus_client"):
+        load_extra(package, "serve")
 
 
 @asynccontextmanager

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from pingone_mcp.service.fleet.administration import FleetAdministration
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeRequest:
+    """Where to listen for HTTP, how callers reach that, and whether a reverse proxy ends TLS before it."""
+
+    host: str
+    port: int
+    public_url: str | None
+    behind_proxy: bool
+
+
 class OfferedTool(Protocol):
     """A tool as the server offers it; `parameters` is the JSON Schema of its arguments."""
 
@@ -67,6 +77,14 @@ class Doors(Protocol):
 
     def administration(self) -> AbstractAsyncContextManager[FleetAdministration]:
         """Return what looks after linked connections and keys."""
+
+    async def serve(
+        self, request: ServeRequest, began: Callable[[str, str | None], None], log: Callable[[str], None]
+    ) -> None:
+        """Serve all connections over HTTP until Ctrl-C or SIGTERM.
+
+        `began` is called once with the URL, and a link that signs a browser in; `log` gets lines of JSON.
+        """
 
     def sandbox(self, *, size: int, port: int) -> AbstractAsyncContextManager[Mapping[str, str]]:
         """Return a fake PingOne with so many users on a port of this machine; gives the settings that lead to it."""

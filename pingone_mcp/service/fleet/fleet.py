@@ -61,6 +61,11 @@ class Fleet:
             raise NoSuchConnection
         return found
 
+    async def has(self, caller: Caller, connection: str) -> bool:
+        """Say whether there is a connection of this id that a caller reaches."""
+        found = await self._linked.get(connection)
+        return found is not None and caller.reaches(found.id, found.tenant)
+
     async def reached(self, caller: Caller) -> list[LinkedConnection]:
         """Return all connections that a caller reaches, the oldest first."""
         tenant = caller.tenant if caller.connections is None else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -40,7 +40,7 @@ class Metrics:
     """Counts requests as they end, and shows the figures of the fleet and of the traffic to providers when asked."""
 
     def __init__(
-        self, figures: Callable[[], Awaitable[FleetFigures]], traffic: Callable[[], Mapping[str, int]]
+        self, figures: Callable[[], Awaitable[FleetFigures]], traffic: Callable[[], Mapping[Any, int]]
     ) -> None:
         self._figures = figures
         self._registry = CollectorRegistry()
@@ -72,7 +72,7 @@ class Metrics:
 class _Now(Collector):
     """What is read when somebody asks, and kept nowhere."""
 
-    def __init__(self, traffic: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, traffic: Callable[[], Mapping[Any, int]]) -> None:
         self._traffic = traffic
         self.figures = FleetFigures()
 

@@ -83,13 +83,17 @@ def access_line(request: ServedRequest) -> str:
     )
 
 
+Ended = Callable[[ServedRequest], None]
+"""Hears of a request when it has been answered, or its client has gone."""
+
+
 class Watching:
     """Tell `ended` of every HTTP request, once it has been answered or its client has gone: an ASGI middleware."""
 
     def __init__(
         self,
         app: ASGIApp,
-        ended: Sequence[Callable[[ServedRequest], None]],
+        ended: Sequence[Ended],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:

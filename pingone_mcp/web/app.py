@@ -1,0 +1,88 @@
+"""The HTTP face, put together: what watches, what lets in, and what answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from pingone_mcp import __version__
+from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.web.cors import Cors
+from pingone_mcp.web.gate import RequestGate
+from pingone_mcp.web.operations.requests import Ended, Watching
+from pingone_mcp.web.refusals import TurnedAway
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from pingone_mcp.clock import Clock
+    from pingone_mcp.web.address import PublicAddress
+    from pingone_mcp.web.authentication.authenticator import Authenticator
+    from pingone_mcp.web.authentication.sessions import Sessions
+    from pingone_mcp.web.gate import Reaches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """Who is let in: by which address, with which credentials, from which pages of browsers."""
+
+    address: PublicAddress
+    authenticator: Authenticator
+    sessions: Sessions
+    reaches: Reaches
+    clock: Clock
+    allowed_origins: frozenset[str] = frozenset()
+
+
+def build_app(entrance: Entrance, routes: Sequence[BaseRoute], ended: Sequence[Ended]) -> ASGIApp:
+    """Return the whole face; `ended` hear of every request when it has been answered."""
+    inner = Starlette(
+        routes=[Route("/", _front, methods=["GET"]), *routes],
+        exception_handlers={HTTPException: _unknown, TurnedAway: _turned_away, Exception: _broken},
+    )
+    inner.router.redirect_slashes = False  # a redirect loses the body of what was sent
+    gate = RequestGate(
+        inner,
+        address=entrance.address,
+        authenticator=entrance.authenticator,
+        sessions=entrance.sessions,
+        reaches=entrance.reaches,
+        clock=entrance.clock,
+        allowed_origins=entrance.allowed_origins,
+    )
+    return Watching(Cors(gate, entrance.allowed_origins), ended)
+
+
+async def _front(_: Request) -> Response:
+    return JSONResponse({"name": "pingone-mcp", "version": __version__, "api": "/openapi.json", "mcp": "/mcp"})
+
+
+def _unknown(request: Request, error: Exception) -> Response:
+    """Answer for a path that leads nowhere, and for a method that it does not take."""
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        takes = (error.headers or {}).get("Allow", "")
+        problem = Refused("This path does not take that method.", f"It takes: {takes}.", code="NO_SUCH_METHOD")
+    else:
+        problem = Refused("This path leads nowhere.", "/openapi.json lists the paths that there are.", code="NO_PATH")
+    return TurnedAway(status, problem, error.headers).response(request.state.correlation_id)
+
+
+def _turned_away(request: Request, error: Exception) -> Response:
+    assert isinstance(error, TurnedAway)
+    return error.response(request.state.correlation_id)
+
+
+def _broken(request: Request, _: Exception) -> Response:
+    """Answer where a bug of ours has shown; the server logs it with this id."""
+    bug = Problem("This failed for a reason of its own, which was logged.", "Try again.", code="FAILED")
+    return TurnedAway(HTTPStatus.INTERNAL_SERVER_ERROR, bug).response(request.state.correlation_id)

@@ -1,0 +1,236 @@
+"""`pingone-mcp serve`: settings become a process that serves all connections over HTTP."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import get_args
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+
+from pingone_mcp.advice import setting
+from pingone_mcp.clock import Clock
+from pingone_mcp.control.control import ControlData, open_control
+from pingone_mcp.errors import Problem, Unconfigured
+from pingone_mcp.http.traffic import sent
+from pingone_mcp.private_files import PrivateFolder, write_whole
+from pingone_mcp.replica.queries.processes import Queries
+from pingone_mcp.service.callers import Caller, Permission
+from pingone_mcp.service.connections import Connections
+from pingone_mcp.service.fleet.fleet import Fleet
+from pingone_mcp.service.fleet.syncs import FleetSyncs
+from pingone_mcp.settings import ServeSettings
+from pingone_mcp.settings.addresses import is_loopback
+from pingone_mcp.tasks import background
+from pingone_mcp.web.address import PublicAddress
+from pingone_mcp.web.app import Entrance, build_app
+from pingone_mcp.web.authentication.access_tokens import TokenRules
+from pingone_mcp.web.authentication.login import login_link, login_routes
+from pingone_mcp.web.authentication.opening import open_authenticator
+from pingone_mcp.web.authentication.resource_metadata import metadata_routes
+from pingone_mcp.web.authentication.sessions import Sessions
+from pingone_mcp.web.mcp.face import McpFace
+from pingone_mcp.web.operations.health import routes as health_routes
+from pingone_mcp.web.operations.metrics import FleetFigures, Metrics
+from pingone_mcp.web.operations.requests import access_line
+from pingone_mcp.web.process import Listening, open_socket, serve_app, url_of
+from pingone_mcp.web.rest.operation import routes as rest_routes
+from pingone_mcp.web.rest.unified.operations import OPERATIONS
+from pingone_mcp.wiring.fleet import LinkedBackends, LinkedFiles, control_place
+
+_FOLDER = "serving"
+_BUSY = "Another process serves out of the state folder {folder}: {holder}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """How the process is started. `behind_proxy`: a reverse proxy ends TLS before it."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    public_url: str | None = None
+    behind_proxy: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Began:
+    """The process answers at `url`; `link` signs one browser in, where that is how people sign in."""
+
+    url: str
+    link: str | None
+
+
+async def serve(
+    settings: ServeSettings,
+    options: ServeOptions,
+    *,
+    began: Callable[[Began], None],
+    log: Callable[[str], None],
+    clock: Clock | None = None,
+) -> None:
+    """Serve until Ctrl-C or SIGTERM. Raises Unconfigured where it must not, or cannot, start.
+
+    `began` is called once, when requests are answered; `log` gets a line of JSON for each of them.
+    """
+    clock = clock or Clock()
+    where = _listening(settings, options)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_alone(settings.state_folder()))
+        listening = stack.enter_context(open_socket(where))
+        control = await stack.enter_async_context(open_control(control_place(settings), clock))
+        await _check_exposure(settings, options, control)
+        address = _address(settings, options, url_of(where, listening))
+        sessions = Sessions(address, clock)
+        served = await stack.enter_async_context(_serving(control, LinkedFiles(settings.state_folder()), clock))
+        authenticator = await stack.enter_async_context(
+            open_authenticator(control, address, _token_rules(settings), clock)
+        )
+        mcp = McpFace(served.fleet, authenticator, clock=clock)
+        await stack.enter_async_context(mcp.serving())
+        metrics = Metrics(partial(_figures, control, clock), sent)
+        routes = [
+            *health_routes({"control": partial(_control_answers, control), "syncs": served.check_syncs}, metrics),
+            *metadata_routes(address, settings.oauth_issuer),
+            *login_routes(address, sessions),
+            *mcp.routes(),
+            *rest_routes(OPERATIONS, served.fleet),
+        ]
+        entrance = Entrance(
+            address=address,
+            authenticator=authenticator,
+            sessions=sessions,
+            reaches=served.fleet.has,
+            clock=clock,
+            allowed_origins=frozenset(settings.allowed_origins),
+        )
+        app = build_app(entrance, routes, [metrics.count, lambda request: log(access_line(request))])
+        link = login_link(address, sessions, _person()) if _signs_in_by_link(settings, where) else None
+        tell = partial(began, Began(url=address.base, link=link))
+        await serve_app(app, where, listening, began=tell, ends=mcp.stop)
+
+
+@dataclass(slots=True)
+class _Served:
+    """The connections while they are served, and their syncs."""
+
+    fleet: Fleet
+    syncs: FleetSyncs
+    are_synced: bool = True
+
+    async def check_syncs(self) -> None:
+        if not self.are_synced:
+            raise Problem("Nothing is synced any more.", code="SYNCS_ENDED")
+
+    async def sync(self) -> None:
+        try:
+            await self.syncs.run()
+        finally:
+            self.are_synced = False
+
+
+@asynccontextmanager
+async def _serving(control: ControlData, files: LinkedFiles, clock: Clock) -> AsyncIterator[_Served]:
+    """Serve all connections, and sync them, for as long as the block lasts."""
+    connections = Connections()
+    async with aclosing(Queries()) as queries, connections.serving(), background() as tasks:
+        fleet = Fleet(control.connections, connections, LinkedBackends(control=control, files=files, queries=queries))
+        served = _Served(fleet, FleetSyncs(control, fleet, tasks, clock))
+        tasks.start_soon(served.sync)
+        yield served
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let no other process serve out of a state folder for as long as the block lasts. Raises Unconfigured."""
+    place = PrivateFolder(folder, _FOLDER)
+    try:
+        place.make()
+        lock = FileLock(place.path / "lock", mode=0o600)
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = (place.path / "holder").read_text(encoding="utf-8", errors="replace").strip()
+        raise Unconfigured(
+            _BUSY.format(folder=folder, holder=holder or "it does not say which"),
+            f"Stop that one, or name another folder with {setting('state_dir')}.",
+            code="STATE_IN_USE",
+        ) from None
+    except OSError as error:
+        raise Unconfigured(
+            f"The state folder {folder} cannot be used: {error.strerror}.",
+            f"Name one that can be written to with {setting('state_dir')}.",
+        ) from None
+    try:
+        write_whole(place.path / "holder", [f"process {os.getpid()} of {getpass.getuser()}\n".encode()])
+        yield
+    finally:
+        lock.release()
+
+
+def _listening(settings: ServeSettings, options: ServeOptions) -> Listening:
+    return Listening(host=options.host, port=options.port, certificate=settings.tls_cert, key=settings.tls_key)
+
+
+def _address(settings: ServeSettings, options: ServeOptions, own: str) -> PublicAddress:
+    base = options.public_url or settings.public_url or own
+    port = urlsplit(own).port
+    return PublicAddress(base, loopback_port=port if is_loopback(options.host) else None)
+
+
+async def _check_exposure(settings: ServeSettings, options: ServeOptions, control: ControlData) -> None:
+    """Refuse to listen for other machines without what keeps strangers out. Raises Unconfigured."""
+    if is_loopback(options.host):
+        return
+    lacking: list[str] = []
+    if not (options.public_url or settings.public_url):
+        lacking.append(f"the URL by which callers reach it ({setting('public_url')})")
+    if settings.tls_cert is None and not options.behind_proxy:
+        lacking.append(f"TLS ({setting('tls_cert')} and {setting('tls_key')}, or --behind-proxy where a proxy ends it)")
+    if settings.oauth_issuer is None and not await control.api_keys.listed():
+        lacking.append(f"somebody who may call (`pingone-mcp keys create NAME`, or {setting('oauth_issuer')})")
+    if lacking:
+        raise Unconfigured(
+            f"Other machines can reach {options.host}, and this is not set: {'; '.join(lacking)}.",
+            "Set that, or listen on this machine only (--host 127.0.0.1).",
+            code="EXPOSED",
+        )
+
+
+def _token_rules(settings: ServeSettings) -> TokenRules | None:
+    if settings.oauth_issuer is None:
+        return None
+    return TokenRules(
+        issuer=settings.oauth_issuer,
+        audience=settings.oauth_audience,
+        connections_claim=settings.oauth_connections_claim,
+    )
+
+
+def _signs_in_by_link(settings: ServeSettings, where: Listening) -> bool:
+    return settings.oidc_client_id is None and is_loopback(where.host)
+
+
+def _person() -> Caller:
+    """Return the person at this machine, who may do all that there is."""
+    user = getpass.getuser()
+    return Caller(
+        kind="session", client_id="browser", issuer="local", subject=user, permissions=frozenset(get_args(Permission))
+    )
+
+
+async def _control_answers(control: ControlData) -> None:
+    await control.connections.listed(limit=1)
+
+
+async def _figures(control: ControlData, clock: Clock) -> FleetFigures:
+    now, linked = clock.now(), await control.connections.listed()
+    return FleetFigures(
+        connections=Counter("paused" if one.is_paused else one.status for one in linked),
+        sync_ages={one.id: (now - one.last_sync_at).total_seconds() for one in linked if one.last_sync_at},
+    )
