@@ -14,6 +14,7 @@ from typing import get_args
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
+from starlette.types import ASGIApp
 
 from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
@@ -28,6 +29,7 @@ from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.service.fleet.syncs import FleetSyncs
 from pingone_mcp.settings import ServeSettings
 from pingone_mcp.settings.addresses import is_loopback
+from pingone_mcp.settings.serving import Serving
 from pingone_mcp.tasks import background
 from pingone_mcp.web.address import PublicAddress
 from pingone_mcp.web.app import Entrance, build_app
@@ -81,19 +83,43 @@ async def serve(
     """
     clock = clock or Clock()
     where = _listening(settings, options)
+    folder = settings.state_folder()
     async with AsyncExitStack() as stack:
-        stack.enter_context(_alone(settings.state_folder()))
+        stack.enter_context(_alone(folder))
         listening = stack.enter_context(open_socket(where))
         control = await stack.enter_async_context(open_control(control_place(settings), clock))
         await _check_exposure(settings, options, control)
         address = _address(settings, options, url_of(where, listening))
-        sessions = Sessions(address, clock)
-        served = await stack.enter_async_context(_serving(control, LinkedFiles(settings.state_folder()), clock))
-        authenticator = await stack.enter_async_context(
-            open_authenticator(control, address, _token_rules(settings), clock)
-        )
+        served = await stack.enter_async_context(_serving(control, LinkedFiles(folder), clock))
+        face = await stack.enter_async_context(open_face(control, served, settings, address, log=log, clock=clock))
+        link = login_link(address, face.sessions, _person()) if _signs_in_by_link(settings, where) else None
+        tell = partial(began, Began(url=address.base, link=link))
+        await serve_app(face.app, where, listening, began=tell, ends=face.stop)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenFace:
+    """The HTTP face while it is open: the application, who has signed in, and what ends its streams."""
+
+    app: ASGIApp
+    sessions: Sessions
+    stop: Callable[[], None]
+
+
+@asynccontextmanager
+async def open_face(
+    control: ControlData,
+    served: ServedFleet,
+    settings: Serving,
+    address: PublicAddress,
+    *,
+    log: Callable[[str], None],
+    clock: Clock,
+) -> AsyncIterator[OpenFace]:
+    """Open the HTTP face of what is served at a public address; `log` gets a line of JSON for each request."""
+    sessions = Sessions(address, clock)
+    async with open_authenticator(control, address, _token_rules(settings), clock) as authenticator:
         mcp = McpFace(served.fleet, authenticator, clock=clock)
-        await stack.enter_async_context(mcp.serving())
         metrics = Metrics(partial(_figures, control, clock), sent)
         routes = [
             *health_routes({"control": partial(_control_answers, control), "syncs": served.check_syncs}, metrics),
@@ -111,13 +137,12 @@ async def serve(
             allowed_origins=frozenset(settings.allowed_origins),
         )
         app = build_app(entrance, routes, [metrics.count, lambda request: log(access_line(request))])
-        link = login_link(address, sessions, _person()) if _signs_in_by_link(settings, where) else None
-        tell = partial(began, Began(url=address.base, link=link))
-        await serve_app(app, where, listening, began=tell, ends=mcp.stop)
+        async with mcp.serving():
+            yield OpenFace(app=app, sessions=sessions, stop=mcp.stop)
 
 
 @dataclass(slots=True)
-class _Served:
+class ServedFleet:
     """The connections while they are served, and their syncs."""
 
     fleet: Fleet
@@ -136,12 +161,12 @@ class _Served:
 
 
 @asynccontextmanager
-async def _serving(control: ControlData, files: LinkedFiles, clock: Clock) -> AsyncIterator[_Served]:
+async def _serving(control: ControlData, files: LinkedFiles, clock: Clock) -> AsyncIterator[ServedFleet]:
     """Serve all connections, and sync them, for as long as the block lasts."""
     connections = Connections()
     async with aclosing(Queries()) as queries, connections.serving(), background() as tasks:
         fleet = Fleet(control.connections, connections, LinkedBackends(control=control, files=files, queries=queries))
-        served = _Served(fleet, FleetSyncs(control, fleet, tasks, clock))
+        served = ServedFleet(fleet, FleetSyncs(control, fleet, tasks, clock))
         tasks.start_soon(served.sync)
         yield served
 
@@ -202,7 +227,7 @@ async def _check_exposure(settings: ServeSettings, options: ServeOptions, contro
         )
 
 
-def _token_rules(settings: ServeSettings) -> TokenRules | None:
+def _token_rules(settings: Serving) -> TokenRules | None:
     if settings.oauth_issuer is None:
         return None
     return TokenRules(

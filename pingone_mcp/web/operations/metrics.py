@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -12,13 +13,22 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
+from pingone_mcp.errors import Refused
 from pingone_mcp.web.operations.requests import ServedRequest, area
+from pingone_mcp.web.refusals import TurnedAway
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
 
+    from pingone_mcp.service.callers import Caller
+
+_OF_ALL = Refused(
+    "These are figures of all connections, and this credential reaches some of them.",
+    "Use a key of all connections: `pingone-mcp keys create NAME`, without --connection and --tenant.",
+    code="FIGURES_OF_ALL",
+)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -63,8 +73,11 @@ class Metrics:
         self._requests.labels(request.known_method, where, str(request.status)).inc()
         self._seconds.labels(where).observe(request.seconds)
 
-    async def show(self, _: Request) -> Response:
-        """Answer `GET /metrics` (Prometheus text format 0.0.4)."""
+    async def show(self, request: Request) -> Response:
+        """Answer `GET /metrics` (Prometheus text format 0.0.4), to callers only who reach every connection."""
+        caller: Caller = request.state.caller
+        if caller.connections is not None or caller.tenant is not None:
+            raise TurnedAway(HTTPStatus.FORBIDDEN, _OF_ALL)
         self._now.figures = await self._figures()
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 

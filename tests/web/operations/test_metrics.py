@@ -15,29 +15,36 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from pingone_mcp.errors import Refused
 from pingone_mcp.service.callers import Caller
 from pingone_mcp.web.operations.health import Probe, routes
 from pingone_mcp.web.operations.metrics import FleetFigures, Metrics
 from pingone_mcp.web.operations.requests import ServedRequest, Watching, access_line, area
+from pingone_mcp.web.refusals import TurnedAway
+from tests.fleets import caller
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 FIGURES = FleetFigures(connections={"active": 2, "needs_reauth": 1}, sync_ages={"a": 60.0}, inbox=3, outbox=4)
+
+
+EVERYTHING = caller()
 
 
 async def figures() -> FleetFigures:
     return FIGURES
 
 
-async def hello(request: Request) -> PlainTextResponse:
-    request.state.correlation_id = "r1"
-    request.state.caller = Caller(
-        kind="api_key", client_id="key:1", issuer="local", subject="1", permissions=frozenset()
-    )
+async def hello(_: Request) -> PlainTextResponse:
     return PlainTextResponse("hello")
+
+
+def turned_away(_: Request, error: Exception) -> Response:
+    assert isinstance(error, TurnedAway)
+    return error.response("r1")
 
 
 async def well() -> None:
@@ -46,14 +53,22 @@ async def well() -> None:
 
 @asynccontextmanager
 async def serving(
-    probes: dict[str, Probe] | None = None, lines: list[str] | None = None
+    probes: dict[str, Probe] | None = None, lines: list[str] | None = None, who: Caller = EVERYTHING
 ) -> AsyncIterator[httpx.AsyncClient]:
     metrics = Metrics(figures, lambda: {"answered": 7, "limited": 1, "failed": 0})
-    app = Starlette(routes=[Route("/unified/{rest:path}", hello), *routes(probes or {}, metrics)])
+    app = Starlette(
+        routes=[Route("/unified/{rest:path}", hello), *routes(probes or {}, metrics)],
+        exception_handlers={TurnedAway: turned_away},
+    )
     heard = [metrics.count]
     if lines is not None:
         heard.append(lambda request: lines.append(access_line(request)))
-    watched = Watching(app, heard, now=lambda: NOW, monotonic=lambda: 1.0)
+
+    async def let_in(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"] = {"caller": who, "correlation_id": "r1"}
+        await app(scope, receive, send)
+
+    watched = Watching(let_in, heard, now=lambda: NOW, monotonic=lambda: 1.0)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(watched), base_url="http://here") as client:
         yield client
 
@@ -91,6 +106,14 @@ async def test_metrics_show_the_fleet_and_the_traffic_as_they_are_now() -> None:
     assert (found["pingone_mcp_inbox_events"], found["pingone_mcp_outbox_events"]) == (3, 4)
 
 
+@pytest.mark.parametrize("who", [caller("a"), caller(tenant="acme")])
+async def test_figures_of_all_are_for_those_only_who_reach_all(who: Caller) -> None:
+    async with serving(who=who) as client:
+        answer = await client.get("/metrics")
+    assert answer.status_code == 403
+    assert answer.json()["code"] == "FIGURES_OF_ALL"
+
+
 async def test_a_line_of_the_log_holds_no_query_and_no_credential() -> None:
     lines: list[str] = []
     async with serving(lines=lines) as client:
@@ -105,7 +128,7 @@ async def test_a_line_of_the_log_holds_no_query_and_no_credential() -> None:
         "status": 200,
         "ms": 0.0,
         "bytes": 5,
-        "caller": "key:1",
+        "caller": "key:all",
     }
     assert "secret" not in line
     assert "pmk" not in line

@@ -1,0 +1,113 @@
+"""`pingone-mcp serve` as a process: from nothing to a first answer, and to a good end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.process.programs import PATIENCE, PROGRAM, bare, run
+
+
+@dataclass
+class Serving:
+    process: subprocess.Popen[str]
+    url: str
+    lines: list[str]
+
+    def line(self) -> dict[str, Any]:
+        assert self.process.stderr is not None
+        self.lines.append(self.process.stderr.readline())
+        facts: dict[str, Any] = json.loads(self.lines[-1])
+        return facts
+
+
+@contextmanager
+def serving(env: dict[str, str], *arguments: str) -> Iterator[Serving]:
+    command = [*PROGRAM, "serve", "--port", "0", *arguments]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        served = Serving(process, "", [])
+        try:
+            first = served.line()
+            assert first["event"] == "listening"
+            served.url = first["url"]
+            yield served
+        finally:
+            process.terminate()
+            process.communicate(timeout=PATIENCE)
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "sample.env").write_text("PINGONE_SANDBOX=1\n")
+    (tmp_path / "sample.env").chmod(0o600)
+    return bare(tmp_path, PINGONE_STATE_DIR=str(tmp_path / "state"))
+
+
+def test_from_nothing_to_a_first_answer(env: dict[str, str], tmp_path: Path) -> None:
+    linked = run("connect", "--name", "sample", "--env-file", str(tmp_path / "sample.env"), "--json", env=env).json()
+    made = run("keys", "create", "reporting", "--connection", "sample", "--json", env=env).json()
+    with serving(env) as served, httpx.Client(base_url=served.url, timeout=60) as client:
+        assert client.get("/readyz").json()["ready"]
+        ours = client.get(
+            "/unified/user-directory/users", params={"limit": 2}, headers={"Authorization": f"Bearer {made['key']}"}
+        )
+        assert [len(ours.json()["result"]), ours.json()["total"]] == [2, 500]
+        assert client.get("/unified/user-directory/users").status_code == 401
+        mcp = client.post(
+            f"/c/{linked['id']}/mcp",
+            headers={"Authorization": f"Bearer {made['key']}", "Accept": "application/json, text/event-stream"},
+            json={
+                "jsonrpc": "2.0",
+                "id": 1,
+                "method": "initialize",
+                "params": {
+                    "protocolVersion": "2025-06-18",
+                    "capabilities": {},
+                    "clientInfo": {"name": "test", "version": "1"},
+                },
+            },
+        )
+        assert "pingone-mcp" in mcp.text
+        second = run("serve", "--port", "0", env=env)
+        assert second.status == 2
+        assert f"process {served.process.pid} of " in second.sentence()
+        log = [served.line() for _ in range(4)]
+        assert [entry["status"] for entry in log] == [200, 200, 401, 200]
+        assert made["key"] not in "".join(served.lines)
+        assert "limit" not in "".join(served.lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_well_when_it_is_asked_to(env: dict[str, str], number: signal.Signals) -> None:
+    with serving(env) as served:
+        served.process.send_signal(number)
+        out, err = served.process.communicate(timeout=PATIENCE)
+        assert (served.process.returncode, out, err) == (0, "", "")
+    with serving(env) as again:  # nothing of the first is in its way
+        assert httpx.get(f"{again.url}/healthz").json() == {"alive": True}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lacking"),
+    [
+        ((), ["PINGONE_PUBLIC_URL", "--behind-proxy", "keys create"]),
+        (("--behind-proxy",), ["PINGONE_PUBLIC_URL", "keys create"]),
+        (("--behind-proxy", "--public-url", "https://directory.example.com"), ["keys create"]),
+    ],
+)
+def test_it_does_not_listen_for_other_machines_without_what_keeps_strangers_out(
+    env: dict[str, str], arguments: tuple[str, ...], lacking: list[str]
+) -> None:
+    ended = run("serve", "--host", "0.0.0.0", "--port", "0", *arguments, env=env)  # noqa: S104 - it does not come to it
+    assert ended.status == 2
+    said = ended.sentence()
+    assert [word for word in ("PINGONE_PUBLIC_URL", "--behind-proxy", "keys create") if word in said] == lacking
