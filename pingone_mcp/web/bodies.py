@@ -19,21 +19,16 @@ MOST_BYTES = 4 * 1024 * 1024
 MOST_HOOK_BYTES = 8 * 1024 * 1024
 _MOST_AT_ONCE = 64 * 1024 * 1024  # bytes of all bodies that are being received
 _SECONDS = 30  # for a whole body
+_MOST_UNREAD = (
+    64 * 1024 * 1024
+)  # bytes of a refused body that are let pass, so that its sender comes to read the answer
+_UNREAD_SECONDS = 5
 _CLOSE = {"Connection": "close"}  # what is left of the body is not waited for
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
 class CallerLeft(Exception):
     """The connection ended before the body did: there is nobody to answer."""
-
-
-def refuse_long(headers: Headers, most: int) -> None:
-    """Refuse a body that says itself that it is too long, before any of it is read. Raises TurnedAway."""
-    length = headers.get("content-length", "0")
-    if not (length.isascii() and length.isdigit()):
-        raise TurnedAway(HTTPStatus.BAD_REQUEST, Refused("The header Content-Length is no number."), _CLOSE)
-    if len(length) > 18 or int(length) > most:
-        raise _too_long(most)
 
 
 @dataclass(slots=True)
@@ -99,27 +94,64 @@ class Bodies:
             share.give_back()
 
     async def _read(self, scope: Scope, receive: Receive, most: int, share: _Share) -> None:
-        more = scope["method"] not in _BODILESS or _has_body(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        more = scope["method"] not in _BODILESS or _has_body(headers)
+        if more and _declared(headers) > most:
+            if "expect" not in headers:  # who expects an answer first sends nothing before it (RFC 9110 §10.1.1)
+                await self._let_pass(receive)
+            raise _too_long(most)
         with self.clock.within(_SECONDS) as time:
             while more:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise CallerLeft
-                part: bytes = message.get("body", b"")
+                part, more = await _next(receive)
                 if len(share.content) + len(part) > most:
+                    share.give_back()
+                    if more:
+                        await self._let_pass(receive)
                     raise _too_long(most)
                 share.add(part)
-                more = message.get("more_body", False)
         if time.cancelled_caught:
             slow = Refused(f"The body did not come within {_SECONDS} seconds.", "Send it faster, or a shorter one.")
             raise TurnedAway(HTTPStatus.REQUEST_TIMEOUT, slow, _CLOSE)
 
+    async def _let_pass(self, receive: Receive) -> None:
+        """Let the rest of a body that is refused go by, within bounds.
 
-def _has_body(headers: Headers) -> bool:
-    """Say whether a request has a body (RFC 9112 §6.3)."""
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        Many clients read no answer before they have sent everything, and a connection that was closed under them is
+        all they would hear of.
+        """
+        unread, more = 0, True
+        with self.clock.within(_UNREAD_SECONDS):
+            while more and unread < _MOST_UNREAD:
+                part, more = await _next(receive)
+                unread += len(part)
+
+
+async def nothing() -> Message:
+    """Give an application an empty body, whatever came (ASGI's `receive`): where none is wanted, none is received."""
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _next(receive: Receive) -> tuple[bytes, bool]:
+    """Return the next part of a body, and whether more follow. Raises CallerLeft."""
+    message = await receive()
+    if message["type"] != "http.request":
+        raise CallerLeft
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _too_long(most: int) -> TurnedAway:
     refused = Refused(f"The body is longer than {most // (1024 * 1024)} MiB.", "Send less at once.", code="TOO_LARGE")
     return TurnedAway(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, refused, _CLOSE)
+
+
+def _declared(headers: Headers) -> int:
+    """Return how long a body says that it is; 0 where it does not. Raises TurnedAway for what is no number."""
+    length = headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit() and len(length) <= 18):
+        raise TurnedAway(HTTPStatus.BAD_REQUEST, Refused("The header Content-Length is no number."), _CLOSE)
+    return int(length)
+
+
+def _has_body(headers: Headers) -> bool:
+    """Say whether a request has a body (RFC 9112 §6.3)."""
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers

@@ -25,7 +25,7 @@ from pingone_mcp.web.authentication.bearer import BadCredential, bearer_token, h
 from pingone_mcp.web.authentication.challenges import insufficient_scope, too_many, unauthorized
 from pingone_mcp.web.authentication.scopes import needed_permissions
 from pingone_mcp.web.authentication.sessions import Sessions
-from pingone_mcp.web.bodies import MOST_BYTES, MOST_HOOK_BYTES, Bodies, CallerLeft, refuse_long
+from pingone_mcp.web.bodies import MOST_BYTES, MOST_HOOK_BYTES, Bodies, CallerLeft, nothing
 from pingone_mcp.web.places import CONNECTION_ID, Destination, named_connection, place_of
 from pingone_mcp.web.rates import Rates
 from pingone_mcp.web.refusals import TurnedAway, no_such_connection
@@ -85,7 +85,7 @@ class RequestGate:
         self._app, self._address, self._hosts = app, address, address.hosts
         self._own_origins, self._origins = address.origins, address.origins | allowed_origins
         self._authenticator, self._sessions, self._reaches = authenticator, sessions, reaches
-        self._bodies = Bodies(clock)
+        self._bodies, self._hook_bodies = Bodies(clock), Bodies(clock)  # a hook is asked for its secret afterwards
         self._of_credential = Rates(most=OF_CREDENTIAL, clock=clock)
         self._on_connection = Rates(most=ON_CONNECTION, clock=clock)
 
@@ -117,14 +117,18 @@ class RequestGate:
         if place.face == "mcp" and scope["method"] == "OPTIONS":
             await Response(status_code=HTTPStatus.NO_CONTENT, headers=_MCP_METHODS)(scope, receive, answer)
             return
-        most = MOST_HOOK_BYTES if place.face == "hook" else MOST_BYTES
-        refuse_long(request.headers, most)
-        caller = await self._admitted(request) if place.face in ("mcp", "rest") else None
-        async with self._bodies.received(scope, receive, most) as body:
-            if caller is not None and place.face == "mcp" and not self._may(caller, request, body.content):
-                await JSONResponse(_NOT_JSON, HTTPStatus.BAD_REQUEST)(scope, receive, answer)
-                return
-            await self._app(scope, body.receive, answer)
+        if place.face in ("open", "health"):
+            await self._app(scope, nothing, answer)
+        elif place.face == "hook":
+            async with self._hook_bodies.received(scope, receive, MOST_HOOK_BYTES) as body:
+                await self._app(scope, body.receive, answer)
+        else:
+            caller = await self._admitted(request)
+            async with self._bodies.received(scope, receive, MOST_BYTES) as body:
+                if place.face == "mcp" and not self._may(caller, request, body.content):
+                    await JSONResponse(_NOT_JSON, HTTPStatus.BAD_REQUEST)(scope, receive, answer)
+                    return
+                await self._app(scope, body.receive, answer)
 
     def _check_address(self, request: _Arrived) -> None:
         """Refuse what is not addressed to us, or in a way that we never use."""

@@ -103,10 +103,64 @@ class Sender:
         return [message["status"] for message in self.answered if "status" in message]
 
 
-async def test_a_length_that_is_too_long_is_refused_before_anything_comes(gate: Entrance) -> None:
+async def test_a_length_that_is_too_long_is_refused_and_nothing_of_it_held(gate: Entrance) -> None:
+    senders = [Sender(gate) for _ in range(20)]
+    async with anyio.create_task_group() as tasks:
+        for sender in senders:
+            tasks.start_soon(sender.run, (b"content-length", str(MOST_BYTES + 1).encode()))
+            await sender.send(b" " * MOST_BYTES)
+        await anyio.wait_all_tasks_blocked()
+        assert [sender.statuses for sender in senders] == [[]] * 20, "its sender has not come to read the answer"
+        for sender in senders:
+            await sender.send(b" ", more=False)
+    assert [sender.statuses for sender in senders] == [[413]] * 20
+
+
+async def test_a_body_without_an_end_is_not_read_to_its_end(gate: Entrance) -> None:
     sender = Sender(gate)
-    await sender.run((b"content-length", str(MOST_BYTES + 1).encode()))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(sender.run)
+        sent = 0
+        while not sender.statuses:
+            await sender.send(b" " * MOST_BYTES)
+            await anyio.wait_all_tasks_blocked()
+            sent += 1
+    assert (sender.statuses, sent) == ([413], 18)
+
+
+async def test_the_rest_of_a_body_that_is_too_long_is_waited_for_five_seconds(gate: Entrance) -> None:
+    sender = Sender(gate)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(sender.run, (b"content-length", str(MOST_BYTES + 1).encode()))
+        await anyio.wait_all_tasks_blocked()
+        await gate.time.passes(5.1)
     assert sender.statuses == [413]
+
+
+async def test_who_asks_before_sending_is_answered_at_once(gate: Entrance) -> None:
+    sender = Sender(gate)
+    await sender.run((b"content-length", str(MOST_BYTES + 1).encode()), (b"expect", b"100-continue"))
+    assert sender.statuses == [413]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/ping"])
+async def test_where_no_body_is_wanted_none_is_received(gate: Entrance, path: str) -> None:
+    sender = Sender(gate, path)
+    await sender.run((b"content-length", b"1000000"))
+    assert sender.statuses == [200]
+
+
+async def test_hooks_do_not_take_the_room_of_others(gate: Entrance) -> None:
+    senders = [Sender(gate, HOOK) for _ in range(9)]
+    async with anyio.create_task_group() as tasks:
+        for sender in senders:
+            tasks.start_soon(sender.run)
+            await sender.send(b" " * MOST_HOOK_BYTES)
+        await anyio.wait_all_tasks_blocked()
+        assert [sender.statuses for sender in senders] == [[]] * 8 + [[503]]
+        assert (await ask(gate, USERS, content=b" " * MOST_BYTES)).status_code == 200
+        for sender in senders[:8]:
+            await sender.leave()
 
 
 async def test_a_body_that_does_not_come_is_waited_for_half_a_minute(gate: Entrance) -> None:
