@@ -116,6 +116,19 @@ async def test_a_length_that_is_too_long_is_refused_and_nothing_of_it_held(gate:
     assert [sender.statuses for sender in senders] == [[413]] * 20
 
 
+async def test_what_is_refused_holds_no_room_while_the_rest_goes_by(gate: Entrance) -> None:
+    senders = [Sender(gate) for _ in range(16)]
+    async with anyio.create_task_group() as tasks:
+        for sender in senders:
+            tasks.start_soon(sender.run)
+            await sender.send(b" " * MOST_BYTES)
+            await sender.send(b" ")
+        await anyio.wait_all_tasks_blocked()
+        assert (await ask(gate, USERS, content=b" " * MOST_BYTES)).status_code == 200
+        for sender in senders:
+            await sender.leave()
+
+
 async def test_a_body_without_an_end_is_not_read_to_its_end(gate: Entrance) -> None:
     sender = Sender(gate)
     async with anyio.create_task_group() as tasks:
