@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pingone_mcp.advice import spelled
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.text.compact_json import harmless_json
 from pingone_mcp.errors import (
@@ -31,6 +30,7 @@ from pingone_mcp.errors import (
     UpstreamProblem,
 )
 from pingone_mcp.nearest import nearest
+from pingone_mcp.web.refusals import error_body
 
 _logger = logging.getLogger(__name__)
 
@@ -108,20 +108,11 @@ def is_remote(problem: Problem) -> bool:
     return isinstance(problem, UpstreamProblem)
 
 
-def error_body(problem: Problem, correlation_id: str) -> JsonObject:
+def remote_error_body(problem: Problem, correlation_id: str) -> JsonObject:
     """Return the members of an error; of what the provider said, its code and id alone, and none of its text."""
-    status, code = status_of(problem), problem.code or ""
-    body: JsonObject = {
-        "statusCode": status.value,
-        "error": status.phrase,
-        "message": _CURSORS.get(code) or spelled(problem.what),
-    }
-    next_step = _NEXT_STEPS.get(code) or spelled(problem.next_step)
-    if next_step:
-        body["next_step"] = next_step
-    if problem.code is not None:
-        body["code"] = problem.code
-    body["correlation_id"] = correlation_id
+    code = problem.code or ""
+    what, next_step = _CURSORS.get(code, problem.what), _NEXT_STEPS.get(code, problem.next_step)
+    body = error_body(status_of(problem), Problem(what, next_step, code=problem.code), correlation_id)
     if is_remote(problem):
         said = {"code": problem.code, "id": problem.correlation_id}
         body["truto_is_remote_error"] = True
@@ -135,20 +126,18 @@ def failed(problem: Problem, correlation_id: str) -> Response:
     """Return the answer that a problem is."""
     status = status_of(problem)
     headers = {"Retry-After": str(RETRY_SECONDS)} if status == HTTPStatus.TOO_MANY_REQUESTS else {}
-    return json_answer(error_body(problem, correlation_id), status, headers)
+    return json_answer(remote_error_body(problem, correlation_id), status, headers)
 
 
 def broken(correlation_id: str) -> Response:
     """Return the answer to a request that met a mistake of ours; the log has it under the same id."""
-    body = {
-        "statusCode": 500,
-        "error": HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
-        "message": "This went wrong here, and was logged.",
-        "next_step": "Tell the person who runs this server the correlation id.",
-        "code": "INTERNAL_ERROR",
-        "correlation_id": correlation_id,
-    }
-    return json_answer(body, HTTPStatus.INTERNAL_SERVER_ERROR)
+    mistake = Problem(
+        "This went wrong here, and was logged.",
+        "Tell the person who runs this server the correlation id.",
+        code="INTERNAL_ERROR",
+    )
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return json_answer(error_body(status, mistake, correlation_id), status)
 
 
 def json_answer(body: object, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
@@ -170,13 +159,11 @@ class Strays:
     async def __call__(self, request: Request, stray: Exception) -> Response:
         """Answer for an exception handler of Starlette, of `HTTPException`."""
         status = HTTPStatus(stray.status_code if isinstance(stray, HTTPException) else HTTPStatus.NOT_FOUND)
-        body: JsonObject = {"statusCode": status.value, "error": status.phrase}
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
-            body["message"] = "This path does not take this method."
+            problem = Problem("This path does not take this method.", code=status.name)
         else:
             near = nearest(request.url.path, self._paths, most=2)
-            body["message"] = "There is nothing at this path."
-            body |= {"next_step": f"Did you mean {' or '.join(near)}?"} if near else {}
-        body |= {"code": status.name, "correlation_id": correlation_id_of(request)}
+            meant = f"Did you mean {' or '.join(near)}?" if near else ""
+            problem = Problem("There is nothing at this path.", meant, code=status.name)
         headers = dict(stray.headers or {}) if isinstance(stray, HTTPException) else {}
-        return json_answer(body, status, headers)
+        return json_answer(error_body(status, problem, correlation_id_of(request)), status, headers)

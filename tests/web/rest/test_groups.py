@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pingone_mcp.sandbox.app import Sandbox
+from tests.replica.happenings import Doors
 from tests.web.rest.doors import Door, opened, synced
 from tests.world import NOW, World
 
@@ -97,11 +98,16 @@ async def test_a_group_outside_the_populations_served_is_not_there(tmp_path: Pat
         if group.record.get("population", {}).get("id") in others
     ]
     hidden = [user["id"] for user in sandbox.users() if user["population"]["id"] != first]
+    await synced(world)
+    async with Doors(sandbox) as doors:
+        assert await doors.send("PATCH", f"/users/{hidden[0]}", {"title": "Clerk"}) == 200
     async with opened({"acme": world}, populations=(first,)) as door:
         for identity in outside:
             await door.get(f"{GROUPS}/{identity}", status=404)
         for identity in hidden[:3]:
             await door.get(f"/users/{identity}", status=404)
         assert {row["id"] for row in await door.every("/users")}.isdisjoint(hidden)
+        await synced(world, populations=(first,))
+        assert {row["id"] for row in await door.every("/users", COPY)}.isdisjoint(hidden)
         assert {row["id"] for row in await door.every("/workspaces")} == {first}
         assert {row["entity"] for row in await door.every("/activities")}.isdisjoint(hidden)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pingone_mcp.directory.paging.listing import Gathered
+from pingone_mcp.errors import NotPermitted
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.faults import Fault
-from pingone_mcp.web.rest.operation import AnswerBudget
+from pingone_mcp.service.answering import Listed
+from pingone_mcp.web.rest.operation import Asking, RestAnswer
+from pingone_mcp.web.rest.unified import rows, schemas
+from pingone_mcp.web.rest.unified.switches import RowShape
+from pingone_mcp.web.rest.unified.users import OPERATIONS
 from tests.replica.happenings import Doors
 from tests.web.rest.doors import Door, opened
 from tests.world import NOW, World
@@ -77,7 +84,11 @@ async def test_a_user_who_is_not_there_is_not_found(door: Door) -> None:
     await door.get(f"{USERS}/", status=404)
 
 
-async def test_an_id_may_hold_what_a_path_cannot(door: Door) -> None:
+async def test_an_id_may_hold_what_a_path_cannot(door: Door, small: World) -> None:
+    async with Doors(small.sandbox) as doors:
+        assert await doors.send("POST", "/users", {"username": "team/ann", "email": "ann@example.org"}) == 201
+    for name in ("team%2Fann", "team/ann"):
+        assert (await door.get(f"{USERS}/{name}"))["username"] == "team/ann"
     for name in ("a%2Fb", "a/b", "%3Fx", "..%2F..%2Fenvironments"):
         await door.get(f"{USERS}/{name}", status=404)
 
@@ -277,24 +288,27 @@ async def test_a_provider_that_asks_for_a_pause_is_a_429_with_whole_seconds(smal
     assert answer.json()["truto_is_remote_error"] is True
 
 
-async def test_a_list_that_comes_to_no_row_in_time_says_so_and_where_to_go_on(small: World) -> None:
+@pytest.mark.parametrize(
+    ("gathered", "status", "code"),
+    [
+        (Gathered(stopped="time"), 504, "NO_ROW_YET"),
+        (Gathered(stopped="error", problem=NotPermitted("No.", code="ACCESS_FAILED")), 403, "ACCESS_FAILED"),
+    ],
+)
+async def test_a_list_that_comes_to_no_row_in_time_says_so_and_where_to_go_on(
+    small: World, gathered: Gathered, status: int, code: str
+) -> None:
     """Clients of this API take an empty page for the end: the rest would be lost without a word."""
-    async with opened({"acme": small}, budget=AnswerBudget(seconds=0.5), page_size=1) as door:
-        wanted = [row["id"] for row in await door.every(USERS, {"status": "invited", "limit": 1})] or None
-    async with opened({"acme": small}, budget=AnswerBudget(seconds=0.001), page_size=1) as door:
-        await door.http.get("/unified/user-directory/users", params={"limit": 1})
-        found, query = list[str](), {"status": "invited", "limit": "1"}
-        for _ in range(200):
-            answer = await door.http.get("/unified/user-directory/users", params=query)
-            body = answer.json()
-            if answer.status_code == 200:
-                found += [row["id"] for row in body["result"]]
-            else:
-                assert (answer.status_code, "result" in body) == (504, False)
-            if not body.get("next_cursor") and answer.status_code == 200:
-                break
-            query |= {"next_cursor": body["next_cursor"]} if body.get("next_cursor") else {}
-    assert found == wanted
+
+    async def nothing_yet(asking: Asking) -> RestAnswer:
+        found = Listed(gathered=gathered, next_cursor="further on", is_first=True, is_partial=False)
+        return RowShape.of(asking.query, schemas.USER["properties"]).list(found, rows.user)
+
+    operation = dataclasses.replace(OPERATIONS[0], answer=nothing_yet)
+    async with opened({"acme": small}, operations=[operation]) as door:
+        body = await door.get(USERS, status=status)
+    assert (body["code"], "result" in body) == (code, False)
+    assert body.get("next_cursor") == ("further on" if status == 504 else None)
 
 
 async def test_a_page_that_fails_behind_others_is_shown_and_met_again(small: World) -> None:
