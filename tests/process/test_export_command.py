@@ -222,3 +222,14 @@ def test_a_reader_that_goes_is_no_failure(synced: Variables) -> None:
 def test_wrong_use_is_a_sentence(served: Served, arguments: tuple[str, ...], said: str) -> None:
     end = inside(*arguments, env=served.variables(), cwd=served.home)
     assert (end.status, said in end.sentence()) == (2, True), end
+
+
+def test_a_text_with_a_character_that_ends_texts_is_whole(served: Served) -> None:
+    state = served.sandbox.state()
+    state.put_user(0, {**state.user(0), "title": "before\0after", "updatedAt": "2026-06-15T11:00:00.000Z"})
+    env = served.variables()
+    for words in ((), ("--live",)):
+        assert inside("sync", env=env).status == 0
+        end = inside("export", "users", "--fields", "title", *words, env=env)
+        assert "before\ufffdafter" in {row["title"] for row in table(end.out)} or "beforeafter" in end.out
+        assert "before\n" not in end.out.replace('"', "").replace("\r\n", "\n")

@@ -22,8 +22,14 @@ _DIGITS = 18  # of an integer that fits into 64 bits whatever the digits are
 _LEAST, _MOST = -(2**63), 2**63 - 1
 _READABLE = 200  # levels that Python's parser reads wherever it is called; it gives up below a thousand
 _MOST_CUT = 4 * 1024 * 1024  # characters that are looked through for where to cut: less than a second
+_ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*+)\\u0000")
 _SPACE = re.compile(r"[ \t\n\r]*+")
 _TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
+
+
+def without_nul(content: bytes) -> bytes:
+    """Return JSON in UTF-8 with U+FFFD for each U+0000 of its strings: SQLite and many programs end a text there."""
+    return _ESCAPED_NUL.sub(rb"\1\\ufffd", content) if b"\\u0000" in content else content
 
 
 def loads(content: bytes | str) -> Any:

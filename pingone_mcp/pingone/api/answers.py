@@ -71,7 +71,7 @@ def correlation_id(response: httpx.Response) -> str | None:
 
 def is_read(response: httpx.Response, read: Callable[[bytes], Any]) -> bool:
     """Say whether a successful answer in JSON is what `read` reads (None: it is not), and keep it for `json_value`."""
-    found = read(response.content) if _is_json(response) else None
+    found = read(_content(response)) if _is_json(response) else None
     if found is not None:
         response.extensions[_READ] = found
     return found is not None
@@ -86,12 +86,17 @@ def is_cut_short(response: httpx.Response, read: Callable[[bytes], Any] = json_t
     if not _is_json(response):
         return False
     try:
-        response.extensions[_READ] = read(response.content)
+        response.extensions[_READ] = read(_content(response))
     except (json.JSONDecodeError, UnicodeDecodeError):
         return True
     except ValueError:  # whole, and still nothing that can be read: asking again would not help
         return False
     return False
+
+
+def _content(response: httpx.Response) -> bytes:
+    """Return the body; no text of it holds a character at which databases and programs would end it."""
+    return json_text.without_nul(response.content)
 
 
 def _is_json(response: httpx.Response) -> bool:
@@ -110,7 +115,7 @@ def json_value(response: httpx.Response, read: Callable[[bytes], T] = json_text.
         return cast(T, response.extensions.pop(_READ))
     if _has_too_many(response):
         raise too_large(f"{_MOST_VALUES:,} values", correlation_id(response))
-    return read(response.content)
+    return read(_content(response))
 
 
 def _has_too_many(response: httpx.Response) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.text.json_text import LEVELS, TooManyItems, loads, loads_in_steps, shallow
+from pingone_mcp.directory.text.json_text import LEVELS, TooManyItems, loads, loads_in_steps, shallow, without_nul
 
 DIGITS = "9" * 5_000
 MARK = f"[nested deeper than {LEVELS} levels]"
@@ -90,6 +90,13 @@ def test_everything_else_is_read_as_python_reads_it(value: Any) -> None:
     text = json.dumps(value)
     assert loads(text) == json.loads(text)
     assert shallow(value) is value
+
+
+@given(st.text(alphabet="\0\\u0a\"\n", max_size=12))
+def test_no_text_holds_a_character_that_ends_it(text: str) -> None:
+    content = json.dumps({text: [text, text]}).encode()
+    shown = text.replace("\0", "\ufffd")
+    assert json.loads(without_nul(content)) == {shown: [shown, shown]}
 
 
 # In steps
