@@ -195,3 +195,13 @@ def test_the_url_of_an_address_of_ipv6_has_brackets() -> None:
     where = Listening(host="::1", port=0)
     with open_socket(where) as listening:
         assert url_of(where, listening) == f"http://[::1]:{listening.getsockname()[1]}"
+
+
+async def test_an_answer_in_two_pieces_waits_for_no_acknowledgement() -> None:
+    with (
+        open_socket(Listening(host="127.0.0.1", port=0)) as listening,
+        socket.create_connection(listening.getsockname()),
+    ):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
