@@ -1,7 +1,8 @@
 """`make conformance`: the server before the official referees of MCP, which are node programs.
 
 The conformance suite speaks HTTP only and meets the server behind `face.py`. Of its scenarios, those are left out that
-call tools of fixed names. The Inspector starts the server as any client does, in both protocol eras.
+call tools of fixed names. The Inspector starts the server as any client does, in both protocol eras. Clients of others
+meet MCP over HTTP behind its gate (`over_http.py`).
 """
 # ruff: noqa: T201 - it prints a report
 
@@ -18,6 +19,7 @@ from pathlib import Path
 import anyio
 
 from tests.conformance.face import http_face
+from tests.conformance.over_http import clients
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".conformance"
@@ -27,6 +29,8 @@ PACKAGES = (
     "node@22.23.3",
     "@modelcontextprotocol/conformance@0.2.0-alpha.12",
     "@modelcontextprotocol/inspector@2.12.0",
+    "@modelcontextprotocol/sdk@1.32.2",
+    "@modelcontextprotocol/client@2.4.0",
 )
 
 _SESSIONS = ("2025-06-18", "2025-11-25")
@@ -111,6 +115,7 @@ async def referee(home: str) -> bool:
             results += [await scenario(address, name, version) for version in versions]
     for era in ("legacy", "modern"):
         results += [await inspection(era, name, arguments, home) for name, arguments in INSPECTIONS.items()]
+    results += await clients(FOLDER, Path(home), report)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return all(results)
 
