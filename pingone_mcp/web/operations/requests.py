@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.text.harmless import harmless
+from pingone_mcp.web.authentication.bearer import without_credentials
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -74,7 +75,7 @@ def access_line(request: ServedRequest) -> str:
             "at": timestamp(request.at),
             "id": request.id,
             "method": request.known_method,
-            "path": harmless(request.path[:_LONGEST_PATH]),
+            "path": harmless(without_credentials(request.path)[:_LONGEST_PATH]),
             "status": request.status,
             "ms": round(request.seconds * 1000, 1),
             "bytes": request.bytes_sent,

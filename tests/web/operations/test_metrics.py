@@ -135,6 +135,13 @@ async def test_a_line_of_the_log_holds_no_query_and_no_credential() -> None:
     assert "\u202e" not in json.loads(line)["path"]
 
 
+async def test_a_credential_that_was_put_into_a_path_is_not_logged() -> None:
+    lines: list[str] = []
+    async with serving(lines=lines) as client:
+        await client.get(f"/unified/pmk_k1_{'s' * 43}")
+    assert "sss" not in lines[0]
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [("/c/x/mcp", "mcp"), ("/c/x/mcp/", "mcp"), ("/c/x/people", "other"), ("//unified/x", "unified"), ("", "other")],
