@@ -113,6 +113,8 @@ class KeyFile:
 
     def make(self) -> KeyRing:
         """Return the ring, and make one of a single key where there is no file."""
+        if (there := self.read()) is not None:
+            return there  # in a folder, perhaps, in which nothing can be made
         with self._turn():
             if (there := self.read()) is not None:
                 return there

@@ -75,7 +75,6 @@ class Serving(Part):
     )
     tls_key: Path | None = Field(
         None,
-        validate_default=True,
         description="Private key of that certificate (PEM).",
         examples=["/etc/tls/key.pem"],
     )

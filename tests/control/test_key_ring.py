@@ -35,6 +35,14 @@ def test_a_ring_is_made_once_and_for_this_user_only(key_file: KeyFile) -> None:
     assert len(base64.urlsafe_b64decode(key_file.path.read_bytes().strip())) == 32
 
 
+def test_a_ring_that_is_there_needs_a_folder_to_read_only(tmp_path: Path) -> None:
+    file = written(tmp_path / "keys", line(KEY))
+    (tmp_path / "keys.lock").mkdir()  # root may write anywhere: this keeps even root from making the lock
+    assert file.make() == KeyRing.of(KEY)
+    with pytest.raises(Unconfigured, match="cannot be written"):
+        file.change(lambda ring: [OTHER, *ring.keys.values()])
+
+
 def test_a_ring_may_be_written_by_hand(tmp_path: Path) -> None:
     by_hand = line(KEY).strip(b"=\n") + b"\r\n\n  " + line(OTHER)
     ring = written(tmp_path / "keys", by_hand).read()
