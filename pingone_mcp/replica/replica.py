@@ -135,10 +135,12 @@ class Replica:
 
     async def selected(
         self, selection: UserSelection, at: Position | None, *, page_size: int | None = None
-    ) -> Page[User]:
-        """Return a page of the users whom a selection chooses, with groups and roles as far as these are held."""
-        page, _ = await self.read(lambda copy: selected_page(copy, selection, at, page_size))
-        return page
+    ) -> tuple[Page[User], State]:
+        """Return a page of the users whom a selection chooses, with groups and roles as far as these are held.
+
+        Beside it stands how the copy stood then.
+        """
+        return await self.read(lambda copy: selected_page(copy, selection, at, page_size))
 
     async def gone(self, reference: str) -> Gone | None:
         """Return what the copy knows of a user who is not in it any more; None where it knows nothing."""

@@ -41,7 +41,6 @@ from pingone_mcp.errors import NotFound, Refused
 from pingone_mcp.service.answering import Listed, PageReport, asked, collect, in_time, listed
 from pingone_mcp.service.asking.users import find_user, list_users
 from pingone_mcp.service.backend import Backend
-from pingone_mcp.service.freshness import age_of_copy
 from pingone_mcp.tasks import each
 
 _SELECTION = TypeAdapter(UserSelection)
@@ -223,13 +222,17 @@ async def select_copied_users(
     columns = choose_fields([EVERY_FIELD], several_organizations=True)
     columns += ("remote_data",) if question.remote_data else ()
 
+    ages: list[int] = []
+
     async def read(at: Position | None) -> Page[User]:
-        return await backend.replica.selected(question, at, page_size=limit)
+        page, state = await backend.replica.selected(question, at, page_size=limit)
+        ages.append(state.age_seconds)
+        return page
 
     listing = Listing(read=read, row=lambda user: user_row(user, columns), identify=lambda user, _: user.id)
     gathered = await collect(backend, listing, wanted, limit=limit, report=report)
     lacks = partial(user_row_lacks, fields=columns)
-    return CopiedList(listed=listed(backend, wanted, gathered, lacks=lacks), age_seconds=await age_of_copy(backend))
+    return CopiedList(listed=listed(backend, wanted, gathered, lacks=lacks), age_seconds=ages[-1])
 
 
 def _as_json(conditions: Sequence[FieldCondition]) -> list[JsonObject]:
