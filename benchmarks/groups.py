@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from benchmarks.copy import answers, effort, exports, growth, memory, pace, reviews
 from benchmarks.pages import conversion, requests
-from benchmarks.server import attacks, crowd, meanwhile, question, sizes, startup
+from benchmarks.server import attacks, crowd, meanwhile, over_http, question, sizes, startup
 from benchmarks.table.group import Group
 from benchmarks.walks import curves, floor, limit, walk
 
@@ -18,6 +18,7 @@ GROUPS: Mapping[str, Group] = MappingProxyType(
         "conversion": Group(title="Reading a page, processor time", measure=conversion.measured),
         "requests": Group(title="One request", measure=requests.measured),
         "question": Group(title="One question", measure=question.measured),
+        "over_http": Group(title="One question over HTTP", measure=over_http.measured),
         "crowd": Group(title="Many questions at once", measure=crowd.measured),
         "meanwhile": Group(title="Questions during a walk", measure=meanwhile.measured),
         "walk": Group(title="Whole walk", measure=walk.measured),
