@@ -11,6 +11,8 @@ GUIDES: Mapping[str, str] = MappingProxyType(
     {
         "roles": "how to write the rules of map_roles",
         "rosters": "what the user list of an application may look like",
+        "http": "who may call `serve`, and what MCP and the REST API answer",
+        "operations": "running `serve`: what it keeps, proxies, backups, key rotation, upgrades",
         "network": "proxies, certificates, and what to do where PingOne cannot be reached",
         "proxy": "what proxy_request lets through, and how writes are confirmed",
     }

@@ -54,17 +54,6 @@ class Serving(Part):
         description="Claim of an access token that lists the ids of the connections it reaches.",
         examples=["directory_connections"],
     )
-    oidc_client_id: str | None = Field(
-        None, description="Client id of the pages at the issuer, to sign people in.", examples=["pages"]
-    )
-    oidc_client_secret: SecretStr | None = Field(
-        None, description="Secret of that client.", examples=["the secret that the issuer shows"]
-    )
-    admins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
-        description="Comma-separated subjects or e-mail addresses of those who may manage connections.",
-        examples=["ann@example.com"],
-    )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Comma-separated origins of web pages that may call MCP endpoints from a browser.",
@@ -110,21 +99,14 @@ class Serving(Part):
             raise PydanticCustomError("database_url", "must be a URL such as postgresql://user@host/database")
         return value
 
-    @field_validator("oauth_audience", "oauth_connections_claim", "oidc_client_id", mode="after")
+    @field_validator("oauth_audience", "oauth_connections_claim", mode="after")
     @classmethod
     def _of_an_issuer(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and "oauth_issuer" in info.data and info.data["oauth_issuer"] is None:
             raise PydanticCustomError("issuer", "has no meaning without the issuer of access tokens")
         return value
 
-    @field_validator("oidc_client_secret", mode="after")
-    @classmethod
-    def _of_a_client(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if value is not None and "oidc_client_id" in info.data and info.data["oidc_client_id"] is None:
-            raise PydanticCustomError("client", "has no meaning without the client id of the pages")
-        return value
-
-    @field_validator("admins", "allowed_origins", mode="before")
+    @field_validator("allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):

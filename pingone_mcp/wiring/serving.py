@@ -92,7 +92,7 @@ async def serve(
         address = _address(settings, options, url_of(where, listening))
         served = await stack.enter_async_context(_serving(control, LinkedFiles(folder), clock))
         face = await stack.enter_async_context(open_face(control, served, settings, address, log=log, clock=clock))
-        link = login_link(address, face.sessions, _person()) if _signs_in_by_link(settings, where) else None
+        link = login_link(address, face.sessions, _person()) if is_loopback(where.host) else None
         tell = partial(began, Began(url=address.base, link=link))
         await serve_app(face.app, where, listening, began=tell, ends=face.stop)
 
@@ -235,10 +235,6 @@ def _token_rules(settings: Serving) -> TokenRules | None:
         audience=settings.oauth_audience,
         connections_claim=settings.oauth_connections_claim,
     )
-
-
-def _signs_in_by_link(settings: ServeSettings, where: Listening) -> bool:
-    return settings.oidc_client_id is None and is_loopback(where.host)
 
 
 def _person() -> Caller:

@@ -35,7 +35,7 @@ def test_nothing_is_required_on_loopback(tmp_path: Path) -> None:
     settings = load(tmp_path / "env")
     assert settings.state_folder().name == "pingone-mcp"
     assert (settings.public_url, settings.database_url, settings.key_path(), settings.oauth_issuer) == (None,) * 4
-    assert (settings.admins, settings.allowed_origins) == ((), ())
+    assert settings.allowed_origins == ()
 
 
 def test_values_are_read_as_they_are_meant(tmp_path: Path) -> None:
@@ -46,13 +46,11 @@ def test_values_are_read_as_they_are_meant(tmp_path: Path) -> None:
         key_file="~/keys",
         database_url="postgresql://u:s3cr3t@h/d",
         oauth_issuer=ISSUER,
-        admins="ann@example.com, bob, ann@example.com",
-        allowed_origins="https://Claude.ai:443,http://localhost:6274",
+        allowed_origins="https://Claude.ai:443, http://localhost:6274, https://claude.ai",
     )
     assert settings.public_url == "https://directory.example.com"
     assert (settings.state_folder(), settings.key_path()) == (Path.home() / "state", Path.home() / "keys")
     assert settings.oauth_issuer == ISSUER, "an issuer is compared letter by letter"
-    assert settings.admins == ("ann@example.com", "bob")
     assert settings.allowed_origins == ("https://claude.ai", "http://localhost:6274")
     assert "s3cr3t" not in repr(settings)
 
@@ -66,8 +64,6 @@ def test_values_are_read_as_they_are_meant(tmp_path: Path) -> None:
         ("oauth_issuer", "http://auth.example.com", "must be https"),
         ("oauth_audience", "x", "no meaning without the issuer"),
         ("oauth_connections_claim", "x", "no meaning without the issuer"),
-        ("oidc_client_id", "x", "no meaning without the issuer"),
-        ("oidc_client_secret", "s3cr3t", "no meaning without the client id"),
         ("allowed_origins", "https://claude.ai/", "must be origins such as"),
         ("allowed_origins", "*", "must be origins such as"),
         ("allowed_origins", "null", "must be origins such as"),
