@@ -10,7 +10,7 @@ COPY requirements-dev.txt ./
 RUN python -m pip download --quiet --require-hashes --requirement requirements-dev.txt --dest /packages
 COPY . .
 RUN python -m venv /app
-RUN env PIP_NO_INDEX=1 PIP_FIND_LINKS=/packages /app/bin/python -m pip install --quiet --compile .
+RUN env PIP_NO_INDEX=1 PIP_FIND_LINKS=/packages /app/bin/python -m pip install --quiet --compile '.[serve,postgres,xlsx]'
 RUN /app/bin/python -m pip uninstall --quiet --yes pip
 
 FROM python:3.13-slim

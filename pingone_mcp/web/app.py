@@ -13,11 +13,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from pingone_mcp import __version__
-from pingone_mcp.errors import Problem, Refused
+from pingone_mcp.errors import Problem
 from pingone_mcp.web.cors import Cors
 from pingone_mcp.web.gate import RequestGate
 from pingone_mcp.web.operations.requests import Ended, Watching
 from pingone_mcp.web.refusals import TurnedAway
+from pingone_mcp.web.rest.failures import Strays
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -44,9 +45,10 @@ class Entrance:
 
 def build_app(entrance: Entrance, routes: Sequence[BaseRoute], ended: Sequence[Ended]) -> ASGIApp:
     """Return the whole face; `ended` hear of every request when it has been answered."""
+    paths = [route.path for route in routes if isinstance(route, Route)]
     inner = Starlette(
         routes=[Route("/", _front, methods=["GET"]), *routes],
-        exception_handlers={HTTPException: _unknown, TurnedAway: _turned_away, Exception: _broken},
+        exception_handlers={HTTPException: Strays(paths), TurnedAway: _turned_away, Exception: _broken},
     )
     inner.router.redirect_slashes = False  # a redirect loses the body of what was sent
     gate = RequestGate(
@@ -63,18 +65,6 @@ def build_app(entrance: Entrance, routes: Sequence[BaseRoute], ended: Sequence[E
 
 async def _front(_: Request) -> Response:
     return JSONResponse({"name": "pingone-mcp", "version": __version__, "api": "/openapi.json", "mcp": "/mcp"})
-
-
-def _unknown(request: Request, error: Exception) -> Response:
-    """Answer for a path that leads nowhere, and for a method that it does not take."""
-    assert isinstance(error, HTTPException)
-    status = HTTPStatus(error.status_code)
-    if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        takes = (error.headers or {}).get("Allow", "")
-        problem = Refused("This path does not take that method.", f"It takes: {takes}.", code="NO_SUCH_METHOD")
-    else:
-        problem = Refused("This path leads nowhere.", "/openapi.json lists the paths that there are.", code="NO_PATH")
-    return TurnedAway(status, problem, error.headers).response(request.state.correlation_id)
 
 
 def _turned_away(request: Request, error: Exception) -> Response:

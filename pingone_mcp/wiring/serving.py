@@ -254,4 +254,6 @@ async def _figures(control: ControlData, clock: Clock) -> FleetFigures:
     return FleetFigures(
         connections=Counter("paused" if one.is_paused else one.status for one in linked),
         sync_ages={one.id: (now - one.last_sync_at).total_seconds() for one in linked if one.last_sync_at},
+        inbox=sum((await control.inbox.depth()).values()),
+        outbox=await control.outbox.depth(),
     )

@@ -66,7 +66,8 @@ def test_compose_gives_no_service_more_than_it_needs() -> None:
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["volumes"] == ["data:/data"]
-        assert not {"privileged", "user", "environment", "ports"} & set(service)
+        assert not {"privileged", "user", "environment"} & set(service)
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), "a proxy stands before it"
     assert list(COMPOSE["volumes"]) == ["data"]
 
 

@@ -27,6 +27,8 @@ LOOK_SECONDS = 5.0
 """Between two looks at who is due."""
 AT_ONCE = 3
 KEEP_RUNS = timedelta(days=30)
+KEEP_DELIVERED = timedelta(days=14)
+SWEEP_EVERY = timedelta(hours=1)
 _logger = logging.getLogger(__name__)
 
 
@@ -45,13 +47,23 @@ class FleetSyncs:
     async def run(self) -> None:
         """Sync whoever is due, again and again, for as long as this task lives."""
         await self._control.sync_runs.end_interrupted()
+        swept = None
         while True:
+            now = self._clock.now()
             try:
                 await self.begin_due()
-                await self._control.sync_runs.forget_before(self._clock.now() - KEEP_RUNS)
+                if swept is None or now - swept >= SWEEP_EVERY:
+                    swept = now
+                    await self._sweep(now)
             except Problem as problem:
                 _logger.warning("Nobody was synced just now: %s", problem)
             await self._clock.sleep(LOOK_SECONDS)
+
+    async def _sweep(self, now: datetime) -> None:
+        """Remove from control data what nobody looks at any more."""
+        await self._control.sync_runs.forget_before(now - KEEP_RUNS)
+        await self._control.inbox.sweep()
+        await self._control.outbox.sweep(now - KEEP_DELIVERED)
 
     async def begin_due(self) -> None:
         """Begin the syncs of those that are due, or whose run somebody has asked for."""

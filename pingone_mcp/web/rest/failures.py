@@ -164,6 +164,6 @@ class Strays:
         else:
             near = nearest(request.url.path, self._paths, most=2)
             meant = f"Did you mean {' or '.join(near)}?" if near else ""
-            problem = Problem("There is nothing at this path.", meant, code=status.name)
+            problem = Problem("There is nothing at this path.", meant or "See /openapi.json.", code=status.name)
         headers = dict(stray.headers or {}) if isinstance(stray, HTTPException) else {}
         return json_answer(error_body(status, problem, correlation_id_of(request)), status, headers)

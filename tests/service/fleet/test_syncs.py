@@ -151,3 +151,19 @@ async def test_what_a_process_left_behind_is_given_up_by_the_next(serving: Estat
     assert [run.status for run in runs] == ["completed", "failed"]
     assert runs[1].id == left.id
     assert (await (await serving.fleet.served(caller(acme.id), acme.id)).backend()).sync_seconds is None
+
+
+async def test_runs_that_nobody_looks_at_any_more_are_forgotten(serving: Estate) -> None:
+    acme = await serving.link("acme")
+    async with syncing(serving) as many:
+        await many.begin_due()
+        [old] = await runs_of(serving, acme, 1)
+        serving.time.passed += 31 * 86_400
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(many.run)
+            runs = await runs_of(serving, acme, 1)
+            with anyio.fail_after(60):
+                while old.id in {run.id for run in runs} or not runs:
+                    runs = await serving.control.sync_runs.listed(connections=[acme.id])
+                    await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
