@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -24,6 +25,7 @@ from pingone_mcp.replica.store.store import Store
 from pingone_mcp.replica.sync import Sync
 from pingone_mcp.replica.syncing.task import SyncOptions
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.sandbox.company.state import EnvironmentState
 from tests.world import World, replica_path
 
 ATTRIBUTES = {"department": "department", "manager": "manager"}
@@ -48,14 +50,22 @@ def truth(sandbox: Sandbox, environment: str | None = None) -> State:
         record = record_of(row_of(user, user.organizations[0].id if user.organizations else ""))
         record.pop("last_login_at", None)
         found.users[user.id] = record
-        position = state.position(user.id)
-        assert position is not None
-        for group, kind in state.memberships(position):
-            found.memberships[user.id, group.id] = kind.lower()
+    found.memberships |= _memberships(state, state.version)
     for group in state.groups.values():
         told = group.record
         found.groups[group.id] = (told["name"], told.get("description"), told.get("userFilter"))
         found.nestings |= {(group.id, parent) for parent in group.parents}
+    return found
+
+
+@functools.lru_cache(maxsize=4)  # of both environments, before a step and after it
+def _memberships(state: EnvironmentState, _version: int) -> dict[tuple[str, str], str]:
+    """Return the type of every membership by user and group; whatever changes one is another version of the state."""
+    found: dict[tuple[str, str], str] = {}
+    for user in state.users():
+        position = state.position(user["id"])
+        assert position is not None
+        found |= {(user["id"], group.id): kind.lower() for group, kind in state.memberships(position)}
     return found
 
 

@@ -200,10 +200,12 @@ class EnvironmentState:
         return record | {"account": account}
 
     def users(self) -> Iterator[Json]:
-        """Give every user, oldest first."""
+        """Give every user, oldest first; who is computed, and is not one of the notable, is nobody else's already."""
         for position in range(self._next):
             if position not in self._removed:
-                yield deepcopy(self.user(position))
+                user = self.user(position)
+                kept = position in self._changed or position in self.people.notables
+                yield deepcopy(user) if kept else user
 
     def put_user(self, position: int, record: Json) -> None:
         """Put a changed record in place; `updatedAt` is the caller's to set."""

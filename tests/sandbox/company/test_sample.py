@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import tracemalloc
 from datetime import timedelta
 
@@ -207,3 +208,16 @@ async def test_head_is_get_without_the_body(client: httpx.AsyncClient) -> None:
 async def test_bodies_may_be_indented_as_recorded() -> None:
     async with enter(Sandbox(size=3, now=NOW, options=Options(pretty=True))) as client:
         assert '"count" : 3' in (await client.get("/users")).text
+
+
+def test_whoever_changes_what_was_given_of_a_user_changes_nobody() -> None:
+    state = state_of(150)
+    state.put_user(0, {**state.user(0), "title": "Changed"})
+    before = json.dumps(list(state.users()))
+    for user in state.users():
+        for value in (user, *user.values()):
+            if isinstance(value, dict):
+                value.clear()
+            elif isinstance(value, list):
+                value.append("more")
+    assert json.dumps(list(state.users())) == before
