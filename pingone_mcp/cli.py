@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pingone_mcp import __version__
 from pingone_mcp.commands.ending import FAILED, MISCONFIGURED, OK, UNCHECKED, WrongUse
+from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import Problem, Unconfigured
 from pingone_mcp.heavy_work import loading
 from pingone_mcp.interrupts import INTERRUPTED, run_interruptible
@@ -78,18 +79,51 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter is no reason to fail
-    # --env-file may stand anywhere, also between `call TOOL` and its arguments, where argparse alone would not take it.
-    anywhere = _anywhere()
-    given, rest = anywhere.parse_known_args(argv, argparse.Namespace(env_file=None, verb=None))
+    given = _parsed(argv)
+    if given.verb is None:
+        return _ended(functools.partial(_serve, given.env_file, given.connection), FAILED)
+    return _ended(functools.partial(_run, given.verb, given), given.verb.failed)
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return what was typed; `connection` is None for that of the variables, whether it is named or not.
+
+    --env-file and --connection may stand anywhere, also between `call TOOL` and its arguments, where argparse alone
+    would not take them.
+    """
+    given, rest = _taken(argv)
     if rest:
         with loading():
-            parser = _parser(anywhere, rest)
+            takes_connection = _takes_connection(rest)
+            if not takes_connection:
+                given, rest = _taken(argv, connection=False)  # it may have an option --connection of its own
+            parser = _parser(rest)
         given, unknown = parser.parse_known_args(rest, given)
+        if given.connection is not None and not takes_connection:
+            unknown.append("--connection")
         if unknown:
             given.parser.refuse(unknown)
-    if given.verb is None:
-        return _ended(functools.partial(_serve, given.env_file), FAILED)
-    return _ended(functools.partial(_run, given.verb, given), given.verb.failed)
+    if given.connection == DEFAULT:
+        given.connection = None
+    return given
+
+
+def _taken(argv: Sequence[str] | None, *, connection: bool = True) -> tuple[argparse.Namespace, list[str]]:
+    """Return what stands anywhere, and the other words."""
+    nothing = argparse.Namespace(env_file=None, connection=None, verb=None)
+    return _anywhere(connection=connection).parse_known_args(argv, nothing)
+
+
+def _takes_connection(words: Sequence[str]) -> bool:
+    """Say whether what is typed may be about one connection: the server is, and those commands that say so."""
+    command = next((word for word in words if not word.startswith("-")), "")
+    return command not in VERBS or _verb(command).takes_connection
+
+
+def _verb(name: str) -> Verb:
+    module, _ = VERBS[name]
+    verb: Verb = importlib.import_module(module).VERB
+    return verb
 
 
 def _open_what_is_closed() -> None:
@@ -143,12 +177,12 @@ def _complain(problem: Problem) -> None:
     say(str(problem), stderr=True)
 
 
-def _serve(env_file: Path | None) -> int:
+def _serve(env_file: Path | None, connection: str | None) -> int:
     if sys.stdin is not None and sys.stdin.isatty():
         from pingone_mcp.console import say
 
         say(_WAITING, stderr=True)
-    serve(env_file)
+    serve(env_file, connection)
     return OK
 
 
@@ -164,7 +198,7 @@ Try instead:
 
 def whole_parser() -> argparse.ArgumentParser:
     """Return the parser of everything that may be typed; each command is loaded."""
-    return _parser(_anywhere(), list(VERBS))
+    return _parser(list(VERBS))
 
 
 def _run(verb: Verb, given: argparse.Namespace) -> int:
@@ -176,7 +210,8 @@ def _run(verb: Verb, given: argparse.Namespace) -> int:
 
     log_harmlessly()
     try:
-        return run_interruptible(functools.partial(verb.run, given, OpenDoors(given.env_file, whole_parser)))
+        doors = OpenDoors(given.env_file, whole_parser, given.connection)
+        return run_interruptible(functools.partial(verb.run, given, doors))
     except BaseExceptionGroup as several:
         raise first_failure(several) from None
 
@@ -203,7 +238,8 @@ class _Parser(argparse.ArgumentParser):
         self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
 
 
-def _anywhere() -> _Parser:
+def _anywhere(*, connection: bool = True) -> _Parser:
+    """Return the parser of what may stand anywhere."""
     parser = _Parser(prog="pingone-mcp", add_help=False, allow_abbrev=False)
     parser.add_argument(
         "--env-file",
@@ -212,10 +248,17 @@ def _anywhere() -> _Parser:
         default=argparse.SUPPRESS,
         help="read PINGONE_* variables from this file (never from ./.env)",
     )
+    if connection:
+        parser.add_argument(
+            "--connection",
+            metavar="C",
+            default=argparse.SUPPRESS,
+            help="ask the linked connection of this name or id, not that of the variables",
+        )
     return parser
 
 
-def _parser(anywhere: _Parser, words: Sequence[str]) -> _Parser:
+def _parser(words: Sequence[str]) -> _Parser:
     """Return the parser of what is typed; a command has arguments, and is loaded, where its name is among the words."""
     parser = _Parser(
         prog="pingone-mcp",
@@ -224,18 +267,18 @@ def _parser(anywhere: _Parser, words: Sequence[str]) -> _Parser:
         epilog="Configuration comes from PINGONE_* variables or from --env-file; one to fill in: pingone-mcp guide settings\n"
         "Try it without PingOne:  pingone-mcp demo",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[anywhere],
+        parents=[_anywhere()],
     )
     parser.add_argument("--version", action="version", version=f"pingone-mcp {__version__}")
     parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name, (module, line) in VERBS.items():
-        verb: Verb | None = importlib.import_module(module).VERB if name in words else None
+    for name, (_, line) in VERBS.items():
+        verb = _verb(name) if name in words else None
         added = commands.add_parser(
             name,
             help=line,
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            parents=[anywhere],
+            parents=[_anywhere(connection=verb is None or verb.takes_connection)],
             add_help=verb is None or not verb.own_help,
         )
         if verb is not None:

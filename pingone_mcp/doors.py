@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pingone_mcp.commands.ending import asking
 from pingone_mcp.commands.verb import OfferedTool, ServeRequest
+from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.service.backend import Backend, OpenBackend
-from pingone_mcp.service.checks import Step
+from pingone_mcp.service.checks import Heard
 from pingone_mcp.settings import ServeSettings, Settings
-from pingone_mcp.settings.given import given_settings
+from pingone_mcp.settings.given import environment_settings, given_places, given_settings
 from pingone_mcp.settings.template import template
 from pingone_mcp.wiring import checking, open_backend, settings_of
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from mcp import Client
 
     from pingone_mcp.service.fleet.administration import FleetAdministration
+    from pingone_mcp.settings.parts import ConnectionSettings
 
 # What one answer may be at the shell, where nobody pays for what is read, but somebody waits: as much as was asked for,
 # unless the other end says nothing.
@@ -39,22 +42,33 @@ _AT_LENGTH = {
 
 @dataclass(frozen=True, slots=True)
 class OpenDoors:
-    """Open what `commands.verb.Doors` names."""
+    """Open what `commands.verb.Doors` names, of a linked `connection` or of that which the variables describe."""
 
     env_file: Path | None
     whole_parser: Callable[[], ArgumentParser] = ArgumentParser
+    connection: str | None = None
 
     def backend(self) -> OpenBackend:
+        if self.connection is not None:
+            return self._open_linked
         return functools.partial(open_backend, Settings.load(self.env_file))
 
-    def checkup(self, tell: Callable[[str], None]) -> AbstractAsyncContextManager[AsyncIterator[Step]]:
-        return checking(Settings.load(self.env_file, tell))
+    async def check(self, heard: Heard, tell: Callable[[str], None]) -> None:
+        if self.connection is not None:
+            async with self.administration() as administration:
+                with asking():
+                    linked = await administration.find(self.connection)
+                await administration.linking.check(linked.id, heard)
+            return
+        async with checking(Settings.load(self.env_file, tell)) as steps:
+            async for step in steps:
+                heard(step)
 
-    def check_settings(self) -> None:
-        Settings.load(self.env_file)
+    async def check_settings(self) -> None:
+        await self._chosen()
 
     def given_settings(self) -> Mapping[str, str]:
-        return given_settings()
+        return given_settings() if self.connection is None else given_places()
 
     def settings_file(self) -> str:
         return template()
@@ -65,8 +79,9 @@ class OpenDoors:
 
         from pingone_mcp.stdio_process import load_server
 
-        settings = Settings.load(self.env_file)
-        loaded = load_server(self.env_file, functools.partial(_open_at_length, settings))
+        identity, settings = await self._chosen()
+        opening = functools.partial(_open_at_length, settings, identity)
+        loaded = load_server(opening, allow_writes=settings.allow_writes)
         async with loaded.connections.serving(), Client(loaded.server) as client:
             yield client
 
@@ -75,25 +90,34 @@ class OpenDoors:
 
         return None if self.env_file is None else linkable_settings(self.env_file)
 
-    @asynccontextmanager
-    async def administration(self) -> AsyncIterator[FleetAdministration]:
-        _load_serve()
-        from pingone_mcp.wiring.fleet import control_place, open_administration
+    def wrong_value(self, name: str, value: str) -> str | None:
+        from pingone_mcp.settings.linked import wrong_value
 
-        async with open_administration(control_place(ServeSettings.load(self.env_file))) as administration:
-            yield administration
+        return wrong_value(name, value)
+
+    def administration(self, *, with_file: bool = True) -> AbstractAsyncContextManager[FleetAdministration]:
+        from pingone_mcp.wiring.linked import administration
+
+        return administration(self.env_file, with_file=with_file)
 
     async def serve(
         self, request: ServeRequest, began: Callable[[str, str | None], None], log: Callable[[str], None]
     ) -> None:
-        _load_serve()
+        from pingone_mcp.wiring.linked import load_serve
+
+        load_serve("prometheus_client")
         from pingone_mcp.wiring import serving
 
         options = serving.ServeOptions(
             host=request.host, port=request.port, public_url=request.public_url, behind_proxy=request.behind_proxy
         )
-        settings = ServeSettings.load(self.env_file)
-        await serving.serve(settings, options, began=lambda this: began(this.url, this.link), log=log)
+        await serving.serve(
+            ServeSettings.load(self.env_file),
+            options,
+            began=lambda this: began(this.url, this.link),
+            log=log,
+            environment=environment_settings(self.env_file),
+        )
 
     def parser(self) -> ArgumentParser:
         return self.whole_parser()
@@ -113,20 +137,27 @@ class OpenDoors:
         async with running(sandbox, port=port) as base_url:
             yield settings_of(sandbox, base_url)
 
+    async def _chosen(self) -> tuple[str, ConnectionSettings]:
+        """Return the id and the settings of the connection. Raises Unconfigured, WrongUse."""
+        if self.connection is None:
+            return DEFAULT, Settings.load(self.env_file)
+        from pingone_mcp.wiring.linked import read_named
 
-def _load_serve() -> None:
-    """Load what the extra `serve` brings. Raises MissingExtra, which names it."""
-    from pingone_mcp.extras import load_extra
+        with asking():
+            return await read_named(self.env_file, self.connection)
 
-    for package in ("sqlalchemy", "aiosqlite", "alembic", "prometheus_client"):
-        load_extra(package, "serve")
+    @asynccontextmanager
+    async def _open_linked(self) -> AsyncIterator[Backend]:
+        identity, settings = await self._chosen()
+        async with open_backend(settings, identity=identity) as backend:
+            yield backend
 
 
 @asynccontextmanager
-async def _open_at_length(settings: Settings) -> AsyncIterator[Backend]:
+async def _open_at_length(settings: ConnectionSettings, identity: str) -> AsyncIterator[Backend]:
     """Open what answers without the budgets of an assistant's answers, but for those that somebody has set."""
     import pingone_mcp.http.engine  # noqa: F401 - before the time of an answer is counted
 
     most = {name: most for name, most in _AT_LENGTH.items() if name not in settings.model_fields_set}
-    async with open_backend(settings.model_copy(update=most)) as backend:
+    async with open_backend(settings.model_copy(update=most), identity=identity) as backend:
         yield backend

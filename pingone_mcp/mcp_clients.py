@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -27,9 +28,12 @@ ClientName = Literal["claude-desktop", "claude-code", "vscode", "vscode-insiders
 System = Literal["linux", "darwin", "win32"]
 CLIENTS: tuple[ClientName, ...] = get_args(ClientName)
 SERVER = "pingone"
-"""What the server is called in a client."""
+"""What the server is called in a client; that of a linked connection has the name of the connection behind it."""
 SECRET = "client_secret"  # noqa: S105 - the name of a setting
+DATABASE = "database_url"
+_HIDDEN = frozenset({SECRET, DATABASE})
 _INPUT = "pingone-client-secret"
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")  # what the name of a server must not hold in some clients
 _TO_FILL_IN: Mapping[str, str] = MappingProxyType(
     {
         "environment_id": "YOUR_ENVIRONMENT_ID",
@@ -44,27 +48,38 @@ _TO_FILL_IN: Mapping[str, str] = MappingProxyType(
 class Launch:
     """How this program is started: absolute `program` and its arguments; `settings` by name, without secrets.
 
-    `asks` says that the client secret is to be given too.
+    `asks` says that the client secret is to be given too; `server` is what the client calls it.
     """
 
     program: tuple[str, ...]
     settings: Mapping[str, str]
     asks: bool
+    server: str = SERVER
 
 
-def launch(program: tuple[str, ...], env_file: PurePath | None, settings: Mapping[str, str]) -> Launch:
+def launch(
+    program: tuple[str, ...],
+    env_file: PurePath | None,
+    settings: Mapping[str, str],
+    connection: str | None = None,
+) -> Launch:
     """Return how a program is started with a file of settings, or with settings; with neither, ones to fill in.
 
-    Of `settings`, which are values by name, the secret stays out.
+    Of `settings`, which are values by name, the secrets stay out. A linked `connection` has its settings already.
     """
     if env_file is not None:
-        return Launch(program=(*program, "--env-file", str(env_file)), settings={}, asks=False)
-    if not settings:
-        settings = _TO_FILL_IN
+        program, settings = (*program, "--env-file", str(env_file)), {}
+    elif connection is None:
+        settings = settings or _TO_FILL_IN
+    server = SERVER
+    if connection is not None:
+        program = (*program, "--connection", connection)
+        server = f"{SERVER}-{_NO_NAME.sub('-', connection).strip('-')}"
     return Launch(
         program=program,
-        settings={name: value for name, value in settings.items() if name != SECRET},
+        settings={name: value for name, value in settings.items() if name not in _HIDDEN},
         asks=SECRET in settings,
+        server=server.strip("-"),
     )
 
 
@@ -73,12 +88,12 @@ def snippet(client: ClientName, how: Launch, system: System) -> str:
     if client == "claude-code":
         options = [word for name, value in _environment(how).items() for word in ("--env", f"{name}={value}")]
         # The option between them keeps the name from being taken for one more value of --env.
-        words = ["claude", "mcp", "add", *options, "--transport", "stdio", SERVER, "--", *how.program]
+        words = ["claude", "mcp", "add", *options, "--transport", "stdio", how.server, "--", *how.program]
         return subprocess.list2cmdline(words) if system == "win32" else shlex.join(words)
     if client in ("vscode", "vscode-insiders"):
-        servers = {SERVER: {"type": "stdio", **_entry(client, how)}}
+        servers = {how.server: {"type": "stdio", **_entry(client, how)}}
         return _shown({"inputs": [_ASKED], "servers": servers} if how.asks else {"servers": servers})
-    return _shown({"mcpServers": {SERVER: _entry(client, how)}})
+    return _shown({"mcpServers": {how.server: _entry(client, how)}})
 
 
 def install_link(client: ClientName, how: Launch) -> str:
@@ -86,11 +101,11 @@ def install_link(client: ClientName, how: Launch) -> str:
     match client:
         case "vscode" | "vscode-insiders":
             inputs = {"inputs": [_ASKED]} if how.asks else {}
-            whole = {"name": SERVER, "type": "stdio", **_entry(client, how), **inputs}
+            whole = {"name": how.server, "type": "stdio", **_entry(client, how), **inputs}
             return f"{client}:mcp/install?{quote(_compact(whole), safe='')}"
         case "cursor":
             config = base64.b64encode(_compact(_entry(client, how)).encode()).decode()
-            return f"cursor://anysphere.cursor-deeplink/mcp/install?{urlencode({'name': SERVER, 'config': config})}"
+            return f"cursor://anysphere.cursor-deeplink/mcp/install?{urlencode({'name': how.server, 'config': config})}"
         case _:
             raise Refused(
                 f"{_TITLES[client]} has no links that install a server.",
@@ -98,7 +113,7 @@ def install_link(client: ClientName, how: Launch) -> str:
             )
 
 
-def place(client: ClientName, system: System) -> str:
+def place(client: ClientName, system: System, server: str = SERVER) -> str:
     """Say where the snippet of a client goes on a system, and what else is to be done."""
     title = _TITLES[client]
     match client:
@@ -119,7 +134,7 @@ def place(client: ClientName, system: System) -> str:
             )
             opens = "`MCP: Open User Configuration` opens it; .vscode/mcp.json is that of one project"
     return (
-        f"Put this into {file} ({opens}). Where there are other servers already, add only the entry `{SERVER}` to them. "
+        f"Put this into {file} ({opens}). Where there are other servers already, add only the entry `{server}` to them. "
         f"Then start {title} anew."
     )
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pingone_mcp.current_connection import DEFAULT
-from pingone_mcp.errors import Unconfigured
+from pingone_mcp.errors import Problem, Unconfigured
 from pingone_mcp.first_answers import Frozen, is_set, kept
 from pingone_mcp.handshake import Handover, greet, may_greet
 from pingone_mcp.heavy_work import loading
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pingone_mcp.service.connections import Connections
 
 
-def serve(env_file: Path | None) -> None:
-    """Serve MCP on stdin and stdout until the client goes."""
+def serve(env_file: Path | None, connection: str | None = None) -> None:
+    """Serve MCP on stdin and stdout until the client goes: of a linked connection, or of what is configured."""
     # The SDK reads stdin in a thread that cannot be cancelled, so an interrupt ends the process here and now. Nothing
     # is lost by it: the token cache is written atomically, and a write in flight stands in the audit file as sent.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -39,17 +39,26 @@ def serve(env_file: Path | None) -> None:
     complain = sys.unraisablehook
     sys.unraisablehook = lambda what: None if what.exc_type is BrokenPipeError else complain(what)
     try:
-        place = kept(env_file) if may_greet() else None
-        loaded, handover = _greeted(env_file, place and place.known())
+        if connection is None:
+            _serve_configured(env_file)
+        else:
+            import anyio
 
-        import anyio
-
-        anyio.run(_serve, loaded, env_file, handover, place and place.keep)
+            anyio.run(_serve_linked, env_file, connection)
     except* (BrokenPipeError, ConnectionError):
         pass  # the client has gone
     finally:
         # The SDK has given stdout back; what a stray print left in its buffer must not follow the last answer.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+
+def _serve_configured(env_file: Path | None) -> None:
+    place = kept(env_file) if may_greet() else None
+    loaded, handover = _greeted(env_file, place and place.known())
+
+    import anyio
+
+    anyio.run(_serve, loaded, env_file, handover, place and place.keep)
 
 
 _LINGER_SECONDS = 1.0
@@ -62,11 +71,8 @@ class Loaded(NamedTuple):
     connections: Connections
 
 
-def load_server(env_file: Path | None, open_backend: OpenBackend | None = None) -> Loaded:
-    """Return a server of what is configured; nothing is opened before it is asked, nor any setting said to be wrong.
-
-    It answers out of what `open_backend` opens, where that is given.
-    """
+def load_server(open_backend: OpenBackend, *, allow_writes: bool) -> Loaded:
+    """Return a server that answers out of what is opened when it is asked."""
     # The SDK logs through rich where it finds it: time at the start, and lines folded at 80 columns.
     with loading("rich"):
         from pingone_mcp.logs import log_harmlessly
@@ -76,9 +82,46 @@ def load_server(env_file: Path | None, open_backend: OpenBackend | None = None) 
         from pingone_mcp.server.build import build_server
         from pingone_mcp.service.connections import Connections
 
-        connections = Connections({DEFAULT: open_backend or functools.partial(_open_backend, env_file)})
-        server = build_server(functools.partial(connections.lend, DEFAULT), allow_writes=_allows_writes(env_file))
+        connections = Connections({DEFAULT: open_backend})
+        server = build_server(functools.partial(connections.lend, DEFAULT), allow_writes=allow_writes)
         return Loaded(server, connections)
+
+
+def _load_configured(env_file: Path | None) -> Loaded:
+    """Return a server of what is configured; nothing is opened before it is asked, nor any setting said to be wrong."""
+    return load_server(functools.partial(_open_backend, env_file), allow_writes=_allows_writes(env_file))
+
+
+async def _serve_linked(env_file: Path | None, reference: str) -> None:
+    """Serve a linked connection; that there is none, or what is wrong with it, is the answer to every question."""
+    with loading("rich"):
+        from pingone_mcp.logs import log_harmlessly
+
+        log_harmlessly()
+
+        from pingone_mcp.server.stdio import serve_stdio
+        from pingone_mcp.wiring.linked import read_named
+
+    try:
+        _, settings = await read_named(env_file, reference)
+    except Problem:
+        settings = None
+    allow_writes = settings is not None and settings.allow_writes
+    loaded = load_server(functools.partial(_open_linked, env_file, reference), allow_writes=allow_writes)
+    async with loaded.connections.serving():
+        syncs = settings is not None and settings.sync_minutes is not None
+        await serve_stdio(loaded.server, None, None, loaded.connections.begin if syncs else None)
+
+
+@asynccontextmanager
+async def _open_linked(env_file: Path | None, reference: str) -> AsyncIterator[Backend]:
+    import pingone_mcp.http.engine  # noqa: F401 - before the time of an answer is counted
+    from pingone_mcp.wiring import open_backend
+    from pingone_mcp.wiring.linked import read_named
+
+    identity, settings = await read_named(env_file, reference)
+    async with open_backend(settings, identity=identity) as backend:
+        yield backend
 
 
 async def _serve(
@@ -135,11 +178,11 @@ def _allows_writes(env_file: Path | None) -> bool:
 def _greeted(env_file: Path | None, answers: Frozen | None) -> tuple[Loaded, Handover | None]:
     """Return the server, and from where it goes on when its first answers were known before it was loaded."""
     if answers is None:
-        return load_server(env_file), None
+        return _load_configured(env_file), None
     servers: list[Loaded] = []
 
     def load() -> None:
-        servers.append(load_server(env_file))
+        servers.append(_load_configured(env_file))
         # What the first other message needs is loaded as well: anyio finds its event loop when it first runs.
         import anyio
 
@@ -153,4 +196,4 @@ def _greeted(env_file: Path | None, answers: Frozen | None) -> tuple[Loaded, Han
     handover = greet(answers, _LINGER_SECONDS if _may_sync(env_file) else None)
     loading.join()
     # What cannot be loaded fails once more, here where it is reported as ever.
-    return servers.pop() if servers else load_server(env_file), handover
+    return servers.pop() if servers else _load_configured(env_file), handover

@@ -146,5 +146,6 @@ examples:
   {variable("sandbox", "1")} pingone-mcp call find_deactivated 'reasons=["locked"]'""",
     add=_add,
     run=_run,
+    takes_connection=True,
     own_help=True,
 )

@@ -140,4 +140,5 @@ examples:
   pingone-mcp changes --json | jq .user.username""",
     add=_add,
     run=_run,
+    takes_connection=True,
 )

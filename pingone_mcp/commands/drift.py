@@ -229,5 +229,6 @@ examples:
   pingone-mcp drift ledger --json | jq .counts""",
     add=_add,
     run=_run,
+    takes_connection=True,
     failed=UNCHECKED,
 )

@@ -233,4 +233,5 @@ examples:
   pingone-mcp review --verify review.csv""",
     add=_add,
     run=_run,
+    takes_connection=True,
 )

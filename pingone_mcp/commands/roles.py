@@ -250,5 +250,6 @@ examples:
   pingone-mcp roles --diff ledger --kinds mismatches,unmatched""",
     add=_add,
     run=_run,
+    takes_connection=True,
     failed=UNCHECKED,
 )

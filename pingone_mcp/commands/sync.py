@@ -147,4 +147,5 @@ examples:
   pingone-mcp sync --every 15m --env-file my.env""",
     add=_add,
     run=_run,
+    takes_connection=True,
 )

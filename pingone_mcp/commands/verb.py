@@ -6,7 +6,7 @@ A command is one module with a `VERB`, and one line in `cli.VERBS`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mcp import Client
 
     from pingone_mcp.service.backend import OpenBackend
-    from pingone_mcp.service.checks import Step
+    from pingone_mcp.service.checks import Heard
     from pingone_mcp.service.fleet.administration import FleetAdministration
 
 
@@ -43,22 +43,29 @@ class OfferedTool(Protocol):
 
 
 class Doors(Protocol):
-    """What a command may open; those that read the settings raise Unconfigured before anything is opened."""
+    """What a command may open, of the connection that is named, or of that which is configured.
+
+    What reads the settings raises Unconfigured before anything is opened, and WrongUse for a connection that there is
+    not: of one that is named, when it is opened.
+    """
 
     def backend(self) -> OpenBackend:
         """Return what opens the directory that is configured, and its local copy."""
 
-    def checkup(self, tell: Callable[[str], None]) -> AbstractAsyncContextManager[AsyncIterator[Step]]:
-        """Return a check-up of what is configured; its steps come one by one.
+    async def check(self, heard: Heard, tell: Callable[[str], None]) -> None:
+        """Check the connection step by step; what comes of it is noted of one that was linked.
 
         `tell` hears which settings were given and come to nothing.
         """
 
-    def check_settings(self) -> None:
-        """Read the settings."""
+    async def check_settings(self) -> None:
+        """Read the settings, and find the connection that is named."""
 
     def given_settings(self) -> Mapping[str, str]:
-        """Return what the environment sets, by name; of a secret the name alone. Raises Unconfigured."""
+        """Return what the environment sets, by name; of a secret the name alone. Raises Unconfigured.
+
+        Where a connection is named, that is where the linked ones are kept.
+        """
 
     def settings_file(self) -> str:
         """Return a file of settings to fill in."""
@@ -75,8 +82,14 @@ class Doors(Protocol):
     def values_to_link(self) -> Mapping[str, str] | None:
         """Return what a file says of a connection, by setting; None where no file is named. Raises Unconfigured."""
 
-    def administration(self) -> AbstractAsyncContextManager[FleetAdministration]:
-        """Return what looks after linked connections and keys."""
+    def wrong_value(self, name: str, value: str) -> str | None:
+        """Return what is wrong with the value of a setting of a connection that is to be linked, if anything is."""
+
+    def administration(self, *, with_file: bool = True) -> AbstractAsyncContextManager[FleetAdministration]:
+        """Return what looks after linked connections and keys, and that of the variables where they describe one.
+
+        So may a file of settings, unless it is without: then the file describes something else.
+        """
 
     async def serve(
         self, request: ServeRequest, began: Callable[[str, str | None], None], log: Callable[[str], None]
@@ -95,7 +108,8 @@ class Verb:
     """One command. `text` is what its --help shows: a description, an empty line, examples.
 
     `add` adds its arguments to a parser, `--help` too where it has `own_help`; `run` does the work and returns the exit
-    status, which is `failed` where a Problem ends it that is neither wrong use nor a missing setting.
+    status, which is `failed` where a Problem ends it that is neither wrong use nor a missing setting. What
+    `takes_connection` is about the one connection that --connection names, or that of the variables.
     """
 
     name: str
@@ -104,6 +118,7 @@ class Verb:
     run: Callable[[argparse.Namespace, Doors], Awaitable[int]]
     failed: int = FAILED
     own_help: bool = False
+    takes_connection: bool = False
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

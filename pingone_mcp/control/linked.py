@@ -16,6 +16,7 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.control.database import Database
 from pingone_mcp.control.sealing import Seals, of_connection
 from pingone_mcp.control.tables import CONNECTIONS, OUTBOX
+from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import Refused
 
 LinkStatus = Literal["connecting", "active", "needs_reauth", "validation_error", "post_install_error"]
@@ -60,6 +61,7 @@ class LinkedConnections:
 
     def __init__(self, database: Database, seals: Seals, clock: Clock) -> None:
         self._database, self._seals, self._clock = database, seals, clock
+        self._has_default = False
 
     async def add(
         self,
@@ -100,6 +102,30 @@ class LinkedConnections:
         except IntegrityError:
             raise NameTaken from None
         return added
+
+    async def keep_default(
+        self, settings: SettingValues, provider: str = "pingone", *, renewed: bool = True
+    ) -> LinkedConnection:
+        """Keep the connection of the environment variables among the others; what is known of it is `renewed`.
+
+        In a process that has not called this there is none, whatever was kept: its variables describe none.
+        """
+        self._has_default = True
+        async with self._database.write():
+            kept = await self.get(DEFAULT)
+            if kept is None:
+                return await self.add(
+                    name=DEFAULT,
+                    provider=provider,
+                    settings=settings,
+                    credentials={},
+                    status="active",
+                    connection_id=DEFAULT,
+                )
+            if not renewed or (kept.provider, dict(kept.settings)) == (provider, dict(settings)):
+                return kept
+            changes = {"provider": provider, "settings": settings, "epoch": CONNECTIONS.c.epoch + 1}
+            return await self._update(DEFAULT, **changes) or kept
 
     async def get(self, connection_id: str) -> LinkedConnection | None:
         found = await self._select(CONNECTIONS.c.id == connection_id)
@@ -192,6 +218,7 @@ class LinkedConnections:
         return removed.rowcount > 0
 
     async def _select(self, *conditions: ColumnElement[bool], limit: int | None = None) -> list[LinkedConnection]:
+        conditions = (*conditions, *self._there())
         query = select(CONNECTIONS).where(*conditions).order_by(CONNECTIONS.c.created_at, CONNECTIONS.c.id).limit(limit)
         async with self._database.read() as connection:
             return [_linked(row) for row in await connection.execute(query)]
@@ -201,10 +228,14 @@ class LinkedConnections:
 
     async def _touch(self, connection_id: str, **changes: object) -> LinkedConnection | None:
         here = CONNECTIONS.c.id == connection_id
+        changed = update(CONNECTIONS).where(here, *self._there()).values(changes).returning(CONNECTIONS)
         async with self._database.write() as connection:
-            row = await connection.execute(update(CONNECTIONS).where(here).values(changes).returning(CONNECTIONS))
-            found = row.one_or_none()
+            found = (await connection.execute(changed)).one_or_none()
         return None if found is None else _linked(found)
+
+    def _there(self) -> list[ColumnElement[bool]]:
+        """Return what holds of the connections that there are for this process."""
+        return [] if self._has_default else [CONNECTIONS.c.id != DEFAULT]
 
 
 def _linked(row: Row[*tuple[Any, ...]]) -> LinkedConnection:

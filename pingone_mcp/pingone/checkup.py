@@ -17,7 +17,16 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.directory.matching.filters import Within, eq
 from pingone_mcp.directory.rights import AUDIT, CONFIGURATION, GROUPS, MEMBERS, POPULATIONS, ROLES, USERS, Right
 from pingone_mcp.directory.text.harmless import candidate, harmless
-from pingone_mcp.errors import NotFound, NotPermitted, Problem, UpstreamProblem
+from pingone_mcp.errors import (
+    NotFound,
+    NotPermitted,
+    Problem,
+    RateLimited,
+    ServerFailed,
+    UnexpectedAnswer,
+    Unreachable,
+    UpstreamProblem,
+)
 from pingone_mcp.pingone import wire
 from pingone_mcp.pingone.api.client import Client, open_client, path_with
 from pingone_mcp.pingone.connection import Connection
@@ -38,13 +47,14 @@ _ROLES = (
 class CheckedStep:
     """What one step of the check-up found. `needed`: without it the server is of no use.
 
-    `text` names settings by their marks (`advice.setting`).
+    `text` names settings by their marks (`advice.setting`). `answered` is false where PingOne did not say so itself.
     """
 
     step: str
     ok: bool
     text: str
     needed: bool = True
+    answered: bool = True
 
 
 @asynccontextmanager
@@ -77,7 +87,7 @@ async def _checked(client: Client, names: Names, clock: Clock) -> AsyncIterator[
     try:
         environments = await names.environments()
     except UpstreamProblem as problem:
-        yield CheckedStep(step="environments", ok=False, text=problem.text(setting))
+        yield _failed("environments", problem)
         return
     if not environments:
         yield CheckedStep(step="environments", ok=False, text=f"The worker application may see none. {_ROLES}")
@@ -170,7 +180,7 @@ class _Rights:
                 code=None if known else problem.code,
                 correlation_id=None if known else problem.correlation_id,
             )
-            return CheckedStep(step=step, ok=False, text=said.text(setting), needed=needed)
+            return _failed(step, said, needed=needed, answered=_answered(problem))
         self._first[right] = next(iter(wire.ids_of(page.raws)), None)
         count = f", {page.count:,}" if page.count is not None and right in _COUNTED else ""
         return CheckedStep(step=step, ok=True, text=f"readable{count}", needed=needed)
@@ -200,7 +210,7 @@ async def _population(client: Client, names: Names, population: str, environment
         except (NotFound, NotPermitted):
             continue
         except Problem as problem:
-            return CheckedStep(step=step, ok=False, text=problem.text(setting))
+            return _failed(step, problem)
         return CheckedStep(step=step, ok=True, text="readable")
     text = f"None of the environments has it, or it may not be read. Check {setting('populations')} and the roles."
     if there := await _populations(names, environments):
@@ -223,5 +233,15 @@ async def _step(step: str, act: Callable[[], Awaitable[None]], text: str) -> Che
     try:
         await act()
     except UpstreamProblem as problem:
-        return CheckedStep(step=step, ok=False, text=problem.text(setting))
+        return _failed(step, problem)
     return CheckedStep(step=step, ok=True, text=text)
+
+
+def _failed(step: str, problem: Problem, *, needed: bool = True, answered: bool | None = None) -> CheckedStep:
+    answered = _answered(problem) if answered is None else answered
+    return CheckedStep(step=step, ok=False, text=problem.text(setting), needed=needed, answered=answered)
+
+
+def _answered(problem: Problem) -> bool:
+    """Say whether PingOne answers, and does not give what is asked for."""
+    return not isinstance(problem, (Unreachable, ServerFailed, RateLimited, UnexpectedAnswer))

@@ -8,8 +8,9 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from pingone_mcp.errors import Unconfigured
-from pingone_mcp.settings import Settings
+from pingone_mcp.settings import ServeSettings, Settings
 from pingone_mcp.settings.linked import LINKED_SETTINGS
+from pingone_mcp.settings.parts import Credentials, GivenFiles, Sample
 
 
 def given_settings() -> Mapping[str, str]:
@@ -19,17 +20,49 @@ def given_settings() -> Mapping[str, str]:
     """
     settings = Settings.load()
     values = Settings.given().values
+    return {
+        name: _elsewhere(getattr(settings, name), values[name])
+        for name in Settings.model_fields
+        if name in settings.model_fields_set
+    }
 
-    def text(name: str) -> str:
-        match getattr(settings, name):
-            case SecretStr():
-                return ""
-            case Path() as path:
-                return str(path.expanduser().absolute())
-            case _:
-                return values[name]
 
-    return {name: text(name) for name in Settings.model_fields if name in settings.model_fields_set}
+def given_places() -> Mapping[str, str]:
+    """Return where the environment says that linked connections are kept, as `given_settings` does."""
+    settings = ServeSettings.load()
+    values = ServeSettings.given().values
+    return {name: _elsewhere(getattr(settings, name), values[name]) for name in _PLACES if name in values}
+
+
+def environment_settings(env_file: Path | None) -> Settings | None:
+    """Return what the environment and a file describe; None where they say nothing of a connection.
+
+    Raises Unconfigured where what they say is not all it takes, or wrong.
+    """
+    given = Settings.given(env_file).values
+    if given.keys().isdisjoint({*Credentials.model_fields, *Sample.model_fields}):
+        return None
+    return Settings.load(env_file)
+
+
+def given_files(env_file: Path | None) -> Mapping[str, str]:
+    """Return which files somebody has laid out for the process that is started, whatever connection it is about."""
+    values = Settings.given(env_file).values
+    return {name: values[name] for name in GivenFiles.model_fields if name in values}
+
+
+_PLACES = ("state_dir", "key_file", "database_url")
+
+
+def _elsewhere(value: object, written: str) -> str:
+    """Return a value as it is set elsewhere."""
+    match value:
+        case SecretStr():
+            return ""
+        case Path() as path:
+            return str(path.expanduser().absolute())
+        case _:
+            return written
 
 
 def linkable_settings(env_file: Path) -> Mapping[str, str]:

@@ -74,6 +74,17 @@ def read(values: Mapping[str, JsonValue]) -> ConnectionSettings:
     )
 
 
+def wrong_value(name: str, value: str) -> str | None:
+    """Return what is wrong with one value, whatever the others are, if anything is. It is not repeated."""
+    try:
+        ConnectionSettings.model_validate({name: value})
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_input=False):
+            if item["loc"][0] == name:
+                return item["msg"]
+    return None
+
+
 def _line(name: str, what: str) -> str:
     info = ConnectionSettings.model_fields.get(name)
     return f"{setting(name)}: {what}. {info.description}" if info is not None else f"{name}: {what}."

@@ -179,8 +179,13 @@ async def checking(
             yield findings
 
 
+def provider_of(settings: ConnectionSettings) -> str:
+    """Return the name of the provider that settings describe."""
+    return "sample" if settings.sandbox else "pingone"
+
+
 def _configured(settings: ConnectionSettings) -> OpenProvider:
-    return PROVIDERS["sample" if settings.sandbox else "pingone"]
+    return PROVIDERS[provider_of(settings)]
 
 
 def _write_rules(settings: ConnectionSettings, identity: str) -> WriteRules | None:

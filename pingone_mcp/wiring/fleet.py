@@ -5,27 +5,27 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from pydantic import JsonValue
 
 from pingone_mcp.control.control import ControlData, ControlPlace, open_control
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import NoSuchConnection
 from pingone_mcp.private_files import PrivateFolder
 from pingone_mcp.service.fleet.administration import FleetAdministration
+from pingone_mcp.service.fleet.fleet import Paused
 from pingone_mcp.service.fleet.linking import Linking, Prepared, Providers
 from pingone_mcp.settings.linked import kept, read, read_linked
 from pingone_mcp.tasks import in_thread
-from pingone_mcp.wiring import OpenProvider, checking, open_backend
+from pingone_mcp.wiring import OpenProvider, checking, open_backend, provider_of
 
 if TYPE_CHECKING:
     from pingone_mcp.control.linked import LinkedConnection
     from pingone_mcp.replica.queries.processes import Queries
     from pingone_mcp.service.backend import Backend, OpenBackend
+    from pingone_mcp.settings.parts import ConnectionSettings
     from pingone_mcp.settings.serving import Serving
 
 _FOLDER = "connections"
@@ -79,10 +79,33 @@ def control_place(settings: Serving) -> ControlPlace:
 
 
 @asynccontextmanager
-async def open_administration(place: ControlPlace) -> AsyncIterator[FleetAdministration]:
+async def open_administration(
+    place: ControlPlace, environment: ConnectionSettings | None = None
+) -> AsyncIterator[FleetAdministration]:
     """Open control data for a person's commands; no connection is served here. Raises Unconfigured."""
     async with open_control(place) as control:
-        yield FleetAdministration(control, linking_of(control, LinkedFiles(place.folder), _nothing))
+        if environment is not None:  # what a process that serves has written of it stays
+            await keep_default(control, environment, renewed=False)
+        linking = linking_of(control, LinkedFiles(place.folder), _nothing, environment=environment)
+        yield FleetAdministration(control, linking)
+
+
+async def read_one(place: ControlPlace, reference: str, files: Mapping[str, str]) -> tuple[str, ConnectionSettings]:
+    """Return the id of the connection of an id or a name, and its settings, `files` of this process among them.
+
+    Raises Unconfigured, Refused with what there is, and Paused.
+    """
+    own = LinkedFiles(place.folder)
+    async with open_control(place) as control:
+        linked = await FleetAdministration(control, linking_of(control, own, _nothing)).find(reference)
+        if linked.is_paused:
+            raise Paused
+        return linked.id, await LinkedBackends(control=control, files=own, given=files).settings(linked.id)
+
+
+async def keep_default(control: ControlData, settings: ConnectionSettings, *, renewed: bool = True) -> LinkedConnection:
+    """Keep the connection that the variables describe among the others, so that keys reach it and it has runs."""
+    return await control.connections.keep_default(kept(settings)[0], provider_of(settings), renewed=renewed)
 
 
 def linking_of(
@@ -90,53 +113,77 @@ def linking_of(
     files: LinkedFiles,
     closed: Callable[[str], Awaitable[None]],
     open_provider: OpenProvider | None = None,
+    *,
+    environment: ConnectionSettings | None = None,
 ) -> Linking:
-    """Return the use cases of linking; `closed` ends what this process serves of a connection."""
-    providers = Providers(prepare=partial(_prepared, open_provider), forget=files.forget)
+    """Return the use cases of linking; `closed` ends what this process serves of a connection.
+
+    `environment` is what the variables describe.
+    """
+    providers = Providers(
+        prepare=lambda values: _prepared(read_linked(values), open_provider),
+        forget=files.forget,
+        environment=None if environment is None else _prepared(environment, open_provider),
+    )
     return Linking(control.connections, providers, closed)
 
 
-def _prepared(open_provider: OpenProvider | None, values: Mapping[str, JsonValue]) -> Prepared:
-    settings = read_linked(values)
+def _prepared(settings: ConnectionSettings, open_provider: OpenProvider | None) -> Prepared:
     clear, secrets = kept(settings)
     name = settings.environment_id.partition("-")[0] or "sample"
-    return Prepared(name=name, settings=clear, secrets=secrets, checkup=partial(checking, settings, open_provider))
+    return Prepared(
+        name=name,
+        provider=provider_of(settings),
+        settings=clear,
+        secrets=secrets,
+        checkup=partial(checking, settings, open_provider),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkedBackends:
-    """Opens the backends of linked connections. `environment` opens that of the variables, where they describe one."""
+    """Opens the backends of linked connections.
+
+    `environment` is what the variables describe, where they describe one; `given` are settings of this process that
+    hold for each, such as files that somebody has laid out.
+    """
 
     control: ControlData
     files: LinkedFiles
     queries: Queries | None = None
-    environment: OpenBackend | None = None
+    environment: ConnectionSettings | None = None
+    given: Mapping[str, str] = field(default_factory=dict[str, str])
     open_provider: OpenProvider | None = None
 
     def __call__(self, linked: LinkedConnection) -> OpenBackend:
-        if linked.id == DEFAULT and self.environment is not None:
-            return self.environment
         return partial(self._open, linked.id)
 
     @asynccontextmanager
     async def _open(self, connection: str) -> AsyncIterator[Backend]:
+        settings = await self.settings(connection)
+        alone = settings.model_copy(update={"sync_minutes": None})  # whoever serves many syncs them in turn
+        opening = open_backend(alone, self.open_provider, identity=connection, queries=self.queries)
+        async with opening as backend:
+            yield backend
+
+    async def settings(self, connection: str) -> ConnectionSettings:
+        """Return all settings of a connection, whose folder is there then. Raises NoSuchConnection, Unconfigured."""
+        if connection == DEFAULT and self.environment is not None:
+            return self.environment
         found = await self.control.connections.with_credentials(connection)
         if found is None:
             raise NoSuchConnection
         linked, credentials = found
         await in_thread(self.files.make, connection, pool="disk")
-        settings = read(
+        return read(
             {
+                **self.given,
                 **linked.settings,
                 **{name: value.get_secret_value() for name, value in credentials.items()},
                 "cache_dir": str(self.files.folder(connection)),
                 "audit_file": str(self.files.journal),
-                "sync_minutes": None,  # whoever serves many syncs them in turn
             }
         )
-        opening = open_backend(settings, self.open_provider, identity=connection, queries=self.queries)
-        async with opening as backend:
-            yield backend
 
 
 async def _nothing(_: str) -> None:

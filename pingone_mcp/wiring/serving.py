@@ -29,6 +29,7 @@ from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.service.fleet.syncs import FleetSyncs
 from pingone_mcp.settings import ServeSettings
 from pingone_mcp.settings.addresses import is_loopback
+from pingone_mcp.settings.parts import ConnectionSettings
 from pingone_mcp.settings.serving import Serving
 from pingone_mcp.tasks import background
 from pingone_mcp.web.address import PublicAddress
@@ -45,7 +46,7 @@ from pingone_mcp.web.operations.requests import access_line
 from pingone_mcp.web.process import Listening, open_socket, serve_app, url_of
 from pingone_mcp.web.rest.operation import routes as rest_routes
 from pingone_mcp.web.rest.unified.operations import OPERATIONS
-from pingone_mcp.wiring.fleet import LinkedBackends, LinkedFiles, control_place
+from pingone_mcp.wiring.fleet import LinkedBackends, LinkedFiles, control_place, keep_default
 
 _FOLDER = "serving"
 _BUSY = "Another process serves out of the state folder {folder}: {holder}."
@@ -75,11 +76,13 @@ async def serve(
     *,
     began: Callable[[Began], None],
     log: Callable[[str], None],
+    environment: ConnectionSettings | None = None,
     clock: Clock | None = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises Unconfigured where it must not, or cannot, start.
 
-    `began` is called once, when requests are answered; `log` gets a line of JSON for each of them.
+    `environment` is the connection that the variables describe, if they describe one. `began` is called once, when
+    requests are answered; `log` gets a line of JSON for each of them.
     """
     clock = clock or Clock()
     where = _listening(settings, options)
@@ -88,9 +91,11 @@ async def serve(
         stack.enter_context(_alone(folder))
         listening = stack.enter_context(open_socket(where))
         control = await stack.enter_async_context(open_control(control_place(settings), clock))
+        if environment is not None:
+            await keep_default(control, environment)
         await _check_exposure(settings, options, control)
         address = _address(settings, options, url_of(where, listening))
-        served = await stack.enter_async_context(_serving(control, LinkedFiles(folder), clock))
+        served = await stack.enter_async_context(_serving(control, LinkedFiles(folder), clock, environment))
         face = await stack.enter_async_context(open_face(control, served, settings, address, log=log, clock=clock))
         link = login_link(address, face.sessions, _person()) if is_loopback(where.host) else None
         tell = partial(began, Began(url=address.base, link=link))
@@ -161,11 +166,14 @@ class ServedFleet:
 
 
 @asynccontextmanager
-async def _serving(control: ControlData, files: LinkedFiles, clock: Clock) -> AsyncIterator[ServedFleet]:
+async def _serving(
+    control: ControlData, files: LinkedFiles, clock: Clock, environment: ConnectionSettings | None
+) -> AsyncIterator[ServedFleet]:
     """Serve all connections, and sync them, for as long as the block lasts."""
     connections = Connections()
     async with aclosing(Queries()) as queries, connections.serving(), background() as tasks:
-        fleet = Fleet(control.connections, connections, LinkedBackends(control=control, files=files, queries=queries))
+        backends = LinkedBackends(control=control, files=files, queries=queries, environment=environment)
+        fleet = Fleet(control.connections, connections, backends)
         served = ServedFleet(fleet, FleetSyncs(control, fleet, tasks, clock))
         tasks.start_soon(served.sync)
         yield served

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from pingone_mcp.control.control import ControlData
 from pingone_mcp.control.idempotency import KeyedRequest
 from pingone_mcp.control.inbox import IncomingEvent
-from pingone_mcp.control.linked import LinkedConnection, NameTaken
+from pingone_mcp.control.linked import LinkedConnection, LinkedConnections, NameTaken
 from pingone_mcp.control.tables import METADATA
 from tests.control.conftest import Hands
 
@@ -151,8 +151,29 @@ async def test_a_larger_use_case_is_kept_or_dropped_as_a_whole(control: ControlD
 
 
 async def test_a_connection_of_a_given_id_is_there_once(control: ControlData) -> None:
-    added = await control.connections.add(name="default", settings={}, credentials={}, connection_id="default")
-    assert added.id == "default"
-    assert await control.connections.with_credentials("default") == (added, {})
+    added = await control.connections.add(name="own", settings={}, credentials={}, connection_id="own")
+    assert added.id == "own"
+    assert await control.connections.with_credentials("own") == (added, {})
     with pytest.raises(NameTaken):
-        await control.connections.add(name="other", settings={}, credentials={}, connection_id="default")
+        await control.connections.add(name="other", settings={}, credentials={}, connection_id="own")
+
+
+async def test_that_of_the_variables_is_there_where_they_describe_one(control: ControlData, hands: Hands) -> None:
+    connections = control.connections
+    kept = await connections.keep_default({"region": "EU"})
+    assert (kept.id, kept.name, kept.tenant, kept.status) == ("default", "default", None, "active")
+    assert await connections.with_credentials("default") == (kept, {})
+    assert await connections.keep_default({"region": "EU"}) == kept
+    assert await connections.keep_default({"region": "CA"}, renewed=False) == kept
+    changed = await connections.keep_default({}, "sample")
+    assert (changed.settings, changed.provider, changed.epoch) == ({}, "sample", 2)
+    run = await control.sync_runs.request("default", "schedule")
+    key = await control.api_keys.create(name="x", permissions=["directory.read"], connections=["default"])
+    without = LinkedConnections(control.database, control.seals, hands.clock)
+    assert [await without.get("default"), await without.with_credentials("default")] == [None, None]
+    assert [*await without.listed(), *await without.by_name("default")] == []
+    assert await without.update("default", is_paused=True) is None
+    assert await without.set_status("default", "needs_reauth") is None
+    assert await without.keep_default({}, "sample") == changed, "what hangs on it was kept meanwhile"
+    assert await control.sync_runs.listed(connections=["default"]) == [run]
+    assert [one.connections for one in await control.api_keys.listed()] == [key.key.connections]

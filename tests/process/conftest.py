@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from pingone_mcp.sandbox.app import Sandbox
+from tests.process.linking import Shell
 from tests.process.programs import Served, serving
 
 
@@ -34,3 +35,8 @@ def served(tmp_path: Path, held: Held) -> Iterator[Served]:
     """A company of 60 users behind a fake PingOne on a real socket, and nothing else in the home folder."""
     with serving(Sandbox(size=60, sleep=held), tmp_path) as served:
         yield served
+
+
+@pytest.fixture
+def shell(served: Served) -> Shell:
+    return Shell(served=served)

@@ -86,6 +86,23 @@ def test_from_nothing_to_a_first_answer(env: dict[str, str], tmp_path: Path) -> 
         assert "limit" not in "".join(served.lines)
 
 
+def test_the_connection_of_the_variables_is_served_where_they_describe_one(env: dict[str, str]) -> None:
+    described = {**env, "PINGONE_SANDBOX": "1", "PINGONE_CACHE_DIR": f"{env['HOME']}/cache"}
+    made = run("keys", "create", "reporting", "--connection", "default", "--json", env=described).json()
+    assert made["connections"] == ["default"]
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    with serving(described) as served, httpx.Client(base_url=served.url, timeout=60, headers=headers) as client:
+        assert client.get("/unified/user-directory/users").json()["total"] == 500
+    with serving(env) as served, httpx.Client(base_url=served.url, timeout=60, headers=headers) as client:
+        unknown = client.get("/unified/user-directory/users")
+        other = client.get("/unified/user-directory/users", params={"integrated_account_id": "another"})
+        assert [unknown.status_code, other.status_code] == [404, 404]
+        assert {**unknown.json(), "correlation_id": ""} == {**other.json(), "correlation_id": ""}
+    assert run("connections", "list", "--json", env=env).out == "[]\n"
+    (listed,) = json.loads(run("connections", "list", "--json", env=described).out)
+    assert (listed["id"], listed["name"], listed["provider"]) == ("default", "default", "sample")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_well_when_it_is_asked_to(env: dict[str, str], number: signal.Signals) -> None:
     with serving(env) as served:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import sys
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from pingone_mcp.advice import spelled, variable
-from pingone_mcp.commands.ending import OK, WrongUse
+from pingone_mcp.advice import variable
+from pingone_mcp.commands.check import hearing
+from pingone_mcp.commands.ending import FAILED, OK, WrongUse
+from pingone_mcp.commands.linking.questions import asked
 from pingone_mcp.commands.verb import Doors, Verb, add_json
-from pingone_mcp.console import print_json, say, shown
-from pingone_mcp.service.checks import Step
-from pingone_mcp.service.fleet.linking import LinkRequest
+from pingone_mcp.console import Report, print_json, say, shown
+from pingone_mcp.errors import Refused
+from pingone_mcp.service.fleet.linking import CannotLink, LinkRequest
+
+if TYPE_CHECKING:
+    from pingone_mcp.control.linked import LinkedConnection
+    from pingone_mcp.service.checks import Heard
+    from pingone_mcp.service.fleet.administration import FleetAdministration
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
@@ -23,54 +29,54 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 
 async def _run(given: argparse.Namespace, doors: Doors) -> int:
-    values = doors.values_to_link() or _asked(given)
-    async with doors.administration() as administration:
-        heard = _unheard if given.json else _say
-        if given.reconnect is not None:
-            old = await administration.find(given.reconnect)
-            linked = await administration.linking.reconnect(old.id, values, heard)
-        else:
-            request = LinkRequest(values=values, name=given.name, tenant=given.tenant)
-            linked = await administration.linking.connect(request, heard)
+    report = Report(as_json=given.json)
+    # The file describes what is to be linked, and not the connection that this process is configured with.
+    async with doors.administration(with_file=False) as administration:
+        try:
+            linked = await _linked(given, doors, administration, hearing(report))
+        except CannotLink:
+            if given.json:
+                raise
+            report.close()
+            say("Nothing was kept. Mend that, and connect again.", stderr=True)
+            return FAILED
     if given.json:
         print_json({"id": linked.id, "name": linked.name, "tenant": linked.tenant, "status": linked.status})
-    else:
-        say(f"\nConnected: {shown(linked.name)}, {linked.id}.")
-        say(f"Next:\n  pingone-mcp keys create NAME --connection {linked.id}\n  pingone-mcp serve")
+        return OK
+    report.close()
+    say(f"Linked: {shown(linked.name)}, {linked.id}.\n\nNext:")
+    say(f"  pingone-mcp sync --connection {linked.id}")
+    say(f"  pingone-mcp keys create my-program --connection {linked.id}")
     return OK
 
 
-def _asked(given: argparse.Namespace) -> Mapping[str, str]:
-    """Ask a person for what a connection takes. Raises WrongUse where nobody is there to be asked."""
+async def _linked(
+    given: argparse.Namespace, doors: Doors, administration: FleetAdministration, heard: Heard
+) -> LinkedConnection:
+    """Link what is wanted, or put it in the place of what a connection has. Raises CannotLink, WrongUse."""
+    try:
+        if given.reconnect is None:
+            return await administration.linking.connect(_wanted(given, doors), heard)
+        old = await administration.find(given.reconnect)
+        return await administration.linking.reconnect(old.id, _wanted(given, doors).values, heard)
+    except CannotLink:
+        raise
+    except Refused as problem:
+        raise WrongUse(problem.what, problem.next_step, code=problem.code) from None
+
+
+def _wanted(given: argparse.Namespace, doors: Doors) -> LinkRequest:
+    """Return what a file says, or a person who is asked. Raises Unconfigured, and WrongUse where nobody is there."""
+    values = doors.values_to_link()
+    if values is not None:
+        return LinkRequest(values=values, name=given.name, tenant=given.tenant)
     if given.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise WrongUse(
             "There is nobody to ask for the values of the connection.",
             "Put them into a file and name it with --env-file (`pingone-mcp guide settings` prints one to fill in).",
         )
-    say("The values stand in PingOne's console: Applications, the worker application, Overview.", stderr=True)
-    values = {
-        "region": _answer("Region (NA CA EU AU SG AP)", "NA"),
-        "environment_id": _answer("Environment id"),
-        "client_id": _answer("Client id"),
-        "client_secret": getpass.getpass("Client secret (not shown): "),
-    }
-    return {name: value for name, value in values.items() if value}
-
-
-def _answer(question: str, default: str = "") -> str:
-    hint = f" [{default}]" if default else ""
-    sys.stderr.write(f"{question}{hint}: ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip() or default
-
-
-def _say(step: Step) -> None:
-    mark = "ok" if step.ok else "failed" if step.needed else "missing"
-    say(f"{mark:<8} {step.step}: {shown(spelled(step.text))}")
-
-
-def _unheard(_: Step) -> None:
-    pass
+    values, name = asked(doors.wrong_value, with_name=given.name is None and given.reconnect is None)
+    return LinkRequest(values=values, name=given.name or name, tenant=given.tenant)
 
 
 VERB = Verb(

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pingone_mcp.advice import spelled
+from pydantic import JsonValue
+
+from pingone_mcp.commands.check import hearing
 from pingone_mcp.commands.ending import FAILED, OK, asking
 from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.console import Report, console, print_json, print_rows, print_table, say, shown
+from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.service.fleet.linking import MadeByVariables
 
 if TYPE_CHECKING:
     from pingone_mcp.control.linked import LinkedConnection
     from pingone_mcp.directory.models import JsonObject
-    from pingone_mcp.service.checks import Step
     from pingone_mcp.service.fleet.administration import FleetAdministration
 
 _ACTIONS = {
@@ -72,11 +76,7 @@ async def _show(given: argparse.Namespace, _: FleetAdministration, linked: Linke
 
 async def _check(given: argparse.Namespace, administration: FleetAdministration, linked: LinkedConnection) -> int:
     report = Report(as_json=given.json)
-
-    def heard(step: Step) -> None:
-        report.add(step.step, spelled(step.text), ok=step.ok, needed=step.needed)
-
-    await administration.linking.check(linked.id, heard)
+    await administration.linking.check(linked.id, hearing(report))
     return OK if report.close() else FAILED
 
 
@@ -96,6 +96,8 @@ async def _rename(given: argparse.Namespace, administration: FleetAdministration
 
 
 async def _remove(given: argparse.Namespace, administration: FleetAdministration, linked: LinkedConnection) -> int:
+    if linked.id == DEFAULT:
+        raise MadeByVariables
     if not given.yes and not _is_meant(linked):
         say("Nothing was removed.", stderr=True)
         return FAILED
@@ -133,8 +135,29 @@ def _print(linked: LinkedConnection, *, as_json: bool) -> None:
     facts = _facts(linked)
     if as_json:
         print_json(facts)
-    else:
-        print_rows(console(), [(name.replace("_", " "), shown(str(value))) for name, value in facts.items() if value])
+        return
+    rows = [
+        ("id", linked.id),
+        ("name", linked.name),
+        ("tenant", linked.tenant or ""),
+        ("provider", linked.provider),
+        ("status", _state(linked)),
+        ("reason", linked.reason or ""),
+        ("made by", "the environment variables" if linked.id == DEFAULT else ""),
+        ("linked", timestamp(linked.created_at)),
+        ("last sync", _time(linked.last_sync_at)),
+        ("next sync", _time(linked.next_sync_at)),
+        *((name.replace("_", " "), _value(value)) for name, value in linked.settings.items()),
+    ]
+    print_rows(console(), [(name, shown(value)) for name, value in rows if value], prose=True)
+
+
+def _value(value: JsonValue) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return json.dumps(value)
 
 
 def _facts(linked: LinkedConnection) -> JsonObject:

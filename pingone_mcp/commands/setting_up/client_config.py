@@ -12,7 +12,7 @@ from pingone_mcp.commands.ending import OK, asking
 from pingone_mcp.commands.verb import Doors, Verb
 from pingone_mcp.console import say
 from pingone_mcp.errors import Unconfigured
-from pingone_mcp.mcp_clients import CLIENTS, ClientName, System, install_link, launch, place, snippet
+from pingone_mcp.mcp_clients import CLIENTS, DATABASE, ClientName, System, install_link, launch, place, snippet
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
@@ -22,18 +22,25 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 async def _run(given: argparse.Namespace, doors: Doors) -> int:
     with asking():
-        return run(given.client, doors, env_file=given.env_file, link=given.link)
+        settings = await _settings(doors, given.env_file, given.connection)
+        return _print(given.client, settings, env_file=given.env_file, connection=given.connection, link=given.link)
 
 
-def run(client: ClientName, doors: Doors, *, env_file: Path | None, link: bool) -> int:
+def _print(
+    client: ClientName, settings: Mapping[str, str], *, env_file: Path | None, connection: str | None, link: bool
+) -> int:
     """Print the snippet or the link on stdout, and on stderr where it goes and what is still to be done."""
-    settings = _settings(doors, env_file)
-    how = launch(own_program(sys.argv[0], sys.executable), env_file and env_file.absolute(), settings)
+    how = launch(own_program(sys.argv[0], sys.executable), env_file and env_file.absolute(), settings, connection)
     system = _system()
     say(install_link(client, how) if link else snippet(client, how, system))
-    say("Open this link: the client shows what it is about to add." if link else place(client, system), stderr=True)
-    if env_file is None and not settings:
+    say(
+        "Open this link: the client shows what it is about to add." if link else place(client, system, how.server),
+        stderr=True,
+    )
+    if connection is None and env_file is None and not settings:
         say(_FILL_IN, stderr=True)
+    if connection is not None and DATABASE in settings:
+        say(_DATABASE_NOT_SHOWN, stderr=True)
     if how.asks and not client.startswith("vscode"):  # which asks for it
         say(_NOT_SHOWN, stderr=True)
     if is_in_a_cache(Path(sys.prefix)):
@@ -41,10 +48,14 @@ def run(client: ClientName, doors: Doors, *, env_file: Path | None, link: bool) 
     return OK
 
 
-def _settings(doors: Doors, env_file: Path | None) -> Mapping[str, str]:
-    """Return what the environment sets; nothing if that is not enough. Raises Unconfigured for a wrong file."""
+async def _settings(doors: Doors, env_file: Path | None, connection: str | None) -> Mapping[str, str]:
+    """Return what the environment sets; nothing if that is not enough.
+
+    Raises Unconfigured for a wrong file, and WrongUse for a connection that there is not.
+    """
+    if env_file is not None or connection is not None:
+        await doors.check_settings()  # a client would only say that the server has gone
     if env_file is not None:
-        doors.check_settings()  # a client would only say that the server has gone
         return {}
     try:
         return doors.given_settings()
@@ -58,6 +69,10 @@ _FILL_IN = (
 )
 _NOT_SHOWN = (
     "The client secret is not shown: put it in the place of YOUR_CLIENT_SECRET, or keep it in a file (--env-file FILE)."
+)
+_DATABASE_NOT_SHOWN = (
+    f"The URL of the database is not shown, because it may hold a password: put {variable(DATABASE)} into a file, and "
+    "name that with --env-file FILE."
 )
 _IN_A_CACHE = (
     "This program runs from a folder that is emptied now and then (uvx keeps it there): install it with "
@@ -97,7 +112,9 @@ CLIENT is one of {", ".join(CLIENTS)}.
 examples:
   pingone-mcp client-config claude-desktop --env-file my.env
   pingone-mcp client-config vscode
+  pingone-mcp client-config cursor --connection acme
   {variable("sandbox", "1")} pingone-mcp client-config cursor --link""",
     add=_add,
     run=_run,
+    takes_connection=True,
 )

@@ -180,4 +180,5 @@ examples:
   pingone-mcp export changes --since 7d --out changes.xlsx""",
     add=_add,
     run=_run,
+    takes_connection=True,
 )

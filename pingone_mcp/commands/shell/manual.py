@@ -23,7 +23,7 @@ def _lines(own: ParsedCommand, commands: Sequence[ParsedCommand]) -> Iterator[st
     yield r"pingone-mcp \- a whole PingOne user directory for AI assistants, IDEs and scripts, over MCP"
     yield ".SH SYNOPSIS"
     yield r".B pingone-mcp"
-    yield r"[\-\-env\-file FILE] [COMMAND] ..."
+    yield r"[\-\-env\-file FILE] [\-\-connection C] [COMMAND] ..."
     yield ".SH DESCRIPTION"
     yield _text(own.description)
     yield ".SH OPTIONS"

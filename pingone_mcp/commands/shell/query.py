@@ -147,4 +147,5 @@ examples:
   pingone-mcp query""",
     add=_add,
     run=_run,
+    takes_connection=True,
 )

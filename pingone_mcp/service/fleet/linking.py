@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue, SecretStr
 
-from pingone_mcp.advice import spelled
+from pingone_mcp.advice import setting, spelled
+from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import NoSuchConnection, Problem, Refused
-from pingone_mcp.service.checks import Checkup, Heard
+from pingone_mcp.service.checks import BrokenOff, Checkup, Heard, Step
 
 if TYPE_CHECKING:
     from pingone_mcp.control.linked import LinkedConnection, LinkedConnections
@@ -28,6 +29,17 @@ class CannotLink(Refused):
         self.findings = findings
 
 
+class MadeByVariables(Refused):
+    """What is to be done to a linked connection cannot be done to that of the environment variables."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The connection `{DEFAULT}` is made by the variables that `serve` is started with.",
+            "Change those, or start it without them; a connection that is linked has another name.",
+            code="MADE_BY_VARIABLES",
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkRequest:
     """What is to be linked: settings by their names, the secret ones among them, for a customer (None: nobody)."""
@@ -41,10 +53,12 @@ class LinkRequest:
 class Prepared:
     """Values of a connection, once they have been read: what to call it where nobody says, and what is kept of them.
 
-    `settings` may be kept in the clear, `secrets` are sealed. `checkup` opens a check-up of what they describe.
+    `provider` is the name of that which answers. `settings` may be kept in the clear, `secrets` are sealed. `checkup`
+    opens a check-up of what they describe.
     """
 
     name: str
+    provider: str
     settings: Mapping[str, JsonValue]
     secrets: Mapping[str, SecretStr]
     checkup: Callable[[], Checkup]
@@ -55,11 +69,13 @@ class Providers:
     """What linking needs of whoever knows providers.
 
     `prepare` reads values: raises Unconfigured, and Refused for what a linked connection has no setting for. `forget`
-    removes every file of a connection and says what there was.
+    removes every file of a connection and says what there was. `environment` is what the variables describe, if they
+    describe a connection.
     """
 
     prepare: Callable[[Mapping[str, JsonValue]], Prepared]
     forget: Callable[[str], Awaitable[tuple[str, ...]]]
+    environment: Prepared | None = None
 
 
 class Linking:
@@ -78,13 +94,16 @@ class Linking:
     async def connect(self, request: LinkRequest, heard: Heard) -> LinkedConnection:
         """Link a connection once its check-up says that it works.
 
-        Raises Unconfigured for settings, CannotLink, and NameTaken (control.linked).
+        Raises Unconfigured for settings, CannotLink, NameTaken (control.linked), and MadeByVariables for the name that
+        their connection has.
         """
         prepared = self._providers.prepare(request.values)
-        await _check(prepared, heard)
+        _not_default(request.name)
+        await _pass(prepared, heard)
         return await self._linked.add(
             name=request.name or prepared.name,
             tenant=request.tenant,
+            provider=prepared.provider,
             settings=prepared.settings,
             credentials=prepared.secrets,
             status="active",
@@ -92,23 +111,29 @@ class Linking:
 
     async def reconnect(self, connection: str, values: Mapping[str, JsonValue], heard: Heard) -> LinkedConnection:
         """Put values in the place of a connection's own, once they work; the id stays. Raises as `connect` does."""
+        _not_default(connection)
         prepared = self._providers.prepare({**await self._values(connection), **values})
-        await _check(prepared, heard)
+        await _pass(prepared, heard)
         await self._linked.replace_credentials(connection, prepared.secrets, prepared.settings)
         return _there(await self._linked.set_status(connection, "active"))
 
     async def check(self, connection: str, heard: Heard) -> LinkedConnection:
-        """Check a connection, and note what came of it as its status. Raises NoSuchConnection."""
-        prepared = self._providers.prepare(await self._values(connection))
-        try:
-            await _check(prepared, heard)
-        except CannotLink as problem:
-            reason = spelled(" ".join(problem.findings))
+        """Check a connection, and note what came of it as its status. Raises NoSuchConnection.
+
+        Where no answer came, nothing is known of its credentials, and the status stays what it was.
+        """
+        lacking = await _check(await self._prepared(connection), heard)
+        if not lacking:
+            return _there(await self._linked.set_status(connection, "active"))
+        if any(step.answered for step in lacking):
+            reason = spelled(" ".join(_sentences(lacking)))
             return _there(await self._linked.set_status(connection, "needs_reauth", reason))
-        return _there(await self._linked.set_status(connection, "active"))
+        return _there(await self._linked.get(connection))
 
     async def rename(self, connection: str, name: str) -> LinkedConnection:
-        """Give a connection another name. Raises NoSuchConnection, NameTaken."""
+        """Give a connection another name. Raises NoSuchConnection, NameTaken, MadeByVariables."""
+        _not_default(connection)
+        _not_default(name)
         return _there(await self._linked.update(connection, name=name))
 
     async def pause(self, connection: str) -> LinkedConnection:
@@ -122,15 +147,22 @@ class Linking:
         return _there(await self._linked.update(connection, is_paused=False))
 
     async def remove(self, connection: str) -> tuple[str, ...]:
-        """Remove a connection, its secrets and all its files; return what there was. Raises NoSuchConnection.
+        """Remove a connection, its secrets and all its files; return what there was.
 
         The row goes first: whatever ends this in the middle, no connection is left without its files, and a new one has
-        another id.
+        another id. Raises NoSuchConnection, MadeByVariables.
         """
+        _not_default(connection)
         if not await self._linked.remove(connection):
             raise NoSuchConnection
         await self._closed(connection)
         return ("its credentials", *await self._providers.forget(connection))
+
+    async def _prepared(self, connection: str) -> Prepared:
+        """Return what there is to be checked of a connection."""
+        if connection == DEFAULT and self._providers.environment is not None:
+            return self._providers.environment
+        return self._providers.prepare(await self._values(connection))
 
     async def _values(self, connection: str) -> dict[str, JsonValue]:
         """Return all values of a connection, the secret ones too."""
@@ -141,19 +173,38 @@ class Linking:
         return {**linked.settings, **{name: value.get_secret_value() for name, value in credentials.items()}}
 
 
-async def _check(prepared: Prepared, heard: Heard) -> None:
-    """Raise CannotLink unless all that is needed works."""
-    failed: list[str] = []
+async def _check(prepared: Prepared, heard: Heard) -> list[Step]:
+    """Return what is needed and does not work."""
+    lacking: list[Step] = []
+
+    def hear(step: Step) -> None:
+        heard(step)
+        if step.needed and not step.ok:
+            lacking.append(step)
+
     try:
         async with prepared.checkup() as steps:
             async for step in steps:
-                heard(step)
-                if step.needed and not step.ok:
-                    failed.append(f"{step.step}: {step.text}")
+                hear(step)
     except Problem as problem:
-        failed.append(str(problem))
-    if failed:
-        raise CannotLink(tuple(failed))
+        hear(BrokenOff(text=problem.text(setting)))
+    return lacking
+
+
+async def _pass(prepared: Prepared, heard: Heard) -> None:
+    """Raise CannotLink unless all that is needed works."""
+    if lacking := await _check(prepared, heard):
+        raise CannotLink(_sentences(lacking))
+
+
+def _sentences(lacking: list[Step]) -> tuple[str, ...]:
+    return tuple(f"{step.step}: {step.text}" for step in lacking)
+
+
+def _not_default(reference: str | None) -> None:
+    """Raise MadeByVariables for the connection of the variables, and for another one that would have its name."""
+    if reference == DEFAULT:
+        raise MadeByVariables
 
 
 def _there(found: LinkedConnection | None) -> LinkedConnection:

@@ -128,18 +128,19 @@ class FleetSyncs:
     async def _done(self, linked: LinkedConnection, run: RunRecord, report: SyncReport, ended_at: datetime) -> None:
         status: RunEnd = "held" if report.held else "completed" if report.taken_over else "failed"
         connections = self._control.connections
-        await self._control.sync_runs.end(run.id, status, counts=report.counts, reason=report.reason)
         if report.taken_over:
             await connections.set_last_sync(linked.id, ended_at)
         if linked.status != "active":
             await connections.set_status(linked.id, "active")
         await connections.set_next_sync(linked.id, self._next(linked, failed=not report.taken_over))
+        # Last: whoever sees that it has ended sees what came of it too.
+        await self._control.sync_runs.end(run.id, status, counts=report.counts, reason=report.reason)
 
     async def _failed(self, linked: LinkedConnection, run: RunRecord, problem: Problem) -> None:
-        await self._control.sync_runs.end(run.id, "failed", reason=str(problem))
         if isinstance(problem, NotAuthenticated):
             await self._control.connections.set_status(linked.id, "needs_reauth", str(problem))
         await self._control.connections.set_next_sync(linked.id, self._next(linked, failed=True))
+        await self._control.sync_runs.end(run.id, "failed", reason=str(problem))
 
     def _next(self, linked: LinkedConnection, *, failed: bool) -> datetime:
         self._failures[linked.id] = failures = self._failures.get(linked.id, 0) + 1 if failed else 0

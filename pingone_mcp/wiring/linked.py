@@ -1,0 +1,60 @@
+"""What was linked, as a process opens it that a person has started: all of it, or the one that --connection names.
+
+Control data take packages of an extra, and a while to be loaded: nobody needs them before something of it is asked for.
+"""
+# ruff: noqa: PLC0415 - as the docstring says
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pingone_mcp.errors import Unconfigured
+from pingone_mcp.extras import load_extra
+from pingone_mcp.settings import ServeSettings
+from pingone_mcp.settings.given import environment_settings, given_files
+
+if TYPE_CHECKING:
+    from pingone_mcp.service.fleet.administration import FleetAdministration
+    from pingone_mcp.settings.parts import ConnectionSettings
+
+
+@asynccontextmanager
+async def administration(env_file: Path | None, *, with_file: bool = True) -> AsyncIterator[FleetAdministration]:
+    """Open what looks after connections and keys, that of the variables among them where they describe one.
+
+    `with_file` says whether the file describes it too. Raises Unconfigured, and MissingExtra.
+    """
+    load_serve()
+    from pingone_mcp.wiring.fleet import control_place, open_administration
+
+    place = control_place(ServeSettings.load(env_file))
+    async with open_administration(place, _described(env_file if with_file else None)) as opened:
+        yield opened
+
+
+async def read_named(env_file: Path | None, reference: str) -> tuple[str, ConnectionSettings]:
+    """Return the id and the settings of a linked connection that a person names; no control data stay open.
+
+    Raises Unconfigured, MissingExtra, Refused where there is none of this name or id, and Paused.
+    """
+    load_serve()
+    from pingone_mcp.wiring.fleet import control_place, read_one
+
+    return await read_one(control_place(ServeSettings.load(env_file)), reference, given_files(env_file))
+
+
+def load_serve(*others: str) -> None:
+    """Load what control data take of the extra `serve`, and others of it. Raises MissingExtra, which names it."""
+    for package in ("sqlalchemy", "aiosqlite", "alembic", *others):
+        load_extra(package, "serve")
+
+
+def _described(env_file: Path | None) -> ConnectionSettings | None:
+    """Return what the variables describe; nothing where that is wrong, which `check` says."""
+    try:
+        return environment_settings(env_file)
+    except Unconfigured:
+        return None
