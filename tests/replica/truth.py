@@ -46,7 +46,7 @@ def truth(sandbox: Sandbox, environment: str | None = None) -> State:
     state = sandbox.state(environment)
     found = State()
     for raw in sandbox.users(environment):
-        user = wire.user(raw, attributes=ATTRIBUTES)
+        user = wire.user(whole(raw), attributes=ATTRIBUTES)
         record = record_of(row_of(user, user.organizations[0].id if user.organizations else ""))
         record.pop("last_login_at", None)
         found.users[user.id] = record
@@ -56,6 +56,13 @@ def truth(sandbox: Sandbox, environment: str | None = None) -> State:
         found.groups[group.id] = (told["name"], told.get("description"), told.get("userFilter"))
         found.nestings |= {(group.id, parent) for parent in group.parents}
     return found
+
+
+def whole(value: Any) -> Any:
+    """Return a value of PingOne as it is kept: no text of it holds the character at which programs end a text."""
+    if isinstance(value, dict):
+        return {key: whole(inner) for key, inner in value.items()}
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 @functools.lru_cache(maxsize=4)  # of both environments, before a step and after it

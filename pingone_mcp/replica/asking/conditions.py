@@ -147,8 +147,9 @@ def ends(column: str, value: str) -> Condition:
 
 
 def bindable(text: str) -> str:
-    """Return a text as the copy keeps it: what is no Unicode (a lone surrogate) is replaced."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    """Return a text as the copy keeps it: U+0000 and what is no Unicode (a lone surrogate) are replaced."""
+    kept = text.replace("\0", "\ufffd")
+    return kept if kept.isascii() else kept.encode("utf-8", "replace").decode()
 
 
 def _is_plain(text: str) -> bool:
