@@ -34,7 +34,7 @@ test: $(READY)  ## Run all tests on all cores (one file: .venv/bin/pytest tests/
 	@$(PYTEST)
 
 soak: $(READY)  ## Try faults, kills and combinations of them for much longer than `make test` does
-	@PINGONE_SOAK=$(SOAK) $(PYTEST) tests/faults tests/replica --timeout=$$((300 * $(SOAK))) \
+	@PINGONE_SOAK=$(SOAK) $(PYTEST) tests/faults tests/replica tests/web --timeout=$$((300 * $(SOAK))) \
 		--override-ini faulthandler_timeout=$$((290 * $(SOAK)))
 
 presses: $(READY)  ## Press Ctrl-C at many moments of every command (PRESSES=2000 for more)

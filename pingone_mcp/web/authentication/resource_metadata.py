@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -26,7 +29,7 @@ def metadata_routes(address: PublicAddress, issuer: str | None) -> list[BaseRout
         path = f"/{request.path_params['path']}".removeprefix(address.prefix).rstrip("/")
         place = place_of(path)
         if path and place.resource != path:
-            return Response(status_code=404)
+            raise HTTPException(HTTPStatus.NOT_FOUND)
         return JSONResponse(_metadata(address.resource(path), issuer), headers=headers)
 
     async def root(_: Request) -> Response:

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.current_connection import DEFAULT
-from pingone_mcp.errors import NoSuchConnection, Problem
+from pingone_mcp.errors import NoSuchConnection, Problem, Refused
 from pingone_mcp.service.callers import Caller, ServedToCallers
 from pingone_mcp.service.connections import ServedConnection
 from pingone_mcp.tasks import background
@@ -141,8 +141,10 @@ class McpFace:
     async def _pass_on(self, asked: _Asked, receive: Receive, reply: HttpReply) -> None:
         """Let the endpoint of the connection answer."""
         if asked.scope["method"] not in _METHODS:
-            allowed = {"Allow": ", ".join(_METHODS)}
-            await Response(status_code=405, headers=allowed)(asked.scope, receive, reply.send)
+            allowed = ", ".join(_METHODS)
+            problem = Refused("MCP does not take that method.", f"It takes: {allowed}.", code="NO_SUCH_METHOD")
+            refused = TurnedAway(HTTPStatus.METHOD_NOT_ALLOWED, problem, {"Allow": allowed})
+            await _refused(asked.scope, refused)(asked.scope, receive, reply.send)
             return
         endpoint = self._endpoints.of(asked.served)
         if asked.session is not None:

@@ -1,0 +1,432 @@
+"""Two tenants with two connections each: whatever one asks, with whatever credential, it hears nothing of another.
+
+Requests are drawn as symbols (the cursor of b1, the id of a user of a2, ...) and go through the whole face. Of what a
+credential does not reach nothing may stand in the answer, nothing may be asked of its provider; and the answer is the
+one to the same request about what does not exist.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from pingone_mcp.service.callers import Caller
+from pingone_mcp.service.fleet.fleet import Fleet
+from pingone_mcp.web.authentication.access_tokens import AccessTokens
+from pingone_mcp.web.rest.unified.operations import OPERATIONS
+from tests.faults.plans import tries
+from tests.web.mcp.serving import call, stateless
+from tests.web.premises import BASE, MARKS, SIDES, UUID, Heard, Premises, Sent, mark, mcp, premises
+
+GHOST = "gh"
+"""A side that does not exist, with things like everybody's."""
+KINDS = (
+    "connection",
+    "tenant",
+    "name",
+    "user",
+    "group",
+    "workspace",
+    "environment",
+    "cursor",
+    "session",
+    "uri",
+    "path",
+)
+METHODS = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+REACH: dict[str, frozenset[str]] = {
+    "a1": frozenset({"a1"}),
+    "b2": frozenset({"b2"}),
+    "both": frozenset({"a1", "a2"}),
+    "tenant": frozenset({"a1", "a2"}),
+    "all": frozenset(SIDES),
+    "account token": frozenset({"a1"}),
+    "session": frozenset(SIDES),
+    "access token": frozenset({"a1"}),
+    "access token of the API": frozenset(),
+    "expired access token": frozenset(),
+    "revoked": frozenset(),
+    "wrong": frozenset(),
+    "none": frozenset(),
+}
+"""The kinds of credentials, and the connections that each reaches."""
+FORMER = {"expired access token": frozenset({"a1"})}
+"""What a credential was for: who sends it may hear that it is over."""
+WRITES = (lambda text: text, quote, lambda text: quote(quote(text, safe="")), lambda text: quote(text, safe=""))
+"""Ways to encode a value in a URL."""
+KEYS = ("{}", "{}[]", "{}[0]", "{}[eq]", "{}[in]", "{}[id]", "{} ", "%7B{}%7D")
+TRICKS = (
+    "Host",
+    "X-Forwarded-Host",
+    "X-Forwarded-For",
+    "X-Forwarded-Prefix",
+    "X-Original-URL",
+    "X-Connection",
+    "X-Integrated-Account-Id",
+    "Integrated-Account-Id",
+    "X-Tenant-Id",
+    "Mcp-Session-Id",
+    "Last-Event-ID",
+    "Cookie",
+    "Origin",
+    "Idempotency-Key",
+    "Mcp-Name",
+)
+CALLS = ("tools/call", "tools/call", "resources/read", "resources/subscribe", "prompts/get", "completion/complete")
+LISTS = ("tools/list", "resources/list", "resources/templates/list", "prompts/list", "ping", "initialize")
+_OF_ANSWERS = re.compile(
+    r'("correlation_id": ?"|x-request-id: )[0-9a-f]{16}|mcp-session-id: [0-9a-f]{32}|content-length: \d+|(seconds|age_s)\W+\d+'
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}")
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Something that a side has: a symbol, so that examples can be read and drawn again."""
+
+    side: str
+    kind: str
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A request in symbols. `asked` is the connection in its path, where that names one; `method` None the route's."""
+
+    credential: str
+    route: int
+    asked: Ref
+    method: str | None = None
+    fills: tuple[Ref, ...] = ()
+    query: tuple[tuple[int, str, Ref], ...] = ()
+    headers: tuple[tuple[str, Ref], ...] = ()
+    message: str = "tools/call"
+    tool: int = 0
+    arguments: tuple[tuple[int, Ref], ...] = ()
+    write: int = 0
+    is_bare: bool = False
+
+    @property
+    def refs(self) -> tuple[Ref, ...]:
+        asked = (ref for _, _, ref in self.query)
+        return (self.asked, *self.fills, *asked, *(ref for _, ref in (*self.headers, *self.arguments)))
+
+
+REFS = st.builds(Ref, st.sampled_from([*SIDES, "b1"]), st.sampled_from(KINDS), st.integers(0, 3))
+PLACES = st.builds(Ref, st.sampled_from([*SIDES, "a1", "b1"]), st.just("connection"))
+CREDENTIALS = st.sampled_from([*REACH, *(name for name, reach in REACH.items() if reach)])
+ROUTES = st.sampled_from(range(1_000))
+KEY = st.sampled_from(KEYS[:1] * 6 + KEYS)
+SIMPLE = st.builds(
+    Wanted,
+    credential=CREDENTIALS,
+    route=ROUTES,
+    asked=PLACES,
+    message=st.sampled_from(["tools/call", "resources/read"]),
+    tool=st.integers(0, 50),
+    is_bare=st.just(True),
+)
+"""What a client would send: nothing but the connection that it means."""
+ODD = st.builds(
+    Wanted,
+    credential=CREDENTIALS,
+    route=ROUTES,
+    asked=PLACES,
+    method=st.sampled_from([*[None] * 12, *METHODS]),
+    fills=st.lists(REFS, min_size=1, max_size=1).map(tuple),
+    query=st.lists(st.tuples(st.integers(0, 99), KEY, REFS), max_size=3).map(tuple),
+    headers=st.lists(st.tuples(st.sampled_from(TRICKS), REFS), max_size=2).map(tuple),
+    message=st.sampled_from([*CALLS, *LISTS]),
+    tool=st.integers(0, 50),
+    arguments=st.lists(st.tuples(st.integers(0, 12), REFS), max_size=3).map(tuple),
+    write=st.integers(0, len(WRITES) - 1),
+    is_bare=st.booleans(),
+)
+WANTED = st.one_of(SIMPLE, ODD)
+
+
+class Asking:
+    """Draws become requests, and their answers are looked through."""
+
+    def __init__(self, made: Premises) -> None:
+        self.made = made
+
+    async def check(self, wanted: Wanted) -> None:
+        """Send a request, and fail where its answer holds what its sender does not reach."""
+        reach = REACH[wanted.credential]
+        credential = await self._credential(wanted.credential)
+        sent = self._request(wanted, credential, {})
+        if self._harms_itself(sent, reach):
+            return
+        may_ask = self._allowed(wanted, sent, reach)
+        others = {side: self.made.marking[side].asked for side in SIDES if side not in reach}
+        heard = await self._hear(sent)
+        assert heard.status < 500, (sent, heard)
+        self._look(wanted, sent, heard, may_ask)
+        asked = {side: self.made.marking[side].asked for side in others}
+        assert asked == others, (sent, "somebody else's provider was asked")
+        foreign = {ref.side for ref in wanted.refs} - reach - FORMER.get(wanted.credential, frozenset())
+        if foreign and not any(
+            ref.kind in ("cursor", "session") or "export" in self._value(ref) for ref in wanted.refs
+        ):
+            await self._compare(wanted, sent, heard, credential, foreign)
+
+    async def _hear(self, sent: Sent) -> Heard:
+        names = {name.lower(): value for name, value in sent.headers}
+        is_stream = (sent.method == "GET" and "/mcp" in sent.path) or names.get("mcp-method") == "subscriptions/listen"
+        return await self.made.hear(sent, 0.02 if is_stream else 20.0)
+
+    async def _compare(
+        self, wanted: Wanted, sent: Sent, heard: Heard, credential: Sequence[tuple[str, str]], foreign: set[str]
+    ) -> None:
+        """Fail where the answer about what is another's differs from that about what does not exist."""
+        swapped = {side: self._ghosts(side) for side in foreign}
+        ghostly = self._request(wanted, credential, swapped)
+        if ghostly == sent:
+            return
+        hidden = [pair for pairs in swapped.values() for pair in pairs.items()]
+        answer = _plain(await self._hear(ghostly), hidden)
+        if answer != _plain(heard, hidden):  # what is asked for the first time may say more than what was read before
+            assert answer == _plain(await self._hear(sent), hidden), (sent, ghostly)
+
+    def _ghosts(self, side: str) -> dict[str, str]:
+        """Return what there is not, of the same form, for each word that is a side's own."""
+        texts = " ".join(text for kind in self.made.things[side].values() for text in kind)
+        ids = {one: one[::-1].replace("-", "")[:8] + one[8:] for one in UUID.findall(texts)}
+        return {**ids, mark(side): f"zq{GHOST[0]}9q", mark(SIDES[side]): "zqt9q"}
+
+    def _look(self, wanted: Wanted, sent: Sent, heard: Heard, allowed: frozenset[str]) -> None:
+        said = " ".join([sent.target, *(self._value(ref) for ref in wanted.refs)]).lower()
+        tenants = {SIDES[side] for side in allowed}
+        for text in _layers(heard.text):
+            for found in MARKS.findall(text):
+                owner = found[2:-1]
+                assert owner in allowed or owner in tenants or found in said, (sent, found, heard.text)
+            for identity in UUID.findall(text):
+                owner = self.made.owner_of(identity)
+                assert owner is None or owner in allowed or identity in said, (sent, identity, owner, heard.text)
+
+    def _allowed(self, wanted: Wanted, sent: Sent, reach: frozenset[str]) -> frozenset[str]:
+        """Return whose things an answer may hold: of several that are reached, those that the request names."""
+        if not (sent.path.startswith(("/unified", "/proxy")) or "/mcp" in sent.path) or len(reach) == 1:
+            return reach
+        said = " ".join([sent.target, *(self._value(ref) for ref in wanted.refs)])
+        return frozenset(side for side in reach if self.made.linked[side].id in said)
+
+    def _harms_itself(self, sent: Sent, reach: frozenset[str]) -> bool:
+        """Say whether a request would, by right, change a connection of its sender, which others here still need."""
+        own = any(self.made.linked[side].id in sent.target for side in reach)
+        return own and sent.method in ("PATCH", "DELETE") and sent.path.startswith("/integrated-account")
+
+    def _request(
+        self, wanted: Wanted, credential: Sequence[tuple[str, str]], swapped: dict[str, dict[str, str]]
+    ) -> Sent:
+        routes = self.made.routes
+        route = routes[wanted.route % len(routes)]
+        takes = sorted(route.methods or {"POST"})
+        method = wanted.method or takes[wanted.tool % len(takes)]
+        value = partial(self._value, swapped=swapped)
+        write = WRITES[wanted.write]
+        path = re.sub(r"\{connection\}", lambda _: write(value(wanted.asked)), route.path)
+        fill = value(wanted.fills[0]) if wanted.fills else value(Ref(wanted.asked.side, "user"))
+        path = re.sub(r"\{\w+(:\w+)?\}", lambda _: write(fill), path)
+        path = re.sub(r"[^!-~]|[?#]", "x", path)
+        headers = [*credential, *((name, value(ref)) for name, ref in wanted.headers)]
+        if "/mcp" in route.path and method not in ("PUT", "DELETE", "OPTIONS", "HEAD"):
+            if method == "GET" and not wanted.is_bare:
+                return Sent("GET", path, (("Accept", "text/event-stream"), *headers))
+            message, more = stateless(self._message(wanted, value))
+            return mcp(path, (*headers, *((name, text) for name, text in more.items() if text.isascii())), message)
+        names = self._names(route.path)
+        query = [(names[index % len(names)], key, value(ref)) for index, key, ref in wanted.query]
+        if wanted.is_bare:
+            query.append(("integrated_account_id", "{}", value(wanted.asked)))
+        target = f"{path}?{'&'.join(f'{key.format(name)}={write(text)}' for name, key, text in query)}"
+        body = {name: text for name, _, text in query} if method not in ("GET", "HEAD") else None
+        return Sent(
+            method,
+            re.sub(r"[^!-~]", "+", target).rstrip("?"),
+            (*headers, *((("Content-Type", "application/json"),) if body is not None else ())),
+            b"" if body is None else json.dumps(body).encode(),
+        )
+
+    def _names(self, path: str) -> list[str]:
+        """Return names of parameters: those that the route takes, those of others, and such as others have."""
+        own = [
+            name
+            for one in OPERATIONS
+            if one.path == re.sub(r":\w+\}", "}", path)
+            for parameter in one.every_parameter
+            for name in (parameter.name, *parameter.other_names)
+        ]
+        return [*own, "integrated_account_id", "next_cursor", "tenant_id", "id", "connection", "limit", "target_url"]
+
+    def _message(self, wanted: Wanted, value: Callable[[Ref], str]) -> dict[str, Any]:
+        refs = [ref for _, ref in wanted.arguments] or [Ref(wanted.asked.side, "uri")]
+        base = {"jsonrpc": "2.0", "id": 7, "method": wanted.message}
+        match wanted.message:
+            case "tools/call":
+                tool = self.made.tools[wanted.tool % len(self.made.tools)]
+                return call(tool["name"], **_arguments(tool["inputSchema"], wanted.arguments, value))
+            case "resources/read" | "resources/subscribe":
+                return {**base, "params": {"uri": value(refs[0])}}
+            case "prompts/get":
+                return {**base, "params": {"name": "find_people", "arguments": {"who": value(refs[0])}}}
+            case "completion/complete":
+                uri = "pingone://environments/{environment}/users/{user}"
+                argument = {"name": "user", "value": value(refs[0])}
+                return {**base, "params": {"ref": {"type": "ref/resource", "uri": uri}, "argument": argument}}
+        return {**base, "params": {}}
+
+    def _value(self, ref: Ref, swapped: dict[str, dict[str, str]] | None = None) -> str:
+        found = self.made.things[ref.side][ref.kind]
+        text = found[ref.index % len(found)]
+        for real, ghost in (swapped or {}).get(ref.side, {}).items():
+            text = text.replace(real, ghost)
+        return text
+
+    async def _credential(self, name: str) -> list[tuple[str, str]]:
+        made, own = self.made, f"{BASE}/c/{self.made.linked['a1'].id}/mcp"
+        match name:
+            case "none":
+                return []
+            case "session":
+                return [("Cookie", await made.cookie())]
+            case "wrong":
+                token = made.keys["b1"][:-4] + "0000"
+            case "account token":
+                token = await made.account_token("a1")
+            case "access token":
+                token = made.token(own)
+            case "access token of the API":
+                token = made.token(BASE)
+            case "expired access token":
+                token = made.token(own, exp=1)
+            case _:
+                token = made.keys[name]
+        return [("Authorization", f"Bearer {token}")]
+
+
+def _arguments(schema: dict[str, Any], given: Sequence[tuple[int, Ref]], value: Callable[[Ref], str]) -> dict[str, Any]:
+    """Return arguments of a tool: texts are drawn, and of everything else there is one."""
+    properties: dict[str, Any] = schema["properties"]
+    names = list(properties)
+    found: dict[str, Any] = {}
+    for index, ref in given:
+        name = names[index % len(names)]
+        one = properties[name]
+        plain = {"integer": 2, "boolean": True, "array": [value(ref)], "object": {"id": value(ref)}}
+        found[name] = plain.get(one.get("type"), one["enum"][0] if "enum" in one else value(ref))
+    for name in schema.get("required", ()):
+        found.setdefault(
+            name, "SELECT * FROM users" if name == "sql" else value(given[0][1]) if given else "environments"
+        )
+    return found
+
+
+def _layers(text: str) -> Iterator[str]:
+    """Give a text in small letters, and what is written in base64 in it."""
+    yield text.lower()
+    for found in _BASE64.findall(text):
+        decoded = base64.b64decode(found[: len(found) // 4 * 4].replace("-", "+").replace("_", "/"))
+        yield decoded.decode("latin-1").lower()
+
+
+def _plain(heard: Heard, hidden: Sequence[tuple[str, str]]) -> str:
+    """Return an answer without what differs between any two: ids of answers, and the words that were asked for."""
+    text = _OF_ANSWERS.sub("", heard.text)
+    for real, ghost in hidden:
+        text = text.replace(real, "*").replace(ghost, "*")
+    return f"{heard.status} {text}"
+
+
+@pytest.fixture(scope="module")
+def portal() -> Iterator[BlockingPortal]:
+    with start_blocking_portal() as portal:
+        yield portal
+
+
+@pytest.fixture(scope="module")
+def asking(portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
+    folder: Path = tmp_path_factory.mktemp("premises")
+    with portal.wrap_async_context_manager(premises(folder)) as made:
+        yield Asking(made)
+
+
+def test_nothing_of_another_is_in_any_answer(portal: BlockingPortal, asking: Asking) -> None:
+    @tries(400)
+    @given(WANTED)
+    def holds(wanted: Wanted) -> None:
+        portal.call(asking.check, wanted)
+
+    holds()
+
+
+def test_every_route_with_every_credential(portal: BlockingPortal, asking: Asking) -> None:
+    """Ask each route for one's own and for another's, without anything odd: what chance may leave out."""
+    for credential, side in itertools.product(REACH, ("a1", "b1")):
+        for route in range(len(asking.made.routes)):
+            wanted = Wanted(credential, route, Ref(side, "connection"), is_bare=True, message="resources/read")
+            portal.call(asking.check, wanted)
+
+
+def is_seen(portal: BlockingPortal, asking: Asking) -> None:
+    """Fail unless the property fails."""
+
+    @settings(
+        max_examples=1_500,
+        phases=[Phase.generate],
+        derandomize=True,
+        database=None,
+        report_multiple_bugs=False,
+        suppress_health_check=[*HealthCheck],
+    )
+    @given(SIMPLE)
+    def holds(wanted: Wanted) -> None:
+        portal.call(asking.check, wanted)
+
+    with pytest.raises(AssertionError):
+        holds()
+
+
+def test_a_missing_check_of_the_audience_would_be_seen(
+    portal: BlockingPortal, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_any = [f"{BASE}/c/{linked.id}/mcp" for linked in asking.made.linked.values()]
+    monkeypatch.setattr(AccessTokens, "_audiences", lambda _self, _place: [*of_any, BASE])
+    is_seen(portal, asking)
+
+
+def test_a_missing_check_of_what_a_key_names_would_be_seen(
+    portal: BlockingPortal, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Caller.reaches
+
+    def of_tenants_only(self: Caller, connection: str, tenant: str | None) -> bool:
+        return self.connections is not None or whole(self, connection, tenant)
+
+    monkeypatch.setattr(Caller, "reaches", of_tenants_only)
+    is_seen(portal, asking)
+
+
+def test_a_missing_check_of_the_connection_would_be_seen(
+    portal: BlockingPortal, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find(self: Fleet, caller: Caller, connection: str | None) -> Any:
+        return await self._linked.get(connection or "") or await self._only(caller)
+
+    monkeypatch.setattr(Fleet, "find", find)
+    is_seen(portal, asking)
