@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -60,30 +60,53 @@ def print_rows(
         out.print(Text(f"  {line}", style="bold" if headed and number == 0 else style), no_wrap=True, crop=False)
 
 
-def print_table(out: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], *, prose: bool = False) -> None:
-    """Print rows under their headings, as `print_rows` does; more columns than a terminal has room for, row by row."""
-    if out.is_terminal and len(columns) > 1 and len(columns) * _LEAST_WIDTH > out.width:
+def print_table(
+    out: Console,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    prose: bool = False,
+    whole: Collection[str] = (),
+) -> None:
+    """Print rows under their headings, as `print_rows` does; more columns than a terminal has room for, row by row.
+
+    Those that are `whole`, such as ids, are not cut.
+    """
+    uncut = frozenset(place for place, name in enumerate(columns) if name in whole)
+    if out.is_terminal and len(columns) > 1 and _least(columns, rows, uncut) > out.width:
         for number, row in enumerate(rows, 1):
             out.print(Text(f"row {number:,}", style="bold"))
             print_rows(out, [(name, value) for name, value in zip(columns, row, strict=True) if value], prose=True)
         return
-    heading, *lines = _laid_out([columns, *rows], out.width if out.is_terminal else None, prose=prose)
+    room = out.width if out.is_terminal else None
+    heading, *lines = _laid_out([columns, *rows], room, prose=prose, uncut=uncut)
     out.print(Text(heading, style="bold"), no_wrap=True, crop=False)
     for line in lines:
         out.print(Text(line), no_wrap=True, crop=False)
 
 
 _LEAST_WIDTH = 10  # of a column in a terminal, on average
+_LEAST_BESIDE_WHOLE = 8
 _BETWEEN = 2
 
 
-def _laid_out(rows: Sequence[Sequence[str]], room: int | None, *, prose: bool) -> Iterator[str]:
+def _least(columns: Sequence[str], rows: Sequence[Sequence[str]], uncut: Collection[int]) -> int:
+    """Return how wide a terminal is at least that such a table is readable in."""
+    if not uncut:
+        return len(columns) * _LEAST_WIDTH
+    whole = sum(max(cell_len(row[place]) for row in (columns, *rows)) for place in uncut)
+    return whole + (len(columns) - len(uncut)) * _LEAST_BESIDE_WHOLE + _BETWEEN * (len(columns) - 1)
+
+
+def _laid_out(
+    rows: Sequence[Sequence[str]], room: int | None, *, prose: bool, uncut: Collection[int] = ()
+) -> Iterator[str]:
     """Yield lines with the cells of each row in columns; `room` is how long a line may be (None: as long as it is)."""
     if not rows:
         return
     widths = [max(cell_len(row[column]) for row in rows if column < len(row)) for column in range(max(map(len, rows)))]
     if room is not None:
-        widths = fitted_widths(widths, room - _BETWEEN * (len(widths) - 1), prose=prose)
+        widths = fitted_widths(widths, room - _BETWEEN * (len(widths) - 1), prose=prose, uncut=uncut)
     for row in rows:
         *cells, last = row
         begin = "".join(f"{_cut(cell, width)}{' ' * _BETWEEN}" for cell, width in zip(cells, widths, strict=False))
@@ -99,17 +122,19 @@ def _laid_out(rows: Sequence[Sequence[str]], room: int | None, *, prose: bool) -
         yield from (f"{' ' * cell_len(begin)}{line}".rstrip() for line in more)
 
 
-def fitted_widths(widths: Sequence[int], room: int, *, prose: bool = False) -> list[int]:
+def fitted_widths(widths: Sequence[int], room: int, *, prose: bool = False, uncut: Collection[int] = ()) -> list[int]:
     """Return the widths of columns that have so much room together: the widest give way first.
 
-    The last one gives way to the others down to a third of the room where it is `prose`.
+    The last one gives way to the others down to a third of the room where it is `prose`. Those that are `uncut` give
+    no way.
     """
     found = list(widths)
     if prose and sum(found) > room:
         found[-1] = max(room - sum(found[:-1]), min(found[-1], room // 3))
-    while sum(found) > room and max(found) > 1:
-        spared = len(found) - 1 if prose and len(found) > 1 else -1
-        widest = max((place for place in range(len(found)) if place != spared), key=found.__getitem__)
+    spared = {*uncut, len(found) - 1} if prose and len(found) > 1 else set(uncut)
+    yielding = [place for place in range(len(found)) if place not in spared]
+    while sum(found) > room and yielding:
+        widest = max(yielding, key=found.__getitem__)
         if found[widest] <= 1:
             break
         found[widest] -= 1
@@ -147,10 +172,10 @@ def print_json(document: Any, *, indent: int | None = None) -> None:
     say(json.dumps(clean(document), ensure_ascii=escaped, indent=indent))
 
 
-def say(text: str, *, stderr: bool = False) -> None:
+def say(text: str, *, stderr: bool = False, end: str = "\n") -> None:
     """Print a text of ours as it is, without colours and folding."""
     out = sys.stderr if stderr else sys.stdout
-    out.write(f"{harmless_lines(text)}\n")
+    out.write(f"{harmless_lines(text)}{end}")
     out.flush()
 
 

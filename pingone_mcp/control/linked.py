@@ -135,6 +135,11 @@ class LinkedConnections:
         """Return those of this name, of which each tenant has one at most."""
         return await self._select(CONNECTIONS.c.name == name)
 
+    async def check_free(self, name: str, tenant: str | None) -> None:
+        """Raise NameTaken where a connection of the tenant has this name already."""
+        if any(one.tenant == tenant for one in await self.by_name(name)):
+            raise NameTaken
+
     async def listed(
         self,
         *,

@@ -65,6 +65,9 @@ def test_commands_tools_options_and_their_choices_are_completed(
     assert complete(tmp_path, "--env-file", "x.env", "export", "gr") == {"groups"}
     assert complete(tmp_path, "export", "--format", "x") == {"xlsx"}
     assert {"--since", "--kinds"} <= complete(tmp_path, "changes", "--")
+    assert complete(tmp_path, "connections", "re") == {"resume", "rename", "remove"}
+    assert complete(tmp_path, "keys", "cr") == {"create"}
+    assert {"--scope", "--tenant", "--connection", "--expires"} <= complete(tmp_path, "keys", "create", "x", "--")
 
 
 def test_files_are_completed_where_a_file_is_wanted(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.console import Report, console, print_json, print_rows, print_table, say, shown
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.interrupts import pressing
 from pingone_mcp.service.fleet.linking import MadeByVariables
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ def _add(parser: argparse.ArgumentParser) -> None:
         if name == "remove":
             added.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
         add_json(added)
+    for one in actions.choices.values():
+        one.set_defaults(parser=one)  # which says what was meant by an option that it does not have
 
 
 async def _run(given: argparse.Namespace, doors: Doors) -> int:
@@ -66,7 +70,7 @@ def _list(connections: list[LinkedConnection], *, as_json: bool) -> None:
             (shown(one.name), one.id, shown(one.tenant or ""), _state(one), _time(one.last_sync_at))
             for one in connections
         ]
-        print_table(console(), ("name", "id", "tenant", "status", "last sync"), rows)
+        print_table(console(), ("name", "id", "tenant", "status", "last sync"), rows, whole=("id",))
 
 
 async def _show(given: argparse.Namespace, _: FleetAdministration, linked: LinkedConnection) -> int:
@@ -126,7 +130,8 @@ def _is_meant(linked: LinkedConnection) -> bool:
         stderr=True,
     )
     try:
-        return input().strip() == linked.name
+        with pressing(signal.default_int_handler):
+            return input().strip() == linked.name
     except EOFError:
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,8 @@ def _add(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="what to do", metavar="ACTION", dest="action", required=True)
     create = actions.add_parser("create", help="make a key, and print it this once", allow_abbrev=False)
     create.add_argument("name", metavar="NAME", help="whose it is, or what it is for")
-    create.add_argument(
+    reach = create.add_mutually_exclusive_group()
+    reach.add_argument(
         "--connection",
         dest="reached",
         action="append",
@@ -31,7 +33,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
         metavar="C",
         help="a connection that it reaches (name or id; may be given again). Without it: all of --tenant, or all",
     )
-    create.add_argument("--tenant", metavar="T", help="it reaches the connections of this customer")
+    reach.add_argument("--tenant", metavar="T", help="it reaches the connections of this customer")
     create.add_argument(
         "--scope",
         action="append",
@@ -46,6 +48,8 @@ def _add(parser: argparse.ArgumentParser) -> None:
     revoke.add_argument("key", metavar="ID", help="its id, as `list` shows it")
     rotate = actions.add_parser("rotate", help="seal what is secret by a new key of the key ring", allow_abbrev=False)
     rotate.add_argument("--forget-old", action="store_true", help="remove the former keys from the key file")
+    for one in actions.choices.values():
+        one.set_defaults(parser=one)  # which says what was meant by an option that it does not have
 
 
 async def _run(given: argparse.Namespace, doors: Doors) -> int:
@@ -55,7 +59,7 @@ async def _run(given: argparse.Namespace, doors: Doors) -> int:
                 case "create":
                     await _create(given, administration)
                 case "list":
-                    _list(await administration.keys(), as_json=given.json)
+                    await _list(administration, as_json=given.json)
                 case "revoke":
                     await administration.revoke_key(given.key)
                     say("The key is valid no more.")
@@ -84,17 +88,20 @@ async def _create(given: argparse.Namespace, administration: FleetAdministration
     say("It is shown this once. Callers send it as: Authorization: Bearer KEY", stderr=True)
 
 
-def _list(keys: list[ApiKey], *, as_json: bool) -> None:
+async def _list(administration: FleetAdministration, *, as_json: bool) -> None:
+    keys = await administration.keys()
     if as_json:
         print_json([_facts(key) for key in keys])
         return
     if not keys:
         say("There is no key. `pingone-mcp keys create NAME` makes one.")
         return
+    names = {linked.id: linked.name for linked in await administration.connections()}
     rows = [
-        (key.id, shown(key.name), shown(_reach(key)), ", ".join(sorted(key.permissions)), _end(key)) for key in keys
+        (key.id, shown(key.name), shown(_reach(key, names)), ", ".join(sorted(key.permissions)), _end(key))
+        for key in keys
     ]
-    print_table(console(), ("id", "name", "reaches", "scopes", "valid"), rows)
+    print_table(console(), ("id", "name", "reaches", "scopes", "valid"), rows, whole=("id",))
 
 
 def _facts(key: ApiKey) -> JsonObject:
@@ -110,9 +117,9 @@ def _facts(key: ApiKey) -> JsonObject:
     }
 
 
-def _reach(key: ApiKey) -> str:
+def _reach(key: ApiKey, names: Mapping[str, str]) -> str:
     if key.connections is not None:
-        return ", ".join(sorted(key.connections)) or "none any more"
+        return ", ".join(sorted(names.get(one, one) for one in key.connections)) or "none any more"
     return f"those of {key.tenant}" if key.tenant is not None else "all"
 
 

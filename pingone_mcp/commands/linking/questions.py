@@ -50,12 +50,11 @@ def _answer(name: str, wrong: Wrong) -> str:
         complaint = wrong(name, given)
         if complaint is None:
             return given
-        say(f"  {complaint}", stderr=True)
+        say(f"  That cannot be right: {complaint}.", stderr=True)
 
 
 def _line(question: str) -> str:
-    sys.stderr.write(question)
-    sys.stderr.flush()
+    say(question, stderr=True, end="")
     line = sys.stdin.readline()
     if not line:
         raise EOFError

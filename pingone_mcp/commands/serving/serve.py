@@ -40,7 +40,7 @@ def _began(url: str, link: str | None) -> None:
 
 
 def _log(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a line of JSON, for machines
+    say(line, stderr=True)
 
 
 VERB = Verb(

@@ -83,7 +83,7 @@ def in_fish(own: ParsedCommand, commands: Sequence[ParsedCommand], tools: Sequen
         seen = f"-n '__fish_seen_subcommand_from {command.name}'"
         if words := [word for word in words_of(command, tools) if not word.startswith("-")]:
             yield f"complete -c pingone-mcp -f {seen} -a {shlex.quote(' '.join(words))}"
-        for argument in command.arguments:
+        for argument in command.options:
             yield from _fish_option(seen, argument)
 
 
@@ -100,7 +100,7 @@ def _valued(own: ParsedCommand, commands: Sequence[ParsedCommand]) -> Iterator[t
     """Give the options that take a value, each behind the pattern of its command and flags; those of all at the end."""
     anywhere = {argument.flags for argument in own.arguments}
     for command in (*commands, own):
-        for argument in command.arguments:
+        for argument in command.options:
             if argument.flags and argument.given is not None and (command is own or argument.flags not in anywhere):
                 before = f'"{command.name} "' if command.name else "*' '"
                 yield "|".join(f"{before}{flag}" for flag in argument.flags), argument
@@ -120,7 +120,7 @@ def _described_words(command: ParsedCommand, tools: Sequence[str]) -> Iterator[s
 
 
 def _options(command: ParsedCommand) -> Iterator[str]:
-    for argument in command.arguments:
+    for argument in command.options:
         for flag in argument.flags:
             if flag.startswith("--"):
                 yield _entry(flag, argument.about)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from pingone_mcp.commands.ending import OK
 from pingone_mcp.commands.shell.parsed import Argument, ParsedCommand, parsed
@@ -17,7 +17,7 @@ def page(own: ParsedCommand, commands: Sequence[ParsedCommand]) -> str:
 
 
 def _lines(own: ParsedCommand, commands: Sequence[ParsedCommand]) -> Iterator[str]:
-    anywhere = {argument.flags for argument in own.arguments} | {("-h", "--help")}
+    anywhere = own.arguments
     yield '.TH PINGONE-MCP 1 "" "pingone-mcp" "User Commands"'
     yield ".SH NAME"
     yield r"pingone-mcp \- a whole PingOne user directory for AI assistants, IDEs and scripts, over MCP"
@@ -33,9 +33,11 @@ def _lines(own: ParsedCommand, commands: Sequence[ParsedCommand]) -> Iterator[st
     for command in commands:
         yield f".SS {_text(command.name)}"
         yield _text(command.description)
-        for argument in command.arguments:
-            if not argument.flags or argument.flags not in anywhere:
-                yield from _argument(argument)
+        yield from _own_arguments(command, anywhere)
+        for action in command.actions:
+            yield from (".TP", f".B {_text(f'{command.name} {action.name}')}", _text(action.line), ".RS")
+            yield from _own_arguments(action, anywhere)
+            yield ".RE"
         if command.epilog:
             yield from (".PP", ".nf", _text(command.epilog), ".fi")
     yield ".SH EXIT STATUS"
@@ -43,6 +45,12 @@ def _lines(own: ParsedCommand, commands: Sequence[ParsedCommand]) -> Iterator[st
     yield "could not be made. 130: Ctrl-C."
     yield ".SH ENVIRONMENT"
     yield _text(own.epilog)
+
+
+def _own_arguments(command: ParsedCommand, anywhere: Collection[Argument]) -> Iterator[str]:
+    for argument in command.arguments:
+        if argument not in anywhere and "--help" not in argument.flags:
+            yield from _argument(argument)
 
 
 def _argument(argument: Argument) -> Iterator[str]:

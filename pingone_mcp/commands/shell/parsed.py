@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,30 +25,39 @@ class Argument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedCommand:
-    """One command, or the program itself: its line among the others, its whole text, and its arguments."""
+    """One command, or the program itself: its line among the others, its whole text, and its arguments.
+
+    `actions` are commands of its own, one of which is typed behind it.
+    """
 
     name: str
     line: str
     description: str
     epilog: str
     arguments: tuple[Argument, ...]
+    actions: tuple[ParsedCommand, ...] = ()
+
+    @property
+    def options(self) -> tuple[Argument, ...]:
+        """Its options, and those of its actions."""
+        every = (*self.arguments, *(argument for action in self.actions for argument in action.arguments))
+        return tuple({argument.flags: argument for argument in reversed(every) if argument.flags}.values())[::-1]
 
     @property
     def flags(self) -> tuple[str, ...]:
-        return tuple(flag for argument in self.arguments for flag in argument.flags if flag.startswith("--"))
+        return tuple(flag for argument in self.options for flag in argument.flags if flag.startswith("--"))
 
     @property
     def words(self) -> tuple[str, ...]:
         """What may be typed in the place of positional words, as far as that is known."""
-        return tuple(choice for argument in self.arguments if not argument.flags for choice in argument.choices)
+        chosen = (choice for argument in self.arguments if not argument.flags for choice in argument.choices)
+        return (*chosen, *(action.name for action in self.actions))
 
 
 def parsed(parser: argparse.ArgumentParser) -> tuple[ParsedCommand, tuple[ParsedCommand, ...]]:
     """Return the program itself and its commands."""
     own = _command("", "", parser)
-    [commands] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 - argparse has no other way
-    lines = {choice.dest: choice.help or "" for choice in commands._choices_actions}  # noqa: SLF001 - as above
-    return own, tuple(_command(name, lines[name], one) for name, one in commands.choices.items())
+    return dataclasses.replace(own, actions=()), own.actions
 
 
 def _command(name: str, line: str, parser: argparse.ArgumentParser) -> ParsedCommand:
@@ -57,7 +67,15 @@ def _command(name: str, line: str, parser: argparse.ArgumentParser) -> ParsedCom
         description=parser.description or "",
         epilog=parser.epilog or "",
         arguments=tuple(_arguments(parser)),
+        actions=tuple(_actions(parser)),
     )
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[ParsedCommand]:
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
+            lines = {choice.dest: choice.help or "" for choice in action._choices_actions}  # noqa: SLF001 - as above
+            yield from (_command(name, lines[name], one) for name, one in action.choices.items())
 
 
 def _arguments(parser: argparse.ArgumentParser) -> Iterator[Argument]:

@@ -98,10 +98,12 @@ class Linking:
         their connection has.
         """
         prepared = self._providers.prepare(request.values)
-        _not_default(request.name)
+        name = request.name or prepared.name
+        _not_default(name)
+        await self._linked.check_free(name, request.tenant)  # before a person waits for the check-up
         await _pass(prepared, heard)
         return await self._linked.add(
-            name=request.name or prepared.name,
+            name=name,
             tenant=request.tenant,
             provider=prepared.provider,
             settings=prepared.settings,
