@@ -105,7 +105,14 @@ class NoSuchConnection(Refused):
 
 
 class UpstreamProblem(Problem):
-    """PingOne refused or failed, or could not be reached."""
+    """PingOne refused or failed, or could not be reached.
+
+    `status` is that of its answer, where there was one. `may_have_happened`: it met a write that was sent, and nobody
+    knows whether it was carried out.
+    """
+
+    status: int | None = None
+    may_have_happened = False
 
 
 class NotAuthenticated(UpstreamProblem):

@@ -77,8 +77,16 @@ class Estate:
 
     @asynccontextmanager
     async def opened(self, settings: ConnectionSettings, identity: str = DEFAULT) -> AsyncIterator[Provider]:
-        """Open the provider that settings lead to: the company at their address."""
-        [world] = [one for one in self.worlds.values() if f"{one.sandbox.base_url}/v1" == settings.api_url]
+        """Open the provider that settings lead to: the company at their address, or the one whose environment it is.
+
+        The latter is what PingOne's own addresses are, which lead to all of them.
+        """
+        if settings.api_url is None:
+            [world] = [one for one in self.worlds.values() if one.sandbox.environment_id == settings.environment_id]
+            base = world.sandbox.base_url
+            settings = settings.model_copy(update={"api_url": f"{base}/v1", "auth_url": base})
+        else:
+            [world] = [one for one in self.worlds.values() if f"{one.sandbox.base_url}/v1" == settings.api_url]
         transport, clock = world.sandbox.transport(), self.time.clock()
         async with open_pingone(settings, identity, transport=transport, clock=clock) as provider:
             yield provider

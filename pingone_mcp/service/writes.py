@@ -1,7 +1,8 @@
 """A change of the provider's data: looked at, confirmed by a person, recorded, and sent once.
 
 It fails closed: writes are off unless a setting allows them; an environment that is not known to be a SANDBOX needs a
-second setting; a caller that cannot ask its person is refused; one yes to one question sends one request.
+second setting; a caller that cannot ask its person is refused; one yes to one question sends one request. A program
+that was given the permission to write is asked no question; all else holds for it too.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _LOOK = "It may have happened all the same: read the resource before you repeat 
 # What a confirmed write waits for: 55 s together where it is checked twice in one call, as in that which brings the
 # answer to a question. Clients give up after 60, and should hear what became of it.
 _CHECK_SECONDS, _SEND_SECONDS = 10.0, 35.0
+_PROGRAM_SECONDS = 15.0  # programs give up after 30, and send some failures again by themselves
 _logger = logging.getLogger(__name__)
 
 
@@ -147,8 +149,21 @@ class Write:
             if self._question is None or not self._rules.questions.is_open(self._question):
                 raise _used()
             self._rules.check(preview)  # the person may have taken their time
+        return await self._carried_out(_SEND_SECONDS)
+
+    async def perform(self) -> Sent:
+        """Send what the caller decides itself, once: a program whose credential lets it write is its own person.
+
+        It takes less than 28 s. Raises Refused for what may not be sent, and Problem where it failed, or where nobody
+        knows whether it happened (`may_have_happened`).
+        """
+        with self._refusals():
+            self._rules.check(await self._look("Nothing was sent. Try again."))
+        return await self._carried_out(_PROGRAM_SECONDS)
+
+    async def _carried_out(self, seconds: float) -> Sent:
         self._record("sending", {})  # what cannot be recorded is not sent
-        answer = await self._sent()
+        answer = await self._sent(seconds)
         result: JsonObject = {"status": answer.status, "correlation_id": answer.correlation_id}
         notes: list[str] = []
         if not self._record_result("answered", result):
@@ -177,16 +192,16 @@ class Write:
         text = question_text(self._request, preview, concerned, questions.reference())
         return questions.ask(text, _digest(self._request), self._addressee)
 
-    async def _sent(self) -> ProxyAnswer:
+    async def _sent(self, seconds: float) -> ProxyAnswer:
         """Send and return the answer; record it when there is none. Nothing that may have happened is repeated."""
         try:
-            with self._rules.bounded(_SEND_SECONDS, _LOOK):
+            with self._rules.bounded(seconds, _LOOK):
                 return await self._native.send(self._request)
         except (Unreachable, ServerFailed, UnexpectedAnswer) as problem:
             self._record_result("unknown", _failure(problem))
-            raise type(problem)(
-                problem.what, _LOOK, code=problem.code, correlation_id=problem.correlation_id
-            ) from problem
+            unknown = type(problem)(problem.what, _LOOK, code=problem.code, correlation_id=problem.correlation_id)
+            unknown.status, unknown.may_have_happened = problem.status, True
+            raise unknown from problem
         except Problem as problem:
             self._record_result("failed", _failure(problem))
             raise
@@ -217,7 +232,8 @@ class Write:
 
         Where nothing was let through, path and query are those that were given.
         """
-        request, preview, client = self._request, self._preview, self._addressee.client
+        request, preview = self._request, self._preview
+        client, principal = self._addressee.client, self._addressee.principal
         about = {"id": preview.organization.id, "type": preview.organization.type} if preview is not None else None
         self._rules.journal.write(
             {
@@ -225,6 +241,7 @@ class Write:
                 "id": self._id,
                 "event": event,
                 "client": dict(zip(("name", "version"), client, strict=True)) if client is not None else None,
+                **({"principal": principal} if principal is not None else {}),
                 "method": request.method,
                 "path": preview.path if preview else request.path.partition("?")[0][:_LONGEST_QUESTION],
                 "query": _members(preview.query if preview else request.query),

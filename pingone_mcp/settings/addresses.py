@@ -12,11 +12,17 @@ from pydantic_core import PydanticCustomError
 
 from pingone_mcp.errors import Unconfigured
 
+LONGEST_URL = 2_000
+"""Characters of a URL that events are sent to."""
+_HTTPS = re.compile(r"https://[!-~]+")
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _HOST = re.compile(rf"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>{_LABEL}(?:\.{_LABEL})*))(?::(?P<port>[0-9]{{1,5}}))?")
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[^/]+)(?P<path>(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~-]+)*)/*", re.IGNORECASE
 )
+_LOCAL = frozenset({"localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "private"})
+# What is given out of IPv6; beside it lie addresses that stand for others of IPv4 (RFC 6052).
+_UNICAST = ipaddress.IPv6Network("2000::/3")
 _LONGEST_HOST = 253  # characters (RFC 1035 §2.3.4)
 
 
@@ -53,6 +59,43 @@ def host_name(text: str) -> str | None:
     except ValueError:
         return None
     return host
+
+
+def is_public(host: str) -> bool:
+    """Say whether a host, as `host_name` returns it, is written as one of the public internet.
+
+    What a name leads to is not looked up here. A name has a dot, and an end that no resolver takes for a number.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        labels = host.split(".")
+        return len(labels) > 1 and labels[-1][0].isalpha() and not _is_local(labels)
+    if not address.is_global or address.is_multicast:
+        return False
+    if isinstance(address, ipaddress.IPv4Address):
+        return True
+    return address in _UNICAST and (address.sixtofour is None or address.sixtofour.is_global)
+
+
+def is_public_url(text: str) -> bool:
+    """Say whether a text is an https URL of a host that `is_public`, without user name and fragment.
+
+    Path and query may be anything that is written in ASCII, as in a URL they are.
+    """
+    if not _HTTPS.fullmatch(text) or len(text) > LONGEST_URL:
+        return False
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    host = host_name(parts.netloc)
+    return host is not None and not parts.fragment and is_public(host)
+
+
+def _is_local(labels: list[str]) -> bool:
+    """Say whether a name is one of this machine or of a network of its own (RFC 6761, RFC 6762, RFC 8375)."""
+    return labels[-1] in _LOCAL or labels[-2:] == ["home", "arpa"]
 
 
 def proxy_on_the_way(url: str) -> str | None:

@@ -8,6 +8,8 @@ from pydantic import JsonValue, SecretStr, ValidationError
 
 from pingone_mcp.advice import setting
 from pingone_mcp.errors import Refused, Unconfigured
+from pingone_mcp.nearest import did_you_mean
+from pingone_mcp.settings.addresses import host_name, is_public
 from pingone_mcp.settings.parts import (
     Answers,
     ConnectionSettings,
@@ -38,6 +40,42 @@ LINKED_SETTINGS = frozenset(name for part in _KEPT for name in part.model_fields
     "allow_production_writes",
 }
 """The settings that a linked connection has of its own; folders and files are those of the process that serves it."""
+
+
+CALLERS_SETTINGS = LINKED_SETTINGS - {"api_url", "auth_url", "sandbox"}
+"""Those that a caller over HTTP may give; the others are for the person who runs the process."""
+_NAMED = 5
+
+
+def check_given(values: Mapping[str, JsonValue], present: Mapping[str, JsonValue]) -> None:
+    """Raise Refused for what a caller over HTTP may not give, beside what is there already.
+
+    A secret that is there goes to no other host: only who knows it may have it sent there.
+    """
+    if unknown := sorted(values.keys() - CALLERS_SETTINGS)[:_NAMED]:
+        near = " ".join(filter(None, (did_you_mean(name, CALLERS_SETTINGS) for name in unknown)))
+        raise Refused(
+            f"A connection has no setting {', '.join(f'`{name[:64]}`' for name in unknown)} that can be given here.",
+            f"{near} It has: {', '.join(sorted(CALLERS_SETTINGS))}.".strip(),
+            code="NO_SUCH_SETTING",
+        )
+    domain = values.get("custom_domain")
+    if domain == present.get("custom_domain"):
+        return
+    if isinstance(domain, str):
+        host = host_name(domain.strip().rstrip("/"))
+        if host is None or ":" in domain or not is_public(host):
+            raise Refused(
+                f"{setting('custom_domain')} is not the name of a public host, without a port.",
+                "Give one such as login.example.com.",
+                code="NO_PUBLIC_HOST",
+            )
+    if present and "custom_domain" in values and not values.keys() >= SECRETS:
+        raise Refused(
+            f"Another {setting('custom_domain')} is another place that the secret is sent to.",
+            f"Give {setting('client_secret')} with it.",
+            code="SECRET_NEEDED",
+        )
 
 
 def read_linked(values: Mapping[str, JsonValue]) -> ConnectionSettings:

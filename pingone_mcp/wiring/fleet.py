@@ -17,7 +17,7 @@ from pingone_mcp.private_files import PrivateFolder
 from pingone_mcp.service.fleet.administration import FleetAdministration
 from pingone_mcp.service.fleet.fleet import Paused
 from pingone_mcp.service.fleet.linking import Linking, Prepared, Providers
-from pingone_mcp.settings.linked import kept, read, read_linked
+from pingone_mcp.settings.linked import check_given, kept, read, read_linked
 from pingone_mcp.tasks import in_thread
 from pingone_mcp.wiring import OpenProvider, checking, open_backend, provider_of
 
@@ -121,6 +121,7 @@ def linking_of(
     `environment` is what the variables describe.
     """
     providers = Providers(
+        check_given=check_given,
         prepare=lambda values: _prepared(read_linked(values), open_provider),
         forget=files.forget,
         environment=None if environment is None else _prepared(environment, open_provider),

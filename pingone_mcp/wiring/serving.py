@@ -26,6 +26,7 @@ from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.service.callers import Caller, Permission
 from pingone_mcp.service.connections import Connections
 from pingone_mcp.service.fleet.fleet import Fleet
+from pingone_mcp.service.fleet.linking import Linking
 from pingone_mcp.service.fleet.syncs import FleetSyncs
 from pingone_mcp.settings import ServeSettings
 from pingone_mcp.settings.addresses import is_loopback
@@ -44,9 +45,8 @@ from pingone_mcp.web.operations.health import routes as health_routes
 from pingone_mcp.web.operations.metrics import FleetFigures, Metrics
 from pingone_mcp.web.operations.requests import access_line
 from pingone_mcp.web.process import Listening, open_socket, serve_app, url_of
-from pingone_mcp.web.rest.operation import routes as rest_routes
-from pingone_mcp.web.rest.unified.operations import OPERATIONS
-from pingone_mcp.wiring.fleet import LinkedBackends, LinkedFiles, control_place, keep_default
+from pingone_mcp.web.rest.api import ApiParts, api_routes
+from pingone_mcp.wiring.fleet import LinkedBackends, LinkedFiles, control_place, keep_default, linking_of
 
 _FOLDER = "serving"
 _BUSY = "Another process serves out of the state folder {folder}: {holder}."
@@ -131,7 +131,15 @@ async def open_face(
             *metadata_routes(address, settings.oauth_issuer),
             *login_routes(address, sessions),
             *mcp.routes(),
-            *rest_routes(OPERATIONS, served.fleet),
+            *api_routes(
+                ApiParts(
+                    control=control,
+                    fleet=served.fleet,
+                    linking=served.linking,
+                    syncs=served.syncs,
+                    server=address.base,
+                )
+            ),
         ]
         entrance = Entrance(
             address=address,
@@ -148,10 +156,11 @@ async def open_face(
 
 @dataclass(slots=True)
 class ServedFleet:
-    """The connections while they are served, and their syncs."""
+    """The connections while they are served, what links more of them, and their syncs."""
 
     fleet: Fleet
     syncs: FleetSyncs
+    linking: Linking
     are_synced: bool = True
 
     async def check_syncs(self) -> None:
@@ -174,7 +183,8 @@ async def _serving(
     async with aclosing(Queries()) as queries, connections.serving(), background() as tasks:
         backends = LinkedBackends(control=control, files=files, queries=queries, environment=environment)
         fleet = Fleet(control.connections, connections, backends)
-        served = ServedFleet(fleet, FleetSyncs(control, fleet, tasks, clock))
+        linking = linking_of(control, files, fleet.forget, environment=environment)
+        served = ServedFleet(fleet, FleetSyncs(control, fleet, tasks, clock), linking)
         tasks.start_soon(served.sync)
         yield served
 

@@ -354,7 +354,8 @@ async def premises(folder: Path) -> AsyncIterator[Premises]:
         # Who looks at something again and again does that by the real time.
         clock = dataclasses.replace(opened.time.clock(), sleep=anyio.sleep)
         tasks = await stack.enter_async_context(background())
-        served = ServedFleet(opened.fleet, FleetSyncs(opened.control, opened.fleet, tasks, clock))
+        syncs = FleetSyncs(opened.control, opened.fleet, tasks, clock)
+        served = ServedFleet(opened.fleet, syncs, opened.administration.linking)
         settings = Serving(oauth_issuer=server.issuer)
         opening = open_face(opened.control, served, settings, PublicAddress(BASE), log=lambda _: None, clock=clock)
         face = await stack.enter_async_context(opening)

@@ -208,7 +208,13 @@ def another_server(response: httpx.Response, host: str, named_by: str) -> Anothe
 
 
 def problem(response: httpx.Response) -> UpstreamProblem:
-    """Return what a failed answer means, and what to do about it, in our words."""
+    """Return what a failed answer means, and what to do about it, in our words; with its status."""
+    meant = _meant(response)
+    meant.status = response.status_code
+    return meant
+
+
+def _meant(response: httpx.Response) -> UpstreamProblem:
     status = response.status_code
     if is_from_elsewhere(response):
         return another_server(response, response.request.url.host, f"{setting('region')} and {setting('api_url')}")

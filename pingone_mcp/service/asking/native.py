@@ -66,7 +66,7 @@ async def read_native(
     Raises Refused for what lies outside the scope, or where the provider has no API of its own, and Problem for what
     the provider refuses.
     """
-    wanted = asked(backend, "proxy_request", {"method": method, "path": path, "query": query}, cursor)
+    wanted = asked(backend, "proxy_request", {"method": method, "path": path, "query": query or None}, cursor)
     question = _PROXY_QUESTION.validate_python(wanted.question)
     native = backend.native_api()
     answers: list[ProxyAnswer] = []

@@ -68,11 +68,13 @@ class Prepared:
 class Providers:
     """What linking needs of whoever knows providers.
 
-    `prepare` reads values: raises Unconfigured, and Refused for what a linked connection has no setting for. `forget`
-    removes every file of a connection and says what there was. `environment` is what the variables describe, if they
-    describe a connection.
+    `check_given` raises Refused for values that are not for a caller to give, beside those that are there. `prepare`
+    reads values: raises Unconfigured, and Refused for what a linked connection has no setting for. `forget` removes
+    every file of a connection and says what there was. `environment` is what the variables describe, if they describe a
+    connection.
     """
 
+    check_given: Callable[[Mapping[str, JsonValue], Mapping[str, JsonValue]], None]
     prepare: Callable[[Mapping[str, JsonValue]], Prepared]
     forget: Callable[[str], Awaitable[tuple[str, ...]]]
     environment: Prepared | None = None
@@ -90,6 +92,10 @@ class Linking:
         self._linked = linked
         self._providers = providers
         self._closed = closed
+
+    def check_given(self, values: Mapping[str, JsonValue], present: Mapping[str, JsonValue]) -> None:
+        """Raise Refused for values that a caller may not give, beside those that are there already."""
+        self._providers.check_given(values, present)
 
     async def connect(self, request: LinkRequest, heard: Heard) -> LinkedConnection:
         """Link a connection once its check-up says that it works.

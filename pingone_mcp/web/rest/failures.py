@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pingone_mcp.advice import spelled
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.text.compact_json import harmless_json
 from pingone_mcp.errors import (
@@ -30,10 +31,14 @@ from pingone_mcp.errors import (
     UpstreamProblem,
 )
 from pingone_mcp.nearest import nearest
+from pingone_mcp.service.fleet.accounts import WrongSettings
+from pingone_mcp.service.fleet.linking import CannotLink
 from pingone_mcp.web.refusals import error_body
 
 _logger = logging.getLogger(__name__)
 
+NO_JSON = "NOT_JSON"
+"""The code of a body that says itself that it is none."""
 RETRY_SECONDS = 10
 """What `Retry-After` says where a provider asks for a longer pause than one call may take: a whole number."""
 
@@ -60,6 +65,16 @@ _BY_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         "INSUFFICIENT_SCOPE": HTTPStatus.FORBIDDEN,
         "HTTP_405": HTTPStatus.METHOD_NOT_ALLOWED,
         "UNIQUENESS_VIOLATION": HTTPStatus.CONFLICT,
+        "ACCOUNT_TOKEN": HTTPStatus.FORBIDDEN,
+        "ANOTHER_TENANT": HTTPStatus.FORBIDDEN,
+        "CREDENTIAL_TOO_NARROW": HTTPStatus.FORBIDDEN,
+        "WRITES_OFF": HTTPStatus.FORBIDDEN,
+        "PRODUCTION_WRITES_OFF": HTTPStatus.FORBIDDEN,
+        "CONNECTION_DOES_NOT_WORK": HTTPStatus.UNPROCESSABLE_ENTITY,
+        "IN_FLIGHT": HTTPStatus.CONFLICT,
+        "KEY_REUSED": HTTPStatus.UNPROCESSABLE_ENTITY,
+        "UNKNOWN_OUTCOME": HTTPStatus.UNPROCESSABLE_ENTITY,
+        NO_JSON: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     }
 )
 # What helps a program here, where the use case speaks of what helps at the other faces.
@@ -82,6 +97,18 @@ _CURSORS = {
 }
 
 
+class WrongContent(Refused):
+    """A body that is not what its operation takes; `findings` say of each member which, and why."""
+
+    def __init__(self, findings: tuple[str, ...]) -> None:
+        super().__init__(
+            f"The body is not what is taken here. {' '.join(findings)}",
+            "/openapi.json describes it.",
+            code="WRONG_BODY",
+        )
+        self.findings = findings
+
+
 class NoRowYet(Problem):
     """A list came neither to a row nor to its end within the time of one answer; `cursor` goes on where it stopped."""
 
@@ -94,11 +121,23 @@ class NoRowYet(Problem):
         self.cursor = cursor
 
 
-def status_of(problem: Problem) -> HTTPStatus:
-    """Return the status of the answer that a problem is."""
+def status_of(problem: Problem, *, as_answered: bool = False) -> HTTPStatus:
+    """Return the status of the answer that a problem is; `as_answered`: the provider's own, where it is one of errors.
+
+    Clients of this API send again by themselves what was answered 408, 409, 425, 429, 502, 503 or 504. So nothing that
+    may have happened is answered so.
+    """
+    if isinstance(problem, UpstreamProblem):
+        if problem.may_have_happened:
+            return HTTPStatus.INTERNAL_SERVER_ERROR
+        if as_answered and problem.status in _ERRORS:
+            return HTTPStatus(problem.status)
     if (status := _BY_CODE.get(problem.code or "")) is not None:
         return status
     return next(status for kind, status in _STATUSES if isinstance(problem, kind))
+
+
+_ERRORS = frozenset(status.value for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST)
 
 
 def is_remote(problem: Problem) -> bool:
@@ -108,25 +147,27 @@ def is_remote(problem: Problem) -> bool:
     return isinstance(problem, UpstreamProblem)
 
 
-def remote_error_body(problem: Problem, correlation_id: str) -> JsonObject:
+def remote_error_body(problem: Problem, correlation_id: str, *, as_answered: bool = False) -> JsonObject:
     """Return the members of an error; of what the provider said, its code and id alone, and none of its text."""
-    code = problem.code or ""
+    code, status = problem.code or "", status_of(problem, as_answered=as_answered)
     what, next_step = _CURSORS.get(code, problem.what), _NEXT_STEPS.get(code, problem.next_step)
-    body = error_body(status_of(problem), Problem(what, next_step, code=problem.code), correlation_id)
+    body = error_body(status, Problem(what, next_step, code=problem.code), correlation_id)
     if is_remote(problem):
         said = {"code": problem.code, "id": problem.correlation_id}
         body["truto_is_remote_error"] = True
         body["raw_response"] = {name: value for name, value in said.items() if value is not None}
+    if isinstance(problem, CannotLink | WrongSettings | WrongContent):
+        body["details"] = {"failures": [spelled(finding) for finding in problem.findings]}
     if isinstance(problem, NoRowYet):
         body["next_cursor"] = problem.cursor
     return body
 
 
-def failed(problem: Problem, correlation_id: str) -> Response:
+def failed(problem: Problem, correlation_id: str, *, as_answered: bool = False) -> Response:
     """Return the answer that a problem is."""
-    status = status_of(problem)
+    status = status_of(problem, as_answered=as_answered)
     headers = {"Retry-After": str(RETRY_SECONDS)} if status == HTTPStatus.TOO_MANY_REQUESTS else {}
-    return json_answer(remote_error_body(problem, correlation_id), status, headers)
+    return json_answer(remote_error_body(problem, correlation_id, as_answered=as_answered), status, headers)
 
 
 def broken(correlation_id: str) -> Response:

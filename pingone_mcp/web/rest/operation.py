@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from pingone_mcp.current_connection import working_for
 from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.directory.text.harmless import harmless_lines
 from pingone_mcp.errors import Problem, Refused, Unreachable
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.callers import Caller, Permission, ServedToCallers
 from pingone_mcp.service.connections import ServedConnection
+from pingone_mcp.web.rest.content import C, GivenBody, json_of, read_content
 from pingone_mcp.web.rest.failures import broken, correlation_id_of, failed, json_answer
-from pingone_mcp.web.rest.parameters import GivenQuery, Parameter, read
+from pingone_mcp.web.rest.parameters import GivenQuery, Parameter, read, read_own
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 _logger = logging.getLogger(__name__)
@@ -30,6 +33,8 @@ CONNECTION = Parameter(
     name="integrated_account_id",
     about="The connection that is asked, by its id; may be left out where the credential reaches only one.",
 )
+NOBODY = Caller(kind="session", client_id="", issuer="", subject="", permissions=frozenset(), connections=frozenset())
+"""Who asks where no credential is needed: somebody who reaches nothing."""
 _MOST_SECONDS = 28.0  # of any answer: clients of this API wait 30
 GAPS_HEADER = "X-Gaps"
 """How many gaps an answer has, for who does not look at its member `gaps`; absent where it has none."""
@@ -45,7 +50,10 @@ class AnswerBudget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """A request that an operation answers: who asks, what of which connection (None where it is about none)."""
+    """A request that an operation answers: who asks, what of which connection (None where it is about none).
+
+    `others` are the parameters that are none of the operation's own, as they were written, where it passes them on.
+    """
 
     caller: Caller
     query: GivenQuery
@@ -54,6 +62,17 @@ class Asking:
     request: Request
     budget: AnswerBudget
     served: ServedConnection | None = None
+    content: GivenBody | None = None
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+    def given(self, kind: type[C]) -> C:
+        """Return the body, which is of the kind that the operation takes."""
+        assert isinstance(self.content, kind)
+        return self.content
+
+    async def json(self) -> Any:
+        """Return the body of an operation that takes any JSON; None where there is none. Raises Refused."""
+        return await json_of(self.request)
 
     async def backend(self) -> Backend:
         """Return the backend of the connection, with the budgets of programs. Raises Problem where there is none."""
@@ -65,20 +84,25 @@ class Asking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestAnswer:
-    """What an operation answers with."""
+    """What an operation answers with: JSON, or a text where `is_text`."""
 
     body: object
     status: HTTPStatus = HTTPStatus.OK
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_text: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestOperation:
     """One operation, described whole: of this a document of the API can be made.
 
-    `path` has its parameters in braces (`{id}` takes what is behind a slash in it too), and `about_path` says what they
+    `path` has its parameters in braces (each takes what is behind a slash in it too), and `about_path` says what they
     are. `answers` is the JSON schema of the answer, `failures` the statuses of errors beyond those that every operation
-    has. Where `of_connection`, it takes `integrated_account_id` too.
+    has. Where `of_connection`, it takes `integrated_account_id` too. `takes` is the kind of its body (None: it has
+    none, or, where `takes_json`, any JSON).
+
+    `permission` None: any credential will do; `is_open`: none is needed. The token of one connection is good for what
+    is `of_connection`, and `for_account_tokens`. `passes_on` all other parameters and keeps the provider's statuses.
     """
 
     name: str
@@ -86,12 +110,17 @@ class RestOperation:
     path: str
     tag: str
     summary: str
-    answer: Callable[[Asking], Awaitable[RestAnswer]]
+    answer: Callable[[Asking], Awaitable[RestAnswer | Response]]
     answers: JsonObject
     parameters: tuple[Parameter, ...] = ()
     about_path: Mapping[str, str] = field(default_factory=dict[str, str])
-    permission: Permission = "directory.read"
+    takes: type[GivenBody] | None = None
+    takes_json: bool = False
+    permission: Permission | None = "directory.read"
+    is_open: bool = False
     of_connection: bool = True
+    for_account_tokens: bool = False
+    passes_on: bool = False
     failures: tuple[HTTPStatus, ...] = ()
 
     @property
@@ -103,15 +132,37 @@ def routes(
     operations: Sequence[RestOperation], fleet: ServedToCallers, budget: AnswerBudget | None = None
 ) -> list[BaseRoute]:
     """Return the routes of operations, which answer for the connections of a fleet."""
-    return [
+    answering = [
         Route(
-            one.path.replace("{id}", "{id:path}"),
+            one.path.replace("}", ":path}"),
             _answering(one, fleet, budget or AnswerBudget()),
             methods=[one.method],
             name=one.name,
         )
         for one in operations
     ]
+    return [*_shadowed(operations, answering), *answering]
+
+
+def _shadowed(operations: Sequence[RestOperation], answering: Sequence[Route]) -> list[Route]:
+    """Return routes that refuse methods which a path does not take, where `{id}` would take its name for an id."""
+    taken: dict[str, set[str]] = {}
+    for one in operations:
+        if "{" not in one.path:
+            taken.setdefault(one.path, set()).add(one.method)
+    refusing: list[Route] = []
+    for path, own in taken.items():
+        methods = {one.method for one, route in zip(operations, answering, strict=True) if route.path_regex.match(path)}
+        if beyond := methods - own:
+            refusing.append(Route(path, _not_taken(own), methods=sorted(beyond), name=f"not {path}"))
+    return refusing
+
+
+def _not_taken(own: Collection[str]) -> Callable[[Request], Awaitable[Response]]:
+    async def refuse(_: Request) -> Response:
+        raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(sorted(own))})
+
+    return refuse
 
 
 def _answering(
@@ -121,10 +172,10 @@ def _answering(
         correlation_id = correlation_id_of(request)
         try:
             with anyio.move_on_after(_MOST_SECONDS):
-                return _sent(await _answered(operation, fleet, budget, request))
-            return failed(_too_slow(), correlation_id)
+                return sent(await _answered(operation, fleet, budget, request))
+            return failed(_too_slow(operation.method), correlation_id)
         except Problem as problem:
-            return failed(problem, correlation_id)
+            return failed(problem, correlation_id, as_answered=operation.passes_on)
         except Exception:
             _logger.exception("The request %s met a mistake", correlation_id)
             return broken(correlation_id)
@@ -134,39 +185,65 @@ def _answering(
 
 async def _answered(
     operation: RestOperation, fleet: ServedToCallers, budget: AnswerBudget, request: Request
-) -> RestAnswer:
+) -> RestAnswer | Response:
     """Let the operation answer. Raises Problem for who may not ask it, and for what it does not take."""
-    caller: Caller = request.state.caller
-    if lacking := caller.lacks({operation.permission}):
-        raise Refused(
-            f"The credential lacks a permission; this needs: {', '.join(sorted(lacking))}.",
-            "Use a credential that has these scopes.",
-            code="INSUFFICIENT_SCOPE",
-        )
-    query = read(request.scope["query_string"], operation.every_parameter)
+    caller = None if operation.is_open else _admitted(operation, request.state.caller)
+    raw: bytes = request.scope["query_string"]
+    if operation.passes_on:
+        query, others = read_own(raw, operation.every_parameter)
+    else:
+        query, others = read(raw, operation.every_parameter), {}
     asking = Asking(
-        caller=caller,
+        caller=caller or NOBODY,
         query=query,
         path=request.path_params,
         correlation_id=correlation_id_of(request),
         request=request,
         budget=budget,
+        content=None if operation.takes is None else read_content(operation.takes, await json_of(request)),
+        others=others,
     )
     if not operation.of_connection:
         return await operation.answer(asking)
-    served = await fleet.served(caller, query.texts.get(CONNECTION.name))
+    served = await fleet.served(asking.caller, query.texts.get(CONNECTION.name))
     with working_for(served.id):
         return await operation.answer(dataclasses.replace(asking, served=served))
 
 
-def _sent(answer: RestAnswer) -> Response:
+def _admitted(operation: RestOperation, caller: Caller) -> Caller:
+    """Return a caller who may ask an operation. Raises Refused for any other."""
+    if caller.kind == "account_token" and not (operation.of_connection or operation.for_account_tokens):
+        raise Refused(
+            "The token of one connection is good for /unified, /proxy and /integrated-account/me.",
+            "Use an API key or an access token.",
+            code="ACCOUNT_TOKEN",
+        )
+    if operation.permission is not None and caller.lacks({operation.permission}):
+        raise Refused(
+            f"The credential lacks a permission; this needs: {operation.permission}.",
+            "Use a credential that has these scopes.",
+            code="INSUFFICIENT_SCOPE",
+        )
+    return caller
+
+
+def sent(answer: RestAnswer | Response) -> Response:
     """Return an answer as it is sent."""
-    if answer.status == HTTPStatus.NO_CONTENT:
+    if isinstance(answer, Response):
+        return answer
+    if answer.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         return Response(status_code=answer.status, headers=dict(answer.headers))
+    if answer.is_text:
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **answer.headers}
+        return Response(harmless_lines(str(answer.body)), answer.status, headers, "text/plain")
     return json_answer(answer.body, answer.status, answer.headers)
 
 
-def _too_slow() -> Unreachable:
-    return Unreachable(
+def _too_slow(method: Method) -> Unreachable:
+    """Return what is said where an answer took too long; of what changes something, nobody knows whether it did."""
+    slow = Unreachable(
         f"This was not answered within {_MOST_SECONDS:g} s.", "Ask for less, or try again.", code="TOO_SLOW"
     )
+    if method != "GET":
+        slow.next_step, slow.may_have_happened = "It may have happened all the same: look before you repeat it.", True
+    return slow

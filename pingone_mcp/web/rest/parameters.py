@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlencode
 
 from pingone_mcp.directory.matching.unified import Comparison, FieldCondition, Sorting
 from pingone_mcp.errors import Refused
 from pingone_mcp.nearest import did_you_mean
-from pingone_mcp.web.rest.query import Written, read_query
+from pingone_mcp.web.rest.query import Written, pairs_of, read_query
 
 UNKNOWN_PARAMETER = "UNKNOWN_PARAMETER"
 WRONG_PARAMETER = "WRONG_PARAMETER"
@@ -179,6 +180,20 @@ def read(raw: bytes, parameters: Sequence[Parameter]) -> GivenQuery:
         conditions=tuple(reading.conditions),
         sorting=reading.sorting,
     )
+
+
+def read_own(raw: bytes, parameters: Sequence[Parameter]) -> tuple[GivenQuery, dict[str, tuple[str, ...]]]:
+    """Return a query whose route passes on what is not its own: its own part, and the rest as it was written.
+
+    Raises Refused for what is wrong in its own part.
+    """
+    own = {one.name for one in parameters}
+    pairs = pairs_of(raw)
+    others: dict[str, tuple[str, ...]] = {}
+    for name, value in pairs:
+        if name not in own:
+            others[name] = (*others.get(name, ()), value)
+    return read(urlencode([pair for pair in pairs if pair[0] in own]).encode(), parameters), others
 
 
 def _check_choice(parameter: Parameter, value: str, written: Written) -> None:

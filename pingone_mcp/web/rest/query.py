@@ -46,19 +46,23 @@ def shown(name: str) -> str:
     return harmless(name)[:_SHOWN].replace("`", "'")
 
 
-def read_query(raw: bytes) -> list[Written]:
-    """Return the parameters of a query, each name with each comparison once. Raises Refused for what is none."""
+def pairs_of(raw: bytes) -> list[tuple[str, str]]:
+    """Return names and values of a query as they were written, decoded. Raises Refused for what is none."""
     try:
-        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST, errors="strict")
+        return parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST, errors="strict")
     except UnicodeDecodeError:
         raise Refused(
             "The query is not percent-encoded UTF-8.", "Encode it as RFC 3986 says.", code=WRONG_QUERY
         ) from None
     except ValueError:
         raise Refused(f"The query has more than {_MOST:,} parameters.", code=WRONG_QUERY) from None
+
+
+def read_query(raw: bytes) -> list[Written]:
+    """Return the parameters of a query, each name with each comparison once. Raises Refused for what is none."""
     found: dict[tuple[str, Comparison | None], list[str]] = {}
     lists: set[tuple[str, Comparison | None]] = set()
-    for key, value in pairs:
+    for key, value in pairs_of(raw):
         name, comparison, is_list = _read_key(key)
         values = found.setdefault((name, comparison), [])
         values.append(value)

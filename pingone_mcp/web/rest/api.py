@@ -1,0 +1,74 @@
+"""The whole API of one process: every operation once, and the routes and the document that are made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pingone_mcp.service.fleet.accounts import CallerAccounts
+from pingone_mcp.service.fleet.caller_runs import CallerRuns
+from pingone_mcp.service.fleet.event_targets import EventTargets
+from pingone_mcp.service.fleet.repeats import Repeats
+from pingone_mcp.settings.addresses import is_public_url
+from pingone_mcp.web.rest.document import document_operation
+from pingone_mcp.web.rest.operation import AnswerBudget, Asking, RestAnswer, RestOperation, routes
+from pingone_mcp.web.rest.platform.accounts import account_operations
+from pingone_mcp.web.rest.platform.sync_runs import run_operations
+from pingone_mcp.web.rest.platform.webhooks import webhook_operations
+from pingone_mcp.web.rest.proxy import proxy_operations
+from pingone_mcp.web.rest.unified.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from pingone_mcp.control.control import ControlData
+    from pingone_mcp.service.fleet.fleet import Fleet
+    from pingone_mcp.service.fleet.linking import Linking
+    from pingone_mcp.service.fleet.syncs import FleetSyncs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiParts:
+    """What the API answers from; `server` is the URL at which it is asked."""
+
+    control: ControlData
+    fleet: Fleet
+    linking: Linking
+    syncs: FleetSyncs
+    server: str
+
+
+async def ping(_: Asking) -> RestAnswer:
+    """Answer that somebody answers."""
+    return RestAnswer(body={"status": "ok"})
+
+
+PING = RestOperation(
+    name="ping",
+    path="/ping",
+    tag="service",
+    summary="Hear that somebody answers.",
+    is_open=True,
+    permission=None,
+    of_connection=False,
+    answer=ping,
+    answers={"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]},
+)
+
+
+def operations(parts: ApiParts) -> tuple[RestOperation, ...]:
+    """Return every operation."""
+    found = (
+        *OPERATIONS,
+        *account_operations(CallerAccounts(parts.control, parts.fleet, parts.linking)),
+        *webhook_operations(EventTargets(parts.control, is_public_url)),
+        *run_operations(CallerRuns(parts.control, parts.fleet, parts.syncs)),
+        *proxy_operations(Repeats(parts.control.idempotency)),
+        PING,
+    )
+    return (*found, document_operation(found, parts.server))
+
+
+def api_routes(parts: ApiParts, budget: AnswerBudget | None = None) -> list[BaseRoute]:
+    """Return the routes of the API."""
+    return routes(operations(parts), parts.fleet, budget)

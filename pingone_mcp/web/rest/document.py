@@ -1,0 +1,201 @@
+"""The API described: an OpenAPI 3.1 document, made of the same operations as the routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pingone_mcp import __version__
+from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.web.rest.operation import RestAnswer, RestOperation
+from pingone_mcp.web.rest.parameters import Parameter
+from pingone_mcp.web.rest.proxy import IDEMPOTENCY_KEY
+
+PATH = "/openapi.json"
+_TEXT: JsonObject = {"type": "string"}
+_ERROR: JsonObject = {
+    "type": "object",
+    "description": "What went wrong, and what to do next. A failure of the provider's has `truto_is_remote_error`.",
+    "properties": {
+        "statusCode": {"type": "integer"},
+        "error": _TEXT,
+        "message": _TEXT,
+        "next_step": _TEXT,
+        "code": _TEXT,
+        "correlation_id": _TEXT,
+        "details": {
+            "type": "object",
+            "properties": {"failures": {"type": "array", "items": _TEXT}},
+            "required": ["failures"],
+        },
+        "next_cursor": _TEXT,
+        "truto_is_remote_error": {"const": True},
+        "raw_response": {"type": "object"},
+    },
+    "required": ["statusCode", "error", "message"],
+}
+_RETRY: JsonObject = {"Retry-After": {"description": "Seconds, a whole number.", "schema": {"type": "integer"}}}
+_KEY: JsonObject = {
+    "name": IDEMPOTENCY_KEY,
+    "in": "header",
+    "required": False,
+    "description": "What the caller calls this request: sent again with the same, it is answered as it was for 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+
+
+def document(operations: Iterable[RestOperation], server: str) -> JsonObject:
+    """Return the document of these operations, which are asked at a URL."""
+    paths: dict[str, JsonObject] = {}
+    for one in operations:
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "pingone-mcp",
+            "version": __version__,
+            "summary": "Directories of many PingOne customers, by one API.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": server}],
+        "paths": paths,
+        "security": [{"bearer": []}],
+        "components": {
+            "schemas": {"Error": _ERROR},
+            "responses": {
+                "Error": {"description": "What went wrong.", "headers": _RETRY, "content": _json(_reference("Error"))}
+            },
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key (`pingone-mcp keys create`), an access token, or the token of one "
+                    "connection.",
+                }
+            },
+        },
+    }
+
+
+def document_operation(operations: Iterable[RestOperation], server: str) -> RestOperation:
+    """Return the operation that answers the document of all these and of itself."""
+
+    async def answer(_: object) -> RestAnswer:
+        return RestAnswer(body=made)
+
+    itself = RestOperation(
+        name="describeApi",
+        path=PATH,
+        tag="service",
+        summary="Get this document.",
+        is_open=True,
+        permission=None,
+        of_connection=False,
+        answer=answer,
+        answers={"type": "object"},
+    )
+    made = document([*operations, itself], server)
+    return itself
+
+
+def _operation(one: RestOperation) -> JsonObject:
+    described: JsonObject = {
+        "operationId": one.name,
+        "tags": [one.tag],
+        "summary": one.summary,
+        "parameters": [
+            *_path_parameters(one),
+            *(part for parameter in one.every_parameter for part in _query(parameter)),
+        ],
+        "responses": _responses(one),
+    }
+    if one.passes_on:
+        described["description"] = "All other parameters are passed on to the provider."
+    if one.permission is not None:
+        described["description"] = f"{described.get('description', '')} Needs the scope {one.permission}.".strip()
+    if one.takes is not None:
+        described["requestBody"] = {"required": True, "content": _json(one.takes.model_json_schema())}
+    if one.takes_json:
+        described["requestBody"] = {"required": False, "content": _json({})}
+        described["parameters"].append(_KEY)
+    if one.is_open:
+        described["security"] = []
+    return described
+
+
+def _path_parameters(one: RestOperation) -> list[JsonObject]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": about,
+            "schema": {"type": "string", "minLength": 1},
+        }
+        for name, about in one.about_path.items()
+    ]
+
+
+def _responses(one: RestOperation) -> JsonObject:
+    schema = one.answers
+    if any(parameter.name == "truto_response_format" for parameter in one.parameters):
+        schema = {"anyOf": [schema, {"type": "object", "description": "What `raw` and `debug` answer."}]}
+    answers: JsonObject = {"200": {"description": one.summary, "content": _json(schema)}}
+    if one.passes_on:
+        text: JsonObject = {**_json(schema), "text/plain": {"schema": _TEXT}}
+        answers = {
+            "2XX": {"description": "What the provider answered, with its status.", "content": text},
+            "204": {"description": "Done; there is nothing to show."},
+        }
+    return {**answers, "default": {"$ref": "#/components/responses/Error"}}
+
+
+def _query(parameter: Parameter) -> list[JsonObject]:
+    """Return one parameter as those of the document: a filter is one for each way of comparing."""
+    if parameter.kind == "filter" and not parameter.is_open:
+        return [
+            _parameter(parameter.name if one == "eq" else f"{parameter.name}[{one}]", parameter.about, _TEXT)
+            for one in parameter.comparisons
+        ]
+    return [_parameter(parameter.name, parameter.about, _schema(parameter), **_style(parameter))]
+
+
+def _parameter(name: str, about: str, schema: JsonObject, **more: Any) -> JsonObject:
+    return {"name": name, "in": "query", "required": False, "description": about, "schema": schema, **more}
+
+
+def _style(parameter: Parameter) -> JsonObject:
+    match parameter.kind:
+        case "list":
+            return {"style": "form", "explode": True}
+        case "members" | "filter":
+            return {"style": "deepObject", "explode": True}
+        case _:
+            return {}
+
+
+def _schema(parameter: Parameter) -> JsonObject:
+    text: JsonObject = {"type": "string", "enum": list(parameter.choices)} if parameter.choices else _TEXT
+    match parameter.kind:
+        case "integer":
+            bounds: JsonObject = {"type": "integer", "minimum": parameter.least, "maximum": parameter.most}
+            return bounds if parameter.default is None else {**bounds, "default": parameter.default}
+        case "boolean":
+            return {"type": "boolean"}
+        case "list":
+            return {"type": "array", "items": text}
+        case "members":
+            members: JsonObject = {"type": "object", "additionalProperties": not parameter.choices}
+            return {**members, "properties": dict.fromkeys(parameter.choices, _TEXT)}
+        case "filter":
+            return {"type": "object", "additionalProperties": _TEXT}
+        case _:
+            return text
+
+
+def _json(schema: JsonObject) -> JsonObject:
+    return {"application/json": {"schema": schema}}
+
+
+def _reference(name: str) -> JsonObject:
+    return {"$ref": f"#/components/schemas/{name}"}

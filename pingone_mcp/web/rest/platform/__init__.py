@@ -1,0 +1,1 @@
+"""What is around the directory: connections, link tokens, webhooks, runs of syncs."""

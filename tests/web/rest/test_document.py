@@ -1,0 +1,70 @@
+"""The document of the API: a valid one, of every route and of nothing else, that anybody may read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from tests.web.rest.offices import SERVER, Office
+
+
+@pytest.fixture
+async def described(desk: Office) -> dict[str, Any]:
+    desk.caller = None
+    answer = await desk.http.get("/openapi.json")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def test_it_is_valid_and_says_where_it_is_served(described: dict[str, Any]) -> None:
+    OpenAPIV31SpecValidator(described).validate()
+    assert described["openapi"].startswith("3.1")
+    assert described["servers"] == [{"url": SERVER}]
+
+
+async def test_every_route_is_in_it_and_nothing_else(desk: Office, described: dict[str, Any]) -> None:
+    told = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
+    assert told == {(one.method, one.path) for one in desk.operations}
+    assert {path.partition("/")[2].partition("/")[0] for _, path in told} == {
+        *("unified", "integrated-account", "link-token", "webhook", "sync-job-run", "proxy", "ping", "openapi.json")
+    }
+    names = [one["operationId"] for methods in described["paths"].values() for one in methods.values()]
+    assert len(set(names)) == len(names) == len(desk.operations)
+
+
+async def test_what_is_described_is_there_and_what_is_not_is_not(desk: Office, described: dict[str, Any]) -> None:
+    linked = await desk.estate.link("acme")
+    desk.is_for(linked.id)
+    for path, methods in described["paths"].items():
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+            answer = await desk.http.request(method, path.replace("{id}", "1").replace("{path}", "x"), json={})
+            assert (answer.status_code == 405) == (method.lower() not in methods), (method, path)
+
+
+async def test_only_what_needs_no_credential_says_so(desk: Office, described: dict[str, Any]) -> None:
+    is_open = {
+        path
+        for path, methods in described["paths"].items()
+        if any(one.get("security") == [] for one in methods.values())
+    }
+    assert is_open == {"/ping", "/openapi.json"}
+    assert described["security"] == [{"bearer": []}]
+
+
+async def test_it_names_every_parameter_and_body(desk: Office, described: dict[str, Any]) -> None:
+    users = described["paths"]["/unified/user-directory/users"]["get"]["parameters"]
+    names = {one["name"] for one in users}
+    assert {"integrated_account_id", "limit", "next_cursor", "created_at[gt]", "id[in]", "truto_super_query"} <= names
+    body = described["paths"]["/webhook"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert (body["required"], body["additionalProperties"]) == (["target_url"], False)
+
+
+async def test_it_holds_nothing_of_anybody(desk: Office) -> None:
+    before = (await desk.http.get("/openapi.json")).text
+    await desk.estate.link("acme", tenant="customer-17")
+    assert (await desk.http.get("/openapi.json")).text == before
+    assert len(json.dumps(json.loads(before))) < 400_000
