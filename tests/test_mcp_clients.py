@@ -134,3 +134,10 @@ def test_on_windows_the_command_is_quoted_as_windows_reads_it() -> None:
 )
 def test_where_it_goes_is_said_for_each_system(client: ClientName, system: System, file: str) -> None:
     assert file in place(client, system)
+
+
+def test_a_linked_connection_is_named_and_no_secret_of_where_it_is_kept_is_shown() -> None:
+    settings = {"state_dir": "/srv/state", "database_url": "postgresql://x:hush@db.example.com/x"}
+    how = launch(("/bin/pingone-mcp",), None, settings, "acme & sons")
+    assert how.program == ("/bin/pingone-mcp", "--connection", "acme & sons")
+    assert (how.settings, how.asks, how.server) == ({"state_dir": "/srv/state"}, False, "pingone-acme-sons")

@@ -41,9 +41,16 @@ def test_it_says_what_it_tried_as_check_does_and_what_is_next(shell: Shell) -> N
     assert (end.status, end.err) == (0, "")
     assert steps == checked.out.partition("This connection works.\n")[0]
     commands = [line.split() for line in rest.splitlines() if line.startswith("  pingone-mcp")]
-    assert len(commands) == 2
+    assert len(commands) == 3
+    assert commands.pop() == ["pingone-mcp", "serve"]
     for _, *words in commands:
         assert shell.run(*words).status == 0, words
+
+
+def test_what_a_file_links_is_not_taken_for_what_the_variables_describe(shell: Shell) -> None:
+    shell.link("acme")
+    listed = json.loads(shell.run("connections", "list", "--json", PINGONE_SANDBOX="1").out)
+    assert {one["name"]: one["provider"] for one in listed} == {"acme": "pingone", "default": "sample"}
 
 
 def test_without_a_name_it_has_one_of_its_environment(shell: Shell) -> None:

@@ -47,6 +47,7 @@ async def _run(given: argparse.Namespace, doors: Doors) -> int:
     say(f"Linked: {shown(linked.name)}, {linked.id}.\n\nNext:")
     say(f"  pingone-mcp sync --connection {linked.id}")
     say(f"  pingone-mcp keys create my-program --connection {linked.id}")
+    say("  pingone-mcp serve")
     return OK
 
 
