@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pingone_mcp.sandbox.faults import Fault
 from tests.fleets import SIZE
@@ -74,10 +75,41 @@ async def test_switches_of_unified_lists_are_refused_and_not_sent(desk: Office, 
     assert (body["code"], "truto_key_by" in body["message"]) == ("UNKNOWN_PARAMETER", True)
 
 
-async def test_a_page_without_rows_is_read_over(desk: Office, acme: str) -> None:
-    desk.estate.company("acme").sandbox.faults.add(Fault("short_page", path="/users", amount=0))
-    page = await desk.ask("GET", "/proxy/users", params={"limit": 7})
-    assert page["result"]
+class Emptied:
+    """A PingOne whose first pages of users hold nobody, and go on."""
+
+    def __init__(self, app: ASGIApp, pages: int) -> None:
+        self._app = app
+        self.left = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start: Message = {}
+        parts: list[bytes] = []
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                start.update(message)
+                return
+            parts.append(message.get("body", b""))
+            if message.get("more_body"):
+                return
+            body = json.loads(b"".join(parts))
+            self.left -= 1
+            body["_embedded"]["users"] = []
+            content = json.dumps(body).encode()
+            headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
+            await send({**start, "headers": headers})
+            await send({"type": "http.response.body", "body": content})
+
+        is_users = scope["type"] == "http" and scope["path"].endswith("/users") and self.left > 0
+        await self._app(scope, receive, sending if is_users else send)
+
+
+async def test_pages_without_rows_are_read_over(desk: Office, acme: str) -> None:
+    sandbox = desk.estate.company("acme").sandbox
+    sandbox.app = emptied = Emptied(sandbox.app, 3)
+    page = await desk.ask("GET", "/proxy/users", params={"limit": 4})
+    assert (emptied.left, page["result_count"]) == (0, 4)
 
 
 @pytest.mark.parametrize(
