@@ -117,6 +117,7 @@ def test_advice_names_settings_that_there_are() -> None:
         "settings/linked.py",  # the same
         "settings/template.py",  # all of them
         "mcp_clients.py",  # those that a client is to set
+        "commands/setting_up/client_config.py",  # these too
         "settings/variables.py",  # all that there are
         "commands/sandbox.py",  # those of `settings_of`
         "demo/verb.py",  # these too

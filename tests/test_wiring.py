@@ -20,6 +20,7 @@ from tests.contract.dictionary.opening import opening
 from tests.world import World
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pingone_mcp"
+OF_CALLERS = "service/fleet/cursors.py"  # lists over all connections: their cursors belong to a caller
 MADE_HERE = {"Backend", "Replica", "Journal", "WriteRules", "Exports", "Rosters", "CursorSeal", "Queries"}
 
 
@@ -31,7 +32,7 @@ def made(path: Path) -> set[str]:
 
 def test_one_module_puts_connections_together() -> None:
     makers = {path.relative_to(PACKAGE).as_posix(): made(path) for path in PACKAGE.rglob("*.py") if made(path)}
-    assert makers == {"wiring/__init__.py": MADE_HERE, "wiring/serving.py": {"Queries"}}
+    assert makers == {"wiring/__init__.py": MADE_HERE, "wiring/serving.py": {"Queries"}, OF_CALLERS: {"CursorSeal"}}
 
 
 @pytest.mark.parametrize("name", PROVIDERS)

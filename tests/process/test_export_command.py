@@ -231,5 +231,4 @@ def test_a_text_with_a_character_that_ends_texts_is_whole(served: Served) -> Non
     for words in ((), ("--live",)):
         assert inside("sync", env=env).status == 0
         end = inside("export", "users", "--fields", "title", *words, env=env)
-        assert "before\ufffdafter" in {row["title"] for row in table(end.out)} or "beforeafter" in end.out
-        assert "before\n" not in end.out.replace('"', "").replace("\r\n", "\n")
+        assert "beforeafter" in {row["title"] for row in table(end.out)}

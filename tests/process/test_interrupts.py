@@ -53,7 +53,15 @@ runpy.run_module("pingone_mcp", run_name="__main__", alter_sys=True)
 
 @pytest.mark.parametrize(
     "module",
-    ["pingone_mcp.interrupts", "pingone_mcp.cli", "argparse", "pydantic", "rich.table", "pingone_mcp.doors", "aiohttp"],
+    [
+        "pingone_mcp.interrupts",
+        "pingone_mcp.cli",
+        "argparse",
+        "pydantic",
+        "rich.table",
+        "pingone_mcp.doors",
+        "pingone_mcp.wiring",
+    ],
 )
 def test_a_press_in_the_middle_of_an_import_is_quiet(tmp_path: Path, module: str) -> None:
     program = (sys.executable, "-c", IN_AN_IMPORT.format(module=module))

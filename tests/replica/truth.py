@@ -62,7 +62,7 @@ def whole(value: Any) -> Any:
     """Return a value of PingOne as it is kept: no text of it holds the character at which programs end a text."""
     if isinstance(value, dict):
         return {key: whole(inner) for key, inner in value.items()}
-    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+    return value.replace("\0", "") if isinstance(value, str) else value
 
 
 @functools.lru_cache(maxsize=4)  # of both environments, before a step and after it

@@ -247,8 +247,8 @@ async def test_groups_and_roles_that_may_not_be_read_are_named(world: World, sta
     ("failing", "code"),
     [
         ({"users": 403, "memberOfGroups": 500, "roleAssignments": 500}, "(403)"),
-        ({"users": 500, "memberOfGroups": 403}, "(500)"),
-        ({"memberOfGroups": 500, "roleAssignments": 400}, "(500)"),
+        ({"users": 500, "memberOfGroups": 403}, "(HTTP 500)"),
+        ({"memberOfGroups": 500, "roleAssignments": 400}, "(HTTP 500)"),
         ({"memberOfGroups": 403, "roleAssignments": 400}, "(400)"),
         ({"memberOfGroups": 400, "roleAssignments": 500}, "(400)"),
     ],

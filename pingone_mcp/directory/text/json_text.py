@@ -28,8 +28,8 @@ _TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def without_nul(content: bytes) -> bytes:
-    """Return JSON in UTF-8 with U+FFFD for each U+0000 of its strings: SQLite and many programs end a text there."""
-    return _ESCAPED_NUL.sub(rb"\1\\ufffd", content) if b"\\u0000" in content else content
+    """Return JSON in UTF-8 without U+0000 in its strings: SQLite and many programs end a text there."""
+    return _ESCAPED_NUL.sub(rb"\1", content) if b"\\u0000" in content else content
 
 
 def loads(content: bytes | str) -> Any:

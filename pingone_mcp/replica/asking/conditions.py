@@ -147,8 +147,8 @@ def ends(column: str, value: str) -> Condition:
 
 
 def bindable(text: str) -> str:
-    """Return a text as the copy keeps it: U+0000 and what is no Unicode (a lone surrogate) are replaced."""
-    kept = text.replace("\0", "\ufffd")
+    """Return a text as the copy keeps it: without U+0000, and what is no Unicode (a lone surrogate) is replaced."""
+    kept = text.replace("\0", "")
     return kept if kept.isascii() else kept.encode("utf-8", "replace").decode()
 
 

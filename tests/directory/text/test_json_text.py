@@ -95,7 +95,7 @@ def test_everything_else_is_read_as_python_reads_it(value: Any) -> None:
 @given(st.text(alphabet='\0\\u0a"\n', max_size=12))
 def test_no_text_holds_a_character_that_ends_it(text: str) -> None:
     content = json.dumps({text: [text, text]}).encode()
-    shown = text.replace("\0", "\ufffd")
+    shown = text.replace("\0", "")
     assert json.loads(without_nul(content)) == {shown: [shown, shown]}
 
 

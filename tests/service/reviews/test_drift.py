@@ -97,7 +97,8 @@ async def test_who_is_looked_up_is_who_a_look_at_everybody_finds(tmp_path: Path)
 
         def compare(copy: Snapshot) -> None:
             kept = {row[0] for row in copy.database.execute("SELECT username FROM users_")}
-            assert {*ODD["username"]} - kept == set(), "the copy keeps them as they are"
+            wanted = {name.replace("\0", "") for name in ODD["username"]}
+            assert wanted - kept == set(), "the copy keeps them as they are, but for a character that ends texts"
 
             for kind in MATCH_ON:
                 for text in SPELT:
