@@ -8,7 +8,8 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 from pydantic import SecretStr
 from sqlalchemy import ColumnElement, Row, insert, select, update
@@ -16,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.control.database import Database
+from pingone_mcp.control.remembered import Remembered
 from pingone_mcp.control.sealing import Seals
 from pingone_mcp.control.tables import API_KEY_CONNECTIONS, API_KEYS
 
@@ -51,11 +53,17 @@ class NewApiKey:
     text: SecretStr
 
 
+class _Recognizable(NamedTuple):
+    key: ApiKey
+    digest: bytes
+
+
 class ApiKeys:
     """The keys of one database."""
 
     def __init__(self, database: Database, seals: Seals, clock: Clock) -> None:
         self._database, self._seals, self._clock = database, seals, clock
+        self._remembered = Remembered(self._recognizable, clock)
 
     async def create(
         self,
@@ -97,17 +105,18 @@ class ApiKeys:
         return NewApiKey(key=made, text=SecretStr(text))
 
     async def verify(self, text: str) -> ApiKey | None:
-        """Return the key of this text, unless it has ended or was revoked; note its use, once a minute at most."""
+        """Return the key of this text, unless it has ended or was revoked; note its use, once a minute at most.
+
+        What another process has revoked ends within a second, what this one has, at once.
+        """
         form = _FORM.fullmatch(text)
         if form is None:
             return None
-        now = self._clock.now()
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(API_KEYS).where(API_KEYS.c.id == form[1]))).one_or_none()
-            # An unknown key takes as long as a wrong one.
-            if not hmac.compare_digest(self._seals.digest(text), b"" if row is None else row.digest) or row is None:
-                return None
-            key = _api_key(row, await self._reached(API_KEYS.c.id == form[1]) if row.reach == "named" else {})
+        known = await self._remembered.get(form[1])
+        # An unknown key takes as long as a wrong one.
+        if not hmac.compare_digest(self._seals.digest(text), b"" if known is None else known.digest) or known is None:
+            return None
+        key, now = known.key, self._clock.now()
         if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
             return None
         if key.last_used_at is None or now - key.last_used_at >= _USE_IS_NOTED_EVERY:
@@ -128,11 +137,20 @@ class ApiKeys:
         async with self._database.write() as connection:
             unrevoked = update(API_KEYS).where(here, API_KEYS.c.revoked_at.is_(None))
             await connection.execute(unrevoked.values(revoked_at=self._clock.now()))
+            self._database.once_kept(partial(self._remembered.forget, key_id))
             return await connection.scalar(select(API_KEYS.c.id).where(here)) is not None
 
     async def _note_use(self, key_id: str, now: datetime) -> None:
         async with self._database.write() as connection:
             await connection.execute(update(API_KEYS).where(API_KEYS.c.id == key_id).values(last_used_at=now))
+            self._database.once_kept(partial(self._remembered.forget, key_id))
+
+    async def _recognizable(self, ids: Collection[str]) -> dict[str, _Recognizable]:
+        here = API_KEYS.c.id.in_(ids)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(API_KEYS).where(here))).all()
+            reached = await self._reached(here) if any(row.reach == "named" for row in rows) else {}
+        return {row.id: _Recognizable(_api_key(row, reached), row.digest) for row in rows}
 
     async def _select(self, *conditions: ColumnElement[bool]) -> list[ApiKey]:
         keys = select(API_KEYS).where(*conditions).order_by(API_KEYS.c.created_at, API_KEYS.c.id)

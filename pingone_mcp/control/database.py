@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,6 +54,7 @@ class ControlUnavailable(Problem):
 class _Transaction(NamedTuple):
     connection: AsyncConnection
     writes: bool
+    kept: list[Callable[[], None]]
 
 
 class Database:
@@ -100,6 +101,10 @@ class Database:
         async with self._transaction(writes=False) as connection:
             yield connection
 
+    def once_kept(self, act: Callable[[], None]) -> None:
+        """Call `act` when the transaction of this task, which writes, has been kept; never where it is not."""
+        self._open[_task()].kept.append(act)
+
     def scrub(self) -> None:
         """Let nothing that this transaction removes outlive in SQLite's log, once the transaction is kept."""
         self._scrubs = self.is_sqlite
@@ -120,12 +125,15 @@ class Database:
             with anyio.CancelScope(shield=True), _explained():
                 async with self._engine.connect() as plain:
                     connection = await plain.execution_options(**{_WRITES: writes})
+                    kept: list[Callable[[], None]] = []
                     async with connection.begin():
-                        self._open[task] = _Transaction(connection, writes)
+                        self._open[task] = _Transaction(connection, writes, kept)
                         try:
                             yield connection
                         finally:
                             del self._open[task]
+                    for act in kept:
+                        act()
 
 
 @asynccontextmanager

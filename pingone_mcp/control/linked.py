@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import JsonValue, SecretStr
@@ -14,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.control.database import Database
+from pingone_mcp.control.remembered import Remembered
 from pingone_mcp.control.sealing import Seals, of_connection
 from pingone_mcp.control.tables import CONNECTIONS, OUTBOX
 from pingone_mcp.current_connection import DEFAULT
@@ -62,6 +64,7 @@ class LinkedConnections:
     def __init__(self, database: Database, seals: Seals, clock: Clock) -> None:
         self._database, self._seals, self._clock = database, seals, clock
         self._has_default = False
+        self._remembered = Remembered(self._by_id, clock)
 
     async def add(
         self,
@@ -130,6 +133,13 @@ class LinkedConnections:
     async def get(self, connection_id: str) -> LinkedConnection | None:
         found = await self._select(CONNECTIONS.c.id == connection_id)
         return found[0] if found else None
+
+    async def lately(self, connection_id: str) -> LinkedConnection | None:
+        """Return a connection, for whoever asks with every request: as another process left it up to a second ago.
+
+        What this process changed is seen at once.
+        """
+        return await self._remembered.get(connection_id)
 
     async def by_name(self, name: str) -> list[LinkedConnection]:
         """Return those of this name, of which each tenant has one at most."""
@@ -216,6 +226,7 @@ class LinkedConnections:
         """Remove a connection, its credentials, and all that hangs on it; say whether there was one."""
         async with self._database.write() as connection:
             removed = await connection.execute(delete(CONNECTIONS).where(CONNECTIONS.c.id == connection_id))
+            self._database.once_kept(partial(self._remembered.forget, connection_id))
             if removed.rowcount:
                 await connection.execute(delete(OUTBOX).where(OUTBOX.c.connection_id == connection_id))
                 await self._seals.forget_owner(of_connection(connection_id))
@@ -236,7 +247,11 @@ class LinkedConnections:
         changed = update(CONNECTIONS).where(here, *self._there()).values(changes).returning(CONNECTIONS)
         async with self._database.write() as connection:
             found = (await connection.execute(changed)).one_or_none()
+            self._database.once_kept(partial(self._remembered.forget, connection_id))
         return None if found is None else _linked(found)
+
+    async def _by_id(self, ids: Collection[str]) -> dict[str, LinkedConnection]:
+        return {one.id: one for one in await self._select(CONNECTIONS.c.id.in_(ids))}
 
     def _there(self) -> list[ColumnElement[bool]]:
         """Return what holds of the connections that there are for this process."""

@@ -58,7 +58,7 @@ class Hands:
 
     def __init__(self) -> None:
         self.time = datetime(2026, 3, 1, 12, tzinfo=UTC)
-        self.clock = Clock(wall=self._seconds)
+        self.clock = Clock(wall=self._seconds, monotonic=self._seconds)
 
     def _seconds(self) -> float:
         return self.time.timestamp()

@@ -56,14 +56,14 @@ class Fleet:
         """Return what is known of a connection. Raises as `served` does, and nothing of one that is paused."""
         if connection is None:
             return await self._only(caller)
-        found = await self._linked.get(connection)
+        found = await self._linked.lately(connection)
         if found is None or not caller.reaches(found.id, found.tenant):
             raise NoSuchConnection
         return found
 
     async def has(self, caller: Caller, connection: str) -> bool:
         """Say whether there is a connection of this id that a caller reaches."""
-        found = await self._linked.get(connection)
+        found = await self._linked.lately(connection)
         return found is not None and caller.reaches(found.id, found.tenant)
 
     async def reached(self, caller: Caller) -> list[LinkedConnection]:
