@@ -6,6 +6,8 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -62,7 +64,7 @@ ROW_FIELDS: tuple[str, ...] = (*USER_FIELDS, *_SHORT)
 
 def timestamp(at: datetime) -> str:
     """Return RFC 3339 in UTC with milliseconds and Z, as PingOne writes it."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def plain(value: Any) -> Any:
@@ -73,6 +75,8 @@ def plain(value: Any) -> Any:
     kind = type(value)
     if kind in _PLAIN:  # nearly all that there is
         return value
+    if kind in _MEMBERS:
+        return _object(value, *_MEMBERS[kind])
     if kind is tuple or kind is list:
         return [plain(item) for item in value]
     if isinstance(value, datetime):
@@ -82,32 +86,49 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        row: JsonObject = {}
-        for name in _names(kind):
-            member = getattr(value, name)
-            if type(member) in _PLAIN:
-                row[name] = member
-            elif _is_said(name, member):
-                row[name] = plain(member)
-        return row
+        _MEMBERS[kind] = _members(kind)
+        return plain(value)
     return value
 
 
-_NAMES: dict[type[Any], tuple[str, ...]] = {}
+# What looks up the members of a dataclass each time takes longer than to read them.
+_MEMBERS: dict[type[Any], tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {}
 
 
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    """Return the names of the members of a dataclass; to look them up for each value takes longer than to read it."""
-    if (known := _NAMES.get(kind)) is None:
-        known = _NAMES[kind] = tuple(member.name for member in dataclasses.fields(kind))
-    return known
+def _members(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """Return the names of the members of a dataclass, and what reads all of them."""
+    names = tuple(member.name for member in dataclasses.fields(kind))
+    if len(names) > 1:
+        return names, attrgetter(*names)
+    return names, lambda value: tuple(getattr(value, name) for name in names)
+
+
+def _object(value: Any, names: tuple[str, ...], read: Callable[[Any], tuple[Any, ...]]) -> JsonObject:
+    row: JsonObject = {}
+    for name, member in zip(names, read(value), strict=True):
+        if member is None:
+            continue
+        if type(member) in _PLAIN:
+            row[name] = member
+        elif _is_said(name, member):
+            row[name] = plain(member)
+    return row
+
+
+@lru_cache(maxsize=64)
+def _reading(fields: tuple[str, ...]) -> Callable[[User], tuple[Any, ...]]:
+    """Return what reads these fields of a user."""
+    if len(fields) > 1 and not _SHORT.keys() & {*fields}:
+        return attrgetter(*fields)
+    return lambda user: tuple(_SHORT[name](user) if name in _SHORT else getattr(user, name) for name in fields)
 
 
 def user_row(user: User, fields: tuple[str, ...]) -> JsonObject:
     """Return the chosen fields of one user; absent ones are left out."""
     row: JsonObject = {}
-    for name in fields:
-        value = _SHORT[name](user) if name in _SHORT else getattr(user, name)
+    for name, value in zip(fields, _reading(fields)(user), strict=True):
+        if value is None:
+            continue
         if type(value) in _PLAIN:
             row[name] = value
         elif _is_said(name, value):

@@ -163,7 +163,11 @@ class _Gathering(Generic[T]):
         answer = self.answer
         if len(answer.rows) >= self._budget.limit:
             return "limit"
-        row, size = await _fitting(self._listing.row(item), self._room, alone=not answer.rows)
+        row = self._listing.row(item)
+        size = _size(row)
+        if size > self._room and not answer.rows:
+            row = await _cut(row, self._room)
+            size = _size(row)
         if size > self._room and answer.rows:
             return "size"
         self._seen.add(identity)
@@ -207,16 +211,9 @@ class _Gathering(Generic[T]):
         self.answer.stopped = why
 
 
-async def _fitting(row: JsonObject, room: int, *, alone: bool) -> tuple[JsonObject, int]:
-    """Return a row and its size; the only row of an answer is cut to what there is room for.
-
-    That is done in a thread: a row may have a hundred thousand members.
-    """
-    size = _size(row)
-    if size <= room or not alone:
-        return row, size
-    cut = await in_thread(fitted, row, max(room, _LEAST_ROOM) - 1, pool="answers")
-    return cut, _size(cut)
+async def _cut(row: JsonObject, room: int) -> JsonObject:
+    """Return the only row of an answer, cut to what there is room for: in a thread, for it may be of any size."""
+    return await in_thread(fitted, row, max(room, _LEAST_ROOM) - 1, pool="answers")
 
 
 def too_slow(provider: str, seconds: float) -> Unreachable:
@@ -229,9 +226,9 @@ def too_slow(provider: str, seconds: float) -> Unreachable:
 
 
 def _size(row: JsonObject) -> int:
-    from pingone_mcp.directory.text.compact_json import compact_json  # noqa: PLC0415 - start-up: before rows there are tools
+    from pingone_mcp.directory.text.compact_json import json_size  # noqa: PLC0415 - start-up: before rows there are tools
 
-    return len(compact_json(row)) + 1
+    return json_size(row) + 1
 
 
 def _within(mark: Mark, at: Position, ids: list[str], taken: int) -> Mark:

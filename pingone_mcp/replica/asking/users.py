@@ -163,22 +163,18 @@ def listed(copy: Snapshot, row: Sequence[Any], *, removed: bool = False) -> User
 
 
 def completed(copy: Snapshot, users: Sequence[User], include: Sequence[Include]) -> list[User]:
-    """Return the users with groups and roles, as far as they are in the copy."""
+    """Return these users, which nobody else has, with groups and roles, as far as they are in the copy."""
     ids = [user.id for user in users]
     groups = memberships_of(copy, ids) if "groups" in include and copy.has_memberships else None
     roles = roles_of(copy, ids) if "roles" in include and copy.has_roles else None
     unreadable = tuple(
         name for name, held in (("groups", groups), ("roles", roles)) if name in include and held is None
     )
-    return [
-        dataclasses.replace(
-            user,
-            groups=tuple(groups[user.id]) if groups is not None else None,
-            roles=tuple(roles[user.id]) if roles is not None else None,
-            unreadable=(*user.unreadable, *unreadable),
-        )
-        for user in users
-    ]
+    for user in users:
+        user.groups = tuple(groups[user.id]) if groups is not None else None
+        user.roles = tuple(roles[user.id]) if roles is not None else None
+        user.unreadable = (*user.unreadable, *unreadable)
+    return list(users)
 
 
 def memberships_of(copy: Snapshot, ids: Sequence[str]) -> dict[str, list[GroupMembership]]:

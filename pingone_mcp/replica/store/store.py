@@ -67,6 +67,7 @@ class Store:
         self.path = path
         self.folder = PrivateFolder(path.parent.parent, path.parent.name)
         self._turn = anyio.CapacityLimiter(1)
+        self._known_shape: tuple[int, ...] = ()
 
     async def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Return what `work` makes of a read-only connection, in a worker thread.
@@ -118,8 +119,17 @@ class Store:
                     raise _newer()
                 if version < schema.VERSION:  # a sync is just making it, or will bring it to this version
                     raise no_replica()
-                _check_shape(connection)
+                self._check_shape_once(connection)
                 yield connection
+
+    def _check_shape_once(self, connection: sqlite3.Connection) -> None:
+        """See that the schema is ours, unless this file has been seen with it: SQLite counts its changes."""
+        (changes,) = connection.execute("PRAGMA schema_version").fetchone()
+        file = self.path.stat()
+        seen = (file.st_dev, file.st_ino, changes)
+        if seen != self._known_shape:
+            _check_shape(connection)
+            self._known_shape = seen
 
     @contextmanager
     def _readable(self) -> Iterator[sqlite3.Connection]:

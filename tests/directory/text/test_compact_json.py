@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.directory.text.compact_json import compact_json, harmless_json
-from pingone_mcp.directory.text.harmless import clean
+from pingone_mcp.directory.text.compact_json import _SURE, compact_json, harmless_json, json_size
+from pingone_mcp.directory.text.harmless import clean, hides_nothing
 
 TEXTS = st.text(max_size=6) | st.sampled_from(
     [
@@ -48,3 +48,14 @@ def test_rows_of_a_body_are_cleaned_like_any_data(rows: list[Any]) -> None:
 @given(DATA)
 def test_compact_json_is_the_data(data: Any) -> None:
     assert json.loads(compact_json(data)) == data
+
+
+def test_what_is_not_looked_at_hides_nothing() -> None:
+    """The bytes that pass unseen make no character that `harmless` would change."""
+    everything = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    assert [one for one in everything if not one.encode().translate(None, _SURE) and not hides_nothing(one)] == []
+
+
+@given(DATA)
+def test_the_size_is_that_of_the_text(data: Any) -> None:
+    assert json_size(data) == len(compact_json(data))
