@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from benchmarks.copy import answers, effort, exports, growth, memory, pace, reviews
+from benchmarks.fleet import crowded, live_list
 from benchmarks.pages import conversion, requests
 from benchmarks.server import attacks, crowd, meanwhile, over_http, question, sizes, startup
 from benchmarks.table.group import Group
@@ -19,6 +20,8 @@ GROUPS: Mapping[str, Group] = MappingProxyType(
         "requests": Group(title="One request", measure=requests.measured),
         "question": Group(title="One question", measure=question.measured),
         "over_http": Group(title="One question over HTTP", measure=over_http.measured),
+        "rest": Group(title="One list over REST", measure=live_list.measured),
+        "fleet": Group(title="Many connections in one process", measure=crowded.measured),
         "crowd": Group(title="Many questions at once", measure=crowd.measured),
         "meanwhile": Group(title="Questions during a walk", measure=meanwhile.measured),
         "walk": Group(title="Whole walk", measure=walk.measured),

@@ -1,1 +1,1 @@
-"""Many connections in one process: how it starts, what it holds, and how fast it answers while it syncs them."""
+"""Linked connections, served over HTTP by one process."""

@@ -30,6 +30,9 @@ class Line:
         assert int(head.split(" ", 2)[1]) == HTTPStatus.OK, body
         return body
 
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
 
 class Lines:
     """As many connections to a server as are needed at once."""
@@ -44,6 +47,10 @@ class Lines:
         body = await line.get(target)
         self._free.append(line)
         return body
+
+    async def aclose(self) -> None:
+        for line in self._free:
+            await line.aclose()
 
     async def _opened(self) -> Line:
         address = self._address

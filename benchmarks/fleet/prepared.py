@@ -46,6 +46,4 @@ async def prepare(folder: Path, place: Place, number: int) -> Prepared:
                 for one in range(number)
             ]
         made = await control.api_keys.create(name="bench", permissions=["directory.read"])
-    return Prepared(
-        folder=folder, connections=tuple(one.id for one in linked), key=made.text.get_secret_value()
-    )
+    return Prepared(folder=folder, connections=tuple(one.id for one in linked), key=made.text.get_secret_value())

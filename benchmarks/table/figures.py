@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Comparison = Literal["ratio", "speed-up", "difference"]
+Comparison = Literal["ratio", "speed-up", "difference", "itself"]
 _DECIMALS = {"s": 3, "ms": 1, "MiB": 1, "requests/s": 1, "pages/s": 1}
 
 
@@ -37,8 +37,8 @@ class Figure:
     """One comparison: two sides in one unit, and what comes of them.
 
     `against` says what the yardstick is. The `value` is ours / yardstick for a ratio, yardstick / ours for a speed-up,
-    ours - yardstick for a difference. Without `promised` it is there to be known. A `small` figure was measured with
-    fewer users or answers than the promise is about, so that it says nothing about it.
+    ours - yardstick for a difference, ours for itself. Without `promised` it is there to be known. A `small` figure was
+    measured with fewer users or answers than the promise is about, so that it says nothing about it.
     """
 
     what: str
@@ -59,6 +59,8 @@ class Figure:
                 return self.yardstick / self.ours
             case "difference":
                 return self.ours - self.yardstick
+            case "itself":
+                return self.ours
 
     @property
     def is_met(self) -> bool | None:
@@ -132,6 +134,8 @@ def _result(figure: Figure) -> str:
             return f"{figure.value:.1f} times"
         case "difference":
             return f"{figure.value:+.1f} {figure.unit}"
+        case "itself":
+            return _quantity(figure.value, figure.unit)
 
 
 def _quantity(value: float, unit: str) -> str:

@@ -77,10 +77,15 @@ async def test_a_connection_is_as_another_process_left_it_a_second_ago(
 
 async def test_what_is_not_kept_leaves_what_is_remembered(control: ControlData, linked: LinkedConnection) -> None:
     assert await control.connections.lately(linked.id) == linked
-    with pytest.raises(ZeroDivisionError):
+
+    async def change_and_fail() -> None:
         async with control.transaction():
             await control.connections.update(linked.id, is_paused=True)
-            assert 1 // 0
+            assert await control.connections.get(linked.id) != linked
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await change_and_fail()
     assert await control.connections.lately(linked.id) == linked
 
 

@@ -59,8 +59,8 @@ def _piece(value: Any, levels: int) -> bytes:
     return (text if _is_harmless(text) else compact_json(clean(value))).encode()
 
 
-# Bytes of UTF-8 that hide nothing, whatever stands beside them: printable ASCII but for the backslash, and letters up to
-# U+033F, which are of western and central Europe.
+# Bytes of UTF-8 that hide nothing, whatever stands beside them: printable ASCII but for the backslash, and letters up
+# to U+033F, which are of western and central Europe.
 _SURE = bytes({*range(0x20, 0x7F)} - {0x5C} | {*range(0x80, 0xC0)} | {*range(0xC3, 0xCD)})
 
 
