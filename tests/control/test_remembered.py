@@ -31,7 +31,8 @@ class Rows:
 async def test_a_key_that_was_used_ends_when_this_process_revokes_it(control: ControlData) -> None:
     new = await control.api_keys.create(name="k", permissions=["directory.read"])
     text = new.text.get_secret_value()
-    assert await control.api_keys.verify(text) is not None
+    for _ in range(2):
+        assert await control.api_keys.verify(text) is not None
     await control.api_keys.revoke(new.key.id)
     assert await control.api_keys.verify(text) is None
 
@@ -41,7 +42,8 @@ async def test_a_key_that_another_process_revokes_ends_within_a_second(
 ) -> None:
     new = await control.api_keys.create(name="k", permissions=["directory.read"])
     text = new.text.get_secret_value()
-    assert await control.api_keys.verify(text) is not None
+    for _ in range(2):  # the first use is noted, and what is noted is read anew
+        assert await control.api_keys.verify(text) is not None
     async with open_control(ControlPlace(folder=tmp_path / "state", database_url=database_url)) as other:
         await other.api_keys.revoke(new.key.id)
     hands.go(seconds=REMEMBERED_SECONDS)
