@@ -132,6 +132,10 @@ class RequestGate:
 
     def _check_address(self, request: _Arrived) -> None:
         """Refuse what is not addressed to us, or in a way that we never use."""
+        if "transfer-encoding" in request.headers and "content-length" in request.headers:
+            # What follows on this connection may be a request that a proxy took for a body (RFC 9112 §6.1).
+            unclear = Refused("The body has a length and comes in chunks.", "Send Content-Length alone.")
+            raise TurnedAway(HTTPStatus.BAD_REQUEST, unclear, {"Connection": "close"})
         path: str = request.scope["path"]
         if not path.isprintable():
             raise TurnedAway(HTTPStatus.BAD_REQUEST, Refused("The path holds a character that no path has."))
