@@ -33,6 +33,8 @@ from tests.web.mcp.serving import call, listening, stateless
 
 SIDES = {"a1": "ta", "a2": "ta", "b1": "tb", "b2": "tb"}
 """The connections, and whose each is."""
+TENANTS = {"ta": "tenant", "tb": "other tenant"}
+"""The keys of tenants."""
 BASE = "http://directory.test"
 USERS = "/unified/user-directory/users"
 ALL: frozenset[str] = frozenset(get_args(Permission))
@@ -178,11 +180,13 @@ class Premises:
     estate: Estate
     face: OpenFace
     issuer: str
+    syncs: FleetSyncs
     marking: dict[str, Marking]
     linked: dict[str, LinkedConnection] = field(default_factory=dict[str, LinkedConnection])
     keys: dict[str, str] = field(default_factory=dict[str, str])
     things: dict[str, dict[str, list[str]]] = field(default_factory=dict[str, dict[str, list[str]]])
     tools: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    document: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def app(self) -> ASGIApp:
@@ -197,11 +201,17 @@ class Premises:
         return [one for one in found.routes if isinstance(one, Route)]
 
     def owner_of(self, identity: str) -> str | None:
-        """Return whose an id is; None for what is nobody's, or all have."""
+        """Return whose an id is: a side's or a tenant's; None for what is nobody's, or all have."""
         return self._owners.get(identity)
 
     def bearer(self, key: str) -> tuple[str, str]:
         return ("Authorization", f"Bearer {self.keys[key]}")
+
+    async def quiet(self) -> None:
+        """Wait until no sync goes on: what asks a provider from now on is the request at hand."""
+        with anyio.fail_after(60):
+            while self.syncs._under_way:  # noqa: ASYNC110, SLF001 - nobody else waits for it
+                await anyio.sleep(0.002)
 
     async def ask(self, target: str, key: str) -> Heard:
         """Ask by GET with a key."""
@@ -253,19 +263,22 @@ class Premises:
             await self._key(side, connections=[linked.id])
         await self._key("both", connections=[self.linked["a1"].id, self.linked["a2"].id])
         await self._key("tenant", tenant=mark("ta"))
+        await self._key("other tenant", tenant=mark("tb"))
         await self._key("all")
         await self._key("revoked")
         [revoked] = [one for one in await control.api_keys.listed() if one.name == "revoked"]
         await control.api_keys.revoke(revoked.id)
         for side in SIDES:
             self.things[side] = await self._things(side)
+        self.document = json.loads((await self.ask("/openapi.json", "a1")).body)
         heard = await self.speak("a1", {"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
         self.tools = json.loads(_data(heard))["result"]["tools"]
         owners: defaultdict[str, set[str]] = defaultdict(set)
         for side, marking in self.marking.items():
-            for identity in {*marking.ids, self.linked[side].id}:
+            for identity in {*marking.ids, *(self.things[side][kind][0] for kind in ("connection", "run"))}:
                 owners[identity].add(side)
         self._owners = {identity: next(iter(own)) for identity, own in owners.items() if len(own) == 1}
+        self._owners |= {self.things[side]["webhook"][0]: tenant for side, tenant in SIDES.items()}
 
     async def _link(self, side: str, name: str, tenant: str) -> LinkedConnection:
         request = LinkRequest(values=self.estate.values(side), name=name, tenant=tenant)
@@ -306,6 +319,12 @@ class Premises:
             "group": [group],
             "workspace": [workspace],
             "environment": [environment],
+            "webhook": [
+                await self._made(
+                    "/webhook", TENANTS[SIDES[side]], target_url=f"https://{mark(SIDES[side])}.example.com"
+                )
+            ],
+            "run": [await self._made("/sync-job-run", side, integrated_account_id=linked.id)],
             "cursor": sorted(set(_CURSOR.findall(whole))),
             "session": [await self._session(side)],
             "uri": [
@@ -320,6 +339,14 @@ class Premises:
         assert any("exports" in one for one in things["uri"]), whole
         assert len(things["cursor"]) >= 3, whole
         return things
+
+    async def _made(self, path: str, key: str, **body: str) -> str:
+        """Make something by POST, and return its id."""
+        headers = (self.bearer(key), ("Content-Type", "application/json"))
+        made: dict[str, str] = json.loads(
+            (await self.hear(Sent("POST", path, headers, json.dumps(body).encode()))).body
+        )
+        return made["id"]
 
     async def _session(self, side: str) -> str:
         opening = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "s", "version": "1"}}
@@ -359,7 +386,7 @@ async def premises(folder: Path) -> AsyncIterator[Premises]:
         settings = Serving(oauth_issuer=server.issuer)
         opening = open_face(opened.control, served, settings, PublicAddress(BASE), log=lambda _: None, clock=clock)
         face = await stack.enter_async_context(opening)
-        made = Premises(estate=opened, face=face, issuer=server.issuer, marking=marking)
+        made = Premises(estate=opened, face=face, issuer=server.issuer, syncs=syncs, marking=marking)
         await made.furnish()
         yield made
 
