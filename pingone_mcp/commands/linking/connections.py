@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -125,15 +126,12 @@ _DOING: dict[str, Callable[[argparse.Namespace, FleetAdministration, LinkedConne
 
 def _is_meant(linked: LinkedConnection) -> bool:
     """Ask a person; where nobody is there to be asked, it is not."""
-    say(
-        f"Remove {shown(linked.name)} ({linked.id}) with its credentials and its local copy? Type its name:",
-        stderr=True,
-    )
-    try:
-        with pressing(signal.default_int_handler):
-            return input().strip() == linked.name
-    except EOFError:
-        return False
+    with pressing(signal.default_int_handler):  # from before the question is seen
+        say(
+            f"Remove {shown(linked.name)} ({linked.id}) with its credentials and its local copy? Type its name:",
+            stderr=True,
+        )
+        return sys.stdin.readline().strip() == linked.name
 
 
 def _print(linked: LinkedConnection, *, as_json: bool) -> None:
