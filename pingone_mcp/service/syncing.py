@@ -143,9 +143,7 @@ class Syncing:
 
     async def _carry_out(self, run: _Run) -> None:
         begun, outcome = run.running, await self._synced(run)
-        # The provider's time may turn out behind ours, by which the beginning was dated.
-        ended_at = max(begun.started_at, self._copy.now())
-        ended = Ended(mode=begun.mode, started_at=begun.started_at, ended_at=ended_at, outcome=outcome)
+        ended = Ended(mode=begun.mode, started_at=begun.started_at, ended_at=self._copy.now(), outcome=outcome)
         self._run, run.ended = None, ended
         if any(ended.covers(mode) for mode in run.asked):
             self._owed.append(ended)

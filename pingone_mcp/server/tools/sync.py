@@ -43,7 +43,9 @@ async def sync_directory(
         **plain(synced),
     }
     # It may have ended before it was asked for.
-    when = {"started_at": timestamp(ended.started_at), "ended_at": timestamp(ended.ended_at)}
+    # The provider's time may turn out behind ours, by which the beginning was dated.
+    ended_at = max(ended.started_at, ended.ended_at)
+    when = {"started_at": timestamp(ended.started_at), "ended_at": timestamp(ended_at)}
     return answer(fitted({**outcome, "seconds": round(synced.seconds, 2), **when}, backend.answer_characters))
 
 
