@@ -20,6 +20,7 @@ from pingone_mcp.service.connections import Connections
 from pingone_mcp.service.fleet.administration import FleetAdministration
 from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.service.fleet.linking import LinkRequest
+from pingone_mcp.service.fleet.rechecks import Refusals
 from pingone_mcp.settings.parts import ConnectionSettings
 from pingone_mcp.wiring import Provider, open_pingone
 from pingone_mcp.wiring.fleet import LinkedBackends, LinkedFiles, linking_of
@@ -40,6 +41,7 @@ class Estate:
     administration: FleetAdministration
     worlds: dict[str, World]
     steps: list[Step]
+    refusals: Refusals
 
     def company(self, name: str) -> World:
         """Return a company, founded when it is first asked for."""
@@ -95,7 +97,7 @@ class Estate:
 @asynccontextmanager
 async def estate(folder: Path) -> AsyncIterator[Estate]:
     """Open an estate without companies, whose files are in a folder, as `serve` opens what it serves."""
-    time, connections = Time(), Connections()
+    time, connections, refusals = Time(), Connections(), Refusals()
     place = ControlPlace(folder=folder / "state")
     files = LinkedFiles(place.folder)
 
@@ -106,7 +108,9 @@ async def estate(folder: Path) -> AsyncIterator[Estate]:
         control = await stack.enter_async_context(open_control(place, time.clock()))
         queries = await stack.enter_async_context(aclosing(Queries()))
         await stack.enter_async_context(connections.serving())
-        backends = LinkedBackends(control=control, files=files, queries=queries, open_provider=open_provider)
+        backends = LinkedBackends(
+            control=control, files=files, queries=queries, open_provider=open_provider, refused=refusals.note
+        )
         fleet = Fleet(control.connections, connections, backends)
         linking = linking_of(control, files, fleet.forget, open_provider)
         made = Estate(
@@ -118,6 +122,7 @@ async def estate(folder: Path) -> AsyncIterator[Estate]:
             administration=FleetAdministration(control, linking),
             worlds={},
             steps=[],
+            refusals=refusals,
         )
         yield made
 

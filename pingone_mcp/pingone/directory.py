@@ -64,6 +64,7 @@ class PingOneDirectory:
 
     def __init__(self, client: Client, clock: Clock) -> None:
         self._served = Served(client, clock)
+        self.on_refusal = client.on_refusal
         self._users = Users(self._served)
         self._deactivated = DeactivatedUsers(self._served)
         self._groups = Groups(self._served)

@@ -54,7 +54,8 @@ class Provider:
 
     `key` names the files about what this connection shows of which directory, and `seal` the secret from which the
     seal of its cursors comes: its holder can ask the provider anyway, nobody else can forge a cursor. `checkup` opens
-    what verifies the connection step by step, where there is such a thing.
+    what verifies the connection step by step, where there is such a thing. `on_refusal` takes what is to be called
+    whenever the credentials are refused.
     """
 
     directory: Directory
@@ -63,6 +64,7 @@ class Provider:
     seal: bytes
     native: NativeApi | None = None
     checkup: OpenCheckup | None = None
+    on_refusal: Callable[[Callable[[], None]], None] | None = None
 
 
 OpenProvider = Callable[[ConnectionSettings, str], AbstractAsyncContextManager[Provider]]
@@ -87,6 +89,7 @@ async def open_pingone(
             seal=_cursor_secret(connection),
             native=directory.native,
             checkup=partial(open_checkup, connection, transport=transport, clock=clock),
+            on_refusal=directory.on_refusal,
         )
 
 
@@ -108,15 +111,19 @@ async def open_backend(
     *,
     identity: str = DEFAULT,
     queries: Queries | None = None,
+    refused: Callable[[], None] | None = None,
 ) -> AsyncIterator[Backend]:
     """Open the provider that is configured, or another one, and what answers about it, for the connection of an id.
 
-    Connections of one process may share their `queries`. Raises Unconfigured.
+    Connections of one process may share their `queries`. `refused` is called whenever the provider refuses the
+    credentials. Raises Unconfigured.
     """
     opening = open_provider or _configured(settings)
     async with AsyncExitStack() as stack:
         stack.enter_context(working_for(identity))
         provider = await stack.enter_async_context(opening(settings, identity))
+        if refused is not None and provider.on_refusal is not None:
+            provider.on_refusal(refused)
         if queries is None:
             queries = await stack.enter_async_context(aclosing(Queries()))
         replica = replica_of(settings, provider, queries)

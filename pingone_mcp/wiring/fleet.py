@@ -146,7 +146,8 @@ class LinkedBackends:
     """Opens the backends of linked connections.
 
     `environment` is what the variables describe, where they describe one; `given` are settings of this process that
-    hold for each, such as files that somebody has laid out.
+    hold for each, such as files that somebody has laid out. `refused` is called with the id of a connection whenever
+    its credentials are refused.
     """
 
     control: ControlData
@@ -155,6 +156,7 @@ class LinkedBackends:
     environment: ConnectionSettings | None = None
     given: Mapping[str, str] = field(default_factory=dict[str, str])
     open_provider: OpenProvider | None = None
+    refused: Callable[[str], None] | None = None
 
     def __call__(self, linked: LinkedConnection) -> OpenBackend:
         return partial(self._open, linked.id)
@@ -163,7 +165,8 @@ class LinkedBackends:
     async def _open(self, connection: str) -> AsyncIterator[Backend]:
         settings = await self.settings(connection)
         alone = settings.model_copy(update={"sync_minutes": None})  # whoever serves many syncs them in turn
-        opening = open_backend(alone, self.open_provider, identity=connection, queries=self.queries)
+        refused = None if self.refused is None else partial(self.refused, connection)
+        opening = open_backend(alone, self.open_provider, identity=connection, queries=self.queries, refused=refused)
         async with opening as backend:
             yield backend
 

@@ -27,6 +27,7 @@ from pingone_mcp.service.callers import Caller, Permission
 from pingone_mcp.service.connections import Connections
 from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.service.fleet.linking import Linking
+from pingone_mcp.service.fleet.rechecks import Rechecks, Refusals
 from pingone_mcp.service.fleet.syncs import FleetSyncs
 from pingone_mcp.settings import ServeSettings
 from pingone_mcp.settings.addresses import is_loopback
@@ -179,13 +180,16 @@ async def _serving(
     control: ControlData, files: LinkedFiles, clock: Clock, environment: ConnectionSettings | None
 ) -> AsyncIterator[ServedFleet]:
     """Serve all connections, and sync them, for as long as the block lasts."""
-    connections = Connections()
+    connections, refusals = Connections(), Refusals()
     async with aclosing(Queries()) as queries, connections.serving(), background() as tasks:
-        backends = LinkedBackends(control=control, files=files, queries=queries, environment=environment)
+        backends = LinkedBackends(
+            control=control, files=files, queries=queries, environment=environment, refused=refusals.note
+        )
         fleet = Fleet(control.connections, connections, backends)
         linking = linking_of(control, files, fleet.forget, environment=environment)
         served = ServedFleet(fleet, FleetSyncs(control, fleet, tasks, clock), linking)
         tasks.start_soon(served.sync)
+        tasks.start_soon(Rechecks(refusals, control.connections, linking.check, clock).run)
         yield served
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.process.linking import Shell
 from tests.process.programs import PATIENCE, PROGRAM, bare, run
 
 
@@ -101,6 +104,35 @@ def test_the_connection_of_the_variables_is_served_where_they_describe_one(env: 
     assert run("connections", "list", "--json", env=env).out == "[]\n"
     (listed,) = json.loads(run("connections", "list", "--json", env=described).out)
     assert (listed["id"], listed["name"], listed["provider"]) == ("default", "default", "sample")
+
+
+def seen(client: httpx.Client, path: str, member: str, value: str) -> dict[str, Any]:
+    """Return what is at a path, once its member has this value, or the first row of the list that is there has."""
+    found: dict[str, Any] = {}
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        found = client.get(path).raise_for_status().json()
+        one: dict[str, Any] = next(iter(found.get("result", [found])), {})
+        if one.get(member) == value:
+            return one
+        time.sleep(0.05)
+    raise AssertionError(found)
+
+
+def test_a_question_that_is_refused_shows_at_the_connection(shell: Shell) -> None:
+    identity, sandbox = shell.link(), shell.served.sandbox
+    scopes = ("--scope=connections.manage", "--scope=directory.read", "--scope=directory.sync")
+    key = run("keys", "create", "all", *scopes, env=shell.env).out
+    headers = {"Authorization": f"Bearer {key.strip()}"}
+    with serving(shell.env) as served, httpx.Client(base_url=served.url, timeout=60, headers=headers) as client:
+        seen(client, "/sync-job-run", "status", "completed")
+        sandbox.application = dataclasses.replace(sandbox.application, client_secret="another")
+        sandbox.revoke_tokens()
+        refused = client.get("/unified/user-directory/users")
+        assert (refused.status_code, refused.json()["truto_is_remote_error"]) == (401, True)
+        account = seen(client, f"/integrated-account/{identity}", "status", "needs_reauth")
+        assert "client secret" in json.dumps(account)
+        assert len(client.get("/sync-job-run").json()["result"]) == 1, "no sync has shown it"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -21,7 +21,7 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.paging.position import NOTHING_COUNTED, Counted
 from pingone_mcp.directory.text import json_text
-from pingone_mcp.errors import AnswerTooLarge, UnexpectedAnswer
+from pingone_mcp.errors import AnswerTooLarge, NotAuthenticated, UnexpectedAnswer
 from pingone_mcp.http.body import PACKED, is_too_large
 from pingone_mcp.http.links import next_link
 from pingone_mcp.http.pacing import Lanes
@@ -96,6 +96,7 @@ class Client:
         self._server_time = ServerTime(clock)
         self._background_turn = anyio.Lock()
         self._questions = 0  # their requests that are under way
+        self._refused: Callable[[], None] = _unheard
         self._credentials = ClientCredentials(connection, inner, tasks, clock=clock)
         self._transport = PatientTransport(
             inner,
@@ -105,6 +106,10 @@ class Client:
             lanes=lanes,
             clock=clock,
         )
+
+    def on_refusal(self, heard: Callable[[], None]) -> None:
+        """Call `heard` from now on for each request that the credentials, or a token of theirs, were not enough for."""
+        self._refused = heard
 
     async def authenticate(self) -> None:
         """Make sure that there is a token. Raises UpstreamProblem when the credentials are not accepted."""
@@ -254,9 +259,14 @@ class Client:
             response = await self._authorized(request)
         except httpx.DecodingError:
             raise not_unpacked() from None
+        except NotAuthenticated:
+            self._refused()
+            raise
         finally:
             if not background:
                 self._questions -= 1
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            self._refused()
         self._server_time.hear(response.headers.get("date"))
         # Answer and stream refer to each other: without this a page stays in memory until garbage is looked for.
         response.stream = httpx.ByteStream(b"")
@@ -319,3 +329,7 @@ def path_with(path: str, params: Mapping[str, str | int | list[str] | None]) -> 
 
 def _query(params: Mapping[str, str | int | list[str]] | None) -> str:
     return "?" + urlencode(params, doseq=True, safe="", quote_via=quote) if params else ""
+
+
+def _unheard() -> None:
+    """Hear nothing: nobody wants to know of refusals."""
