@@ -13,6 +13,7 @@ from pingone_mcp.web.rest.proxy import IDEMPOTENCY_KEY
 
 PATH = "/openapi.json"
 _TEXT: JsonObject = {"type": "string"}
+_SOME_TEXT: JsonObject = {**_TEXT, "minLength": 1}
 _ERROR: JsonObject = {
     "type": "object",
     "description": "What went wrong, and what to do next. A failure of the provider's has `truto_is_remote_error`.",
@@ -35,6 +36,8 @@ _ERROR: JsonObject = {
     "required": ["statusCode", "error", "message"],
 }
 _RETRY: JsonObject = {"Retry-After": {"description": "Seconds, a whole number.", "schema": {"type": "integer"}}}
+_SCHEMAS = "#/components/schemas/"
+_PRINTABLE = r"^[^\u0000-\u001F\u007F-\u00A0\u00AD]+$"  # all that is refused cannot be said in a pattern
 _KEY: JsonObject = {
     "name": IDEMPOTENCY_KEY,
     "in": "header",
@@ -47,8 +50,9 @@ _KEY: JsonObject = {
 def document(operations: Iterable[RestOperation], server: str) -> JsonObject:
     """Return the document of these operations, which are asked at a URL."""
     paths: dict[str, JsonObject] = {}
+    schemas: JsonObject = {"Error": _ERROR}
     for one in operations:
-        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -61,7 +65,7 @@ def document(operations: Iterable[RestOperation], server: str) -> JsonObject:
         "paths": paths,
         "security": [{"bearer": []}],
         "components": {
-            "schemas": {"Error": _ERROR},
+            "schemas": schemas,
             "responses": {
                 "Error": {"description": "What went wrong.", "headers": _RETRY, "content": _json(_reference("Error"))}
             },
@@ -98,7 +102,8 @@ def document_operation(operations: Iterable[RestOperation], server: str) -> Rest
     return itself
 
 
-def _operation(one: RestOperation) -> JsonObject:
+def _operation(one: RestOperation, schemas: JsonObject) -> JsonObject:
+    """Return one operation; what the schema of its body refers to is put among the `schemas` of the document."""
     described: JsonObject = {
         "operationId": one.name,
         "tags": [one.tag],
@@ -114,7 +119,10 @@ def _operation(one: RestOperation) -> JsonObject:
     if one.permission is not None:
         described["description"] = f"{described.get('description', '')} Needs the scope {one.permission}.".strip()
     if one.takes is not None:
-        described["requestBody"] = {"required": True, "content": _json(one.takes.model_json_schema())}
+        is_required = any(field.is_required() for field in one.takes.model_fields.values())
+        schema = one.takes.model_json_schema(ref_template=f"{_SCHEMAS}{{model}}")
+        schemas |= schema.pop("$defs", {})
+        described["requestBody"] = {"required": is_required, "content": _json(schema)}
     if one.takes_json:
         described["requestBody"] = {"required": False, "content": _json({})}
         described["parameters"].append(_KEY)
@@ -130,7 +138,7 @@ def _path_parameters(one: RestOperation) -> list[JsonObject]:
             "in": "path",
             "required": True,
             "description": about,
-            "schema": {"type": "string", "minLength": 1},
+            "schema": {"type": "string", "minLength": 1, "pattern": _PRINTABLE},
         }
         for name, about in one.about_path.items()
     ]
@@ -154,7 +162,7 @@ def _query(parameter: Parameter) -> list[JsonObject]:
     """Return one parameter as those of the document: a filter is one for each way of comparing."""
     if parameter.kind == "filter" and not parameter.is_open:
         return [
-            _parameter(parameter.name if one == "eq" else f"{parameter.name}[{one}]", parameter.about, _TEXT)
+            _parameter(parameter.name if one == "eq" else f"{parameter.name}[{one}]", parameter.about, _SOME_TEXT)
             for one in parameter.comparisons
         ]
     return [_parameter(parameter.name, parameter.about, _schema(parameter), **_style(parameter))]
@@ -188,7 +196,7 @@ def _schema(parameter: Parameter) -> JsonObject:
             members: JsonObject = {"type": "object", "additionalProperties": not parameter.choices}
             return {**members, "properties": dict.fromkeys(parameter.choices, _TEXT)}
         case "filter":
-            return {"type": "object", "additionalProperties": _TEXT}
+            return {"type": "object", "additionalProperties": _SOME_TEXT}
         case _:
             return text
 
@@ -198,4 +206,4 @@ def _json(schema: JsonObject) -> JsonObject:
 
 
 def _reference(name: str) -> JsonObject:
-    return {"$ref": f"#/components/schemas/{name}"}
+    return {"$ref": f"{_SCHEMAS}{name}"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
@@ -131,38 +131,39 @@ class RestOperation:
 def routes(
     operations: Sequence[RestOperation], fleet: ServedToCallers, budget: AnswerBudget | None = None
 ) -> list[BaseRoute]:
-    """Return the routes of operations, which answer for the connections of a fleet."""
-    answering = [
-        Route(
-            one.path.replace("}", ":path}"),
-            _answering(one, fleet, budget or AnswerBudget()),
-            methods=[one.method],
-            name=one.name,
-        )
-        for one in operations
-    ]
-    return [*_shadowed(operations, answering), *answering]
+    """Return the routes of operations, which answer for the connections of a fleet.
 
-
-def _shadowed(operations: Sequence[RestOperation], answering: Sequence[Route]) -> list[Route]:
-    """Return routes that refuse methods which a path does not take, where `{id}` would take its name for an id."""
-    taken: dict[str, set[str]] = {}
+    Each path refuses the methods that it does not take. Those without parameters come first, so that `{id}` takes none
+    of their names for an id, and those with something behind `{id}` come before those that end with it.
+    """
+    paths: dict[str, list[RestOperation]] = {}
     for one in operations:
-        if "{" not in one.path:
-            taken.setdefault(one.path, set()).add(one.method)
-    refusing: list[Route] = []
-    for path, own in taken.items():
-        methods = {one.method for one, route in zip(operations, answering, strict=True) if route.path_regex.match(path)}
-        if beyond := methods - own:
-            refusing.append(Route(path, _not_taken(own), methods=sorted(beyond), name=f"not {path}"))
-    return refusing
+        paths.setdefault(one.path, []).append(one)
+    return [
+        route
+        for path in sorted(paths, key=lambda path: ("{" in path, path.endswith("}")))
+        for route in _at(path, paths[path], fleet, budget or AnswerBudget())
+    ]
 
 
-def _not_taken(own: Collection[str]) -> Callable[[Request], Awaitable[Response]]:
-    async def refuse(_: Request) -> Response:
-        raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(sorted(own))})
+def _at(
+    path: str, operations: Sequence[RestOperation], fleet: ServedToCallers, budget: AnswerBudget
+) -> Iterator[BaseRoute]:
+    """Yield the routes of one path."""
+    place = path.replace("}", ":path}")
+    for one in operations:
+        yield Route(place, _answering(one, fleet, budget), methods=[one.method], name=one.name)
+    yield Route(place, _OtherMethods({one.method for one in operations}), name=f"not {path}")
 
-    return refuse
+
+class _OtherMethods:
+    """What refuses the methods that a path does not take: an ASGI application."""
+
+    def __init__(self, taken: Collection[str]) -> None:
+        self._allowed = ", ".join(sorted({*taken, *({"HEAD"} if "GET" in taken else ())}))
+
+    async def __call__(self, *_: object) -> None:
+        raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": self._allowed})
 
 
 def _answering(

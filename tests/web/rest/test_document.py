@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -43,6 +44,36 @@ async def test_what_is_described_is_there_and_what_is_not_is_not(desk: Office, d
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
             answer = await desk.http.request(method, path.replace("{id}", "1").replace("{path}", "x"), json={})
             assert (answer.status_code == 405) == (method.lower() not in methods), (method, path)
+
+
+async def test_a_path_that_does_not_take_a_method_says_which_it_takes(desk: Office, described: dict[str, Any]) -> None:
+    for path, methods in described["paths"].items():
+        taken = {one.upper() for one in methods}
+        for method in ("OPTIONS", *({"GET", "POST", "PUT", "PATCH", "DELETE"} - taken)):
+            answer = await desk.http.request(method, path.replace("{id}", "1").replace("{path}", "x"))
+            assert answer.status_code == 405
+            assert set(answer.headers["allow"].split(", ")) - {"HEAD"} == taken, (method, path)
+
+
+async def test_every_reference_in_it_leads_somewhere(described: dict[str, Any]) -> None:
+    referred = set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(described)))
+    assert {"#/components/schemas/Error", "#/components/schemas/JsonValue"} <= referred
+    for reference in referred:
+        found: Any = described
+        for name in reference.removeprefix("#/").split("/"):
+            found = found[name]
+
+
+async def test_a_body_is_required_where_one_of_its_members_is(described: dict[str, Any]) -> None:
+    bodies = [
+        one["requestBody"]
+        for methods in described["paths"].values()
+        for one in methods.values()
+        if "requestBody" in one
+    ]
+    needed = [bool(one["content"]["application/json"]["schema"].get("required")) for one in bodies]
+    assert needed == [one["required"] for one in bodies]
+    assert {True, False} == set(needed)
 
 
 async def test_only_what_needs_no_credential_says_so(desk: Office, described: dict[str, Any]) -> None:
