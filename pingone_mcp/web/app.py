@@ -19,6 +19,7 @@ from pingone_mcp.web.gate import RequestGate
 from pingone_mcp.web.operations.requests import Ended, Watching
 from pingone_mcp.web.refusals import TurnedAway
 from pingone_mcp.web.rest.failures import Strays
+from pingone_mcp.web.slashes import SingleSlashes
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -60,7 +61,7 @@ def build_app(entrance: Entrance, routes: Sequence[BaseRoute], ended: Sequence[E
         clock=entrance.clock,
         allowed_origins=entrance.allowed_origins,
     )
-    return Watching(Cors(gate, entrance.allowed_origins), ended)
+    return SingleSlashes(Watching(Cors(gate, entrance.allowed_origins), ended))
 
 
 async def _front(_: Request) -> Response:

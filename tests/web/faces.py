@@ -1,0 +1,79 @@
+"""The whole HTTP face over an estate without companies, as `serve` opens it, and a client of it with a key."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import anyio
+import httpx
+
+from pingone_mcp.control.linked import LinkedConnection
+from pingone_mcp.service.callers import Permission
+from pingone_mcp.service.fleet.syncs import FleetSyncs
+from pingone_mcp.settings.serving import Serving
+from pingone_mcp.tasks import background
+from pingone_mcp.web.address import PublicAddress
+from pingone_mcp.wiring.serving import ServedFleet, open_face
+from tests.fleets import Estate, estate
+from tests.web.premises import Heard, Sent, hear
+
+HOST = "directory.test"
+EVERYTHING: frozenset[Permission] = frozenset(get_args(Permission))
+
+
+@dataclass(kw_only=True)
+class WholeFace:
+    """The face, the company `acme` that is linked to it, and what asks with a key of everything."""
+
+    estate: Estate
+    app: Any
+    acme: LinkedConnection
+    key: str
+
+    async def ask(
+        self, method: str, target: str, *headers: tuple[str, str], body: bytes = b"", key: str | None = None
+    ) -> Heard:
+        """Send a request whose path goes over the wire as it stands here; an empty key is none."""
+        self.estate.time.passed += 11  # no limit counts what was before
+        token = self.key if key is None else key
+        bearer = (("Authorization", f"Bearer {token}"),) if token else ()
+        return await hear(self.app, Sent(method, target, (("Host", HOST), *bearer, *headers), body))
+
+    async def new_key(self, *permissions: Permission, connections: list[str] | None = None) -> str:
+        made = await self.estate.control.api_keys.create(
+            name="more", permissions=frozenset(permissions), connections=connections
+        )
+        return made.text.get_secret_value()
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app),
+            base_url=f"http://{HOST}",
+            headers={"Authorization": f"Bearer {self.key}"},
+        )
+
+
+@asynccontextmanager
+async def whole_face(folder: Path) -> AsyncIterator[WholeFace]:
+    """Open the face; `acme` is a sandbox that may be written to."""
+    async with AsyncExitStack() as stack:
+        opened = await stack.enter_async_context(estate(folder))
+        tasks = await stack.enter_async_context(background())
+        # Who looks at something again and again does that by the real time.
+        clock = dataclasses.replace(opened.time.clock(), sleep=anyio.sleep)
+        served = ServedFleet(
+            opened.fleet,
+            FleetSyncs(opened.control, opened.fleet, tasks, clock),
+            opened.administration.linking,
+        )
+        address = PublicAddress(f"http://{HOST}")
+        opening = open_face(opened.control, served, Serving(), address, log=lambda _: None, clock=clock)
+        face = await stack.enter_async_context(opening)
+        acme = await opened.link("acme", tenant="customer", allow_writes=True)
+        made = await opened.control.api_keys.create(name="everything", permissions=EVERYTHING, connections=None)
+        yield WholeFace(estate=opened, app=face.app, acme=acme, key=made.text.get_secret_value())
