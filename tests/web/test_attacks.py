@@ -37,9 +37,8 @@ def helpful(heard: Heard) -> None:
 
 
 PATHS = [
-    "//",
-    "//unified/user-directory/users",
-    "/unified//user-directory/users",
+    "//nowhere",
+    "//unified/nowhere//users",
     "/unified/user-directory/../user-directory/users",
     "/unified/user-directory/%2e%2e/%2e%2e/healthz/x",
     "/unified/user-directory/users/",
@@ -63,7 +62,7 @@ PATHS = [
     "/c/%00/mcp",
     "/c/%E2%98%83/mcp",
     "/c/default/../default/mcp",
-    "/mcp//",
+    "/mcp//x",
     "/login/",
     "/healthz/..",
     "/readyz%20",
