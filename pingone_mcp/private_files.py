@@ -112,6 +112,20 @@ def open_private(path: Path) -> BinaryIO:
     return opened
 
 
+def this_user() -> str:
+    """Name the user who runs this program: as the system does, before the environment; by number where none has it."""
+    try:
+        import pwd  # noqa: PLC0415 - only where there is such a thing
+    except ImportError:
+        import getpass  # noqa: PLC0415 - what else there is
+
+        return getpass.getuser()
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # in containers
+        return f"uid {os.getuid()}"
+
+
 def read_named(path: Path, most: int) -> bytes:
     """Return the whole of a file that a person has named. Raises OSError, also for what is no file or larger."""
     with os.fdopen(

@@ -14,7 +14,7 @@ import pytest
 import pingone_mcp
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.first_answers import Frozen, kept, shipped
-from pingone_mcp.private_files import NotPrivate, PrivateFolder, make_file, write_whole
+from pingone_mcp.private_files import NotPrivate, PrivateFolder, make_file, this_user, write_whole
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.service.journal import Journal
@@ -303,3 +303,8 @@ def test_no_other_module_makes_folders_and_files() -> None:
     # The record of writes is a file that a person may have named, and is appended to; a demo has a temporary folder.
     written = {"service/journal.py: mkdir", "service/journal.py: fchmod"}
     assert found <= written | {"demo/verb.py: mkdir", "demo/verb.py: write_text"}
+
+
+def test_a_user_whom_the_system_does_not_know_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 3_210_987_654)
+    assert this_user() == "uid 3210987654"

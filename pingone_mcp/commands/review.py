@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
 import os
 import platform
@@ -21,7 +20,7 @@ from pingone_mcp.commands.words import at_minute, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.directory.text.harmless import harmless
-from pingone_mcp.private_files import is_no_file, write_whole
+from pingone_mcp.private_files import is_no_file, this_user, write_whole
 from pingone_mcp.reports.audit.cover import Operator
 from pingone_mcp.reports.export import FileFormat, Manifest, verify
 from pingone_mcp.service.backend import OpenBackend
@@ -101,16 +100,8 @@ def verified(path: Path, *, as_json: bool) -> int:
 
 
 def _operator() -> Operator:
-    """Return who runs this program: what the system says, before what the environment does."""
-    try:
-        import pwd  # noqa: PLC0415 - only where there is such a thing
-
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except ImportError:
-        user = getpass.getuser()
-    except KeyError:
-        user = f"uid {os.getuid()}"
-    return Operator(user=harmless(user), host=harmless(platform.node()))
+    """Return who runs this program, and where."""
+    return Operator(user=harmless(this_user()), host=harmless(platform.node()))
 
 
 def manifest_path(path: Path) -> Path:

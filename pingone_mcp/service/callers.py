@@ -38,6 +38,11 @@ class Caller:
         """One text that names this principal and no other."""
         return f"{self.issuer}\x00{self.subject}\x00{self.client_id}"
 
+    @property
+    def only_connection(self) -> str | None:
+        """The one connection that it reaches, where it names one alone."""
+        return next(iter(self.connections)) if self.connections is not None and len(self.connections) == 1 else None
+
     def reaches(self, connection: str, tenant: str | None) -> bool:
         """Say whether a connection, which belongs to a tenant (None: to nobody in particular), is one of its own."""
         if self.connections is not None:

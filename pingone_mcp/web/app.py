@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pingone_mcp.web.address import PublicAddress
     from pingone_mcp.web.authentication.authenticator import Authenticator
     from pingone_mcp.web.authentication.sessions import Sessions
-    from pingone_mcp.web.gate import Reaches
+    from pingone_mcp.web.gate import Meant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Entrance:
     address: PublicAddress
     authenticator: Authenticator
     sessions: Sessions
-    reaches: Reaches
+    meant: Meant
     clock: Clock
     allowed_origins: frozenset[str] = frozenset()
 
@@ -57,7 +57,7 @@ def build_app(entrance: Entrance, routes: Sequence[BaseRoute], ended: Sequence[E
         address=entrance.address,
         authenticator=entrance.authenticator,
         sessions=entrance.sessions,
-        reaches=entrance.reaches,
+        meant=entrance.meant,
         clock=entrance.clock,
         allowed_origins=entrance.allowed_origins,
     )

@@ -19,9 +19,7 @@ MOST_BYTES = 4 * 1024 * 1024
 MOST_HOOK_BYTES = 8 * 1024 * 1024
 _MOST_AT_ONCE = 64 * 1024 * 1024  # bytes of all bodies that are being received
 _SECONDS = 30  # for a whole body
-_MOST_UNREAD = (
-    64 * 1024 * 1024
-)  # bytes of a refused body that are let pass, so that its sender comes to read the answer
+_MOST_UNREAD = 64 * 1024 * 1024  # bytes of a refused body that are let pass: its sender comes to read the answer
 _UNREAD_SECONDS = 5
 _CLOSE = {"Connection": "close"}  # what is left of the body is not waited for
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
@@ -33,11 +31,11 @@ class CallerLeft(Exception):
 
 @dataclass(slots=True)
 class Body:
-    """A body that was received whole."""
+    """A body that was received whole, or an empty one in the place of what is not wanted."""
 
     content: bytes
     _receive: Receive
-    _taken: Callable[[], None]
+    _taken: Callable[[], None] = lambda: None
     _is_taken: bool = False
 
     async def receive(self) -> Message:
@@ -124,11 +122,6 @@ class Bodies:
             while more and unread < _MOST_UNREAD:
                 part, more = await _next(receive)
                 unread += len(part)
-
-
-async def nothing() -> Message:
-    """Give an application an empty body, whatever came (ASGI's `receive`): where none is wanted, none is received."""
-    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 async def _next(receive: Receive) -> tuple[bytes, bool]:

@@ -12,7 +12,7 @@ import msgspec
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from starlette.authentication import AuthCredentials
-from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,13 +25,13 @@ from pingone_mcp.web.authentication.bearer import BadCredential, bearer_token, h
 from pingone_mcp.web.authentication.challenges import insufficient_scope, too_many, unauthorized
 from pingone_mcp.web.authentication.scopes import needed_permissions
 from pingone_mcp.web.authentication.sessions import Sessions
-from pingone_mcp.web.bodies import MOST_BYTES, MOST_HOOK_BYTES, Bodies, CallerLeft, nothing
+from pingone_mcp.web.bodies import MOST_BYTES, MOST_HOOK_BYTES, Bodies, Body, CallerLeft
 from pingone_mcp.web.places import CONNECTION_ID, Destination, named_connection, place_of
 from pingone_mcp.web.rates import Rates
 from pingone_mcp.web.refusals import TurnedAway, no_such_connection
 
-Reaches = Callable[[Caller, str], Awaitable[bool]]
-"""Says whether there is a connection of this id, and a caller reaches it."""
+Meant = Callable[[Caller, str | None], Awaitable[str | None]]
+"""Gives the id of the connection that a caller means by an id, or without one; None where it reaches no such one."""
 
 OF_CREDENTIAL = 500  # requests of one credential, in as long as `Rates` counts
 ON_CONNECTION = 50
@@ -67,8 +67,8 @@ class RequestGate:
     """An ASGI application around another one, which sees only what it may answer.
 
     The other one finds `place` and `correlation_id` in the state of a request, and `caller` wherever a credential is
-    needed (`user` and `auth` of the scope say the same in the MCP SDK's terms). Bodies come whole. `reaches` keeps a
-    caller from using up what other people's connections may be asked.
+    needed (`user` and `auth` of the scope say the same in the MCP SDK's terms). Bodies come whole. By `meant` a caller
+    uses up what its own connections may be asked, and nobody else's.
     """
 
     def __init__(
@@ -78,13 +78,13 @@ class RequestGate:
         address: PublicAddress,
         authenticator: Authenticator,
         sessions: Sessions,
-        reaches: Reaches,
+        meant: Meant,
         clock: Clock,
         allowed_origins: frozenset[str] = frozenset(),
     ) -> None:
         self._app, self._address, self._hosts = app, address, address.hosts
         self._own_origins, self._origins = address.origins, address.origins | allowed_origins
-        self._authenticator, self._sessions, self._reaches = authenticator, sessions, reaches
+        self._authenticator, self._sessions, self._meant = authenticator, sessions, meant
         self._bodies, self._hook_bodies = Bodies(clock), Bodies(clock)  # a hook is asked for its secret afterwards
         self._of_credential = Rates(most=OF_CREDENTIAL, clock=clock)
         self._on_connection = Rates(most=ON_CONNECTION, clock=clock)
@@ -118,7 +118,7 @@ class RequestGate:
             await Response(status_code=HTTPStatus.NO_CONTENT, headers=_MCP_METHODS)(scope, receive, answer)
             return
         if place.face in ("open", "health"):
-            await self._app(scope, nothing, answer)
+            await self._app(scope, Body(b"", receive).receive, answer)
         elif place.face == "hook":
             async with self._hook_bodies.received(scope, receive, MOST_HOOK_BYTES) as body:
                 await self._app(scope, body.receive, answer)
@@ -137,8 +137,9 @@ class RequestGate:
             unclear = Refused("The body has a length and comes in chunks.", "Send Content-Length alone.")
             raise TurnedAway(HTTPStatus.BAD_REQUEST, unclear, {"Connection": "close"})
         path: str = request.scope["path"]
-        if not path.isprintable():
-            raise TurnedAway(HTTPStatus.BAD_REQUEST, Refused("The path holds a character that no path has."))
+        if not (path.startswith("/") and path.isprintable()):
+            no_path = Refused("What is asked for is no path.", "Ask for a path, such as /ping.")
+            raise TurnedAway(HTTPStatus.BAD_REQUEST, no_path)
         if holds_credential(path, request.query):
             spilled = Refused(
                 "A credential stands in the URL, where logs keep it. It was not looked at.",
@@ -157,10 +158,10 @@ class RequestGate:
     async def _admitted(self, request: _Arrived) -> Caller:
         """Return who sends a request, if they may send one more."""
         caller = await self._caller(request)
-        if request.place.face == "mcp" and request.place.connection is None:
-            raise no_such_connection()
         if not self._of_credential.take(caller.principal):
             raise too_many("requests of this credential")
+        if request.place.face == "mcp" and request.place.connection is None:
+            raise no_such_connection()
         connection = await self._connection(request, caller)
         if connection is not None and not self._on_connection.take(connection):
             raise too_many("requests on this connection")
@@ -183,12 +184,10 @@ class RequestGate:
 
     async def _connection(self, request: _Arrived, caller: Caller) -> str | None:
         """Return the connection that a request is about, if it is one of the caller's."""
-        named = named_connection(request.place, request.scope["path"], QueryParams(request.query))
-        if caller.connections is not None:
-            only = next(iter(caller.connections)) if len(caller.connections) == 1 else None
-            return (named or only) if (named or only) in caller.connections else None
-        is_own = named is not None and CONNECTION_ID.fullmatch(named) and await self._reaches(caller, named)
-        return named if is_own else None
+        named = named_connection(request.place, request.scope["path"], request.query)
+        if named is not None and not CONNECTION_ID.fullmatch(named):
+            return None
+        return await self._meant(caller, named)
 
     def _may(self, caller: Caller, request: _Arrived, content: bytes) -> bool:
         """Raise TurnedAway for what a caller may not ask over MCP; False for a body that is no JSON at all.

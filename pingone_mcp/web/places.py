@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import parse_qsl
 
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.web.address import METADATA
@@ -15,6 +15,9 @@ Face = Literal["mcp", "rest", "hook", "open", "health"]
 
 CONNECTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MCP = re.compile(r"(?P<path>(?:/c/(?P<connection>[^/]+))?/mcp)/?")
+_PARAMETER = re.compile(r"integrated_account_id(?:\[\d*\])?")
+_ACCOUNT = re.compile(r"/integrated-account/([A-Za-z0-9_-]{1,64})")
+_NO_IDS = frozenset({"me", "token", "refresh-credentials"})
 _OPEN = frozenset({"/login", "/openapi.json", "/ping"})
 _HEALTH = frozenset({"/healthz", "/readyz"})
 
@@ -48,12 +51,12 @@ def place_of(path: str) -> Destination:
     return Destination(face="rest")
 
 
-def named_connection(place: Destination, path: str, query: Mapping[str, str]) -> str | None:
+def named_connection(place: Destination, path: str, query: str) -> str | None:
     """Return the connection that a request names in its path or its query; None where it names none."""
     if place.connection is not None:
         return place.connection
-    own = re.fullmatch(r"/integrated-account/([A-Za-z0-9_-]{1,64})", path)
-    return query.get("integrated_account_id") or (own[1] if own and own[1] not in _NO_IDS else None)
-
-
-_NO_IDS = frozenset({"me", "token", "refresh-credentials"})
+    for name, value in parse_qsl(query):  # of which some programs make an array
+        if _PARAMETER.fullmatch(name):
+            return value
+    own = _ACCOUNT.fullmatch(path)
+    return own[1] if own and own[1] not in _NO_IDS else None

@@ -1,7 +1,8 @@
 """An HTTP server in this process: it listens, serves one app, and ends when it is asked to, as the clients would wish.
 
 uvicorn serves. What it leaves to a proxy in front stands here, because there may be none: a client that opens a
-connection and sends no request on it, and one that does not read what it has asked for, hold neither for long.
+connection and sends no request on it, and one that does not read what it has asked for, hold neither for long, and many
+of them together hold neither much memory nor the places of others.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +35,13 @@ READ_SECONDS = 30.0
 GRACE_SECONDS = 30
 """What runs when the server is asked to end has so many seconds for its own end."""
 MOST_OPEN = 2_000
-"""Connections beyond so many are answered 503."""
+"""Connections at once. One more ends the one that has waited longest for a request; where none waits, it gets 503."""
+MOST_UNREAD = 256 * 1024 * 1024
+"""Bytes of answers that wait to be read. Where there are more, the client that has not read for longest is gone."""
+MOST_FILES = 65_536
+"""Files that this process opens at most, where the system lets it; each connection is one."""
 _LONGEST_HEAD = 64 * 1024
+_UNASKED = " "  # without any, OpenSSL asks for one at the terminal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,20 +66,22 @@ def open_socket(where: Listening) -> socket.socket:
     try:
         family = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((where.host, where.port), family=family, backlog=1024)
+    except UnicodeError:  # what Python says of a name that is too long for one
+        raise _cannot_listen(where, "it is no name of a host") from None
     except OSError as error:
-        place = f"{where.host}:{where.port}"
         if error.errno == errno.EADDRINUSE:
-            raise Unconfigured(
-                f"Something else listens on {place} already.", "Name another port with --port.", code="PORT_IN_USE"
-            ) from None
-        reason = error.strerror or type(error).__name__
-        raise Unconfigured(
-            f"Nothing can listen on {place}: {reason}.", "Name another address with --host.", code="NO_SUCH_ADDRESS"
-        ) from None
+            taken = f"Something else listens on {where.host}:{where.port} already."
+            raise Unconfigured(taken, "Name another port with --port.", code="PORT_IN_USE") from None
+        raise _cannot_listen(where, error.strerror or type(error).__name__) from None
     # Its connections inherit it. asyncio sets it only where a socket says that it is of TCP, which this one does not;
     # without it, the body of an answer waits for 40 ms until the client has acknowledged the head.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
+
+
+def _cannot_listen(where: Listening, why: str) -> Unconfigured:
+    what = f"Nothing can listen on {where.host}:{where.port}: {why}."
+    return Unconfigured(what, "Name another address with --host.", code="NO_SUCH_ADDRESS")
 
 
 def url_of(where: Listening, listening: socket.socket) -> str:
@@ -115,7 +124,7 @@ async def serve_app(
 def _config(app: ASGIApp, where: Listening) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
-        http=_PatientProtocol,
+        http=PatientProtocol,
         ws="none",
         lifespan="off",
         loop="none",
@@ -123,12 +132,13 @@ def _config(app: ASGIApp, where: Listening) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=MOST_OPEN,
+        limit_concurrency=most_open(),
         timeout_keep_alive=int(HEAD_SECONDS),
         timeout_graceful_shutdown=GRACE_SECONDS,
         h11_max_incomplete_event_size=_LONGEST_HEAD,
         ssl_certfile=where.certificate,
         ssl_keyfile=where.key,
+        ssl_keyfile_password=_UNASKED,
     )
     try:
         config.load()
@@ -139,6 +149,20 @@ def _config(app: ASGIApp, where: Listening) -> uvicorn.Config:
             code="NO_CERTIFICATE",
         ) from None
     return config
+
+
+def most_open() -> int:
+    """Let this process open as many files as it may, and return for how many connections they do (half of them)."""
+    try:
+        import resource  # noqa: PLC0415 - Windows has no such limit
+    except ImportError:
+        return MOST_OPEN
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems say that there is no limit, and have one
+        wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, wanted), most))
+        files = max(files, wanted)
+    return min(MOST_OPEN, files // 2)
 
 
 class _Server(uvicorn.Server):
@@ -157,16 +181,18 @@ class _Server(uvicorn.Server):
         self._began()
 
 
-class _PatientProtocol(H11Protocol):
+class PatientProtocol(H11Protocol):
     """A connection that ends where nobody asks, and where nobody reads."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type] # as uvicorn gives them
-        self._waits_for_head: asyncio.TimerHandle | None = None
-        self._waits_for_reader: asyncio.TimerHandle | None = None
+        self.waits_for_head: asyncio.TimerHandle | None = None
+        self.waits_for_reader: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own way
         super().connection_made(transport)
+        if len(self.connections) >= (self.limit_concurrency or MOST_OPEN):
+            self._end_idle()
         self._watch_head()
 
     def data_received(self, data: bytes) -> None:
@@ -179,30 +205,62 @@ class _PatientProtocol(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        if self._waits_for_reader is None:
-            self._waits_for_reader = self.loop.call_later(READ_SECONDS, self.transport.abort)
+        if self.waits_for_reader is None:
+            self.waits_for_reader = self.loop.call_later(READ_SECONDS, self.transport.abort)
+        self._end_slow()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._waits_for_reader is not None:
-            self._waits_for_reader.cancel()
-            self._waits_for_reader = None
+        if self.waits_for_reader is not None:
+            self.waits_for_reader.cancel()
+            self.waits_for_reader = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._waits_for_head, self._waits_for_reader):
+        for timer in (self.waits_for_head, self.waits_for_reader):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+
+    def _end_idle(self) -> None:
+        """Make room: end the connection that has waited for a request for longest."""
+        idle = [
+            (one.waits_for_head.when(), one)
+            for one in self._others()
+            if one.waits_for_head is not None and one.waits_for_reader is None and not one.transport.is_closing()
+        ]
+        if idle:
+            min(idle, key=itemgetter(0))[1].transport.abort()
+
+    def _end_slow(self) -> None:
+        """End other connections, where all together leave too much unread: the one that has not read for longest first.
+
+        An answer is written whole, and held until it was read: in a few seconds many clients can ask for many.
+        """
+        slow = [(one.waits_for_reader.when(), one) for one in self._others() if one.waits_for_reader is not None]
+        unread = sum(one.transport.get_write_buffer_size() for one in (self, *(one for _, one in slow)))
+        for _, one in sorted(slow, key=itemgetter(0)):
+            if unread <= MOST_UNREAD:
+                break
+            unread -= one.transport.get_write_buffer_size()
+            one.transport.abort()
+
+    def _others(self) -> Iterator[PatientProtocol]:
+        """Give the other connections of this server."""
+        return (one for one in self.connections if isinstance(one, PatientProtocol) and one is not self)
+
+    def _should_upgrade(self) -> bool:
+        """Answer a request for another protocol as if it were none (RFC 9110 §7.8); uvicorn logs advice at each."""
+        return False
 
     def _watch_head(self) -> None:
         """Wait for the head of a request, unless one is being answered; what has come of it does not prolong that."""
         cycle: RequestResponseCycle | None = self.cycle
         is_answering = cycle is not None and not cycle.response_complete
-        if is_answering and self._waits_for_head is not None:
-            self._waits_for_head.cancel()
-            self._waits_for_head = None
-        elif not is_answering and self._waits_for_head is None:
-            self._waits_for_head = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        if is_answering and self.waits_for_head is not None:
+            self.waits_for_head.cancel()
+            self.waits_for_head = None
+        elif not is_answering and self.waits_for_head is None:
+            self.waits_for_head = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
 
 @contextmanager

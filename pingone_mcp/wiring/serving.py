@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,14 +13,16 @@ from typing import get_args
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
+from pydantic_core import PydanticCustomError
 from starlette.types import ASGIApp
 
 from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.control.control import ControlData, open_control
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Problem, Unconfigured
 from pingone_mcp.http.traffic import sent
-from pingone_mcp.private_files import PrivateFolder, write_whole
+from pingone_mcp.private_files import PrivateFolder, this_user, write_whole
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.service.callers import Caller, Permission
 from pingone_mcp.service.connections import Connections
@@ -30,7 +31,7 @@ from pingone_mcp.service.fleet.linking import Linking
 from pingone_mcp.service.fleet.rechecks import Rechecks, Refusals
 from pingone_mcp.service.fleet.syncs import FleetSyncs
 from pingone_mcp.settings import ServeSettings
-from pingone_mcp.settings.addresses import is_loopback
+from pingone_mcp.settings.addresses import base_url, is_loopback
 from pingone_mcp.settings.parts import ConnectionSettings
 from pingone_mcp.settings.serving import Serving
 from pingone_mcp.tasks import background
@@ -86,7 +87,7 @@ async def serve(
     requests are answered; `log` gets a line of JSON for each of them.
     """
     clock = clock or Clock()
-    where = _listening(settings, options)
+    where, public_url = _listening(settings, options), _public_url(settings, options)
     folder = settings.state_folder()
     async with AsyncExitStack() as stack:
         stack.enter_context(_alone(folder))
@@ -94,8 +95,9 @@ async def serve(
         control = await stack.enter_async_context(open_control(control_place(settings), clock))
         if environment is not None:
             await keep_default(control, environment)
-        await _check_exposure(settings, options, control)
-        address = _address(settings, options, url_of(where, listening))
+        await _check_exposure(settings, options, control, public_url)
+        own = url_of(where, listening)
+        address = PublicAddress(public_url or own, urlsplit(own).port if is_loopback(where.host) else None)
         served = await stack.enter_async_context(_serving(control, LinkedFiles(folder), clock, environment))
         face = await stack.enter_async_context(open_face(control, served, settings, address, log=log, clock=clock))
         link = login_link(address, face.sessions, _person()) if is_loopback(where.host) else None
@@ -146,7 +148,7 @@ async def open_face(
             address=address,
             authenticator=authenticator,
             sessions=sessions,
-            reaches=served.fleet.has,
+            meant=served.fleet.meant,
             clock=clock,
             allowed_origins=frozenset(settings.allowed_origins),
         )
@@ -202,9 +204,8 @@ def _alone(folder: Path) -> Iterator[None]:
         lock = FileLock(place.path / "lock", mode=0o600)
         lock.acquire(timeout=0)
     except Timeout:
-        holder = (place.path / "holder").read_text(encoding="utf-8", errors="replace").strip()
         raise Unconfigured(
-            _BUSY.format(folder=folder, holder=holder or "it does not say which"),
+            _BUSY.format(folder=folder, holder=_holder(place.path)),
             f"Stop that one, or name another folder with {setting('state_dir')}.",
             code="STATE_IN_USE",
         ) from None
@@ -214,28 +215,43 @@ def _alone(folder: Path) -> Iterator[None]:
             f"Name one that can be written to with {setting('state_dir')}.",
         ) from None
     try:
-        write_whole(place.path / "holder", [f"process {os.getpid()} of {getpass.getuser()}\n".encode()])
+        write_whole(place.path / "holder", [f"process {os.getpid()} of {this_user()}\n".encode()])
         yield
     finally:
         lock.release()
+
+
+def _holder(place: Path) -> str:
+    """Say who serves out of a folder, as it has noted there; it may be about to."""
+    try:
+        noted = (place / "holder").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        noted = ""
+    return harmless(noted) or "it does not say which"
 
 
 def _listening(settings: ServeSettings, options: ServeOptions) -> Listening:
     return Listening(host=options.host, port=options.port, certificate=settings.tls_cert, key=settings.tls_key)
 
 
-def _address(settings: ServeSettings, options: ServeOptions, own: str) -> PublicAddress:
-    base = options.public_url or settings.public_url or own
-    port = urlsplit(own).port
-    return PublicAddress(base, loopback_port=port if is_loopback(options.host) else None)
+def _public_url(settings: ServeSettings, options: ServeOptions) -> str | None:
+    """Return the URL by which callers reach it, where one is named. Raises Unconfigured."""
+    if options.public_url is None:
+        return settings.public_url
+    try:
+        return base_url(options.public_url)
+    except PydanticCustomError as wrong:
+        raise Unconfigured(f"The URL given with --public-url {wrong.message()}.") from None
 
 
-async def _check_exposure(settings: ServeSettings, options: ServeOptions, control: ControlData) -> None:
+async def _check_exposure(
+    settings: ServeSettings, options: ServeOptions, control: ControlData, public_url: str | None
+) -> None:
     """Refuse to listen for other machines without what keeps strangers out. Raises Unconfigured."""
     if is_loopback(options.host):
         return
     lacking: list[str] = []
-    if not (options.public_url or settings.public_url):
+    if public_url is None:
         lacking.append(f"the URL by which callers reach it ({setting('public_url')})")
     if settings.tls_cert is None and not options.behind_proxy:
         lacking.append(f"TLS ({setting('tls_cert')} and {setting('tls_key')}, or --behind-proxy where a proxy ends it)")
@@ -261,10 +277,8 @@ def _token_rules(settings: Serving) -> TokenRules | None:
 
 def _person() -> Caller:
     """Return the person at this machine, who may do all that there is."""
-    user = getpass.getuser()
-    return Caller(
-        kind="session", client_id="browser", issuer="local", subject=user, permissions=frozenset(get_args(Permission))
-    )
+    may: frozenset[Permission] = frozenset(get_args(Permission))
+    return Caller(kind="session", client_id="browser", issuer="local", subject=this_user(), permissions=may)
 
 
 async def _control_answers(control: ControlData) -> None:

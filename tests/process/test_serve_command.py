@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from filelock import FileLock
 
 from tests.process.linking import Shell
 from tests.process.programs import PATIENCE, PROGRAM, bare, run
@@ -143,6 +144,23 @@ def test_it_ends_well_when_it_is_asked_to(env: dict[str, str], number: signal.Si
         assert (served.process.returncode, out, err) == (0, "", "")
     with serving(env) as again:  # nothing of the first is in its way
         assert httpx.get(f"{again.url}/healthz").json() == {"alive": True}
+
+
+def test_who_serves_already_may_not_have_said_so_yet(env: dict[str, str]) -> None:
+    folder = Path(env["PINGONE_STATE_DIR"]) / "serving"
+    folder.mkdir(mode=0o700, parents=True)
+    with FileLock(folder / "lock", mode=0o600):
+        second = run("serve", "--port", "0", env=env)
+    assert second.status == 2
+    assert "it does not say which" in second.sentence()
+
+
+@pytest.mark.parametrize("url", ["http://directory.example.com", "https://u:p@a.example", ""])
+def test_a_public_url_that_is_none_is_a_sentence(env: dict[str, str], url: str) -> None:
+    """Every link and audience begins with it: a wrong one would lead callers, with their credentials, elsewhere."""
+    ended = run("serve", "--port", "0", "--public-url", url, env=env)
+    assert ended.status == 2
+    assert ended.sentence().startswith("The URL given with --public-url must be ")
 
 
 @pytest.mark.parametrize(

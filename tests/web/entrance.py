@@ -91,8 +91,9 @@ class Entrance:
     async def verify(self, text: str) -> Caller | None:
         return self.keys.get(text)
 
-    async def reaches(self, caller: Caller, connection: str) -> bool:
-        return caller.reaches(connection, {"gamma": "t"}.get(connection, "other"))
+    async def meant(self, caller: Caller, connection: str | None) -> str | None:
+        found = connection or caller.only_connection or ("gamma" if caller.tenant == "t" else "nothing")
+        return found if caller.reaches(found, {"gamma": "t"}.get(found, "other")) else None
 
     def client(self, address: str = "192.0.2.1", base: str | None = None) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app=self.app, client=(address, 5))
@@ -129,7 +130,7 @@ async def entrance(
                 access_tokens=tokens if has_issuer else None,
             ),
             sessions=made.sessions,
-            reaches=made.reaches,
+            meant=made.meant,
             clock=clock,
             allowed_origins=frozenset({ALLOWED}),
         )

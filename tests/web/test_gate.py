@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from starlette.types import Message
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from pingone_mcp.web.address import PublicAddress
 from tests.web.authorization_server import BASE
@@ -165,6 +166,44 @@ async def test_options_alone_names_the_methods(gate: Entrance) -> None:
     assert (response.status_code, response.headers["allow"]) == (204, "GET, POST, DELETE, OPTIONS")
 
 
+@pytest.mark.parametrize("target", ["http://directory.example.com/ping", "//u:secret@h/ping", "*", "h:80", ""])
+async def test_what_is_asked_for_is_a_path(gate: Entrance, target: str) -> None:
+    """Other forms of it (RFC 9112 §3.2.2 to §3.2.4) are for proxies; the one with a slash leads nowhere."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"directory.example.com")]
+    scope = {"type": "http", "method": "GET", "path": target, "query_string": b"", "headers": headers}
+    await gate.app(scope, nothing, send)
+    assert sent[0]["status"] == (401 if target.startswith("/") else 400)
+
+
+async def nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def test_an_application_that_needs_no_body_hears_when_its_client_leaves() -> None:
+    """One that answers bit by bit asks for that again and again: it must wait for it, and not be told of more body."""
+    heard: list[Message] = []
+
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        heard.extend([await receive(), await receive()])
+        await Response()({"type": "http"}, receive, send)
+
+    async with entrance(app=app) as gate:
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        headers = [(b"host", b"directory.example.com")]
+        scope = {"type": "http", "method": "GET", "path": "/ping", "query_string": b"", "headers": headers}
+        await gate.app(scope, nothing, send)
+    assert [message["type"] for message in heard] == ["http.request", "http.disconnect"]
+
+
 @pytest.mark.parametrize("path", ["/c/acme/mcp%0A", "/c/acme%00/mcp", "/unified/%07"])
 async def test_no_path_holds_what_cannot_be_seen(gate: Entrance, path: str) -> None:
     """A route of Starlette ends in `$`, which a line break may follow: it would lead to MCP past the audience check."""
@@ -181,7 +220,7 @@ async def test_there_are_no_websockets(gate: Entrance) -> None:
         return {"type": "websocket.connect"}
 
     await gate.app({"type": "websocket", "path": "/mcp", "headers": []}, receive, send)
-    assert [message["type"] for message in sent] == ["websocket.close"]
+    assert [(message["type"], message["code"]) for message in sent] == [("websocket.close", 1002)]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pingone_mcp.web.gate import OF_CREDENTIAL, ON_CONNECTION
 from pingone_mcp.web.rates import PER_SECONDS, Rates, Recent
-from tests.web.authorization_server import claims, signed
+from tests.web.authorization_server import BASE, claims, signed
 from tests.web.entrance import (
     KEY,
     MCP,
@@ -101,7 +101,18 @@ async def test_a_credential_may_ask_so_often_in_ten_seconds(gate: Entrance) -> N
     assert await times(gate, 1, path) == [200]
 
 
-@pytest.mark.parametrize("path", [f"{USERS}?integrated_account_id=acme", "/integrated-account/acme", MCP, USERS])
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{USERS}?integrated_account_id=acme",
+        f"{USERS}?integrated_account_id[]=acme",
+        f"{USERS}?limit=1&integrated_account_id%5B0%5D=acme",
+        f"{USERS}?integrated_account_id=&integrated%5faccount_id[12]=%61cme",
+        "/integrated-account/acme",
+        MCP,
+        USERS,
+    ],
+)
 async def test_a_connection_may_be_asked_so_often_however_it_is_named(gate: Entrance, path: str) -> None:
     gate.keys["pmk_k9_" + "v" * 43] = holder("k9", "acme", "beta")
     assert await times(gate, ON_CONNECTION + 1, path) == [200] * ON_CONNECTION + [429]
@@ -116,9 +127,13 @@ async def test_nobody_uses_up_what_a_connection_of_others_may_be_asked(gate: Ent
     assert await times(gate, 1, MCP) == [200]
 
 
-async def test_a_connection_of_a_tenant_counts_for_those_who_reach_it(gate: Entrance) -> None:
-    path = f"{USERS}?integrated_account_id=gamma"
+@pytest.mark.parametrize("path", [USERS, f"{USERS}?integrated_account_id=gamma", "/c/gamma/mcp"])
+async def test_a_connection_of_a_tenant_counts_for_those_who_reach_it(gate: Entrance, path: str) -> None:
     assert (await times(gate, ON_CONNECTION + 1, path, TENANT_KEY))[-1] == 429
+
+
+async def test_asking_for_what_no_connection_is_called_counts_too(gate: Entrance) -> None:
+    assert (await times(gate, OF_CREDENTIAL + 1, "/c/a.b/mcp"))[-2:] == [404, 429]
 
 
 async def guess(gate: Entrance, address: str, count: int) -> list[int]:
@@ -135,6 +150,7 @@ async def test_guessing_credentials_is_slow_and_those_who_are_known_go_on(gate: 
     assert await times(gate, 1, USERS) == [200], "it was good before"
     assert await times(gate, 1, USERS, OTHER_KEY) == [429], "nobody saw it before"
     assert await times(gate, 1, USERS, None) == [401]
+    assert await times(gate, 1, USERS, signed(claims(aud=BASE))) == [200], "tokens are new every few minutes"
     assert await guess(gate, "192.0.2.2", 1) == [401]
     await gate.time.passes(10)
     assert await times(gate, 1, USERS, OTHER_KEY) == [200]

@@ -54,6 +54,7 @@ class Fleet:
 
     async def find(self, caller: Caller, connection: str | None) -> LinkedConnection:
         """Return what is known of a connection. Raises as `served` does, and nothing of one that is paused."""
+        connection = connection or caller.only_connection
         if connection is None:
             return await self._only(caller)
         found = await self._linked.lately(connection)
@@ -61,10 +62,12 @@ class Fleet:
             raise NoSuchConnection
         return found
 
-    async def has(self, caller: Caller, connection: str) -> bool:
-        """Say whether there is a connection of this id that a caller reaches."""
-        found = await self._linked.lately(connection)
-        return found is not None and caller.reaches(found.id, found.tenant)
+    async def meant(self, caller: Caller, connection: str | None) -> str | None:
+        """Return the id of what `find` would return; None where it would raise."""
+        try:
+            return (await self.find(caller, connection)).id
+        except (NoSuchConnection, Refused):
+            return None
 
     async def reached(self, caller: Caller) -> list[LinkedConnection]:
         """Return all connections that a caller reaches, the oldest first."""

@@ -19,10 +19,10 @@ _MOST_FAILURES = 50  # of one address, in as long as `Rates` counts
 
 
 class Failures:
-    """Addresses that tried credentials which were not good, and the credentials that were good lately.
+    """Addresses that tried credentials of ours which were not good, and those that were good lately.
 
-    An address that failed too often is not answered about credentials that nobody saw before; those who are known go
-    on, because everybody may come from the address of one reverse proxy.
+    An address that failed too often is not answered about credentials that nobody saw before, each of which has to be
+    looked up; those who are known go on, because everybody may come from the address of one reverse proxy.
     """
 
     def __init__(self, clock: Clock, most: int = _MOST_FAILURES) -> None:
@@ -54,24 +54,22 @@ class Authenticator:
 
         Raises BadCredential, and TurnedAway where this address tried too many.
         """
-        self.failures.refuse_guessing(address, token)
-        try:
-            caller = await self._verified(token, place)
-        except BadCredential:
-            self.failures.failed(address)
-            raise
-        self.failures.succeeded(token)
-        return caller
-
-    async def _verified(self, token: str, place: Destination) -> Caller:
         for prefix, verify in self.local.items():
             if token.startswith(prefix):
-                if (caller := await verify(token)) is None:
-                    raise BadCredential("This credential is not known, was revoked, or has expired.")
-                return caller
+                return await self._holder(token, verify, address)
         if self.access_tokens is None:
             raise BadCredential("This credential is not known.")
-        return await self.access_tokens.caller(token, place)
+        return await self.access_tokens.caller(
+            token, place
+        )  # a signature is checked here, and always: they change often
+
+    async def _holder(self, token: str, verify: Verify, address: str) -> Caller:
+        self.failures.refuse_guessing(address, token)
+        if (caller := await verify(token)) is None:
+            self.failures.failed(address)
+            raise BadCredential("This credential is not known, was revoked, or has expired.")
+        self.failures.succeeded(token)
+        return caller
 
 
 def _digest(token: str) -> bytes:

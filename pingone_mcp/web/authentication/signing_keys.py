@@ -25,7 +25,6 @@ _FRESH = 300  # seconds after which they are asked for anew
 _PAUSE = 30  # seconds between two attempts, so that made-up key ids and an issuer that is down cost little
 _KEPT = 24 * 60 * 60  # seconds that keys are used where the issuer does not answer
 _PATIENCE = 10  # seconds for one attempt, from the metadata to the last key
-_MOST_KEYS = 100
 _RSA_BITS = range(2048, 8193)
 
 
@@ -136,7 +135,7 @@ def usable_keys(document: bytes) -> tuple[SigningKey, ...]:
         published = msgspec.json.decode(document, type=_PublishedKeys).keys
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise NoKeys("these are no keys") from None
-    keys = tuple(_usable(published[:_MOST_KEYS]))
+    keys = tuple(_usable(published))
     if not keys:
         raise NoKeys(f"none of these keys is for {', '.join(ALGORITHMS)}")
     return keys

@@ -194,9 +194,9 @@ class McpFace:
         try:
             caller = await self._authenticator.caller(token or "", asked.scope["state"]["place"], host)
             return await self._fleet.served(caller, asked.served.id) is asked.served
-        except (BadCredential, NoSuchConnection):
+        except (BadCredential, TurnedAway, NoSuchConnection):
             return False
-        except (TurnedAway, Problem) as problem:
+        except Problem as problem:
             _logger.warning("Whether a stream may go on could not be found out: %s", problem)
             return True
 

@@ -68,20 +68,26 @@ def area(path: str) -> str:
 
 
 def access_line(request: ServedRequest) -> str:
-    """Return a line of the access log: JSON without credentials, header values or query."""
+    """Return a line of the access log: JSON without credentials, header values, query, or who a token is about."""
+    is_path = request.path.startswith("/")  # what else is asked for may be a URL with a password
     return json.dumps(
         {
             "event": "request",
             "at": timestamp(request.at),
             "id": request.id,
             "method": request.known_method,
-            "path": harmless(without_credentials(request.path)[:_LONGEST_PATH]),
+            "path": harmless(without_credentials(request.path)[:_LONGEST_PATH]) if is_path else None,
             "status": request.status,
             "ms": round(request.seconds * 1000, 1),
             "bytes": request.bytes_sent,
-            "caller": harmless(request.caller.client_id) if request.caller is not None else None,
+            "caller": None if request.caller is None else _shown(request.caller),
         }
     )
+
+
+def _shown(caller: Caller) -> str:
+    """Name the program that calls; the subject of a token may be a person."""
+    return harmless(caller.client_id) if caller.client_id != caller.subject else caller.kind
 
 
 Ended = Callable[[ServedRequest], None]

@@ -102,6 +102,7 @@ WRONG: dict[str, Callable[[], str]] = {
     ),
     "worker token": lambda: signed(claims(aud=["https://api.pingone.com"], sub=None)),
     "worker token for us too": lambda: signed(claims(aud=["https://api.pingone.eu", f"{BASE}{PATH}"])),
+    "refresh token": lambda: signed(claims(typ="Refresh")),
     "logout token": lambda: signed(claims(), typ="logout+jwt"),
     "nobody": lambda: signed(claims(sub=None, client_id=None)),
     "sub is a number": lambda: signed_raw(sub=1),
@@ -131,6 +132,12 @@ async def test_a_token_of_a_wrong_kind_is_refused_with_the_challenge(gate: Entra
     assert challenge.startswith('Bearer error="invalid_token", error_description="')
     assert challenge.endswith(f'resource_metadata="{METADATA}", scope="directory.read"')
     assert token not in response.text
+
+
+@pytest.mark.parametrize("name", ["exp", "iss", "aud"])
+async def test_a_claim_that_a_token_lacks_is_named(gate: Entrance, name: str) -> None:
+    response = await answer(gate, signed(claims(**{name: None})))
+    assert f'error_description="The token has no {name}."' in response.headers["www-authenticate"]
 
 
 async def test_the_sdk_knows_whose_session_it_is(gate: Entrance) -> None:
@@ -221,6 +228,7 @@ async def test_a_key_that_is_too_short_or_for_something_else_signs_nothing(gate:
     gate.server.keys = [
         rsa_jwk("short", short),
         rsa_jwk("for encryption", NEXT_RSA_KEY, use="enc"),
+        rsa_jwk("for sealing", NEXT_RSA_KEY, key_ops=["encrypt", "wrapKey"]),
         rsa_jwk("PS256 only", NEXT_RSA_KEY, alg="PS256"),
         {"kty": "oct", "kid": "secret", "k": "c2VjcmV0"},
         {"kty": "RSA", "kid": "broken", "n": "!", "e": "AQAB"},
@@ -229,7 +237,7 @@ async def test_a_key_that_is_too_short_or_for_something_else_signs_nothing(gate:
     ]
     assert (await answer(gate, signed(claims(), alg="PS256", kid="PS256 only", key=NEXT_RSA_KEY))).status_code == 200
     assert (await answer(gate, signed(claims(), alg="ES256", kid="good", key=EC_KEY))).status_code == 200
-    for kid in ("for encryption", "PS256 only"):
+    for kid in ("for encryption", "for sealing", "PS256 only"):
         assert (await answer(gate, signed(claims(), kid=kid, key=NEXT_RSA_KEY))).status_code == 401
     with pytest.warns(UserWarning, match="below the minimum"):
         made = signed(claims(), kid="short", key=short)

@@ -157,7 +157,7 @@ class Served:
             address=address,
             authenticator=self.authenticator,
             sessions=Sessions(address, self.clock),
-            reaches=self._reaches,
+            meant=self._meant,
             clock=self.clock,
         )
 
@@ -195,8 +195,9 @@ class Served:
         is_over = known is not None and known.expires_at is not None and known.expires_at <= self.clock.now()
         return None if is_over else known
 
-    async def _reaches(self, known: Caller, connection: str) -> bool:
-        return connection in self.worlds and known.reaches(connection, None)
+    async def _meant(self, known: Caller, connection: str | None) -> str | None:
+        found = connection or known.only_connection
+        return found if found in self.reached.ids and known.reaches(found, None) else None
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
@@ -32,6 +33,9 @@ FIGURES = FleetFigures(connections={"active": 2, "needs_reauth": 1}, sync_ages={
 
 
 EVERYTHING = caller()
+SERVED = ServedRequest(
+    id="r1", at=NOW, method="GET", path="/x", status=200, seconds=0.1, bytes_sent=1, caller=EVERYTHING
+)
 
 
 async def figures() -> FleetFigures:
@@ -140,6 +144,23 @@ async def test_a_credential_that_was_put_into_a_path_is_not_logged() -> None:
     async with serving(lines=lines) as client:
         await client.get(f"/unified/pmk_k1_{'s' * 43}")
     assert "sss" not in lines[0]
+
+
+def test_what_is_asked_for_as_a_proxy_is_asked_is_not_logged_it_may_hold_a_password() -> None:
+    line = access_line(dataclasses.replace(SERVED, path="http://ann:secret@directory.example.com/ping"))
+    assert json.loads(line)["path"] is None
+    assert "secret" not in line
+
+
+def test_whom_a_token_is_about_is_not_logged_where_it_names_no_client() -> None:
+    who = dataclasses.replace(EVERYTHING, kind="access_token", client_id="ann@example.com", subject="ann@example.com")
+    assert json.loads(access_line(dataclasses.replace(SERVED, caller=who)))["caller"] == "access_token"
+    named = dataclasses.replace(who, client_id="desktop")
+    assert json.loads(access_line(dataclasses.replace(SERVED, caller=named)))["caller"] == "desktop"
+
+
+def test_a_long_path_is_logged_in_part() -> None:
+    assert len(access_line(dataclasses.replace(SERVED, path="/" + "x" * 60_000))) < 500
 
 
 @pytest.mark.parametrize(
