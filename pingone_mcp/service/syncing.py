@@ -77,6 +77,17 @@ class Failed(Problem):
     """A sync failed while nobody waited for it."""
 
 
+class CutOff(Problem):
+    """A sync came to no end of its own: its connection was closed meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The sync was cut off, because the connection was closed.",
+            "What it had read is kept, and the next sync goes on.",
+            code="SYNC_CUT_OFF",
+        )
+
+
 class Synced(Protocol):
     """What can be brought up to date. Raises Problem."""
 
@@ -118,7 +129,7 @@ class Syncing:
                 await report(run.running)
                 with anyio.move_on_after(min(1.0, left)):
                     await news.wait()
-            if run.ended.covers(mode):
+            if run.ended.covers(mode) or isinstance(run.ended.outcome, CutOff):
                 if run.ended in self._owed:
                     self._owed.remove(run.ended)
                 return run.ended.report(), run.ended
@@ -142,12 +153,19 @@ class Syncing:
         return run
 
     async def _carry_out(self, run: _Run) -> None:
-        begun, outcome = run.running, await self._synced(run)
+        outcome: SyncReport | Problem = CutOff()
+        try:
+            outcome = await self._synced(run)
+        finally:  # who waits for it need not wait for ever
+            self._end(run, outcome)
+
+    def _end(self, run: _Run, outcome: SyncReport | Problem) -> None:
+        begun, is_cut_off = run.running, isinstance(outcome, CutOff)
         ended = Ended(mode=begun.mode, started_at=begun.started_at, ended_at=self._copy.now(), outcome=outcome)
         self._run, run.ended = None, ended
         if any(ended.covers(mode) for mode in run.asked):
             self._owed.append(ended)
-        if any(not ended.covers(mode) for mode in run.asked):
+        if not is_cut_off and any(not ended.covers(mode) for mode in run.asked):
             self._begin("full").ask("full")
         run.wake()
 

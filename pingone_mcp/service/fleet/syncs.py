@@ -12,6 +12,7 @@ import anyio
 from pingone_mcp.current_connection import working_for
 from pingone_mcp.errors import NotAuthenticated, Problem
 from pingone_mcp.service.fleet.schedule import DEFAULT_MINUTES, next_sync
+from pingone_mcp.service.syncing import CutOff
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -139,7 +140,8 @@ class FleetSyncs:
     async def _failed(self, linked: LinkedConnection, run: RunRecord, problem: Problem) -> None:
         if isinstance(problem, NotAuthenticated):
             await self._control.connections.set_status(linked.id, "needs_reauth", str(problem))
-        await self._control.connections.set_next_sync(linked.id, self._next(linked, failed=True))
+        at = self._clock.now() if isinstance(problem, CutOff) else self._next(linked, failed=True)
+        await self._control.connections.set_next_sync(linked.id, at)
         await self._control.sync_runs.end(run.id, "failed", reason=str(problem))
 
     def _next(self, linked: LinkedConnection, *, failed: bool) -> datetime:

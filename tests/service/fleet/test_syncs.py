@@ -167,3 +167,30 @@ async def test_runs_that_nobody_looks_at_any_more_are_forgotten(serving: Estate)
                     runs = await serving.control.sync_runs.listed(connections=[acme.id])
                     await anyio.sleep(0.01)
             tasks.cancel_scope.cancel()
+
+
+async def test_a_sync_whose_connection_is_closed_in_the_middle_gives_its_place_to_another(
+    serving: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(syncs, "AT_ONCE", 1)
+    acme, globex = await serving.link("acme"), await serving.link("globex")
+    sandbox = serving.company("acme").sandbox
+    arrived = anyio.Event()
+
+    async def hold(_: float) -> None:
+        arrived.set()
+        await anyio.sleep_forever()
+
+    sandbox.sleep = hold
+    sandbox.faults.add(Fault("slow", path="/users"))
+    async with syncing(serving) as many:
+        await many.request(acme)
+        with anyio.fail_after(30):
+            await arrived.wait()
+        await serving.administration.linking.pause(acme.id)
+        await many.request(globex)
+        [run] = await runs_of(serving, globex, 1)
+        assert run.status == "completed"
+        [cut] = await runs_of(serving, acme, 1)
+        assert cut.status == "failed"
+        assert "closed" in (cut.reason or "")
