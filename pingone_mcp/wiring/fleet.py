@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pingone_mcp.control.control import ControlData, ControlPlace, open_control
 from pingone_mcp.current_connection import DEFAULT
-from pingone_mcp.errors import NoSuchConnection
+from pingone_mcp.errors import NoSuchConnection, Problem
 from pingone_mcp.private_files import PrivateFolder
 from pingone_mcp.service.fleet.administration import FleetAdministration
 from pingone_mcp.service.fleet.fleet import Paused
@@ -22,13 +22,15 @@ from pingone_mcp.tasks import in_thread
 from pingone_mcp.wiring import OpenProvider, checking, open_backend, provider_of
 
 if TYPE_CHECKING:
-    from pingone_mcp.control.linked import LinkedConnection
+    from pingone_mcp.control.linked import LinkedConnection, LinkedConnections
     from pingone_mcp.replica.queries.processes import Queries
     from pingone_mcp.service.backend import Backend, OpenBackend
     from pingone_mcp.settings.parts import ConnectionSettings
     from pingone_mcp.settings.serving import Serving
 
 _FOLDER = "connections"
+_MARK = "removed"
+_REMOVALS = 5
 # The folders of a connection, and what is in them.
 _FILES = {
     "replica": "its local copy",
@@ -56,9 +58,26 @@ class LinkedFiles:
         """Make the folder of a connection. Raises OSError."""
         PrivateFolder(self.root, f"{_FOLDER}/{connection}").make()
 
+    async def condemn(self, connection: str) -> None:
+        """Mark the files of a connection, where it has any, as those of one that is being removed."""
+        await in_thread(self._condemn, connection, pool="disk")
+
+    async def forget_condemned(self, linked: LinkedConnections) -> None:
+        """Remove the files of connections whose removal came to a sudden end: marked, and no connection's any more."""
+        for connection in await in_thread(self._condemned, pool="disk"):
+            if await linked.get(connection) is None:
+                await self.forget(connection)
+
     async def forget(self, connection: str) -> tuple[str, ...]:
         """Remove all files of a connection; return what there was."""
         return await in_thread(self._forget, connection, pool="disk")
+
+    def _condemn(self, connection: str) -> None:
+        if self.folder(connection).is_dir():
+            PrivateFolder(self.root, f"{_FOLDER}/{connection}").write(_MARK, [])
+
+    def _condemned(self) -> list[str]:
+        return [path.parent.name for path in (self.root / _FOLDER).glob(f"*/{_MARK}")]
 
     def _forget(self, connection: str) -> tuple[str, ...]:
         folder = PrivateFolder(self.root, f"{_FOLDER}/{connection}")
@@ -67,8 +86,26 @@ class LinkedFiles:
         except FileNotFoundError:
             return ()
         there = {entry.name for entry in folder.path.iterdir()}
-        shutil.rmtree(folder.path)
+        _remove_all(folder.path)
         return tuple(text for name, text in _FILES.items() if name in there)
+
+
+def _remove_all(folder: Path) -> None:
+    """Remove a folder, in which another process may be writing until it hears of it. Raises Problem."""
+    for _ in range(_REMOVALS - 1):
+        with suppress(OSError):
+            shutil.rmtree(folder)
+            return
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Problem(
+            f"Not every file of the connection could be removed: {error.strerror}.",
+            f"Remove the folder {folder} yourself; the connection and its credentials are gone.",
+            code="FILES_LEFT",
+        ) from None
 
 
 def control_place(settings: Serving) -> ControlPlace:
@@ -86,8 +123,9 @@ async def open_administration(
     async with open_control(place) as control:
         if environment is not None:  # what a process that serves has written of it stays
             await keep_default(control, environment, renewed=False)
-        linking = linking_of(control, LinkedFiles(place.folder), _nothing, environment=environment)
-        yield FleetAdministration(control, linking)
+        files = LinkedFiles(place.folder)
+        await files.forget_condemned(control.connections)
+        yield FleetAdministration(control, linking_of(control, files, _nothing, environment=environment))
 
 
 async def read_one(place: ControlPlace, reference: str, files: Mapping[str, str]) -> tuple[str, ConnectionSettings]:
@@ -123,6 +161,7 @@ def linking_of(
     providers = Providers(
         check_given=check_given,
         prepare=lambda values: _prepared(read_linked(values), open_provider),
+        condemn=files.condemn,
         forget=files.forget,
         environment=None if environment is None else _prepared(environment, open_provider),
     )

@@ -26,6 +26,7 @@ from pingone_mcp.private_files import PrivateFolder, this_user, write_whole
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.service.callers import Caller, Permission
 from pingone_mcp.service.connections import Connections
+from pingone_mcp.service.fleet.departures import Departures
 from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.service.fleet.linking import Linking
 from pingone_mcp.service.fleet.rechecks import Rechecks, Refusals
@@ -183,6 +184,7 @@ async def _serving(
 ) -> AsyncIterator[ServedFleet]:
     """Serve all connections, and sync them, for as long as the block lasts."""
     connections, refusals = Connections(), Refusals()
+    await files.forget_condemned(control.connections)
     async with aclosing(Queries()) as queries, connections.serving(), background() as tasks:
         backends = LinkedBackends(
             control=control, files=files, queries=queries, environment=environment, refused=refusals.note
@@ -191,6 +193,7 @@ async def _serving(
         linking = linking_of(control, files, fleet.forget, environment=environment)
         served = ServedFleet(fleet, FleetSyncs(control, fleet, tasks, clock), linking)
         tasks.start_soon(served.sync)
+        tasks.start_soon(Departures(fleet, control.connections, files.forget, clock).run)
         tasks.start_soon(Rechecks(refusals, control.connections, linking.check, clock).run)
         yield served
 

@@ -17,6 +17,8 @@ import httpx
 import pytest
 from filelock import FileLock
 
+from pingone_mcp.sandbox.faults import Fault
+from tests.process.conftest import Held
 from tests.process.linking import Shell
 from tests.process.programs import PATIENCE, PROGRAM, bare, run
 
@@ -116,7 +118,7 @@ def seen(client: httpx.Client, path: str, member: str, value: str) -> dict[str, 
         one: dict[str, Any] = next(iter(found.get("result", [found])), {})
         if one.get(member) == value:
             return one
-        time.sleep(0.05)
+        time.sleep(0.3)  # seldom: nobody reads what it logs meanwhile
     raise AssertionError(found)
 
 
@@ -134,6 +136,18 @@ def test_a_question_that_is_refused_shows_at_the_connection(shell: Shell) -> Non
         account = seen(client, f"/integrated-account/{identity}", "status", "needs_reauth")
         assert "client secret" in json.dumps(account)
         assert len(client.get("/sync-job-run").json()["result"]) == 1, "no sync has shown it"
+
+
+def test_of_what_is_paused_at_the_shell_a_sync_goes_on_no_more(shell: Shell, held: Held) -> None:
+    identity, sandbox = shell.link(), shell.served.sandbox
+    key = run("keys", "create", "all", "--scope=directory.read", "--scope=directory.sync", env=shell.env).out
+    headers = {"Authorization": f"Bearer {key.strip()}"}
+    sandbox.faults.add(Fault("slow", path="/users"))
+    with serving(shell.env) as served, httpx.Client(base_url=served.url, timeout=60, headers=headers) as client:
+        assert held.arrived.wait(PATIENCE)
+        assert shell.run("connections", "pause", identity).status == 0
+        cut_off = seen(client, "/sync-job-run", "status", "failed")
+    assert "closed" in json.dumps(cut_off)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

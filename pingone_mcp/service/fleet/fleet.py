@@ -83,6 +83,10 @@ class Fleet:
                 self._epochs[linked.id] = linked.epoch
             return self._connections.find(linked.id)
 
+    def opened(self) -> tuple[str, ...]:
+        """Return the ids of the connections that are open."""
+        return tuple(self._epochs)
+
     async def forget(self, connection: str) -> None:
         """Serve a connection no more, where it is served; returns when everything of it is closed."""
         async with self._turns[connection]:

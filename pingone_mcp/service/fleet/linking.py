@@ -69,13 +69,14 @@ class Providers:
     """What linking needs of whoever knows providers.
 
     `check_given` raises Refused for values that are not for a caller to give, beside those that are there. `prepare`
-    reads values: raises Unconfigured, and Refused for what a linked connection has no setting for. `forget` removes
-    every file of a connection and says what there was. `environment` is what the variables describe, if they describe a
-    connection.
+    reads values: raises Unconfigured, and Refused for what a linked connection has no setting for. `condemn` marks the
+    files of a connection that is being removed; `forget` removes every one, and says what there was. `environment` is
+    what the variables describe, if they describe a connection.
     """
 
     check_given: Callable[[Mapping[str, JsonValue], Mapping[str, JsonValue]], None]
     prepare: Callable[[Mapping[str, JsonValue]], Prepared]
+    condemn: Callable[[str], Awaitable[None]]
     forget: Callable[[str], Awaitable[tuple[str, ...]]]
     environment: Prepared | None = None
 
@@ -157,10 +158,13 @@ class Linking:
     async def remove(self, connection: str) -> tuple[str, ...]:
         """Remove a connection, its secrets and all its files; return what there was.
 
-        The row goes first: whatever ends this in the middle, no connection is left without its files, and a new one has
-        another id. Raises NoSuchConnection, MadeByVariables.
+        The row goes first: whatever ends this in the middle, no connection is left without its files. Files that are
+        left without a connection have been marked, and are removed by the next process that opens control data. Raises
+        NoSuchConnection, MadeByVariables.
         """
         _not_default(connection)
+        _there(await self._linked.get(connection))
+        await self._providers.condemn(connection)
         if not await self._linked.remove(connection):
             raise NoSuchConnection
         await self._closed(connection)

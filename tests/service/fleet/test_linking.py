@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from pingone_mcp.control.control import ControlPlace
 from pingone_mcp.control.linked import NameTaken
 from pingone_mcp.errors import NoSuchConnection, Refused, Unconfigured
 from pingone_mcp.sandbox.faults import Fault
+from pingone_mcp.service.fleet.departures import Departures
 from pingone_mcp.service.fleet.linking import CannotLink, LinkRequest
+from pingone_mcp.wiring.fleet import LinkedFiles, linking_of, open_administration
 from tests.fleets import Estate, caller
 
 UNKNOWN = "5d2f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
@@ -97,6 +100,42 @@ async def test_removal_leaves_nothing_and_says_what_there_was(serving: Estate) -
         await serving.fleet.served(caller(acme.id), acme.id)
     with pytest.raises(NoSuchConnection):
         await serving.administration.linking.remove(acme.id)
+
+
+async def test_a_removal_that_came_to_a_sudden_end_is_gone_on_with(serving: Estate) -> None:
+    acme, globex = await serving.link("acme"), await serving.link("globex")
+    place = LinkedFiles(serving.folder / "state")
+    for linked in (acme, globex):
+        await (await serving.fleet.served(caller(linked.id), linked.id)).backend()
+    await place.condemn(globex.id)
+
+    async def end(_: str) -> None:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await linking_of(serving.control, place, end, serving.opened).remove(acme.id)
+    await serving.fleet.forget(acme.id)
+    assert place.folder(acme.id).exists()
+    async with open_administration(ControlPlace(folder=place.root)):
+        pass
+    assert not place.folder(acme.id).exists()
+    assert place.folder(globex.id).exists(), "it is marked, and there"
+
+
+async def test_what_another_process_removes_or_pauses_is_closed_and_leaves_no_file(serving: Estate) -> None:
+    acme, globex, initech = [await serving.link(name) for name in ("acme", "globex", "initech")]
+    place = LinkedFiles(serving.folder / "state")
+    backends = [await (await serving.fleet.served(caller(one.id), one.id)).backend() for one in (acme, globex, initech)]
+    departures = Departures(serving.fleet, serving.control.connections, place.forget, serving.time.clock())
+    async with open_administration(ControlPlace(folder=place.root)) as other:
+        await other.linking.remove(acme.id)
+        await other.linking.pause(globex.id)
+    await backends[0].replica.sync("full", report=lambda *_: None)  # it goes on, and writes
+    assert place.folder(acme.id).exists()
+    await departures.look()
+    assert serving.fleet.opened() == (initech.id,)
+    assert not place.folder(acme.id).exists()
+    assert place.folder(globex.id).exists()
 
 
 @pytest.mark.parametrize("act", ["check", "remove", "pause", "resume"])
