@@ -7,6 +7,7 @@ What takes long to load is loaded by who needs it: MCP for one command, the sand
 from __future__ import annotations
 
 import functools
+import logging
 from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from pingone_mcp.commands.ending import asking
 from pingone_mcp.commands.verb import OfferedTool, ServeRequest
 from pingone_mcp.current_connection import DEFAULT
+from pingone_mcp.errors import Problem
 from pingone_mcp.service.backend import Backend, OpenBackend
 from pingone_mcp.service.checks import Heard
 from pingone_mcp.settings import ServeSettings, Settings
@@ -25,11 +27,15 @@ from pingone_mcp.settings.template import template
 from pingone_mcp.wiring import checking, open_backend, settings_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mcp import Client
 
     from pingone_mcp.service.fleet.administration import FleetAdministration
+    from pingone_mcp.service.syncing import SyncReport
     from pingone_mcp.settings.parts import ConnectionSettings
 
+_logger = logging.getLogger(__name__)
 # What one answer may be at the shell, where nobody pays for what is read, but somebody waits: as much as was asked for,
 # unless the other end says nothing.
 _AT_LENGTH = {
@@ -63,6 +69,15 @@ class OpenDoors:
         async with checking(Settings.load(self.env_file, tell)) as steps:
             async for step in steps:
                 heard(step)
+
+    async def note_sync(self, outcome: SyncReport | Problem, ended_at: datetime) -> None:
+        if self.connection is None:
+            return
+        try:
+            async with self.administration() as administration:
+                await administration.note_sync(self.connection, outcome, ended_at)
+        except Problem as problem:  # the copy is as it is, and whoever syncs again and again goes on
+            _logger.warning("What came of the sync was not noted: %s", problem)
 
     async def check_settings(self) -> None:
         await self._chosen()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,22 @@ if TYPE_CHECKING:
     from pingone_mcp.service.syncing import SyncReport
 
 
+Noted = Callable[["SyncReport | Problem", datetime], Awaitable[None]]
+"""Notes what came of a sync, and when it ended."""
+
+
+async def unnoted(_: SyncReport | Problem, __: datetime) -> None:
+    """Note nothing: nobody keeps what comes of the syncs of this connection."""
+
+
 async def sync(
-    open_backend: OpenBackend, *, full: bool, every: float | None, as_json: bool, accept_removals: bool = False
+    open_backend: OpenBackend,
+    *,
+    full: bool,
+    every: float | None,
+    as_json: bool,
+    accept_removals: bool = False,
+    noted: Noted = unnoted,
 ) -> int:
     """Sync, and with `every` again so many seconds after each end; a round that fails does not end it.
 
@@ -31,15 +46,15 @@ async def sync(
     """
     async with open_backend() as backend:
         mode: Mode = "full" if full else "auto"
-        status = await _round(backend, mode, every, as_json=as_json, accept_removals=accept_removals)
+        status = await _round(backend, mode, every, noted, as_json=as_json, accept_removals=accept_removals)
         while every is not None:
             await backend.replica.source.clock.sleep(every)
-            status = await _round(backend, "auto", every, as_json=as_json)
+            status = await _round(backend, "auto", every, noted, as_json=as_json)
     return status
 
 
 async def _round(
-    backend: Backend, mode: Mode, every: float | None, *, as_json: bool, accept_removals: bool = False
+    backend: Backend, mode: Mode, every: float | None, noted: Noted, *, as_json: bool, accept_removals: bool = False
 ) -> int:
     first = await backend.replica.sound_state() is None
     again = every is not None and not first
@@ -47,6 +62,7 @@ async def _round(
         with Progress(kept=not again, lines=not as_json and not again) as progress:
             report = await backend.replica.sync(mode, report=in_words(progress.report), accept_removals=accept_removals)
     except Problem as problem:
+        await noted(problem, backend.replica.now())
         if as_json:
             print_json({"complete": False, "reason": str(problem), "code": problem.code})
         elif every is None:
@@ -56,6 +72,7 @@ async def _round(
             out.print(Text(f"This sync failed: {shown(str(problem))}", style="red"))
             out.print(Text(f"The next one begins in {spelt(every)}."))
         return FAILED
+    await noted(report, backend.replica.now())
     if as_json:
         print_json({"changes": {}, "reason": None} | plain(report))
     elif again and every is not None and report.complete and not report.changes and not report.gaps:
@@ -129,6 +146,7 @@ async def _run(given: argparse.Namespace, doors: Doors) -> int:
         every=every,
         as_json=given.json,
         accept_removals=given.accept_removals,
+        noted=doors.note_sync,
     )
 
 

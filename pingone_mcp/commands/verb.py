@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pingone_mcp.commands.ending import FAILED
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mcp import Client
 
+    from pingone_mcp.errors import Problem
     from pingone_mcp.service.backend import OpenBackend
     from pingone_mcp.service.checks import Heard
     from pingone_mcp.service.fleet.administration import FleetAdministration
+    from pingone_mcp.service.syncing import SyncReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,9 @@ class Doors(Protocol):
 
         `tell` hears which settings were given and come to nothing.
         """
+
+    async def note_sync(self, outcome: SyncReport | Problem, ended_at: datetime) -> None:
+        """Note what came of a sync where the connection was linked; nothing of that of the variables."""
 
     async def check_settings(self) -> None:
         """Read the settings, and find the connection that is named."""

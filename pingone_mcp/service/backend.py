@@ -26,8 +26,9 @@ class Backend:
     """A directory, its local copy, and what answers about them need: the seal of cursors, the budget of one answer.
 
     `native` is the provider's own API, where it has one, `copy` the local copy as a directory, `roles_file` the rules
-    of map_roles, `application` the id of the client that it asks as. `sync_seconds` lie between two syncs in the
-    background (None: there are none). `writes` is None where there are to be none.
+    of map_roles (there can be none where it does not take files), `application` the id of the client that it asks as.
+    `sync_seconds` lie between two syncs in the background (None: there are none). `writes` is None where there are to
+    be none.
     """
 
     directory: Directory
@@ -43,6 +44,7 @@ class Backend:
     answer_seconds: float
     sync_seconds: float | None = None
     writes: WriteRules | None = None
+    takes_files: bool = True
 
     def native_api(self) -> NativeApi:
         """Return the provider's own API. Raises Refused where it has none."""

@@ -112,11 +112,12 @@ async def open_backend(
     identity: str = DEFAULT,
     queries: Queries | None = None,
     refused: Callable[[], None] | None = None,
+    takes_files: bool = True,
 ) -> AsyncIterator[Backend]:
     """Open the provider that is configured, or another one, and what answers about it, for the connection of an id.
 
     Connections of one process may share their `queries`. `refused` is called whenever the provider refuses the
-    credentials. Raises Unconfigured.
+    credentials; `takes_files` says whether a person can lay out files for this connection. Raises Unconfigured.
     """
     opening = open_provider or _configured(settings)
     async with AsyncExitStack() as stack:
@@ -135,8 +136,13 @@ async def open_backend(
             copy=replica.directory(provider.directory),
             exports=Exports(folder=PrivateFolder(cache, f"exports/{provider.key}")),
             # What was found belongs to the directory that was compared, as its copy does.
-            rosters=Rosters(folder=settings.rosters_folder(), memory=PrivateFolder(cache, f"drift/{provider.key}")),
+            rosters=Rosters(
+                folder=settings.rosters_folder(),
+                memory=PrivateFolder(cache, f"drift/{provider.key}"),
+                takes_files=takes_files,
+            ),
             roles_file=settings.roles_path(),
+            takes_files=takes_files,
             application=settings.client_id or None,
             sync_seconds=settings.sync_minutes * 60 if settings.sync_minutes is not None else None,
             cursors=CursorSeal(provider.seal),

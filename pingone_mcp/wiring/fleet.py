@@ -205,7 +205,14 @@ class LinkedBackends:
         settings = await self.settings(connection)
         alone = settings.model_copy(update={"sync_minutes": None})  # whoever serves many syncs them in turn
         refused = None if self.refused is None else partial(self.refused, connection)
-        opening = open_backend(alone, self.open_provider, identity=connection, queries=self.queries, refused=refused)
+        opening = open_backend(
+            alone,
+            self.open_provider,
+            identity=connection,
+            queries=self.queries,
+            refused=refused,
+            takes_files=connection == DEFAULT,
+        )
         async with opening as backend:
             yield backend
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 
@@ -199,3 +200,21 @@ def test_the_server_without_it_loads_no_control_data(served: Served) -> None:
         loaded = set(server.rest().err.split())
     assert "pingone_mcp.wiring" in loaded
     assert {"sqlalchemy", "pingone_mcp.control", "pingone_mcp.wiring.fleet", "pingone_mcp.web"} & loaded == set()
+
+
+def test_a_sync_at_the_shell_notes_what_comes_of_it(shell: Shell) -> None:
+    shell.link("acme")
+    assert shell.run("sync", "--connection", "acme").status == 0
+    after = shell.run("connections", "show", "acme", "--json").json()
+    assert after["last_sync_at"] is not None
+    sandbox = shell.served.sandbox
+    application = sandbox.application
+    sandbox.application = dataclasses.replace(application, client_secret="another")
+    sandbox.revoke_tokens()
+    assert shell.run("sync", "--connection", "acme").status == 1
+    refused = shell.run("connections", "show", "acme", "--json").json()
+    assert (refused["status"], refused["last_sync_at"]) == ("needs_reauth", after["last_sync_at"])
+    assert "client secret" in refused["reason"]
+    sandbox.application = application
+    assert shell.run("sync", "--connection", "acme").status == 0
+    assert shell.run("connections", "show", "acme", "--json").json()["status"] == "active"

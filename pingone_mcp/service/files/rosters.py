@@ -70,10 +70,14 @@ def given_accounts(entries: Sequence[Any]) -> Accounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rosters:
-    """The rosters in `folder` (None: there is none), and what the last check of each found, in `memory`."""
+    """The rosters in `folder` (None: there is none), and what the last check of each found, in `memory`.
+
+    `takes_files` says whether there could be a folder.
+    """
 
     folder: Path | None
     memory: PrivateFolder
+    takes_files: bool = True
 
     def names(self) -> tuple[str, ...]:
         """Return the names that may be asked for: of the files in the folder itself, without their ending."""
@@ -147,6 +151,12 @@ class Rosters:
 
     def unknown(self, name: str = "") -> Refused:
         """Return what is to be said of a name that is none: the nearest, which there are, or why there is none."""
+        if self.folder is None and not self.takes_files:
+            return Refused(
+                "A linked connection has no folder of rosters where many are served.",
+                "Give the accounts as `entries`; or compare at the shell: `pingone-mcp drift FILE --connection C`.",
+                code="NO_ROSTERS",
+            )
         if self.folder is None:
             return Refused(
                 "No folder of rosters is configured.",

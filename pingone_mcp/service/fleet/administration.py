@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, get_args
 
-from pingone_mcp.errors import NotFound, Refused
+from pingone_mcp.errors import NotFound, Problem, Refused
 from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.service.callers import Permission
+from pingone_mcp.service.fleet.outcomes import note_outcome
 
 if TYPE_CHECKING:
     from pingone_mcp.control.api_keys import ApiKey, NewApiKey
     from pingone_mcp.control.control import ControlData
     from pingone_mcp.control.linked import LinkedConnection
     from pingone_mcp.service.fleet.linking import Linking
+    from pingone_mcp.service.syncing import SyncReport
 
 PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
 
@@ -64,6 +66,11 @@ class FleetAdministration:
                     f"Name one by its id: {ids}.",
                     code="WHICH_CONNECTION",
                 )
+
+    async def note_sync(self, reference: str, outcome: SyncReport | Problem, ended_at: datetime) -> None:
+        """Note what came of a sync that was run at the shell, as of one of a process that serves. Raises Refused."""
+        linked = await self.find(reference)
+        await note_outcome(self._control.connections, linked, outcome, ended_at)
 
     async def create_key(self, request: KeyRequest) -> NewApiKey:
         """Make a key for what is asked. Raises Refused for what is no permission, or no connection."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pingone_mcp.current_connection import working_for
-from pingone_mcp.errors import NotAuthenticated, Problem
+from pingone_mcp.errors import Problem
+from pingone_mcp.service.fleet.outcomes import note_outcome
 from pingone_mcp.service.fleet.schedule import DEFAULT_MINUTES, next_sync
 from pingone_mcp.service.syncing import CutOff
 
@@ -129,17 +130,13 @@ class FleetSyncs:
     async def _done(self, linked: LinkedConnection, run: RunRecord, report: SyncReport, ended_at: datetime) -> None:
         status: RunEnd = "held" if report.held else "completed" if report.taken_over else "failed"
         connections = self._control.connections
-        if report.taken_over:
-            await connections.set_last_sync(linked.id, ended_at)
-        if linked.status != "active":
-            await connections.set_status(linked.id, "active")
+        await note_outcome(connections, linked, report, ended_at)
         await connections.set_next_sync(linked.id, self._next(linked, failed=not report.taken_over))
         # Last: whoever sees that it has ended sees what came of it too.
         await self._control.sync_runs.end(run.id, status, counts=report.counts, reason=report.reason)
 
     async def _failed(self, linked: LinkedConnection, run: RunRecord, problem: Problem) -> None:
-        if isinstance(problem, NotAuthenticated):
-            await self._control.connections.set_status(linked.id, "needs_reauth", str(problem))
+        await note_outcome(self._control.connections, linked, problem, self._clock.now())
         at = self._clock.now() if isinstance(problem, CutOff) else self._next(linked, failed=True)
         await self._control.connections.set_next_sync(linked.id, at)
         await self._control.sync_runs.end(run.id, "failed", reason=str(problem))

@@ -12,8 +12,17 @@ from pingone_mcp.service.files.given_files import read_whole
 from pingone_mcp.tasks import in_thread
 
 
-async def read_rules(path: Path | None) -> Rules:
-    """Return the rules in a file as they are now. Raises Refused where there is none, or wrong ones are in it."""
+async def read_rules(path: Path | None, *, takes_files: bool = True) -> Rules:
+    """Return the rules in a file as they are now. Raises Refused where there is none, or wrong ones are in it.
+
+    `takes_files` says whether there could be a file.
+    """
+    if path is None and not takes_files:
+        raise Refused(
+            "A linked connection has no rules for roles where many are served: a file of them holds for one directory.",
+            f"At the shell `pingone-mcp roles --connection C` applies the file that {setting('roles_file')} names.",
+            code="NO_RULES",
+        )
     if path is None:
         raise Refused(
             "No rules for roles are configured.",

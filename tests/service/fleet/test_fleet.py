@@ -6,6 +6,7 @@ import pytest
 
 from pingone_mcp.errors import NoSuchConnection, Problem, Refused
 from pingone_mcp.service.fleet.fleet import Paused
+from pingone_mcp.service.reviews.rules import read_rules
 from tests.fleets import Estate, caller
 
 UNKNOWN = "5d2f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
@@ -90,3 +91,12 @@ async def test_nothing_is_asked_for_a_paused_connection(serving: Estate) -> None
         await served.backend()
     await serving.administration.linking.resume(acme.id)
     assert await environment_of(serving, acme.id)
+
+
+async def test_files_of_the_person_who_serves_hold_for_no_linked_connection_and_that_is_said(serving: Estate) -> None:
+    acme = await serving.link("acme")
+    backend = await (await serving.fleet.served(caller(acme.id), acme.id)).backend()
+    with pytest.raises(Refused, match="pingone-mcp roles --connection C"):
+        await read_rules(backend.roles_file, takes_files=backend.takes_files)
+    with pytest.raises(Refused, match=r"`entries`.*pingone-mcp drift FILE --connection C"):
+        backend.rosters.find("crm")
