@@ -25,6 +25,7 @@ from pingone_mcp.web.authentication.sessions import Sessions
 from pingone_mcp.web.authentication.signing_keys import SigningKeys
 from pingone_mcp.web.cors import Cors
 from pingone_mcp.web.gate import RequestGate
+from pingone_mcp.web.places import CONNECTION_ID
 from tests.web.authorization_server import BASE, ISSUER, AuthorizationServer
 from tests.world import Time
 
@@ -92,6 +93,7 @@ class Entrance:
         return self.keys.get(text)
 
     async def meant(self, caller: Caller, connection: str | None) -> str | None:
+        assert connection is None or CONNECTION_ID.fullmatch(connection), "what a database is asked for"
         found = connection or caller.only_connection or ("gamma" if caller.tenant == "t" else "nothing")
         return found if caller.reaches(found, {"gamma": "t"}.get(found, "other")) else None
 

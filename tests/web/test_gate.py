@@ -52,6 +52,7 @@ async def test_rest_without_a_credential_answers_in_its_own_shape(gate: Entrance
     response = await ask(gate, USERS, None, "GET")
     assert response.status_code == 401
     assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
     assert response.json() == {
         "statusCode": 401,
         "error": "Unauthorized",
@@ -115,6 +116,14 @@ async def test_on_this_machine_it_has_the_names_of_this_machine(host: str, statu
         assert (await ask(gate, USERS, headers={"Host": host})).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("host", "status"), [("directory.example.com:8443", 200), ("directory.example.com", 421), ("[::1]:8443", 421)]
+)
+async def test_a_port_of_its_own_belongs_to_the_host(host: str, status: int) -> None:
+    async with entrance(address=PublicAddress(f"{BASE}:8443")) as gate:
+        assert (await ask(gate, USERS, headers={"Host": host})).status_code == status
+
+
 async def test_two_hosts_are_none(gate: Entrance) -> None:
     async with gate.client() as client:
         headers = [("Host", "directory.example.com"), ("Host", "evil.example.com"), *bearer(KEY).items()]
@@ -129,6 +138,12 @@ async def test_only_pages_of_allowed_origins_speak_mcp(gate: Entrance, origin: s
     assert response.status_code == status
     may_read = response.headers.get("access-control-allow-origin")
     assert may_read == (ALLOWED if origin == ALLOWED else None)
+
+
+async def test_pages_read_nothing_but_mcp(gate: Entrance) -> None:
+    for path in (USERS, "/healthz", "/login", HOOK):
+        response = await ask(gate, path, method="GET", headers={"Origin": ALLOWED})
+        assert "access-control-allow-origin" not in response.headers
 
 
 async def test_a_page_can_read_what_a_refusal_asks_for(gate: Entrance) -> None:

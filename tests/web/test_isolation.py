@@ -41,11 +41,15 @@ KINDS = (
     "group",
     "workspace",
     "environment",
+    "webhook",
+    "run",
     "cursor",
     "session",
     "uri",
     "path",
 )
+NAMED = ("connection", "user", "group", "workspace", "environment", "webhook", "run", "path", "cursor", "uri")
+"""Kinds of which each is tried in the place of each name that a path has."""
 METHODS = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 REACH: dict[str, frozenset[str]] = {
     "a1": frozenset({"a1"}),
@@ -58,6 +62,8 @@ REACH: dict[str, frozenset[str]] = {
     "access token": frozenset({"a1"}),
     "access token of the API": frozenset(),
     "expired access token": frozenset(),
+    "token of a worker": frozenset(),
+    "link token": frozenset(),
     "revoked": frozenset(),
     "wrong": frozenset(),
     "none": frozenset(),
@@ -87,7 +93,15 @@ TRICKS = (
 )
 OTHERS = ("integrated_account_id", "next_cursor", "tenant_id", "id", "connection", "limit")
 """Parameters and members that some route has, and others may take by mistake."""
-CALLS = ("tools/call", "tools/call", "resources/read", "resources/subscribe", "prompts/get", "completion/complete")
+CALLS = (
+    "tools/call",
+    "tools/call",
+    "resources/read",
+    "resources/subscribe",
+    "subscriptions/listen",
+    "prompts/get",
+    "completion/complete",
+)
 LISTS = ("tools/list", "resources/list", "resources/templates/list", "prompts/list", "ping", "initialize")
 _OF_ANSWERS = re.compile(
     r"(?:x-request-id: |correlation_id\W+)[0-9a-f-]+|mcp-session-id: [0-9a-f]{32}|content-length: \d+"
@@ -241,9 +255,10 @@ class Asking:
         return frozenset(side for side in reach if self.made.linked[side].id in said)
 
     def _harms_itself(self, sent: Sent, reach: frozenset[str]) -> bool:
-        """Say whether a request would, by right, change a connection of its sender, which others here still need."""
-        own = any(self.made.linked[side].id in sent.target for side in reach)
-        return own and sent.method in ("PATCH", "DELETE") and sent.path.startswith("/integrated-account")
+        """Say whether a request would, by right, change what its sender has, and others here still need."""
+        things = [self.made.things[side] for side in reach]
+        own = any(one[kind][0] in sent.target for one in things for kind in ("connection", "webhook"))
+        return own and sent.method in ("PATCH", "DELETE") and sent.path.startswith(("/integrated-account", "/webhook"))
 
     def _request(
         self, wanted: Wanted, credential: Sequence[tuple[str, str]], swapped: dict[str, dict[str, str]]
@@ -265,10 +280,11 @@ class Asking:
             message, more = stateless(self._message(wanted, value))
             return mcp(path, (*headers, *((name, text) for name, text in more.items() if text.isascii())), message)
         described = self._described(route.path, method)
-        names = [one["name"] for one in described.get("parameters", ()) if one["in"] == "query"] + [*OTHERS]
+        own = [one["name"] for one in described.get("parameters", ()) if one["in"] == "query"]
+        names = [*own, *OTHERS]
         body = described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
         query = [(names[index % len(names)], key, value(ref)) for index, key, ref in wanted.query]
-        if wanted.is_bare and body is None:
+        if wanted.is_bare and "integrated_account_id" in own:
             query.append(("integrated_account_id", "{}", value(wanted.asked)))
         if body is not None and not wanted.write:
             query = []
@@ -303,6 +319,8 @@ class Asking:
                 return call(tool["name"], **_arguments(tool["inputSchema"], wanted.arguments, value))
             case "resources/read" | "resources/subscribe":
                 return {**base, "params": {"uri": value(refs[0])}}
+            case "subscriptions/listen":
+                return {**base, "params": {"notifications": {"resourceSubscriptions": [value(ref) for ref in refs]}}}
             case "prompts/get":
                 return {**base, "params": {"name": "find_people", "arguments": {"who": value(refs[0])}}}
             case "completion/complete":
@@ -327,6 +345,10 @@ class Asking:
                 return [("Cookie", await made.cookie())]
             case "wrong":
                 token = made.keys["b1"][:-4] + "0000"
+            case "token of a worker":
+                token = made.token("https://api.pingone.com")
+            case "link token":
+                token = (await made.estate.control.tokens.create_link(tenant=mark("ta"))).get_secret_value()
             case "account token":
                 token = await made.account_token("a1")
             case "access token":
@@ -401,6 +423,18 @@ def test_every_route_with_every_credential(portal: BlockingPortal, asking: Askin
         for route in range(len(asking.made.routes)):
             wanted = Wanted(credential, route, Ref(side, "connection"), is_bare=True, message="resources/read")
             portal.call(asking.check, wanted)
+
+
+def test_every_name_in_a_path_with_everything_of_another(portal: BlockingPortal, asking: Asking) -> None:
+    """Name in each path whatever another has: what one asks for alone, changes, or deletes."""
+    named = [
+        index
+        for index, one in enumerate(asking.made.routes)
+        if one.methods and re.search(r"\{(?!connection)", one.path)
+    ]
+    for credential, kind, route in itertools.product(("a1", "tenant"), NAMED, named):
+        fills, own = (Ref("b1", kind),), Ref("a1", "connection")
+        portal.call(asking.check, Wanted(credential, route, own, fills=fills, write=3, is_bare=True))
 
 
 def is_seen(portal: BlockingPortal, asking: Asking) -> None:

@@ -114,10 +114,11 @@ async def test_a_credential_may_ask_so_often_in_ten_seconds(gate: Entrance) -> N
     ],
 )
 async def test_a_connection_may_be_asked_so_often_however_it_is_named(gate: Entrance, path: str) -> None:
-    gate.keys["pmk_k9_" + "v" * 43] = holder("k9", "acme", "beta")
-    assert await times(gate, ON_CONNECTION + 1, path) == [200] * ON_CONNECTION + [429]
-    assert await times(gate, 1, f"{USERS}?integrated_account_id=acme", "pmk_k9_" + "v" * 43) == [429]
-    assert await times(gate, 1, f"{USERS}?integrated_account_id=beta", "pmk_k9_" + "v" * 43) == [200]
+    both = "pmk_k9_" + "v" * 43
+    gate.keys[both] = holder("k9", "acme", "beta")
+    assert await times(gate, ON_CONNECTION + 1, path, KEY if path == USERS else both) == [200] * ON_CONNECTION + [429]
+    assert await times(gate, 1, f"{USERS}?integrated_account_id=acme", both) == [429]
+    assert await times(gate, 1, f"{USERS}?integrated_account_id=beta", both) == [200]
 
 
 @pytest.mark.parametrize("token", [OTHER_KEY, TENANT_KEY])
@@ -130,6 +131,11 @@ async def test_nobody_uses_up_what_a_connection_of_others_may_be_asked(gate: Ent
 @pytest.mark.parametrize("path", [USERS, f"{USERS}?integrated_account_id=gamma", "/c/gamma/mcp"])
 async def test_a_connection_of_a_tenant_counts_for_those_who_reach_it(gate: Entrance, path: str) -> None:
     assert (await times(gate, ON_CONNECTION + 1, path, TENANT_KEY))[-1] == 429
+
+
+@pytest.mark.parametrize("name", ["%00", "a'b", "%F0%9F%92%A9", "x" * 65])
+async def test_what_is_no_name_of_a_connection_is_not_looked_up(gate: Entrance, name: str) -> None:
+    assert await times(gate, 1, f"{USERS}?integrated_account_id={name}", TENANT_KEY) == [200]
 
 
 async def test_asking_for_what_no_connection_is_called_counts_too(gate: Entrance) -> None:

@@ -39,6 +39,7 @@ async def test_a_link_signs_in_once(gate: Entrance) -> None:
         response = await browser.get(address)
         assert (response.status_code, response.headers["location"]) == (303, "http://127.0.0.1:8080/")
         assert response.headers["cache-control"] == "no-store"
+        assert response.headers["referrer-policy"] == "no-referrer"
         assert (await browser.get(USERS)).json()["principal"] == OPERATOR.principal
     async with gate.client() as another:
         response = await another.get(address)

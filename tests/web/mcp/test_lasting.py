@@ -87,7 +87,7 @@ async def test_streams_end_in_good_order_when_the_process_is_asked_to_end(served
 
 
 @pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("change", ["expires", "revoked", "elsewhere", "removed", "another"])
+@pytest.mark.parametrize("change", ["expires", "revoked", "elsewhere", "removed", "another", "guesses"])
 async def test_a_stream_ends_when_its_caller_may_not_have_it_any_more(served: Served, era: str, change: str) -> None:
     time = Turns()
     served.clock = time.clock()
@@ -109,6 +109,14 @@ async def test_a_stream_ends_when_its_caller_may_not_have_it_any_more(served: Se
                 served.callers["acme"] = served.callers["globex"]
             case "removed":
                 served.reached.ids.remove("acme")
+            case "guesses":  # so many that it cannot be asked whether the credential is still good
+                await time.turn(59)
+                failures = served.authenticator.failures
+                for number in range(10_001):
+                    failures.succeeded(f"another {number}")
+                for _ in range(50):
+                    failures.failed("127.0.0.1")
+                await time.turn(2)
             case "another":
                 await served.connections.add("acme", served.opening("acme"))
         await time.turn(61)

@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from pingone_mcp.errors import Refused
 from pingone_mcp.service.callers import Caller
+from pingone_mcp.web.operations import health
 from pingone_mcp.web.operations.health import Probe, routes
 from pingone_mcp.web.operations.metrics import FleetFigures, Metrics
 from pingone_mcp.web.operations.requests import ServedRequest, Watching, access_line, area
@@ -212,6 +213,15 @@ async def test_ready_says_which_part_is_not_and_nothing_of_what_is_inside() -> N
     assert answer.status_code == 503
     assert answer.json() == {"ready": False, "parts": {"keys": "LOST", "store": "ok", "syncs": "failed"}}
     assert "The part syncs is not ready" in log.getvalue()
+
+
+async def test_a_part_that_does_not_answer_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_PATIENCE", 0.01)
+    with anyio.fail_after(5):
+        async with serving({"store": anyio.sleep_forever, "keys": well}) as client:
+            answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["parts"] == {"keys": "ok", "store": "no answer within 0 s"}
 
 
 async def test_ready_where_every_part_is() -> None:
