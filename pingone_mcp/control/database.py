@@ -62,6 +62,7 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        event.listen(engine.sync_engine, "before_cursor_execute", _storable, retval=True)
         self._places = anyio.CapacityLimiter(_POOL)
         # SQLite has one writer: who stands in line here need not ask it again and again.
         self._writers = anyio.CapacityLimiter(1 if engine.dialect.name == "sqlite" else _POOL)
@@ -270,6 +271,37 @@ def _begin_sqlite(connection: Connection) -> None:
     """Begin as a writer what will write: one that reads first, and writes then, can be refused by another one."""
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _storable(
+    _: Connection,
+    __: object,
+    statement: str,
+    parameters: Any,
+    ___: object,
+    ____: bool,  # noqa: FBT001 - SQLAlchemy's signature
+) -> tuple[str, Any]:
+    """Put another character in the place of what no text of a database holds: whoever asks for that finds nothing."""
+    return statement, _cleaned(parameters)
+
+
+def _cleaned(value: Any) -> Any:
+    match value:
+        case str() if "\0" in value or not (value.isascii() or _is_encodable(value)):
+            return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+        case dict():
+            return {name: _cleaned(one) for name, one in value.items()}
+        case list() | tuple():
+            return type(value)(_cleaned(one) for one in value)
+    return value
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _postgres_url(url: SecretStr) -> URL:

@@ -28,7 +28,7 @@ from pingone_mcp.private_files import NotPrivate, open_private, whole_file
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
-_MOST_BYTES = 64 * 1024
+_MOST_BYTES = 4 * 1024 * 1024  # 95,000 keys: a rotation an hour for ten years
 _LOCK_SECONDS = 30
 
 

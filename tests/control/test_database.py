@@ -21,6 +21,7 @@ from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 import pingone_mcp.control.database as module
+from pingone_mcp.control.control import ControlData
 from pingone_mcp.control.database import ControlUnavailable, Database, open_postgres, open_sqlite
 from pingone_mcp.control.tables import DATA_KEYS, EDITION, LINK_TOKENS, METADATA
 from pingone_mcp.errors import Unconfigured
@@ -148,6 +149,14 @@ async def test_a_task_does_not_join_the_transaction_of_another(database: Databas
         go_on.set()
 
 
+@pytest.mark.parametrize("text", ["a\0b", "a\udcffb"])
+async def test_what_no_text_of_a_database_holds_is_found_nowhere(control: ControlData, text: str) -> None:
+    assert await control.connections.get(text) is None
+    assert await control.connections.listed(ids=[text], tenant=text) == []
+    assert await control.sync_runs.listed(connections=[text]) == []
+    assert not await control.api_keys.revoke(text)
+
+
 async def test_an_instant_comes_back_as_the_same_in_utc(database: Database) -> None:
     here = datetime(2026, 3, 1, 1, 30, 0, 5, tzinfo=timezone(timedelta(hours=5)))
     row = {"digest": b"d", "tenant": "t", "expires_at": here}
@@ -181,6 +190,7 @@ PROCESS = """
 import anyio, sys
 from pathlib import Path
 from pydantic import SecretStr
+from pingone_mcp.control.control import ControlData
 from pingone_mcp.control.database import open_postgres, open_sqlite
 from tests.control.test_database import add
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 from pingone_mcp.errors import NotFound, Problem, Refused
 from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.service.callers import Permission
+from pingone_mcp.service.fleet.linking import check_label
 from pingone_mcp.service.fleet.outcomes import note_outcome
 
 if TYPE_CHECKING:
@@ -73,7 +74,10 @@ class FleetAdministration:
         await note_outcome(self._control.connections, linked, outcome, ended_at)
 
     async def create_key(self, request: KeyRequest) -> NewApiKey:
-        """Make a key for what is asked. Raises Refused for what is no permission, or no connection."""
+        """Make a key for what is asked. Raises Refused for what is no name, no permission, or no connection."""
+        check_label(request.name, "The name of a key")
+        if request.tenant is not None:
+            check_label(request.tenant, "The name of a customer")
         for permission in request.permissions:
             if permission not in PERMISSIONS:
                 raise Refused(

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pingone_mcp.control.linked import LinkedConnection, LinkedConnections
 
 
+LONGEST_LABEL = 200
+"""Characters of what somebody calls a connection, a customer or a key."""
+
+
 class CannotLink(Refused):
     """A check-up says that a connection would not work; `findings` are its sentences."""
 
@@ -107,6 +111,9 @@ class Linking:
         prepared = self._providers.prepare(request.values)
         name = request.name or prepared.name
         _not_default(name)
+        check_label(name, "The name of a connection")
+        if request.tenant is not None:
+            check_label(request.tenant, "The name of a customer")
         await self._linked.check_free(name, request.tenant)  # before a person waits for the check-up
         await _pass(prepared, heard)
         return await self._linked.add(
@@ -143,6 +150,7 @@ class Linking:
         """Give a connection another name. Raises NoSuchConnection, NameTaken, MadeByVariables."""
         _not_default(connection)
         _not_default(name)
+        check_label(name, "The name of a connection")
         return _there(await self._linked.update(connection, name=name))
 
     async def pause(self, connection: str) -> LinkedConnection:
@@ -217,6 +225,17 @@ def _not_default(reference: str | None) -> None:
     """Raise MadeByVariables for the connection of the variables, and for another one that would have its name."""
     if reference == DEFAULT:
         raise MadeByVariables
+
+
+def check_label(text: str, what: str) -> None:
+    """Raise Refused for what somebody calls something, where it is no name: empty, very long, or no text."""
+    is_text = "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+    if not text.strip() or len(text) > LONGEST_LABEL or not is_text:
+        raise Refused(
+            f"{what} is a text of 1 to {LONGEST_LABEL} characters, not all of them blanks.",
+            "Choose another one.",
+            code="NO_NAME",
+        )
 
 
 def _there(found: LinkedConnection | None) -> LinkedConnection:

@@ -10,6 +10,7 @@ from pingone_mcp.control.control import ControlPlace
 from pingone_mcp.control.linked import NameTaken
 from pingone_mcp.errors import NoSuchConnection, Refused, Unconfigured
 from pingone_mcp.sandbox.faults import Fault
+from pingone_mcp.service.fleet.administration import KeyRequest
 from pingone_mcp.service.fleet.departures import Departures
 from pingone_mcp.service.fleet.linking import CannotLink, LinkRequest
 from pingone_mcp.wiring.fleet import LinkedFiles, linking_of, open_administration
@@ -147,3 +148,21 @@ async def test_nothing_is_done_to_one_that_there_is_not(serving: Estate, act: st
 
 def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("text", ["", " \t", "n" * 201, "a\0b", "a\udcffb"])
+async def test_what_is_no_name_is_refused_before_anything_is_tried(serving: Estate, text: str) -> None:
+    acme = await serving.link("acme")
+    serving.steps.clear()
+    linking, values = serving.administration.linking, serving.values("acme")
+    for request in (LinkRequest(values=values, name=text or " "), LinkRequest(values=values, name="x", tenant=text)):
+        with pytest.raises(Refused, match="1 to 200 characters"):
+            await linking.connect(request, serving.steps.append)
+    for act in (
+        linking.rename(acme.id, text),
+        serving.administration.create_key(KeyRequest(name=text)),
+        serving.administration.create_key(KeyRequest(name="x", tenant=text)),
+    ):
+        with pytest.raises(Refused, match="1 to 200 characters"):
+            await act
+    assert serving.steps == []
