@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
@@ -59,6 +58,11 @@ LEAN_FIELDS: tuple[str, ...] = (
 )
 WIDE_ROWS = 60
 _PLAIN = frozenset((str, bool, int, float))
+_TIMES = frozenset(name for name in USER_FIELDS if name.endswith("_at"))
+_IN_MICROSECONDS = len("2026-01-31T23:59:59.999999Z")
+_AS_IT_CAME = frozenset(("custom_attributes", "identifiers", "remote_data"))
+_MAY_BE_EMPTY = frozenset(("groups", "roles"))
+"""Of these an empty list is an answer: there are none."""
 ROW_FIELDS: tuple[str, ...] = (*USER_FIELDS, *_SHORT)
 
 
@@ -115,27 +119,41 @@ def _object(value: Any, names: tuple[str, ...], read: Callable[[Any], tuple[Any,
     return row
 
 
-@lru_cache(maxsize=64)
-def _reading(fields: tuple[str, ...]) -> Callable[[User], tuple[Any, ...]]:
-    """Return what reads these fields of a user."""
-    if len(fields) > 1 and not _SHORT.keys() & {*fields}:
-        return attrgetter(*fields)
-    return lambda user: tuple(_SHORT[name](user) if name in _SHORT else getattr(user, name) for name in fields)
-
-
 def user_row(user: User, fields: tuple[str, ...]) -> JsonObject:
     """Return the chosen fields of one user; absent ones are left out."""
+    from msgspec import to_builtins  # noqa: PLC0415 - start-up: before rows there are tools
+
+    members: JsonObject = to_builtins(user)
     row: JsonObject = {}
-    for name, value in zip(fields, _reading(fields)(user), strict=True):
+    for name in fields:
+        value = members[name] if name in members else _SHORT[name](user)
         if value is None:
             continue
-        if type(value) in _PLAIN:
-            row[name] = value
-        elif _is_said(name, value):
-            row[name] = plain(value)
+        if name in _TIMES:
+            row[name] = f"{value[:23]}Z" if len(value) == _IN_MICROSECONDS else timestamp(getattr(user, name))
+        elif type(value) in _PLAIN or name in _AS_IT_CAME:
+            if value != {}:
+                row[name] = value
+        elif value or name in _MAY_BE_EMPTY:
+            row[name] = _without_absent(value)
     if user.unreadable:  # whatever was chosen: what is absent may be there
         row["unreadable"] = list(user.unreadable)
     return row
+
+
+def _without_absent(value: Any) -> Any:
+    """Return what was made of a part of a user without the members that are absent."""
+    kind = type(value)
+    if kind is tuple:
+        return [item if type(item) is str else _without_absent(item) for item in value]
+    if kind is not dict:
+        return value
+    if None in value.values():
+        value = {name: member for name, member in value.items() if member is not None}
+    for name, member in value.items():
+        if type(member) is dict:
+            value[name] = _without_absent(member)
+    return value
 
 
 def list_row(user: User, fields: tuple[str, ...]) -> JsonObject:
@@ -362,8 +380,8 @@ def choose_fields(wanted: list[str] | None, *, several_organizations: bool, limi
 
 
 def _is_said(name: str, value: Any) -> bool:
-    """Leave out what is absent; but an empty list of groups or roles is an answer: there are none."""
-    return value is not None and (name in ("groups", "roles") or value not in ((), {}))
+    """Leave out what is absent."""
+    return value is not None and (name in _MAY_BE_EMPTY or value not in ((), {}))
 
 
 def _label(places: tuple[Named, ...]) -> str | None:

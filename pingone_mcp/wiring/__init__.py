@@ -31,6 +31,7 @@ from pingone_mcp.private_files import PrivateFolder
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.replica.source import Source
+from pingone_mcp.replica.store.readers import Readers
 from pingone_mcp.replica.store.store import Store, copy_path
 from pingone_mcp.replica.syncing.task import SyncOptions
 from pingone_mcp.service.backend import Backend
@@ -111,13 +112,15 @@ async def open_backend(
     *,
     identity: str = DEFAULT,
     queries: Queries | None = None,
+    readers: Readers | None = None,
     refused: Callable[[], None] | None = None,
     takes_files: bool = True,
 ) -> AsyncIterator[Backend]:
     """Open the provider that is configured, or another one, and what answers about it, for the connection of an id.
 
-    Connections of one process may share their `queries`. `refused` is called whenever the provider refuses the
-    credentials; `takes_files` says whether a person can lay out files for this connection. Raises Unconfigured.
+    Connections of one process may share their `queries` and `readers`. `refused` is called whenever the provider
+    refuses the credentials; `takes_files` says whether a person can lay out files for this connection. Raises
+    Unconfigured.
     """
     opening = open_provider or _configured(settings)
     async with AsyncExitStack() as stack:
@@ -127,7 +130,9 @@ async def open_backend(
             provider.on_refusal(refused)
         if queries is None:
             queries = await stack.enter_async_context(aclosing(Queries()))
-        replica = replica_of(settings, provider, queries)
+        readers = readers or Readers()
+        replica = replica_of(settings, provider, queries, readers)
+        stack.callback(readers.close, replica.store.path)
         cache = settings.cache_folder()
         yield Backend(
             directory=provider.directory,
@@ -159,10 +164,12 @@ async def open_configured(env_file: Path | None) -> AsyncIterator[Backend]:
         yield backend
 
 
-def replica_of(settings: ConnectionSettings, provider: Provider, queries: Queries) -> Replica:
+def replica_of(
+    settings: ConnectionSettings, provider: Provider, queries: Queries, readers: Readers | None = None
+) -> Replica:
     """Return the local copy of a directory; nothing is opened before it is asked."""
     return Replica(
-        store=Store(copy_path(settings.cache_folder(), provider.key)),
+        store=Store(copy_path(settings.cache_folder(), provider.key), readers),
         source=provider.source,
         queries=queries,
         options=SyncOptions(

@@ -14,6 +14,7 @@ from pingone_mcp.control.control import ControlData, ControlPlace, open_control
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import NoSuchConnection, Problem
 from pingone_mcp.private_files import PrivateFolder
+from pingone_mcp.replica.store.readers import Readers
 from pingone_mcp.service.fleet.administration import FleetAdministration
 from pingone_mcp.service.fleet.fleet import Paused
 from pingone_mcp.service.fleet.linking import Linking, Prepared, Providers
@@ -192,6 +193,7 @@ class LinkedBackends:
     control: ControlData
     files: LinkedFiles
     queries: Queries | None = None
+    readers: Readers = field(default_factory=Readers)
     environment: ConnectionSettings | None = None
     given: Mapping[str, str] = field(default_factory=dict[str, str])
     open_provider: OpenProvider | None = None
@@ -210,6 +212,7 @@ class LinkedBackends:
             self.open_provider,
             identity=connection,
             queries=self.queries,
+            readers=self.readers,
             refused=refused,
             takes_files=connection == DEFAULT,
         )

@@ -329,3 +329,15 @@ def test_a_whole_user_is_never_larger_than_it_may_be(
     whole = plain(user)
     missing = {name for name in whole if told.get(name) != whole[name]} - {"manager"}
     assert missing == told.get("truncated", {}).keys() or "members" in told["truncated"]
+
+
+@pytest.mark.parametrize("user", [FULL, BARE])
+def test_a_row_of_all_fields_is_the_user_as_any_other_data(user: User) -> None:
+    assert user_row(user, USER_FIELDS) == plain(user)
+
+
+def test_times_of_a_row_have_milliseconds_however_fine_they_are() -> None:
+    moments = [datetime(2026, 1, 2, 3, 4, 5, micro, tzinfo=UTC) for micro in (0, 1, 999, 1_000, 678_999)]
+    moments.append(datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=timezone(timedelta(hours=2))))
+    for at in moments:
+        assert user_row(dataclasses.replace(BARE, created_at=at), ("created_at",)) == {"created_at": timestamp(at)}

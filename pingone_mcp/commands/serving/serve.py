@@ -10,6 +10,7 @@ from pingone_mcp.advice import variable
 from pingone_mcp.commands.ending import OK
 from pingone_mcp.commands.verb import Doors, ServeRequest, Verb, whole
 from pingone_mcp.console import say
+from pingone_mcp.heavy_work import take_short_turns
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ async def _run(given: argparse.Namespace, doors: Doors) -> int:
     request = ServeRequest(
         host=given.host, port=given.port, public_url=given.public_url, behind_proxy=given.behind_proxy
     )
+    take_short_turns()  # there is always a connection that is just being synced
     await doors.serve(request, _began, _log)
     return OK
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any
 
-from pingone_mcp.directory.matching.identity import folded
 from pingone_mcp.directory.text.harmless import PLAIN_LETTERS, unaccented
 
 UNUSUAL = "({0} GLOB '*[^ -~]*' OR {0} GLOB ' *' OR {0} GLOB '* ' OR {0} GLOB '*  *' OR instr({0}, char(0)))"
@@ -67,24 +65,9 @@ def _joined(parts: Sequence[Condition], word: str) -> Condition:
     return Condition(f"({sql})", tuple(value for part in parts for value in part.values))
 
 
-def teach(connection: sqlite3.Connection) -> None:
-    """Teach a connection to compare letters beyond ASCII in any case: SQLite alone does not."""
-    connection.create_function("lowered", 1, _lowered, deterministic=True)
-    connection.create_function("unaccented", 1, _unaccented, deterministic=True)
-    connection.create_function("folded", 1, folded, deterministic=True)
-
-
 def as_folded(column: str) -> str:
     """Return SQL of a text as `identity.folded` returns it, '' for none; Python is asked where SQLite cannot do it."""
     return f"CASE WHEN {column} IS NULL THEN '' WHEN {UNUSUAL.format(column)} THEN folded({column}) ELSE lower({column}) END"
-
-
-def _lowered(text: object) -> str | None:
-    return text.lower() if isinstance(text, str) else None
-
-
-def _unaccented(text: object) -> str | None:
-    return unaccented(text) if isinstance(text, str) else None
 
 
 def equals(column: str, value: str) -> Condition:

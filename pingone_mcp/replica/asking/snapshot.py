@@ -28,7 +28,7 @@ from pingone_mcp.directory.gaps import (
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.directory.text.harmless import candidate
-from pingone_mcp.replica.asking.conditions import NotHeld, teach
+from pingone_mcp.replica.asking.conditions import NotHeld
 from pingone_mcp.replica.asking.places import Places
 from pingone_mcp.replica.state import age_of
 from pingone_mcp.replica.store.noted import ALL, UNREADABLE, EnvironmentCoverage, last_run, recalled
@@ -73,7 +73,6 @@ class Snapshot:
     """
 
     def __init__(self, database: sqlite3.Connection, scope: Scope, now: datetime | None = None) -> None:
-        teach(database)
         self.database = database
         newest = last_run(database, "outcome = 'complete'")
         oldest = last_run(database, "outcome = 'complete'", "ASC")

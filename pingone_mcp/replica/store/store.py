@@ -10,7 +10,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -23,6 +23,8 @@ from pingone_mcp.advice import setting
 from pingone_mcp.errors import NoReplica, Problem
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder, make_file
 from pingone_mcp.replica.store import schema, shape
+from pingone_mcp.replica.store.letters import teach
+from pingone_mcp.replica.store.readers import Readers, looks_of
 from pingone_mcp.sqlite_files import SIDE_FILES, is_damage, primary_code, remove_database
 from pingone_mcp.tasks import in_thread
 
@@ -60,11 +62,13 @@ class Damaged(ReplicaProblem):
 class Store:
     """The local copy in one file. Nothing is touched before the first read or write.
 
-    Raises a Problem for what SQLite and the disk refuse, and NoReplica where there is nothing to read.
+    `readers` keeps what it was read with; its owner closes them. Raises a Problem for what SQLite and the disk refuse,
+    and NoReplica where there is nothing to read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, readers: Readers | None = None) -> None:
         self.path = path
+        self._readers = readers or Readers(most=0)
         self.folder = PrivateFolder(path.parent.parent, path.parent.name)
         self._turn = anyio.CapacityLimiter(1)
         self._known_shape: tuple[int, ...] = ()
@@ -137,19 +141,27 @@ class Store:
 
         Raises a Problem where there is a log that cannot be read so, and where somebody else wrote meanwhile.
         """
-        with closing(_connect(self.path, mode="ro")) as connection:
+        before = looks_of(self.path)
+        connection = self._readers.take(self.path, before) or _connect(self.path, mode="ro")
+        with ExitStack() as until_kept:
+            until_kept.enter_context(closing(connection))
             if _opens(connection):
+                looks = looks_of(self.path)
                 yield connection
+                if looks[:2] == before[:2] and not connection.in_transaction:
+                    until_kept.pop_all()
+                    connection.set_progress_handler(None, 0)
+                    self._readers.put(self.path, looks, connection)
                 return
         # SQLite, "Read-Only Databases" in "Write-Ahead Logging": nothing is locked now, so nothing may change.
-        before = self._on_disk()
-        if before[-1]:
+        on_disk = self._on_disk()
+        if on_disk[-1]:
             raise _log_unreadable()
         with closing(_connect(self.path, mode="ro", more="&immutable=1")) as connection:
             try:
                 yield connection
             finally:
-                if self._on_disk() != before:
+                if self._on_disk() != on_disk:
                     raise _busy()
 
     def _on_disk(self) -> tuple[int, ...]:
@@ -165,7 +177,10 @@ class Store:
         """
         try:
             with as_problems(), closing(self._opened()) as connection:
-                yield connection
+                try:
+                    yield connection
+                finally:  # who writes and closes last takes the log into the file; who only reads cannot
+                    self._readers.close(self.path)
         except Damaged as damage:
             self._make_anew(damage.why)
             raise
@@ -201,6 +216,7 @@ class Store:
         """Set the file aside, and note in a new one why that was done."""
         _logger.warning("The local copy is damaged (%s); it is set aside, to be made anew: %s", why, self.path.name)
         with as_problems():
+            self._readers.close(self.path)
             remove_database(Path(f"{self.path}.damaged"))
             for suffix in SIDE_FILES:
                 with suppress(FileNotFoundError):
@@ -223,13 +239,15 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _connect(path: Path, *, mode: str, more: str = "") -> sqlite3.Connection:
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?mode={mode}{more}",
         uri=True,
         isolation_level=None,
         timeout=_WAIT_SECONDS,
         check_same_thread=False,  # a worker thread may hand it to the next one, never two at a time
     )
+    teach(connection)
+    return connection
 
 
 def _opens(connection: sqlite3.Connection) -> bool:
