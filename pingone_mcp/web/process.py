@@ -40,6 +40,8 @@ MOST_UNREAD = 256 * 1024 * 1024
 """Bytes of answers that wait to be read. Where there are more, the client that has not read for longest is gone."""
 MOST_FILES = 65_536
 """Files that this process opens at most, where the system lets it; each connection is one."""
+BACKLOG = 256
+"""Connections that wait to be accepted; so many are accepted at a time, before any of them is looked at."""
 _LONGEST_HEAD = 64 * 1024
 _UNASKED = " "  # without any, OpenSSL asks for one at the terminal
 
@@ -65,7 +67,7 @@ def open_socket(where: Listening) -> socket.socket:
     """Return a socket that listens. Raises Unconfigured where there is no such host, or somebody else listens there."""
     try:
         family = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.create_server((where.host, where.port), family=family, backlog=1024)
+        listening = socket.create_server((where.host, where.port), family=family, backlog=BACKLOG)
     except UnicodeError:  # what Python says of a name that is too long for one
         raise _cannot_listen(where, "it is no name of a host") from None
     except OSError as error:
@@ -132,6 +134,7 @@ def _config(app: ASGIApp, where: Listening) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        backlog=BACKLOG,
         limit_concurrency=most_open(),
         timeout_keep_alive=int(HEAD_SECONDS),
         timeout_graceful_shutdown=GRACE_SECONDS,
@@ -152,7 +155,10 @@ def _config(app: ASGIApp, where: Listening) -> uvicorn.Config:
 
 
 def most_open() -> int:
-    """Let this process open as many files as it may, and return for how many connections they do (half of them)."""
+    """Let this process open as many files as it may, and return for how many connections they do.
+
+    That is a quarter of them: the connections that are just being accepted take some, and so does what they ask for.
+    """
     try:
         import resource  # noqa: PLC0415 - Windows has no such limit
     except ImportError:
@@ -162,7 +168,7 @@ def most_open() -> int:
         wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, wanted), most))
         files = max(files, wanted)
-    return min(MOST_OPEN, files // 2)
+    return min(MOST_OPEN, files // 4)
 
 
 class _Server(uvicorn.Server):

@@ -37,12 +37,16 @@ async def test_a_connection_that_is_not_reached_is_as_one_that_there_is_not(serv
         with pytest.raises(NoSuchConnection) as raised:
             await serving.fleet.served(who, which)
         answers.append(str(raised.value))
+        assert await serving.fleet.meant(who, which) is None
     assert len(set(answers)) == 1
     assert not serving.connections._lives, "nothing of it was opened"  # noqa: SLF001 - what nobody can ask
 
 
 async def test_a_caller_of_one_connection_need_not_name_it(serving: Estate) -> None:
     acme, globex = await serving.link("acme", tenant="a"), await serving.link("globex", tenant="b")
+    for who, which in ((caller(acme.id), None), (caller(tenant="a"), None), (caller(), acme.id)):
+        assert await serving.fleet.meant(who, which) == acme.id
+    assert await serving.fleet.meant(caller(), None) is None
     assert (await serving.fleet.find(caller(acme.id), None)).id == acme.id
     assert (await serving.fleet.find(caller(tenant="b"), None)).id == globex.id
     with pytest.raises(Refused, match="reaches 2 connections"):
