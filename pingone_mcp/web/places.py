@@ -16,8 +16,8 @@ Face = Literal["mcp", "rest", "hook", "open", "health"]
 CONNECTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MCP = re.compile(r"(?P<path>(?:/c/(?P<connection>[^/]+))?/mcp)/?")
 _PARAMETER = re.compile(r"integrated_account_id(?:\[\d*\])?")
-_ACCOUNT = re.compile(r"/integrated-account/([A-Za-z0-9_-]{1,64})")
-_NO_IDS = frozenset({"me", "token", "refresh-credentials"})
+_ACCOUNT = re.compile(r"/integrated-account/([A-Za-z0-9_-]{1,64})(?:/credentials)?")
+_NO_IDS = frozenset({"me", "token", "refresh-credentials", "bulk-delete"})
 _OPEN = frozenset({"/login", "/openapi.json", "/ping"})
 _HEALTH = frozenset({"/healthz", "/readyz"})
 

@@ -56,7 +56,7 @@ class Provider:
     `key` names the files about what this connection shows of which directory, and `seal` the secret from which the
     seal of its cursors comes: its holder can ask the provider anyway, nobody else can forge a cursor. `checkup` opens
     what verifies the connection step by step, where there is such a thing. `on_refusal` takes what is to be called
-    whenever the credentials are refused.
+    whenever the credentials are refused. `application` is the id of the client as which it is asked, where it has one.
     """
 
     directory: Directory
@@ -66,6 +66,7 @@ class Provider:
     native: NativeApi | None = None
     checkup: OpenCheckup | None = None
     on_refusal: Callable[[Callable[[], None]], None] | None = None
+    application: str | None = None
 
 
 OpenProvider = Callable[[ConnectionSettings, str], AbstractAsyncContextManager[Provider]]
@@ -91,6 +92,7 @@ async def open_pingone(
             native=directory.native,
             checkup=partial(open_checkup, connection, transport=transport, clock=clock),
             on_refusal=directory.on_refusal,
+            application=connection.credentials.client_id,
         )
 
 
@@ -148,7 +150,7 @@ async def open_backend(
             ),
             roles_file=settings.roles_path(),
             takes_files=takes_files,
-            application=settings.client_id or None,
+            application=provider.application,
             sync_seconds=settings.sync_minutes * 60 if settings.sync_minutes is not None else None,
             cursors=CursorSeal(provider.seal),
             answer_characters=settings.answer_characters,

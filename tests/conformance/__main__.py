@@ -2,7 +2,7 @@
 
 The conformance suite speaks HTTP only and meets the server behind `face.py`. Of its scenarios, those are left out that
 call tools of fixed names. The Inspector starts the server as any client does, in both protocol eras. Clients of others
-meet MCP over HTTP behind its gate (`over_http.py`).
+meet MCP over HTTP behind its gate (`over_http.py`), and REST at a running `pingone-mcp serve` (`rest.py`).
 """
 # ruff: noqa: T201 - it prints a report
 
@@ -20,6 +20,7 @@ import anyio
 
 from tests.conformance.face import http_face
 from tests.conformance.over_http import clients
+from tests.conformance.rest import rest_api
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".conformance"
@@ -116,6 +117,7 @@ async def referee(home: str) -> bool:
     for era in ("legacy", "modern"):
         results += [await inspection(era, name, arguments, home) for name, arguments in INSPECTIONS.items()]
     results += await clients(FOLDER, Path(home), report)
+    results += await rest_api(FOLDER, Path(home), report)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return all(results)
 

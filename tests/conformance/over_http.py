@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import anyio
 
 from pingone_mcp.clock import Clock
+from tests.conformance.environments import environment
 from tests.web.mcp.serving import PREFIX, Served
 
 HERE = Path(__file__).parent
@@ -28,25 +28,13 @@ Report = Callable[[str, str, str, str | None], bool]
 """Prints a line: era or version, what was tried, what was said, and what counted as passed (None: nothing)."""
 
 
-def python_of(folder: Path) -> Path:
-    """Return the Python of an environment with fastmcp, which needs other packages than we do, made where it is not."""
-    environment = folder / FASTMCP
-    python = environment / "bin" / "python"
-    if not (environment / "installed").is_file():
-        shutil.rmtree(environment, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-qq", FASTMCP], check=True)
-        (environment / "installed").touch()
-    return python
-
-
 async def clients(folder: Path, home: Path, report: Report) -> list[bool]:
     """Let each client do what clients do; `folder` has the node packages, `home` is for what the server keeps."""
     served = Served(home, clock=Clock(monotonic=lambda: time.monotonic() * 1_000))  # limits of requests never hold
     for script in HERE.glob("*.mjs"):
         shutil.copy(script, folder)
     node = str(folder / "node_modules" / ".bin" / "node")
-    python = str(python_of(folder))
+    python = str(environment(folder, FASTMCP))
     async with served.listening():
         common = (served.path("acme"), f"{PREFIX}acme", json.dumps(_write(served)))
         return [

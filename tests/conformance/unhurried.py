@@ -25,7 +25,7 @@ async def main() -> None:
     def began(facts: Began) -> None:
         say(json.dumps({"event": "listening", "url": facts.url}))
 
-    await serve(ServeSettings(), ServeOptions(port=int(sys.argv[1])), began=began, log=say, clock=clock)
+    await serve(ServeSettings(), ServeOptions(port=0), began=began, log=say, clock=clock)
 
 
 if __name__ == "__main__":

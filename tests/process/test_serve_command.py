@@ -67,6 +67,8 @@ def test_from_nothing_to_a_first_answer(env: dict[str, str], tmp_path: Path) -> 
             "/unified/user-directory/users", params={"limit": 2}, headers={"Authorization": f"Bearer {made['key']}"}
         )
         assert [len(ours.json()["result"]), ours.json()["total"]] == [2, 500]
+        who = client.get("/unified/user-directory/me", headers={"Authorization": f"Bearer {made['key']}"})
+        assert [row["type"] for row in who.json()["result"]] == ["service-account"]
         assert client.get("/unified/user-directory/users").status_code == 401
         mcp = client.post(
             f"/c/{linked['id']}/mcp",
@@ -86,8 +88,8 @@ def test_from_nothing_to_a_first_answer(env: dict[str, str], tmp_path: Path) -> 
         second = run("serve", "--port", "0", env=env)
         assert second.status == 2
         assert f"process {served.process.pid} of " in second.sentence()
-        log = [served.line() for _ in range(4)]
-        assert [entry["status"] for entry in log] == [200, 200, 401, 200]
+        log = [served.line() for _ in range(5)]
+        assert [entry["status"] for entry in log] == [200, 200, 200, 401, 200]
         assert made["key"] not in "".join(served.lines)
         assert "limit" not in "".join(served.lines)
 

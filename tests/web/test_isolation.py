@@ -258,6 +258,8 @@ class Asking:
         """Say whether a request would, by right, change what its sender has, and others here still need."""
         things = [self.made.things[side] for side in reach]
         own = any(one[kind][0] in sent.target for one in things for kind in ("connection", "webhook"))
+        if sent.path.endswith("/bulk-delete"):
+            return any(one["connection"][0].encode() in sent.body for one in things)
         return own and sent.method in ("PATCH", "DELETE") and sent.path.startswith(("/integrated-account", "/webhook"))
 
     def _request(

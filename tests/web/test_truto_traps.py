@@ -155,6 +155,20 @@ async def test_trap_11_a_body_that_is_sent_to_several_slashes_arrives(face: Whol
     assert (heard.status, json.loads(heard.body)) == (200, {"success": True})
 
 
+async def test_trap_11_a_body_that_fetch_calls_text_is_read_as_json(face: WholeFace) -> None:
+    """So the SDK for TypeScript sends it where it joins paths without a slash of its own."""
+    text = ("Content-Type", "text/plain;charset=UTF-8")
+    content = json.dumps({"id": face.acme.id}).encode()
+    heard = await face.ask("POST", "//integrated-account/refresh-credentials", text, body=content)
+    assert (heard.status, json.loads(heard.body)) == (200, {"success": True})
+    for body, kind in ((b"id=1", text), (content, ("Content-Type", "application/x-www-form-urlencoded"))):
+        heard = await face.ask("POST", "/integrated-account/refresh-credentials", kind, body=body)
+        assert heard.status in (400, 415)
+    user = face.estate.company("acme").sandbox.state().user(3)["id"]
+    written = await face.ask("PATCH", f"/proxy/users/{user}", text, body=b'{"title": "Tester"}')
+    assert (written.status, json.loads(written.body)["title"]) == (200, "Tester")
+
+
 @pytest.mark.parametrize("slashes", ["//", "////////"])
 async def test_trap_11_several_slashes_open_nothing(face: WholeFace, slashes: str) -> None:
     syncs = await face.new_key("directory.sync", connections=[face.acme.id])

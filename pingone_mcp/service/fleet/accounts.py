@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from pingone_mcp.advice import spelled
+from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import NoSuchConnection, Refused, Unconfigured
 from pingone_mcp.service.callers import Permission
 from pingone_mcp.service.fleet.cursors import ListAsked, ListCursors, Paged
@@ -132,6 +133,13 @@ class CallerAccounts:
         linked = await self.find(caller, connection)
         await self._linking.remove(linked.id)
         return linked
+
+    async def remove_several(self, caller: Caller, connections: Collection[str]) -> None:
+        """Remove connections with all that is kept of them, once all are found. Raises NoSuchConnection, Refused."""
+        found = {(await self.find(caller, one)).id for one in connections}
+        # What cannot be removed is refused before anything is.
+        for identity in sorted(found, key=lambda one: one != DEFAULT):
+            await self._linking.remove(identity)
 
     async def check(self, caller: Caller, connection: str) -> LinkedConnection:
         """Check a connection again, and note what came of it. Raises CannotLink where it does not work."""

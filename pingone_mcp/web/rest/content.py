@@ -14,6 +14,9 @@ from pingone_mcp.web.rest.query import shown
 
 _MOST_FINDINGS = 10
 _JSON_TYPES = ("/json", "+json")
+TEXT = "text/plain"
+"""What `fetch` calls a string that it sends, and so an SDK its JSON. No page of another origin gains by it: who comes
+with a cookie is asked for the origin (gate.py)."""
 
 
 class GivenBody(BaseModel):
@@ -31,7 +34,7 @@ async def json_of(request: Request) -> Any:
     if not raw.strip():
         return None
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if not kind.endswith(_JSON_TYPES):
+    if not kind.endswith(_JSON_TYPES) and kind != TEXT:
         raise Refused("The body is not called JSON.", "Send it with Content-Type: application/json.", code=NO_JSON)
     try:
         value = json.loads(raw.decode(), parse_constant=_refuse)

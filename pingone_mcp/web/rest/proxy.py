@@ -25,6 +25,7 @@ from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.fleet.repeats import Repeats
 from pingone_mcp.service.questions import Addressee
 from pingone_mcp.service.writes import Sent, Write, writes_off
+from pingone_mcp.web.rest.content import TEXT
 from pingone_mcp.web.rest.failures import NoRowYet, failed
 from pingone_mcp.web.rest.operation import GAPS_HEADER, Asking, Method, RestAnswer, RestOperation, sent
 from pingone_mcp.web.rest.parameters import UNKNOWN_PARAMETER, Parameter
@@ -155,7 +156,7 @@ async def _question(method: Method, asking: Asking) -> ProxyQuestion:
         raise Refused("A write takes no `next_cursor`.", "Leave it out. Nothing was sent.", code="CURSOR_REFUSED")
     body = await asking.json()
     kind = asking.request.headers.get("content-type")
-    is_plain = kind is None or kind.partition(";")[0].strip().lower() == _JSON
+    is_plain = kind is None or kind.partition(";")[0].strip().lower() in (_JSON, TEXT)
     return ProxyQuestion(
         method=method,
         path=_native_path(asking.path["path"]),

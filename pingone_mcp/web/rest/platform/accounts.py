@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 INSTALLATION = "default"
 """Truto's environments are what its customers keep apart on one server; here each server is one."""
 _METHOD: Literal["oauth2_client_credentials"] = "oauth2_client_credentials"
+MOST_REMOVED = 100
+"""How many connections one request removes."""
 _TENANT = Parameter(name="tenant_id", about="Only the connections of this customer.")
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -79,6 +81,25 @@ class ChangedAccount(GivenBody):
     is_paused: bool | None = None
 
 
+class NewCredentials(GivenBody):
+    """As whom PingOne is asked from now on; all else of the connection stays."""
+
+    client_id: str
+    client_secret: str = Field(repr=False)
+
+
+class CredentialsOnly(GivenBody):
+    """Nothing but the credentials of a connection, which count once they work."""
+
+    context: NewCredentials
+
+
+class AccountsToRemove(GivenBody):
+    """Which connections are removed: all of them, or, where one is not reached, none."""
+
+    ids: Annotated[list[AccountId], Field(min_length=1, max_length=MOST_REMOVED)]
+
+
 class TokenFor(GivenBody):
     """Whose token is wanted."""
 
@@ -107,8 +128,12 @@ class LinkTokenFor(GivenBody):
     scopes: list[str] | None = Field(
         None, description="Of OAuth, where an account is authorized so; without effect here."
     )
-    environment_unified_model_id: list[str] | None = Field(
+    environment_unified_model_id: list[str] | str | None = Field(
         None, description="Of Truto's installation; without effect here."
+    )
+    unified_model_id: str | None = Field(None, description="The same, as an SDK sends it; without effect here.")
+    context: Annotated[dict[str, JsonValue], Field(max_length=0)] | None = Field(
+        None, description="Empty: settings are entered on the page, or given with POST /integrated-account."
     )
     persist_previous_context: bool | None = Field(None, description="What is not entered anew always stays, here.")
 
@@ -191,6 +216,15 @@ class AccountHandlers:
     async def remove(self, asking: Asking) -> RestAnswer:
         removed = await self._accounts.remove(asking.caller, asking.path["id"])
         return RestAnswer(body={"id": removed.id})
+
+    async def change_credentials(self, asking: Asking) -> RestAnswer:
+        given = asking.given(CredentialsOnly)
+        change = AccountChange(values=given.context.model_dump())
+        return RestAnswer(body=shown_account(await self._accounts.change(asking.caller, asking.path["id"], change)))
+
+    async def remove_several(self, asking: Asking) -> RestAnswer:
+        await self._accounts.remove_several(asking.caller, asking.given(AccountsToRemove).ids)
+        return RestAnswer(body={"success": True})
 
     async def check(self, asking: Asking) -> RestAnswer:
         await self._accounts.check(asking.caller, asking.given(CheckedAgain).id)
@@ -278,6 +312,25 @@ def account_operations(accounts: CallerAccounts) -> tuple[RestOperation, ...]:
             takes=CheckedAgain,
             answer=does.check,
             answers=DONE,
+        ),
+        manages(
+            name="deleteIntegratedAccounts",
+            method="POST",
+            path=f"{root}/bulk-delete",
+            summary="Remove several connections: all of them, or, where one is not reached, none.",
+            takes=AccountsToRemove,
+            answer=does.remove_several,
+            answers=DONE,
+        ),
+        manages(
+            name="updateIntegratedAccountCredentials",
+            method="PATCH",
+            path=f"{one}/credentials",
+            summary="Give a connection other credentials, and change nothing else.",
+            about_path=about,
+            takes=CredentialsOnly,
+            answer=does.change_credentials,
+            answers=ACCOUNT,
         ),
         looks(
             name="getIntegratedAccount",

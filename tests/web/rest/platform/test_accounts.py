@@ -124,6 +124,38 @@ async def test_what_is_removed_is_gone(desk: Office) -> None:
     assert (await desk.ask("GET", f"{ROOT}/{acme.id}", 404))["code"] == "NO_CONNECTION"
 
 
+async def test_several_are_removed_or_none(desk: Office) -> None:
+    linked = [await desk.estate.link(name, tenant="t") for name in ("a1", "b1", "c1")]
+    other = await desk.estate.link("other", tenant="o")
+    desk.is_for(tenant="t")
+    ids = [one.id for one in linked[:2]]
+    for missing in (other.id, "nobody"):
+        refused = await desk.ask("POST", f"{ROOT}/bulk-delete", 404, json={"ids": [*ids, missing]})
+        assert refused["code"] == "NO_CONNECTION"
+    assert len((await desk.ask("GET", ROOT))["result"]) == 3
+    assert await desk.ask("POST", f"{ROOT}/bulk-delete", json={"ids": [*ids, ids[0]]}) == {"success": True}
+    assert [row["id"] for row in (await desk.ask("GET", ROOT))["result"]] == [linked[2].id]
+
+
+async def test_that_of_the_variables_is_not_removed_and_nothing_beside_it(desk: Office) -> None:
+    acme = await desk.estate.link("acme")
+    await desk.estate.control.connections.keep_default({})
+    await desk.ask("POST", f"{ROOT}/bulk-delete", 400, json={"ids": [acme.id, "default"]})
+    assert {row["id"] for row in (await desk.ask("GET", ROOT))["result"]} == {acme.id, "default"}
+
+
+async def test_credentials_alone_are_changed_once_they_work(desk: Office) -> None:
+    acme = await desk.estate.link("acme", sync_minutes=30)
+    own = {name: desk.context("acme")[name] for name in ("client_id", "client_secret")}
+    path = f"{ROOT}/{acme.id}/credentials"
+    await desk.ask("PATCH", path, 422, json={"context": {**own, "client_secret": "another"}})
+    for body in ({}, {"context": {**own, "page_size": 5}}, {"context": {}}, {"context": own, "name": "x"}):
+        assert (await desk.ask("PATCH", path, 400, json=body))["code"] == "WRONG_BODY"
+    changed = await desk.ask("PATCH", path, json={"context": own})
+    assert (changed["id"], changed["status"], changed["context"]["sync_minutes"]) == (acme.id, "active", 30)
+    assert own["client_secret"] not in json.dumps(changed)
+
+
 async def test_lists_come_in_pages_each_once_and_end_without_a_cursor(desk: Office) -> None:
     linked = []
     for name in ("a1", "b1", "c1", "d1"):
@@ -177,6 +209,8 @@ NAMING: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/link-token", {"json": {"integrated_account_id": "ID"}}),
     ("POST", "/sync-job-run", {"json": {"integrated_account_id": "ID"}}),
     ("GET", "/sync-job-run", {"params": {"integrated_account_id": "ID"}}),
+    ("PATCH", f"{ROOT}/ID/credentials", {"json": {"context": {"client_id": "a", "client_secret": "b"}}}),
+    ("POST", f"{ROOT}/bulk-delete", {"json": {"ids": ["ID"]}}),
     ("GET", "/unified/user-directory/users", {"params": {"integrated_account_id": "ID"}}),
     ("GET", "/proxy/users", {"params": {"integrated_account_id": "ID"}}),
     ("POST", "/proxy/users", {"params": {"integrated_account_id": "ID"}, "json": {}}),
@@ -226,6 +260,8 @@ async def test_who_reaches_single_connections_neither_links_nor_renames(desk: Of
         ("PATCH", f"{ROOT}/me"),
         ("PATCH", f"{ROOT}/1"),
         ("DELETE", f"{ROOT}/1"),
+        ("PATCH", f"{ROOT}/1/credentials"),
+        ("POST", f"{ROOT}/bulk-delete"),
         ("POST", f"{ROOT}/refresh-credentials"),
         ("POST", "/link-token"),
     ],
@@ -281,7 +317,8 @@ async def test_a_link_token_is_for_a_customer_or_for_a_connection(desk: Office) 
     found = await links.link(new["link_token"])
     assert found is not None
     assert (found.tenant, found.connection_id, found.redirect_uri) == ("b", None, "https://app.example.com/done")
-    again = await desk.ask("POST", "/link-token", json={"integrated_account_id": acme.id})
+    members = {"environment_unified_model_id": "x", "unified_model_id": "x", "context": {}}  # as SDKs send them
+    again = await desk.ask("POST", "/link-token", json={"integrated_account_id": acme.id, **members})
     found = await links.link(again["link_token"])
     assert found is not None
     assert (found.tenant, found.connection_id) == ("a", acme.id)
