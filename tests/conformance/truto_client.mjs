@@ -22,7 +22,7 @@ const removed = await truto.proxyApi.delete(made.id, own);
 met.gone = await truto.proxyApi.get("a/b", own).catch((error) => error.status ?? error.statusCode ?? String(error));
 met.changed = [changed.title, JSON.stringify(removed)];
 met.account = (await truto.integratedAccount.get(account)).status;
-met.accounts = (await truto.integratedAccount.list().toArray()).some((one) => one.id === account);
+met.listed = (await truto.integratedAccount.list().toArray()).some((one) => one.id === account);
 const invited = { tenant_id: "another", unified_model_id: "user-directory" };
 met.link = (await truto.linkToken.createForNewIntegration(invited)).link_token.length > 0;
 // What it joins without a slash of its own works with a base that ends in one.

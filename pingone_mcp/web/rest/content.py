@@ -28,11 +28,11 @@ class GivenBody(BaseModel):
 C = TypeVar("C", bound=GivenBody)
 
 
-async def json_of(request: Request) -> Any:
-    """Return the JSON of a body; None where there is no body. Raises Refused for what is no JSON (RFC 8259)."""
+async def json_of(request: Request, absent: Any = None) -> Any:
+    """Return the JSON of a body; `absent` where there is no body. Raises Refused for what is no JSON (RFC 8259)."""
     raw = await request.body()
     if not raw.strip():
-        return None
+        return absent
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if not kind.endswith(_JSON_TYPES) and kind != TEXT:
         raise Refused("The body is not called JSON.", "Send it with Content-Type: application/json.", code=NO_JSON)
@@ -45,9 +45,9 @@ async def json_of(request: Request) -> Any:
 
 
 def read_content(kind: type[C], value: Any) -> C:
-    """Return the body of an operation; none at all is an object without members. Raises WrongContent."""
+    """Return the body of an operation. Raises WrongContent."""
     try:
-        return kind.model_validate({} if value is None else value)
+        return kind.model_validate(value)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False, include_context=False)
         findings = [f"{_place(item['loc'])}: {_what(item)}." for item in wrong[:_MOST_FINDINGS]]

@@ -201,7 +201,7 @@ async def _answered(
         correlation_id=correlation_id_of(request),
         request=request,
         budget=budget,
-        content=None if operation.takes is None else read_content(operation.takes, await json_of(request)),
+        content=None if operation.takes is None else read_content(operation.takes, await json_of(request, {})),
         others=others,
     )
     if not operation.of_connection:

@@ -124,6 +124,13 @@ async def test_what_is_removed_is_gone(desk: Office) -> None:
     assert (await desk.ask("GET", f"{ROOT}/{acme.id}", 404))["code"] == "NO_CONNECTION"
 
 
+async def test_nothing_at_all_changes_nothing_and_null_is_no_change(desk: Office) -> None:
+    acme = await desk.estate.link("acme")
+    before = await desk.ask("GET", f"{ROOT}/{acme.id}")
+    assert await desk.ask("PATCH", f"{ROOT}/{acme.id}") == before
+    assert (await desk.ask("PATCH", f"{ROOT}/{acme.id}", 400, content=b"null"))["code"] == "WRONG_BODY"
+
+
 async def test_several_are_removed_or_none(desk: Office) -> None:
     linked = [await desk.estate.link(name, tenant="t") for name in ("a1", "b1", "c1")]
     other = await desk.estate.link("other", tenant="o")
