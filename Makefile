@@ -69,7 +69,7 @@ bench: $(READY)  ## Measure all but the next, in half an hour (make bench FAST=1
 bench-growth: $(READY)  ## Measure how the local copy grows to a million users (a quarter of an hour)
 	@$(BIN)/python -m benchmarks $(if $(FAST),--fast) growth
 
-conformance: $(READY)  ## Put the server before the official referees of MCP (needs npm, and installs what they need)
+conformance: $(READY)  ## Put the server before referees of MCP and REST, and clients of others (needs npm, and installs them)
 	@$(BIN)/python -m tests.conformance
 
 lock: $(READY)  ## Compile requirements-dev.txt anew (newer versions: make lock UPGRADE=--upgrade)

@@ -156,7 +156,8 @@ async def test_credentials_alone_are_changed_once_they_work(desk: Office) -> Non
     own = {name: desk.context("acme")[name] for name in ("client_id", "client_secret")}
     path = f"{ROOT}/{acme.id}/credentials"
     await desk.ask("PATCH", path, 422, json={"context": {**own, "client_secret": "another"}})
-    for body in ({}, {"context": {**own, "page_size": 5}}, {"context": {}}, {"context": own, "name": "x"}):
+    others: list[dict[str, Any]] = [{}, {"context": {**own, "page_size": 5}}, {"context": {}}]
+    for body in [*others, {"context": own, "name": "x"}]:
         assert (await desk.ask("PATCH", path, 400, json=body))["code"] == "WRONG_BODY"
     changed = await desk.ask("PATCH", path, json={"context": own})
     assert (changed["id"], changed["status"], changed["context"]["sync_minutes"]) == (acme.id, "active", 30)
