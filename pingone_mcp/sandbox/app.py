@@ -648,12 +648,38 @@ class _Transport(httpx.AsyncBaseTransport):
 # ------------------------------------------------------------------------------------------------------- sockets
 
 
+_GRACE_SECONDS = 0.1
+"""What is being answered at the end has so many seconds for it."""
+
+
 class _Server(uvicorn.Server):
-    """A web server that leaves signals to the process that it is in."""
+    """A web server that leaves signals to the process that it is in, and begins and ends without looking at a watch."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.begun = anyio.Event()
+        self.asked_to_end = anyio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.begun.set()
+
+    async def main_loop(self) -> None:
+        await self.asked_to_end.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        connections = self.server_state.connections
+        for connection in list(connections):
+            connection.shutdown()
+        with anyio.move_on_after(_GRACE_SECONDS):
+            while connections:  # noqa: ASYNC110 - uvicorn has a set of them, not an event
+                await anyio.sleep(_GRACE_SECONDS / 100)
 
 
 @asynccontextmanager
@@ -677,14 +703,13 @@ async def running(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> A
     server = _Server(config)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve, [listener])
-        while not server.started:  # noqa: ASYNC110 - uvicorn has a flag, not an event
-            await anyio.sleep(0.005)
+        await server.begun.wait()
         bound = listener.getsockname()[1]
         sandbox.base_url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
         try:
             yield sandbox.base_url
         finally:
-            server.should_exit = server.force_exit = True
+            server.asked_to_end.set()
 
 
 def serve(
