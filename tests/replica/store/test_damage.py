@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -71,11 +72,23 @@ QUESTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+def company(folder: Path) -> Copy:
+    return Copy(World(sandbox=Sandbox(30, now=NOW, customers=3), cache=folder / "cache"))
+
+
+@pytest.fixture(scope="module")
+async def synced(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """The copy of a company like any other here: its file is as good as that of a first sync of their own."""
+    first = company(tmp_path_factory.mktemp("synced"))
+    await first.sync()
+    return first
+
+
 @pytest.fixture
-async def kept(tmp_path: Path) -> Copy:
+async def kept(tmp_path: Path, synced: Copy) -> Copy:
     """A copy that is a change behind."""
-    kept = Copy(World(sandbox=Sandbox(30, now=NOW, customers=3), cache=tmp_path / "cache"))
-    await kept.sync()
+    kept = company(tmp_path)
+    shutil.copytree(synced.path.parent, kept.path.parent)
     kept.sandbox.clock.advance(60)
     await happen(kept.sandbox, [Happening("update", 3, 0, 0), Happening("delete", 5, 0, 0)])
     return kept
