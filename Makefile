@@ -17,7 +17,8 @@ PRESSES ?= 600
 
 # What a failing run has printed draws the same examples again: make test SEED=123
 SEED ?=
-PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal $(if $(SEED),--hypothesis-seed=$(SEED))
+# An environment that forbids bytecode would have every worker rewrite all the asserts anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal $(if $(SEED),--hypothesis-seed=$(SEED))
 
 # Under two minutes, to see that it still measures: make bench FAST=1
 FAST ?=
