@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from pingone_mcp.sandbox import scim
 from pingone_mcp.sandbox.errors import Json, invalid
 from pingone_mcp.sandbox.times import DAY, timestamp
 
 WINDOW = 14 * DAY
+Outcome: TypeAlias = Literal["SUCCESS", "FAILED"]
 
 LANGUAGE = scim.language(
     {
@@ -27,6 +29,7 @@ LANGUAGE = scim.language(
     only_and=True,
     any_case=True,
 )
+ADMINISTRATIVE = "adminIdentityEvent"
 _SUBJECTS = ("actors", "action.type", "resources.id", "resources.type", "correlationId", "tags")
 _WITH_POPULATION = {"actors", "action.type", "resources.type"}
 
@@ -58,11 +61,25 @@ class Activity:
     population_id: str | None = None
     lag: int = 22
     telemetry: dict[str, dict[str, str]] = field(default_factory=dict)
+    modified: tuple[str, ...] = ()
+    """The attributes that an update of a user changed; none for events that do not say it."""
+    outcome: Outcome = "SUCCESS"
+    tags: tuple[str, ...] = (ADMINISTRATIVE,)
+
+    @property
+    def noun(self) -> str:
+        """The noun of the action, `USER` of `USER.CREATED`."""
+        return self.action.partition(".")[0]
 
     @property
     def resource_type(self) -> str:
-        """The noun of the action, `USER` of `USER.CREATED`."""
-        return self.action.partition(".")[0]
+        """What the event calls its resource: a role is assigned to a user, who is named in its place (recorded)."""
+        return "USER" if self.noun == "ROLE_ASSIGNMENT" else self.noun
+
+    @property
+    def shown_population(self) -> str | None:
+        """The population beside the resource; events of memberships show none (recorded)."""
+        return None if self.noun == "MEMBER_OF_GROUP" else self.population_id
 
     def value(self, path: str) -> object:
         """Return the value that a filter compares."""
@@ -76,9 +93,9 @@ class Activity:
             "actors.user.name": actor.user_name or None,
             "resources.id": self.resource_id,
             "resources.type": self.resource_type,
-            "resources.population.id": self.population_id,
+            "resources.population.id": self.shown_population,
             "action.type": self.action,
-            "tags": "adminIdentityEvent",
+            "tags": next(iter(self.tags), None),
         }
         return answers[path]
 
@@ -102,9 +119,10 @@ class Activity:
             "name": self.resource_name,
             "environment": {"id": environment_id},
         }
-        if self.population_id:
-            resource["population"] = {"id": self.population_id}
+        if self.shown_population:
+            resource["population"] = {"id": self.shown_population}
         resource["href"] = f"{here}/{self.path}"
+        embedded: Json = {"_embedded": {"modifiedAttributes": list(self.modified)}} if self.modified else {}
         return {
             "_links": {"self": {"href": f"{here}/activities/{self.id}"}},
             "id": self.id,
@@ -115,9 +133,16 @@ class Activity:
             "actors": actors,
             "action": {"type": self.action, "description": self.action.replace(".", " ").replace("_", " ").title()},
             "resources": [resource],
-            "result": {"status": "SUCCESS", "description": self.result},
-            "tags": ["adminIdentityEvent"],
+            "result": {"status": self.outcome, "description": self.result},
+            "tags": list(self.tags),
+            **embedded,
         }
+
+
+def modified_attributes(old: Json, new: Json) -> tuple[str, ...]:
+    """Name the attributes in which a user differs from before, but for those that follow from others."""
+    names = sorted({*old, *new} - {"account", "lifecycle", "updatedAt"})
+    return tuple(name for name in names if old.get(name) != new.get(name))
 
 
 def _leaves(node: scim.Node) -> list[scim.AttributeCondition]:

@@ -7,6 +7,9 @@ What only a sandbox has is at `/sandbox`, takes no token and appears in no log:
     GET    /sandbox/log              the requests received            DELETE: forget them
     GET    /sandbox/faults           the faults planned               DELETE: plan none
     POST   /sandbox/faults           plan one (an object with the fields of `Fault`) or several (a list)
+    GET    /sandbox/webhooks         what waits for each subscription, and the deliveries    DELETE: forget these
+    POST   /sandbox/webhooks/delivery   send what is due now, and give these deliveries
+    GET    /sandbox/webhooks/faults  the faults of deliveries (fields of `DeliveryFault`)    POST, DELETE: as above
     PUT    /sandbox/grants           the roles of the worker application: `[{"role", "scope", "scope_id"}]`
     POST   /sandbox/clock            `{"advance": seconds}`
     POST   /sandbox/revocation       revoke every token issued so far
@@ -21,11 +24,11 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import anyio
@@ -39,6 +42,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pingone_mcp.clock import Clock
 from pingone_mcp.sandbox.activities import Actor
 from pingone_mcp.sandbox.administration import Administration
 from pingone_mcp.sandbox.attacks import Headers, harmed
@@ -48,7 +52,7 @@ from pingone_mcp.sandbox.company.roles import Scope as RoleScope
 from pingone_mcp.sandbox.company.sample import SEED, Company
 from pingone_mcp.sandbox.company.state import EnvironmentState
 from pingone_mcp.sandbox.cursors import Cursors
-from pingone_mcp.sandbox.endpoints import environments, groups, populations, users
+from pingone_mcp.sandbox.endpoints import environments, groups, populations, subscriptions, users
 from pingone_mcp.sandbox.endpoints.calls import Call, Endpoint, PageFaults, World
 from pingone_mcp.sandbox.endpoints.tokens import Application, AuthMethod, RequestDenied, Tokens, authenticate
 from pingone_mcp.sandbox.errors import (
@@ -61,17 +65,22 @@ from pingone_mcp.sandbox.errors import (
     too_many,
     wrong_method,
 )
-from pingone_mcp.sandbox.faults import ANSWERED, FIELDS, MUTATIONS, Fault, Faults
+from pingone_mcp.sandbox.faults import ANSWERED, MUTATIONS, Fault, Faults, Plan, Planned
 from pingone_mcp.sandbox.hal import NO_STORE, Reply, garbled, media_type, written
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.sandbox.scim import InvalidFilter
 from pingone_mcp.sandbox.times import SECOND, MovableClock, timestamp
+from pingone_mcp.sandbox.webhooks import back_door
+from pingone_mcp.sandbox.webhooks.feeds import Webhooks
+from pingone_mcp.sandbox.webhooks.sender import EventSource, Sender
+from pingone_mcp.tasks import background
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *environments.ENDPOINTS,
     *users.ENDPOINTS,
     *groups.ENDPOINTS,
     *populations.ENDPOINTS,
+    *subscriptions.ENDPOINTS,
 )
 _LOGGED_HEADERS = (
     "accept",
@@ -118,6 +127,9 @@ class Sandbox:
     `slow` faults and latency wait with: by default nobody waits, and the clock of the sandbox moves instead; for
     answers that are really slow pass `sleep=anyio.sleep`. `base_url` is where the sandbox is said to live;
     links follow the address a client uses.
+
+    `sender` sends webhooks: by itself in a block of `sending`, as `running` and `serve` do; else by `sender.deliver()`.
+    Its loop waits by `webhook_clock`, and what it sends travels by `webhook_client` (None: one of its own).
     """
 
     def __init__(
@@ -132,6 +144,8 @@ class Sandbox:
         administrators: bool = False,
         auth_method: AuthMethod = "CLIENT_SECRET_BASIC",
         sleep: Callable[[float], Awaitable[None]] | None = None,
+        webhook_clock: Clock | None = None,
+        webhook_client: httpx.AsyncClient | None = None,
     ) -> None:
         self.options = options or Options()
         self.clock = MovableClock(now)
@@ -155,7 +169,21 @@ class Sandbox:
             ],
         )
         states = {one.id: EnvironmentState(one, self.options, self.clock) for one in self.company.environments}
-        self.world = World(self.company, self.options, self.clock, self.application, states, Cursors(self._key))
+        webhooks = Webhooks(states)
+        self.world = World(
+            self.company, self.options, self.clock, self.application, states, Cursors(self._key), webhooks
+        )
+        source = EventSource(
+            states=states,
+            webhooks=webhooks,
+            options=self.options,
+            key=self._key,
+            base=lambda: f"{self.base_url}/v1/environments",
+        )
+        waits = replace(webhook_clock or Clock(), wall=lambda: self.clock.now() / SECOND)
+        self.sender = Sender(source, waits, webhook_client)
+        for state in states.values():
+            state.recorded = self.sender.wake
         self.app: ASGIApp = _Entrance(self, self._routes())
 
     # --------------------------------------------------------------------------------------------- for the owner
@@ -216,6 +244,13 @@ class Sandbox:
         """Refuse from now on every token issued so far."""
         self._tokens.revoke_all()
 
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator[None]:
+        """Send webhooks for as long as the block lasts."""
+        async with background() as tasks:
+            tasks.start_soon(self.sender.run)
+            yield
+
     def transport(self) -> httpx.AsyncBaseTransport:
         """Give a way in for httpx that needs no socket; any base URL will do.
 
@@ -237,7 +272,9 @@ class Sandbox:
             Route("/as/token", self._token, methods=["POST"]),
             Route("/sandbox", self._show, methods=["GET"]),
             Route("/sandbox/log", self._log, methods=["GET", "DELETE"]),
-            Route("/sandbox/faults", self._faults, methods=["GET", "POST", "DELETE"]),
+            _plan_route("/sandbox/faults", self.faults),
+            _plan_route("/sandbox/webhooks/faults", self.sender.faults),
+            *back_door.routes(self.sender, self.world.webhooks),
             Route("/sandbox/grants", self._grants, methods=["PUT"]),
             Route("/sandbox/clock", self._clock, methods=["POST"]),
             Route("/sandbox/revocation", self._revocation, methods=["POST"]),
@@ -343,20 +380,6 @@ class Sandbox:
             return Response(status_code=204)
         return JSONResponse({"token_requests": self.token_requests, "requests": [asdict(one) for one in self.requests]})
 
-    async def _faults(self, request: Request) -> Response:
-        if request.method == "DELETE":
-            self.faults.clear()
-            return Response(status_code=204)
-        if request.method == "POST":
-            asked = await request.json()
-            try:
-                planned = [Fault(**one) for one in (asked if isinstance(asked, list) else [asked])]
-            except (TypeError, ValueError):
-                return JSONResponse({"fault": "not understood", "fields": sorted(FIELDS)}, 400)
-            for fault in planned:
-                self.faults.add(fault)
-        return JSONResponse({"faults": self.faults.listing()}, 201 if request.method == "POST" else 200)
-
     async def _grants(self, request: Request) -> Response:
         try:
             grants = [Grant(**one) for one in await request.json()]
@@ -369,6 +392,7 @@ class Sandbox:
 
     async def _clock(self, request: Request) -> Response:
         self.clock.advance(float((await request.json())["advance"]))
+        self.sender.wake()
         return JSONResponse({"now": timestamp(self.clock.now())})
 
     async def _revocation(self, _request: Request) -> Response:
@@ -586,6 +610,29 @@ def _bend(page: PageFaults, faults: list[Fault]) -> None:
                 page.next = fault.kind
 
 
+P = TypeVar("P", bound=Planned)
+
+
+def _plan_route(path: str, plan: Plan[P]) -> Route:
+    """Let a plan of faults be read, added to and cleared."""
+
+    async def answer(request: Request) -> Response:
+        if request.method == "DELETE":
+            plan.clear()
+            return Response(status_code=204)
+        if request.method == "POST":
+            asked = await request.json()
+            try:
+                planned = [plan.of(**one) for one in (asked if isinstance(asked, list) else [asked])]
+            except (TypeError, ValueError):
+                return JSONResponse({"fault": "not understood", "fields": plan.fields}, 400)
+            for fault in planned:
+                plan.put(fault)
+        return JSONResponse({"faults": plan.listing()}, 201 if request.method == "POST" else 200)
+
+    return Route(path, answer, methods=["GET", "POST", "DELETE"])
+
+
 def _uncounted(body: bytes) -> bytes:
     """Leave `count` out of a list, as PingOne's contract allows."""
     content = json.loads(body) if body else None
@@ -707,7 +754,8 @@ async def running(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> A
         bound = listener.getsockname()[1]
         sandbox.base_url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
         try:
-            yield sandbox.base_url
+            async with sandbox.sending():
+                yield sandbox.base_url
         finally:
             server.asked_to_end.set()
 

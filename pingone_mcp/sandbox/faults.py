@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, TypeAlias, get_args
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 FaultKind: TypeAlias = Literal[
     "rate_limited_seconds",
@@ -105,22 +107,46 @@ class Fault:
 
     def due(self, seen: int) -> bool:
         """Say whether the `seen`-th matching request gets it."""
-        if self.nth is not None:
-            return seen == self.nth
-        return self.every is None or seen % self.every == 0
+        return is_due(seen, self.nth, self.every)
 
 
-class Faults:
-    """The plan: which faults are still to come."""
+def is_due(seen: int, nth: int | None, every: int | None) -> bool:
+    """Say whether the `seen`-th (from 1) is the `nth`, or one of every `every`, or (without either) any."""
+    if nth is not None:
+        return seen == nth
+    return every is None or seen % every == 0
 
-    def __init__(self) -> None:
-        self._plan: list[Fault] = []
+
+class Planned(Protocol):
+    """A fault as a plan needs it."""
+
+    @property
+    def times(self) -> int | None: ...
+
+    def concerns(self, method: str, target: str) -> bool: ...
+
+    def due(self, seen: int) -> bool: ...
+
+
+P = TypeVar("P", bound=Planned)
+
+
+class Plan(Generic[P]):
+    """Which faults are still to come, of one class."""
+
+    def __init__(self, of: Callable[..., P]) -> None:
+        self.of = of
+        self._plan: list[P] = []
         self._seen: list[int] = []
         self._happened: list[int] = []
 
-    def add(self, kind: FaultKind | Fault, /, **when: Any) -> Fault:
-        """Plan a fault: `add("server_error", nth=2)`, `add("short_page", path="/users", amount=3, times=None)`."""
-        fault = kind if isinstance(kind, Fault) else Fault(kind, **when)
+    @property
+    def fields(self) -> list[str]:
+        """The names of what says which fault it is, and when."""
+        return sorted(inspect.signature(self.of).parameters)
+
+    def put(self, fault: P) -> P:
+        """Plan a fault."""
         self._plan.append(fault)
         self._seen.append(0)
         self._happened.append(0)
@@ -130,7 +156,7 @@ class Faults:
         """Plan nothing."""
         self._plan, self._seen, self._happened = [], [], []
 
-    def befall(self, method: str, target: str) -> list[Fault]:
+    def befall(self, method: str, target: str) -> list[P]:
         """Count a request and give the faults it gets, in the order they were planned."""
         due = []
         for at, fault in enumerate(self._plan):
@@ -145,8 +171,16 @@ class Faults:
     def listing(self) -> list[dict[str, object]]:
         """Return the plan, with how often each fault has happened."""
         return [
-            asdict(fault) | {"happened": happened} for fault, happened in zip(self._plan, self._happened, strict=True)
+            vars(fault) | {"happened": happened} for fault, happened in zip(self._plan, self._happened, strict=True)
         ]
 
 
-FIELDS = frozenset(field.name for field in fields(Fault))
+class Faults(Plan[Fault]):
+    """What is to go wrong with requests."""
+
+    def __init__(self) -> None:
+        super().__init__(Fault)
+
+    def add(self, kind: FaultKind | Fault, /, **when: Any) -> Fault:
+        """Plan a fault: `add("server_error", nth=2)`, `add("short_page", path="/users", amount=3, times=None)`."""
+        return self.put(kind if isinstance(kind, Fault) else Fault(kind, **when))

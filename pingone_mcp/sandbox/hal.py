@@ -80,7 +80,7 @@ def media_type(accept: str | None) -> str:
     return f"{kind};charset=UTF-8"
 
 
-def written(body: Json, *, pretty: bool) -> bytes:
+def written(body: Json | list[Json], *, pretty: bool) -> bytes:
     """Write JSON compactly, or indented with ` : ` as recorded."""
     if pretty:
         return json.dumps(body, ensure_ascii=False, indent=2, separators=(",", " : ")).encode("utf-8", "surrogatepass")

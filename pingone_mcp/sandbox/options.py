@@ -108,6 +108,67 @@ class Options:
     """Actions that leave no event, for example `USER.DELETED` or `MEMBER_OF_GROUP.DELETED`. That the audit log has a
     line for each is documented of the actions, not promised of every way in which they come about."""
 
+    modified_attributes: bool = True
+    """Events of updated users name the attributes that changed (`_embedded.modifiedAttributes`), as in recordings of
+    2024; those of 2022 do not."""
+
+    membership_resource_id: Literal["membership", "group"] = "membership"
+    """What `resources[0].id` of an event of a membership is: the recordings are masked. Both ids are in `href`."""
+
+    moved_users_event: Literal["USER.UPDATED", "USER.MOVED"] = "USER.UPDATED"
+    """The event of a user who is put into another population. Both names are in lists; neither was recorded for it."""
+
+    failed_sign_ons_event: Literal["USER.LOCKED", "PASSWORD.CHECK_FAILED"] | None = "PASSWORD.CHECK_FAILED"
+    """The event of a lock by failed sign-ons. None: there is none."""
+
+    subscription_readers: tuple[str, ...] = ("Organization Admin", "Environment Admin", "Configuration Read Only")
+    """The roles that read `/subscriptions`. Which do is not documented where it could be seen."""
+
+    subscription_managers: tuple[str, ...] = ("Organization Admin", "Environment Admin")
+    """The roles that create, change and delete subscriptions; as unconfirmed as who reads them."""
+
+    subscription_format_required: bool = True
+    """A subscription without `format` is refused. The text says that it is required, the OpenAPI file does not."""
+
+    subscription_headers_shown: bool = True
+    """Reading a subscription shows the values of its headers, the secret among them, as a shipped client expects.
+    False: they are blanked."""
+
+    populations_match_memberships: bool = False
+    """`includedPopulations` lets events of memberships through, by the user's population. The events name none."""
+
+    webhook_events: Literal["short", "whole"] = "short"
+    """"short": events are sent as in the one recorded delivery: without `_links`, `createdAt`, `correlationId`,
+    `internalCorrelation`, `tags` and the description of the action, and with `_embedded`, empty or not. "whole": as
+    `/activities` shows them. Either way `source` only has what the subscription exposes."""
+
+    webhook_success: Literal["200", "2xx"] = "200"
+    """Which answers end a delivery. The documentation says 200 in one place and 2xx in another."""
+
+    webhook_timeout: float = 5.0
+    """Seconds until an answer is not waited for any more, and the batch is sent again. Nothing is documented."""
+
+    webhook_backoff: float = 1.0
+    """Seconds until a refused batch is sent again the first time; each time twice as many. Nothing is documented."""
+
+    webhook_longest_backoff: float = 60.0
+    """Seconds between two attempts at most."""
+
+    webhook_lag: float = 0.0
+    """Seconds until an event is sent for the first time. "Near-real-time" is all that is said."""
+
+    webhook_content_type: str | None = "application/json"
+    """`Content-Type` of a delivery. None: there is none. Nothing is documented."""
+
+    webhook_user_agent: str | None = None
+    """`User-Agent` of a delivery. None: there is none. Nothing is documented."""
+
+    splunk_member: str | None = "event"
+    """The member in which an event lies in format SPLUNK, as for PingOne for Enterprise. None: as in ACTIVITY."""
+
+    newrelic_member: str | None = None
+    """The member in which an event lies in format NEWRELIC; its shape is not known. None: as in format ACTIVITY."""
+
     unknown_environment_status: int = 403
     """Status for an environment that does not exist: 403 ACCESS_FAILED, as documented; 404 NOT_FOUND is possible."""
 

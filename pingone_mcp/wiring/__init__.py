@@ -98,9 +98,14 @@ async def open_pingone(
 
 @asynccontextmanager
 async def open_sample(settings: ConnectionSettings, identity: str = DEFAULT) -> AsyncIterator[Provider]:
-    """Open the sample company, which lives in this process."""
-    embedded, transport = _reached(settings)
-    async with open_pingone(embedded, identity, transport=transport) as provider:
+    """Open the sample company, which lives in this process and sends its webhooks from here."""
+    from pingone_mcp.sandbox.app import Sandbox  # noqa: PLC0415 - hardly anybody serves it
+
+    sandbox = Sandbox()
+    async with (
+        sandbox.sending(),
+        open_pingone(_leading_to(sandbox, settings), identity, transport=sandbox.transport()) as provider,
+    ):
         yield provider
 
 
@@ -228,17 +233,12 @@ def settings_of(sandbox: Sandbox, base_url: str) -> dict[str, str]:
     }
 
 
-def _reached(settings: ConnectionSettings) -> tuple[ConnectionSettings, httpx.AsyncBaseTransport | None]:
-    """Return the settings and how bytes travel: over the network, or into a sample company in this process."""
-    if not settings.sandbox:
-        return settings, None
-    from pingone_mcp.sandbox.app import Sandbox  # noqa: PLC0415 - hardly anybody serves it
-
-    sandbox = Sandbox()
+def _leading_to(sandbox: Sandbox, settings: ConnectionSettings) -> ConnectionSettings:
+    """Return settings that lead to a sample company in this process."""
     embedded = settings_of(sandbox, sandbox.base_url) | {"auth_method": "client_secret_basic"}
     read = ConnectionSettings.model_validate({"sandbox": True} | embedded)
     # All else stays as it is: at the shell an answer may be longer than a setting allows.
-    return settings.model_copy(update={name: getattr(read, name) for name in embedded}), sandbox.transport()
+    return settings.model_copy(update={name: getattr(read, name) for name in embedded})
 
 
 def _cursor_secret(connection: Connection) -> bytes:

@@ -9,9 +9,21 @@ from pingone_mcp.sandbox.errors import Json
 
 Scope: TypeAlias = Literal["ORGANIZATION", "ENVIRONMENT", "POPULATION", "APPLICATION"]
 Permission: TypeAlias = Literal[
-    "read identities", "read places", "write identities", "assign roles", "read configuration", "read audit"
+    "read identities",
+    "read places",
+    "write identities",
+    "assign roles",
+    "read configuration",
+    "read audit",
+    "read subscriptions",
+    "manage subscriptions",
 ]
-"""What an endpoint takes; "read places" is reading populations and groups."""
+"""What an endpoint takes; "read places" is reading populations and groups. Options say which roles have the last two."""
+
+WHOLE_ENVIRONMENT: frozenset[Permission] = frozenset(
+    {"read configuration", "read audit", "read subscriptions", "manage subscriptions"}
+)
+"""What is had for a whole environment or not at all."""
 
 _READ: frozenset[Permission] = frozenset({"read identities", "read places"})
 _WRITE: frozenset[Permission] = _READ | {"write identities", "assign roles"}

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from itertools import compress
 
 from pingone_mcp.sandbox import scim
-from pingone_mcp.sandbox.activities import WINDOW, Activity, Actor
+from pingone_mcp.sandbox.activities import WINDOW, Activity, Actor, Outcome
 from pingone_mcp.sandbox.company.ids import IndexIds, stable_id
 from pingone_mcp.sandbox.company.people import CONTRACTORS, EMPLOYEES, IS_ENABLED, equals, in_order, value_at
 from pingone_mcp.sandbox.company.roles import BY_NAME
@@ -128,6 +128,8 @@ class EnvironmentState:
         self._most_flags = max(_LEAST_FLAGS, min(_MOST_FLAGS, _FLAG_BYTES // max(1, self._next)))
         self._event_ids = IndexIds(self.people.key, "event")
         self._made = 0
+        self.recorded: Callable[[], None] = lambda: None
+        """Is called after each event."""
         self.unrecorded: set[str] = set(options.unrecorded_actions)
         """Actions that leave no event."""
         self.spoiled: dict[str, dict[str, object]] = {}
@@ -544,7 +546,17 @@ class EnvironmentState:
     @cached_property
     def events(self) -> list[Activity]:
         """Every event of this environment, oldest first."""
-        return self.sample.history()
+        history = self.sample.history()
+        if self.options.membership_resource_id == "membership":
+            return history
+        return [
+            replace(event, resource_id=self._named(event.action, event.resource_id, event.path)) for event in history
+        ]
+
+    def _named(self, action: str, resource_id: str, path: str) -> str:
+        """Give the id by which an event names its resource: of a membership the group's, by option."""
+        of_group = action.startswith("MEMBER_OF_GROUP") and self.options.membership_resource_id == "group"
+        return path.rpartition("/")[2] if of_group else resource_id
 
     def record(
         self,
@@ -556,8 +568,14 @@ class EnvironmentState:
         resource: tuple[str, str, str],
         population_id: str | None = None,
         telemetry: dict[str, dict[str, str]] | None = None,
+        modified: tuple[str, ...] = (),
+        outcome: Outcome = "SUCCESS",
+        whole_result: bool = False,
     ) -> None:
-        """Write a line of the audit log, unless this action leaves none; `resource` is (id, name, path)."""
+        """Write a line of the audit log, unless this action leaves none; `resource` is (id, name, path).
+
+        The result ends with the name, unless it is whole; `modified` are the attributes that an update changed.
+        """
         if action in self.unrecorded:
             return
         resource_id, name, path = resource
@@ -566,16 +584,19 @@ class EnvironmentState:
                 id=self._event_ids.of(len(self.events)),
                 at=self.clock.now(),
                 action=action,
-                result=f"{result} {name}",
-                resource_id=resource_id,
+                result=result if whole_result else f"{result} {name}",
+                resource_id=self._named(action, resource_id, path),
                 resource_name=name,
                 path=path,
                 actor=actor,
                 correlation_id=correlation_id,
                 population_id=population_id,
                 telemetry=telemetry or {},
+                modified=modified if self.options.modified_attributes else (),
+                outcome=outcome,
             )
         )
+        self.recorded()
 
     def events_between(self, first: int, last: int) -> list[Activity]:
         """Give the events one may read, oldest first: at most fourteen days old, and older than the lag of the log."""

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from pingone_mcp.sandbox import scim
 from pingone_mcp.sandbox.activities import Actor
-from pingone_mcp.sandbox.company.roles import BY_NAME, Narrowing, Permission
+from pingone_mcp.sandbox.company.roles import BY_NAME, WHOLE_ENVIRONMENT, Narrowing, Permission
 from pingone_mcp.sandbox.company.sample import Company, SampleEnvironment
 from pingone_mcp.sandbox.company.state import EnvironmentState, both
 from pingone_mcp.sandbox.cursors import Cursor, Cursors, InvalidCursor
@@ -20,6 +20,7 @@ from pingone_mcp.sandbox.errors import Json, invalid, malformed, not_found, not_
 from pingone_mcp.sandbox.hal import Reply, envelope, href, query
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.sandbox.times import SECOND, MovableClock
+from pingone_mcp.sandbox.webhooks.feeds import Webhooks
 
 ELSEWHERE = "https://elsewhere.example.net"
 
@@ -47,6 +48,7 @@ class World:
     application: Application
     states: dict[str, EnvironmentState]
     cursors: Cursors
+    webhooks: Webhooks
     narrowed: dict[str, Narrowing] = field(default_factory=dict[str, Narrowing])
     """By environment: what was taken from the roles of the application."""
 
@@ -60,7 +62,7 @@ class World:
         granted = self._granted(environment, permission)
         if not narrowing.environment:
             return False
-        if permission in {"read configuration", "read audit"}:
+        if permission in WHOLE_ENVIRONMENT:
             return granted if narrowing.configuration else False
         if permission is None or narrowing.populations is None or granted is False:
             return granted
@@ -70,13 +72,21 @@ class World:
         populations: set[str] = set()
         here = self.states[environment.id].populations
         for grant in self.application.grants:
-            if permission is not None and permission not in BY_NAME[grant.role].permissions:
+            if permission is not None and not self._allows(grant.role, permission):
                 continue
             if grant.scope_id in {self.company.organization_id, environment.id}:
                 return True
             if grant.scope == "POPULATION" and grant.scope_id in here:
                 populations.add(grant.scope_id)
         return frozenset(populations) or False
+
+    def _allows(self, role: str, permission: Permission) -> bool:
+        match permission:
+            case "read subscriptions":
+                return role in self.options.subscription_readers
+            case "manage subscriptions":
+                return role in self.options.subscription_managers
+        return permission in BY_NAME[role].permissions
 
 
 @dataclass
@@ -136,7 +146,7 @@ class Call:
         reach = self.world.reach(state.sample, permission)
         if reach is False and permission == "read places" and self.options.places_without_users:
             reach = self.world.reach(state.sample, "read configuration") is True
-        if reach is False or (permission in {"read configuration", "read audit"} and reach is not True):
+        if reach is False or (permission in WHOLE_ENVIRONMENT and reach is not True):
             raise not_permitted()
         self.populations = reach if isinstance(reach, frozenset) else None
 
@@ -187,9 +197,16 @@ class Call:
         return id_
 
     def record(
-        self, action: str, result: str, resource: tuple[str, str, str], population_id: str | None = None
+        self,
+        action: str,
+        result: str,
+        resource: tuple[str, str, str],
+        population_id: str | None = None,
+        *,
+        modified: tuple[str, ...] = (),
+        whole_result: bool = False,
     ) -> None:
-        """Write to the audit log what this request did."""
+        """Write to the audit log what this request did, as `EnvironmentState.record` takes it."""
         headers = self.request.headers
         correlation = {
             name: headers[header]
@@ -200,6 +217,8 @@ class Call:
             if header in headers
         }
         telemetry = {"internalCorrelation": correlation} if correlation else {}
+        address = self.request.client.host if self.request.client else ""
+        telemetry["source"] = {"ipAddress": address, "userAgent": headers.get("user-agent", "")}
         self.state.record(
             actor=self.actor,
             correlation_id=self.correlation_id,
@@ -208,6 +227,8 @@ class Call:
             resource=resource,
             population_id=population_id,
             telemetry=telemetry,
+            modified=modified,
+            whole_result=whole_result,
         )
 
     # ----------------------------------------------------------------------------------------------------- lists

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from pingone_mcp.sandbox import scim
+from pingone_mcp.sandbox.activities import modified_attributes
 from pingone_mcp.sandbox.company.people import value_at
 from pingone_mcp.sandbox.company.roles import BY_ID
 from pingone_mcp.sandbox.company.state import CUSTOM_ATTRIBUTES, AssignedRole, GroupState
@@ -252,16 +253,18 @@ def _save(call: Call, position: int, user: Json, result: str = "Updated User", a
     """Store a changed user, write the event, and give the user back."""
     if call.options.writes_bump_updated_at or result not in _MAYBE_BUMPING:
         user["updatedAt"] = timestamp(call.world.clock.tick())
-    account = user["account"]
+    old, account = call.state.user(position), user["account"]
     account = account | {"canAuthenticate": bool(user["enabled"]) and account["status"] == "OK"}
     account.pop("secondsUntilUnlock", None)
     call.state.put_user(position, user | {"account": account})
-    _record(call, user, action, result)
+    modified = modified_attributes(old, user) if action in {"USER.UPDATED", "USER.MOVED"} else ()
+    _record(call, user, action, result, modified)
     return call.state.user(position)
 
 
-def _record(call: Call, user: Json, action: str, result: str) -> None:
-    call.record(action, result, (user["id"], user["username"], f"users/{user['id']}"), user["population"]["id"])
+def _record(call: Call, user: Json, action: str, result: str, modified: tuple[str, ...] = ()) -> None:
+    resource = (user["id"], user["username"], f"users/{user['id']}")
+    call.record(action, result, resource, user["population"]["id"], modified=modified)
 
 
 def create_user(call: Call) -> Reply:
@@ -449,7 +452,8 @@ def move(call: Call, position: int, user: Json, population_id: str) -> None:
         of = value_at(group.record, "population.id")
         if of is not None and of != population_id and state.is_direct(position, group):
             state.leave(position, group)
-    _save(call, position, user | {"population": {"id": population_id}}, "Updated population for User")
+    moved = user | {"population": {"id": population_id}}
+    _save(call, position, moved, "Updated population for User", call.options.moved_users_event)
 
 
 def read_identity_provider(call: Call) -> Reply:
@@ -590,8 +594,10 @@ def add_role(call: Call) -> Reply:
 
 
 def _record_role(call: Call, user: Json, held: AssignedRole, done: str) -> None:
-    resource = (held.id, BY_ID[held.role_id].name, f"users/{user['id']}/roleAssignments/{held.id}")
-    call.record(f"ROLE_ASSIGNMENT.{done.upper()}", f"{done} Role Assignment", resource, user["population"]["id"])
+    resource = (user["id"], user["username"], f"users/{user['id']}/roleAssignments/{held.id}")
+    result = f"{done} role assignment '{held.id}' for role '{held.role_id}' scoped for {held.scope} '{held.scope_id}'"
+    action = f"ROLE_ASSIGNMENT.{done.upper()}"
+    call.record(action, result, resource, user["population"]["id"], whole_result=True)
 
 
 def _held(call: Call) -> tuple[int, Json, AssignedRole]:
