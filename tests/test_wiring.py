@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from pingone_mcp.current_connection import DEFAULT
+from pingone_mcp.directory.native import ProxyQuestion
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Refused
 from pingone_mcp.sandbox.app import running
@@ -17,6 +18,7 @@ from pingone_mcp.settings.parts import ConnectionSettings
 from pingone_mcp.wiring import PROVIDERS, checking, open_backend, open_pingone
 from tests.contract.dictionary.company import sample
 from tests.contract.dictionary.opening import opening
+from tests.sandbox.webhooks.receiver import Receiver, body_of, listening, until
 from tests.world import World
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pingone_mcp"
@@ -46,6 +48,21 @@ async def test_every_provider_of_the_table_answers_and_is_copied(name: str, worl
             assert len((await backend.directory.users(UserQuestion(), page_size=3)).items) == 3
             await backend.replica.sync("full", report=lambda *_: None)
             assert (await backend.copy.users(UserQuestion(), page_size=3)).total == 500
+
+
+async def test_the_sample_company_sends_webhooks_from_where_it_is_embedded(tmp_path: Path) -> None:
+    receiver, settings = Receiver(), ConnectionSettings(sandbox=True, cache_dir=tmp_path, allow_writes=True)
+    async with listening(receiver) as url, open_backend(settings) as backend:
+        assert backend.native is not None
+        [user] = (await backend.directory.users(UserQuestion(), page_size=1)).items
+        root = f"/environments/{user.organizations[0].id}"
+        asked = {"httpEndpoint": {"url": url}}
+        await backend.native.send(ProxyQuestion(method="POST", path=f"{root}/subscriptions", body=body_of(**asked)))
+        await backend.native.send(
+            ProxyQuestion(method="PUT", path=f"{root}/users/{user.id}/enabled", body={"enabled": False})
+        )
+        await until(receiver, 1)
+    assert receiver.requests[0].rows()[0]["resources"][0]["id"] == user.id
 
 
 async def test_files_of_two_scopes_are_two(world: World) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pingone_mcp.sandbox.activities import Outcome, modified_attributes
 from pingone_mcp.sandbox.company.state import EnvironmentState
 from pingone_mcp.sandbox.errors import Json
 from pingone_mcp.sandbox.times import timestamp
+
+ADDRESS = "192.0.2.20"
+"""Where the administrator's browser is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,39 @@ class Administration:
 
     def move_user(self, position: int, population_id: str) -> None:
         """Put a user into another population."""
-        self._put(position, {"population": {"id": population_id}}, "Updated population for User")
+        action = self.state.options.moved_users_event
+        self._put(position, {"population": {"id": population_id}}, "Updated population for User", action)
+
+    def lock_user(self, position: int) -> None:
+        """Lock a user."""
+        self._put(position, self._locked(), "Locked User", "USER.LOCKED")
+
+    def fail_to_sign_on(self, position: int) -> None:
+        """Lock a user by failed sign-ons; which event tells of it is an option."""
+        locked, event = self._locked(), self.state.options.failed_sign_ons_event
+        if event == "PASSWORD.CHECK_FAILED":
+            self._put(position, locked, "Failed password check for User", event, "FAILED")
+        else:
+            self._put(position, locked, "Locked User", event)
+
+    def unlock_user(self, position: int) -> None:
+        """Unlock a user."""
+        enabled = self.state.user(position)["enabled"]
+        self._put(position, {"account": {"canAuthenticate": enabled, "status": "OK"}}, "Unlocked User", "USER.UNLOCKED")
+
+    def sign_on(self, position: int, *, allowed: bool = True) -> None:
+        """Let a user sign on, or refuse it."""
+        user, outcome = self.state.user(position), "Passed" if allowed else "Failed"
+        if allowed:
+            signed_on = {"at": timestamp(self.state.clock.tick()), "remoteIp": ADDRESS}
+            self.state.put_user(position, user | {"lastSignOn": signed_on})
+        self._record(
+            user,
+            "USER.ACCESS_ALLOWED" if allowed else "USER.ACCESS_DENIED",
+            f"{outcome} role access control",
+            outcome="SUCCESS" if allowed else "FAILED",
+            whole_result=True,
+        )
 
     def delete_user(self, position: int) -> None:
         """Remove a user for good."""
@@ -68,10 +104,24 @@ class Administration:
         self.state.leave(position, self.state.groups[group_id])
         self._record_membership(position, group_id, "Deleted")
 
-    def _put(self, position: int, attributes: Json, result: str) -> None:
-        user = {**self.state.user(position), **attributes, "updatedAt": timestamp(self.state.clock.tick())}
+    def _locked(self) -> Json:
+        at = timestamp(self.state.clock.now())
+        return {"account": {"canAuthenticate": False, "status": "LOCKED", "lockedAt": at}}
+
+    def _put(
+        self,
+        position: int,
+        attributes: Json,
+        result: str,
+        action: str | None = "USER.UPDATED",
+        outcome: Outcome = "SUCCESS",
+    ) -> None:
+        old = self.state.user(position)
+        user = {**old, **attributes, "updatedAt": timestamp(self.state.clock.tick())}
         self.state.put_user(position, user)
-        self._record(user, "USER.UPDATED", result)
+        if action is not None:
+            modified = modified_attributes(old, user) if action in {"USER.UPDATED", "USER.MOVED"} else ()
+            self._record(user, action, result, modified=modified, outcome=outcome)
 
     def _record_membership(self, position: int, group_id: str, done: str) -> None:
         user, name = self.state.user(position), str(self.state.groups[group_id].record["name"])
@@ -79,10 +129,30 @@ class Administration:
         resource = (self.state.new_id("membership"), name, path)
         self._write(user, f"MEMBER_OF_GROUP.{done.upper()}", f"{done} Member Of Group", resource)
 
-    def _record(self, user: Json, action: str, result: str) -> None:
-        self._write(user, action, result, (str(user["id"]), str(user["username"]), f"users/{user['id']}"))
+    def _record(
+        self,
+        user: Json,
+        action: str,
+        result: str,
+        *,
+        modified: tuple[str, ...] = (),
+        outcome: Outcome = "SUCCESS",
+        whole_result: bool = False,
+    ) -> None:
+        resource = (str(user["id"]), str(user["username"]), f"users/{user['id']}")
+        self._write(user, action, result, resource, modified=modified, outcome=outcome, whole_result=whole_result)
 
-    def _write(self, user: Json, action: str, result: str, resource: tuple[str, str, str]) -> None:
+    def _write(
+        self,
+        user: Json,
+        action: str,
+        result: str,
+        resource: tuple[str, str, str],
+        *,
+        modified: tuple[str, ...] = (),
+        outcome: Outcome = "SUCCESS",
+        whole_result: bool = False,
+    ) -> None:
         self.state.record(
             actor=self.state.sample.administrator,
             correlation_id=self.correlation_id(),
@@ -90,4 +160,8 @@ class Administration:
             result=result,
             resource=resource,
             population_id=str(user["population"]["id"]),
+            telemetry={"source": {"ipAddress": ADDRESS, "userAgent": "Mozilla/5.0"}},
+            modified=modified,
+            outcome=outcome,
+            whole_result=whole_result,
         )

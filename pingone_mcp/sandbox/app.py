@@ -71,7 +71,7 @@ from pingone_mcp.sandbox.options import Options
 from pingone_mcp.sandbox.scim import InvalidFilter
 from pingone_mcp.sandbox.times import SECOND, MovableClock, timestamp
 from pingone_mcp.sandbox.webhooks import back_door
-from pingone_mcp.sandbox.webhooks.feeds import Webhooks
+from pingone_mcp.sandbox.webhooks.feeds import Feeds
 from pingone_mcp.sandbox.webhooks.sender import EventSource, Sender
 from pingone_mcp.tasks import background
 
@@ -169,13 +169,11 @@ class Sandbox:
             ],
         )
         states = {one.id: EnvironmentState(one, self.options, self.clock) for one in self.company.environments}
-        webhooks = Webhooks(states)
-        self.world = World(
-            self.company, self.options, self.clock, self.application, states, Cursors(self._key), webhooks
-        )
+        feeds = Feeds(states)
+        self.world = World(self.company, self.options, self.clock, self.application, states, Cursors(self._key), feeds)
         source = EventSource(
             states=states,
-            webhooks=webhooks,
+            feeds=feeds,
             options=self.options,
             key=self._key,
             base=lambda: f"{self.base_url}/v1/environments",
@@ -274,7 +272,7 @@ class Sandbox:
             Route("/sandbox/log", self._log, methods=["GET", "DELETE"]),
             _plan_route("/sandbox/faults", self.faults),
             _plan_route("/sandbox/webhooks/faults", self.sender.faults),
-            *back_door.routes(self.sender, self.world.webhooks),
+            *back_door.routes(self.sender, self.world.feeds),
             Route("/sandbox/grants", self._grants, methods=["PUT"]),
             Route("/sandbox/clock", self._clock, methods=["POST"]),
             Route("/sandbox/revocation", self._revocation, methods=["POST"]),

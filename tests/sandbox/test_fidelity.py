@@ -20,6 +20,7 @@ from jsonschema import Draft4Validator, ValidationError, validators
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company.people import FIRST_NOTABLE, NOTABLES
 from tests.sandbox.entrance import NOW, enter, walk
+from tests.sandbox.webhooks.receiver import body_of
 
 pytestmark = pytest.mark.anyio
 
@@ -78,6 +79,10 @@ def check(name: str, body: dict[str, Any]) -> None:
     assert problems == []
 
 
+EVERY_LIMIT = {
+    "maximumPayloadLimit": {"type": "KB_PER_PAYLOAD", "size": 4_096},
+    "payloadFormat": {"https": {"format": "JSON_ARRAY", "prettyPrint": True}},
+}
 LISTS = ("users", "groups", "populations", "roles")
 
 
@@ -111,6 +116,11 @@ async def test_every_answer_keeps_to_the_declared_schema() -> None:
             check("RoleAssignment", row)
         refused = await client.get("/users?filter=nonsense")
         check("P1Error", refused.json())
+        made = await client.post("/subscriptions", json=body_of(payloadOptions=EVERY_LIMIT))
+        assert made.status_code == 201
+        check("Subscription", made.json())
+        for row in await walk(client, "/subscriptions", "subscriptions"):
+            check("Subscription", row)
 
 
 @needs_openapi

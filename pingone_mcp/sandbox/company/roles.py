@@ -18,7 +18,7 @@ Permission: TypeAlias = Literal[
     "read subscriptions",
     "manage subscriptions",
 ]
-"""What an endpoint takes; "read places" is reading populations and groups. Options say which roles have the last two."""
+"""What an endpoint takes; "read places" is reading populations and groups. Options say who has the last two."""
 
 WHOLE_ENVIRONMENT: frozenset[Permission] = frozenset(
     {"read configuration", "read audit", "read subscriptions", "manage subscriptions"}

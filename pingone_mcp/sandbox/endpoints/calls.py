@@ -20,7 +20,7 @@ from pingone_mcp.sandbox.errors import Json, invalid, malformed, not_found, not_
 from pingone_mcp.sandbox.hal import Reply, envelope, href, query
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.sandbox.times import SECOND, MovableClock
-from pingone_mcp.sandbox.webhooks.feeds import Webhooks
+from pingone_mcp.sandbox.webhooks.feeds import Feeds
 
 ELSEWHERE = "https://elsewhere.example.net"
 
@@ -48,7 +48,7 @@ class World:
     application: Application
     states: dict[str, EnvironmentState]
     cursors: Cursors
-    webhooks: Webhooks
+    feeds: Feeds
     narrowed: dict[str, Narrowing] = field(default_factory=dict[str, Narrowing])
     """By environment: what was taken from the roles of the application."""
 

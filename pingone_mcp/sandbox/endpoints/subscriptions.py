@@ -18,7 +18,7 @@ def _body(call: Call, subscription: Subscription) -> Json:
 
 
 def _feeds(call: Call) -> dict[str, Feed]:
-    return call.world.webhooks.of(call.state.id)
+    return call.world.feeds.of(call.state.id)
 
 
 def _find(call: Call) -> Feed:

@@ -7,15 +7,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pingone_mcp.sandbox.times import timestamp
-from pingone_mcp.sandbox.webhooks.feeds import Feed, Webhooks
+from pingone_mcp.sandbox.webhooks.feeds import Feed, Feeds
 from pingone_mcp.sandbox.webhooks.sender import Sender
 
 
-def routes(sender: Sender, webhooks: Webhooks) -> list[Route]:
+def routes(sender: Sender, feeds: Feeds) -> list[Route]:
     """Give the routes under `/sandbox/webhooks`, but for the plan of faults."""
 
     async def show(_request: Request) -> Response:
-        waiting = [_shown(feed, sender.waiting(feed.subscription.id)) for feed in webhooks]
+        waiting = [_shown(feed, sender.waiting(feed.subscription.id)) for feed in feeds]
         return JSONResponse({"subscriptions": waiting, "deliveries": [one.native() for one in sender.deliveries]})
 
     async def forget(_request: Request) -> Response:

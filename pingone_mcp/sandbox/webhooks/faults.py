@@ -37,8 +37,8 @@ class DeliveryFault:
     """One fault and the deliveries it befalls.
 
     Each attempt to send a batch is counted, from 1, since the fault was added; `target` is a regular expression that is
-    searched in the URL (None: all). The `nth` attempt gets it, or every `every`-th, or (without either) each; at most `times` in
-    all (None: no end).
+    searched in the URL (None: all). The `nth` attempt gets it, or every `every`-th, or (without either) each; at most
+    `times` in all (None: no end).
 
     - `lost_answer`: the answer does not arrive, so that the batch comes again. `delivered_again`: it comes again,
       although it was accepted, after the next `amount` batches or `seconds`. `lost_batch`: it never comes.

@@ -1,6 +1,6 @@
-"""What each subscription is still to be sent, and when: read from the audit log, in batches, the first of which bars.
+"""What each subscription is still to be sent, and when: read from the audit log, in batches.
 
-"It continues to retry the current event until a 200 response is returned. It doesn't move on" (PingOne, "Webhooks").
+The first batch bars those behind it until it is accepted, or too old (PingOne, "Subscriptions (webhooks)").
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class Feed:
         return None
 
 
-class Webhooks:
+class Feeds:
     """The feeds of each environment, by the ids of their subscriptions."""
 
     def __init__(self, environments: Iterable[str]) -> None:

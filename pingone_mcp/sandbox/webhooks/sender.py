@@ -27,7 +27,7 @@ from pingone_mcp.sandbox.options import Options
 from pingone_mcp.sandbox.times import SECOND, timestamp
 from pingone_mcp.sandbox.webhooks.bodies import bent, body_of, event_written
 from pingone_mcp.sandbox.webhooks.faults import POSTPONED, DeliveryFault, DeliveryFaultKind, DeliveryFaults
-from pingone_mcp.sandbox.webhooks.feeds import Batch, Feed, Webhooks, backoff, how_many
+from pingone_mcp.sandbox.webhooks.feeds import Batch, Feed, Feeds, backoff, how_many
 from pingone_mcp.sandbox.webhooks.subscription import Subscription, is_on_this_machine
 
 POSTS_PER_SECOND = 72
@@ -71,7 +71,7 @@ class EventSource:
     """Where events come from: the environments with their logs, who is sent what, and what links begin with."""
 
     states: Mapping[str, EnvironmentState]
-    webhooks: Webhooks
+    feeds: Feeds
     options: Options
     key: bytes
     base: Callable[[], str]
@@ -97,19 +97,19 @@ class Sender:
 
     def waiting(self, subscription_id: str | None = None) -> int:
         """Count the events that are not delivered yet, of one subscription or of all."""
-        feeds = [feed for feed in self._source.webhooks if subscription_id in {None, feed.subscription.id}]
+        feeds = [feed for feed in self._source.feeds if subscription_id in {None, feed.subscription.id}]
         for feed in feeds:
             self._collect(feed)
         return sum(len(feed) for feed in feeds)
 
     def next_due(self) -> int | None:
         """Say when something is to be sent: milliseconds since 1970, 0 for at once, None for nothing."""
-        return min((due for feed in self._source.webhooks if (due := self._due(feed)) is not None), default=None)
+        return min((due for feed in self._source.feeds if (due := self._due(feed)) is not None), default=None)
 
     async def deliver(self) -> list[Delivery]:
         """Send all that is due now, one subscription after the other, and return the attempts; no time passes."""
         made: list[Delivery] = []
-        for feed in [feed for feed in self._source.webhooks if not feed.busy]:
+        for feed in [feed for feed in self._source.feeds if not feed.busy]:
             made += await self._drain(feed, anyio.lowlevel.checkpoint)
         return made
 
@@ -127,7 +127,7 @@ class Sender:
                     stirred = anyio.Event()
                     # An event may be recorded in another thread than that of the loop.
                     self._wake = partial(loop.call_soon_threadsafe, stirred.set)
-                    for feed in self._source.webhooks:
+                    for feed in self._source.feeds:
                         if not feed.busy and (due := self._due(feed)) is not None and due <= self._now():
                             feed.busy = True
                             tasks.start_soon(self._drain, feed, paced)
@@ -149,7 +149,7 @@ class Sender:
         return feed.due(self._source.states[feed.environment_id].events, self._options)
 
     async def _rest(self, stirred: anyio.Event) -> None:
-        dues = (self._due(feed) for feed in self._source.webhooks if not feed.busy)
+        dues = (self._due(feed) for feed in self._source.feeds if not feed.busy)
         due = min((one for one in dues if one is not None), default=None)
         if due is None:
             await stirred.wait()

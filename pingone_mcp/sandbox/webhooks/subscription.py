@@ -147,7 +147,8 @@ def is_on_this_machine(url: str) -> bool:
         read = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):
         return False
-    return read.scheme in {"http", "https"} and ":" not in read.host and is_loopback(read.host)
+    plain = not read.userinfo and 0 < (read.port or 80) < 65_536  # no name before an @ that might be taken for the host
+    return read.scheme in {"http", "https"} and plain and ":" not in read.host and is_loopback(read.host)
 
 
 def _is_header(name: object, value: object) -> bool:
