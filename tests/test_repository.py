@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pingone_mcp.service.guides import GUIDES
-from pingone_mcp.settings import Settings
+from pingone_mcp.settings import ServeSettings, Settings
 from tests.process.programs import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -221,9 +221,10 @@ def test_the_workflow_may_only_read() -> None:
 def test_the_example_of_settings_names_and_describes_each_one() -> None:
     example = text_of(".env.example")
     named = re.findall(r"^(?:# )?(PINGONE_\w+)=", example, re.MULTILINE)
-    assert sorted(named) == sorted(f"PINGONE_{name.upper()}" for name in Settings.model_fields)
+    fields = Settings.model_fields | ServeSettings.model_fields
+    assert sorted(named) == sorted(f"PINGONE_{name.upper()}" for name in fields)
     flat = re.sub(r"\s*\n# ", " ", example)
-    assert [name for name, field in Settings.model_fields.items() if (field.description or "?") not in flat] == []
+    assert [name for name, field in fields.items() if (field.description or "?") not in flat] == []
 
 
 def test_the_example_of_settings_asks_for_the_required_ones_only() -> None:

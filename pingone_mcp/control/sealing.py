@@ -158,7 +158,11 @@ class Seals:
         async with self._database.write() as connection:
             await connection.execute(_root_query().with_for_update())
             rows = (await connection.execute(select(DATA_KEYS).with_for_update())).all()
-            by = self._ring.current
+            # As it is now: another process may have rotated it meanwhile, and forgotten what was the first key.
+            ring = await in_thread(self._file.read, pool="disk")
+            if ring is None:
+                raise lost(self._file.path)
+            self._ring, by = ring, ring.current
             for row in rows:
                 if row.key_id == by:
                     continue
@@ -169,13 +173,15 @@ class Seals:
         return len(rows)
 
     async def _forget_old(self) -> None:
-        async with self._database.read() as connection:
+        async with self._database.write() as connection:
+            # Held until the file is written, so that no other rotation wraps by a key that is being forgotten.
+            await connection.execute(_root_query().with_for_update())
             in_use = set(await connection.scalars(select(DATA_KEYS.c.key_id).distinct()))
 
-        def needed(ring: KeyRing) -> list[bytes]:
-            return [key for name, key in ring.keys.items() if name in in_use or name == ring.current]
+            def needed(ring: KeyRing) -> list[bytes]:
+                return [key for name, key in ring.keys.items() if name in in_use or name == ring.current]
 
-        self._ring = await in_thread(self._file.change, needed, pool="disk")
+            self._ring = await in_thread(self._file.change, needed, pool="disk")
 
     async def _ring_with(self, name: str) -> KeyRing:
         """Return the ring with the key of this id. Raises Unconfigured where the file has none."""

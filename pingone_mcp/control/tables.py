@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     DateTime,
     Dialect,
     ForeignKey,
@@ -61,6 +63,11 @@ _NUMBER = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER counts 
 def _connection_id() -> Column[str]:
     """Return the column of what hangs on a connection, and goes with it."""
     return Column("connection_id", Text, ForeignKey("connections.id", ondelete="CASCADE"), nullable=False)
+
+
+def _index_of_some(name: str, *columns: Column[Any], where: ColumnElement[bool], is_unique: bool = False) -> None:
+    """Add an index of those rows of a table for which something holds."""
+    Index(name, *columns, unique=is_unique, sqlite_where=where, postgresql_where=where)
 
 
 DATA_KEYS = Table(
@@ -159,9 +166,8 @@ SYNC_RUNS = Table(
 )
 """Of a connection's runs, at most one waits and one goes on."""
 for _status in ("created", "running"):
-    _is_so = SYNC_RUNS.c.status == _status
-    Index(
-        f"uq_sync_runs_{_status}", SYNC_RUNS.c.connection_id, unique=True, sqlite_where=_is_so, postgresql_where=_is_so
+    _index_of_some(
+        f"uq_sync_runs_{_status}", SYNC_RUNS.c.connection_id, where=SYNC_RUNS.c.status == _status, is_unique=True
     )
 
 INBOX = Table(
@@ -177,13 +183,7 @@ INBOX = Table(
     UniqueConstraint("connection_id", "event_id"),
     sqlite_autoincrement=True,
 )
-Index(
-    "ix_inbox_pending",
-    INBOX.c.connection_id,
-    INBOX.c.number,
-    sqlite_where=INBOX.c.done_at.is_(None),
-    postgresql_where=INBOX.c.done_at.is_(None),
-)
+_index_of_some("ix_inbox_pending", INBOX.c.connection_id, INBOX.c.number, where=INBOX.c.done_at.is_(None))
 
 WEBHOOKS = Table(
     "webhooks",
@@ -215,13 +215,12 @@ OUTBOX = Table(
     Index(None, "connection_id"),
     sqlite_autoincrement=True,
 )
-Index(
+_index_of_some(
     "ix_outbox_pending",
     OUTBOX.c.webhook_id,
     OUTBOX.c.connection_id,
     OUTBOX.c.number,
-    sqlite_where=OUTBOX.c.delivered_at.is_(None),
-    postgresql_where=OUTBOX.c.delivered_at.is_(None),
+    where=OUTBOX.c.delivered_at.is_(None),
 )
 
 FIRST_ANSWERS = Table(

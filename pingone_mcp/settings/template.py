@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from pingone_mcp.advice import variable
-from pingone_mcp.settings import Settings
+from pingone_mcp.settings import ServeSettings, Settings
 
 REQUIRED = ("environment_id", "client_id", "client_secret")
 _WIDTH = 120
@@ -22,21 +22,30 @@ def template() -> str:
         [
             _HEAD,
             "# Required",
-            *(f"{_meaning(name)}\n{variable(name, '')}" for name in REQUIRED),
+            *(f"{_meaning(Settings, name)}\n{variable(name, '')}" for name in REQUIRED),
             "# Optional; each line shows an example, not the default",
-            *(f"{_meaning(name)}\n# {variable(name, _example(name))}" for name in optional),
+            *(_commented(Settings, name) for name in optional),
+            "# Of `pingone-mcp serve` and what is linked for it, whatever connection they are about; examples too",
+            *(_commented(ServeSettings, name) for name in ServeSettings.model_fields),
             "",
         ]
     ).removesuffix("\n")
 
 
-def _meaning(name: str) -> str:
-    meaning = Settings.model_fields[name].description or ""
+_Kind = type[Settings | ServeSettings]
+
+
+def _commented(kind: _Kind, name: str) -> str:
+    return f"{_meaning(kind, name)}\n# {variable(name, _example(kind, name))}"
+
+
+def _meaning(kind: _Kind, name: str) -> str:
+    meaning = kind.model_fields[name].description or ""
     return textwrap.fill(
         meaning, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False, break_long_words=False
     )
 
 
-def _example(name: str) -> str:
-    example = str((Settings.model_fields[name].examples or [""])[0])
+def _example(kind: _Kind, name: str) -> str:
+    example = str((kind.model_fields[name].examples or [""])[0])
     return f"'{example}'" if set(example) & set('$# "{') else example

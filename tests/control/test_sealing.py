@@ -127,6 +127,40 @@ async def test_a_rotation_wraps_all_keys_anew_and_keeps_the_old_key(
     assert await (await open_seals(database, key_file)).values("a") == VALUES
 
 
+async def test_rotations_at_once_that_forget_old_keys_lose_none_that_is_needed(
+    database: Database, seals: Seals, key_file: KeyFile
+) -> None:
+    await sealed(seals, "a")
+    several = [await open_seals(database, key_file) for _ in range(5)]
+
+    async def rotate(one: Seals) -> None:
+        for _ in range(6):
+            await one.rotate(forget_old=True)
+
+    async with anyio.create_task_group() as tasks:
+        for one in several:
+            tasks.start_soon(rotate, one)
+    assert await (await open_seals(database, key_file)).values("a") == VALUES
+    ring = key_file.read()
+    assert ring is not None
+    assert await key_ids(database) <= ring.keys.keys()
+
+
+async def test_who_was_overtaken_by_another_rotation_wraps_by_the_key_of_today(
+    database: Database, seals: Seals, key_file: KeyFile
+) -> None:
+    await sealed(seals, "a")
+    other = await open_seals(database, key_file)
+    await seals.rotate()
+    for _ in range(2):
+        await other.rotate(forget_old=True)
+    assert await seals.wrap_by_current() == 2
+    ring = key_file.read()
+    assert ring is not None
+    assert await key_ids(database) == {ring.current}
+    assert await seals.values("a") == VALUES
+
+
 async def test_another_process_that_is_open_meanwhile_goes_on(
     database: Database, seals: Seals, key_file: KeyFile
 ) -> None:
