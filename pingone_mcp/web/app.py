@@ -74,6 +74,6 @@ def _turned_away(request: Request, error: Exception) -> Response:
 
 
 def _broken(request: Request, _: Exception) -> Response:
-    """Answer where a bug of ours has shown; the server logs it with this id."""
+    """Answer where a bug of ours has shown: uvicorn logs its traceback, and the access log has this id."""
     bug = Problem("This failed for a reason of its own, which was logged.", "Try again.", code="FAILED")
     return TurnedAway(HTTPStatus.INTERNAL_SERVER_ERROR, bug).response(request.state.correlation_id)

@@ -153,13 +153,13 @@ async def test_a_client_that_sends_no_request_is_let_go(sent: bytes, monkeypatch
 
 
 async def test_a_request_that_is_being_answered_may_take_longer_than_its_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(process, "HEAD_SECONDS", 1.0)
     app = App()
     async with serving(app) as url, httpx.AsyncClient() as client, anyio.create_task_group() as tasks:
 
         async def let() -> None:
             await app.asked.wait()
-            await anyio.sleep(0.4)
+            await anyio.sleep(1.2)
             app.let.set()
 
         tasks.start_soon(let)
