@@ -135,3 +135,7 @@ async def test_no_more_is_remembered_than_has_room(hands: Hands, monkeypatch: py
         await remembered.get(one)
     assert rows.asked == [{"a"}, {"b"}, {"c"}, {"none"}]
     assert len(remembered) == 2
+
+
+def test_what_another_process_changes_is_seen_within_a_second() -> None:
+    assert REMEMBERED_SECONDS <= 1

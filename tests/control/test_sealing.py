@@ -15,7 +15,7 @@ from sqlalchemy import delete, select, update
 
 from pingone_mcp.control.database import Database, open_postgres, open_sqlite
 from pingone_mcp.control.key_ring import KeyFile
-from pingone_mcp.control.sealing import BrokenSeal, Seals, open_seals
+from pingone_mcp.control.sealing import BrokenSeal, DataKey, Seals, open_seals
 from pingone_mcp.control.tables import DATA_KEYS, SEALED_VALUES
 from pingone_mcp.errors import Unconfigured
 from tests.process.programs import PATIENCE
@@ -267,3 +267,10 @@ def test_a_rotation_may_be_killed_at_any_moment(database_url: SecretStr | None, 
             process.send_signal(signal.SIGKILL)
             process.wait(PATIENCE)
         anyio.run(lambda: check(first=False))
+
+
+def test_what_one_owner_has_sealed_opens_for_no_other_by_the_same_key_either() -> None:
+    sealed_here = DataKey("a", b"k" * 32).seal("client_secret", b"x")
+    assert DataKey("a", b"k" * 32).open("client_secret", sealed_here) == b"x"
+    with pytest.raises(BrokenSeal):
+        DataKey("b", b"k" * 32).open("client_secret", sealed_here)
