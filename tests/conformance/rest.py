@@ -26,6 +26,14 @@ PYTHON_SDK = "truto-python-sdk==0.1.6"
 TYPESCRIPT_SDK = "@truto/truto-ts-sdk@2.0.12"
 SCHEMATHESIS = "schemathesis==4.32.5"
 EVERYTHING: tuple[Permission, ...] = get_args(Permission)
+DIRECTORY: tuple[Permission, ...] = ("directory.read", "directory.sync", "directory.write")
+KEYS: Mapping[str, tuple[Permission, ...]] = {
+    "all connections": EVERYTHING,
+    "everything": EVERYTHING,
+    "the directory": DIRECTORY,  # which stays as it is: who may manage connections pauses and removes them
+    "nothing": (),
+}
+"""What the keys are good for, by their names; all but the first are those of one connection."""
 _EXAMPLES = 20  # of each operation and phase
 _BY_PYTHON: Mapping[str, Any] = {
     "users": 500,
@@ -77,7 +85,8 @@ async def linked(home: Path, *, writes: bool) -> Company:
     first, second = [run(*link, name, env=env).json()["id"] for name in ("first", "second")]
     keys: dict[str, str] = {}
     async with open_control(ControlPlace(folder=home / "state")) as control:
-        for name, permissions, only in (("all", EVERYTHING, None), ("one", EVERYTHING, [first]), ("none", (), [first])):
+        for name, permissions in KEYS.items():
+            only = None if name == "all connections" else [first]
             made = await control.api_keys.create(name=name, permissions=frozenset(permissions), connections=only)
             keys[name] = made.text.get_secret_value()
     return Company(env=env, connections=(first, second), keys=keys)
@@ -127,7 +136,7 @@ async def _python_sdk(folder: Path, company: Company, url: str, report: Report) 
         python = environment(folder, PYTHON_SDK, oldest=(3, 12))
     except NotToBeHad as reason:
         return _left_out(name, reason)
-    asked = (url, company.keys["all"], *company.connections)
+    asked = (url, company.keys["all connections"], *company.connections)
     return [await _sdk((str(python), str(HERE / "truto_client.py"), *asked), _BY_PYTHON, name, report)]
 
 
@@ -143,7 +152,7 @@ async def _typescript_sdk(folder: Path, company: Company, url: str, report: Repo
             return _left_out(name, f"the npm registry has no {TYPESCRIPT_SDK}")
     shutil.copy(HERE / "truto_client.mjs", place)
     node = str(folder / "node_modules" / ".bin" / "node")
-    asked = (url, company.keys["all"], company.connections[0])
+    asked = (url, company.keys["all connections"], company.connections[0])
     return [await _sdk((node, str(place / "truto_client.mjs"), *asked), _BY_TYPESCRIPT, name, report)]
 
 
