@@ -122,10 +122,8 @@ async def rest_api(folder: Path, home: Path, report: Report) -> list[bool]:
     for writes in (True, False):
         company = await linked(home / f"schemathesis-{writes}", writes=writes)
         async with serving(company, (sys.executable, "-m", "tests.conformance.unhurried")) as url:
-            for key in ("one", "none"):
-                name = (
-                    f"{'writes on' if writes else 'writes off'}, key of {'everything' if key == 'one' else 'nothing'}"
-                )
+            for key in ("the directory", "everything", "nothing"):
+                name = f"writes {'on' if writes else 'off'}, key of {key}"
                 passed.append(await _schemathesis(python, url, company.keys[key], name, report))
     return passed
 

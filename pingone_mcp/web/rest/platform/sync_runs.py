@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
-from pydantic import Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue
 
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import timestamp
@@ -38,6 +38,13 @@ _OF = Parameter(name=CONNECTION.name, about="Only the runs of this connection.")
 _STATUS = Parameter(name="status", choices=_STATUSES, about="Only runs with this status.")
 
 
+def _no_number(value: object) -> object:
+    """Return a value that is no number: 0 equals False, and is none."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError("Input should be false")  # noqa: TRY004 - pydantic takes no other
+    return value
+
+
 class NewRun(GivenBody):
     """A sync that is wanted now."""
 
@@ -45,7 +52,7 @@ class NewRun(GivenBody):
     sync_job_id: Literal["user-directory"] = SYNC_JOB
     status: Literal["created"] = "created"
     args: Annotated[dict[str, JsonValue], Field(max_length=0)] | None = None
-    ignore_previous_run: Literal[False] | None = Field(
+    ignore_previous_run: Annotated[Literal[False] | None, BeforeValidator(_no_number)] = Field(
         None, description="A run goes on where the one before has ended."
     )
 

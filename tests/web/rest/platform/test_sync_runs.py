@@ -84,3 +84,10 @@ async def test_runs_need_their_permission(desk: Office, method: str) -> None:
 async def test_somebody_answers_without_a_credential(desk: Office) -> None:
     desk.caller = None
     assert await desk.ask("GET", "/ping") == {"status": "ok"}
+
+
+@pytest.mark.parametrize("value", [0, 0.0, 1, True, "false"])
+async def test_a_run_that_ignores_the_one_before_is_not_to_be_had(desk: Office, value: object) -> None:
+    acme = await desk.estate.link("acme")
+    body = {"integrated_account_id": acme.id, "ignore_previous_run": value}
+    assert (await desk.ask("POST", "/sync-job-run", 400, json=body))["code"] == "WRONG_BODY"
