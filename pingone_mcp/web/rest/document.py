@@ -183,7 +183,8 @@ def _style(parameter: Parameter) -> JsonObject:
 
 
 def _schema(parameter: Parameter) -> JsonObject:
-    text: JsonObject = {"type": "string", "enum": list(parameter.choices)} if parameter.choices else _TEXT
+    # An empty text is absent: some clients send every parameter.
+    text: JsonObject = {"type": "string", "enum": [*parameter.choices, ""]} if parameter.choices else _TEXT
     match parameter.kind:
         case "integer":
             bounds: JsonObject = {"type": "integer", "minimum": parameter.least, "maximum": parameter.most}

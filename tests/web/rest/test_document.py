@@ -94,6 +94,13 @@ async def test_it_names_every_parameter_and_body(desk: Office, described: dict[s
     assert (body["required"], body["additionalProperties"]) == (["target_url"], False)
 
 
+async def test_an_empty_choice_is_absent_and_described(desk: Office, described: dict[str, Any]) -> None:
+    [status] = [one for one in described["paths"]["/sync-job-run"]["get"]["parameters"] if one["name"] == "status"]
+    assert "" in status["schema"]["enum"]
+    desk.is_for()
+    assert (await desk.ask("GET", "/sync-job-run?status="))["result"] == []
+
+
 async def test_it_holds_nothing_of_anybody(desk: Office) -> None:
     before = (await desk.http.get("/openapi.json")).text
     await desk.estate.link("acme", tenant="customer-17")
