@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from contextlib import contextmanager
 from threading import Thread
@@ -46,8 +47,10 @@ async def test_what_happens_in_another_thread_is_sent_too() -> None:
     receiver, sandbox = Receiver(), Sandbox(size=20)
     async with listening(receiver) as url, sandbox.sending():
         await subscribe(sandbox, url)
+        asyncio.get_running_loop().set_debug(True)  # it refuses what another thread may not do
         await anyio.to_thread.run_sync(lambda: sandbox.administration().update_user(0, title="Buyer"))
         await until(receiver, 1)
+        asyncio.get_running_loop().set_debug(False)
 
 
 async def test_a_proxy_of_the_environment_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,16 +138,32 @@ async def test_one_who_is_slow_keeps_nobody_else_waiting() -> None:
         sandbox.administration().update_user(0, title="Clerk")
         with anyio.fail_after(4):
             await until(quick, 2)
+        assert await sandbox.sender.deliver() == [], "the one is under way"
         assert len(slow.requests) == 1
+
+
+class Rests:
+    """Says when the loop rests until something is due."""
+
+    def __init__(self) -> None:
+        self.began = anyio.Event()
+
+    def within(self, seconds: float) -> Any:
+        if seconds != Options().webhook_timeout:
+            self.began.set()
+        return anyio.move_on_after(seconds)
 
 
 async def test_moving_the_clock_by_the_back_door_brings_what_is_due_then() -> None:
     receiver = Receiver()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(receiver)) as outgoing:
-        sandbox = Sandbox(size=20, now=NOW, options=Options(webhook_lag=3_600), webhook_client=outgoing)
+        rests = Rests()
+        clock, options = Clock(within=rests.within), Options(webhook_lag=3_600)
+        sandbox = Sandbox(size=20, now=NOW, options=options, webhook_clock=clock, webhook_client=outgoing)
         await subscribe(sandbox, "http://127.0.0.1:9/")
         async with sandbox.sending(), enter(sandbox) as client:
             sandbox.administration().update_user(0, title="Buyer")
+            await rests.began.wait()
             await client.post("https://api.example.net/sandbox/clock", json={"advance": 3_601})
             await until(receiver, 1)
 
