@@ -67,8 +67,9 @@ class RequestGate:
     """An ASGI application around another one, which sees only what it may answer.
 
     The other one finds `place` and `correlation_id` in the state of a request, and `caller` wherever a credential is
-    needed (`user` and `auth` of the scope say the same in the MCP SDK's terms). Bodies come whole. By `meant` a caller
-    uses up what its own connections may be asked, and nobody else's.
+    needed (`user` and `auth` of the scope say the same in the MCP SDK's terms). Bodies come whole; what is posted to
+    MCP is in the state as `message`, parsed. By `meant` a caller uses up what its own connections may be asked, and
+    nobody else's.
     """
 
     def __init__(
@@ -200,6 +201,7 @@ class RequestGate:
                 message = msgspec.json.decode(content)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return False
+        request.scope["state"]["message"] = message
         needed = needed_permissions(message)
         if caller.lacks(needed):
             raise insufficient_scope(self._address, request.place, needed)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pingone_mcp.current_connection import working_for
@@ -19,6 +18,8 @@ from pingone_mcp.errors import Problem
 from pingone_mcp.server.strict import StrictServer
 from pingone_mcp.service.connections import Lend, ServedConnection
 from pingone_mcp.web.mcp.exchanges import Exchanges
+from pingone_mcp.web.mcp.messages import id_in_use
+from pingone_mcp.web.mcp.transport import WANTS_JSON, SessionManager
 
 IDLE_SECONDS = 30 * 60.0
 """After so long without a request a session ends, and its client opens another one."""
@@ -26,23 +27,8 @@ IDLE_SECONDS = 30 * 60.0
 BuildServer = Callable[[Lend, bool], StrictServer]
 """Makes a server for what lends it its connection; the second says whether that allows writes."""
 
-_WANTS_JSON: ContextVar[bool] = ContextVar("wants_json", default=False)
+_JSON = b"application/json"
 _logger = logging.getLogger(__name__)
-
-
-class _Manager(StreamableHTTPSessionManager):
-    """OpenSessions, each of which answers as the client that opens it reads: with JSON, or with a stream of events.
-
-    A request without a session is answered as it asks itself.
-    """
-
-    @property
-    def json_response(self) -> bool:
-        return _WANTS_JSON.get()
-
-    @json_response.setter
-    def json_response(self, _: bool) -> None:
-        """Take what the SDK's own constructor sets; the request at hand decides."""
 
 
 class McpEndpoint:
@@ -59,6 +45,8 @@ class McpEndpoint:
         self._build = build
         self._over = anyio.Event()
         self._answer: ASGIApp | None = None
+        self._manager: SessionManager | None = None
+        self._in_flight: set[tuple[str, str, str] | None] = set()
 
     async def live(self) -> None:
         """Answer requests until `end`. What goes wrong is logged, and ends this endpoint only."""
@@ -66,7 +54,7 @@ class McpEndpoint:
             with working_for(self.served.id):
                 server = self._build(self._lend, await self._allows_writes())
                 requests: Any = server._lowlevel_server  # noqa: SLF001 - what the SDK's manager of sessions takes
-                manager = _Manager(requests, session_idle_timeout=IDLE_SECONDS)
+                manager = self._manager = SessionManager(requests, session_idle_timeout=IDLE_SECONDS)
                 async with manager.run():
                     self._answer = AuthContextMiddleware(manager.handle_request)
                     self.ready.set()
@@ -89,19 +77,54 @@ class McpEndpoint:
         await self.ready.wait()
         if self._answer is None:
             raise Problem("MCP is not served on this connection at the moment.", "Try again.", code="CONNECTION_ENDED")
-        token = _WANTS_JSON.set(as_json)
+        token = WANTS_JSON.set(as_json)
         try:
             with working_for(self.served.id):
                 await self._answer(scope, receive, send)
         finally:
-            _WANTS_JSON.reset(token)
+            WANTS_JSON.reset(token)
+
+    def has(self, session: str) -> bool:
+        """Say whether there is a session of this id."""
+        return self._manager is not None and self._manager.has(session)
+
+    @contextmanager
+    def in_flight(self, request: tuple[str, str, str] | None) -> Iterator[None]:
+        """Count a request of a session (principal, session, id) while the block lasts; None is of no session.
+
+        Raises TurnedAway where another one has its id: the SDK would give the answer of the one to the other, and one
+        of them would wait for ever.
+        """
+        if request in self._in_flight:
+            raise id_in_use()
+        if request is not None:
+            self._in_flight.add(request)
+        try:
+            yield
+        finally:
+            self._in_flight.discard(request)
 
     async def end_session(self, session: str, user: AuthenticatedUser) -> None:
         """End a session, as a DELETE of its owner does."""
-        headers = [(b"mcp-session-id", session.encode("latin-1"))]
-        scope = {"type": "http", "method": "DELETE", "path": "/", "query_string": b"", "headers": headers, "user": user}
+        await self._say("DELETE", session, user)
+
+    async def cancel(self, session: str, user: AuthenticatedUser, request: str | int) -> None:
+        """End a request in a session, as its client does that wants no answer any more."""
+        params = {"requestId": request, "reason": "The client has left."}
+        cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+        await self._say("POST", session, user, json.dumps(cancelled).encode())
+
+    async def _say(self, method: str, session: str, user: AuthenticatedUser, body: bytes = b"") -> None:
+        """Send a request to a session in the name of its owner."""
+        headers = [(b"mcp-session-id", session.encode("latin-1")), (b"accept", b"*/*"), (b"content-type", _JSON)]
+        scope = {"type": "http", "method": method, "path": "/", "query_string": b"", "headers": headers, "user": user}
+        bodies = iter([body])
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": next(bodies, b""), "more_body": False}
+
         if self._answer is not None:
-            await self._answer(scope, _nothing, _nowhere)
+            await self._answer(scope, receive, _nowhere)
 
     @asynccontextmanager
     async def _lend(self) -> AsyncIterator[ServedConnection]:
@@ -113,10 +136,6 @@ class McpEndpoint:
             return (await self.served.backend()).writes is not None
         except Problem:
             return False
-
-
-async def _nothing() -> Message:
-    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 async def _nowhere(_: Message) -> None:

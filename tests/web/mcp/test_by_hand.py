@@ -89,12 +89,12 @@ async def test_a_call_without_the_header_of_the_version_belongs_to_its_session(s
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        ('{"id": 1, "method": "tools/list"}', 400, -32602),
-        ('[{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}]', 400, -32602),
+        ('{"id": 1, "method": "tools/list"}', 400, -32600),
+        ('[{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}]', 400, -32600),
         ("no json", 400, -32700),
         ("[" * 100_000, 400, -32700),
         ("", 400, -32700),
-        ('"text"', 400, -32602),
+        ('"text"', 400, -32600),
     ],
 )
 async def test_a_body_that_is_no_message_is_the_clients_mistake(
@@ -113,7 +113,8 @@ async def test_a_body_that_is_no_message_is_the_clients_mistake(
 async def test_another_media_type_is_refused(served: Served) -> None:
     async with served.http("acme") as http:
         headers = {"accept": BOTH, "content-type": "text/plain"}
-        assert (await http.post("/c/acme/mcp", content="{}", headers=headers)).status_code == 400
+        answer = await http.post("/c/acme/mcp", content="{}", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (415, -32600)
 
 
 async def test_a_session_ends_when_its_client_deletes_it(served: Served) -> None:
