@@ -120,7 +120,10 @@ async def serve_app(
             await asyncio.shield(serving)
         finally:
             ask_to_end()
-            await serving
+            try:
+                await serving
+            finally:
+                server.stop_listening()
 
 
 def _config(app: ASGIApp, where: Listening) -> uvicorn.Config:
@@ -176,6 +179,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, began: Callable[[], None]) -> None:
         super().__init__(config)
+        self.servers = []
         self._began = began
 
     @contextmanager
@@ -185,6 +189,14 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._began()
+
+    def stop_listening(self) -> None:
+        """Take no more connections, however it ended: uvicorn leaves that out where it is cancelled.
+
+        The event loop would take the next socket of the same number for this one, and never hear of its clients.
+        """
+        for one in self.servers:
+            one.close()
 
 
 class PatientProtocol(H11Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import math
 import os
@@ -342,3 +343,19 @@ async def test_an_answer_in_two_pieces_waits_for_no_acknowledgement() -> None:
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_a_server_that_is_cancelled_leaves_no_socket_to_the_loop() -> None:
+    """The loop knows sockets by their numbers: the next one of this number would never be heard of."""
+    listening = open_socket(HERE)
+    number, began = listening.fileno(), anyio.Event()
+
+    async def serve() -> None:
+        await serve_app(App().starlette, HERE, listening, began=began.set)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve)
+        await began.wait()
+        tasks.cancel_scope.cancel()
+    assert not asyncio.get_running_loop().remove_reader(number)
+    assert listening.fileno() == -1
