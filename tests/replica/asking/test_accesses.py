@@ -25,6 +25,7 @@ from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.directory.user_row import as_json_text
 from pingone_mcp.replica.asking.accesses import Accesses
 from pingone_mcp.replica.asking.snapshot import Snapshot
+from pingone_mcp.replica.store.letters import teach
 from pingone_mcp.reports.review import Row, counts_of
 from pingone_mcp.sandbox.app import Sandbox
 from tests.replica.truth import Copy
@@ -248,6 +249,7 @@ def test_sql_says_of_people_what_their_rows_say(
     plain = Plain(people, question, roles_read=nobody.roles_read)
     with closing(sqlite3.connect(":memory:")) as database:
         database.deserialize(nobody.path.read_bytes())
+        teach(database)
         put(database, people)
         if question.role is not None and all(question.role not in one.roles for one in people):
             return  # nobody is known to have a role of this name
