@@ -8,7 +8,6 @@ from typing import Literal
 from urllib.parse import parse_qsl
 
 from pingone_mcp.current_connection import DEFAULT
-from pingone_mcp.web.address import METADATA
 
 Face = Literal["mcp", "rest", "hook", "open", "health"]
 """`open` needs no credential; `health` is asked by machines that know this one by its address only."""
@@ -19,6 +18,7 @@ _PARAMETER = re.compile(r"integrated_account_id(?:\[\d*\])?")
 _ACCOUNT = re.compile(r"/integrated-account/([A-Za-z0-9_-]{1,64})(?:/credentials)?")
 _NO_IDS = frozenset({"me", "token", "refresh-credentials", "bulk-delete"})
 _OPEN = frozenset({"/login", "/openapi.json", "/ping"})
+_WELL_KNOWN = "/.well-known/"  # where clients look before they have a credential, and take a 401 for a way to go wrong
 _HEALTH = frozenset({"/healthz", "/readyz"})
 
 
@@ -44,7 +44,7 @@ def place_of(path: str) -> Destination:
         return Destination(face="mcp")
     if path in _HEALTH:
         return Destination(face="health")
-    if path in _OPEN or path == METADATA or path.startswith(f"{METADATA}/"):
+    if path in _OPEN or path.startswith(_WELL_KNOWN):
         return Destination(face="open")
     if path.startswith("/hooks/"):
         return Destination(face="hook")
