@@ -171,6 +171,26 @@ async def test_an_id_that_is_in_use_is_refused_and_neither_waits_for_ever(
         assert said(await script.post({**LIST, "id": identity}))["result"]["tools"], "it may be used again"
 
 
+async def test_a_header_of_the_other_era_makes_no_session_of_requests_without_one(served: Served) -> None:
+    stopped, answers = Stopped(served), list[httpx.Response]()
+    async with served.http("acme") as http:
+        script = Script(http, PATH)
+        await script.open()
+        body, headers = stateless(call("list_users", limit=1))
+
+        async def ask() -> None:
+            answers.append(await script.post(body, **headers))
+
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ask)
+                await stopped.began.wait()
+                other, more = stateless({**LIST, "id": body["id"]})
+                assert said(await script.post(other, **more))["result"]["tools"]
+                stopped.goes_on.set()
+    assert said(answers[0])["result"]["structuredContent"]["result_count"] == 1
+
+
 async def test_what_many_ask_at_once_in_one_session_each_gets_its_answer(served: Served) -> None:
     found: dict[int, int] = {}
     async with served.http("acme") as http:

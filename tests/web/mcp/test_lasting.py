@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from mcp.server.connection import Connection
@@ -48,7 +49,16 @@ class Turns(Time):
             if at <= self.passed:
                 woken.set()
         self.sleepers = [(at, woken) for at, woken in self.sleepers if not woken.is_set()]
-        await anyio.wait_all_tasks_blocked()
+        await settled()
+
+
+async def settled() -> None:
+    """Let everybody go on who can.
+
+    anyio's own `wait_all_tasks_blocked` looks every 0.1 seconds, and uvicorn ticks as often: it may wait for ever.
+    """
+    for _ in range(200):
+        await anyio.lowlevel.checkpoint()
 
 
 @pytest.fixture
@@ -100,7 +110,7 @@ async def test_a_stream_ends_when_its_caller_may_not_have_it_any_more(served: Se
         served.http("acme") as http,
         stream(http, era, Script(http, "/c/acme/mcp")) as lines,
     ):
-        await anyio.wait_all_tasks_blocked()
+        await settled()
         await time.turn(61)
         match change:
             case "revoked":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -110,6 +111,20 @@ async def test_a_question_is_answered_in_its_session_by_its_caller_only(served: 
             await asked.has_ended.wait()
         assert asked.answers[0]["result"]["structuredContent"]["status"] == 200
     assert not is_enabled(served)
+
+
+async def test_another_credential_of_the_same_person_is_another_caller(served: Served) -> None:
+    served.callers["second"] = dataclasses.replace(served.callers["acme"], client_id="key:second")
+    async with (
+        served.listening(),
+        served.http("acme") as http,
+        served.http("second") as second,
+        asking(served, http) as asked,
+    ):
+        stolen = Script(second, PATH, session=asked.script.session)
+        assert (await stolen.post(asked.yes())).status_code == 404
+        assert (await second.delete(PATH, headers=asked.script.session)).status_code == 404
+        assert not asked.has_ended.is_set()
 
 
 def revoke(served: Served) -> None:
