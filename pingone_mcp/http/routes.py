@@ -7,6 +7,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache, lru_cache
 from pathlib import Path
 
 import httpx
@@ -66,18 +67,25 @@ class Routes(httpx.AsyncBaseTransport):
         if self._engine is None:
             from pingone_mcp.http.engine import Engine  # noqa: PLC0415 - start-up: as the class says
 
-            self._engine = Engine(self._named or _usual_certificates())
+            self._engine = Engine(self.trusted)
         return self._engine
+
+    @property
+    def trusted(self) -> ssl.SSLContext:
+        """What TLS trusts."""
+        return self._named or usual_certificates()
 
     async def aclose(self) -> None:
         if self._engine is not None:
             await self._engine.aclose()
 
 
-def _usual_certificates() -> ssl.SSLContext:
+@cache
+def usual_certificates() -> ssl.SSLContext:
     """Return what TLS trusts where nobody says so: what this machine trusts, and certifi.
 
-    The certificates of a company are among the machine's on Linux and Windows; on macOS Python does not see them.
+    The certificates of a company are among the machine's on Linux and Windows; on macOS Python does not see them. All
+    connections of a process share what is returned: it takes two megabytes, and thirty milliseconds.
     """
     trusted = httpx.create_ssl_context(trust_env=False)
     with suppress(OSError):  # one that is damaged among the machine's own
@@ -91,9 +99,23 @@ def _named_certificates() -> ssl.SSLContext | None:
     if folder and not file:
         _check_folder(Path(folder))
     try:
-        return ssl.create_default_context(cafile=file or None, capath=folder or None) if file or folder else None
+        return _read_certificates(file or None, folder or None, _looks_of(file)) if file or folder else None
     except OSError as error:  # ssl.SSLError is one
         raise _unusable("SSL_CERT_FILE", _trouble(Path(file or "")), "a file of certificates in PEM") from error
+
+
+@lru_cache(maxsize=1)
+def _read_certificates(file: str | None, folder: str | None, _: tuple[int, int] | None) -> ssl.SSLContext:
+    """Return what TLS trusts by a file, as it looks now, and a folder, for all connections of a process."""
+    return ssl.create_default_context(cafile=file, capath=folder)
+
+
+def _looks_of(file: str | None) -> tuple[int, int] | None:
+    """Return what changes with a file: another one of the same name is read anew."""
+    if not file:
+        return None
+    found = Path(file).stat()
+    return found.st_ino, found.st_mtime_ns
 
 
 def _trouble(file: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 
 from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import Problem, Refused, Unconfigured, Unreachable
-from pingone_mcp.http.routes import Routes
+from pingone_mcp.http.routes import Routes, usual_certificates
 from pingone_mcp.pingone.api.client import open_client
 from pingone_mcp.pingone.connection import Proxies, connection_of
 from pingone_mcp.pingone.directory import open_directory
@@ -186,6 +186,15 @@ async def test_certificates_that_cannot_be_read_are_one_sentence(
             pytest.fail("there is nothing to trust")
 
 
+@pytest.fixture
+def unread() -> Iterator[None]:
+    """Forget the certificates that were read, before and afterwards."""
+    usual_certificates.cache_clear()
+    yield
+    usual_certificates.cache_clear()
+
+
+@pytest.mark.usefixtures("unread")
 async def test_what_this_machine_trusts_is_trusted_beside_the_public_certificates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,5 +209,20 @@ async def test_what_this_machine_trusts_is_trusted_beside_the_public_certificate
     monkeypatch.setattr(
         ssl.SSLContext, "load_default_certs", lambda trusted: trusted.load_verify_locations(cadata="nonsense")
     )
-    async with Routes({}) as routes:
-        assert routes is not None
+    usual_certificates.cache_clear()
+    assert usual_certificates().cert_store_stats()["x509_ca"] > 0
+
+
+async def test_connections_share_what_they_trust_until_the_file_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two hundred connections, each would hold two megabytes of it."""
+    assert usual_certificates() is usual_certificates()
+    before = certificate(tmp_path, "127.0.0.2", begins=-timedelta(days=1), ends=timedelta(days=1))
+    monkeypatch.setenv("SSL_CERT_FILE", str(before))
+    async with Routes({}) as one, Routes({}) as another:
+        assert one.trusted is another.trusted
+    company = certificate(tmp_path, "127.0.0.1", begins=-timedelta(days=1), ends=timedelta(days=1))
+    async with serving(says("HTTP/1.1 204 No Content\r\n\r\n"), company) as port, Routes({}) as routes:
+        request = httpx.Request("GET", f"https://127.0.0.1:{port}/v1")
+        assert (await routes.handle_async_request(request)).status_code == 204
