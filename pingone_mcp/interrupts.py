@@ -14,12 +14,15 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    import asyncio
+
     import anyio
 
 INTERRUPTED = 130
@@ -83,8 +86,33 @@ def _pressed(scope: anyio.CancelScope, presses: list[float]) -> Iterator[None]:
         scope.cancel()
         loop.call_later(_PATIENCE, end_at_once)
 
-    with pressing(press):
+    with _wakes(loop), pressing(press):
         yield
+
+
+@contextmanager
+def _wakes(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Let a signal wake a loop, also one that comes when it is just about to wait (signal.set_wakeup_fd).
+
+    Python's handler runs between two lines of the main thread; without this, that is when something else has come. The
+    loop of Windows sees to it by itself.
+    """
+    import socket  # noqa: PLC0415 - as above
+
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    there, here = socket.socketpair()
+    with there, here:
+        there.setblocking(False)
+        here.setblocking(False)
+        loop.add_reader(here, here.recv, 4096)
+        before = signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            loop.remove_reader(here)
 
 
 @contextmanager

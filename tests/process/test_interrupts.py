@@ -8,8 +8,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import anyio
 import pytest
 
+from pingone_mcp.interrupts import INTERRUPTED, run_interruptible
 from tests.process.presses import COMMANDS, company, presses
 from tests.process.programs import PATIENCE, bare, in_process, run, started
 
@@ -112,6 +114,26 @@ def test_one_press_waits_for_so_long_and_no_longer(tmp_path: Path) -> None:
         assert working.line() == "at work\n"
         working.process.send_signal(signal.SIGINT)
         assert (working.process.wait(PATIENCE), working.rest().err) == (130, "")
+
+
+def test_a_signal_wakes_the_loop_that_is_about_to_wait() -> None:
+    """Else a press between its last look at signals and its wait is heard when something else comes, if ever."""
+    inside: list[int] = []
+
+    async def act() -> int:
+        inside.append(signal.set_wakeup_fd(-1))
+        signal.set_wakeup_fd(inside[0])
+        signal.raise_signal(signal.SIGINT)
+        await anyio.sleep_forever()
+        return 0
+
+    before = signal.set_wakeup_fd(-1)
+    try:
+        assert run_interruptible(act) == INTERRUPTED
+        assert signal.set_wakeup_fd(-1) == -1
+    finally:
+        signal.set_wakeup_fd(before)
+    assert inside[0] >= 0
 
 
 def test_a_second_press_waits_for_nothing(tmp_path: Path) -> None:
