@@ -6,6 +6,7 @@ import gc
 import os
 import random
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ settings.load_profile("ci" if IN_CI else "here")
 def pytest_configure(config: pytest.Config) -> None:
     if IN_CI and config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(random.SystemRandom().getrandbits(32))
+
+
+@pytest.hookimpl(optionalhook=True)  # also where xdist is left out
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Return more workers than cores: at any time a fourth of them waits for a process, a disk or a time limit."""
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return cores + max(1, cores // 4)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
