@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
+from pingone_mcp.control.announcing.announcements import Announcements
+from pingone_mcp.control.announcing.sent_changes import SentChanges
 from pingone_mcp.control.api_keys import ApiKeys
 from pingone_mcp.control.database import Database, open_postgres, open_sqlite
 from pingone_mcp.control.idempotency import Idempotency
@@ -51,14 +53,16 @@ class ControlData:
 
     def __init__(self, database: Database, seals: Seals, clock: Clock) -> None:
         self.database, self.seals, self.clock = database, seals, clock
-        self.connections = LinkedConnections(database, seals, clock)
-        self.api_keys = ApiKeys(database, seals, clock)
-        self.tokens = CustomerTokens(database, seals, clock)
-        self.sync_runs = SyncRuns(database, clock)
-        self.idempotency = Idempotency(database, seals, clock)
-        self.inbox = Inbox(database, seals, clock)
         self.webhooks = Webhooks(database, seals, clock)
         self.outbox = Outbox(database, seals, self.webhooks, clock)
+        announcements = Announcements(database, self.outbox)
+        self.connections = LinkedConnections(database, seals, announcements, clock)
+        self.api_keys = ApiKeys(database, seals, clock)
+        self.tokens = CustomerTokens(database, seals, clock)
+        self.sync_runs = SyncRuns(database, announcements, clock)
+        self.idempotency = Idempotency(database, seals, clock)
+        self.inbox = Inbox(database, seals, clock)
+        self.sent_changes = SentChanges(database)
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Give a transaction that all which is called inside joins: kept as a whole or not at all.

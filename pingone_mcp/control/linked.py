@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Row, delete, insert, select, tuple_, updat
 from sqlalchemy.exc import IntegrityError
 
 from pingone_mcp.clock import Clock
+from pingone_mcp.control.announcing.announcements import Announcements
 from pingone_mcp.control.database import Database
 from pingone_mcp.control.remembered import Remembered
 from pingone_mcp.control.sealing import Seals, of_connection
@@ -59,10 +60,14 @@ class LinkedConnection:
 
 
 class LinkedConnections:
-    """The connections of one database. Methods that name one return None, or raise LookupError, where there is none."""
+    """The connections of one database, which announce what happens to them.
 
-    def __init__(self, database: Database, seals: Seals, clock: Clock) -> None:
+    Methods that name one return None, or raise LookupError, where there is none.
+    """
+
+    def __init__(self, database: Database, seals: Seals, announcements: Announcements, clock: Clock) -> None:
         self._database, self._seals, self._clock = database, seals, clock
+        self._announcements = announcements
         self._has_default = False
         self._remembered = Remembered(self._by_id, clock)
 
@@ -102,6 +107,8 @@ class LinkedConnections:
             async with self._database.write() as connection:
                 await connection.execute(insert(CONNECTIONS).values(values))
                 await self._seals.put(await self._seals.add_owner(of_connection(added.id)), credentials)
+                await self._announcements.account("created", added)
+                await self._announcements.turned("connecting", added)
         except IntegrityError:
             raise NameTaken from None
         return added
@@ -128,7 +135,7 @@ class LinkedConnections:
             if not renewed or (kept.provider, dict(kept.settings)) == (provider, dict(settings)):
                 return kept
             changes = {"provider": provider, "settings": settings, "epoch": CONNECTIONS.c.epoch + 1}
-            return await self._update(DEFAULT, **changes) or kept
+            return await self._updated(DEFAULT, **changes) or kept
 
     async def get(self, connection_id: str) -> LinkedConnection | None:
         found = await self._select(CONNECTIONS.c.id == connection_id)
@@ -186,14 +193,20 @@ class LinkedConnections:
         if settings is not None:
             changes["epoch"] = CONNECTIONS.c.epoch + 1
         try:
-            return await self._update(connection_id, **changes)
+            return await self._updated(connection_id, **changes)
         except IntegrityError:
             raise NameTaken from None
 
     async def set_status(
         self, connection_id: str, status: LinkStatus, reason: str | None = None
     ) -> LinkedConnection | None:
-        return await self._update(connection_id, status=status, reason=reason)
+        """Say how a connection stands; that it stands so already is no news."""
+        async with self._database.write():
+            before = await self.get(connection_id)
+            changed = await self._update(connection_id, status=status, reason=reason)
+            if before is not None and changed is not None:
+                await self._announcements.turned(before.status, changed)
+        return changed
 
     async def set_next_sync(self, connection_id: str, at: datetime | None) -> None:
         await self._touch(connection_id, next_sync_at=at)
@@ -214,23 +227,32 @@ class LinkedConnections:
     async def replace_credentials(
         self, connection_id: str, credentials: Mapping[str, SecretStr], settings: SettingValues | None = None
     ) -> LinkedConnection | None:
-        """Put new credentials, and settings if given, in the place of the present ones; the id stays."""
+        """Put new credentials that work, and settings if given, in the place of the present ones; the id stays."""
+        changes: dict[str, object] = {} if settings is None else {"settings": settings}
         async with self._database.write():
-            changes: dict[str, object] = {} if settings is None else {"settings": settings}
-            changed = await self._update(connection_id, epoch=CONNECTIONS.c.epoch + 1, **changes)
-            if changed is not None:
+            before = await self.get(connection_id)
+            changed = await self._updated(
+                connection_id, epoch=CONNECTIONS.c.epoch + 1, status="active", reason=None, **changes
+            )
+            if before is not None and changed is not None:
                 await self._seals.put(await self._seals.key_of(of_connection(connection_id)), credentials)
+                if before.status not in ("active", "connecting"):
+                    await self._announcements.account("reactivated", changed)
+                await self._announcements.account("active", changed)
         return changed
 
     async def remove(self, connection_id: str) -> bool:
         """Remove a connection, its credentials, and all that hangs on it; say whether there was one."""
         async with self._database.write() as connection:
+            linked = await self.get(connection_id)
             removed = await connection.execute(delete(CONNECTIONS).where(CONNECTIONS.c.id == connection_id))
             self._database.once_kept(partial(self._remembered.forget, connection_id))
             if removed.rowcount:
                 await connection.execute(delete(OUTBOX).where(OUTBOX.c.connection_id == connection_id))
                 await self._seals.forget_owner(of_connection(connection_id))
                 self._database.scrub()
+            if linked is not None:
+                await self._announcements.removed(linked)
         return removed.rowcount > 0
 
     async def _select(self, *conditions: ColumnElement[bool], limit: int | None = None) -> list[LinkedConnection]:
@@ -238,6 +260,14 @@ class LinkedConnections:
         query = select(CONNECTIONS).where(*conditions).order_by(CONNECTIONS.c.created_at, CONNECTIONS.c.id).limit(limit)
         async with self._database.read() as connection:
             return [_linked(row) for row in await connection.execute(query)]
+
+    async def _updated(self, connection_id: str, **changes: object) -> LinkedConnection | None:
+        """Change what a person knows of a connection, and say so."""
+        async with self._database.write():
+            changed = await self._update(connection_id, **changes)
+            if changed is not None and changes:
+                await self._announcements.account("updated", changed)
+        return changed
 
     async def _update(self, connection_id: str, **changes: object) -> LinkedConnection | None:
         return await self._touch(connection_id, updated_at=self._clock.now(), **changes)

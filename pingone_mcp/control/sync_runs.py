@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pingone_mcp.clock import Clock
+from pingone_mcp.control.announcing.announcements import Announcements
 from pingone_mcp.control.database import Database
 from pingone_mcp.control.tables import SYNC_RUNS
 
@@ -38,10 +39,10 @@ class RunRecord:
 
 
 class SyncRuns:
-    """The runs of one database."""
+    """The runs of one database, which announce what becomes of them."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, announcements: Announcements, clock: Clock) -> None:
+        self._database, self._announcements, self._clock = database, announcements, clock
 
     async def request(self, connection_id: str, cause: RunCause) -> RunRecord:
         """Return a run that waits: the one that does already, or a new one. Raises LookupError for no connection."""
@@ -56,7 +57,11 @@ class SyncRuns:
     async def start(self, run_id: str) -> RunRecord | None:
         """Let a run that waits begin; None where it does not wait, or another one of its connection goes on."""
         try:
-            return await self._change(run_id, "created", status="running", started_at=self._clock.now())
+            async with self._database.write():
+                started = await self._change(run_id, "created", status="running", started_at=self._clock.now())
+                if started is not None:
+                    await self._announcements.run("started", started)
+                return started
         except IntegrityError:
             return None
 
@@ -65,15 +70,23 @@ class SyncRuns:
     ) -> RunRecord | None:
         """Say what came of a run that went on; None where it did not."""
         ended = {"status": status, "counts": dict(counts or {}), "reason": reason, "ended_at": self._clock.now()}
-        return await self._change(run_id, "running", **ended)
+        async with self._database.write():
+            done = await self._change(run_id, "running", **ended)
+            if done is None:
+                return None
+            await self._announcements.run(status, done)
+            if status == "held" and not await self._was_held(done):
+                await self._announcements.held(done)
+        return done
 
     async def end_interrupted(self) -> int:
         """Give up what went on when a process ended without a word, as the next one starts; return how many."""
-        change = update(SYNC_RUNS).where(SYNC_RUNS.c.status == "running")
         reason = "The process ended before the sync did. What it had read is kept, and the next sync goes on."
-        async with self._database.write() as connection:
-            ended = await connection.execute(change.values(status="failed", reason=reason, ended_at=self._clock.now()))
-        return ended.rowcount
+        async with self._database.write():
+            interrupted = await self._select(SYNC_RUNS.c.status == "running")
+            for run in interrupted:
+                await self.end(run.id, "failed", reason=reason)
+        return len(interrupted)
 
     async def get(self, run_id: str) -> RunRecord | None:
         found = await self._select(SYNC_RUNS.c.id == run_id)
@@ -104,6 +117,13 @@ class SyncRuns:
         async with self._database.write() as connection:
             return (await connection.execute(delete(SYNC_RUNS).where(ended))).rowcount
 
+    async def _was_held(self, run: RunRecord) -> bool:
+        """Say whether the run before one of the same connection was held too: then nothing new is held."""
+        place = select(SYNC_RUNS.c.number).where(SYNC_RUNS.c.id == run.id).scalar_subquery()
+        earlier = (SYNC_RUNS.c.connection_id == run.connection_id) & (SYNC_RUNS.c.number < place)
+        before = await self._select(earlier, SYNC_RUNS.c.status.in_(("completed", "held")), limit=1)
+        return bool(before) and before[0].status == "held"
+
     async def _add(self, connection_id: str, cause: RunCause) -> RunRecord:
         values = {
             "id": str(uuid.uuid4()),
@@ -115,7 +135,9 @@ class SyncRuns:
         }
         async with self._database.write() as connection:
             row = await connection.execute(insert(SYNC_RUNS).values(values).returning(*_COLUMNS))
-            return _run(row.one())
+            added = _run(row.one())
+            await self._announcements.run("created", added)
+        return added
 
     async def _change(self, run_id: str, present: RunStatus, /, **changes: object) -> RunRecord | None:
         here = (SYNC_RUNS.c.id == run_id) & (SYNC_RUNS.c.status == present)

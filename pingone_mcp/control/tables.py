@@ -25,7 +25,7 @@ from sqlalchemy import (
     func,
 )
 
-EDITION = "0001"
+EDITION = "0002"
 """The newest revision in `migrations/versions`: an opening that finds it need not load Alembic."""
 
 
@@ -210,8 +210,10 @@ OUTBOX = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_try_at", UtcTime, nullable=False),
+    Column("failing_since", UtcTime),
     Column("last_error", Text),
     Column("delivered_at", UtcTime),
+    Column("given_up_at", UtcTime),
     Index(None, "connection_id"),
     sqlite_autoincrement=True,
 )
@@ -222,6 +224,15 @@ _index_of_some(
     OUTBOX.c.number,
     where=OUTBOX.c.delivered_at.is_(None),
 )
+
+SENT_CHANGES = Table(
+    "sent_changes",
+    METADATA,
+    Column("connection_id", Text, ForeignKey("connections.id", ondelete="CASCADE"), primary_key=True),
+    Column("copy", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+)
+"""Up to which change of which local copy the changes of a connection stand in the outbox."""
 
 FIRST_ANSWERS = Table(
     "first_answers",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import uuid
 from collections.abc import Collection
@@ -15,9 +16,11 @@ from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from pingone_mcp.clock import Clock
 from pingone_mcp.control.database import Database
 from pingone_mcp.control.sealing import Seals, of_webhook
-from pingone_mcp.control.tables import WEBHOOKS
+from pingone_mcp.control.tables import OUTBOX, WEBHOOKS
 
 _SECRET = "signing_secret"  # noqa: S105 - the name of a field
+PREFIX = "whsec_"
+"""What a secret begins with; the bytes behind it, out of their base64, sign as Standard Webhooks says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ class Webhooks:
     ) -> tuple[Webhook, SecretStr]:
         """Add a webhook; return it with its secret, which is shown this once."""
         now = self._clock.now()
-        secret = SecretStr(secrets.token_urlsafe(32))
+        secret = new_secret()
         webhook = Webhook(
             id=str(uuid.uuid4()),
             tenant=tenant,
@@ -78,10 +81,9 @@ class Webhooks:
         """Return the webhooks of a tenant (None: of everybody), the oldest first."""
         return await self._select(*([] if tenant is None else [WEBHOOKS.c.tenant == tenant]))
 
-    async def wanting(self, event: str, tenant: str | None) -> list[Webhook]:
-        """Return the active webhooks that want an event of a connection of this tenant."""
-        theirs = WEBHOOKS.c.tenant.is_(None) | (WEBHOOKS.c.tenant == tenant)
-        return [webhook for webhook in await self._select(WEBHOOKS.c.is_active, theirs) if webhook.wants(event)]
+    async def active(self, tenant: str | None) -> list[Webhook]:
+        """Return the active webhooks that get events of connections of this tenant."""
+        return await self._select(WEBHOOKS.c.is_active, WEBHOOKS.c.tenant.is_(None) | (WEBHOOKS.c.tenant == tenant))
 
     async def update(
         self,
@@ -92,7 +94,7 @@ class Webhooks:
         is_active: bool | None = None,
         reason: str | None = None,
     ) -> Webhook | None:
-        """Change what is given; one that is switched on again has no reason any more."""
+        """Change what is given. One that is switched on has no reason any more, and what waits for it is due now."""
         types = None if event_types is None else list(event_types)
         given = {"target_url": target_url, "event_types": types, "is_active": is_active}
         changes: dict[str, object] = {name: value for name, value in given.items() if value is not None}
@@ -101,6 +103,10 @@ class Webhooks:
         change = update(WEBHOOKS).where(WEBHOOKS.c.id == webhook_id).values(updated_at=self._clock.now(), **changes)
         async with self._database.write() as connection:
             row = (await connection.execute(change.returning(WEBHOOKS))).one_or_none()
+            if is_active:
+                waits = (OUTBOX.c.webhook_id == webhook_id) & OUTBOX.c.delivered_at.is_(None)
+                waits &= OUTBOX.c.given_up_at.is_(None)
+                await connection.execute(update(OUTBOX).where(waits).values(anew(self._clock.now())))
         return None if row is None else _webhook(row)
 
     async def secret(self, webhook_id: str) -> SecretStr:
@@ -120,6 +126,23 @@ class Webhooks:
         query = select(WEBHOOKS).where(*conditions).order_by(WEBHOOKS.c.created_at, WEBHOOKS.c.id)
         async with self._database.read() as connection:
             return [_webhook(row) for row in await connection.execute(query)]
+
+
+def anew(now: datetime) -> dict[str, Any]:
+    """Return the values of an event that waits as if it had never been tried."""
+    return {
+        "attempts": 0,
+        "next_try_at": now,
+        "failing_since": None,
+        "last_error": None,
+        "delivered_at": None,
+        "given_up_at": None,
+    }
+
+
+def new_secret() -> SecretStr:
+    """Make a secret as Standard Webhooks has them: 32 random bytes in base64, behind a prefix."""
+    return SecretStr(f"{PREFIX}{base64.b64encode(secrets.token_bytes(32)).decode()}")
 
 
 def _webhook(row: Row[*tuple[Any, ...]]) -> Webhook:

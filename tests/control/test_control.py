@@ -56,7 +56,7 @@ async def used(control: ControlData, folder: Path) -> dict[str, str]:
     await control.inbox.pending(linked.id)
     secrets["a person, outgoing"] = f"out-{person}"
     await control.outbox.add("record:created", {"x": f"out-{person}"}, connection_id=linked.id, tenant="acme")
-    await control.outbox.due()
+    await control.outbox.heads()
     request = KeyedRequest(principal="p", connection_id=linked.id, path="POST /x", key="idempotency-key", body=b"{}")
     await control.idempotency.begin(request)
     secrets["a person, answered"] = f"answered-{person}"
@@ -160,7 +160,7 @@ async def main(folder, url):
                     name=text, tenant="acme", settings={}, credentials={"client_secret": SecretStr("old")}
                 )
                 await control.sync_runs.request(added.id, "connected")
-                await control.outbox.add("integrated_account:created", {}, connection_id=added.id, tenant="acme")
+                await control.outbox.add("record:created", {}, connection_id=added.id, tenant="acme")
             await control.connections.replace_credentials(added.id, {"client_secret": SecretStr("new")})
             if number % 3 == 0:
                 await control.rotate_keys(forget_old=True)
@@ -185,7 +185,13 @@ def test_a_process_may_be_killed_at_any_moment_and_nothing_is_half_made(
             ids = {one.id for one in linked}
             webhooks = {one.id for one in await control.webhooks.listed()}
             assert {run.connection_id for run in await control.sync_runs.listed()} == ids
-            assert set(await connection.scalars(select(OUTBOX.c.connection_id).distinct())) == ids
+            said = (await connection.execute(select(OUTBOX.c.connection_id, OUTBOX.c.event))).all()
+            removed = {one.connection_id for one in said if one.event == "integrated_account:deleted"}
+            assert {one.connection_id for one in said} == ids | removed
+            assert not ids & removed
+            written = {one.connection_id for one in said if one.event == "record:created"}
+            made = {one.connection_id for one in said if one.event == "integrated_account:created"}
+            assert written == made == ids
             owners = set(await connection.scalars(select(DATA_KEYS.c.owner)))
             assert owners == {"root", *map(of_connection, ids), *map(of_webhook, webhooks)}
             used = await connection.scalars(select(LINK_TOKENS.c.used_at))

@@ -6,6 +6,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
+from pingone_mcp.control.announcing.announcements import Announcements
+from pingone_mcp.control.announcing.sent_changes import SentUntil
 from pingone_mcp.control.control import ControlData
 from pingone_mcp.control.idempotency import KeyedRequest
 from pingone_mcp.control.inbox import IncomingEvent
@@ -129,11 +131,16 @@ async def test_with_a_connection_goes_all_that_hangs_on_it(control: ControlData,
     webhook, _ = await control.webhooks.create(target_url="https://example.com")
     await control.outbox.add("record:created", {}, connection_id=again.id, tenant="acme")
     for_linked = await control.outbox.add_for(webhook.id, "record:created", {}, connection_id=linked.id)
+    async with control.sent_changes.moving(again.id, None, SentUntil("c", 1)):
+        pass
     assert set(await rows(control)) == {table.name for table in METADATA.sorted_tables}
     assert await control.connections.remove(again.id)
-    hooks = {"webhooks": 1, "outbox": 1, "data_keys": kept["data_keys"] + 1, "sealed_values": kept["sealed_values"] + 1}
+    hooks = {"webhooks": 1, "outbox": 2, "data_keys": kept["data_keys"] + 1, "sealed_values": kept["sealed_values"] + 1}
     assert await rows(control) == kept | {"api_keys": 1} | hooks
-    assert [event.id for event in await control.outbox.due()] == [for_linked]
+    first, last = await control.outbox.heads()
+    gone = await control.outbox.read(last.id)
+    assert gone is not None
+    assert (first.id, gone.event, gone.payload) == (for_linked, "integrated_account:deleted", {"id": again.id})
     assert await control.connections.credentials(linked.id) == SECRET
 
 
@@ -169,7 +176,9 @@ async def test_that_of_the_variables_is_there_where_they_describe_one(control: C
     assert (changed.settings, changed.provider, changed.epoch) == ({}, "sample", 2)
     run = await control.sync_runs.request("default", "schedule")
     key = await control.api_keys.create(name="x", permissions=["directory.read"], connections=["default"])
-    without = LinkedConnections(control.database, control.seals, hands.clock)
+    without = LinkedConnections(
+        control.database, control.seals, Announcements(control.database, control.outbox), hands.clock
+    )
     assert [await without.get("default"), await without.with_credentials("default")] == [None, None]
     assert [*await without.listed(), *await without.by_name("default")] == []
     assert await without.update("default", is_paused=True) is None

@@ -130,8 +130,7 @@ class Linking:
         _not_default(connection)
         prepared = self._providers.prepare({**await self._values(connection), **values})
         await _pass(prepared, heard)
-        await self._linked.replace_credentials(connection, prepared.secrets, prepared.settings)
-        return _there(await self._linked.set_status(connection, "active"))
+        return _there(await self._linked.replace_credentials(connection, prepared.secrets, prepared.settings))
 
     async def check(self, connection: str, heard: Heard) -> LinkedConnection:
         """Check a connection, and note what came of it as its status. Raises NoSuchConnection.

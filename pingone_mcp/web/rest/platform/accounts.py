@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from pingone_mcp.directory.models import JsonObject
+from pingone_mcp.control.announcing.rows import METHOD, shown_account
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.service.callers import Permission
 from pingone_mcp.service.fleet.accounts import (
@@ -16,7 +16,7 @@ from pingone_mcp.service.fleet.accounts import (
     LinkInvitation,
 )
 from pingone_mcp.service.fleet.linking import LinkRequest
-from pingone_mcp.settings.linked import CALLERS_SETTINGS, SECRETS
+from pingone_mcp.settings.linked import CALLERS_SETTINGS
 from pingone_mcp.web.rest.content import GivenBody
 from pingone_mcp.web.rest.operation import Asking, RestAnswer, RestOperation
 from pingone_mcp.web.rest.parameters import Parameter
@@ -35,12 +35,6 @@ from pingone_mcp.web.rest.platform.lists import (
     platform_listed,
 )
 
-if TYPE_CHECKING:
-    from pingone_mcp.control.linked import LinkedConnection
-
-INSTALLATION = "default"
-"""Truto's environments are what its customers keep apart on one server; here each server is one."""
-_METHOD: Literal["oauth2_client_credentials"] = "oauth2_client_credentials"
 MOST_REMOVED = 100
 """How many connections one request removes."""
 _TENANT = Parameter(name="tenant_id", about="Only the connections of this customer.")
@@ -69,7 +63,7 @@ class NewAccount(GivenBody):
         None, description="The customer it belongs to; that of the credential, if it has one."
     )
     environment_integration_id: Literal["pingone"] = "pingone"
-    authentication_method: Literal["oauth2_client_credentials"] = _METHOD
+    authentication_method: Literal["oauth2_client_credentials"] = METHOD
     region: Elsewhere = None
 
 
@@ -160,33 +154,6 @@ ACCOUNT = described(
         "updated_at": TIME,
     }
 )
-
-
-def shown_account(linked: LinkedConnection) -> JsonObject:
-    """Return a connection as a row. Of its settings those are there that a caller may give, and no secret."""
-    last, following = linked.last_sync_at, linked.next_sync_at
-    return {
-        "id": linked.id,
-        "name": linked.name,
-        "tenant_id": linked.tenant,
-        "environment_id": INSTALLATION,
-        "environment_integration_id": linked.provider,
-        "status": linked.status,
-        "last_error": linked.reason,
-        "is_paused": linked.is_paused,
-        "is_sandbox": bool(linked.settings.get("sandbox")),
-        "authentication_method": _METHOD,
-        "region": None,
-        "context": {
-            name: value for name, value in linked.settings.items() if name in CALLERS_SETTINGS and name not in SECRETS
-        },
-        "object_store_context_fields": [],
-        "integration": {"id": linked.provider, "name": linked.provider, "label": "PingOne", "category": "directory"},
-        "last_sync_at": None if last is None else timestamp(last),
-        "next_sync_at": None if following is None else timestamp(following),
-        "created_at": timestamp(linked.created_at),
-        "updated_at": timestamp(linked.updated_at),
-    }
 
 
 class AccountHandlers:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import BeforeValidator, Field, JsonValue
 
-from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.control.announcing.rows import SYNC_JOB, shown_run
 from pingone_mcp.errors import NotFound
 from pingone_mcp.service.fleet.caller_runs import CallerRuns
 from pingone_mcp.web.rest.content import GivenBody
@@ -27,11 +26,6 @@ from pingone_mcp.web.rest.platform.lists import (
     platform_listed,
 )
 
-if TYPE_CHECKING:
-    from pingone_mcp.control.sync_runs import RunRecord
-
-SYNC_JOB: Literal["user-directory"] = "user-directory"
-"""The only job that there is."""
 Status = Literal["created", "running", "completed", "failed", "held"]
 _STATUSES: tuple[Status, ...] = get_args(Status)
 _OF = Parameter(name=CONNECTION.name, about="Only the runs of this connection.")
@@ -71,22 +65,6 @@ RUN = described(
         "ended_at": TIME_OR_NULL,
     }
 )
-
-
-def shown_run(run: RunRecord) -> JsonObject:
-    """Return a run as a row."""
-    return {
-        "id": run.id,
-        "sync_job_id": SYNC_JOB,
-        "integrated_account_id": run.connection_id,
-        "status": run.status,
-        "cause": run.cause,
-        "counts": dict(run.counts),
-        "error": run.reason,
-        "created_at": timestamp(run.created_at),
-        "started_at": None if run.started_at is None else timestamp(run.started_at),
-        "ended_at": None if run.ended_at is None else timestamp(run.ended_at),
-    }
 
 
 class RunHandlers:
