@@ -12,15 +12,20 @@ import ssl
 from functools import partial
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 
 
 class ConnectionPool(aiohttp.TCPConnector):
-    """As many connections as are asked for, kept open; TLS trusts what `trusted` says. Make it in an event loop."""
+    """As many connections as are asked for, kept open; TLS trusts what `trusted` says. Make it in an event loop.
 
-    def __init__(self, trusted: ssl.SSLContext) -> None:
+    `resolver` says where names lead to, anew for each connection; without one, the system does.
+    """
+
+    def __init__(self, trusted: ssl.SSLContext, resolver: AbstractResolver | None = None) -> None:
         trusted.set_alpn_protocols(["http/1.1"])  # aiohttp says it of contexts that it made itself
-        super().__init__(ssl=trusted, limit=0, resolver=aiohttp.ThreadedResolver())
+        is_own = resolver is None
+        super().__init__(ssl=trusted, limit=0, resolver=resolver or aiohttp.ThreadedResolver(), use_dns_cache=is_own)
         handler: type[ResponseHandler] = _StrictHandler
         self._factory = partial(handler, loop=asyncio.get_running_loop())
 

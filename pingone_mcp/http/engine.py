@@ -13,6 +13,7 @@ from typing import TypedDict
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from pingone_mcp.http.connections import ConnectionPool
@@ -29,11 +30,13 @@ class Engine(httpx.AsyncBaseTransport):
 
     There may be as many connections as requests under way. Of the timeouts of a request only `connect` counts: whoever
     sends it bounds the whole. Raises httpx.ConnectError, ConnectTimeout or ProxyError when there is no connection, and
-    ReadError or RemoteProtocolError when it breaks, caused by what happened. Use it in one event loop.
+    ReadError or RemoteProtocolError when it breaks, caused by what happened. Use it in one event loop. `resolver` says
+    where names lead to; without one, the system does.
     """
 
-    def __init__(self, trusted: ssl.SSLContext) -> None:
+    def __init__(self, trusted: ssl.SSLContext, resolver: AbstractResolver | None = None) -> None:
         self._trusted = trusted
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -54,7 +57,7 @@ class Engine(httpx.AsyncBaseTransport):
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=ConnectionPool(self._trusted),
+                connector=ConnectionPool(self._trusted, self._resolver),
                 middlewares=(_once,),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,

@@ -149,6 +149,12 @@ def unreachable(upstream: Upstream, host: str, failure: BaseException | None) ->
     return Unreachable(what.format_map(facts), step.format_map(facts), code=why.value)
 
 
+def what_happened(host: str, failure: BaseException | None) -> str:
+    """Return what to say of a request to a host that is nobody's upstream: a sentence without advice."""
+    seconds = failure.seconds if isinstance(failure, NotWholeInTime) else 0.0
+    return _SENTENCES[cause(failure)][0].format(host=host, seconds=seconds)
+
+
 def cause(failure: BaseException | None) -> Cause:
     """Read the cause from a failure and those it came from."""
     match failure:

@@ -80,6 +80,11 @@ class Routes(httpx.AsyncBaseTransport):
             await self._engine.aclose()
 
 
+def trusted_certificates() -> ssl.SSLContext:
+    """Return what TLS trusts. Raises Unconfigured for certificates that cannot be read."""
+    return _named_certificates() or usual_certificates()
+
+
 @cache
 def usual_certificates() -> ssl.SSLContext:
     """Return what TLS trusts where nobody says so: what this machine trusts, and certifi.

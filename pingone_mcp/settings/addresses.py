@@ -12,9 +12,6 @@ from pydantic_core import PydanticCustomError
 
 from pingone_mcp.errors import Unconfigured
 
-LONGEST_URL = 2_000
-"""Characters of a URL that events are sent to."""
-_HTTPS = re.compile(r"https://[!-~]+")
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _HOST = re.compile(rf"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>{_LABEL}(?:\.{_LABEL})*))(?::(?P<port>[0-9]{{1,5}}))?")
 _URL = re.compile(
@@ -76,21 +73,6 @@ def is_public(host: str) -> bool:
     if isinstance(address, ipaddress.IPv4Address):
         return True
     return address in _UNICAST and (address.sixtofour is None or address.sixtofour.is_global)
-
-
-def is_public_url(text: str) -> bool:
-    """Say whether a text is an https URL of a host that `is_public`, without user name and fragment.
-
-    Path and query may be anything that is written in ASCII, as in a URL they are.
-    """
-    if not _HTTPS.fullmatch(text) or len(text) > LONGEST_URL:
-        return False
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    host = host_name(parts.netloc)
-    return host is not None and not parts.fragment and is_public(host)
 
 
 def _is_local(labels: list[str]) -> bool:

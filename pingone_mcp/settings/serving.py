@@ -68,6 +68,12 @@ class Serving(Part):
         examples=["/etc/tls/key.pem"],
     )
 
+    webhook_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated hosts that events may be sent to although their addresses are private ones.",
+        examples=["hooks.corp.example.com"],
+    )
+
     def state_folder(self) -> Path:
         """Name the state folder; it need not exist. Raises Unconfigured."""
         if self.state_dir is not None:
@@ -106,7 +112,7 @@ class Serving(Part):
             raise PydanticCustomError("issuer", "has no meaning without the issuer of access tokens")
         return value
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "webhook_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -118,12 +124,25 @@ class Serving(Part):
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(_origin(one) for one in value))
 
+    @field_validator("webhook_hosts", mode="after")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(_host(one) for one in value))
+
     @field_validator("tls_key", mode="after")
     @classmethod
     def _both(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if "tls_cert" in info.data and (value is None) != (info.data["tls_cert"] is None):
             raise PydanticCustomError("tls", "must be set together with the certificate, or neither of them")
         return value
+
+
+def _host(text: str) -> str:
+    """Return a host without a port, in small letters. Raises PydanticCustomError."""
+    host = host_name(text)
+    if host is None or (":" in text and not text.endswith("]")):
+        raise PydanticCustomError("host", "must be hosts such as hooks.corp.example.com, without a port")
+    return host
 
 
 def _origin(text: str) -> str:

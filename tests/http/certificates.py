@@ -24,7 +24,7 @@ def certificate(folder: Path, *names: str, begins: timedelta, ends: timedelta) -
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + begins)
         .not_valid_after(now + ends)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(names[0]))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_named(one) for one in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -32,3 +32,10 @@ def certificate(folder: Path, *names: str, begins: timedelta, ends: timedelta) -
     path = folder / "certificate.pem"
     path.write_bytes(built.public_bytes(pem) + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, none))
     return path
+
+
+def _named(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

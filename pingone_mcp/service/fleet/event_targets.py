@@ -49,12 +49,12 @@ class TargetChange:
 class EventTargets:
     """The webhooks that a caller has: those of its tenant, or, where it reaches all connections, all.
 
-    Whoever reaches single connections has none, because a webhook gets the events of a whole tenant. `is_public_url`
+    Whoever reaches single connections has none, because a webhook gets the events of a whole tenant. `may_send`
     says where events may be sent; what a name leads to is looked at when one is.
     """
 
-    def __init__(self, control: ControlData, is_public_url: Callable[[str], bool]) -> None:
-        self._is_public_url = is_public_url
+    def __init__(self, control: ControlData, may_send: Callable[[str], bool]) -> None:
+        self._may_send = may_send
         self._webhooks, self._outbox = control.webhooks, control.outbox
         self._cursors = ListCursors(control.derive("cursors of lists"), "webhooks")
 
@@ -117,7 +117,7 @@ class EventTargets:
         return await self._outbox.add_for(found.id, TEST_EVENT, {"foo": "bar"}, connection_id="")
 
     def _check_target(self, url: str) -> None:
-        if not self._is_public_url(url):
+        if not self._may_send(url):
             raise Refused(
                 "`target_url` is no https URL of a public host: it is written otherwise, or leads to this machine or a "
                 "private network.",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pingone_mcp.service.fleet.accounts import CallerAccounts
 from pingone_mcp.service.fleet.caller_runs import CallerRuns
 from pingone_mcp.service.fleet.event_targets import EventTargets
 from pingone_mcp.service.fleet.repeats import Repeats
-from pingone_mcp.settings.addresses import is_public_url
+from pingone_mcp.settings.targets import TargetRules
 from pingone_mcp.web.rest.document import document_operation
 from pingone_mcp.web.rest.operation import AnswerBudget, Asking, RestAnswer, RestOperation, routes
 from pingone_mcp.web.rest.platform.accounts import account_operations
@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiParts:
-    """What the API answers from; `server` is the URL at which it is asked."""
+    """What the API answers from; `server` is the URL at which it is asked, `targets` where events may be sent."""
 
     control: ControlData
     fleet: Fleet
     linking: Linking
     syncs: FleetSyncs
     server: str
+    targets: TargetRules = field(default_factory=TargetRules)
 
 
 async def ping(_: Asking) -> RestAnswer:
@@ -61,7 +62,7 @@ def operations(parts: ApiParts) -> tuple[RestOperation, ...]:
     found = (
         *OPERATIONS,
         *account_operations(CallerAccounts(parts.control, parts.fleet, parts.linking)),
-        *webhook_operations(EventTargets(parts.control, is_public_url)),
+        *webhook_operations(EventTargets(parts.control, parts.targets.allow_url)),
         *run_operations(CallerRuns(parts.control, parts.fleet, parts.syncs)),
         *proxy_operations(Repeats(parts.control.idempotency)),
         PING,

@@ -11,7 +11,7 @@ from pingone_mcp.control.announcing.rows import INSTALLATION
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.service.fleet.event_targets import EVENT_TYPES, EventTargets, TargetChange
-from pingone_mcp.settings.addresses import LONGEST_URL
+from pingone_mcp.settings.targets import LONGEST_URL
 from pingone_mcp.web.rest.content import GivenBody
 from pingone_mcp.web.rest.operation import Asking, RestAnswer, RestOperation
 from pingone_mcp.web.rest.platform.lists import (

@@ -1,0 +1,127 @@
+"""Events on their way to the programs of others, whose addresses somebody has typed in: to no other machine than meant.
+
+A name is looked up once for each connection, all addresses that it leads to are checked, and one of these is connected
+to; the certificate has to be one for the name. A name that leads elsewhere a moment later leads nowhere. No redirect is
+followed, no proxy is asked, and of an answer only its status and `Retry-After` count.
+"""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+from socket import AF_UNSPEC, AddressFamily
+
+import aiohttp
+import httpx
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from pingone_mcp.clock import Clock
+from pingone_mcp.errors import Problem, Refused, Unreachable
+from pingone_mcp.http.engine import Engine
+from pingone_mcp.http.failures import what_happened
+from pingone_mcp.http.transport import retry_after
+from pingone_mcp.settings.targets import TargetRules, is_address
+
+SECONDS = 10.0
+"""From the first look at a name to the status of the answer."""
+MOST = 1024
+"""Bytes of an answer's body that are read, so that its connection can be used again; one that is longer ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a target has answered: a status, and after how many seconds it wants to be asked again."""
+
+    status: int
+    retry_after: float | None
+
+
+class Targets:
+    """Send bodies to targets that `rules` allow. Use it in one event loop, and close it.
+
+    `resolver` says where names lead to; without one, the system does.
+    """
+
+    def __init__(
+        self, rules: TargetRules, trusted: ssl.SSLContext, clock: Clock, resolver: AbstractResolver | None = None
+    ) -> None:
+        self._rules = rules
+        self._clock = clock
+        self._engine = Engine(trusted, _Checked(rules, resolver or aiohttp.ThreadedResolver()))
+
+    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> Receipt:
+        """Send a body once. Raises Refused where it may not be sent there, and Unreachable where no answer came."""
+        if not self._rules.allow_url(url):
+            raise _refused()
+        request = httpx.Request("POST", url, content=body, headers=headers)
+        host = request.url.raw_host.decode().strip("[]")
+        if is_address(host) and not self._rules.allow_address(host, host):
+            raise _refused()  # what is no name is not looked up
+        failure: Exception | None = None
+        receipt: Receipt | None = None
+        with self._clock.within(SECONDS):
+            request.extensions = {"timeout": {"connect": SECONDS}}
+            try:
+                response = await self._engine.handle_async_request(request)
+                receipt = Receipt(response.status_code, retry_after(response.headers, self._clock.wall()))
+                await _drain(response)
+            except httpx.TransportError as error:
+                failure = error
+        if receipt is not None:
+            return receipt
+        raise _why(host, failure or httpx.ReadTimeout("no answer"))
+
+    async def aclose(self) -> None:
+        await self._engine.aclose()
+
+
+class NotAllowed(OSError):
+    """A name leads to an address where nothing is sent."""
+
+
+class _Checked(AbstractResolver):
+    """Looks names up, and gives only what may be connected to: all of it, or nothing."""
+
+    def __init__(self, rules: TargetRules, resolver: AbstractResolver) -> None:
+        self._rules, self._resolver = rules, resolver
+
+    async def resolve(self, host: str, port: int = 0, family: AddressFamily = AF_UNSPEC) -> list[ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        if not all(self._rules.allow_address(host, one["host"]) for one in found):
+            raise NotAllowed("a name leads where nothing is sent")
+        return found
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+async def _drain(response: httpx.Response) -> None:
+    """Read a short body to its end, and end the connection of a long one. What is wrong with it does not matter."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    size = 0
+    try:
+        with suppress(httpx.TransportError):
+            async for chunk in response.stream:
+                size += len(chunk)
+                if size > MOST:
+                    break
+    finally:
+        await response.aclose()
+
+
+def _why(host: str, failure: Exception) -> Problem:
+    seen: BaseException | None = failure
+    while seen is not None:
+        if isinstance(seen, NotAllowed):
+            return _refused()
+        seen = seen.__cause__ or seen.__context__
+    return Unreachable(what_happened(host, failure), "It is tried again.")
+
+
+def _refused() -> Refused:
+    return Refused(
+        "The target is no public address, or leads to none.",
+        "Give another `target_url`.",
+        code="TARGET_REFUSED",
+    )
