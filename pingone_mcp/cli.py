@@ -52,6 +52,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "list, check, pause, rename or remove what is linked",
         ),
         "keys": ("pingone_mcp.commands.linking.keys", "make, list and revoke the keys of those who call `serve`"),
+        "events": ("pingone_mcp.commands.linking.events", "list what was sent to webhooks, or send it again"),
         "completion": ("pingone_mcp.commands.shell.completion", "print what makes bash, zsh or fish complete commands"),
         "manual": ("pingone_mcp.commands.shell.manual", "print the man page"),
         "client-config": (

@@ -7,14 +7,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import JsonValue, SecretStr
 from sqlalchemy import ColumnElement, Row, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from pingone_mcp.clock import Clock
-from pingone_mcp.control.announcing.announcements import Announcements
 from pingone_mcp.control.database import Database
 from pingone_mcp.control.remembered import Remembered
 from pingone_mcp.control.sealing import Seals, of_connection
@@ -23,6 +22,9 @@ from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import Refused
 
 LinkStatus = Literal["connecting", "active", "needs_reauth", "validation_error", "post_install_error"]
+AccountEvent = Literal[
+    "created", "updated", "active", "reactivated", "authentication_error", "validation_error", "post_install_error"
+]
 SettingValues = Mapping[str, JsonValue]
 """Settings that are no secret, by their names (`settings.parts`)."""
 
@@ -59,15 +61,26 @@ class LinkedConnection:
     last_sync_at: datetime | None
 
 
+class ConnectionNews(Protocol):
+    """Hears what happens to connections, inside the transaction in which it happens."""
+
+    async def account(self, event: AccountEvent, linked: LinkedConnection) -> None: ...
+
+    async def turned(self, before: LinkStatus, linked: LinkedConnection) -> None:
+        """Hear the status that a connection has, and the one that it had: it may be the same."""
+
+    async def removed(self, linked: LinkedConnection) -> None: ...
+
+
 class LinkedConnections:
-    """The connections of one database, which announce what happens to them.
+    """The connections of one database, which say what happens to them.
 
     Methods that name one return None, or raise LookupError, where there is none.
     """
 
-    def __init__(self, database: Database, seals: Seals, announcements: Announcements, clock: Clock) -> None:
+    def __init__(self, database: Database, seals: Seals, news: ConnectionNews, clock: Clock) -> None:
         self._database, self._seals, self._clock = database, seals, clock
-        self._announcements = announcements
+        self._news = news
         self._has_default = False
         self._remembered = Remembered(self._by_id, clock)
 
@@ -107,8 +120,8 @@ class LinkedConnections:
             async with self._database.write() as connection:
                 await connection.execute(insert(CONNECTIONS).values(values))
                 await self._seals.put(await self._seals.add_owner(of_connection(added.id)), credentials)
-                await self._announcements.account("created", added)
-                await self._announcements.turned("connecting", added)
+                await self._news.account("created", added)
+                await self._news.turned("connecting", added)
         except IntegrityError:
             raise NameTaken from None
         return added
@@ -205,7 +218,7 @@ class LinkedConnections:
             before = await self.get(connection_id)
             changed = await self._update(connection_id, status=status, reason=reason)
             if before is not None and changed is not None:
-                await self._announcements.turned(before.status, changed)
+                await self._news.turned(before.status, changed)
         return changed
 
     async def set_next_sync(self, connection_id: str, at: datetime | None) -> None:
@@ -237,8 +250,8 @@ class LinkedConnections:
             if before is not None and changed is not None:
                 await self._seals.put(await self._seals.key_of(of_connection(connection_id)), credentials)
                 if before.status not in ("active", "connecting"):
-                    await self._announcements.account("reactivated", changed)
-                await self._announcements.account("active", changed)
+                    await self._news.account("reactivated", changed)
+                await self._news.account("active", changed)
         return changed
 
     async def remove(self, connection_id: str) -> bool:
@@ -252,7 +265,7 @@ class LinkedConnections:
                 await self._seals.forget_owner(of_connection(connection_id))
                 self._database.scrub()
             if linked is not None:
-                await self._announcements.removed(linked)
+                await self._news.removed(linked)
         return removed.rowcount > 0
 
     async def _select(self, *conditions: ColumnElement[bool], limit: int | None = None) -> list[LinkedConnection]:
@@ -266,7 +279,7 @@ class LinkedConnections:
         async with self._database.write():
             changed = await self._update(connection_id, **changes)
             if changed is not None and changes:
-                await self._announcements.account("updated", changed)
+                await self._news.account("updated", changed)
         return changed
 
     async def _update(self, connection_id: str, **changes: object) -> LinkedConnection | None:

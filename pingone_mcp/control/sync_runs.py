@@ -7,19 +7,19 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pingone_mcp.clock import Clock
-from pingone_mcp.control.announcing.announcements import Announcements
 from pingone_mcp.control.database import Database
 from pingone_mcp.control.tables import SYNC_RUNS
 
 _TRIES = 3
 RunEnd = Literal["completed", "failed", "held"]
 RunStatus = Literal["created", "running", "completed", "failed", "held"]
+RunEvent = Literal["created", "started", "completed", "failed", "held"]
 RunCause = Literal["schedule", "request", "connected", "event"]
 
 
@@ -38,11 +38,20 @@ class RunRecord:
     ended_at: datetime | None
 
 
-class SyncRuns:
-    """The runs of one database, which announce what becomes of them."""
+class RunNews(Protocol):
+    """Hears what becomes of runs, inside the transaction in which it happens."""
 
-    def __init__(self, database: Database, announcements: Announcements, clock: Clock) -> None:
-        self._database, self._announcements, self._clock = database, announcements, clock
+    async def run(self, event: RunEvent, run: RunRecord) -> None: ...
+
+    async def held(self, run: RunRecord) -> None:
+        """Hear that a sync is held, and the last one that read everything was not."""
+
+
+class SyncRuns:
+    """The runs of one database, which say what becomes of them."""
+
+    def __init__(self, database: Database, news: RunNews, clock: Clock) -> None:
+        self._database, self._news, self._clock = database, news, clock
 
     async def request(self, connection_id: str, cause: RunCause) -> RunRecord:
         """Return a run that waits: the one that does already, or a new one. Raises LookupError for no connection."""
@@ -60,7 +69,7 @@ class SyncRuns:
             async with self._database.write():
                 started = await self._change(run_id, "created", status="running", started_at=self._clock.now())
                 if started is not None:
-                    await self._announcements.run("started", started)
+                    await self._news.run("started", started)
                 return started
         except IntegrityError:
             return None
@@ -74,9 +83,9 @@ class SyncRuns:
             done = await self._change(run_id, "running", **ended)
             if done is None:
                 return None
-            await self._announcements.run(status, done)
+            await self._news.run(status, done)
             if status == "held" and not await self._was_held(done):
-                await self._announcements.held(done)
+                await self._news.held(done)
         return done
 
     async def end_interrupted(self) -> int:
@@ -136,7 +145,7 @@ class SyncRuns:
         async with self._database.write() as connection:
             row = await connection.execute(insert(SYNC_RUNS).values(values).returning(*_COLUMNS))
             added = _run(row.one())
-            await self._announcements.run("created", added)
+            await self._news.run("created", added)
         return added
 
     async def _change(self, run_id: str, present: RunStatus, /, **changes: object) -> RunRecord | None:

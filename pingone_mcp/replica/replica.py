@@ -33,6 +33,7 @@ from pingone_mcp.replica.store.store import Damaged, Store, no_replica
 from pingone_mcp.replica.syncing.task import Report, SyncOptions
 
 if TYPE_CHECKING:
+    from pingone_mcp.replica.exporting.feed import FeedPage, FeedPlace
     from pingone_mcp.replica.syncing.run import SyncReport
 
 T = TypeVar("T")
@@ -131,6 +132,13 @@ class Replica:
             return _with_gaps(newest_changes(copy.database, question, limit), copy, question)
 
         page, _ = await self.read(read)
+        return page
+
+    async def feed(self, after: FeedPlace | None, *, skip: bool = False) -> FeedPage | None:
+        """Return the changes behind a place of the feed, for whoever passes them on (`exporting.feed.feed_page`)."""
+        from pingone_mcp.replica.exporting.feed import feed_page  # noqa: PLC0415 - start-up: most pass nothing on
+
+        page, _ = await self.read(lambda copy: feed_page(copy, after, skip=skip))
         return page
 
     async def selected(

@@ -10,6 +10,7 @@ from pingone_mcp.advice import setting
 from pingone_mcp.errors import Refused, Unconfigured
 from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.settings.addresses import host_name, is_public
+from pingone_mcp.settings.callers import OF_THE_PROCESS
 from pingone_mcp.settings.parts import (
     Answers,
     ConnectionSettings,
@@ -42,8 +43,8 @@ LINKED_SETTINGS = frozenset(name for part in _KEPT for name in part.model_fields
 """The settings that a linked connection has of its own; folders and files are those of the process that serves it."""
 
 
-CALLERS_SETTINGS = LINKED_SETTINGS - {"api_url", "auth_url", "sandbox"}
-"""Those that a caller over HTTP may give; the others are for the person who runs the process."""
+CALLERS_SETTINGS = LINKED_SETTINGS - OF_THE_PROCESS
+"""Those that a caller over HTTP may give."""
 _NAMED = 5
 
 

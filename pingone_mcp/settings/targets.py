@@ -14,7 +14,7 @@ LONGEST_URL = 2_000
 _URL = re.compile(r"https?://[!-~]+")
 # Addresses that stand for others of IPv4 (RFC 6052 §2.1): what a network without IPv4 makes of its names.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# Not for everybody, whatever their numbers look like: the host of each virtual machine in one cloud ("What is IP address
+# Not for everybody, whatever their numbers look like: the host of each virtual machine in one cloud ("What is IP
 # 168.63.129.16?"), and what is kept for protocols (RFC 6890 §2.2.2), where another one answers with credentials.
 _NEVER = (ipaddress.IPv4Network("168.63.129.16/32"), ipaddress.IPv4Network("192.0.0.0/24"))
 

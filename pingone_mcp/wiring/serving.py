@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -21,11 +21,15 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.control.control import ControlData, open_control
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Problem, Unconfigured
+from pingone_mcp.http.routes import trusted_certificates
+from pingone_mcp.http.targets import Targets
 from pingone_mcp.http.traffic import sent
 from pingone_mcp.private_files import PrivateFolder, this_user, write_whole
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.service.callers import Caller, Permission
 from pingone_mcp.service.connections import Connections
+from pingone_mcp.service.events.changes_out import ChangesOut
+from pingone_mcp.service.events.deliveries import Deliveries, Outcome
 from pingone_mcp.service.fleet.departures import Departures
 from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.service.fleet.linking import Linking
@@ -35,6 +39,7 @@ from pingone_mcp.settings import ServeSettings
 from pingone_mcp.settings.addresses import base_url, is_loopback
 from pingone_mcp.settings.parts import ConnectionSettings
 from pingone_mcp.settings.serving import Serving
+from pingone_mcp.settings.targets import TargetRules
 from pingone_mcp.tasks import background
 from pingone_mcp.web.address import PublicAddress
 from pingone_mcp.web.app import Entrance, build_app
@@ -44,6 +49,7 @@ from pingone_mcp.web.authentication.opening import open_authenticator
 from pingone_mcp.web.authentication.resource_metadata import metadata_routes
 from pingone_mcp.web.authentication.sessions import Sessions
 from pingone_mcp.web.mcp.face import McpFace
+from pingone_mcp.web.operations.health import Probe
 from pingone_mcp.web.operations.health import routes as health_routes
 from pingone_mcp.web.operations.metrics import FleetFigures, Metrics
 from pingone_mcp.web.operations.requests import access_line
@@ -99,7 +105,8 @@ async def serve(
         await _check_exposure(settings, options, control, public_url)
         own = url_of(where, listening)
         address = PublicAddress(public_url or own, urlsplit(own).port if is_loopback(where.host) else None)
-        served = await stack.enter_async_context(_serving(control, LinkedFiles(folder), clock, environment))
+        targets = _target_rules(settings, options, address)
+        served = await stack.enter_async_context(_serving(control, LinkedFiles(folder), clock, environment, targets))
         face = await stack.enter_async_context(open_face(control, served, settings, address, log=log, clock=clock))
         link = login_link(address, face.sessions, _person()) if is_loopback(where.host) else None
         tell = partial(began, Began(url=address.base, link=link))
@@ -129,9 +136,10 @@ async def open_face(
     sessions = Sessions(address, clock)
     async with open_authenticator(control, address, _token_rules(settings), clock) as authenticator:
         mcp = McpFace(served.fleet, authenticator, clock=clock)
-        metrics = Metrics(partial(_figures, control, clock), sent)
+        metrics = Metrics(partial(_figures, control, clock, served.outcomes), sent)
+        probes: dict[str, Probe] = {"control": partial(_control_answers, control), "syncs": served.check_syncs}
         routes = [
-            *health_routes({"control": partial(_control_answers, control), "syncs": served.check_syncs}, metrics),
+            *health_routes(probes, metrics, {"webhooks": partial(_webhooks_given_up, control)}),
             *metadata_routes(address, settings.oauth_issuer),
             *login_routes(address, sessions),
             *mcp.routes(),
@@ -142,6 +150,7 @@ async def open_face(
                     linking=served.linking,
                     syncs=served.syncs,
                     server=address.base,
+                    targets=served.targets,
                 )
             ),
         ]
@@ -160,11 +169,16 @@ async def open_face(
 
 @dataclass(slots=True)
 class ServedFleet:
-    """The connections while they are served, what links more of them, and their syncs."""
+    """The connections while they are served, what links more of them, and their syncs.
+
+    `targets` says where events may be sent, and `outcomes` counts what came of sending them.
+    """
 
     fleet: Fleet
     syncs: FleetSyncs
     linking: Linking
+    targets: TargetRules = field(default_factory=TargetRules)
+    outcomes: Callable[[], Mapping[Outcome, int]] = dict
     are_synced: bool = True
 
     async def check_syncs(self) -> None:
@@ -180,19 +194,33 @@ class ServedFleet:
 
 @asynccontextmanager
 async def _serving(
-    control: ControlData, files: LinkedFiles, clock: Clock, environment: ConnectionSettings | None
+    control: ControlData,
+    files: LinkedFiles,
+    clock: Clock,
+    environment: ConnectionSettings | None,
+    targets: TargetRules,
 ) -> AsyncIterator[ServedFleet]:
-    """Serve all connections, and sync them, for as long as the block lasts."""
+    """Serve all connections, sync them, and send events, for as long as the block lasts."""
     connections, refusals = Connections(), Refusals()
     await files.forget_condemned(control.connections)
-    async with aclosing(Queries()) as queries, connections.serving(), background() as tasks:
+    async with (
+        aclosing(Targets(targets, trusted_certificates(), clock)) as sending,
+        aclosing(Queries()) as queries,
+        connections.serving(),
+        background() as tasks,
+    ):
         backends = LinkedBackends(
             control=control, files=files, queries=queries, environment=environment, refused=refusals.note
         )
         fleet = Fleet(control.connections, connections, backends)
         linking = linking_of(control, files, fleet.forget, environment=environment)
-        served = ServedFleet(fleet, FleetSyncs(control, fleet, tasks, clock), linking)
+        changes_out = ChangesOut(control, fleet, clock)
+        syncs = FleetSyncs(control, fleet, tasks, clock, changes_out.changed)
+        deliveries = Deliveries(control, sending.post, tasks, clock)
+        served = ServedFleet(fleet, syncs, linking, targets, deliveries.outcomes)
         tasks.start_soon(served.sync)
+        tasks.start_soon(changes_out.run)
+        tasks.start_soon(deliveries.run)
         tasks.start_soon(Departures(fleet, control.connections, files.forget, clock).run)
         tasks.start_soon(Rechecks(refusals, control.connections, linking.check, clock).run)
         yield served
@@ -288,11 +316,33 @@ async def _control_answers(control: ControlData) -> None:
     await control.connections.listed(limit=1)
 
 
-async def _figures(control: ControlData, clock: Clock) -> FleetFigures:
+def _target_rules(settings: Serving, options: ServeOptions, address: PublicAddress) -> TargetRules:
+    """Return where events may be sent: to this machine only where nobody else can reach it.
+
+    Behind a proxy, or under another name, callers of other machines name targets too, however local the socket is.
+    """
+    is_local = is_loopback(options.host) and is_loopback(urlsplit(address.base).hostname or "")
+    return TargetRules(frozenset(settings.webhook_hosts), with_loopback=is_local and not options.behind_proxy)
+
+
+async def _webhooks_given_up(control: ControlData) -> str | None:
+    given_up = (await _webhook_states(control))["given_up"]
+    return None if not given_up else f"{given_up} switched off: their events could not be delivered for 24 hours."
+
+
+async def _webhook_states(control: ControlData) -> Counter[str]:
+    return Counter(
+        "active" if one.is_active else "given_up" if one.reason else "off" for one in await control.webhooks.listed()
+    )
+
+
+async def _figures(control: ControlData, clock: Clock, outcomes: Callable[[], Mapping[Outcome, int]]) -> FleetFigures:
     now, linked = clock.now(), await control.connections.listed()
     return FleetFigures(
         connections=Counter("paused" if one.is_paused else one.status for one in linked),
         sync_ages={one.id: (now - one.last_sync_at).total_seconds() for one in linked if one.last_sync_at},
         inbox=sum((await control.inbox.depth()).values()),
         outbox=await control.outbox.depth(),
+        deliveries=dict[str, int](outcomes().items()),
+        webhooks=await _webhook_states(control),
     )

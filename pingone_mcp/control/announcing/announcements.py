@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 from sqlalchemy import select
@@ -15,13 +15,9 @@ from pingone_mcp.control.outbox import Outbox
 from pingone_mcp.control.tables import CONNECTIONS
 
 if TYPE_CHECKING:
-    from pingone_mcp.control.linked import LinkedConnection, LinkStatus
-    from pingone_mcp.control.sync_runs import RunRecord
+    from pingone_mcp.control.linked import AccountEvent, LinkedConnection, LinkStatus
+    from pingone_mcp.control.sync_runs import RunEvent, RunRecord
 
-AccountEvent = Literal[
-    "created", "updated", "active", "reactivated", "authentication_error", "validation_error", "post_install_error"
-]
-RunEvent = Literal["created", "started", "completed", "failed", "held"]
 _BROKEN: Mapping[LinkStatus, AccountEvent] = MappingProxyType(
     {
         "needs_reauth": "authentication_error",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.settings.linked import CALLERS_SETTINGS, SECRETS
+from pingone_mcp.settings.callers import OF_THE_PROCESS
 
 if TYPE_CHECKING:
     from pingone_mcp.control.linked import LinkedConnection
@@ -34,9 +34,7 @@ def shown_account(linked: LinkedConnection) -> JsonObject:
         "is_sandbox": bool(linked.settings.get("sandbox")),
         "authentication_method": METHOD,
         "region": None,
-        "context": {
-            name: value for name, value in linked.settings.items() if name in CALLERS_SETTINGS and name not in SECRETS
-        },
+        "context": {name: value for name, value in linked.settings.items() if name not in OF_THE_PROCESS},
         "object_store_context_fields": [],
         "integration": {"id": linked.provider, "name": linked.provider, "label": "PingOne", "category": "directory"},
         "last_sync_at": None if last is None else timestamp(last),

@@ -55,7 +55,7 @@ def one_user(copy: Snapshot, reference: str, environment: str | None, *, remote_
         row,
         environments=copy.places.environment_names,
         populations=copy.places.population_names,
-        manager=_manager(copy, kept),
+        manager=manager_of(copy, kept.row, kept.manager_id),
     )
     return completed(copy, [user], _BOTH)[0]
 
@@ -104,17 +104,17 @@ def _users(database: sqlite3.Connection, which: Condition) -> list[CalledUser[_C
     return [CalledUser(one.row.environment_id, one.row.id, one.row.username, one.row.name, one) for one in found]
 
 
-def _manager(copy: Snapshot, kept: _Copied) -> Manager | None:
+def manager_of(copy: Snapshot, row: UserRow, identity: str | None) -> Manager | None:
     """Return the manager with id and names where the sync found who is meant, and that user may be shown."""
-    reference, identity = kept.row.manager, kept.manager_id
+    reference = row.manager
     if reference is None or identity is None:
         return None
-    which = both(copy.places.served([kept.row.environment_id]), EXISTS, Condition("u.id = ?", (identity,)))
-    row = copy.database.execute(
+    which = both(copy.places.served([row.environment_id]), EXISTS, Condition("u.id = ?", (identity,)))
+    called = copy.database.execute(
         f"SELECT u.id, u.username, u.email, u.name FROM users_ u WHERE {which.sql}",  # noqa: S608 - our own text
         which.values,
     ).fetchone()
-    if row is None:
+    if called is None:
         return None
-    found, username, email, name = row
+    found, username, email, name = called
     return Manager(reference=reference, id=found, username=username, email=email, name=name)

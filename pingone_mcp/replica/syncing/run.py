@@ -25,6 +25,7 @@ from pingone_mcp.replica.findings import Findings, Mode
 from pingone_mcp.replica.merging.memberships import LOSING, Bounds
 from pingone_mcp.replica.merging.merge import merge
 from pingone_mcp.replica.source import Source
+from pingone_mcp.replica.store.feed import note_feed
 from pingone_mcp.replica.store.looks import called_in
 from pingone_mcp.replica.store.noted import (
     UNREADABLE,
@@ -295,7 +296,9 @@ class SyncRun:
             with transaction(connection):
                 if recalled(connection) != self._memory:  # what was found is only what has changed since
                     raise _other_copy()
+                _, before = change_ids(connection)
                 kinds = self._merge(connection, findings, now)
+                note_feed(connection, change_ids(connection)[1] if self._memory.last_sync is None else before)
                 counts = count_rows(connection)
                 self._note_watched(connection, now, [found.id for found in findings if found.quiet])
                 if mode == "full":

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pingone_mcp.control.api_keys import ApiKey, NewApiKey
     from pingone_mcp.control.control import ControlData
     from pingone_mcp.control.linked import LinkedConnection
+    from pingone_mcp.control.outbox import EventRecord, EventState
+    from pingone_mcp.control.webhooks import Webhook
     from pingone_mcp.service.fleet.linking import Linking
     from pingone_mcp.service.syncing import SyncReport
 
@@ -91,7 +93,7 @@ class FleetAdministration:
             permissions=request.permissions,
             connections=reached or None,
             tenant=request.tenant,
-            expires_at=self._now() + request.expires if request.expires is not None else None,
+            expires_at=self.now() + request.expires if request.expires is not None else None,
         )
 
     async def keys(self) -> list[ApiKey]:
@@ -103,9 +105,45 @@ class FleetAdministration:
         if not await self._control.api_keys.revoke(key):
             raise NotFound("There is no key of this id.", "`pingone-mcp keys list` shows them.", code="NO_KEY")
 
+    async def events(
+        self, *, state: EventState | None = None, webhook: str | None = None, limit: int = 100
+    ) -> list[EventRecord]:
+        """Return the events that were to be sent lately, the newest first."""
+        return await self._control.outbox.listed(state=state, webhook_id=webhook, limit=limit)
+
+    async def webhooks(self) -> list[Webhook]:
+        """Return where events are sent, the oldest first."""
+        return await self._control.webhooks.listed()
+
+    async def resend(self, event: str) -> EventRecord:
+        """Let an event be sent again, under its id, whatever became of it. Raises NotFound, and Refused."""
+        control = self._control
+        found = await control.outbox.get(event)
+        webhook = await control.webhooks.get(found.webhook_id) if found is not None else None
+        if found is None or webhook is None:
+            raise NotFound("There is no event of this id.", "`pingone-mcp events list` shows them.", code="NO_EVENT")
+        if not webhook.is_active:
+            raise Refused(
+                f"The webhook of this event, {webhook.id}, is switched off.",
+                "Switch it on with PATCH /webhook/{id} and `is_active`, then send it again.",
+                code="WEBHOOK_OFF",
+            )
+        await control.outbox.resend(event)
+        return await control.outbox.get(event) or found
+
+    async def resend_since(self, since: datetime, *, webhook: str | None = None) -> int:
+        """Let all events since a time be sent again, in their order, under their ids; return how many those are.
+
+        Those of webhooks that are switched off stay where they are. Raises NotFound for a webhook that there is not.
+        """
+        if webhook is not None and await self._control.webhooks.get(webhook) is None:
+            raise NotFound("There is no webhook of this id.", "GET /webhook lists them.", code="NO_WEBHOOK")
+        return await self._control.outbox.resend_since(since, webhook_id=webhook)
+
     async def rotate_keys(self, *, forget_old: bool = False) -> int:
         """Seal by a new key of the key ring from now on, everything that is sealed already too; return how many."""
         return await self._control.rotate_keys(forget_old=forget_old)
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
+        """Return the time by which control data are dated."""
         return self._control.clock.now()

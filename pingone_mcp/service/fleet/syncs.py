@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -33,15 +34,24 @@ KEEP_DELIVERED = timedelta(days=14)
 SWEEP_EVERY = timedelta(hours=1)
 _logger = logging.getLogger(__name__)
 
+TakenOver = Callable[[str], Awaitable[None]]
+"""Hears the id of a connection whose copy has changed, perhaps. Raises nothing."""
+
 
 class FleetSyncs:
-    """Sync connections in `tasks`. What one of them does harms no other, and only one process does it for a fleet."""
+    """Sync connections in `tasks`. What one of them does harms no other, and only one process does it for a fleet.
 
-    def __init__(self, control: ControlData, fleet: Fleet, tasks: TaskGroup, clock: Clock) -> None:
+    `taken_over` is called with the id of a connection when a sync of it was taken over, before that is written down.
+    """
+
+    def __init__(
+        self, control: ControlData, fleet: Fleet, tasks: TaskGroup, clock: Clock, taken_over: TakenOver | None = None
+    ) -> None:
         self._control = control
         self._fleet = fleet
         self._tasks = tasks
         self._clock = clock
+        self._taken_over = taken_over
         self._places = anyio.CapacityLimiter(AT_ONCE)
         self._under_way: set[str] = set()
         self._failures: dict[str, int] = {}
@@ -128,6 +138,8 @@ class FleetSyncs:
         return started
 
     async def _done(self, linked: LinkedConnection, run: RunRecord, report: SyncReport, ended_at: datetime) -> None:
+        if report.taken_over and self._taken_over is not None:
+            await self._taken_over(linked.id)
         status: RunEnd = "held" if report.held else "completed" if report.taken_over else "failed"
         connections = self._control.connections
         await note_outcome(connections, linked, report, ended_at)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from types import MappingProxyType
 
 import anyio
 from starlette.requests import Request
@@ -20,8 +22,17 @@ _PATIENCE = 5.0  # seconds; load balancers wait about as long
 _logger = logging.getLogger(__name__)
 
 
-def routes(probes: Mapping[str, Probe], metrics: Metrics) -> list[BaseRoute]:
-    """Return `/healthz` (alive), `/readyz` (every probe succeeds: 200, else 503 and which failed), `/metrics`."""
+Note = Callable[[], Awaitable[str | None]]
+"""Returns a sentence about something that a person should look at, while everything is answered; None: nothing."""
+
+
+def routes(
+    probes: Mapping[str, Probe], metrics: Metrics, notes: Mapping[str, Note] = MappingProxyType({})
+) -> list[BaseRoute]:
+    """Return `/healthz` (alive), `/readyz` (every probe succeeds: 200, else 503 and which failed), `/metrics`.
+
+    `/readyz` shows the notes too, which make nothing unready.
+    """
 
     async def ready(_: Request) -> JSONResponse:
         found: dict[str, str] = {}
@@ -29,7 +40,9 @@ def routes(probes: Mapping[str, Probe], metrics: Metrics) -> list[BaseRoute]:
             for name, probe in probes.items():
                 asking.start_soon(_probe, name, probe, found)
         whole = all(state == "ok" for state in found.values())
-        return JSONResponse({"ready": whole, "parts": dict(sorted(found.items()))}, status_code=200 if whole else 503)
+        said = await _said(notes) if whole else {}
+        answer = {"ready": whole, "parts": dict(sorted(found.items())), "notes": said}
+        return JSONResponse(answer, status_code=200 if whole else 503)
 
     async def alive(_: Request) -> JSONResponse:
         return JSONResponse({"alive": True})
@@ -39,6 +52,16 @@ def routes(probes: Mapping[str, Probe], metrics: Metrics) -> list[BaseRoute]:
         Route("/readyz", ready, methods=["GET"]),
         Route("/metrics", metrics.show, methods=["GET"]),
     ]
+
+
+async def _said(notes: Mapping[str, Note]) -> dict[str, str]:
+    """Return what there is to say; what cannot be found out now is left out, as a probe says why."""
+    found: dict[str, str] = {}
+    with anyio.move_on_after(_PATIENCE), suppress(Problem):
+        for name, note in notes.items():
+            if (text := await note()) is not None:
+                found[name] = text
+    return found
 
 
 async def _probe(name: str, probe: Probe, found: dict[str, str]) -> None:

@@ -37,13 +37,16 @@ class FleetFigures:
     """What is so at the moment.
 
     `connections` counts them by status, `sync_ages` are the seconds since the last sync by connection id, `inbox` and
-    `outbox` how many events wait to be taken in and to be sent.
+    `outbox` how many events wait to be taken in and to be sent. `deliveries` are the attempts to send them so far by
+    outcome, `webhooks` where they are sent by state.
     """
 
     connections: Mapping[str, int] = field(default_factory=dict[str, int])
     sync_ages: Mapping[str, float] = field(default_factory=dict[str, float])
     inbox: int = 0
     outbox: int = 0
+    deliveries: Mapping[str, int] = field(default_factory=dict[str, int])
+    webhooks: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 class Metrics:
@@ -103,6 +106,18 @@ class _Now(Collector):
         yield _gauge("pingone_mcp_sync_age_seconds", "Seconds since the last sync.", "connection", figures.sync_ages)
         yield GaugeMetricFamily("pingone_mcp_inbox_events", "Events that wait to be taken in.", value=figures.inbox)
         yield GaugeMetricFamily("pingone_mcp_outbox_events", "Events that wait to be sent.", value=figures.outbox)
+        yield _gauge(
+            "pingone_mcp_webhooks",
+            "Webhooks; given_up: switched off after a day of failures.",
+            "state",
+            figures.webhooks,
+        )
+        tried = CounterMetricFamily(
+            "pingone_mcp_deliveries", "Attempts to send events; given_up: events that will not be.", labels=("outcome",)
+        )
+        for outcome, count in figures.deliveries.items():
+            tried.add_metric((outcome,), count)
+        yield tried
 
 
 def _gauge(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:

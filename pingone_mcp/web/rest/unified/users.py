@@ -11,10 +11,11 @@ from pingone_mcp.directory.provider import Include
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.errors import Refused
 from pingone_mcp.service.asking.selecting import select_copied_users, select_users
+from pingone_mcp.service.asking.shown_user import shown_user
 from pingone_mcp.service.asking.users import find_user
 from pingone_mcp.web.rest.operation import Asking, RestAnswer, RestOperation
 from pingone_mcp.web.rest.parameters import WRONG_PARAMETER, Parameter
-from pingone_mcp.web.rest.unified import rows, schemas
+from pingone_mcp.web.rest.unified import schemas
 from pingone_mcp.web.rest.unified.switches import COPY, NATIVE, PAGING, SHAPING, SINGLE, RowShape, filters, quietly
 
 _INCLUDES: tuple[Include, ...] = get_args(Include)
@@ -88,7 +89,7 @@ async def list_users(asking: Asking) -> RestAnswer:
             cursor=cursor,
             report=quietly,
         )
-        return shape.list(found, rows.user)
+        return shape.list(found, shown_user)
     if filter_ is not None:
         raise Refused(
             "`remote_query` asks the provider, and `truto_super_query` the local copy.",
@@ -104,7 +105,7 @@ async def list_users(asking: Asking) -> RestAnswer:
         cursor=cursor,
         report=quietly,
     )
-    return shape.list(copied.listed, rows.user, age_seconds=copied.age_seconds)
+    return shape.list(copied.listed, shown_user, age_seconds=copied.age_seconds)
 
 
 async def get_user(asking: Asking) -> RestAnswer:
@@ -112,7 +113,7 @@ async def get_user(asking: Asking) -> RestAnswer:
     shape = RowShape.of(asking.query, schemas.USER["properties"])
     user = await find_user(await asking.backend(), asking.path["id"], remote_data=shape.needs_native)
     row: JsonObject = plain(user)
-    return shape.single(row, rows.user)
+    return shape.single(row, shown_user)
 
 
 def wants_copy(asking: Asking) -> bool:

@@ -302,7 +302,7 @@ async def test_a_list_that_comes_to_no_row_in_time_says_so_and_where_to_go_on(
 
     async def nothing_yet(asking: Asking) -> RestAnswer:
         found = Listed(gathered=gathered, next_cursor="further on", is_first=True, is_partial=False)
-        return RowShape.of(asking.query, schemas.USER["properties"]).list(found, rows.user)
+        return RowShape.of(asking.query, schemas.USER["properties"]).list(found, shown_user)
 
     operation = dataclasses.replace(OPERATIONS[0], answer=nothing_yet)
     async with opened({"acme": small}, operations=[operation]) as door:
