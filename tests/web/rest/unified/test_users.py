@@ -14,8 +14,9 @@ from pingone_mcp.errors import NotPermitted
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.service.answering import Listed
+from pingone_mcp.service.asking.shown_user import shown_user
 from pingone_mcp.web.rest.operation import Asking, RestAnswer
-from pingone_mcp.web.rest.unified import rows, schemas
+from pingone_mcp.web.rest.unified import schemas
 from pingone_mcp.web.rest.unified.switches import RowShape
 from pingone_mcp.web.rest.unified.users import OPERATIONS
 from tests.replica.happenings import Doors
