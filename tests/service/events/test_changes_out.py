@@ -111,14 +111,16 @@ async def test_who_comes_and_who_goes_and_who_joins_a_group(serving: Estate) -> 
         assert await admin.send("DELETE", f"/users/{user['id']}") == 204
     await sync(serving, acme)
     await out.pass_on(acme.id)
-    events = [one for one in await written(serving) if one.payload["change"] != "membership.removed"]
-    by_change: dict[Any, OutgoingEvent] = {one.payload["change"]: one for one in events}
+    by_change: dict[Any, OutgoingEvent] = {}
+    for one in await written(serving):
+        if one.payload["change"] != "membership.added" or "Night shift" in str(one.payload["after"]):
+            by_change[one.payload["change"]] = one
     created, joined, gone = (by_change[kind] for kind in ("user.created", "membership.added", "user.removed"))
     assert (created.event, joined.event, gone.event) == ("record:created", "record:updated", "record:deleted")
     assert created.payload["before"] is None
     row = row_of(created)
     assert row["id"] == made["id"]
-    assert [one["name"] for one in row["groups"]] == ["Night shift"], "as it is now"
+    assert "Night shift" in [one["name"] for one in row["groups"]], "as it is now"
     member = {"id": group.id, "name": "Night shift", "type": "direct"}
     assert (joined.payload["before"], joined.payload["after"]) == ({"groups": []}, {"groups": [member]})
     last = row_of(gone)
