@@ -102,3 +102,10 @@ def test_one_kind_of_settings_is_not_unknown_to_the_other(tmp_path: Path) -> Non
         kind.load(file, notes.append)
         meant = f"PINGONE_STATE_DRI in the file {file} is no setting of pingone-mcp. Did you mean PINGONE_STATE_DIR?"
         assert [note for note in notes if str(file) in note] == [meant]
+
+
+def test_hosts_of_webhooks_are_names_or_addresses_without_a_port(tmp_path: Path) -> None:
+    given = load(tmp_path / "env", webhook_hosts="Hooks.corp, 10.1.2.3,[fd00::5], hooks.corp")
+    assert given.webhook_hosts == ("hooks.corp", "10.1.2.3", "fd00::5")
+    for one in ("hooks.corp:8443", "https://hooks.corp", "hooks.corp/x", "10.1.2", "[fd00::5]:1"):
+        assert "PINGONE_WEBHOOK_HOSTS: must be hosts" in wrong(tmp_path / "env", webhook_hosts=one)

@@ -7,6 +7,7 @@ from pydantic import JsonValue, SecretStr
 
 from pingone_mcp.control.control import ControlData
 from pingone_mcp.control.linked import LinkedConnection
+from pingone_mcp.control.sync_runs import RunEnd
 
 URL = "https://example.com/hook"
 
@@ -83,16 +84,17 @@ async def test_runs_are_told_and_what_is_held_once(control: ControlData, linked:
     await control.webhooks.create(target_url=URL, tenant="acme")
     runs = control.sync_runs
 
-    async def one(status: str) -> None:
+    async def one(status: RunEnd) -> None:
         run = await runs.request(linked.id, "schedule")
         assert await runs.request(linked.id, "schedule") == run
         assert await runs.start(run.id) is not None
-        await runs.end(run.id, status, counts={"users": 3}, reason="So many are gone.")  # type: ignore[arg-type]
+        await runs.end(run.id, status, counts={"users": 3}, reason="So many are gone.")
 
-    for status in ("held", "failed", "held", "completed", "held"):
+    ends: tuple[RunEnd, ...] = ("held", "failed", "held", "completed", "held")
+    for status in ends:
         await one(status)
-    ends = [event for event in await said(control) if event not in ("sync_job_run:created", "sync_job_run:started")]
-    assert ends == [
+    ended = [event for event in await said(control) if event not in ("sync_job_run:created", "sync_job_run:started")]
+    assert ended == [
         *("sync_job_run:held", "directory:held", "sync_job_run:failed", "sync_job_run:held"),
         *("sync_job_run:completed", "sync_job_run:held", "directory:held"),
     ]

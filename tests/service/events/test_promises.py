@@ -6,10 +6,11 @@ Receivers fail and lose answers, and the process dies between any two of its ste
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import anyio
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pingone_mcp.control.linked import LinkedConnection
+from pingone_mcp.control.outbox import NewEvent
 from pingone_mcp.control.webhooks import Webhook
 from pingone_mcp.errors import Unreachable
 from pingone_mcp.http.targets import Receipt
@@ -79,26 +81,20 @@ class Life:
         self.changes += count
 
     async def pass_on(self, fate: PassingOn) -> None:
-        outbox = self.serving.control.outbox
-        whole: Callable[..., Awaitable[int]] = outbox.add_all
+        control = self.serving.control
+        whole = control.outbox.add_all
 
-        async def add_all(*events: Any, **more: Any) -> int:
+        async def add_all(events: Sequence[NewEvent], *, connection_id: str, tenant: str | None) -> int:
             if fate == "dies before it writes":
                 raise Killed
-            written = await whole(*events, **more)
+            written = await whole(events, connection_id=connection_id, tenant=tenant)
             if fate == "dies before it is kept":
                 raise Killed
             return written
 
-        outbox.add_all = add_all  # type: ignore[method-assign]
-        try:
-            await ChangesOut(self.serving.control, self.serving.fleet, self.serving.time.clock()).pass_on(
-                self.linked.id
-            )
-        except Killed:
-            pass
-        finally:
-            outbox.add_all = whole  # type: ignore[assignment,method-assign]
+        with pytest.MonkeyPatch.context() as dying, suppress(Killed):
+            dying.setattr(control.outbox, "add_all", add_all)
+            await ChangesOut(control, self.serving.fleet, self.serving.time.clock()).pass_on(self.linked.id)
 
     async def send(self, fate: Delivering) -> None:
         """Let each line try its first event, at whatever time it is due."""

@@ -23,14 +23,21 @@ from starlette.types import Receive, Scope, Send
 from pingone_mcp.errors import Refused
 from pingone_mcp.service.callers import Caller
 from pingone_mcp.web.operations import health
-from pingone_mcp.web.operations.health import Probe, routes
+from pingone_mcp.web.operations.health import Note, Probe, routes
 from pingone_mcp.web.operations.metrics import FleetFigures, Metrics
 from pingone_mcp.web.operations.requests import ServedRequest, Watching, access_line, area
 from pingone_mcp.web.refusals import TurnedAway
 from tests.fleets import caller
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
-FIGURES = FleetFigures(connections={"active": 2, "needs_reauth": 1}, sync_ages={"a": 60.0}, inbox=3, outbox=4)
+FIGURES = FleetFigures(
+    connections={"active": 2, "needs_reauth": 1},
+    sync_ages={"a": 60.0},
+    inbox=3,
+    outbox=4,
+    deliveries={"failed": 2},
+    webhooks={"given_up": 1},
+)
 
 
 EVERYTHING = caller()
@@ -58,11 +65,14 @@ async def well() -> None:
 
 @asynccontextmanager
 async def serving(
-    probes: dict[str, Probe] | None = None, lines: list[str] | None = None, who: Caller = EVERYTHING
+    probes: dict[str, Probe] | None = None,
+    notes: dict[str, Note] | None = None,
+    lines: list[str] | None = None,
+    who: Caller = EVERYTHING,
 ) -> AsyncIterator[httpx.AsyncClient]:
     metrics = Metrics(figures, lambda: {"answered": 7, "limited": 1, "failed": 0})
     app = Starlette(
-        routes=[Route("/unified/{rest:path}", hello), *routes(probes or {}, metrics)],
+        routes=[Route("/unified/{rest:path}", hello), *routes(probes or {}, metrics, notes or {})],
         exception_handlers={TurnedAway: turned_away},
     )
     heard = [metrics.count]
@@ -211,7 +221,7 @@ async def test_ready_says_which_part_is_not_and_nothing_of_what_is_inside() -> N
     finally:
         logging.getLogger("pingone_mcp").removeHandler(handler)
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "parts": {"keys": "LOST", "store": "ok", "syncs": "failed"}}
+    assert answer.json() == {"ready": False, "parts": {"keys": "LOST", "store": "ok", "syncs": "failed"}, "notes": {}}
     assert "The part syncs is not ready" in log.getvalue()
 
 
@@ -227,4 +237,21 @@ async def test_a_part_that_does_not_answer_is_not_waited_for_long(monkeypatch: p
 async def test_ready_where_every_part_is() -> None:
     async with serving({"store": well}) as client:
         answer = await client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"ready": True, "parts": {"store": "ok"}})
+    assert (answer.status_code, answer.json()) == (200, {"ready": True, "parts": {"store": "ok"}, "notes": {}})
+
+
+async def test_what_a_person_should_look_at_is_noted_and_makes_nothing_unready() -> None:
+    async def given_up() -> str | None:
+        return "1 switched off."
+
+    async def nothing() -> str | None:
+        return None
+
+    async def unknown() -> str | None:
+        raise Refused("The disk is full.")
+
+    async with serving({"store": well}, {"webhooks": given_up, "syncs": nothing}) as client:
+        answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["notes"]) == (200, {"webhooks": "1 switched off."})
+    async with serving({"store": well}, {"webhooks": unknown}) as client:
+        assert (await client.get("/readyz")).json() == {"ready": True, "parts": {"store": "ok"}, "notes": {}}
