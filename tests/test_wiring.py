@@ -119,3 +119,27 @@ async def test_the_check_up_is_the_provider_s_own(world: World, tmp_path: Path) 
     async with running(world.sandbox) as here, checking(world.settings(api_url=f"{here}/v1", auth_url=here)) as steps:
         assert {one.step: one.ok async for one in steps}["token"]
     assert world.sandbox.requests
+
+
+@pytest.mark.parametrize(
+    ("host", "public_url", "behind_proxy", "allowed"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8080", False, True),
+        ("localhost", "http://localhost:8080", False, True),
+        ("127.0.0.1", "http://127.0.0.1:8080", True, False),
+        ("127.0.0.1", "https://directory.example.com", False, False),
+        ("192.0.2.1", "https://directory.example.com", False, False),
+        ("192.0.2.1", "http://127.0.0.1:8080", False, False),
+    ],
+)
+def test_events_go_to_this_machine_only_where_nobody_else_names_targets(
+    host: str, public_url: str, behind_proxy: bool, allowed: bool
+) -> None:
+    from pingone_mcp.settings.serving import Serving
+    from pingone_mcp.web.address import PublicAddress
+    from pingone_mcp.wiring.serving import ServeOptions, target_rules
+
+    options = ServeOptions(host=host, behind_proxy=behind_proxy)
+    rules = target_rules(Serving(webhook_hosts=("hooks.corp",)), options, PublicAddress(public_url))
+    assert rules.allow_url("http://127.0.0.1:9000/") is allowed
+    assert rules.allow_url("https://hooks.corp/")

@@ -105,7 +105,7 @@ async def serve(
         await _check_exposure(settings, options, control, public_url)
         own = url_of(where, listening)
         address = PublicAddress(public_url or own, urlsplit(own).port if is_loopback(where.host) else None)
-        targets = _target_rules(settings, options, address)
+        targets = target_rules(settings, options, address)
         served = await stack.enter_async_context(_serving(control, LinkedFiles(folder), clock, environment, targets))
         face = await stack.enter_async_context(open_face(control, served, settings, address, log=log, clock=clock))
         link = login_link(address, face.sessions, _person()) if is_loopback(where.host) else None
@@ -316,7 +316,7 @@ async def _control_answers(control: ControlData) -> None:
     await control.connections.listed(limit=1)
 
 
-def _target_rules(settings: Serving, options: ServeOptions, address: PublicAddress) -> TargetRules:
+def target_rules(settings: Serving, options: ServeOptions, address: PublicAddress) -> TargetRules:
     """Return where events may be sent: to this machine only where nobody else can reach it.
 
     Behind a proxy, or under another name, callers of other machines name targets too, however local the socket is.

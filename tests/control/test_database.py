@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 import pingone_mcp.control.database as module
 from pingone_mcp.control.control import ControlData
 from pingone_mcp.control.database import ControlUnavailable, Database, open_postgres, open_sqlite
-from pingone_mcp.control.tables import DATA_KEYS, EDITION, LINK_TOKENS, METADATA
+from pingone_mcp.control.tables import DATA_KEYS, EDITION, LINK_TOKENS, METADATA, OUTBOX, SENT_CHANGES, WEBHOOKS
 from pingone_mcp.errors import Unconfigured
 from tests.process.programs import PATIENCE
 
@@ -68,6 +68,24 @@ async def test_what_was_written_is_there_at_the_next_opening(opening: Opening) -
         await add(database, "a")
     async with opening() as database:
         assert await owners(database) == ["a"]
+
+
+async def test_events_that_waited_in_the_first_edition_wait_on(
+    opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    webhook = {"id": "w", "target_url": "https://example.com", "event_types": [], "is_active": True}
+    event = {"id": "e", "webhook_id": "w", "connection_id": "c", "event": "test", "payload": b"x", "attempts": 3}
+    with monkeypatch.context() as before:
+        before.setattr(module, "EDITION", "0001")
+        async with opening() as database, database.write() as connection:
+            await connection.execute(insert(WEBHOOKS).values(webhook | {"created_at": at, "updated_at": at}))
+            await connection.execute(insert(OUTBOX).values(event | {"created_at": at, "next_try_at": at}))
+    async with opening() as database, database.read() as connection:
+        row = (await connection.execute(select(OUTBOX))).one()
+        assert (row.id, row.attempts, row.next_try_at) == ("e", 3, at)
+        assert (row.failing_since, row.given_up_at) == (None, None)
+        assert (await connection.execute(select(SENT_CHANGES))).all() == []
 
 
 async def test_control_data_of_a_newer_edition_are_refused_and_left_alone(opening: Opening) -> None:
