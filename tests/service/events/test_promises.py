@@ -124,8 +124,9 @@ class Life:
 
     async def settle(self) -> None:
         await self.pass_on("whole")
-        while await self.serving.control.outbox.heads():
+        for _ in range(self.changes + 1):
             await self.send("arrives")
+        assert await self.serving.control.outbox.heads() == []
 
     def check(self) -> None:
         expected = [f"u{n}" for n in range(self.changes)]
