@@ -10,9 +10,19 @@ from __future__ import annotations
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
-from socket import AF_UNSPEC, AddressFamily
+from functools import partial
+from socket import (
+    AF_UNSPEC,
+    AI_ADDRCONFIG,
+    AI_NUMERICHOST,
+    EAI_AGAIN,
+    SOCK_STREAM,
+    AddressFamily,
+    gaierror,
+    getaddrinfo,
+)
 
-import aiohttp
+import anyio
 import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -22,9 +32,14 @@ from pingone_mcp.http.engine import Engine
 from pingone_mcp.http.failures import what_happened
 from pingone_mcp.http.transport import retry_after
 from pingone_mcp.settings.targets import TargetRules, is_address
+from pingone_mcp.tasks import in_thread
 
 SECONDS = 10.0
 """From the first look at a name to the status of the answer."""
+LOOKUP_SECONDS = 5.0
+"""For so long the addresses of a name are waited for."""
+LOOKUPS = 32
+"""Names that are looked up at once; one that was waited for in vain does not count any more."""
 MOST = 1024
 """Bytes of an answer's body that are read, so that its connection can be used again; one that is longer ends it."""
 
@@ -48,7 +63,7 @@ class Targets:
     ) -> None:
         self._rules = rules
         self._clock = clock
-        self._engine = Engine(trusted, _Checked(rules, resolver or aiohttp.ThreadedResolver()))
+        self._engine = Engine(trusted, _Checked(rules, resolver or _OfTheSystem()))
 
     async def post(self, url: str, body: bytes, headers: dict[str, str]) -> Receipt:
         """Send a body once. Raises Refused where it may not be sent there, and Unreachable where no answer came."""
@@ -94,6 +109,30 @@ class _Checked(AbstractResolver):
 
     async def close(self) -> None:
         await self._resolver.close()
+
+
+class _OfTheSystem(AbstractResolver):
+    """Looks names up as the system does, in threads that nothing else waits for.
+
+    Whoever names a target may also be asked where it is, and not answer: aiohttp's own resolver would hold the few
+    threads in which the names of everybody else are looked up.
+    """
+
+    def __init__(self) -> None:
+        self._places = anyio.CapacityLimiter(LOOKUPS)
+
+    async def resolve(self, host: str, port: int = 0, family: AddressFamily = AF_UNSPEC) -> list[ResolveResult]:
+        look = partial(getaddrinfo, host, port, family=family, type=SOCK_STREAM, flags=AI_ADDRCONFIG)
+        with anyio.move_on_after(LOOKUP_SECONDS):
+            found = await in_thread(look, pool=self._places, abandon=True)
+            return [
+                ResolveResult(hostname=host, host=str(at[0]), port=port, family=kind, proto=proto, flags=AI_NUMERICHOST)
+                for kind, _, proto, _, at in found
+            ]
+        raise gaierror(EAI_AGAIN, "no answer")
+
+    async def close(self) -> None:
+        pass
 
 
 async def _drain(response: httpx.Response) -> None:

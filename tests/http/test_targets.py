@@ -6,20 +6,24 @@ import asyncio
 import dataclasses
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from socket import AF_INET, AddressFamily
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+import pingone_mcp.http.targets as module
 from pingone_mcp.clock import Clock
 from pingone_mcp.errors import Refused, Unreachable
-from pingone_mcp.http.targets import MOST, Receipt, Targets
+from pingone_mcp.http.targets import LOOKUPS, MOST, Receipt, Targets
 from pingone_mcp.settings.targets import TargetRules
 from tests.http.certificates import certificate
 from tests.http.servers import answer_never, hang_up, serving
@@ -212,3 +216,34 @@ async def test_what_failed_is_said_in_a_sentence() -> None:
     async with targets(NAMED, []) as (sending, _):
         with pytest.raises(Unreachable, match="There is no address for the host"):
             await sending.post(f"https://{HOST}/", b"{}", {})
+
+
+async def test_names_that_nobody_answers_for_hold_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def look(host: str, *_: Any, **more: Any) -> Any:
+        if host == HOST:
+            released.wait()
+        return socket.getaddrinfo(host, *_, **more)
+
+    monkeypatch.setattr(module, "getaddrinfo", look)
+    monkeypatch.setattr(module, "LOOKUP_SECONDS", 0.2)
+    receiver, rules = Receiver(), TargetRules(frozenset({HOST}), with_loopback=True)
+    sending, failures = Targets(rules, ssl.create_default_context(), Clock()), list[str]()
+
+    async def in_vain(number: int) -> None:
+        with pytest.raises(Unreachable) as failure:
+            await sending.post(f"https://{HOST}:{number}/", b"{}", {})
+        failures.append(failure.value.what)
+
+    try:
+        async with receiver.running() as port, anyio.create_task_group() as tasks:
+            for number in range(1, LOOKUPS):
+                tasks.start_soon(in_vain, number)
+            await anyio.lowlevel.checkpoint()
+            with anyio.fail_after(10):
+                assert (await sending.post(f"http://localhost:{port}/", b"{}", {})).status == 204
+    finally:
+        released.set()
+        await sending.aclose()
+    assert failures == [f"There is no address for the host {HOST}."] * (LOOKUPS - 1)
