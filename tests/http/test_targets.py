@@ -180,8 +180,8 @@ async def test_no_redirect_is_followed_and_no_proxy_is_asked(monkeypatch: pytest
 
 async def test_a_long_answer_is_not_read_to_its_end() -> None:
     long = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"x" * (MOST + 1)
-    receiver = Receiver(long)
-    async with receiver.running() as port, targets(HERE) as (sending, _):
+    receiver, at_once = Receiver(long), dataclasses.replace(Clock(), within=lambda _: anyio.fail_after(5))
+    async with receiver.running() as port, targets(HERE, clock=at_once) as (sending, _):
         for _ in range(2):
             assert (await sending.post(f"http://localhost:{port}/", b"{}", {})).status == 200
     assert receiver.connections == 2

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 1.0
 """Between two looks at what is due; what this process writes is seen at once."""
+AGAIN_SECONDS = 5.0
+"""A line of events whose control data cannot be read or written rests for so long."""
 AT_ONCE = 32
 """Attempts under way at most."""
 AT_ONE_HOST = 4
@@ -129,10 +131,10 @@ class Deliveries:
                         goes_on = await self.deliver_next(line)
         except (Problem, LookupError) as problem:  # control data do not answer, or a webhook was removed just now
             _logger.warning("An event was not delivered: %s", problem)
-            await self._clock.sleep(LOOK_SECONDS)
+            await self._clock.sleep(AGAIN_SECONDS)
         except Exception:  # whatever it is, it holds no other line
             _logger.exception("An event was not delivered")
-            await self._clock.sleep(LOOK_SECONDS)
+            await self._clock.sleep(AGAIN_SECONDS)
         finally:
             self._under_way.discard(line)
             self._wake()  # what came since the last look at this line was not begun
