@@ -38,7 +38,8 @@ class Findings:
     `roles` are those of the users for whom they were read, and `all_roles` says that nobody else has any. `populations`
     and `with_groups` say where they could not be read, so that they stay as they were. `seen_before` is up to when
     everybody had been read before: who was created earlier and is new here was hidden until now. `quiet` writes down no
-    changes but those of the `past`: there is nothing that they could be changes of.
+    changes but those of the `past`: there is nothing that they could be changes of. Of a reread, which reads beside
+    syncs what events name and nothing else, `renewed` are the groups that it read, or found deleted.
     """
 
     environment: Organization
@@ -59,6 +60,8 @@ class Findings:
     all_roles: bool = False
     wanted: Wanted = field(default_factory=Wanted)
     quiet: bool = False
+    is_reread: bool = False
+    renewed: set[str] = field(default_factory=set[str])
 
     @property
     def id(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from pingone_mcp.directory.changes import ChangePage, ChangeQuestion
 from pingone_mcp.directory.gaps import EarlierChanges
 from pingone_mcp.directory.matching.unified import UserSelection
-from pingone_mcp.directory.models import User
+from pingone_mcp.directory.models import JsonObject, User
 from pingone_mcp.directory.paging.page import Page
 from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.provider import Directory
@@ -34,6 +34,7 @@ from pingone_mcp.replica.syncing.task import Report, SyncOptions
 
 if TYPE_CHECKING:
     from pingone_mcp.replica.exporting.feed import FeedPage, FeedPlace
+    from pingone_mcp.replica.syncing.reread import RereadReport
     from pingone_mcp.replica.syncing.run import SyncReport
 
 T = TypeVar("T")
@@ -59,6 +60,12 @@ class Replica:
 
         sync = Sync(self.source, self.store, self.options, report=report)
         return await sync.run(mode, accept_removals=accept_removals)
+
+    async def reread(self, events: Iterable[JsonObject]) -> RereadReport:
+        """Read again what events that the provider has sent name; see `Sync.reread`."""
+        from pingone_mcp.replica.sync import Sync  # noqa: PLC0415 - as above
+
+        return await Sync(self.source, self.store, self.options).reread(events)
 
     def now(self) -> datetime:
         """Return the provider's time, by which the copy is dated, as well as it is known."""

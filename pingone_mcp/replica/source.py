@@ -20,6 +20,7 @@ from pingone_mcp.directory.changes import ChangeKind
 from pingone_mcp.directory.models import (
     Group,
     GroupMembership,
+    JsonObject,
     MembershipType,
     Organization,
     RoleAssignment,
@@ -302,5 +303,11 @@ class Source(Protocol):
     async def environments(self) -> Sequence[Organization]:
         """Return the environments that are to be read, in one order; one that cannot be read has no name."""
 
-    def environment(self, identity: str, *, remote_data: bool) -> EnvironmentSource:
-        """Return what reads one environment; with `remote_data`, rows carry the provider's own objects."""
+    def wanted(self, events: Iterable[JsonObject]) -> Mapping[str, Wanted]:
+        """Return what events that the provider has sent ask for, by environment, those that are not served included."""
+
+    def environment(self, identity: str, *, remote_data: bool, urgent: bool = False) -> EnvironmentSource:
+        """Return what reads one environment; with `remote_data`, rows carry the provider's own objects.
+
+        What is `urgent` is read before what others read in the background.
+        """

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from pingone_mcp.clock import CLOCK_SKEW
 from pingone_mcp.replica.store.noted import last_run, recalled
+from pingone_mcp.replica.store.rereads import counts_since_reread
 from pingone_mcp.replica.store.retention import change_ids
 
 
@@ -44,7 +45,8 @@ def state_of(connection: sqlite3.Connection, now: datetime) -> State | None:
     newest = last_run(connection, "1")
     failed = newest is not None and newest.outcome != "complete"
     synced_at = datetime.fromisoformat(last.started_at)
-    counts = last.counts.rows  # only a sync writes, so they hold until the next one
+    # Only syncs and rereads write, so the numbers hold until the next one.
+    counts = (counts_since_reread(connection) or last.counts).rows
     oldest_id, newest_id = change_ids(connection)
     return State(
         synced_at=synced_at,

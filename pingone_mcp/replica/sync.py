@@ -8,18 +8,22 @@ is none.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
+from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, Problem, Refused
 from pingone_mcp.replica.findings import Mode
-from pingone_mcp.replica.source import Source
+from pingone_mcp.replica.source import Source, Wanted
 from pingone_mcp.replica.store.noted import EndedRun, Memory, Shape, note_run, recalled
-from pingone_mcp.replica.store.store import Damaged, Store, as_problems
+from pingone_mcp.replica.store.store import Damaged, Store, as_problems, no_replica
+from pingone_mcp.replica.syncing.reread import RereadReport, RereadRun, SyncedMeanwhile
 from pingone_mcp.replica.syncing.run import Beginning, SyncReport, SyncRun
 from pingone_mcp.replica.syncing.task import Report, SyncOptions, longest_gap
 from pingone_mcp.replica.watermark import UPDATES_OVERLAP
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _POLL_SECONDS = 0.25
+_TRIED_AGAIN = 4  # a reread that a sync has overtaken
 _SHAPE = 1  # of the records: a higher number makes them all anew
 
 
@@ -63,7 +68,7 @@ class Sync:
         `accept_removals` is a person's word that those of whom the last sync could not tell are gone, if they still
         answer 404.
         """
-        async with self._alone():
+        async with self._alone(".lock"):
             began = self._source.clock.monotonic()
             try:
                 report = await self._run(mode, accept_removals=accept_removals)
@@ -71,10 +76,49 @@ class Sync:
                 report = await self._run("full", accept_removals=accept_removals)
             return replace(report, seconds=self._source.clock.monotonic() - began)
 
+    async def reread(self, events: Iterable[JsonObject]) -> RereadReport:
+        """Read what events that the provider has sent name, and take it over, beside whatever sync goes on.
+
+        What is not in the copy's environments asks for nothing. Raises Problem: what cannot be read or written, another
+        reread that goes on, and NoReplica where there is no copy yet, or one that is to be made anew.
+        """
+        wanted = self._source.wanted(events)
+        async with self._alone(".reread.lock"):
+            await self._source.settle_time()
+            reports = [await self._reread(environment, one) for environment, one in sorted(wanted.items())]
+        changes = sum((Counter(one.changes) for one in reports), Counter[str]())
+        return RereadReport(
+            changes=dict(changes),
+            held=any(one.held for one in reports),
+            notes=tuple(note for one in reports for note in one.notes),
+        )
+
+    async def _reread(self, environment: str, wanted: Wanted) -> RereadReport:
+        """Read one environment again; once more where a sync was taken over meanwhile, or is just being."""
+        for tries in range(1, _TRIED_AGAIN + 1):
+            memory = await self._store.read(recalled)
+            if memory.last_sync is None or memory.shape != self._shape():
+                raise no_replica()
+            if environment not in memory.watermarks:
+                break
+            try:
+                return await RereadRun(self._source, self._store, self._options, memory).run(
+                    environment, deepcopy(wanted)
+                )
+            except Problem as problem:
+                if tries == _TRIED_AGAIN or not (
+                    isinstance(problem, SyncedMeanwhile) or problem.code == "REPLICA_BUSY"
+                ):
+                    raise
+        return RereadReport()
+
+    def _shape(self) -> Shape:
+        return Shape(_SHAPE, dict(self._source.attributes), self._options.remote_data)
+
     async def _run(self, mode: Mode | Literal["auto"], *, accept_removals: bool) -> SyncReport:
         beginning = Beginning(
             memory=await self._store.write(recalled),
-            shape=Shape(_SHAPE, dict(self._source.attributes), self._options.remote_data),
+            shape=self._shape(),
             accepts_removals=accept_removals,
         )
         await self._settle_time(mode)
@@ -122,14 +166,14 @@ class Sync:
         return not in_future and all(mark.is_sound(now, ahead) for mark in memory.watermarks.values())
 
     @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        """Let one process at a time sync, by a lock that the operating system drops when its holder dies."""
+    async def _alone(self, suffix: str) -> AsyncIterator[None]:
+        """Let one process at a time sync, or reread, by a lock that the operating system drops when its holder dies."""
         from filelock import FileLock  # noqa: PLC0415 - start-up: only needed once something is synced
 
         with as_problems():
             self._store.folder.make()
             self._store.folder.claim_files()
-        lock: BaseFileLock = FileLock(self._store.path.with_suffix(".lock"), mode=0o600, thread_local=False)
+        lock: BaseFileLock = FileLock(self._store.path.with_suffix(suffix), mode=0o600, thread_local=False)
         waited = 0.0
         while not _takes(lock):
             if waited >= self._patience:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -47,6 +47,19 @@ class Watermark:
         latest = timestamp(now + UPDATES_OVERLAP)
         moved = 0.0 if self.ahead is None else abs(ahead - self.ahead)
         return max(self.updated, self.events) <= latest and moved <= UPDATES_OVERLAP.total_seconds()
+
+    def back_to(self, at: Moment) -> Watermark:
+        """Return the watermark of who has read up to here, but leaves alone what somebody else has read since `at`.
+
+        What has happened since, with what the provider may have shown late, is all to be read again.
+        """
+        done_until = timestamp(datetime.fromisoformat(at) - UPDATES_OVERLAP)
+        return replace(
+            self,
+            updated=min(self.updated, at),
+            events=min(self.events, done_until),
+            seen={event: seen_at for event, seen_at in self.seen.items() if seen_at <= done_until},
+        )
 
     def as_far_back(self, now: datetime, longest: timedelta) -> Watermark:
         """Return the watermark in the place of one that is not sound: further back than events are relied on."""

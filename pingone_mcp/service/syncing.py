@@ -7,7 +7,7 @@ then what came of it, not the next sync.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -19,6 +19,8 @@ from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Problem
 
 if TYPE_CHECKING:  # loaded by the first sync, not by the start of the server
+    from pingone_mcp.directory.models import JsonObject
+    from pingone_mcp.replica.syncing.reread import RereadReport as RereadReport  # noqa: PLC0414 - as below
     from pingone_mcp.replica.syncing.run import SyncReport as SyncReport  # noqa: PLC0414 - faces name it from here
 
 Mode = Literal["auto", "full", "incremental"]
@@ -95,6 +97,8 @@ class Synced(Protocol):
 
     async def sync(self, mode: Mode, *, report: Callable[[str, int, int | None], None]) -> SyncReport: ...
 
+    async def reread(self, events: Iterable[JsonObject]) -> RereadReport: ...
+
 
 class Syncing:
     """Run syncs in `tasks`, and call `changed` when one has found changes."""
@@ -105,6 +109,7 @@ class Syncing:
         self._changed = changed
         self._run: _Run | None = None
         self._owed: list[Ended] = []  # to those who asked, until one of them has got it
+        self._rereading = anyio.Lock()
 
     async def wait(
         self, mode: Mode, seconds: float, report: Callable[[Running], Awaitable[None]]
@@ -133,6 +138,17 @@ class Syncing:
                 if run.ended in self._owed:
                     self._owed.remove(run.ended)
                 return run.ended.report(), run.ended
+
+    async def reread(self, events: Sequence[JsonObject]) -> RereadReport:
+        """Read again what events of the provider name, beside a sync that may run, and return what came of it.
+
+        One reread at a time: others wait for it. Raises Problem, and NoReplica before the first sync.
+        """
+        async with self._rereading:
+            found = await self._copy.reread(events)
+        if found.changes:
+            await self._changed()
+        return found
 
     def _oldest_owed(self, mode: Mode) -> Ended | None:
         since = self._copy.now() - OWED_FOR

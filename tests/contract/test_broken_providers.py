@@ -123,7 +123,7 @@ def provided(
     environment: type[DictionaryEnvironment] = DictionaryEnvironment,
 ) -> Callable[[Company], Provider]:
     class Broken(DictionarySource):
-        def environment(self, identity: str, *, remote_data: bool) -> DictionaryEnvironment:
+        def environment(self, identity: str, *, remote_data: bool, urgent: bool = False) -> DictionaryEnvironment:
             return environment(self.company, self.scope, identity)
 
     def changed(company: Company) -> Provider:

@@ -23,6 +23,7 @@ from pingone_mcp.replica.store.rows import record_of
 from pingone_mcp.replica.store.schema import USER
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.replica.sync import Sync
+from pingone_mcp.replica.syncing.reread import RereadReport
 from pingone_mcp.replica.syncing.task import SyncOptions
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company.state import EnvironmentState
@@ -63,6 +64,13 @@ def whole(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: whole(inner) for key, inner in value.items()}
     return value.replace("\0", "") if isinstance(value, str) else value
+
+
+def sent(sandbox: Sandbox, after: int = 0, environment: str | None = None) -> list[JsonObject]:
+    """Return the events of the sandbox behind so many, as its webhooks send them."""
+    state = sandbox.state(environment)
+    base = f"{sandbox.base_url}/v1/environments"
+    return [event.native(base, state.id) for event in state.events[after:]]
 
 
 @functools.lru_cache(maxsize=4)  # of both environments, before a step and after it
@@ -141,6 +149,10 @@ class Copy:
     async def sync(self, mode: Any = "auto", **given: Any) -> Any:
         async with self.syncing(**given) as sync:
             return await sync.run(mode)
+
+    async def reread(self, events: list[JsonObject], **given: Any) -> RereadReport:
+        async with self.syncing(**given) as sync:
+            return await sync.reread(events)
 
     async def state(self) -> State:
         return await self.store.read(copied)

@@ -1,4 +1,4 @@
-"""What a sync reads from one environment of PingOne; always in the background."""
+"""What a sync reads from one environment of PingOne: in the background, unless it is urgent."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ _PAST_PAGES = 40
 class PingOneEnvironment:
     """Read one environment of PingOne; each method is explained in `replica.source.EnvironmentSource`."""
 
-    def __init__(self, served: Served, environment: str, *, remote_data: bool) -> None:
+    def __init__(self, served: Served, environment: str, *, remote_data: bool, background: bool = True) -> None:
         self.left_out = 0
+        self._background = background
         self._served = served
         self._environment = environment
         self._remote_data = remote_data
@@ -80,7 +81,7 @@ class PingOneEnvironment:
 
     async def user(self, identity: str) -> UserRow | None:
         try:
-            raw = await self._served.client.get(f"{self._root}/users/{identity}", background=True)
+            raw = await self._served.client.get(f"{self._root}/users/{identity}", background=self._background)
         except NotFound:
             return None
         user = self._served.people.unify(raw, {}, {}, remote_data=self._remote_data)
@@ -124,7 +125,7 @@ class PingOneEnvironment:
     async def group(self, identity: str) -> Group | None:
         path = f"{self._root}/groups/{identity}?include=totalMemberCounts"
         try:
-            return wire.group(await self._served.client.get(path, background=True))
+            return wire.group(await self._served.client.get(path, background=self._background))
         except NotFound:
             return None
 
@@ -255,7 +256,7 @@ class PingOneEnvironment:
                 yield page.items
 
     async def _page(self, path: str, key: str) -> HalPage:
-        return await self._served.client.page(path, key, environment=self._environment, background=True)
+        return await self._served.client.page(path, key, environment=self._environment, background=self._background)
 
 
 def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -7,6 +7,7 @@ and by whom something was done, is taken from them.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -50,6 +51,7 @@ _PAST_KINDS: Mapping[str, ChangeKind] = MappingProxyType(
     {"USER.DELETED": "user.removed", "USER.LOCKED": "user.locked", "USER.UPDATED": "user.deactivated"}
 )
 
+_IN_ENVIRONMENT = re.compile(r"/environments/([^/?#]+)/")
 _IN_USER = re.compile(r"/users/([^/?#]+)(?:/memberOfGroups/([^/?#]+))?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -67,6 +69,31 @@ def wanted_by(activities: Iterable[JsonObject]) -> Wanted:
             continue
         reading.read(activity, event)
     return reading.outcome()
+
+
+def wanted_by_environment(activities: Iterable[JsonObject]) -> dict[str, Wanted]:
+    """Return what activities ask for by the environment of what they are about, as a webhook brings them.
+
+    What does not say where it is, or says two different places, asks for nothing.
+    """
+    places = defaultdict[str, list[JsonObject]](list)
+    for activity in activities:
+        resources = activity.get("resources")
+        inside = defaultdict[str, list[JsonObject]](list)
+        for resource in map(_object, resources if isinstance(resources, list) else ()):
+            if (environment := _environment(resource)) is not None:
+                inside[environment].append(resource)
+        for environment, some in inside.items():
+            places[environment].append({**activity, "resources": some})
+    return {environment: wanted_by(some) for environment, some in places.items()}
+
+
+def _environment(resource: JsonObject) -> str | None:
+    """Return the environment of a resource: as itself and its address say, which must be the same."""
+    named, href = _id(_object(resource.get("environment")).get("id")), resource.get("href")
+    found = _IN_ENVIRONMENT.search(href) if isinstance(href, str) else None
+    said = {one.lower() for one in (named, _id(found[1]) if found else None) if one is not None}
+    return said.pop() if len(said) == 1 else None
 
 
 class _EventReading:

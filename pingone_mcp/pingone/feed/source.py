@@ -1,16 +1,18 @@
-"""PingOne as the `Source` of a local copy; all that it reads is read in the background."""
+"""PingOne as the `Source` of a local copy; what is not urgent is read in the background."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from pingone_mcp.clock import Clock
-from pingone_mcp.directory.models import Organization
+from pingone_mcp.directory.models import JsonObject, Organization
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.pingone.feed import audit
 from pingone_mcp.pingone.feed.environment import PingOneEnvironment
+from pingone_mcp.pingone.feed.events import wanted_by_environment
 from pingone_mcp.pingone.served import Served
+from pingone_mcp.replica.source import Wanted
 
 
 class PingOneSource:
@@ -42,5 +44,8 @@ class PingOneSource:
     async def environments(self) -> tuple[Organization, ...]:
         return await self._served.names.environments()
 
-    def environment(self, identity: str, *, remote_data: bool) -> PingOneEnvironment:
-        return PingOneEnvironment(self._served, identity, remote_data=remote_data)
+    def wanted(self, events: Iterable[JsonObject]) -> dict[str, Wanted]:
+        return wanted_by_environment(events)
+
+    def environment(self, identity: str, *, remote_data: bool, urgent: bool = False) -> PingOneEnvironment:
+        return PingOneEnvironment(self._served, identity, remote_data=remote_data, background=not urgent)

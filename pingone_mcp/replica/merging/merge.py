@@ -11,6 +11,7 @@ from collections import Counter
 
 from pingone_mcp.directory.models import Organization, RoleAssignment, Workspace
 from pingone_mcp.replica.findings import Findings
+from pingone_mcp.replica.merging.left_alone import leave_alone
 from pingone_mcp.replica.merging.managers import find_managers, note_names
 from pingone_mcp.replica.merging.memberships import Bounds, merge_memberships
 from pingone_mcp.replica.merging.takeover import Takeover
@@ -28,8 +29,10 @@ def merge(connection: sqlite3.Connection, findings: Findings, bounds: Bounds, no
     Raises Held, inside the transaction, where too many would lose memberships without evidence.
     """
     takeover = Takeover(database=connection, found=findings, now=now)
+    leave_alone(takeover)
     takeover.list_ids("unseen", findings.unseen)
-    _places(takeover)
+    if not findings.is_reread:
+        _places(takeover)
     merge_users(takeover)
     remove_users(takeover)
     note_past(takeover)
@@ -40,7 +43,8 @@ def merge(connection: sqlite3.Connection, findings: Findings, bounds: Bounds, no
             connection.execute(schema.MAKE_WORDS_ANEW)
     if findings.with_groups:
         merge_memberships(takeover, bounds)
-        _groups(takeover)
+        if findings.renewed or not findings.is_reread:
+            _groups(takeover)
         _shortfalls(takeover)
     else:
         connection.execute(
@@ -93,7 +97,7 @@ def _roles(takeover: Takeover) -> None:
     if found.all_roles:
         database.execute(
             """DELETE FROM role_assignments_ WHERE user_id IN (SELECT id FROM users_ WHERE environment_id = ?)
-            AND user_id NOT IN (SELECT id FROM temp.unseen)""",
+            AND user_id NOT IN (SELECT id FROM temp.unseen UNION ALL SELECT id FROM temp.roles_alone)""",
             (found.id,),
         )
     for user, assignments in found.roles.items():

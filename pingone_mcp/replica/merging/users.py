@@ -22,7 +22,8 @@ _FILL = f"""INSERT INTO main.users_ ({_USERS}, manager_id) SELECT {_STAGED}, m.i
     FROM staged.users_ s LEFT JOIN temp.meant m ON m.reference = s.manager WHERE s.environment_id = ?"""  # noqa: S608 - our names
 _COMPARE = f"""INSERT INTO temp.differing SELECT s.id, {schema.ALTERED}
     FROM staged.users_ s LEFT JOIN main.users_ u ON u.id = s.id
-    WHERE s.environment_id = ? AND ({schema.ALTERED} OR {schema.SIGNED_ON})"""  # noqa: S608 - our names
+    WHERE s.environment_id = ? AND s.id NOT IN (SELECT id FROM temp.alone)
+    AND ({schema.ALTERED} OR {schema.SIGNED_ON})"""  # noqa: S608 - our names
 _TAKE_OVER = f"""INSERT INTO main.users_ ({_USERS}) SELECT {_USERS} FROM staged.users_
     WHERE environment_id = ? AND id IN (SELECT id FROM temp.differing)
     ON CONFLICT (id) DO UPDATE SET {_UPDATE}, removed_at = NULL, removed_evidence = NULL"""  # noqa: S608 - our names

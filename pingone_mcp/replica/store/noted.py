@@ -181,6 +181,19 @@ def _run() -> TypeAdapter[Run]:
     return TypeAdapter(Run)
 
 
+def counts_of(text: object) -> RunCounts:
+    """Return what was counted, of the text in which it is noted. Raises Damaged."""
+    try:
+        return _counts().validate_json(str(text))
+    except ValueError:
+        raise Damaged("what was counted when users were read again cannot be read") from None
+
+
+@functools.cache
+def _counts() -> TypeAdapter[RunCounts]:
+    return TypeAdapter(RunCounts)
+
+
 def last_run(connection: sqlite3.Connection, which: str, order: Literal["DESC", "ASC"] = "DESC") -> Run | None:
     """Return the last sync (or the first) of those that a condition, our own text, chooses. Raises Damaged."""
     row = connection.execute(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pingone_mcp.directory.user_columns import UserRow
 
-VERSION = 3
+VERSION = 4
 """The schema version, kept as the file's `user_version`."""
 
 PAGE_BYTES = 16_384
@@ -106,6 +106,14 @@ REMOVED_AT_IN: Mapping[str, int] = MappingProxyType(
 _SHORT_GROUPS = (
     "CREATE TABLE short_groups_ (group_id TEXT PRIMARY KEY, counted, found, total, why, tries, in_copy) WITHOUT ROWID"
 )
+# What was read again beside syncs since the one of its environment that ended last, or is under way, began (`what`: see
+# `rereads.What`), `at` the provider's time before that was read. And of the last such reread, the rows that there
+# are since: it is forgotten when a sync has counted them.
+_REREADS = """
+CREATE TABLE reread_ (
+    environment_id TEXT, what TEXT, user_id TEXT, group_id TEXT, at, PRIMARY KEY (environment_id, what, user_id, group_id)
+) WITHOUT ROWID;
+CREATE TABLE last_reread_ (id INTEGER PRIMARY KEY AUTOINCREMENT, counts)"""
 # The texts stand only in `searched_`, and not beside their words: so what they were is said before they change
 # (SQLite, "FTS5", external content tables).
 SEARCHED = "id, username, name, email, title, department"
@@ -142,6 +150,7 @@ CREATE INDEX changes_by_time_ ON changes_ (at);
 CREATE INDEX changes_by_user_ ON changes_ (user_id, kind, at);
 CREATE TABLE sync_runs_ (id INTEGER PRIMARY KEY AUTOINCREMENT, mode, started_at, ended_at, outcome, reason, counts);
 CREATE TABLE facts_ (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+{_REREADS};
 {_PEOPLE};
 """
 
@@ -239,6 +248,7 @@ MIGRATIONS: Mapping[int, str] = MappingProxyType(
         DROP TABLE people;
         {_PEOPLE};
         {PUT_WORDS} WHERE removed_at IS NULL ORDER BY number""",  # noqa: S608 - our names
+        3: _REREADS,
     }
 )
 """By schema version: the statements that lead from it to the next."""

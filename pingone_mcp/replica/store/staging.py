@@ -22,6 +22,7 @@ from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.directory.user_row import as_unicode
 from pingone_mcp.private_files import make_file
+from pingone_mcp.replica.source import Pair
 from pingone_mcp.replica.store import schema, shape
 from pingone_mcp.replica.store.rows import Row, storable
 from pingone_mcp.replica.store.store import as_problems, transaction
@@ -272,6 +273,11 @@ class Staging:
         query = "SELECT count(*) FROM members WHERE group_id = ?"
         count: int = await self.do(lambda database: database.execute(query, (group,)).fetchone()[0])
         return count
+
+    async def verified(self) -> list[Pair]:
+        """Return the pairs that were verified."""
+        query = "SELECT user_id, group_id FROM verified"
+        return await self.do(lambda database: [Pair(*row) for row in database.execute(query)])
 
     async def put_verified(self, rows: Iterable[tuple[str, str, str | None]]) -> None:
         """Keep what was verified: (group, user, type or None)."""

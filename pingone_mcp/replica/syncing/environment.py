@@ -11,7 +11,6 @@ from functools import partial
 from typing import NamedTuple
 
 from pingone_mcp.ahead import ahead
-from pingone_mcp.directory.nesting import Nesting, above_each
 from pingone_mcp.replica.evidence import TRIES
 from pingone_mcp.replica.source import GroupList
 from pingone_mcp.replica.store import looks
@@ -25,6 +24,7 @@ from pingone_mcp.replica.syncing.groups import (
     renew_nestings,
     reread_nestings,
     settle_groups,
+    work_out_whole,
 )
 from pingone_mcp.replica.syncing.happened import next_watermark, read_events
 from pingone_mcp.replica.syncing.members import look_for_lost, miscounted_groups, read_members
@@ -94,6 +94,7 @@ async def read_what_changed(here: EnvironmentSync, mark: Watermark) -> Watermark
     Raises FilterRefused where the provider cannot tell who was changed.
     """
     opened = here.task.source.clock.monotonic()
+    await here.task.begin_anew(here.id)
     counts = await read_populations(here)
     began = here.task.now()
     here.report("users", 0, None)
@@ -159,7 +160,7 @@ async def _reread_groups(here: EnvironmentSync, since: datetime) -> None:
     found.reread |= _to_try_again(here)
     await verify_memberships(here, since)
     found.reread |= await miscounted_groups(here, groups)
-    _work_out_whole(here, old_nestings, deleted=old.keys() - now.keys())
+    work_out_whole(here, old_nestings, deleted=old.keys() - now.keys())
     still = {group: known.shortfall for group, known in here.short_before.items() if group in now}
     found.short |= {group: short for group, short in still.items() if group not in found.reread}
     await read_members(here, [group for group in groups if group.id in found.reread])
@@ -179,13 +180,3 @@ def _to_try_again(here: EnvironmentSync) -> set[str]:
     """Return some of the groups that came back short before, and are not given up yet."""
     known = ((group, one.shortfall) for group, one in here.short_before.items() if group in here.listed)
     return set(sorted(group for group, short in known if short.tries < TRIES)[:_RETRIED_GROUPS])
-
-
-def _work_out_whole(here: EnvironmentSync, old_nestings: set[Nesting], *, deleted: set[str]) -> None:
-    """Note the groups whose effective members may have changed: those read again, and all above them, now or before."""
-    found = here.found
-    moved = {one.parent for one in old_nestings ^ found.nestings}
-    seeds = found.reread | moved | deleted
-    above, above_before = above_each(found.nestings), above_each(old_nestings)
-    found.whole = seeds.union(*(above.get(seed, set()) | above_before.get(seed, set()) for seed in seeds))
-    found.reread |= found.whole & found.dynamic & here.listed

@@ -27,13 +27,7 @@ async def find_missing(here: EnvironmentSync) -> None:
 
 async def settle_missing(here: EnvironmentSync, missing: Iterable[str]) -> None:
     """Note who is gone by an event, or by a 404 that a control confirms; all others stay."""
-    removed, gone = here.found.wanted.removed, here.found.gone
-    asked: list[str] = []
-    for user in missing:
-        if user in removed:
-            gone[user] = GoneUser(at=removed[user].at, evidence="event", actor=removed[user].actor)
-        else:
-            asked.append(user)
+    asked = _without_event(here, missing)
     if len(asked) > _MANY:
         asked = await _not_listed(here, asked)
     absent = await _absent(here, asked[:_MANY])
@@ -45,6 +39,24 @@ async def settle_missing(here: EnvironmentSync, missing: Iterable[str]) -> None:
         absent |= await _absent(here, rest)
     if absent:
         await _judge(here, absent)
+
+
+async def settle_absent(here: EnvironmentSync, absent: Iterable[str]) -> None:
+    """Note the same of users who have answered 404 already."""
+    if rest := _without_event(here, absent):
+        await _judge(here, set(rest))
+
+
+def _without_event(here: EnvironmentSync, missing: Iterable[str]) -> list[str]:
+    """Note who is gone by an event, and return the others."""
+    removed, gone = here.found.wanted.removed, here.found.gone
+    others: list[str] = []
+    for user in missing:
+        if user in removed:
+            gone[user] = GoneUser(at=removed[user].at, evidence="event", actor=removed[user].actor)
+        else:
+            others.append(user)
+    return others
 
 
 async def _not_listed(here: EnvironmentSync, users: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from pingone_mcp.directory.models import Group
-from pingone_mcp.directory.nesting import Nesting
+from pingone_mcp.directory.nesting import Nesting, above_each
 from pingone_mcp.directory.rights import GROUPS
 from pingone_mcp.replica.source import GroupList
 from pingone_mcp.replica.store import looks
@@ -136,6 +136,13 @@ async def reread_nestings(here: EnvironmentSync, groups: Sequence[Group], named:
         renew_nestings(here, await read_children(here, groups), old)
         return
     found.nestings = kept
+    await reread_some_nestings(here, recounted, named, old)
+
+
+async def reread_some_nestings(
+    here: EnvironmentSync, recounted: Sequence[Group], named: set[str], old: set[Nesting]
+) -> None:
+    """Find the nestings of groups that are named, and in groups that were recounted; all others stay as noted."""
     _put_children(here, await read_children(here, recounted), old)
     await _parents_of(here, named, old)
 
@@ -182,3 +189,13 @@ async def _children(here: EnvironmentSync, group: Group) -> Children:
     children = await here.source.children(group.id)
     is_whole = fresh is None or fresh.group_count is None or len(children) >= fresh.group_count
     return Children(children, None if is_whole else "NESTED_GROUPS")
+
+
+def work_out_whole(here: EnvironmentSync, old_nestings: set[Nesting], *, deleted: set[str]) -> None:
+    """Note the groups whose effective members may have changed: those read again, and all above them, now or before."""
+    found = here.found
+    moved = {one.parent for one in old_nestings ^ found.nestings}
+    seeds = found.reread | moved | deleted
+    above, above_before = above_each(found.nestings), above_each(old_nestings)
+    found.whole = seeds.union(*(above.get(seed, set()) | above_before.get(seed, set()) for seed in seeds))
+    found.reread |= found.whole & found.dynamic & here.listed

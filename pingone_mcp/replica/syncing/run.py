@@ -39,6 +39,7 @@ from pingone_mcp.replica.store.noted import (
     note_run,
     recalled,
 )
+from pingone_mcp.replica.store.rereads import forget_counts, rereads_of
 from pingone_mcp.replica.store.retention import KEPT_CHANGES, change_ids, forget_changes
 from pingone_mcp.replica.store.staging import Staging, leftovers
 from pingone_mcp.replica.store.store import ReplicaProblem, Store, as_problems, transaction
@@ -51,14 +52,14 @@ from pingone_mcp.replica.syncing.task import (
     SyncOptions,
     Task,
     longest_gap,
+    seen_before,
+    sound_mark,
     why_unread,
 )
 from pingone_mcp.replica.watermark import Watermark
 from pingone_mcp.sqlite_files import remove_database
 from pingone_mcp.tasks import in_thread
 
-# Who was created so long before the last look and is new in the copy was hidden from it; else it was shown late.
-_LATE = timedelta(minutes=10)
 # What concerns one environment only, so that the others are read all the same.
 _ONE_ENVIRONMENT = (NotPermitted, NotFound, RequestRefused, UnexpectedAnswer, Incomplete)
 
@@ -250,7 +251,7 @@ class SyncRun:
 
     async def _read_environment(self, environment: Organization, mode: Mode) -> Findings:
         self._report("places", 0, None)
-        mark = self._sound_mark(environment.id)
+        mark = sound_mark(self._memory, environment.id, self._source)
         known = self._memory.coverage.get(environment.id, EnvironmentCoverage())
         late = mark is not None and self._source.now() - datetime.fromisoformat(mark.updated) > longest_gap(
             self._source
@@ -264,7 +265,7 @@ class SyncRun:
                 environment=environment,
                 mode=mode,
                 quiet=mark is None or self._memory.shape != self._beginning.shape,
-                seen_before=timestamp(datetime.fromisoformat(mark.updated) - _LATE) if mark is not None else None,
+                seen_before=seen_before(mark) if mark is not None else None,
             ),
             known=known,
             coverage=coverage_before(known),
@@ -277,13 +278,6 @@ class SyncRun:
         self._coverage[environment.id] = here.coverage
         self._notes += here.notes
         return here.found
-
-    def _sound_mark(self, environment: str) -> Watermark | None:
-        """Return up to where an environment was read; one that a wrong clock has noted is replaced."""
-        mark, now = self._memory.watermarks.get(environment), self._source.now()
-        if mark is None or mark.is_sound(now, self._source.ahead()):
-            return mark
-        return mark.as_far_back(now, longest_gap(self._source))
 
     def _take_over(self, findings: Sequence[Findings], mode: Mode, begun: float) -> SyncReport:
         """Take over everything that was found, in one transaction. Raises Held, with nothing taken over."""
@@ -308,6 +302,7 @@ class SyncRun:
                     EndedRun(mode, started, now, "complete", reason, {"rows": counts, "changes": dict(kinds)}),
                 )
                 self._note_facts(connection, mode, ReadBy(run, started), findings)
+                forget_counts(connection)
             gaps = Snapshot(connection, self._source.scope).gaps(None)
         refused = (place for place, covered in self._coverage.items() if covered.roles == UNREADABLE)
         return SyncReport(
@@ -326,6 +321,9 @@ class SyncRun:
         bounds = self._beginning.bounds(self._options.held_share)
         kinds = Counter[str]()
         for found in findings:
+            since = rereads_of(connection, found.id).since
+            if since is not None:  # what was read again is left alone, so that the next sync looks after it
+                self._marks[found.id] = self._marks[found.id].back_to(since)
             kinds += merge(connection, found, bounds, now)
         number_by_time(connection, newest)
         return kinds

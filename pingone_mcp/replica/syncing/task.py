@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from pingone_mcp.directory.rights import Right
+from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.errors import FilterRefused, NotFound, NotPermitted, Problem, RequestRefused, UnexpectedAnswer
 from pingone_mcp.replica.evidence import HELD_SHARE, KnownShortfall, Shortfall, Vanished, examples, masses
 from pingone_mcp.replica.findings import Findings
 from pingone_mcp.replica.source import EnvironmentSource, Source
-from pingone_mcp.replica.store.noted import EnvironmentCoverage
+from pingone_mcp.replica.store.noted import EnvironmentCoverage, Memory
+from pingone_mcp.replica.store.rereads import forget_rereads
 from pingone_mcp.replica.store.staging import Staging
 from pingone_mcp.replica.store.store import Store
+from pingone_mcp.replica.watermark import Watermark
 from pingone_mcp.tasks import in_thread
 
 T = TypeVar("T")
@@ -31,6 +34,8 @@ ONE_FAILS = (NotPermitted, NotFound, FilterRefused, RequestRefused, UnexpectedAn
 """What one thing that is broken for good answers with: the others are read all the same."""
 
 
+# Who was created so long before the last look and is new in the copy was hidden from it; else it was shown late.
+_LATE = timedelta(minutes=10)
 AT_ONCE = 16
 """So many things are asked for side by side; how many requests are under way is the provider's pace."""
 
@@ -49,6 +54,19 @@ def why_unread(problem: Problem, right: Right) -> str:
 def longest_gap(source: Source) -> timedelta:
     """Return how long ago the last sync may be: not all the time for which events are kept, to be sure."""
     return source.keeps_events - timedelta(days=1)
+
+
+def sound_mark(memory: Memory, environment: str, source: Source) -> Watermark | None:
+    """Return up to where an environment was read; one that a wrong clock has noted is replaced."""
+    mark, now = memory.watermarks.get(environment), source.now()
+    if mark is None or mark.is_sound(now, source.ahead()):
+        return mark
+    return mark.as_far_back(now, longest_gap(source))
+
+
+def seen_before(mark: Watermark) -> str:
+    """Return up to when everybody had been read who could be seen then."""
+    return timestamp(datetime.fromisoformat(mark.updated) - _LATE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +102,13 @@ class Task:
 
     def now(self) -> datetime:
         return self.source.now()
+
+    async def begin_anew(self, environment: str) -> None:
+        """Forget what was read again of an environment: all of it will be read after that.
+
+        What is read again from now on will be left alone.
+        """
+        await self.store.write(lambda connection: forget_rereads(connection, environment))
 
     async def look(self, work: Look[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Return what `work` makes of the local copy, with what is staged attached as `staged`."""

@@ -48,7 +48,9 @@ async def begin(here: EnvironmentSync) -> Begun:
     found = await here.task.staging.begun(here.id)
     if found is not None and -UPDATES_OVERLAP <= here.task.now() - found.at <= _RESUMED_FOR:
         return Begun(found.at, resumed=True, has_walked=found.has_walked)
-    return Begun(await _start_over(here))
+    began = await _start_over(here)
+    await here.task.begin_anew(here.id)  # behind that: what was staged before knows nothing of rereads since
+    return Begun(began)
 
 
 async def _start_over(here: EnvironmentSync) -> datetime:

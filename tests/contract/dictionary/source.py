@@ -57,7 +57,10 @@ class DictionarySource:
         names = self.company.environments
         return [Organization(id=one, name=names.get(one)) for one in self.scope.environments or sorted(names)]
 
-    def environment(self, identity: str, *, remote_data: bool) -> DictionaryEnvironment:
+    def wanted(self, events: Iterable[JsonObject]) -> dict[str, Wanted]:
+        return {}  # it sends none
+
+    def environment(self, identity: str, *, remote_data: bool, urgent: bool = False) -> DictionaryEnvironment:
         return DictionaryEnvironment(self.company, self.scope, identity)
 
 
