@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.errors import FilterRefused, Problem, Refused
+from pingone_mcp.errors import FilterRefused, NoReplica, Problem, Refused
 from pingone_mcp.replica.findings import Mode
 from pingone_mcp.replica.source import Source, Wanted
 from pingone_mcp.replica.store.noted import EndedRun, Memory, Shape, note_run, recalled
@@ -96,7 +96,7 @@ class Sync:
     async def _reread(self, environment: str, wanted: Wanted) -> RereadReport:
         """Read one environment again; once more where a sync was taken over meanwhile, or is just being."""
         for tries in range(1, _TRIED_AGAIN + 1):
-            memory = await self._store.read(recalled)
+            memory = await self._recalled()
             if memory.last_sync is None or memory.shape != self._shape():
                 raise no_replica()
             if environment not in memory.watermarks:
@@ -111,6 +111,15 @@ class Sync:
                 ):
                     raise
         return RereadReport()
+
+    async def _recalled(self) -> Memory:
+        """Return what the last syncs have noted, of a copy that may be of an older version. Raises NoReplica."""
+        try:
+            return await self._store.read(recalled)
+        except NoReplica:
+            if not self._store.path.is_file():
+                raise
+            return await self._store.write(recalled)
 
     def _shape(self) -> Shape:
         return Shape(_SHAPE, dict(self._source.attributes), self._options.remote_data)

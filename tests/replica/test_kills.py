@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import signal
@@ -21,7 +22,7 @@ from pingone_mcp.sandbox.app import Sandbox
 from tests.faults.plans import SOAK
 from tests.process.programs import PATIENCE, Served, serving, started
 from tests.replica.happenings import KINDS, Happening, happen
-from tests.replica.truth import Copy, State, copied, truth
+from tests.replica.truth import Copy, State, copied, sent, truth
 from tests.world import NOW, World, replica_path
 
 PEOPLE = 400
@@ -31,6 +32,7 @@ SYNCER = (
     sys.executable,
     "-c",
     textwrap.dedent("""
+        import json
         import os
         import signal
         import sys
@@ -47,8 +49,8 @@ SYNCER = (
         from pingone_mcp.pingone.connection import connection_of
         from pingone_mcp.settings import Settings
 
-        left = int(sys.argv[2])
-        merging = False
+        mode, left, *events = sys.argv[1], *map(int, sys.argv[2:3]), *sys.argv[3:]
+        merging = mode == "reread"
 
         def step():
             global left
@@ -73,8 +75,11 @@ SYNCER = (
             connection = connection_of(Settings())
             store = MortalStore(copy_path(connection.cache_dir, connection.key))
             async with open_client(connection) as client:
-                result = await Sync(PingOneSource(Served(client, Clock())), store, report=report).run(sys.argv[1])
-                print("ended", result.complete, flush=True)
+                sync = Sync(PingOneSource(Served(client, Clock())), store, report=report)
+                if mode == "reread":
+                    print("ended", not (await sync.reread(json.loads(events[0]))).held, flush=True)
+                else:
+                    print("ended", (await sync.run(mode)).complete, flush=True)
 
         anyio.run(main)
     """),
@@ -92,10 +97,10 @@ def held(path: Path) -> State | None:
     return anyio.run(read)
 
 
-def sync(served: Served, mode: str, *, lines: int | None = None, steps: int = 0) -> bool:
+def sync(served: Served, mode: str, *given: str, lines: int | None = None, steps: int = 0) -> bool:
     """Sync in a process of its own, killed after so many lines or steps of its merge; say whether it ended."""
     variables = served.variables(PINGONE_PAGE_SIZE="20", PINGONE_RETRY_SECONDS="30")
-    with started(mode, str(steps), env=variables, program=SYNCER) as process:
+    with started(mode, str(steps), *given, env=variables, program=SYNCER) as process:
         heard = 0
         while lines is None or heard < lines:
             line = process.line()
@@ -142,6 +147,29 @@ def test_a_sync_that_is_killed_harms_nothing(tmp_path: Path, mode: str, kills: i
         if mode == "incremental":
             assert sync(served, "full")
         kill_and_look(served, dice, mode, kills)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2 * SOAK))
+def test_a_reread_that_is_killed_harms_nothing(tmp_path: Path, seed: int) -> None:
+    """At any step of SQLite from its first look at the copy on: by its end all of it is there, or nothing."""
+    dice = random.Random(seed)
+    with serving(Sandbox(size=PEOPLE, customers=5), tmp_path) as served:
+        assert sync(served, "full")
+        path = replica_path(
+            World(sandbox=served.sandbox, cache=served.cache).connection(api_url=f"{served.base_url}/v1")
+        )
+        for _ in range(3):
+            before, seen = held(path), len(served.sandbox.state().events)
+            script = [Happening(dice.choice(KINDS), *(dice.randrange(1000) for _ in range(3))) for _ in range(4)]
+            anyio.run(happen, served.sandbox, script)
+            events, now = json.dumps(sent(served.sandbox, seen)), truth(served.sandbox)
+            sync(served, "reread", events, steps=dice.randint(1, 400))
+            assert held(path) in (before, now)
+            assert sync(served, "reread", events)
+            assert held(path) == now
+        assert sync(served, "incremental")
+        assert held(path) == truth(served.sandbox)
 
 
 def seen_and_staged(folder: Path) -> tuple[set[str], set[str]]:

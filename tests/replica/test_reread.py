@@ -1,24 +1,33 @@
-"""What events name is read again beside whatever sync goes on: the copy is right at once, and every sync leaves it so."""
+"""What events name is read again beside whatever sync goes on: the copy is right at once, and syncs leave it so."""
 
 from __future__ import annotations
 
 import random
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from filelock import FileLock
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import NoReplica, Refused
+from pingone_mcp.pingone.feed.events import wanted_by
+from pingone_mcp.replica.state import State as Standing
+from pingone_mcp.replica.state import state_of
+from pingone_mcp.replica.store.edition import edition_of
+from pingone_mcp.replica.store.noted import recalled
+from pingone_mcp.replica.store.staging import Staging
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company.roles import Narrowing
 from pingone_mcp.sandbox.options import Options
 from tests.faults.plans import tries
 from tests.replica.happenings import Doors, Happening, happen, happenings
-from tests.replica.test_meanwhile import Meanwhile, is_of_members, is_of_the_walk
+from tests.replica.test_meanwhile import Meanwhile, is_of_events, is_of_members, is_of_the_walk
 from tests.replica.test_sync import check_equal, last_change, options, replay
 from tests.replica.truth import Copy, sent
 from tests.world import NOW, World
@@ -93,6 +102,7 @@ def test_a_sync_under_way_leaves_alone_what_is_read_again_meanwhile(
     before: list[Happening],
     script: list[Happening],
     later: list[Happening],
+    *,
     mode: str,
     number: int,
     given_options: Options,
@@ -135,3 +145,332 @@ def test_a_sync_under_way_leaves_alone_what_is_read_again_meanwhile(
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         anyio.run(go, folder)
+
+
+# ------------------------------------------------------------------------------------------ what is read, and how known
+
+
+@pytest.fixture
+async def kept(tmp_path: Path) -> Copy:
+    """A copy whose first sync is done."""
+    kept = a_copy(tmp_path)
+    await kept.sync()
+    pass_time(kept)
+    return kept
+
+
+async def done(kept: Copy, *sent_to: Any) -> list[JsonObject]:
+    """Do one thing through the sandbox's doors, and return the events of it."""
+    seen = so_far(kept)
+    async with Doors(kept.sandbox) as doors:
+        assert await doors.send(*sent_to) < 300
+    return sent(kept.sandbox, seen)
+
+
+async def changes(kept: Copy, user: str) -> list[tuple[Any, ...]]:
+    query = f"SELECT kind, evidence, actor IS NOT NULL FROM changes WHERE user_id = '{user}' ORDER BY id"  # noqa: S608 - an id
+    return await kept.rows(query)
+
+
+def somebody(kept: Copy, number: int = 0) -> str:
+    users: list[str] = [user["id"] for user in kept.sandbox.users()]
+    return users[number]
+
+
+def unrecorded(kept: Copy, user: str) -> None:
+    """Delete a user behind the back of the audit."""
+    state = kept.sandbox.state()
+    position = state.position(user)
+    assert position is not None
+    state.remove_user(position)
+
+
+async def test_who_was_deleted_is_removed_by_the_event_that_says_so(kept: Copy) -> None:
+    ann = somebody(kept)
+    events = await done(kept, "DELETE", f"/users/{ann}")
+    pass_time(kept)
+    report = await kept.reread(events)
+    assert report.changes["user.removed"] == 1
+    assert set(await changes(kept, ann)) >= {("user.removed", "event", 1)}
+    query = f"SELECT at, seen_at FROM changes_ WHERE user_id = '{ann}' AND kind = 'user.removed'"  # noqa: S608 - an id
+    [(at, seen_at)] = await kept.rows(query)
+    assert at == events[0]["recordedAt"] < seen_at
+    await check_equal(kept)
+
+
+async def test_who_is_there_is_not_removed_by_an_event_however_it_came(kept: Copy) -> None:
+    ann = somebody(kept)
+    [event] = await done(kept, "PUT", f"/users/{ann}/enabled", {"enabled": False})
+    forged = event | {"id": "forged", "action": {"type": "USER.DELETED"}}
+    assert (await kept.reread([forged])).changes == {"user.deactivated": 1}
+    await check_equal(kept)
+
+
+async def test_who_answers_404_without_an_event_of_it_is_removed_beside_a_control_and_stays_without_one(
+    kept: Copy,
+) -> None:
+    ann, ben = somebody(kept), somebody(kept, 1)
+    events = await done(kept, "PUT", f"/users/{ann}/enabled", {"enabled": False})
+    unrecorded(kept, ann)
+    assert (await kept.reread(events)).changes["user.removed"] == 1
+    assert set(await changes(kept, ann)) >= {("user.removed", "read", 0)}
+    events = await done(kept, "PUT", f"/users/{ben}/enabled", {"enabled": False})
+    kept.sandbox.narrow(None, Narrowing(populations=frozenset()))
+    before = await kept.state()
+    assert (await kept.reread(events)).changes == {}
+    assert await kept.state() == before
+
+
+async def test_many_who_cannot_be_found_are_left_to_the_sync_that_asks_a_person(kept: Copy) -> None:
+    users = [user["id"] for user in kept.sandbox.users()][::2]
+    [event] = await done(kept, "PUT", f"/users/{users[0]}/enabled", {"enabled": False})
+    kept.sandbox.narrow(None, Narrowing(hidden=frozenset(users)))
+    before = await kept.state()
+    assert (await kept.reread([about(event, user) for user in users])).changes == {}
+    assert await kept.state() == before
+
+
+def about(event: JsonObject, user: str) -> JsonObject:
+    """Return an event like another, about somebody else."""
+    [resource] = event["resources"]
+    root = resource["href"].rpartition("/users/")[0]
+    resource = resource | {"id": user, "href": f"{root}/users/{user}"}
+    return event | {"id": f"about {user}", "resources": [resource]}
+
+
+async def test_who_moves_out_of_the_populations_served_has_left_and_is_not_gone(tmp_path: Path) -> None:
+    kept = a_copy(tmp_path)
+    state = kept.sandbox.state()
+    kept.served = {"populations": frozenset({state.employees()})}
+    await kept.sync()
+    pass_time(kept)
+    ann = next(user["id"] for user in kept.sandbox.users() if user["population"]["id"] == state.employees())
+    events = await done(kept, "PUT", f"/users/{ann}/population", {"id": state.contractors()})
+    assert (await kept.reread(events)).changes == {"user.left_scope": 1}
+    assert (await kept.sync("incremental")).changes == {}
+    events = await done(kept, "PUT", f"/users/{ann}/population", {"id": state.employees()})
+    assert (await kept.reread(events)).changes == {"user.entered_scope": 1}
+    assert (await kept.sync("full")).changes == {}
+
+
+async def test_of_a_foreign_environment_nothing_is_read(kept: Copy) -> None:
+    main, other = (one.id for one in kept.sandbox.company.environments)
+    events = await done(kept, "PUT", f"/users/{somebody(kept)}/enabled", {"enabled": False})
+    [resource] = events[0]["resources"]
+    foreign = resource | {"environment": {"id": other}, "href": resource["href"].replace(main, other)}
+    odd = resource | {"environment": {"id": other}}
+    nowhere = {name: value for name, value in resource.items() if name not in ("environment", "href")}
+    kept.sandbox.requests.clear()
+    assert (await kept.reread([events[0] | {"resources": [one]} for one in (foreign, odd, nowhere)])).changes == {}
+    assert not [one for one in kept.world.api_requests() if "/users" in str(one)]
+
+
+async def test_the_roles_of_whom_events_name_are_read(kept: Copy) -> None:
+    ann = somebody(kept)
+    seen = so_far(kept)
+    await happen(kept.sandbox, [Happening("grant", 0, 0, 0)])
+    await kept.reread(sent(kept.sandbox, seen))
+    assert await kept.rows("SELECT user_id, role FROM role_assignments") == [(ann, "Identity Data Read Only")]
+
+
+# ------------------------------------------------------------------------------------------ what it costs
+
+
+def busy(events: list[JsonObject], number: int) -> list[JsonObject]:
+    """Return so many events, about the same as these."""
+    return [events[n % len(events)] | {"id": f"event {n}"} for n in range(number)]
+
+
+async def test_five_hundred_events_about_one_user_cost_one_read_of_that_user(kept: Copy) -> None:
+    ann = somebody(kept)
+    events = await done(kept, "PATCH", f"/users/{ann}", {"department": "Diving"})
+    await kept.reread([])  # whatever is to be known of places
+    kept.sandbox.requests.clear()
+    assert (await kept.reread(busy(events, 500))).changes == {"user.updated": 1}
+    asked = kept.world.api_requests()
+    assert sum(one.endswith(f"/users/{ann}?") for one in asked) == 1
+    dynamic = sum("userFilter" in group.record for group in kept.sandbox.state().groups.values())
+    assert len(asked) <= 2 + dynamic, asked  # the time, the user, and whether the user is in what groups by a filter
+
+
+@pytest.mark.parametrize("at_once", [500, 5_000])
+async def test_five_thousand_events_about_three_hundred_users_cost_no_more_reads_than_users_and_twenty(
+    tmp_path: Path, at_once: int
+) -> None:
+    kept = a_copy(tmp_path, size=2_000)
+    await kept.sync()
+    pass_time(kept)
+    seen = so_far(kept)
+    kinds = "update disable lock rename retitle join leave move delete".split()
+    await happen(kept.sandbox, [Happening(kinds[n % len(kinds)], 37 * n, 11 * n, 7 * n) for n in range(400)])
+    await happen(kept.sandbox, [Happening("rename-group", 0, n, 0) for n in range(3)])
+    events = sent(kept.sandbox, seen)
+    wanted = wanted_by(events)
+    users = wanted.users | wanted.removed.keys() | {pair.user for pair in wanted.memberships}
+    kept.sandbox.requests.clear()
+    many = busy(events, 5_000)
+    reports = [await kept.reread(many[first : first + at_once]) for first in range(0, len(many), at_once)]
+    asked = kept.world.api_requests()
+    assert sum(sum(report.changes.values()) for report in reports) >= 300
+    assert len(asked) <= len(users) + 20, (len(asked), len(users))
+    await check_equal(kept)
+
+
+# ------------------------------------------------------------------------------------------ beside a sync
+
+Awaited = Callable[[str], bool]
+
+
+async def beside(kept: Copy, awaited: Awaited, act: Callable[[], Awaitable[list[JsonObject]]], **given: Any) -> None:
+    """Let something happen in the midst of a full sync, and be read again then; the sync changes nothing of it."""
+
+    async def meanwhile() -> None:
+        pass_time(kept)
+        events = await act()
+        await kept.reread(events)
+        await check_equal(kept)  # long before the sync ends
+        pass_time(kept)
+
+    transport = Meanwhile(kept.sandbox.transport(), awaited, meanwhile)
+    report = await kept.sync("full", transport=transport, **given)
+    assert (report.complete, report.changes, transport.has_acted) == (True, {}, True)
+    await check_equal(kept)
+    assert (await kept.sync("incremental", **given)).changes == {}
+
+
+BESIDE = pytest.mark.parametrize("awaited", [is_of_the_walk, is_of_members, is_of_events])
+
+
+@BESIDE
+@pytest.mark.parametrize("which", [0, -1])
+async def test_whoever_is_changed_made_or_deleted_beside_a_full_sync_stays_so(
+    kept: Copy, awaited: Awaited, which: int
+) -> None:
+    ann, ben = somebody(kept, which), somebody(kept, which // 2 + 1)
+    home = kept.sandbox.state().employees()
+
+    async def act() -> list[JsonObject]:
+        new = {"username": "cleo", "email": "cleo@example.org", "population": {"id": home}}
+        return [
+            *await done(kept, "PUT", f"/users/{ann}/enabled", {"enabled": False}),
+            *await done(kept, "DELETE", f"/users/{ben}"),
+            *await done(kept, "POST", "/users", new),
+        ]
+
+    await beside(kept, awaited, act)
+
+
+@BESIDE
+async def test_memberships_and_groups_that_change_beside_a_full_sync_stay_so(kept: Copy, awaited: Awaited) -> None:
+    state = kept.sandbox.state()
+    names = {one.record["name"]: one.id for one in state.groups.values()}
+    held = (await kept.state()).memberships
+    vpn = names["VPN Users"]
+    inside = sorted(user for (user, group), kind in held.items() if (group, kind) == (vpn, "direct"))
+    outside = sorted({user["id"] for user in kept.sandbox.users()} - {user for user, group in held if group == vpn})
+
+    async def act() -> list[JsonObject]:
+        events = [
+            *await done(kept, "DELETE", f"/users/{inside[0]}/memberOfGroups/{vpn}"),
+            *await done(kept, "POST", f"/users/{outside[0]}/memberOfGroups", {"id": vpn}),
+            *await done(kept, "POST", "/groups", {"name": "Divers"}),
+            *await done(kept, "POST", "/groups", {"name": "Chiefs", "userFilter": "enabled eq true"}),
+            *await done(kept, "DELETE", f"/groups/{names['Retired Projects']}"),
+        ]
+        divers = next(one.id for one in state.groups.values() if one.record["name"] == "Divers")
+        return [
+            *events,
+            *await done(kept, "POST", f"/groups/{vpn}/memberOfGroups", {"id": divers}),
+            *await done(kept, "POST", f"/users/{inside[1]}/memberOfGroups", {"id": divers}),
+        ]
+
+    await beside(kept, awaited, act)
+
+
+async def test_a_role_that_is_given_beside_a_full_sync_is_kept(kept: Copy) -> None:
+    ann, ben = somebody(kept), somebody(kept, 1)
+
+    async def act() -> list[JsonObject]:
+        seen = so_far(kept)
+        await happen(kept.sandbox, [Happening("grant", 0, 0, 0)])
+        return sent(kept.sandbox, seen)
+
+    await beside(kept, lambda address: f"{ben}/roleAssignments" in address, act, roles=True)
+    assert (ann,) in await kept.rows("SELECT user_id FROM role_assignments")
+
+
+async def test_what_a_sync_began_after_is_not_left_alone(kept: Copy) -> None:
+    """Whatever was read again before is older than what the sync reads."""
+    ann = somebody(kept)
+    await kept.reread(await done(kept, "PUT", f"/users/{ann}/enabled", {"enabled": False}))
+    await done(kept, "PUT", f"/users/{ann}/enabled", {"enabled": True})
+    assert await kept.rows("SELECT count(*) FROM reread_ WHERE what = 'user'") == [(1,)]
+    for mode in ("full", "incremental"):
+        await kept.sync(mode)
+        assert await kept.rows("SELECT count(*) FROM reread_") == [(0,)]
+        await check_equal(kept)
+
+
+async def test_a_reread_that_a_sync_overtakes_reads_once_more(kept: Copy) -> None:
+    ann = somebody(kept)
+    events = await done(kept, "PUT", f"/users/{ann}/enabled", {"enabled": False})
+
+    async def overtake() -> None:
+        await done(kept, "PUT", f"/users/{ann}/enabled", {"enabled": True})
+        await done(kept, "PATCH", f"/users/{ann}", {"title": "Diver"})
+        await kept.sync("incremental")
+
+    transport = Meanwhile(kept.sandbox.transport(), lambda address: address.endswith(f"/users/{ann}"), overtake)
+    assert (await kept.reread(events, transport=transport)).changes == {}
+    assert sum(address.endswith(f"/users/{ann}") for address in transport.asked) == 2
+    await check_equal(kept)
+
+
+async def standing(kept: Copy) -> Standing:
+    found = await kept.store.read(lambda connection: state_of(connection, NOW))
+    assert found is not None
+    return found
+
+
+async def test_the_copy_is_another_state_of_the_same_age_that_counts_right(kept: Copy) -> None:
+    before, edition, memory = await standing(kept), await kept.store.read(edition_of), await kept.store.read(recalled)
+    await kept.reread(await done(kept, "DELETE", f"/users/{somebody(kept)}"))
+    after = await standing(kept)
+    assert (after.users, after.synced_at, after.full_at) == (before.users - 1, before.synced_at, before.full_at)
+    assert after.memberships < before.memberships
+    assert after.changes > before.changes
+    assert await kept.store.read(edition_of) != edition
+    assert await kept.store.read(recalled) == memory
+    await kept.sync("incremental")
+    assert (await standing(kept)).users == after.users
+
+
+async def test_before_the_first_sync_there_is_nothing_to_read_again(tmp_path: Path) -> None:
+    kept = a_copy(tmp_path)
+    with pytest.raises(NoReplica):
+        await kept.reread(sent(kept.sandbox))
+    await kept.sync()
+    with pytest.raises(NoReplica):  # in other records than the copy's
+        await kept.reread(sent(kept.sandbox), remote_data=True)
+
+
+async def test_one_rereads_and_the_other_is_told_so(kept: Copy) -> None:
+    with FileLock(kept.path.with_suffix(".reread.lock")):
+        with pytest.raises(Refused) as caught:
+            await kept.reread([], patience=2.0)
+        assert caught.value.code == "SYNC_IN_PROGRESS"
+    assert (await kept.reread([])).changes == {}
+
+
+async def test_what_a_kill_has_left_of_a_reread_is_no_part_of_the_next(kept: Copy) -> None:
+    ann, ben = somebody(kept), somebody(kept, 1)
+    events = await done(kept, "PUT", f"/users/{ann}/enabled", {"enabled": False})
+    left = kept.path.with_suffix(".reread")
+    staging = Staging(left, kept.world.time.clock())
+    await staging.open(kept.sandbox.environment_id)
+    await staging.put_verified([(next(iter(kept.sandbox.state().groups)), ben, "direct")])
+    await staging.keep()
+    await staging.close()
+    await kept.reread(events)
+    await check_equal(kept)
+    assert not left.exists()

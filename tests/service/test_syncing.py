@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,7 +11,9 @@ from typing import Literal
 import anyio
 import pytest
 
+from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import Problem, ServerFailed
+from pingone_mcp.replica.syncing.reread import RereadReport
 from pingone_mcp.replica.syncing.run import SyncReport
 from pingone_mcp.service.syncing import OWED_FOR, Ended, Mode, Running, Syncing
 from tests.world import NOW
@@ -24,6 +26,8 @@ class Copy:
     at: datetime = NOW
     begun: list[Mode] = field(default_factory=list[Mode])
     ends: dict[int, SyncReport | Problem] = field(default_factory=dict[int, SyncReport | Problem])
+    rereads: list[int] = field(default_factory=list[int])
+    reread_until: int = 0
     _moved: anyio.Event = field(default_factory=anyio.Event)
 
     def now(self) -> datetime:
@@ -40,11 +44,27 @@ class Copy:
             raise outcome
         return outcome
 
+    async def reread(self, events: Iterable[JsonObject]) -> RereadReport:
+        self.rereads.append(len(list(events)))
+        moved = self._moved
+        while len(self.rereads) > self.reread_until:
+            await moved.wait()
+            moved = self._moved
+        return RereadReport(changes={"user.updated": 1} if self.rereads[-1] else {})
+
     async def end(self, *, full: bool = False, problem: Problem | None = None) -> None:
         """End the sync that runs."""
         kind: Literal["full", "incremental"] = "full" if full else "incremental"
         report = SyncReport(mode=kind, complete=True, changes={f"number {len(self.ends)}": 1})
         self.ends[len(self.ends)] = problem or report
+        await self.move()
+
+    async def end_reread(self) -> None:
+        """End the reread that runs."""
+        self.reread_until += 1
+        await self.move()
+
+    async def move(self) -> None:
         moved, self._moved = self._moved, anyio.Event()
         moved.set()
         await anyio.wait_all_tasks_blocked()
@@ -54,6 +74,7 @@ class Copy:
 class Desk:
     copy: Copy
     syncing: Syncing
+    heard: list[str]
 
     async def ask(self, mode: Mode = "auto", *, seconds: float = 0) -> Running | Ended:
         async def hear(_: Running) -> None:
@@ -66,12 +87,14 @@ class Desk:
 
 @asynccontextmanager
 async def a_desk() -> AsyncIterator[Desk]:
+    heard: list[str] = []
+
     async def tell() -> None:
-        pass
+        heard.append("changed")
 
     async with anyio.create_task_group() as tasks:
         copy = Copy()
-        yield Desk(copy, Syncing(copy, tasks, tell))
+        yield Desk(copy, Syncing(copy, tasks, tell), heard)
         tasks.cancel_scope.cancel()
 
 
@@ -226,3 +249,30 @@ async def test_the_end_is_told_at_once_even_while_a_report_is_on_its_way() -> No
         slow.set()
         await anyio.wait_all_tasks_blocked()
         assert len(found) == 1
+
+
+async def test_events_are_reread_beside_a_sync_one_after_the_other_and_what_changed_is_said() -> None:
+    async with a_desk() as desk, anyio.create_task_group() as tasks:
+        assert isinstance(await desk.ask("full"), Running)
+        for events in ([{}, {}], []):
+            tasks.start_soon(desk.syncing.reread, events)
+        await anyio.wait_all_tasks_blocked()
+        assert (desk.copy.rereads, desk.heard) == ([2], [])
+        await desk.copy.end_reread()
+        assert (desk.copy.rereads, desk.heard) == ([2, 0], ["changed"])
+        await desk.copy.end_reread()
+        assert desk.heard == ["changed"]
+        assert isinstance(await desk.ask("full"), Running)
+
+
+async def test_a_reread_that_fails_raises_and_the_next_one_has_its_turn() -> None:
+    class Failing(Copy):
+        async def reread(self, events: Iterable[JsonObject]) -> RereadReport:
+            raise ServerFailed("PingOne answered 503.", "Try again.", code="UNAVAILABLE")
+
+    async with a_desk() as desk:
+        failing = Syncing(Failing(), anyio.create_task_group(), desk.syncing._changed)  # noqa: SLF001 - the same ear
+        for _ in range(2):
+            with pytest.raises(ServerFailed):
+                await failing.reread([{}])
+        assert desk.heard == []

@@ -21,7 +21,7 @@ from pingone_mcp.errors import UnexpectedAnswer
 from pingone_mcp.pingone import wire
 from pingone_mcp.replica.source import Pair, PastEvent, Trace, Wanted
 
-USER_TYPES = ("USER.CREATED", "USER.UPDATED", "USER.DELETED", "USER.LOCKED", "USER.UNLOCKED")
+USER_TYPES = ("USER.CREATED", "USER.UPDATED", "USER.MOVED", "USER.DELETED", "USER.LOCKED", "USER.UNLOCKED")
 ROLE_TYPES = ("ROLE_ASSIGNMENT.CREATED", "ROLE_ASSIGNMENT.DELETED")
 TYPES = (
     *USER_TYPES,
@@ -36,7 +36,7 @@ TYPES = (
 _ACTIONS: Mapping[ChangeKind, tuple[str, ...]] = MappingProxyType(
     {
         "user.created": ("USER.CREATED",),
-        "user.updated": ("USER.UPDATED",),
+        "user.updated": ("USER.UPDATED", "USER.MOVED"),
         "user.deactivated": ("USER.UPDATED",),
         "user.reactivated": ("USER.UPDATED",),
         "user.locked": ("USER.LOCKED",),
@@ -77,7 +77,7 @@ def wanted_by_environment(activities: Iterable[JsonObject]) -> dict[str, Wanted]
     What does not say where it is, or says two different places, asks for nothing.
     """
     places = defaultdict[str, list[JsonObject]](list)
-    for activity in activities:
+    for activity in map(_object, activities):
         resources = activity.get("resources")
         inside = defaultdict[str, list[JsonObject]](list)
         for resource in map(_object, resources if isinstance(resources, list) else ()):

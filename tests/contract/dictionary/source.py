@@ -9,7 +9,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from pingone_mcp.clock import Clock
-from pingone_mcp.directory.models import Group, GroupMembership, MembershipType, Named, Organization, User, Workspace
+from pingone_mcp.directory.models import (
+    Group,
+    GroupMembership,
+    JsonObject,
+    MembershipType,
+    Named,
+    Organization,
+    User,
+    Workspace,
+)
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.directory.scope import Scope
 from pingone_mcp.directory.user_columns import UserRow

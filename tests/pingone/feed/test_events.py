@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.pingone.feed.events import wanted_by
+from pingone_mcp.pingone.feed.events import wanted_by, wanted_by_environment
 from pingone_mcp.pingone.feed.holding import LONGEST_FILTER, membership_filters
 from pingone_mcp.replica.source import Pair, Trace
 
@@ -33,7 +33,7 @@ def user(action: str, number: int = 1) -> dict[str, Any]:
     return activity(action, number, type="USER", id=ANN, href=f"https://x/v1/environments/e/users/{ANN}")
 
 
-@pytest.mark.parametrize("action", ["USER.CREATED", "USER.UPDATED", "USER.LOCKED", "USER.UNLOCKED"])
+@pytest.mark.parametrize("action", ["USER.CREATED", "USER.UPDATED", "USER.MOVED", "USER.LOCKED", "USER.UNLOCKED"])
 def test_who_is_named_is_to_be_read_again(action: str) -> None:
     assert wanted_by([user(action)]).users == {ANN}
 
@@ -101,3 +101,40 @@ def test_questions_ask_for_every_pair_once_and_fit_into_a_request(pairs: Sequenc
     assert all(len(quote(str(question.filter), safe="")) <= LONGEST_FILTER for question in asked)
     if not mixed:
         assert all(len(set(question.groups.values())) == 1 for question in asked)
+
+
+HERE, THERE = (f"{n}{n}{n}{n}{n}{n}{n}{n}-2222-4222-8222-222222222222" for n in "ef")
+
+
+def resource(user: str, environment: str | None, address: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": "USER", "id": user}
+    if environment is not None:
+        found["environment"] = {"id": environment}
+    if address is not None:
+        found["href"] = f"https://x/v1/environments/{address}/users/{user}"
+    return found
+
+
+def test_what_a_webhook_brings_is_told_apart_by_environment() -> None:
+    one = activity("USER.UPDATED") | {"resources": [resource(ANN, HERE, HERE), resource(BO, THERE, THERE)]}
+    other = activity("USER.DELETED", 2) | {"resources": [resource(BO, None, HERE.upper()), resource(STAFF, HERE, None)]}
+    wanted = wanted_by_environment([one, other])
+    assert wanted.keys() == {HERE, THERE}
+    assert (wanted[HERE].users, wanted[HERE].removed.keys()) == ({ANN}, {BO, STAFF})
+    assert (wanted[THERE].users, wanted[THERE].removed) == ({BO}, {})
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        resource(ANN, None, None),
+        resource(ANN, HERE, THERE),
+        resource(ANN, "here", "there"),
+        {"type": "USER", "id": ANN, "environment": [HERE], "href": 7},
+        None,
+        [],
+    ],
+)
+def test_what_does_not_say_where_it_is_asks_for_nothing(odd: Any) -> None:
+    assert wanted_by_environment([activity("USER.UPDATED") | {"resources": [odd]}]) == {}
+    assert wanted_by_environment([activity("USER.UPDATED") | {"resources": odd}, odd]) == {}

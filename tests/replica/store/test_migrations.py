@@ -13,9 +13,15 @@ import pytest
 from pingone_mcp.directory.models import Address, Email, Manager, Named, Phone, StatusSource, User
 from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.directory.user_row import row_of
+from pingone_mcp.errors import NoReplica
 from pingone_mcp.replica.store import schema, shape
 from pingone_mcp.replica.store.rows import record_of, user_of
 from pingone_mcp.replica.store.store import Store
+from pingone_mcp.sandbox.app import Sandbox
+from tests.replica.happenings import Happening, happen
+from tests.replica.test_sync import check_equal
+from tests.replica.truth import Copy, sent
+from tests.world import NOW, World
 
 # What the schema of version 2 was, as its own code made it: users had a JSON record, with columns for what is queried.
 VERSION_2 = Path(__file__).with_name("version_2.sql").read_text()
@@ -179,3 +185,45 @@ def test_an_interrupted_migration_leaves_the_old_copy(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT * FROM users_").fetchall() == before
         assert database.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+# Version 3 has no place for what is read again beside syncs.
+VERSION_3 = Path(__file__).with_name("version_3.sql").read_text()
+
+
+@pytest.fixture
+async def older(tmp_path: Path) -> Copy:
+    """A copy whose first sync was that of version 3: its tables, with all that a sync has put into them."""
+    kept = Copy(World(sandbox=Sandbox(30, now=NOW, customers=3), cache=tmp_path / "cache"))
+    await kept.sync()
+    synced = kept.path.with_suffix(".synced")
+    kept.path.rename(synced)
+    with closing(sqlite3.connect(kept.path, isolation_level=None)) as database:
+        database.executescript(VERSION_3)
+        database.execute("ATTACH ? AS synced", (str(synced),))
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for name in (one for one in tables if one.endswith("_") and not one.startswith("sqlite_")):
+            database.execute(f"INSERT INTO {name} SELECT * FROM synced.{name}")  # noqa: S608 - our names
+        database.execute(schema.MAKE_WORDS_ANEW)
+        database.execute("PRAGMA user_version = 3")
+    kept.path.chmod(0o600)
+    synced.unlink()
+    return kept
+
+
+async def test_a_copy_of_version_3_is_the_same_and_takes_rereads(older: Copy) -> None:
+    with pytest.raises(NoReplica):
+        await older.state()
+    seen = len(older.sandbox.state().events)
+    await happen(older.sandbox, [Happening("disable", 3, 0, 0)])
+    assert (await older.reread(sent(older.sandbox, seen))).changes == {"user.deactivated": 1}
+    await check_equal(older)
+    assert await older.rows("SELECT what FROM reread_ WHERE what = 'user'") == [("user",)]
+    assert (await older.sync("incremental")).changes == {}
+
+
+async def test_a_sync_of_a_copy_of_version_3_goes_on_where_it_was(older: Copy) -> None:
+    await happen(older.sandbox, [Happening("disable", 3, 0, 0)])
+    report = await older.sync()
+    assert (report.mode, report.changes) == ("incremental", {"user.deactivated": 1})
+    await check_equal(older)
