@@ -254,8 +254,8 @@ async def test_the_end_is_told_at_once_even_while_a_report_is_on_its_way() -> No
 async def test_events_are_reread_beside_a_sync_one_after_the_other_and_what_changed_is_said() -> None:
     async with a_desk() as desk, anyio.create_task_group() as tasks:
         assert isinstance(await desk.ask("full"), Running)
-        for events in ([{}, {}], []):
-            tasks.start_soon(desk.syncing.reread, events)
+        for number in (2, 0):
+            tasks.start_soon(desk.syncing.reread, [JsonObject()] * number)
         await anyio.wait_all_tasks_blocked()
         assert (desk.copy.rereads, desk.heard) == ([2], [])
         await desk.copy.end_reread()

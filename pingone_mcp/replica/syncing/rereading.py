@@ -122,8 +122,6 @@ async def _read_users(here: EnvironmentSync) -> None:
         deleted, others = deleted | others, set[str]()
     there, absent = await _asked_for(here, deleted)
     there |= await here.source.users_by_id(others) if others else {}
-    for user in there:
-        wanted.removed.pop(user, None)  # an event about somebody who is there is none
     await here.task.staging.put_users([row for row in there.values() if here.serves(row)])
     now = timestamp(here.task.now())
     elsewhere = {user for user, row in there.items() if user in known and not here.serves(row)}
