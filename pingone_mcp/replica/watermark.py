@@ -16,13 +16,14 @@ EVENTS_OVERLAP = timedelta(minutes=5)
 _PRECISION = timedelta(milliseconds=1)
 
 
-def _moment(text: str) -> str:
+def moment(text: str) -> str:
+    """Return a time that a sync has written. Raises ValueError for any other text."""
     if timestamp(datetime.fromisoformat(text)) != text:  # they are compared as texts
         raise ValueError("a time that no sync has written")
     return text
 
 
-Moment = Annotated[str, AfterValidator(_moment)]
+Moment = Annotated[str, AfterValidator(moment)]
 """RFC 3339 in UTC with milliseconds and Z."""
 
 

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 
 from pingone_mcp.replica.source import Pair
 from pingone_mcp.replica.store.noted import RunCounts, counts_of
+from pingone_mcp.replica.store.store import Damaged
+from pingone_mcp.replica.watermark import Moment, moment
 
 What = Literal["user", "roles", "membership", "group", "members"]
 """A user, the roles of one, whether one is in a group; a group with how it is nested, everybody who is in one."""
@@ -27,7 +29,7 @@ class Reread(NamedTuple):
 class Rereads:
     """All that was read again of an environment, gone or not. `since` is when the first of it began to be read."""
 
-    since: str | None = None
+    since: Moment | None = None
     users: set[str] = field(default_factory=set[str])
     roles: set[str] = field(default_factory=set[str])
     memberships: set[Pair] = field(default_factory=set[Pair])
@@ -47,18 +49,28 @@ def note_reread(
 
 
 def rereads_of(connection: sqlite3.Connection, environment: str) -> Rereads:
-    """Return what was read again since the sync of an environment that ended last, or is under way, began."""
+    """Return what was read again since the sync of an environment that ended last, or is under way, began.
+
+    Raises Damaged.
+    """
     query = "SELECT what, user_id, group_id FROM reread_ WHERE environment_id = ?"
     things = [Reread(*row) for row in connection.execute(query, (environment,))]
     (since,) = connection.execute("SELECT min(at) FROM reread_ WHERE environment_id = ?", (environment,)).fetchone()
     return Rereads(
-        since=since,
+        since=None if since is None else _moment(since),
         users={one.user for one in things if one.what == "user"},
         roles={one.user for one in things if one.what == "roles"},
         memberships={Pair(one.user, one.group) for one in things if one.what == "membership"},
         groups={one.group for one in things if one.what == "group"},
         members={one.group for one in things if one.what == "members"},
     )
+
+
+def _moment(at: object) -> Moment:
+    try:
+        return moment(str(at))
+    except ValueError:
+        raise Damaged("when users were read again cannot be read") from None
 
 
 def forget_rereads(connection: sqlite3.Connection, environment: str) -> None:

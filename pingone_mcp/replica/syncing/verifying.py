@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from pingone_mcp.directory.models import MembershipType
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.replica.source import Pair
+from pingone_mcp.replica.source import Holding, Pair
 from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.store.looks import StagedUser
 from pingone_mcp.replica.store.schema import GroupRow
@@ -128,8 +129,7 @@ async def _asked(here: EnvironmentSync, questions: _Questions) -> _Outcome:
     """Ask, and look whether those can be seen at all who are not found where the copy has them."""
     left = here.found.wanted.left_group
     here.report("memberships", 0, len(questions.direct) + len(questions.indirect))
-    directly, doubtful = await here.source.holding(questions.direct, "direct")
-    indirectly, unsure = await here.source.holding(questions.indirect, "indirect")
+    (directly, doubtful), (indirectly, unsure) = await _holding(here, questions)
     missing = {pair for pair in questions.holds(questions.direct - directly, "direct") if not left(*pair)}
     missing_by_filter = questions.holds(questions.indirect - indirectly - unsure, "indirect")
     hidden = await find_hidden(here, {pair.user for pair in missing | missing_by_filter})
@@ -139,6 +139,36 @@ async def _asked(here: EnvironmentSync, questions: _Questions) -> _Outcome:
         doubtful=doubtful | {pair for pair in missing | missing_by_filter if pair.user in hidden},
         unsure=unsure | {pair for pair in questions.indirect - indirectly if pair.user in hidden},
     )
+
+
+async def _holding(here: EnvironmentSync, questions: _Questions) -> tuple[Holding, Holding]:
+    """Return which pairs hold directly, and which indirectly: by filters, or by the lists of few users in many pairs.
+
+    In one filter each user stands once.
+    """
+    pairs = Counter(pair.user for pair in (*questions.direct, *questions.indirect))
+    filters = max(max(pairs.values(), default=0), pairs.total() / _USERS_PER_QUESTION)
+    if len(pairs) >= filters:
+        directly = await here.source.holding(questions.direct, "direct")
+        return directly, await here.source.holding(questions.indirect, "indirect")
+    held: dict[Pair, str | None] = {}
+    unsure: set[str] = set()
+
+    async def read(user: str) -> None:
+        try:
+            memberships = await here.source.memberships(user)
+        except ONE_FAILS:
+            unsure.add(user)
+            return
+        held.update((Pair(user, one.id), one.type) for one in memberships)
+
+    await each(read, sorted(pairs))
+
+    def of(asked: set[Pair], kind: MembershipType) -> Holding:
+        doubtful = {pair for pair in asked if pair.user in unsure or (pair in held and held[pair] is None)}
+        return Holding({pair for pair in asked if held.get(pair) == kind}, doubtful)
+
+    return of(questions.direct, "direct"), of(questions.indirect, "indirect")
 
 
 def _verified(questions: _Questions, outcome: _Outcome) -> dict[Pair, str | None]:

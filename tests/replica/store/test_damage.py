@@ -23,7 +23,7 @@ from tests.world import NOW, World, error_text, facts
 
 TABLES = (
     "environments_ populations_ users_ groups_ nestings_ memberships_ role_assignments_ changes_ sync_runs_ facts_ "
-    "short_groups_ people people_docsize people_data"
+    "short_groups_ reread_ last_reread_ people people_docsize people_data"
 ).split()
 VIEWS = [view for view in schema.VIEWS if view != "people"]
 FACTS = "watermarks coverage shape last_sync last_full read read_in_full watched_since".split()
@@ -59,6 +59,8 @@ DAMAGES: dict[str, str] = {
     "no JSON in what was counted": "UPDATE sync_runs_ SET counts = '{'",
     "another shape of what was counted": "UPDATE sync_runs_ SET counts = '{}'",
     "nothing that was counted": "UPDATE sync_runs_ SET counts = NULL",
+    "no JSON in what a reread has counted": "INSERT INTO last_reread_ (counts) VALUES ('{')",
+    "nothing that a reread has counted": "INSERT INTO last_reread_ (counts) VALUES (NULL)",
     "a sync at no time": "UPDATE sync_runs_ SET started_at = 'noon'",
     "an older version": "PRAGMA user_version = 1",
     "a version below nothing": "PRAGMA user_version = -7",
