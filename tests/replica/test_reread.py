@@ -28,7 +28,7 @@ from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company.roles import Narrowing
 from pingone_mcp.sandbox.options import Options
 from tests.faults.plans import tries
-from tests.replica.happenings import Doors, Happening, happen, happenings
+from tests.replica.happenings import LOCK, Doors, Happening, happen, happenings
 from tests.replica.test_meanwhile import Meanwhile, is_of_events, is_of_members, is_of_the_walk
 from tests.replica.test_sync import check_equal, last_change, options, replay
 from tests.replica.truth import Copy, sent
@@ -444,6 +444,47 @@ async def test_a_role_that_is_given_beside_a_full_sync_is_kept(kept: Copy) -> No
 
     await beside(kept, lambda address: f"{ben}/roleAssignments" in address, act, roles=True)
     assert (ann,) in await kept.rows("SELECT user_id FROM role_assignments")
+
+
+async def test_nobody_is_called_gone_who_was_read_again_meanwhile(tmp_path: Path) -> None:
+    """Who could not be seen when the sync looked, in no group either, and can be by now."""
+    kept = a_copy(tmp_path, Options(member_counts_narrowed=True))
+    await kept.sync()
+    pass_time(kept)
+    held = (await kept.state()).memberships
+    ann = min(user for (user, _), kind in held.items() if kind == "direct")
+    ben = max(user["id"] for user in kept.sandbox.users())
+    kept.sandbox.narrow(None, Narrowing(hidden=frozenset({ann})))
+
+    async def act() -> list[JsonObject]:
+        kept.sandbox.world.narrowed.clear()
+        return await done(kept, "PATCH", f"/users/{ann}", {"title": "Diver"})
+
+    await beside(kept, lambda address: f"{ben}/roleAssignments" in address, act, roles=True, by_counts=False)
+
+
+async def test_what_happens_behind_a_reread_is_found_by_the_next_sync_where_only_an_event_tells_of_it(
+    tmp_path: Path,
+) -> None:
+    """The sync under way reads that event and who it is about, and leaves them alone: the event is not done."""
+    kept = a_copy(tmp_path, Options(writes_bump_updated_at=False))
+    await kept.sync()
+    pass_time(kept)
+    ann = somebody(kept)
+
+    async def meanwhile() -> None:
+        pass_time(kept)
+        await kept.reread(await done(kept, "POST", f"/users/{ann}", {}, LOCK))
+        pass_time(kept)
+        await done(kept, "PUT", f"/users/{ann}/enabled", {"enabled": False})
+
+    transport = Meanwhile(kept.sandbox.transport(), is_of_the_walk, meanwhile)  # of who was changed, before the events
+    assert (await kept.sync("incremental", transport=transport, connection=PATIENT)).changes == {}
+    pass_time(kept)
+    pass_time(kept)
+    pass_time(kept)
+    assert (await kept.sync("incremental")).changes == {"user.deactivated": 1}
+    await check_equal(kept)
 
 
 class Killed(BaseException):

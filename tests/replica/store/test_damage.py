@@ -59,8 +59,6 @@ DAMAGES: dict[str, str] = {
     "no JSON in what was counted": "UPDATE sync_runs_ SET counts = '{'",
     "another shape of what was counted": "UPDATE sync_runs_ SET counts = '{}'",
     "nothing that was counted": "UPDATE sync_runs_ SET counts = NULL",
-    "no JSON in what a reread has counted": "INSERT INTO last_reread_ (counts) VALUES ('{')",
-    "nothing that a reread has counted": "INSERT INTO last_reread_ (counts) VALUES (NULL)",
     "a sync at no time": "UPDATE sync_runs_ SET started_at = 'noon'",
     "an older version": "PRAGMA user_version = 1",
     "a version below nothing": "PRAGMA user_version = -7",

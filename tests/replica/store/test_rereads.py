@@ -84,3 +84,10 @@ def test_a_time_that_no_reread_has_written_is_damage(copy: sqlite3.Connection, a
     copy.execute("INSERT INTO reread_ VALUES ('here', 'user', 'ann', '', ?)", (at,))
     with pytest.raises(Damaged):
         rereads_of(copy, "here")
+
+
+@pytest.mark.parametrize("counts", ["{", "{}", None, 5, '{"rows": {"users": 1}}'])
+def test_counts_that_no_reread_has_written_are_damage(copy: sqlite3.Connection, counts: object) -> None:
+    copy.execute("INSERT INTO last_reread_ (counts) VALUES (?)", (counts,))
+    with pytest.raises(Damaged):
+        counts_since_reread(copy)
