@@ -65,6 +65,7 @@ SAID = {
     "oauth_audience": "the URL of the endpoint",
     "oauth_connections_claim": "none",
     "allowed_origins": "none",
+    "webhook_hosts": "none",
     "tls_cert": "none",
     "tls_key": "none",
 }
