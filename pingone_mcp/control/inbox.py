@@ -113,6 +113,12 @@ class Inbox:
         async with self._database.read() as connection:
             return await connection.scalar(query.order_by(INBOX.c.number.desc()).limit(1))
 
+    async def latest(self) -> dict[str, datetime]:
+        """Return when the newest event of each connection came."""
+        query = select(INBOX.c.connection_id, func.max(INBOX.c.received_at)).group_by(INBOX.c.connection_id)
+        async with self._database.read() as connection:
+            return {row[0]: row[1] for row in await connection.execute(query)}
+
     async def sweep(self) -> int:
         """Remove what came fourteen days ago and is done, or never could be; return how many."""
         old = INBOX.c.received_at <= self._clock.now() - KEPT

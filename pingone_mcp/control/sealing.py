@@ -34,6 +34,11 @@ def of_connection(connection_id: str) -> str:
     return f"connection:{connection_id}"
 
 
+def of_hook(connection_id: str) -> str:
+    """Name what a provider shows for a connection as an owner: it is no credential by which its directory is read."""
+    return f"hook:{connection_id}"
+
+
 def of_webhook(webhook_id: str) -> str:
     """Name a webhook as an owner."""
     return f"webhook:{webhook_id}"
@@ -79,6 +84,8 @@ class Seals:
 
     def __init__(self, database: Database, file: KeyFile, ring: KeyRing, root: bytes) -> None:
         self._database, self._file, self._ring, self._root = database, file, ring, root
+        decoy = DataKey("decoy", secrets.token_bytes(KEY_BYTES))
+        self._decoy = (ring.wrap(decoy.key, decoy.owner, by=ring.current), ring, decoy.seal("decoy", b"decoy" * 10))
 
     def derive(self, info: str) -> bytes:
         """Return 32 bytes for one use, the same for as long as the control data live. `info` names the use."""
@@ -133,6 +140,23 @@ class Seals:
             key = await self.key_of(owner)
             rows = await connection.execute(query)
             return {row.field: SecretStr(key.open(row.field, row.sealed).decode()) for row in rows}
+
+    async def values_evenly(self, owner: str) -> dict[str, SecretStr]:
+        """Return all values of an owner; none of one that there is not, which takes as long to find out."""
+        query = select(DATA_KEYS.c.key_id, DATA_KEYS.c.wrapped, SEALED_VALUES.c.field, SEALED_VALUES.c.sealed)
+        joined = query.join_from(DATA_KEYS, SEALED_VALUES, SEALED_VALUES.c.owner == DATA_KEYS.c.owner)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(joined.where(DATA_KEYS.c.owner == owner))).all()
+        if not rows:
+            wrapped, ring, sealed = self._decoy
+            DataKey("decoy", ring.unwrap(wrapped, "decoy", by=ring.current)).open("decoy", sealed)
+            return {}
+        by = rows[0].key_id
+        try:
+            key = DataKey(owner, (await self._ring_with(by)).unwrap(rows[0].wrapped, owner, by=by))
+        except ForeignKeys:
+            raise BrokenSeal from None
+        return {row.field: SecretStr(key.open(row.field, row.sealed).decode()) for row in rows}
 
     async def rotate(self, *, forget_old: bool = False) -> int:
         """Make a new key the current one and wrap every data key by it; return how many those are.

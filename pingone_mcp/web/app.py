@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pingone_mcp.web.address import PublicAddress
     from pingone_mcp.web.authentication.authenticator import Authenticator
     from pingone_mcp.web.authentication.sessions import Sessions
-    from pingone_mcp.web.gate import Meant
+    from pingone_mcp.web.gate import Knock, Meant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,7 @@ class Entrance:
     authenticator: Authenticator
     sessions: Sessions
     meant: Meant
+    knock: Knock
     clock: Clock
     allowed_origins: frozenset[str] = frozenset()
 
@@ -58,6 +59,7 @@ def build_app(entrance: Entrance, routes: Sequence[BaseRoute], ended: Sequence[E
         authenticator=entrance.authenticator,
         sessions=entrance.sessions,
         meant=entrance.meant,
+        knock=entrance.knock,
         clock=entrance.clock,
         allowed_origins=entrance.allowed_origins,
     )

@@ -33,6 +33,9 @@ from pingone_mcp.web.refusals import TurnedAway, no_such_connection
 Meant = Callable[[Caller, str | None], Awaitable[str | None]]
 """Gives the id of the connection that a caller means by an id, or without one; None where it reaches no such one."""
 
+Knock = Callable[[str | None, Headers], Awaitable[None]]
+"""Raises TurnedAway where the headers of a delivery do not show the secret of a connection's hook."""
+
 OF_CREDENTIAL = 500  # requests of one credential, in as long as `Rates` counts
 ON_CONNECTION = 50
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -80,13 +83,15 @@ class RequestGate:
         authenticator: Authenticator,
         sessions: Sessions,
         meant: Meant,
+        knock: Knock,
         clock: Clock,
         allowed_origins: frozenset[str] = frozenset(),
     ) -> None:
         self._app, self._address, self._hosts = app, address, address.hosts
         self._own_origins, self._origins = address.origins, address.origins | allowed_origins
         self._authenticator, self._sessions, self._meant = authenticator, sessions, meant
-        self._bodies, self._hook_bodies = Bodies(clock), Bodies(clock)  # a hook is asked for its secret afterwards
+        self._knock = knock
+        self._bodies, self._hook_bodies = Bodies(clock), Bodies(clock)
         self._of_credential = Rates(most=OF_CREDENTIAL, clock=clock)
         self._on_connection = Rates(most=ON_CONNECTION, clock=clock)
 
@@ -121,6 +126,7 @@ class RequestGate:
         if place.face in ("open", "health"):
             await self._app(scope, Body(b"", receive).receive, answer)
         elif place.face == "hook":
+            await self._knock(place.connection, request.headers)
             async with self._hook_bodies.received(scope, receive, MOST_HOOK_BYTES) as body:
                 await self._app(scope, body.receive, answer)
         else:

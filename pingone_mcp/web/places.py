@@ -14,6 +14,7 @@ Face = Literal["mcp", "rest", "hook", "open", "health"]
 
 CONNECTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MCP = re.compile(r"(?P<path>(?:/c/(?P<connection>[^/]+))?/mcp)/?")
+_HOOK = re.compile(r"/hooks/pingone/(?P<connection>[^/]+)")
 _PARAMETER = re.compile(r"integrated_account_id(?:\[\d*\])?")
 _ACCOUNT = re.compile(r"/integrated-account/([A-Za-z0-9_-]{1,64})(?:/credentials)?")
 _NO_IDS = frozenset({"me", "token", "refresh-credentials", "bulk-delete"})
@@ -47,7 +48,9 @@ def place_of(path: str) -> Destination:
     if path in _OPEN or path.startswith(_WELL_KNOWN):
         return Destination(face="open")
     if path.startswith("/hooks/"):
-        return Destination(face="hook")
+        hook = _HOOK.fullmatch(path)
+        is_named = hook is not None and CONNECTION_ID.fullmatch(hook["connection"])
+        return Destination(face="hook", connection=hook["connection"] if hook and is_named else None)
     return Destination(face="rest")
 
 

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from pingone_mcp.control.control import ControlData, ControlPlace, open_control
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import NoSuchConnection, Problem
+from pingone_mcp.pingone.feed.subscription import ACTION_TYPES
 from pingone_mcp.private_files import PrivateFolder
 from pingone_mcp.replica.store.readers import Readers
+from pingone_mcp.service.events.hooks.form import HookPlace
 from pingone_mcp.service.fleet.administration import FleetAdministration
 from pingone_mcp.service.fleet.fleet import Paused
 from pingone_mcp.service.fleet.linking import Linking, Prepared, Providers
@@ -118,15 +120,18 @@ def control_place(settings: Serving) -> ControlPlace:
 
 @asynccontextmanager
 async def open_administration(
-    place: ControlPlace, environment: ConnectionSettings | None = None
+    place: ControlPlace, environment: ConnectionSettings | None = None, public_url: str | None = None
 ) -> AsyncIterator[FleetAdministration]:
     """Open control data for a person's commands; no connection is served here. Raises Unconfigured."""
+    hooks = HookPlace(action_types=ACTION_TYPES)
+    if public_url is not None:
+        hooks = HookPlace(base=public_url, is_public=True, action_types=ACTION_TYPES)
     async with open_control(place) as control:
         if environment is not None:  # what a process that serves has written of it stays
             await keep_default(control, environment, renewed=False)
         files = LinkedFiles(place.folder)
         await files.forget_condemned(control.connections)
-        yield FleetAdministration(control, linking_of(control, files, _nothing, environment=environment))
+        yield FleetAdministration(control, linking_of(control, files, _nothing, environment=environment), hooks)
 
 
 async def read_one(place: ControlPlace, reference: str, files: Mapping[str, str]) -> tuple[str, ConnectionSettings]:

@@ -30,8 +30,9 @@ async def administration(env_file: Path | None, *, with_file: bool = True) -> As
     load_serve()
     from pingone_mcp.wiring.fleet import control_place, open_administration
 
-    place = control_place(ServeSettings.load(env_file))
-    async with open_administration(place, _described(env_file if with_file else None)) as opened:
+    settings = ServeSettings.load(env_file)
+    described = _described(env_file if with_file else None)
+    async with open_administration(control_place(settings), described, settings.public_url) as opened:
         yield opened
 
 

@@ -24,12 +24,15 @@ from pingone_mcp.errors import Problem, Unconfigured
 from pingone_mcp.http.routes import trusted_certificates
 from pingone_mcp.http.targets import Targets
 from pingone_mcp.http.traffic import sent
+from pingone_mcp.pingone.feed.events import is_foreign
 from pingone_mcp.private_files import PrivateFolder, this_user, write_whole
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.service.callers import Caller, Permission
 from pingone_mcp.service.connections import Connections
 from pingone_mcp.service.events.changes_out import ChangesOut
 from pingone_mcp.service.events.deliveries import Deliveries, Outcome
+from pingone_mcp.service.events.hooks.taking import HookTaking
+from pingone_mcp.service.events.hooks.work import HookWork
 from pingone_mcp.service.fleet.departures import Departures
 from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.service.fleet.linking import Linking
@@ -48,6 +51,8 @@ from pingone_mcp.web.authentication.login import login_link, login_routes
 from pingone_mcp.web.authentication.opening import open_authenticator
 from pingone_mcp.web.authentication.resource_metadata import metadata_routes
 from pingone_mcp.web.authentication.sessions import Sessions
+from pingone_mcp.web.hooks.door import HookDoor
+from pingone_mcp.web.hooks.receiver import hook_routes
 from pingone_mcp.web.mcp.face import McpFace
 from pingone_mcp.web.operations.health import Probe
 from pingone_mcp.web.operations.health import routes as health_routes
@@ -136,13 +141,15 @@ async def open_face(
     sessions = Sessions(address, clock)
     async with open_authenticator(control, address, _token_rules(settings), clock) as authenticator:
         mcp = McpFace(served.fleet, authenticator, clock=clock)
-        metrics = Metrics(partial(_figures, control, clock, served.outcomes), sent)
+        taking = served.taking or HookTaking(control, is_foreign)
+        metrics = Metrics(partial(_figures, control, clock, served.outcomes, taking.unreadable), sent)
         probes: dict[str, Probe] = {"control": partial(_control_answers, control), "syncs": served.check_syncs}
         routes = [
             *health_routes(probes, metrics, {"webhooks": partial(_webhooks_given_up, control)}),
             *metadata_routes(address, settings.oauth_issuer),
             *login_routes(address, sessions),
             *mcp.routes(),
+            *hook_routes(taking),
             *api_routes(
                 ApiParts(
                     control=control,
@@ -159,6 +166,7 @@ async def open_face(
             authenticator=authenticator,
             sessions=sessions,
             meant=served.fleet.meant,
+            knock=HookDoor(control.hook_secrets.opens),
             clock=clock,
             allowed_origins=frozenset(settings.allowed_origins),
         )
@@ -171,7 +179,8 @@ async def open_face(
 class ServedFleet:
     """The connections while they are served, what links more of them, and their syncs.
 
-    `targets` says where events may be sent, and `outcomes` counts what came of sending them.
+    `targets` says where events may be sent, and `outcomes` counts what came of sending them. `taking` takes the events
+    of providers.
     """
 
     fleet: Fleet
@@ -179,6 +188,7 @@ class ServedFleet:
     linking: Linking
     targets: TargetRules = field(default_factory=TargetRules)
     outcomes: Callable[[], Mapping[Outcome, int]] = dict
+    taking: HookTaking | None = None
     are_synced: bool = True
 
     async def check_syncs(self) -> None:
@@ -217,10 +227,14 @@ async def _serving(
         changes_out = ChangesOut(control, fleet, clock)
         syncs = FleetSyncs(control, fleet, tasks, clock, changes_out.changed)
         deliveries = Deliveries(control, sending.post, tasks, clock)
-        served = ServedFleet(fleet, syncs, linking, targets, deliveries.outcomes)
+        taking = HookTaking(control, is_foreign)
+        hook_work = HookWork(control, fleet, changes_out.changed, tasks, clock)
+        served = ServedFleet(fleet, syncs, linking, targets, deliveries.outcomes, taking)
         tasks.start_soon(served.sync)
         tasks.start_soon(changes_out.run)
         tasks.start_soon(deliveries.run)
+        tasks.start_soon(hook_work.run, taking)
+        tasks.start_soon(hook_work.watch)
         tasks.start_soon(Departures(fleet, control.connections, files.forget, clock).run)
         tasks.start_soon(Rechecks(refusals, control.connections, linking.check, clock).run)
         yield served
@@ -336,12 +350,18 @@ async def _webhook_states(control: ControlData) -> Counter[str]:
     )
 
 
-async def _figures(control: ControlData, clock: Clock, outcomes: Callable[[], Mapping[Outcome, int]]) -> FleetFigures:
+async def _figures(
+    control: ControlData,
+    clock: Clock,
+    outcomes: Callable[[], Mapping[Outcome, int]],
+    unreadable: Callable[[], Mapping[str, int]],
+) -> FleetFigures:
     now, linked = clock.now(), await control.connections.listed()
     return FleetFigures(
         connections=Counter("paused" if one.is_paused else one.status for one in linked),
         sync_ages={one.id: (now - one.last_sync_at).total_seconds() for one in linked if one.last_sync_at},
         inbox=sum((await control.inbox.depth()).values()),
+        unreadable=unreadable(),
         outbox=await control.outbox.depth(),
         deliveries=dict[str, int](outcomes().items()),
         webhooks=await _webhook_states(control),

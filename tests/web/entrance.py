@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -48,6 +49,10 @@ def holder(name: str, *connections: str, tenant: str | None = None, may: tuple[P
         connections=frozenset(connections) if connections else None,
         tenant=tenant,
     )
+
+
+async def knock(connection: str | None, headers: Headers) -> None:
+    """Let every delivery in: tests/web/hooks has the door that does not."""
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -133,6 +138,7 @@ async def entrance(
             ),
             sessions=made.sessions,
             meant=made.meant,
+            knock=knock,
             clock=clock,
             allowed_origins=frozenset({ALLOWED}),
         )

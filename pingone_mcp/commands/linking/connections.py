@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from pingone_mcp.commands.check import hearing
 from pingone_mcp.commands.ending import FAILED, OK, asking
+from pingone_mcp.commands.linking.hook import show_hook
 from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.console import Report, console, print_json, print_rows, print_table, say, shown
 from pingone_mcp.current_connection import DEFAULT
@@ -32,6 +33,7 @@ _ACTIONS = {
     "pause": "ask nothing for one any more, until it is resumed",
     "resume": "serve one again",
     "rename": "call one something else",
+    "hook": "what to enter in PingOne, so that it sends its events to one",
     "remove": "remove one: its credentials, local copy, tokens and exports",
 }
 
@@ -44,6 +46,8 @@ def _add(parser: argparse.ArgumentParser) -> None:
         added.add_argument("reference", metavar="C", help="the name or the id of a connection")
         if name == "rename":
             added.add_argument("name", metavar="N", help="its new name")
+        if name == "hook":
+            added.add_argument("--rotate", action="store_true", help="make another secret; this one holds for a day")
         if name == "remove":
             added.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
         add_json(added)
@@ -100,6 +104,12 @@ async def _rename(given: argparse.Namespace, administration: FleetAdministration
     return OK
 
 
+async def _hook(given: argparse.Namespace, administration: FleetAdministration, linked: LinkedConnection) -> int:
+    form = await administration.hook(linked, rotate=given.rotate)
+    show_hook(form, as_json=given.json, is_new=given.rotate)
+    return OK
+
+
 async def _remove(given: argparse.Namespace, administration: FleetAdministration, linked: LinkedConnection) -> int:
     if linked.id == DEFAULT:
         raise MadeByVariables
@@ -120,6 +130,7 @@ _DOING: dict[str, Callable[[argparse.Namespace, FleetAdministration, LinkedConne
     "pause": _pause,
     "resume": _resume,
     "rename": _rename,
+    "hook": _hook,
     "remove": _remove,
 }
 
@@ -191,12 +202,14 @@ VERB = Verb(
     name="connections",
     text="""\
 Look after the connections that `pingone-mcp connect` has linked: all of them in a list, or one by
-its name or id. Removing one removes all that was kept of it, which is said; its id never comes back.
+its name or id. `hook` prints the URL, the secret header and the action types that PingOne needs to
+send its events, which `pingone-mcp serve` takes. Removing one removes all that was kept of it, which is said; its id never comes back.
 The exit status is 0 when it is done, 1 when not or when a check fails, 2 for wrong use.
 
 examples:
   pingone-mcp connections list --json
   pingone-mcp connections check acme
+  pingone-mcp connections hook acme
   pingone-mcp connections remove acme""",
     add=_add,
     run=_run,

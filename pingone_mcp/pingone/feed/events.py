@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -78,14 +78,25 @@ def wanted_by_environment(activities: Iterable[JsonObject]) -> dict[str, Wanted]
     """
     places = defaultdict[str, list[JsonObject]](list)
     for activity in map(_object, activities):
-        resources = activity.get("resources")
         inside = defaultdict[str, list[JsonObject]](list)
-        for resource in map(_object, resources if isinstance(resources, list) else ()):
+        for resource in _resources(activity):
             if (environment := _environment(resource)) is not None:
                 inside[environment].append(resource)
         for environment, some in inside.items():
             places[environment].append({**activity, "resources": some})
     return {environment: wanted_by(some) for environment, some in places.items()}
+
+
+def is_foreign(activity: JsonObject, environments: Collection[str]) -> bool:
+    """Say whether all that an activity is about is in other environments than these; what does not say is not."""
+    own = {environment.lower() for environment in environments}
+    places = [_environment(resource) for resource in _resources(activity)]
+    return bool(places) and all(place is not None and place not in own for place in places)
+
+
+def _resources(activity: JsonObject) -> Iterable[JsonObject]:
+    resources = activity.get("resources")
+    return map(_object, resources if isinstance(resources, list) else ())
 
 
 def _environment(resource: JsonObject) -> str | None:
@@ -122,9 +133,8 @@ class _EventReading:
         self._wanted.seen[event.id] = at
         action, trace = event.action.upper(), Trace(at, event.actor)
         failed = _object(activity.get("result")).get("status") not in ("SUCCESS", None)  # an attempt: it did nothing
-        resources = activity.get("resources")
-        for resource in resources if isinstance(resources, list) else ():
-            self._read_resource(_object(resource), action, trace, failed=failed)
+        for resource in _resources(activity):
+            self._read_resource(resource, action, trace, failed=failed)
 
     def _read_resource(self, resource: JsonObject, action: str, trace: Trace, *, failed: bool) -> None:
         about, href = _id(resource.get("id")), resource.get("href")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 from pingone_mcp.errors import NotFound, Problem, Refused
 from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.service.callers import Permission
+from pingone_mcp.service.events.hooks.form import HookForm, HookPlace, hook_form
 from pingone_mcp.service.fleet.linking import check_label
 from pingone_mcp.service.fleet.outcomes import note_outcome
 
@@ -39,8 +40,9 @@ class KeyRequest:
 class FleetAdministration:
     """The use cases of one set of control data."""
 
-    def __init__(self, control: ControlData, linking: Linking) -> None:
+    def __init__(self, control: ControlData, linking: Linking, hooks: HookPlace | None = None) -> None:
         self._control = control
+        self._hooks = hooks or HookPlace()
         self.linking = linking
 
     async def connections(self) -> list[LinkedConnection]:
@@ -114,6 +116,13 @@ class FleetAdministration:
     async def webhooks(self) -> list[Webhook]:
         """Return where events are sent, the oldest first."""
         return await self._control.webhooks.listed()
+
+    async def hook(self, linked: LinkedConnection, *, rotate: bool = False) -> HookForm:
+        """Return what is entered at the provider of a connection, so that it sends its events.
+
+        Its secret is made when it is first asked for. `rotate` makes another one; the one before holds for a day.
+        """
+        return await hook_form(self._control, self._hooks, linked.id, rotate=rotate)
 
     async def resend(self, event: str) -> EventRecord:
         """Let an event be sent again, under its id, whatever became of it. Raises NotFound, and Refused."""

@@ -37,13 +37,15 @@ class FleetFigures:
     """What is so at the moment.
 
     `connections` counts them by status, `sync_ages` are the seconds since the last sync by connection id, `inbox` and
-    `outbox` how many events wait to be taken in and to be sent. `deliveries` are the attempts to send them so far by
+    `outbox` how many events wait to be taken in and to be sent. `unreadable` counts what came and could not be read,
+    by connection id. `deliveries` are the attempts to send them so far by
     outcome, `webhooks` where they are sent by state.
     """
 
     connections: Mapping[str, int] = field(default_factory=dict[str, int])
     sync_ages: Mapping[str, float] = field(default_factory=dict[str, float])
     inbox: int = 0
+    unreadable: Mapping[str, int] = field(default_factory=dict[str, int])
     outbox: int = 0
     deliveries: Mapping[str, int] = field(default_factory=dict[str, int])
     webhooks: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -112,6 +114,14 @@ class _Now(Collector):
             "state",
             figures.webhooks,
         )
+        aside = CounterMetricFamily(
+            "pingone_mcp_hook_unreadable",
+            "What came in deliveries of events, could not be read, and was kept aside.",
+            labels=("connection",),
+        )
+        for connection, count in figures.unreadable.items():
+            aside.add_metric((connection,), count)
+        yield aside
         tried = CounterMetricFamily(
             "pingone_mcp_deliveries", "Attempts to send events; given_up: events that will not be.", labels=("outcome",)
         )

@@ -1,0 +1,1 @@
+"""Where providers send their events to: `/hooks/pingone/{connection}`."""
