@@ -170,3 +170,34 @@ def test_a_lost_key_file_is_one_sentence(shell: Shell, words: tuple[str, ...]) -
     assert end.status == 2
     assert "[KEY_FILE_LOST]" in end.sentence()
     assert len(end.sentence().splitlines()) == 1
+
+
+def test_what_to_enter_in_pingone_is_printed_and_stays_the_same(shell: Shell) -> None:
+    identity = shell.link("acme")
+    public = {"PINGONE_PUBLIC_URL": "https://directory.example.com"}
+    first = shell.run("connections", "hook", "acme", "--json", **public)
+    form = first.json()
+    assert first.err == ""
+    assert form.keys() == {"url", "headers", "action_types"}
+    assert form["url"] == f"https://directory.example.com/hooks/pingone/{identity}"
+    assert form["headers"].keys() == {"Authorization"}
+    assert re.fullmatch(r"Bearer phk_[\w-]{43}", form["headers"]["Authorization"])
+    assert {"USER.UPDATED", "USER.MOVED", "PASSWORD.UNLOCKED", "SUBSCRIPTION.DELETED"} <= set(form["action_types"])
+    assert len(form["action_types"]) == len(set(form["action_types"])) == 22
+    assert shell.run("connections", "hook", identity, "--json", **public).json() == form
+    text = shell.run("connections", "hook", "acme", **public).out
+    assert form["headers"]["Authorization"] in text
+    assert form["url"] in text
+    assert all(one in text for one in [*form["action_types"], "Splunk", "New Relic"])
+    assert "holds for a day" not in text
+
+
+def test_another_hook_secret_is_made_on_request(shell: Shell) -> None:
+    shell.link("acme")
+    before = shell.run("connections", "hook", "acme", "--json")
+    rotated = shell.run("connections", "hook", "acme", "--rotate")
+    after = shell.run("connections", "hook", "acme", "--json").json()
+    assert before.json()["headers"] != after["headers"]
+    assert after["headers"]["Authorization"] in rotated.out
+    assert "holds for a day" in rotated.out
+    assert "PINGONE_PUBLIC_URL is not set" in before.err

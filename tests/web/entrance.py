@@ -25,7 +25,7 @@ from pingone_mcp.web.authentication.resource_metadata import metadata_routes
 from pingone_mcp.web.authentication.sessions import Sessions
 from pingone_mcp.web.authentication.signing_keys import SigningKeys
 from pingone_mcp.web.cors import Cors
-from pingone_mcp.web.gate import RequestGate
+from pingone_mcp.web.gate import Knock, RequestGate
 from pingone_mcp.web.places import CONNECTION_ID
 from tests.web.authorization_server import BASE, ISSUER, AuthorizationServer
 from tests.world import Time
@@ -51,7 +51,7 @@ def holder(name: str, *connections: str, tenant: str | None = None, may: tuple[P
     )
 
 
-async def knock(connection: str | None, headers: Headers) -> None:
+async def open_door(connection: str | None, headers: Headers) -> None:
     """Let every delivery in: tests/web/hooks has the door that does not."""
 
 
@@ -114,6 +114,7 @@ async def entrance(
     *,
     has_issuer: bool = True,
     app: ASGIApp | None = None,
+    knock: Knock | None = None,
 ) -> AsyncIterator[Entrance]:
     """Give the gate before an application, which otherwise says what it was given."""
     made = Entrance(address or PublicAddress(BASE))
@@ -138,7 +139,7 @@ async def entrance(
             ),
             sessions=made.sessions,
             meant=made.meant,
-            knock=knock,
+            knock=knock or open_door,
             clock=clock,
             allowed_origins=frozenset({ALLOWED}),
         )

@@ -13,7 +13,9 @@ import anyio
 import httpx
 
 from pingone_mcp.control.linked import LinkedConnection
+from pingone_mcp.pingone.feed.events import is_foreign
 from pingone_mcp.service.callers import Permission
+from pingone_mcp.service.events.hooks.taking import HookTaking
 from pingone_mcp.service.fleet.syncs import FleetSyncs
 from pingone_mcp.settings.serving import Serving
 from pingone_mcp.tasks import background
@@ -32,6 +34,7 @@ class WholeFace:
 
     estate: Estate
     app: Any
+    taking: HookTaking
     acme: LinkedConnection
     key: str
 
@@ -66,14 +69,16 @@ async def whole_face(folder: Path) -> AsyncIterator[WholeFace]:
         tasks = await stack.enter_async_context(background())
         # Who looks at something again and again does that by the real time.
         clock = dataclasses.replace(opened.time.clock(), sleep=anyio.sleep)
+        taking = HookTaking(opened.control, is_foreign)
         served = ServedFleet(
             opened.fleet,
             FleetSyncs(opened.control, opened.fleet, tasks, clock),
             opened.administration.linking,
+            taking=taking,
         )
         address = PublicAddress(f"http://{HOST}")
         opening = open_face(opened.control, served, Serving(), address, log=lambda _: None, clock=clock)
         face = await stack.enter_async_context(opening)
         acme = await opened.link("acme", tenant="customer", allow_writes=True)
         made = await opened.control.api_keys.create(name="everything", permissions=EVERYTHING, connections=None)
-        yield WholeFace(estate=opened, app=face.app, acme=acme, key=made.text.get_secret_value())
+        yield WholeFace(estate=opened, app=face.app, taking=taking, acme=acme, key=made.text.get_secret_value())

@@ -36,6 +36,7 @@ from pingone_mcp.web.authentication.sessions import Sessions
 from pingone_mcp.web.gate import RequestGate
 from pingone_mcp.web.mcp.face import McpFace
 from pingone_mcp.web.process import Listening, open_socket, serve_app, url_of
+from tests.web.entrance import open_door
 from tests.world import NOW, Checked, World
 
 READ: frozenset[Permission] = frozenset({"directory.read"})
@@ -158,6 +159,7 @@ class Served:
             authenticator=self.authenticator,
             sessions=Sessions(address, self.clock),
             meant=self._meant,
+            knock=open_door,
             clock=self.clock,
         )
 

@@ -62,6 +62,7 @@ class HookWork:
         changed: TakenOver,
         tasks: TaskGroup,
         clock: Clock,
+        *,
         silence: timedelta = SILENCE,
     ) -> None:
         self._control, self._fleet, self._changed = control, fleet, changed

@@ -1,0 +1,88 @@
+"""The secret of a connection's hook: made once, another one on request, and gone with its connection."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from pingone_mcp.control.control import ControlData
+from pingone_mcp.control.linked import LinkedConnection
+from pingone_mcp.control.sealing import BrokenSeal, of_hook
+from pingone_mcp.control.tables import DATA_KEYS, SEALED_VALUES
+from tests.control.conftest import Hands
+
+
+async def secret(control: ControlData, linked: LinkedConnection, *, rotate: bool = False) -> str:
+    return (await control.hook_secrets.get(linked.id, rotate=rotate)).get_secret_value()
+
+
+async def test_it_is_made_when_first_asked_for_and_stays(control: ControlData, linked: LinkedConnection) -> None:
+    assert not await control.hook_secrets.opens(linked.id, "")
+    made = await secret(control, linked)
+    assert len(made) > 40
+    assert await secret(control, linked) == made
+    assert await control.hook_secrets.opens(linked.id, made)
+    for wrong in ("", made[:-1], made + "x", made.upper()):
+        assert not await control.hook_secrets.opens(linked.id, wrong)
+    other = await control.connections.add(name="other", settings={}, credentials={})
+    assert not await control.hook_secrets.opens(other.id, made)
+    assert await secret(control, other) != made
+    assert not await control.hook_secrets.opens("no-such-connection", made)
+    assert not await control.hook_secrets.opens("no-such-connection", "")
+
+
+async def test_the_one_before_holds_for_a_day(control: ControlData, linked: LinkedConnection, hands: Hands) -> None:
+    first = await secret(control, linked)
+    second = await secret(control, linked, rotate=True)
+    assert first != second
+    assert await secret(control, linked) == second
+    hands.go(hours=23, minutes=59)
+    assert await control.hook_secrets.opens(linked.id, first)
+    hands.go(minutes=1)
+    assert not await control.hook_secrets.opens(linked.id, first)
+    assert await control.hook_secrets.opens(linked.id, second)
+    third = await secret(control, linked, rotate=True)
+    fourth = await secret(control, linked, rotate=True)
+    opening = [await control.hook_secrets.opens(linked.id, one) for one in (second, third, fourth)]
+    assert opening == [False, True, True], "one before, and no more"
+
+
+async def test_it_is_sealed_and_no_credential(control: ControlData, linked: LinkedConnection) -> None:
+    made = await secret(control, linked)
+    assert await control.connections.credentials(linked.id) == {"client_secret": SecretStr("s3cr3t")}
+    await control.connections.replace_credentials(linked.id, {"client_secret": SecretStr("another")})
+    assert await control.hook_secrets.opens(linked.id, made), "new credentials leave it as it is"
+    async with control.database.read() as connection:
+        sealed = list(await connection.scalars(select(SEALED_VALUES.c.sealed)))
+    assert not any(made.encode() in bytes(one) for one in sealed)
+    await control.rotate_keys(forget_old=True)
+    assert await control.hook_secrets.opens(linked.id, made)
+
+
+async def test_it_is_the_connection_s_own(control: ControlData, linked: LinkedConnection) -> None:
+    """A row that was copied from another connection opens nothing."""
+    other = await control.connections.add(name="other", settings={}, credentials={})
+    mine, theirs = await secret(control, linked), await secret(control, other)
+    async with control.database.write() as connection:
+        field, sealed = (
+            await connection.execute(
+                select(SEALED_VALUES.c.field, SEALED_VALUES.c.sealed).where(SEALED_VALUES.c.owner == of_hook(other.id))
+            )
+        ).one()
+        here = (SEALED_VALUES.c.owner == of_hook(linked.id)) & (SEALED_VALUES.c.field == field)
+        await connection.execute(SEALED_VALUES.update().where(here).values(sealed=sealed))
+    for shown in (mine, theirs):
+        with pytest.raises(BrokenSeal):
+            await control.hook_secrets.opens(linked.id, shown)
+
+
+async def test_it_goes_with_its_connection(control: ControlData, linked: LinkedConnection) -> None:
+    made = await secret(control, linked)
+    assert await control.connections.remove(linked.id)
+    assert not await control.hook_secrets.opens(linked.id, made)
+    async with control.database.read() as connection:
+        owners = set(await connection.scalars(select(DATA_KEYS.c.owner)))
+    assert owners == {"root"}
+    with pytest.raises(LookupError):
+        await control.hook_secrets.get(linked.id)
