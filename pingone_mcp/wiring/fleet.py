@@ -16,9 +16,9 @@ from pingone_mcp.errors import NoSuchConnection, Problem
 from pingone_mcp.pingone.feed.subscription import ACTION_TYPES
 from pingone_mcp.private_files import PrivateFolder
 from pingone_mcp.replica.store.readers import Readers
-from pingone_mcp.service.events.hooks.form import HookPlace
 from pingone_mcp.service.fleet.administration import FleetAdministration
 from pingone_mcp.service.fleet.fleet import Paused
+from pingone_mcp.service.fleet.hook_form import HookPlace
 from pingone_mcp.service.fleet.linking import Linking, Prepared, Providers
 from pingone_mcp.settings.linked import check_given, kept, read, read_linked
 from pingone_mcp.tasks import in_thread

@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from pingone_mcp.advice import setting
+from pingone_mcp.advice import variable
 from pingone_mcp.console import print_json, say
 
 if TYPE_CHECKING:
-    from pingone_mcp.service.events.hooks.form import HookForm
+    from pingone_mcp.service.fleet.hook_form import HookForm
 
 _INDENT = "    "
 _WIDTH = 100
@@ -20,7 +20,7 @@ def show_hook(form: HookForm, *, as_json: bool, is_new: bool) -> None:
     headers = {name: value.get_secret_value() for name, value in form.headers.items()}
     if not form.is_public:
         say(
-            f"PingOne cannot reach this URL: {setting('public_url')} is not set. It is the address by which it can.",
+            f"PingOne cannot reach this URL: {variable('public_url')} is not set. It is the address by which it can.",
             stderr=True,
         )
     if as_json:

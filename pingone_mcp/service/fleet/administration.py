@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 from pingone_mcp.errors import NotFound, Problem, Refused
 from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.service.callers import Permission
-from pingone_mcp.service.events.hooks.form import HookForm, HookPlace, hook_form
+from pingone_mcp.service.fleet.hook_form import HookForm, HookPlace, hook_form
 from pingone_mcp.service.fleet.linking import check_label
 from pingone_mcp.service.fleet.outcomes import note_outcome
 

@@ -86,7 +86,7 @@ async def test_without_the_secret_the_answer_is_the_same_whether_there_is_a_conn
     theirs = (await face.estate.control.hook_secrets.get(other.id)).get_secret_value()
     refused = [
         *[await deliver(face, body, key=wrong) for wrong in ("", "wrong", good[:-1], theirs, face.key, "x" * 20_000)],
-        *[await deliver(face, body, connection=nobody) for nobody in (GHOST, "nobody", "-", "a" * 65, "%00", "x%2Fy")],
+        *[await deliver(face, body, connection=nobody) for nobody in (GHOST, "nobody", "-", "a" * 65, "x%2Fy")],
         await deliver(face, body, ("Authorization", f"Bearer {good}")),
         await face.ask("POST", "/hooks/other", body=body, key=good),
         await face.ask("GET", f"/hooks/pingone/{face.acme.id}", key=""),
