@@ -25,7 +25,7 @@ from sqlalchemy import (
     func,
 )
 
-EDITION = "0002"
+EDITION = "0003"
 """The newest revision in `migrations/versions`: an opening that finds it need not load Alembic."""
 
 
@@ -233,6 +233,41 @@ SENT_CHANGES = Table(
     Column("number", BigInteger, nullable=False),
 )
 """Up to which change of which local copy the changes of a connection stand in the outbox."""
+
+ROSTERS = Table(
+    "rosters",
+    METADATA,
+    Column("connection_id", Text, ForeignKey("connections.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("accounts", Integer),
+    Column("received_at", UtcTime),
+    Column("tried_at", UtcTime),
+    Column("reason", Text),
+    Column("created_at", UtcTime, nullable=False),
+)
+"""The user lists of applications, which lie in the folder of a connection: where each comes from, and when it did."""
+
+SCHEDULES = Table(
+    "schedules",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    _connection_id(),
+    Column("kind", Text, nullable=False),
+    Column("cron", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("arguments", JSON, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("next_at", UtcTime, nullable=False, index=True),
+    Column("ran_at", UtcTime),
+    Column("outcome", Text),
+    Column("summary", Text),
+    Column("found", LargeBinary),
+    Column("created_at", UtcTime, nullable=False),
+    Index(None, "connection_id"),
+)
+"""What is done by the hour for a connection, when next, and what came of it; `found` is sealed."""
 
 FIRST_ANSWERS = Table(
     "first_answers",
