@@ -6,13 +6,13 @@ says it was deleted, and no control confirms it, stays as it was; the next sync,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from pingone_mcp.directory.models import Group
 from pingone_mcp.directory.nesting import Nesting
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.directory.user_columns import UserRow
 from pingone_mcp.replica.findings import GoneUser
 from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.store.noted import UNREADABLE
@@ -26,6 +26,7 @@ from pingone_mcp.replica.syncing.task import AT_ONCE, ONE_FAILS, EnvironmentSync
 from pingone_mcp.replica.syncing.verifying import verify_memberships
 from pingone_mcp.tasks import each
 
+One = TypeVar("One")
 # So many users are asked for one by one, which shows them as they are now; of more, lists show some dozens at once.
 _ONE_BY_ONE = 50
 
@@ -55,7 +56,7 @@ async def _read_groups(here: EnvironmentSync, known: Mapping[str, GroupRow]) -> 
     here.short_before = await here.task.look(looks.shortfalls_known, here.id)
     beside = {pair.group for pair in wanted.memberships} - known.keys()
     named = wanted.groups | beside | (wanted.removed_groups & known.keys())
-    there, absent = await _asked_for_groups(here, named)
+    there, absent, _ = await _asked_one_by_one(here.source.group, named)  # one that may not be read stays as it was
     for group in there:
         wanted.removed_groups.discard(group)  # an event about one that is there is none
     served = {group: one for group, one in there.items() if _serves(here, one)}
@@ -72,23 +73,26 @@ async def _read_groups(here: EnvironmentSync, known: Mapping[str, GroupRow]) -> 
     return served
 
 
-async def _asked_for_groups(here: EnvironmentSync, groups: Iterable[str]) -> tuple[dict[str, Group], set[str]]:
-    """Ask for groups one by one; return those that are there, and those that answer 404."""
-    there: dict[str, Group] = {}
-    absent: set[str] = set()
+async def _asked_one_by_one(
+    ask: Callable[[str], Awaitable[One | None]], identities: Iterable[str]
+) -> tuple[dict[str, One], set[str], set[str]]:
+    """Ask for each; return those that are there, those that answer 404, and those that may not be read."""
+    there: dict[str, One] = {}
+    absent, unseen = set[str](), set[str]()
 
-    async def ask(identity: str) -> None:
+    async def ask_for(identity: str) -> None:
         try:
-            group = await here.source.group(identity)
-        except ONE_FAILS:  # it stays as it was
+            found = await ask(identity)
+        except ONE_FAILS:
+            unseen.add(identity)
             return
-        if group is None:
+        if found is None:
             absent.add(identity)
         else:
-            there[identity] = group
+            there[identity] = found
 
-    await each(ask, sorted(groups), at_once=AT_ONCE)
-    return there, absent
+    await each(ask_for, sorted(identities), at_once=AT_ONCE)
+    return there, absent, unseen
 
 
 def _serves(here: EnvironmentSync, group: Group) -> bool:
@@ -120,7 +124,8 @@ async def _read_users(here: EnvironmentSync) -> None:
     others = (wanted.users | (in_groups - known)) - wanted.removed.keys()  # who came and went since was never here
     if len(others) <= _ONE_BY_ONE:
         deleted, others = deleted | others, set[str]()
-    there, absent = await _asked_for(here, deleted)
+    there, absent, unseen = await _asked_one_by_one(here.source.user, deleted)
+    found.unseen |= unseen
     there |= await here.source.users_by_id(others) if others else {}
     await here.task.staging.put_users([row for row in there.values() if here.serves(row)])
     now = timestamp(here.task.now())
@@ -128,26 +133,6 @@ async def _read_users(here: EnvironmentSync) -> None:
     found.gone.update((user, GoneUser(at=now, evidence="read", left=True)) for user in elsewhere)
     await settle_absent(here, sorted(absent & known))
     await settle_missing(here, sorted((others - there.keys()) & known))
-
-
-async def _asked_for(here: EnvironmentSync, users: Iterable[str]) -> tuple[dict[str, UserRow], set[str]]:
-    """Ask for users one by one; return who is there, and who answers 404. Who may not be read is unseen."""
-    there: dict[str, UserRow] = {}
-    absent: set[str] = set()
-
-    async def ask(identity: str) -> None:
-        try:
-            user = await here.source.user(identity)
-        except ONE_FAILS:
-            here.found.unseen.add(identity)
-            return
-        if user is None:
-            absent.add(identity)
-        else:
-            there[identity] = user
-
-    await each(ask, sorted(users), at_once=AT_ONCE)
-    return there, absent
 
 
 def _let_nobody_vanish(here: EnvironmentSync) -> None:
@@ -173,7 +158,7 @@ async def _read_memberships(
         for group, known in here.short_before.items()
         if group in present and group not in found.reread
     }
-    fresh, _ = await _asked_for_groups(here, found.reread - there.keys())
+    fresh, _, _ = await _asked_one_by_one(here.source.group, found.reread - there.keys())
     for group in found.reread - there.keys() - fresh.keys():
         here.fall_short(group, why="NOT_LISTED")
     groups = [one for group, one in {**there, **fresh}.items() if group in found.reread]

@@ -6,6 +6,7 @@ import itertools
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -136,8 +137,9 @@ class Stopped:
     """Calls that reach the company and wait there; `goes_on` lets them all go on."""
 
     def __init__(self, served: Served) -> None:
-        self.began = anyio.Event()
+        self.answers: list[httpx.Response] = []
         self.goes_on = anyio.Event()
+        self.began = anyio.Event()
         sandbox = served.worlds["acme"].sandbox
         sandbox.sleep = self.sleep
         sandbox.faults.add("slow", path="/users", times=None)
@@ -146,49 +148,48 @@ class Stopped:
         self.began.set()
         await self.goes_on.wait()
 
+    @asynccontextmanager
+    async def waiting(self, script: Script, body: dict[str, Any], **headers: str) -> AsyncIterator[None]:
+        """Let a call wait while the block goes on; behind it, it is answered."""
+
+        async def ask() -> None:
+            self.answers.append(await script.post(body, **headers))
+
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ask)
+                await self.began.wait()
+                yield
+
 
 @pytest.mark.parametrize("accept", [BOTH, "application/json"], ids=["stream", "json"])
 @pytest.mark.parametrize("identity", [2, "2"], ids=["number", "text"])
 async def test_an_id_that_is_in_use_is_refused_and_neither_waits_for_ever(
     served: Served, accept: str, identity: Any
 ) -> None:
-    stopped, answers = Stopped(served), list[httpx.Response]()
+    stopped = Stopped(served)
     async with served.http("acme") as http:
         script = Script(http, PATH, accept)
         await script.open()
-
-        async def ask() -> None:
-            answers.append(await script.post(call("list_users", limit=1)))
-
-        with anyio.fail_after(30):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(ask)
-                await stopped.began.wait()
-                second = await script.post({**LIST, "id": identity})
-                stopped.goes_on.set()
+        async with stopped.waiting(script, call("list_users", limit=1)):
+            second = await script.post({**LIST, "id": identity})
+            stopped.goes_on.set()
         assert (second.status_code, "id" in said(second)["error"]["message"]) == (400, True)
-        assert said(answers[0])["result"]["structuredContent"]["result_count"] == 1
+        assert said(stopped.answers[0])["result"]["structuredContent"]["result_count"] == 1
         assert said(await script.post({**LIST, "id": identity}))["result"]["tools"], "it may be used again"
 
 
 async def test_a_header_of_the_other_era_makes_no_session_of_requests_without_one(served: Served) -> None:
-    stopped, answers = Stopped(served), list[httpx.Response]()
+    stopped = Stopped(served)
     async with served.http("acme") as http:
         script = Script(http, PATH)
         await script.open()
         body, headers = stateless(call("list_users", limit=1))
-
-        async def ask() -> None:
-            answers.append(await script.post(body, **headers))
-
-        with anyio.fail_after(30):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(ask)
-                await stopped.began.wait()
-                other, more = stateless({**LIST, "id": body["id"]})
-                assert said(await script.post(other, **more))["result"]["tools"]
-                stopped.goes_on.set()
-    assert said(answers[0])["result"]["structuredContent"]["result_count"] == 1
+        async with stopped.waiting(script, body, **headers):
+            other, more = stateless({**LIST, "id": body["id"]})
+            assert said(await script.post(other, **more))["result"]["tools"]
+            stopped.goes_on.set()
+    assert said(stopped.answers[0])["result"]["structuredContent"]["result_count"] == 1
 
 
 async def test_what_many_ask_at_once_in_one_session_each_gets_its_answer(served: Served) -> None:
@@ -222,20 +223,13 @@ async def test_a_stream_cannot_be_taken_up_again_and_begins_anew(served: Served)
 
 @pytest.mark.parametrize("accept", [BOTH, "application/json"], ids=["stream", "json"])
 async def test_a_session_that_is_deleted_while_it_is_asked_is_no_failure_of_ours(served: Served, accept: str) -> None:
-    stopped, answers = Stopped(served), list[httpx.Response]()
+    stopped = Stopped(served)
     async with served.http("acme") as http:
         script = Script(http, PATH, accept)
         await script.open()
-
-        async def ask() -> None:
-            answers.append(await script.post(call("list_users", limit=1)))
-
-        with anyio.fail_after(30):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(ask)
-                await stopped.began.wait()
-                assert (await http.delete(PATH, headers=script.session)).status_code == 200
-    assert answers[0].status_code == (200 if accept == BOTH else 404)
+        async with stopped.waiting(script, call("list_users", limit=1)):
+            assert (await http.delete(PATH, headers=script.session)).status_code == 200
+    assert stopped.answers[0].status_code == (200 if accept == BOTH else 404)
 
 
 def test_every_wrong_body_is_another_one() -> None:
