@@ -1,15 +1,16 @@
-"""Events on their way to the programs of others, whose addresses somebody has typed in: to no other machine than meant.
+"""Requests to the programs of others, whose addresses somebody has typed in: to no other machine than meant.
 
-A name is looked up once for each connection, all addresses that it leads to are checked, and one of these is connected
-to; the certificate has to be one for the name. A name that leads elsewhere a moment later leads nowhere. No redirect is
-followed, no proxy is asked, and of an answer only its status and `Retry-After` count.
+Events are sent to them, and lists are read from them. A name is looked up once for each connection, all addresses that
+it leads to are checked, and one of these is connected to; the certificate has to be one for the name. A name that leads
+elsewhere a moment later leads nowhere. No redirect is followed, and no proxy is asked. Of the answer to an event only
+its status and `Retry-After` count.
 """
 
 from __future__ import annotations
 
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from socket import (
     AF_UNSPEC,
@@ -21,16 +22,18 @@ from socket import (
     gaierror,
     getaddrinfo,
 )
+from typing import NamedTuple
 
 import anyio
 import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from pingone_mcp.clock import Clock
-from pingone_mcp.errors import Problem, Refused, Unreachable
+from pingone_mcp.errors import AnswerTooLarge, Problem, Refused, UnexpectedAnswer, Unreachable
+from pingone_mcp.http.body import PACKED, is_too_large
 from pingone_mcp.http.engine import Engine
 from pingone_mcp.http.failures import what_happened
-from pingone_mcp.http.transport import retry_after
+from pingone_mcp.http.transport import exchange, parse_http_date, retry_after
 from pingone_mcp.settings.targets import TargetRules, is_address
 from pingone_mcp.tasks import in_thread
 
@@ -42,6 +45,23 @@ LOOKUPS = 32
 """Names that are looked up at once; one that was waited for in vain does not count any more."""
 MOST = 1024
 """Bytes of an answer's body that are read, so that its connection can be used again; one that is longer ends it."""
+READING_SECONDS = 30.0
+"""From the first look at a name to the last byte of what is read."""
+LARGEST = 16 * 1024 * 1024
+"""Bytes of what is read at once, unpacked."""
+LONGEST_QUERY = 6_000
+"""Characters of the query of what is read: servers take some 8,000 in the whole line."""
+
+
+class _Advice(NamedTuple):
+    """What to do where nothing came back, and where nothing may be asked."""
+
+    failed: str
+    refused: str
+
+
+_OF_EVENTS = _Advice("It is tried again.", "Give another `target_url`.")
+_OF_LISTS = _Advice("Try again. If it stays so, check the address and the network.", "Give another address.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +72,21 @@ class Receipt:
     retry_after: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What was read: a status, the body, whole and unpacked, and what the server says of time (seconds, wall clock).
+
+    Of the body of a refusal it may be the beginning only.
+    """
+
+    status: int
+    body: bytes = field(repr=False)
+    retry_after: float | None
+    date: float | None
+
+
 class Targets:
-    """Send bodies to targets that `rules` allow. Use it in one event loop, and close it.
+    """Send bodies to targets that `rules` allow, and read from them. Use it in one event loop, and close it.
 
     `resolver` says where names lead to; without one, the system does.
     """
@@ -67,12 +100,7 @@ class Targets:
 
     async def post(self, url: str, body: bytes, headers: dict[str, str]) -> Receipt:
         """Send a body once. Raises Refused where it may not be sent there, and Unreachable where no answer came."""
-        if not self._rules.allow_url(url):
-            raise _refused()
-        request = httpx.Request("POST", url, content=body, headers=headers)
-        host = request.url.raw_host.decode().strip("[]")
-        if is_address(host) and not self._rules.allow_address(host, host):
-            raise _refused()  # what is no name is not looked up
+        request = httpx.Request("POST", self._allowed(url, _OF_EVENTS), content=body, headers=headers)
         failure: Exception | None = None
         receipt: Receipt | None = None
         with self._clock.within(SECONDS):
@@ -85,7 +113,46 @@ class Targets:
                 failure = error
         if receipt is not None:
             return receipt
-        raise _why(host, failure or httpx.ReadTimeout("no answer"))
+        raise _why(_host(request.url), failure or httpx.ReadTimeout("no answer"), _OF_EVENTS)
+
+    async def get(self, url: str, query: str, headers: dict[str, str], *, most: int = LARGEST) -> Fetched:
+        """Read what is at a URL without a query of its own, once, up to `most` bytes.
+
+        Raises Refused where nothing may be asked, Unreachable where no whole answer came, and UnexpectedAnswer for one
+        that is packed wrongly, AnswerTooLarge for one that has more bytes.
+        """
+        allowed = self._allowed(url, _OF_LISTS)
+        if len(query) > LONGEST_QUERY:
+            raise Refused("A page of the list has a longer name than servers take.", code="QUERY_TOO_LONG")
+        target = allowed.copy_with(query=query.encode()) if query else allowed
+        request = httpx.Request("GET", target, headers={**headers, "Accept-Encoding": PACKED})
+        try:
+            response = await exchange(self._engine, request, READING_SECONDS, most, self._clock)
+        except httpx.TransportError as error:
+            raise _why(_host(allowed), error, _OF_LISTS) from None
+        except httpx.DecodingError:
+            raise UnexpectedAnswer(f"The answer of {_host(allowed)} cannot be unpacked.", _OF_LISTS.failed) from None
+        if is_too_large(response):
+            raise AnswerTooLarge(
+                f"The answer of {_host(allowed)} has more than {most // 1024 // 1024} MiB.",
+                "Nothing of it was read. Let the server put less into one answer.",
+            )
+        return Fetched(
+            status=response.status_code,
+            body=response.content,
+            retry_after=retry_after(response.headers, self._clock.wall()),
+            date=parse_http_date(response.headers.get("date")),
+        )
+
+    def _allowed(self, url: str, advice: _Advice) -> httpx.URL:
+        """Return a URL that may be asked, as far as it says itself where it leads. Raises Refused."""
+        if not self._rules.allow_url(url):
+            raise _refused(advice)
+        target = httpx.URL(url)
+        host = _host(target)
+        if is_address(host) and not self._rules.allow_address(host, host):
+            raise _refused(advice)  # what is no name is not looked up
+        return target
 
     async def aclose(self) -> None:
         await self._engine.aclose()
@@ -149,18 +216,22 @@ async def _drain(response: httpx.Response) -> None:
         await response.aclose()
 
 
-def _why(host: str, failure: Exception) -> Problem:
+def _host(url: httpx.URL) -> str:
+    return url.raw_host.decode().strip("[]")
+
+
+def _why(host: str, failure: Exception, advice: _Advice) -> Problem:
     seen: BaseException | None = failure
     while seen is not None:
         if isinstance(seen, NotAllowed):
-            return _refused()
+            return _refused(advice)
         seen = seen.__cause__ or seen.__context__
-    return Unreachable(what_happened(host, failure), "It is tried again.")
+    return Unreachable(what_happened(host, failure), advice.failed)
 
 
-def _refused() -> Refused:
+def _refused(advice: _Advice) -> Refused:
     return Refused(
         "The target is no public address, or leads to none.",
-        "Give another `target_url`.",
+        advice.refused,
         code="TARGET_REFUSED",
     )
