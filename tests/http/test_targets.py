@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gzip
 import socket
 import ssl
 import threading
@@ -22,8 +23,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 import pingone_mcp.http.targets as module
 from pingone_mcp.clock import Clock
-from pingone_mcp.errors import Refused, Unreachable
-from pingone_mcp.http.targets import LOOKUPS, MOST, Receipt, Targets
+from pingone_mcp.errors import AnswerTooLarge, Refused, UnexpectedAnswer, Unreachable
+from pingone_mcp.http.targets import LONGEST_QUERY, LOOKUPS, MOST, Fetched, Receipt, Targets
 from pingone_mcp.settings.targets import TargetRules
 from tests.http.certificates import certificate
 from tests.http.servers import answer_never, hang_up, serving
@@ -247,3 +248,93 @@ async def test_names_that_nobody_answers_for_hold_no_other(monkeypatch: pytest.M
         released.set()
         await sending.aclose()
     assert failures == [f"There is no address for the host {HOST}."] * (LOOKUPS - 1)
+
+
+def whole(body: bytes, *headers: bytes) -> bytes:
+    return b"\r\n".join((b"HTTP/1.1 200 OK", b"Content-Length: %d" % len(body), *headers, b"", body))
+
+
+async def test_a_list_is_read_by_tls_from_the_machine_whose_name_it_is(tmp_path: Path) -> None:
+    shown = certificate(tmp_path, HOST, begins=-DAY, ends=DAY)
+    receiver = Receiver(whole(b"{}", b"Date: Thu, 01 Jan 1970 00:01:00 GMT", b"Retry-After: 9"))
+    async with receiver.running(shown) as port, targets(NAMED, trusted=shown) as (reading, names):
+        read = await reading.get(
+            f"https://{HOST}:{port}/v2/Users", "cursor=%2B%2F&count=1", {"Authorization": "Bearer t"}
+        )
+    assert read == Fetched(status=200, body=b"{}", retry_after=9.0, date=60.0)
+    assert (names.looks, receiver.names) == ([HOST], [HOST])
+    assert receiver.heard[0].startswith(b"GET /v2/Users?cursor=%2B%2F&count=1 HTTP/1.1\r\n")
+    assert b"\r\nauthorization: bearer t\r\n" in receiver.heard[0].lower()
+
+
+@pytest.mark.parametrize("leads", [["127.0.0.1"], ["1.1.1.1", "10.0.0.1"], ["169.254.169.254"]])
+async def test_no_list_is_read_where_a_name_leads_inside(leads: list[str]) -> None:
+    receiver = Receiver(whole(b"{}"))
+    async with receiver.running() as port, targets(TargetRules(), leads) as (reading, _):
+        with pytest.raises(Refused, match="Give another address"):
+            await reading.get(f"https://{HOST}:{port}/", "", {"Authorization": "Bearer t"})
+    assert receiver.connections == 0
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{}/", "https://2130706433:{}/", "http://hooks.example.com:{}/"])
+async def test_no_list_is_read_from_an_address_that_is_not_allowed(url: str) -> None:
+    receiver = Receiver(whole(b"{}"))
+    async with receiver.running() as port, targets(TargetRules()) as (reading, names):
+        with pytest.raises(Refused):
+            await reading.get(url.format(port), "", {})
+    assert (receiver.connections, names.looks) == (0, [])
+
+
+async def test_a_certificate_of_another_name_ends_a_reading_before_its_token_is_sent(tmp_path: Path) -> None:
+    shown = certificate(tmp_path, "other.example.com", begins=-DAY, ends=DAY)
+    receiver = Receiver(whole(b"{}"))
+    async with receiver.running(shown) as port, targets(NAMED, trusted=shown) as (reading, _):
+        with pytest.raises(Unreachable, match=r"one for another host.*check the address"):
+            await reading.get(f"https://{HOST}:{port}/", "", {"Authorization": "Bearer t"})
+    assert receiver.heard == []
+
+
+async def test_a_reading_is_sent_on_to_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = Receiver(whole(b"{}"))
+    async with elsewhere.running() as other:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{other}")
+        moved = f"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:{other}/\r\nContent-Length: 0\r\n\r\n"
+        async with Receiver(moved.encode()).running() as port, targets(HERE) as (reading, _):
+            assert (await reading.get(f"http://127.0.0.1:{port}/", "", {"Authorization": "Bearer t"})).status == 307
+    assert elsewhere.connections == 0
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_no_more_is_read_than_the_limit_however_it_is_packed(packed: bool) -> None:
+    long = b"x" * 200_001
+    answer = whole(gzip.compress(long), b"Content-Encoding: gzip") if packed else whole(long)
+    async with Receiver(answer).running() as port, targets(HERE) as (reading, _):
+        with pytest.raises(AnswerTooLarge, match="Nothing of it was read"):
+            await reading.get(f"http://localhost:{port}/", "", {}, most=200_000)
+        assert (await reading.get(f"http://localhost:{port}/", "", {}, most=200_001)).body == long
+
+
+async def test_a_list_that_breaks_off_or_is_packed_wrongly_is_none() -> None:
+    async with targets(HERE) as (reading, _):
+        async with Receiver(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx", is_kept=False).running() as port:
+            with pytest.raises(Unreachable, match="broke before the answer was whole"):
+                await reading.get(f"http://localhost:{port}/", "", {})
+        async with Receiver(whole(b"no gzip", b"Content-Encoding: gzip")).running() as port:
+            with pytest.raises(UnexpectedAnswer, match="cannot be unpacked"):
+                await reading.get(f"http://localhost:{port}/", "", {})
+
+
+async def test_a_list_that_does_not_come_is_waited_for_no_longer_than_it_says() -> None:
+    soon = dataclasses.replace(Clock(), within=lambda _: anyio.move_on_after(0.05))
+    async with serving(answer_never) as port, targets(HERE, clock=soon) as (reading, _):
+        with pytest.raises(Unreachable, match="did not answer in time"):
+            await reading.get(f"http://localhost:{port}/", "", {})
+
+
+async def test_a_name_of_a_page_that_no_server_takes_is_not_sent() -> None:
+    receiver = Receiver(whole(b"{}"))
+    async with receiver.running() as port, targets(HERE) as (reading, _):
+        with pytest.raises(Refused, match="longer name"):
+            await reading.get(f"http://localhost:{port}/", "x" * (LONGEST_QUERY + 1), {})
+    assert receiver.connections == 0
