@@ -61,6 +61,7 @@ class Server:
     users: int = 0
     most: int = 10
     filtering: Filtering = "none"
+    most_filtered: int | None = None
     steps: Iterable[Step] = ()
     total_as: type = int
     listed_as: str = "Resources"
@@ -113,6 +114,8 @@ class Server:
             if self.filtering == "refused":
                 return ScimAnswer(status=400, document={"scimType": "invalidFilter"})
             rows = self._filtered(params["filter"])
+            if self.most_filtered is not None:
+                return self._listed(rows[: self.most_filtered], start=1, total=len(rows))
         asked = max(1, int(params.get("startIndex", 1)))
         count = min(self.most, max(0, int(params.get("count", self.most))))
         if (answer := self._with_cursor(rows, params, count)) is not None:

@@ -124,7 +124,26 @@ async def test_that_nobody_came_or_went_is_asked_of_a_filter_that_has_shown_that
     assert walked == ["1", "11", "21", "31"] * (1 if filtering == "right" else 2)
     assert (ids(found), found.is_whole) == (server.throughout, True)
     if filtering == "right":
-        assert found.users[3]["meta"]["lastModified"].startswith("2026"), "what changed meanwhile is as it is now"
+        assert found.users[3]["meta"]["lastModified"].startswith("2026-06-15"), "what changed meanwhile is as it is now"
+
+
+async def test_a_filter_that_finds_everybody_whatever_it_is_asked_shows_nothing() -> None:
+    server = Server(users=35, filtering="ignored", most_filtered=100, steps=[("delete", 0), ("add", 34)])
+    found = await read(server)
+    assert found.is_whole
+    assert server.throughout <= ids(found)
+    assert len([one for one in server.asked if one.get("startIndex") == "11"]) == WALKS
+
+
+async def test_a_server_that_counts_more_without_a_cursor_than_came_with_one_is_not_whole() -> None:
+    async def get(url: str, params: Mapping[str, str]) -> ScimAnswer:
+        if url.endswith("/ServiceProviderConfig"):
+            return ScimAnswer(status=200, document={"pagination": {"cursor": True}})
+        total = {} if "cursor" in params else {"totalResults": 5}
+        return ScimAnswer(status=200, document={"Resources": [{"id": "1"}, {"id": "2"}], **total})
+
+    found = await read_users(get, "https://scim.example.com")
+    assert (found.is_whole, found.reason) == (False, "2 of 5 users were read; 3 did not come.")
 
 
 async def test_a_list_that_moves_is_read_again_until_it_rests() -> None:

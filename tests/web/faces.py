@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ class WholeFace:
     taking: HookTaking
     acme: LinkedConnection
     key: str
+    stop: Callable[[], None]
 
     async def ask(
         self, method: str, target: str, *headers: tuple[str, str], body: bytes = b"", key: str | None = None
@@ -62,8 +63,8 @@ class WholeFace:
 
 
 @asynccontextmanager
-async def whole_face(folder: Path) -> AsyncIterator[WholeFace]:
-    """Open the face; `acme` is a sandbox that may be written to."""
+async def whole_face(folder: Path, base: str = f"http://{HOST}") -> AsyncIterator[WholeFace]:
+    """Open the face as it is reached at a base URL; `acme` is a sandbox that may be written to."""
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(estate(folder))
         tasks = await stack.enter_async_context(background())
@@ -76,9 +77,16 @@ async def whole_face(folder: Path) -> AsyncIterator[WholeFace]:
             opened.administration.linking,
             taking=taking,
         )
-        address = PublicAddress(f"http://{HOST}")
+        address = PublicAddress(base)
         opening = open_face(opened.control, served, Serving(), address, log=lambda _: None, clock=clock)
         face = await stack.enter_async_context(opening)
         acme = await opened.link("acme", tenant="customer", allow_writes=True)
         made = await opened.control.api_keys.create(name="everything", permissions=EVERYTHING, connections=None)
-        yield WholeFace(estate=opened, app=face.app, taking=taking, acme=acme, key=made.text.get_secret_value())
+        yield WholeFace(
+            estate=opened,
+            app=face.app,
+            taking=taking,
+            acme=acme,
+            key=made.text.get_secret_value(),
+            stop=face.stop,
+        )

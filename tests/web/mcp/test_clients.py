@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
+from mcp.client.session import MessageHandlerFnT
 from mcp.client.subscriptions import ResourceUpdated
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp.types import ElicitRequestParams, ElicitResult, ErrorData, InputRequiredResult, ResourceUpdatedNotification
@@ -148,10 +150,18 @@ async def test_a_subscriber_hears_of_changes_and_no_other_connections(served: Se
         tasks.cancel_scope.cancel()
 
 
+class OpensClients(Protocol):
+    """What opens the SDK's client to a connection."""
+
+    def client(
+        self, connection: str, *, mode: str, hears: MessageHandlerFnT | None
+    ) -> AbstractAsyncContextManager[Client]: ...
+
+
 class Subscriber:
     """A client that hears of the changes of a connection."""
 
-    def __init__(self, served: Served, connection: str, mode: str) -> None:
+    def __init__(self, served: OpensClients, connection: str, mode: str) -> None:
         self.served, self.connection, self.mode = served, connection, mode
         self.heard: list[str] = []
         self.has_heard = anyio.Event()
