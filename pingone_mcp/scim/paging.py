@@ -210,7 +210,7 @@ class ListWalk:
 class RecentUsers:
     """Users that were made or changed since shortly before a walk began, and how many there were after it.
 
-    `since` lies before the walk by more than clocks differ. The server has shown that it filters by that time.
+    `since` lies before the walk by more than clocks differ; `total` is how many the same filter finds since long ago.
     """
 
     since: datetime

@@ -26,7 +26,7 @@ LONGEST_WAIT = 120.0
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 # How a server says that it does not take a cursor, a page or a filter.
 _REFUSALS = frozenset({400, 404, 501})
-_LONG_AGO, _NEVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _USERS = re.compile(r"/users/*$", re.IGNORECASE)
 # They page only for a caller with a cursor, a hundred users at most, whatever their configuration says.
 _WITH_CURSORS_ONLY = re.compile(r"scim\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
@@ -120,15 +120,12 @@ class _Reading:
     async def _recent(self, walk: ListWalk, since: datetime) -> RecentUsers | None:
         """Ask who was made or changed since then, after a walk that only this can settle.
 
-        Servers ignore filters that they do not know, or answer them with nothing: so it counts only from one that finds
-        nobody of the future, and everybody since long ago.
+        Some answer filters that they do not know with nothing: so it is asked how many there are since long ago, too.
+        Who ignores them answers with everybody, and whoever came is among these.
         """
         if not self._features.has_filters or walk.by_cursor or walk.pages == 1:
             return None
         if walk.lacking is not None or walk.miscount() is not None:
-            return None
-        future = await self._since(_NEVER)
-        if future is None or future.users or future.total != 0:
             return None
         found = await self._since(since)
         if found is None or found.strange or found.total != len({key_of(one) for one in found.users}):
@@ -140,7 +137,7 @@ class _Reading:
 
     async def _since(self, at: datetime) -> ListPage | None:
         text = at.isoformat(timespec="seconds").replace("+00:00", "Z")
-        count = 1 if at in (_LONG_AGO, _NEVER) else self._count()
+        count = 1 if at == _LONG_AGO else self._count()
         return await self._asked_aside(
             {"filter": f'meta.lastModified ge "{text}"', "startIndex": "1", "count": str(count)}
         )

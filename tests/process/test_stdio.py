@@ -5,22 +5,35 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import anyio
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.shared.exceptions import MCPDeprecationWarning
+from mcp.types import ResourceUpdatedNotification
 
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.sandbox.times import timestamp
 from tests.process.programs import PATIENCE, PROGRAM, Ended, Served, bare, in_process, run, started
 from tests.process.terminal import END_OF_INPUT, in_terminal
 from tests.world import World, error_text, facts
 
+CHANGES = "pingone://changes"
 TOOLS = {"list_users", "get_user", "find_deactivated", "proxy_request"}
 
 
 def parameters(env: dict[str, str]) -> StdioServerParameters:
     return StdioServerParameters(command=PROGRAM[0], args=list(PROGRAM[1:]), env=env)
+
+
+async def sync(client: Client) -> dict[str, Any]:
+    while (came_of := facts(await client.call_tool("sync_directory")))["state"] == "running":
+        pass
+    assert came_of["state"] == "done"
+    return came_of
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
@@ -31,6 +44,37 @@ async def test_a_client_of_either_era_lists_the_tools_and_reads_users(
         assert {tool.name for tool in (await client.list_tools()).tools} >= TOOLS
         found = facts(await client.call_tool("list_users", {"limit": 5}))
     assert (found["result_count"], found["total"]) == (5, 60)
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_a_client_of_either_era_that_subscribed_hears_of_a_sync_that_found_changes(
+    served: Served, mode: Literal["legacy", "auto"]
+) -> None:
+    heard = anyio.Event()
+
+    async def hear(message: object) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            assert str(message.params.uri) == CHANGES
+            heard.set()
+
+    async with (
+        Client(parameters(served.variables()), mode=mode, message_handler=hear) as client,
+        AsyncExitStack() as open_,
+    ):
+        await sync(client)
+        if mode == "legacy":
+            with pytest.warns(MCPDeprecationWarning):
+                await client.subscribe_resource(CHANGES)  # type: ignore[deprecated] # it is the older era
+        else:
+            await open_.enter_async_context(client.listen(resource_subscriptions=[CHANGES]))
+        state = served.sandbox.state()
+        served.sandbox.clock.advance(3_600)
+        now = timestamp(served.sandbox.clock.now())
+        state.put_user(3, {**state.user(3), "title": "Diver", "updatedAt": now})
+        assert not heard.is_set()
+        assert (await sync(client))["mode"] == "incremental"
+        with anyio.fail_after(5):
+            await heard.wait()
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
