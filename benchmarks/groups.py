@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from benchmarks.copy import answers, effort, exports, growth, memory, pace, reviews
+from benchmarks.events import lateness
 from benchmarks.fleet import crowded, live_list
 from benchmarks.pages import conversion, requests
 from benchmarks.server import attacks, crowd, meanwhile, over_http, question, sizes, startup
@@ -22,6 +23,7 @@ GROUPS: Mapping[str, Group] = MappingProxyType(
         "over_http": Group(title="One question over HTTP", measure=over_http.measured),
         "rest": Group(title="One list over REST", measure=live_list.measured),
         "fleet": Group(title="Many connections in one process", measure=crowded.measured),
+        "events": Group(title="From a change in PingOne to the event at a program", measure=lateness.measured),
         "crowd": Group(title="Many questions at once", measure=crowd.measured),
         "meanwhile": Group(title="Questions during a walk", measure=meanwhile.measured),
         "walk": Group(title="Whole walk", measure=walk.measured),

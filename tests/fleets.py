@@ -42,11 +42,12 @@ class Estate:
     worlds: dict[str, World]
     steps: list[Step]
     refusals: Refusals
+    size: int = SIZE
 
     def company(self, name: str) -> World:
         """Return a company, founded when it is first asked for."""
         if name not in self.worlds:
-            sandbox = Sandbox(SIZE, seed=name, now=NOW, customers=4, base_url=f"https://{name}.test")
+            sandbox = Sandbox(self.size, seed=name, now=NOW, customers=4, base_url=f"https://{name}.test")
             self.worlds[name] = World(sandbox=sandbox, cache=self.folder / "unused", time=self.time)
         return self.worlds[name]
 
@@ -95,8 +96,11 @@ class Estate:
 
 
 @asynccontextmanager
-async def estate(folder: Path) -> AsyncIterator[Estate]:
-    """Open an estate without companies, whose files are in a folder, as `serve` opens what it serves."""
+async def estate(folder: Path, *, size: int = SIZE) -> AsyncIterator[Estate]:
+    """Open an estate without companies, whose files are in a folder, as `serve` opens what it serves.
+
+    Companies that are founded have `size` users.
+    """
     time, connections, refusals = Time(), Connections(), Refusals()
     place = ControlPlace(folder=folder / "state")
     files = LinkedFiles(place.folder)
@@ -123,6 +127,7 @@ async def estate(folder: Path) -> AsyncIterator[Estate]:
             worlds={},
             steps=[],
             refusals=refusals,
+            size=size,
         )
         yield made
 

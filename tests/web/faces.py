@@ -21,7 +21,7 @@ from pingone_mcp.settings.serving import Serving
 from pingone_mcp.tasks import background
 from pingone_mcp.web.address import PublicAddress
 from pingone_mcp.wiring.serving import ServedFleet, open_face
-from tests.fleets import Estate, estate
+from tests.fleets import SIZE, Estate, estate
 from tests.web.premises import Heard, Sent, hear
 
 HOST = "directory.test"
@@ -63,10 +63,10 @@ class WholeFace:
 
 
 @asynccontextmanager
-async def whole_face(folder: Path, base: str = f"http://{HOST}") -> AsyncIterator[WholeFace]:
-    """Open the face as it is reached at a base URL; `acme` is a sandbox that may be written to."""
+async def whole_face(folder: Path, base: str = f"http://{HOST}", *, size: int = SIZE) -> AsyncIterator[WholeFace]:
+    """Open the face as it is reached at a base URL; `acme` is a sandbox of so many users that may be written to."""
     async with AsyncExitStack() as stack:
-        opened = await stack.enter_async_context(estate(folder))
+        opened = await stack.enter_async_context(estate(folder, size=size))
         tasks = await stack.enter_async_context(background())
         # Who looks at something again and again does that by the real time.
         clock = dataclasses.replace(opened.time.clock(), sleep=anyio.sleep)

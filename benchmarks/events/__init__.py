@@ -1,0 +1,1 @@
+"""From a change at the provider to the event at somebody's program."""
