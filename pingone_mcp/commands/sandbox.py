@@ -40,19 +40,24 @@ def _check_port(port: int) -> None:
 
 
 def _card(size: int, settings: Mapping[str, str]) -> str:
-    lines = "".join(f"  {variable(name, value)}\n" for name, value in settings.items())
-    return f"A small fake PingOne with {size:,} users. Connect to it with:\n\n{lines}\nCtrl-C ends it."
+    """Return what a person reads, and what is a file of settings as well."""
+    lines = "".join(f"{variable(name, value)}\n" for name, value in settings.items())
+    return f"# A small fake PingOne with {size:,} users. Connect to it with:\n\n{lines}\n# Ctrl-C ends it."
 
 
 VERB = Verb(
     name="sandbox",
     text="""\
-Serve a small fake PingOne with a sample company on 127.0.0.1, and print the variables that connect to it.
-It is for tests and for trying things out: whoever can reach the port can read and change the sample company.
+Serve a small fake PingOne with a sample company on 127.0.0.1, and print the variables that connect to it,
+as a file of settings (--env-file) has them. It is for tests and for trying things out: whoever can reach
+the port can read and change the sample company. Somebody is disabled (enable, lock, unlock, delete) by
+POST /sandbox/users/USERNAME/disable, and POST /sandbox/webhooks takes what `connections hook C --json`
+prints: from then on it sends its events there. `pingone-mcp guide events` has an example.
 
 examples:
   pingone-mcp sandbox --port 0
-  pingone-mcp sandbox --size 5000""",
+  pingone-mcp sandbox --size 5000
+  pingone-mcp sandbox > sandbox.env""",
     add=_add,
     run=_run,
 )

@@ -52,6 +52,12 @@ class Administration:
         account = {**self.state.user(position)["account"], "canAuthenticate": False}
         self._put(position, {"enabled": False, "account": account}, "Updated enabled for User")
 
+    def enable_user(self, position: int) -> None:
+        """Switch a user on again, who may sign in unless locked."""
+        account = self.state.user(position)["account"]
+        account = {**account, "canAuthenticate": account["status"] == "OK"}
+        self._put(position, {"enabled": True, "account": account}, "Updated enabled for User")
+
     def move_user(self, position: int, population_id: str) -> None:
         """Put a user into another population."""
         action = self.state.options.moved_users_event

@@ -7,7 +7,9 @@ What only a sandbox has is at `/sandbox`, takes no token and appears in no log:
     GET    /sandbox/log              the requests received            DELETE: forget them
     GET    /sandbox/faults           the faults planned               DELETE: plan none
     POST   /sandbox/faults           plan one (an object with the fields of `Fault`) or several (a list)
+    POST   /sandbox/users/{user}/{act}   by id or username: `disable`, `enable`, `lock`, `unlock`, `delete`
     GET    /sandbox/webhooks         what waits for each subscription, and the deliveries    DELETE: forget these
+    POST   /sandbox/webhooks         subscribe a receiver: `{"url", "headers", "action_types"}`
     POST   /sandbox/webhooks/delivery   send what is due now, and give these deliveries
     GET    /sandbox/webhooks/faults  the faults of deliveries (fields of `DeliveryFault`)    POST, DELETE: as above
     PUT    /sandbox/grants           the roles of the worker application: `[{"role", "scope", "scope_id"}]`
@@ -43,6 +45,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pingone_mcp.clock import Clock
+from pingone_mcp.sandbox import personnel
 from pingone_mcp.sandbox.activities import Actor
 from pingone_mcp.sandbox.administration import Administration
 from pingone_mcp.sandbox.attacks import Headers, harmed
@@ -272,7 +275,8 @@ class Sandbox:
             Route("/sandbox/log", self._log, methods=["GET", "DELETE"]),
             _plan_route("/sandbox/faults", self.faults),
             _plan_route("/sandbox/webhooks/faults", self.sender.faults),
-            *back_door.routes(self.sender, self.world.feeds),
+            *personnel.routes(self.administration),
+            *back_door.routes(self.sender, self.world.feeds, self.state(), self.options),
             Route("/sandbox/grants", self._grants, methods=["PUT"]),
             Route("/sandbox/clock", self._clock, methods=["POST"]),
             Route("/sandbox/revocation", self._revocation, methods=["POST"]),

@@ -12,6 +12,7 @@ GUIDES: Mapping[str, str] = MappingProxyType(
         "roles": "how to write the rules of map_roles",
         "rosters": "what the user list of an application may look like",
         "http": "who may call `serve`, and what MCP and the REST API answer",
+        "events": "suspend accounts of an application when somebody is disabled, locked or removed",
         "operations": "running `serve`: what it keeps, proxies, backups, key rotation, upgrades",
         "network": "proxies, certificates, and what to do where PingOne cannot be reached",
         "proxy": "what proxy_request lets through, and how writes are confirmed",

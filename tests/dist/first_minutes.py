@@ -101,7 +101,7 @@ def _sandbox(program: str, machine: BareMachine) -> Iterator[dict[str, str]]:
         settings: dict[str, str] = {}
         while "Ctrl-C" not in (line := process.stdout.readline()):
             assert line, "the sandbox ended"
-            if found := re.fullmatch(r"\s+(PINGONE_\w+)=(.*)\n", line):
+            if found := re.fullmatch(r"(PINGONE_\w+)=(.*)\n", line):
                 settings[found[1]] = found[2]
         yield settings
     finally:

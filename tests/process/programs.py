@@ -138,11 +138,14 @@ class Running:
 
 
 @contextmanager
-def started(*arguments: str, env: Variables, program: Sequence[str] = PROGRAM) -> Iterator[Running]:
+def started(
+    *arguments: str, env: Variables, cwd: Path | None = None, program: Sequence[str] = PROGRAM
+) -> Iterator[Running]:
     """Start a process with pipes; whatever happens, it is gone at the end, and no read of its output hangs for ever."""
     process = subprocess.Popen(
         [*program, *arguments],
         env=dict(env),
+        cwd=cwd,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

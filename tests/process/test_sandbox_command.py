@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
 from pathlib import Path
@@ -17,14 +16,16 @@ from tests.process.programs import PATIENCE, bare, run, started
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)], ids=["ctrl-c", "terminate"]
 )
 def test_it_serves_what_its_card_says_and_ends_quietly(tmp_path: Path, number: signal.Signals, status: int) -> None:
+    """What it prints is a file of settings, too."""
     with started("sandbox", "--port", "0", "--size", "20", env=bare(tmp_path)) as sandbox:
         card = ""
         while "Ctrl-C" not in card and (line := sandbox.line()):
             card += line
-        own = dict(re.findall(r"^ +(PINGONE_\w+)=(\S+)$", card, re.MULTILINE))
         assert "20 users" in card
-        found = run("call", "list_users", "limit=1", env=bare(tmp_path, **own)).json()
-        assert found["total"] == 20
+        (tmp_path / "sandbox.env").write_text(card)
+        (tmp_path / "sandbox.env").chmod(0o600)
+        found = run("--env-file", "sandbox.env", "call", "list_users", "limit=1", env=bare(tmp_path), cwd=tmp_path)
+        assert (found.json()["total"], found.err) == (20, "")
         sandbox.process.send_signal(number)
         sandbox.process.wait(PATIENCE)
         end = sandbox.rest()
