@@ -27,9 +27,8 @@ from benchmarks.places.served import serving
 from benchmarks.server.pipes import plain_environment
 from benchmarks.table.figures import Figure, at_most
 from benchmarks.table.group import Extent, Measured
-from pingone_mcp.control.control import open_control
-from pingone_mcp.pingone.feed.subscription import ACTION_TYPES
-from pingone_mcp.service.fleet.hook_form import HookPlace, hook_form
+from pingone_mcp.service.fleet.hook_form import HookForm
+from pingone_mcp.wiring.fleet import open_administration
 
 LATENCY = 0.020
 BAR, BAR_BESIDE_A_SYNC = 1.0, 3.0
@@ -164,14 +163,14 @@ async def _company(users: int) -> AsyncIterator[Company]:
         target = {"target_url": f"{receiver.url}/event", "event_types": ["record:*"]}
         receiver.secret = (await rest.post("/webhook", json=target)).raise_for_status().json()["secret"]
         administrator = Administrator(await stack.enter_async_context(administering(place)), place)
-        url, headers = await _hook(prepared, server)
-        await administrator.subscribe(url, ACTION_TYPES, headers)
-        await administrator.subscribe(f"{receiver.url}/hook", ACTION_TYPES, {})
+        form = await _hook(prepared, server)
+        headers = {name: value.get_secret_value() for name, value in form.headers.items()}
+        await administrator.subscribe(form.url, form.action_types, headers)
+        await administrator.subscribe(f"{receiver.url}/hook", form.action_types, {})
         yield Company(administrator, receiver, Syncing(rest, prepared.connections[0]))
 
 
-async def _hook(prepared: Prepared, server: Spawned) -> tuple[str, dict[str, str]]:
-    """Return where the provider sends its events, and the secret header, as `connections hook` prints them."""
-    async with open_control(prepared.place) as control:
-        form = await hook_form(control, HookPlace(base=server.url), prepared.connections[0])
-    return form.url, {name: value.get_secret_value() for name, value in form.headers.items()}
+async def _hook(prepared: Prepared, server: Spawned) -> HookForm:
+    """Return what is to be entered at the provider, as `connections hook` prints it."""
+    async with open_administration(prepared.place, public_url=server.url) as administration:
+        return await administration.hook(await administration.find(prepared.connections[0]))

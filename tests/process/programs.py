@@ -139,7 +139,11 @@ class Running:
 
 @contextmanager
 def started(
-    *arguments: str, env: Variables, cwd: Path | None = None, program: Sequence[str] = PROGRAM
+    *arguments: str,
+    env: Variables,
+    cwd: Path | None = None,
+    program: Sequence[str] = PROGRAM,
+    patience: float = PATIENCE,
 ) -> Iterator[Running]:
     """Start a process with pipes; whatever happens, it is gone at the end, and no read of its output hangs for ever."""
     process = subprocess.Popen(
@@ -151,7 +155,7 @@ def started(
         stderr=subprocess.PIPE,
         encoding="utf-8",
     )
-    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog = threading.Timer(patience, process.kill)
     watchdog.start()
     try:
         yield Running(process)

@@ -28,6 +28,7 @@ from tests.process.test_events import Inbox, receiving
 from tests.process.test_serve_command import serving
 
 GUIDE = guide("events")
+_WHOLE = 2 * PATIENCE  # until the guide was followed to its end
 GONE = ["ivan.becker@example.com", "paula.becker@example.com", "elena.becker@example.com"]
 
 
@@ -110,7 +111,7 @@ class Person:
         return ended.out
 
     def _begin_sandbox(self, file: Path) -> None:
-        sandbox = self.running.enter_context(started("sandbox", "--port", "0", env=self.env))
+        sandbox = self.running.enter_context(started("sandbox", "--port", "0", env=self.env, patience=_WHOLE))
         card = ""
         while "Ctrl-C" not in card:
             line = sandbox.line()
@@ -126,7 +127,7 @@ class Person:
         name, _, value = variable.partition("=")
         program = (sys.executable, "receiver.py")
         self.receiver = self.running.enter_context(
-            started(env={**self.env, name: value}, cwd=self.home, program=program)
+            started(env={**self.env, name: value}, cwd=self.home, program=program, patience=_WHOLE)
         )
 
     def _curl(self, arguments: list[str]) -> None:
