@@ -25,6 +25,7 @@ from pingone_mcp.control.receiving.hook_secrets import HookSecrets
 from pingone_mcp.control.sealing import Seals, open_seals
 from pingone_mcp.control.sync_runs import SyncRuns
 from pingone_mcp.control.tokens import CustomerTokens
+from pingone_mcp.control.watching.schedules import ScheduleRecords
 from pingone_mcp.control.webhooks import Webhooks
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.private_files import NotPrivate, PrivateFolder
@@ -65,6 +66,7 @@ class ControlData:
         self.inbox = Inbox(database, seals, clock)
         self.hook_secrets = HookSecrets(database, seals, clock)
         self.sent_changes = SentChanges(database)
+        self.schedules = ScheduleRecords(database, seals, clock)
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Give a transaction that all which is called inside joins: kept as a whole or not at all.

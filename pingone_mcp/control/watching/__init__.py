@@ -1,0 +1,1 @@
+"""Control data of what is done by the hour."""
