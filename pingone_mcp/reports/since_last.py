@@ -1,36 +1,35 @@
-"""What is kept of a check of a roster, so that the next one can say what is new and what is resolved.
-
-It is a text of lines, written and read one by one, because a check may have found hundreds of thousands of things:
-first what the check was, then each thing by what makes it the same one in two checks. What it says is kept of the first
-ones of each kind: of the others it is known later that they are resolved, but no more who they were.
-"""
+"""What is kept of a check of a roster, so that the next one can say what is new and what is resolved."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
-from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from pingone_mcp.directory.matching.attributes import squeezed
 from pingone_mcp.directory.matching.identity import IdentityKind, address_key, folded
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
-from pingone_mcp.errors import Refused
-from pingone_mcp.reports.drift import KINDS, Drift, Finding, Kind, grouped
-from pingone_mcp.reports.matching import Account, order
+from pingone_mcp.reports.drift import KINDS, Drift, Finding, grouped
+from pingone_mcp.reports.matching import Account
 from pingone_mcp.reports.rosters.columns import Columns
+from pingone_mcp.reports.since.lines import (
+    KEPT,
+    FindingForm,
+    compared,
+    horizon_of,
+    kept_lines,
+    key_of,
+    not_comparable,
+    read_check,
+)
 
-KEPT = 1_000
-"""Findings of each kind that are kept whole; all are counted."""
+__all__ = ["KEPT", "Changes", "kept", "since"]
 
 _VERSION = 2
-_DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,35 +74,13 @@ class _Check:
     mapped: frozenset[tuple[str, str]] = frozenset()
 
 
-_CHECK, _FINDING = TypeAdapter(_Check), TypeAdapter(Finding)
-
-
-@dataclass(slots=True)
-class _Side:
-    """What is new, or what is resolved: counted, and the first of each kind."""
-
-    counts: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
-    first: list[Finding] = field(default_factory=list[Finding])
-
-    def add(self, kind: Kind, finding: Finding | None) -> None:
-        self.counts[kind] += 1
-        if finding is not None and self.counts[kind] <= KEPT:
-            self.first.append(finding)
-
-    @property
-    def total(self) -> int:
-        return sum(self.counts.values())
+_CHECK = TypeAdapter(_Check)
+_FORM = FindingForm(KINDS, "unexpected", TypeAdapter(Finding))
 
 
 def kept(drift: Drift) -> Iterator[str]:
     """Yield the lines to be kept of a check, each with its line break."""
-    yield _CHECK.dump_json(_check_of(drift)).decode() + "\n"
-    counts = dict.fromkeys(KINDS, 0)
-    for key, finding in _keyed(drift):
-        counts[finding.kind] += 1
-        whole = counts[finding.kind] <= KEPT or finding.kind == "unexpected"  # who is needed to compare cut lists
-        yield json.dumps([key.hex(), finding.kind, *([plain(finding)] if whole else [])]) + "\n"
-    yield "\n"  # an end: what was cut short says too little
+    yield from kept_lines(_FORM, _CHECK.dump_json(_check_of(drift)).decode(), _keyed(drift))
 
 
 def since(lines: Iterable[str], now: Drift) -> Changes:
@@ -115,32 +92,9 @@ def since(lines: Iterable[str], now: Drift) -> Changes:
     """
     given, current = iter(lines), _check_of(now)
     before = _comparable(next(given, ""), current)
-    left = {key for key, _ in _keyed(now)}
-    new, resolved, unsure = _Side(), _Side(), 0
-    for key, kind, kept_facts in _findings(given):
-        if key in left:
-            left.remove(key)
-            continue
-        finding = _read(kept_facts[0]) if kept_facts else None
-        if finding is None or _within(finding, current.horizon):
-            resolved.add(kind, finding)
-        else:
-            unsure += 1
-    for key, finding in _keyed(now):
-        if key not in left:
-            continue
-        if _within(finding, before.horizon):
-            new.add(finding.kind, finding)
-        else:
-            unsure += 1
-    counts = {f"new_{kind}": count for kind, count in new.counts.items()}
-    counts |= {f"resolved_{kind}": count for kind, count in resolved.counts.items()}
+    found = compared(_FORM, given, lambda: _keyed(now), before=before.horizon, now=current.horizon)
     return Changes(
-        since=before.checked_at,
-        counts={"new": new.total, "resolved": resolved.total, **counts},
-        new=tuple(new.first),
-        resolved=tuple(resolved.first),
-        unsure=unsure,
+        since=before.checked_at, counts=found.counts, new=found.new, resolved=found.resolved, unsure=found.unsure
     )
 
 
@@ -164,59 +118,20 @@ def _mapped(columns: Columns) -> frozenset[tuple[str, str]]:
 
 def _comparable(line: str, now: _Check) -> _Check:
     """Return the check that a first line describes. Raises Refused where the one of now cannot be compared with it."""
-    try:
-        facts = json.loads(line)
-        if facts["version"] != _VERSION:
-            raise _not_comparable("was written by another version")
-        before = _CHECK.validate_python(facts)
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
-        raise _damaged() from error
+    before = read_check(line, _CHECK, _VERSION)
     if (before.match_on, before.fold_plus) != (now.match_on, now.fold_plus):
-        raise _not_comparable("matched people in another way")
+        raise not_comparable("matched people in another way")
     if before.compare != now.compare:
-        raise _not_comparable("compared other attributes")
+        raise not_comparable("compared other attributes")
     if before.mapped != now.mapped:
-        raise _not_comparable("took other columns for the same")
+        raise not_comparable("took other columns for the same")
     if before.gaps != now.gaps:
-        raise _not_comparable("could read another part of the directory")
+        raise not_comparable("could read another part of the directory")
     return before
 
 
-def _findings(lines: Iterator[str]) -> Iterator[tuple[bytes, Kind, list[Any]]]:
-    """Yield key and kind of each finding of a check, and what it says, not read yet, if that was kept.
-
-    Raises Refused where they break off.
-    """
-    for line in lines:
-        if line == "\n":
-            return
-        try:
-            key, kind, *facts = json.loads(line)
-            if kind not in KINDS:
-                raise _damaged()
-            yield bytes.fromhex(key), kind, facts
-        except (ValueError, TypeError) as error:
-            raise _damaged() from error
-    raise _damaged()
-
-
-def _read(facts: Any) -> Finding:
-    try:
-        return _FINDING.validate_python(facts)
-    except ValidationError as error:
-        raise _damaged() from error
-
-
 def _keyed(drift: Drift) -> Iterator[tuple[bytes, Finding]]:
-    """Yield the findings under what makes them the same one in two checks, each attribute on its own, each key once."""
-    seen: set[bytes] = set()
-    for key, finding in _every_key(drift):
-        if key not in seen:
-            seen.add(key)
-            yield key, finding
-
-
-def _every_key(drift: Drift) -> Iterator[tuple[bytes, Finding]]:
+    """Yield the findings under what makes them the same one in two checks, each attribute on its own."""
     for finding in drift.findings:
         account = finding.account or Account(line=0)
         # A missing user is the account alone; an account without an identity is known by its name.
@@ -224,38 +139,11 @@ def _every_key(drift: Drift) -> Iterator[tuple[bytes, Finding]]:
         named = account.name if finding.kind == "unidentified" else account.external_id
         who = (address_key(account.email or ""), folded(account.username or ""), folded(named or ""), person)
         if not finding.differences:
-            yield _digest(finding.kind, *who), finding
+            yield key_of(finding.kind, *who), finding
         for difference in finding.differences:
             values = (difference.attribute, folded(difference.app), folded(difference.directory))
-            yield _digest(finding.kind, *who, *values), dataclasses.replace(finding, differences=(difference,))
-
-
-def _digest(*parts: str) -> bytes:
-    return blake2b("\0".join(parts).encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES).digest()
+            yield key_of(finding.kind, *who, *values), dataclasses.replace(finding, differences=(difference,))
 
 
 def _horizon(drift: Drift) -> str | None:
-    """Return how far the unexpected users of a check are known, in the order of `order`; None: to the end."""
-    people = [finding.person for finding in drift.of("unexpected") if finding.person]
-    if len(people) >= drift.counts.get("unexpected", 0):
-        return None
-    return order(people[-1]) if people else ""
-
-
-def _within(finding: Finding, horizon: str | None) -> bool:
-    """Say whether a check that knows unexpected users so far would show this finding if it had made it."""
-    if horizon is None or finding.kind != "unexpected" or finding.person is None:
-        return True
-    return order(finding.person) <= horizon
-
-
-def _damaged() -> Refused:
-    return _not_comparable("is damaged")
-
-
-def _not_comparable(why: str) -> Refused:
-    return Refused(
-        f"The earlier check cannot be compared with this one: it {why}.",
-        "Check again without it, and keep the new one to compare with.",
-        code="NOT_COMPARABLE",
-    )
+    return horizon_of((one.person for one in drift.of("unexpected")), drift.counts.get("unexpected", 0))

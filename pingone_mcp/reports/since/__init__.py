@@ -1,0 +1,1 @@
+"""What a check found that the one before did not."""
