@@ -20,7 +20,8 @@ _TRIES = 3
 RunEnd = Literal["completed", "failed", "held"]
 RunStatus = Literal["created", "running", "completed", "failed", "held"]
 RunEvent = Literal["created", "started", "completed", "failed", "held"]
-RunCause = Literal["schedule", "request", "connected", "event"]
+RunCause = Literal["schedule", "request", "connected", "event", "full_sync"]
+"""Why it was asked for; `full_sync`: so that everything is read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +55,19 @@ class SyncRuns:
         self._database, self._news, self._clock = database, news, clock
 
     async def request(self, connection_id: str, cause: RunCause) -> RunRecord:
-        """Return a run that waits: the one that does already, or a new one. Raises LookupError for no connection."""
+        """Return a run that waits: the one that does already, or a new one. Raises LookupError for no connection.
+
+        One that waits reads everything where that is asked for.
+        """
         waits = (SYNC_RUNS.c.connection_id == connection_id) & (SYNC_RUNS.c.status == "created")
         for _ in range(_TRIES):
             if waiting := await self._select(waits):
-                return waiting[0]
+                [run] = waiting
+                if cause != "full_sync" or run.cause == cause:
+                    return run
+                if (changed := await self._change(run.id, "created", cause=cause)) is not None:
+                    return changed
+                continue  # it has begun meanwhile
             with suppress(IntegrityError):  # another one asked meanwhile
                 return await self._add(connection_id, cause)
         raise LookupError("no such connection")

@@ -48,6 +48,19 @@ async def test_who_asks_while_one_waits_gets_that_one(control: ControlData, link
         await runs.request("none", "request")
 
 
+async def test_one_that_waits_reads_everything_once_that_is_asked_for(
+    control: ControlData, linked: LinkedConnection
+) -> None:
+    runs = control.sync_runs
+    first = await runs.request(linked.id, "event")
+    full = await runs.request(linked.id, "full_sync")
+    assert (full.id, full.cause) == (first.id, "full_sync")
+    assert await runs.request(linked.id, "request") == full, "who asks for less changes nothing"
+    assert await runs.request(linked.id, "full_sync") == full
+    await runs.start(full.id)
+    assert (await runs.request(linked.id, "full_sync")).id != first.id, "what began for less is not enough"
+
+
 async def test_the_next_one_waits_until_the_present_one_ends(control: ControlData, linked: LinkedConnection) -> None:
     runs = control.sync_runs
     first = await runs.request(linked.id, "schedule")

@@ -60,7 +60,7 @@ def record_event(change: Change, record: JsonObject | None, *, feed: str, connec
 
 def bounded(payload: Mapping[str, Any]) -> dict[str, JsonValue]:
     """Return a payload that is no larger than an event may be."""
-    kept: dict[str, Any] = _shortened(payload)
+    kept: dict[str, Any] = shortened(payload)
     left_out: list[str] = []
     while len(json.dumps(kept)) > LARGEST:
         parts = [(f"{where}.{name}", part, name) for where, part in _parts(kept) for name in part if name != "id"]
@@ -93,12 +93,13 @@ def _parts(payload: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [*sides, *(("records", record) for record in payload.get("records", ()))]
 
 
-def _shortened(value: Any) -> Any:
+def shortened(value: Any) -> Any:
+    """Return JSON in which no text is longer than one of an event may be."""
     match value:
         case str() if len(value) > LONGEST_TEXT:
             return f"{value[:LONGEST_TEXT]}…"
         case Mapping():
-            return {name: _shortened(one) for name, one in value.items()}
+            return {name: shortened(one) for name, one in value.items()}
         case list() | tuple():
-            return [_shortened(one) for one in value]
+            return [shortened(one) for one in value]
     return value

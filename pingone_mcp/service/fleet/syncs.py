@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pingone_mcp.control.linked import LinkedConnection
     from pingone_mcp.control.sync_runs import RunEnd, RunRecord
     from pingone_mcp.service.fleet.fleet import Fleet
-    from pingone_mcp.service.syncing import Running, SyncReport
+    from pingone_mcp.service.syncing import Mode, Running, SyncReport
 
 LOOK_SECONDS = 5.0
 """Between two looks at who is due."""
@@ -114,7 +114,8 @@ class FleetSyncs:
         run = await self._started(linked)
         try:
             served = await self._fleet.current(linked)
-            outcome = await served.syncing(await served.backend()).wait("auto", math.inf, _unheard)
+            mode: Mode = "full" if run.cause == "full_sync" else "auto"
+            outcome = await served.syncing(await served.backend()).wait(mode, math.inf, _unheard)
         except Problem as problem:
             await self._failed(linked, run, problem)
             return

@@ -194,3 +194,20 @@ async def test_a_sync_whose_connection_is_closed_in_the_middle_gives_its_place_t
         [cut] = await runs_of(serving, acme, 1)
         assert cut.status == "failed"
         assert "closed" in (cut.reason or "")
+
+
+async def test_a_full_sync_that_is_asked_for_reads_everything_again(serving: Estate) -> None:
+    acme = await serving.link("acme")
+    async with syncing(serving) as many:
+        await many.request(acme)
+        await runs_of(serving, acme, 1)
+        backend = await (await serving.fleet.current(acme)).backend()
+        _, before = await backend.replica.read(lambda _: None)
+        for cause, is_full in (("request", False), ("full_sync", True)):
+            serving.time.passed += 60
+            asked = await serving.control.sync_runs.request(acme.id, cause)  # type: ignore[arg-type] # of its Literal
+            await many.begin_due()
+            [run, *_] = await runs_of(serving, acme, 3 if is_full else 2)
+            _, after = await backend.replica.read(lambda _: None)
+            assert (run.id, run.cause, run.status) == (asked.id, cause, "completed")
+            assert (after.full_at != before.full_at) == is_full
