@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import SecretStr
 
 from pingone_mcp.control.control import ControlData, ControlPlace, open_control
 from pingone_mcp.control.linked import LinkedConnection
@@ -96,13 +98,16 @@ class Estate:
 
 
 @asynccontextmanager
-async def estate(folder: Path, *, size: int = SIZE) -> AsyncIterator[Estate]:
+async def estate(
+    folder: Path, *, size: int = SIZE, given: Mapping[str, str] | None = None, database_url: SecretStr | None = None
+) -> AsyncIterator[Estate]:
     """Open an estate without companies, whose files are in a folder, as `serve` opens what it serves.
 
-    Companies that are founded have `size` users.
+    Companies that are founded have `size` users. `given` are settings that hold for each connection, such as files that
+    somebody has laid out.
     """
     time, connections, refusals = Time(), Connections(), Refusals()
-    place = ControlPlace(folder=folder / "state")
+    place = ControlPlace(folder=folder / "state", database_url=database_url)
     files = LinkedFiles(place.folder)
 
     def open_provider(settings: ConnectionSettings, identity: str) -> AbstractAsyncContextManager[Provider]:
@@ -113,7 +118,12 @@ async def estate(folder: Path, *, size: int = SIZE) -> AsyncIterator[Estate]:
         queries = await stack.enter_async_context(aclosing(Queries()))
         await stack.enter_async_context(connections.serving())
         backends = LinkedBackends(
-            control=control, files=files, queries=queries, open_provider=open_provider, refused=refusals.note
+            control=control,
+            files=files,
+            queries=queries,
+            given=given or {},
+            open_provider=open_provider,
+            refused=refusals.note,
         )
         fleet = Fleet(control.connections, connections, backends)
         linking = linking_of(control, files, fleet.forget, open_provider)
