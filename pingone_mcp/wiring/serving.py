@@ -38,6 +38,8 @@ from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.service.fleet.linking import Linking
 from pingone_mcp.service.fleet.rechecks import Rechecks, Refusals
 from pingone_mcp.service.fleet.syncs import FleetSyncs
+from pingone_mcp.service.schedules.kinds import ScheduleKind, kinds_of
+from pingone_mcp.service.schedules.worker import Schedules
 from pingone_mcp.settings import ServeSettings
 from pingone_mcp.settings.addresses import base_url, is_loopback
 from pingone_mcp.settings.parts import ConnectionSettings
@@ -54,7 +56,7 @@ from pingone_mcp.web.authentication.sessions import Sessions
 from pingone_mcp.web.hooks.door import HookDoor
 from pingone_mcp.web.hooks.receiver import hook_routes
 from pingone_mcp.web.mcp.face import McpFace
-from pingone_mcp.web.operations.health import Probe
+from pingone_mcp.web.operations.health import Note, Probe
 from pingone_mcp.web.operations.health import routes as health_routes
 from pingone_mcp.web.operations.metrics import FleetFigures, Metrics
 from pingone_mcp.web.operations.requests import access_line
@@ -144,8 +146,12 @@ async def open_face(
         taking = served.taking or HookTaking(control, is_foreign)
         metrics = Metrics(partial(_figures, control, clock, served.outcomes, taking.unreadable), sent)
         probes: dict[str, Probe] = {"control": partial(_control_answers, control), "syncs": served.check_syncs}
+        notes: dict[str, Note] = {
+            "webhooks": partial(_webhooks_given_up, control),
+            "schedules": partial(_schedules_failing, control),
+        }
         routes = [
-            *health_routes(probes, metrics, {"webhooks": partial(_webhooks_given_up, control)}),
+            *health_routes(probes, metrics, notes),
             *metadata_routes(address, settings.oauth_issuer),
             *login_routes(address, sessions),
             *mcp.routes(),
@@ -158,6 +164,7 @@ async def open_face(
                     syncs=served.syncs,
                     server=address.base,
                     targets=served.targets,
+                    kinds=served.kinds,
                 )
             ),
         ]
@@ -180,7 +187,7 @@ class ServedFleet:
     """The connections while they are served, what links more of them, and their syncs.
 
     `targets` says where events may be sent, and `outcomes` counts what came of sending them. `taking` takes the events
-    of providers.
+    of providers, and `kinds` are those of schedules.
     """
 
     fleet: Fleet
@@ -189,6 +196,7 @@ class ServedFleet:
     targets: TargetRules = field(default_factory=TargetRules)
     outcomes: Callable[[], Mapping[Outcome, int]] = dict
     taking: HookTaking | None = None
+    kinds: Mapping[str, ScheduleKind] = field(default_factory=kinds_of)
     are_synced: bool = True
 
     async def check_syncs(self) -> None:
@@ -210,7 +218,7 @@ async def _serving(
     environment: ConnectionSettings | None,
     targets: TargetRules,
 ) -> AsyncIterator[ServedFleet]:
-    """Serve all connections, sync them, and send events, for as long as the block lasts."""
+    """Serve all connections, sync them, do what is due, and send events, for as long as the block lasts."""
     connections, refusals = Connections(), Refusals()
     await files.forget_condemned(control.connections)
     async with (
@@ -235,6 +243,7 @@ async def _serving(
         tasks.start_soon(deliveries.run)
         tasks.start_soon(hook_work.run, taking)
         tasks.start_soon(hook_work.watch)
+        tasks.start_soon(Schedules(control, fleet, served.kinds, tasks, clock).run)
         tasks.start_soon(Departures(fleet, control.connections, files.forget, clock).run)
         tasks.start_soon(Rechecks(refusals, control.connections, linking.check, clock).run)
         yield served
@@ -344,6 +353,11 @@ async def _webhooks_given_up(control: ControlData) -> str | None:
     return None if not given_up else f"{given_up} switched off: their events could not be delivered for 24 hours."
 
 
+async def _schedules_failing(control: ControlData) -> str | None:
+    failing = (await control.schedules.outcomes()).get("failed")
+    return f"{failing} failed the last time: GET /schedule says why." if failing else None
+
+
 async def _webhook_states(control: ControlData) -> Counter[str]:
     return Counter(
         "active" if one.is_active else "given_up" if one.reason else "off" for one in await control.webhooks.listed()
@@ -365,4 +379,5 @@ async def _figures(
         outbox=await control.outbox.depth(),
         deliveries=dict[str, int](outcomes().items()),
         webhooks=await _webhook_states(control),
+        schedules=await control.schedules.outcomes(),
     )

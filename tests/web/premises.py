@@ -275,7 +275,7 @@ class Premises:
         self.tools = json.loads(_data(heard))["result"]["tools"]
         owners: defaultdict[str, set[str]] = defaultdict(set)
         for side, marking in self.marking.items():
-            for identity in {*marking.ids, *(self.things[side][kind][0] for kind in ("connection", "run"))}:
+            for identity in {*marking.ids, *(self.things[side][kind][0] for kind in ("connection", "run", "schedule"))}:
                 owners[identity].add(side)
         self._owners = {identity: next(iter(own)) for identity, own in owners.items() if len(own) == 1}
         self._owners |= {self.things[side]["webhook"][0]: tenant for side, tenant in SIDES.items()}
@@ -325,6 +325,11 @@ class Premises:
                 )
             ],
             "run": [await self._made("/sync-job-run", side, integrated_account_id=linked.id)],
+            "schedule": [
+                await self._made(
+                    "/schedule", side, integrated_account_id=linked.id, kind="full_sync", cron="0 3 * * *", zone="UTC"
+                )
+            ],
             "cursor": sorted(set(_CURSOR.findall(whole))),
             "session": [await self._session(side)],
             "uri": [

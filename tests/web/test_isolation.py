@@ -43,12 +43,25 @@ KINDS = (
     "environment",
     "webhook",
     "run",
+    "schedule",
     "cursor",
     "session",
     "uri",
     "path",
 )
-NAMED = ("connection", "user", "group", "workspace", "environment", "webhook", "run", "path", "cursor", "uri")
+NAMED = (
+    "connection",
+    "user",
+    "group",
+    "workspace",
+    "environment",
+    "webhook",
+    "run",
+    "schedule",
+    "path",
+    "cursor",
+    "uri",
+)
 """Kinds of which each is tried in the place of each name that a path has."""
 METHODS = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 REACH: dict[str, frozenset[str]] = {
@@ -257,10 +270,14 @@ class Asking:
     def _harms_itself(self, sent: Sent, reach: frozenset[str]) -> bool:
         """Say whether a request would, by right, change what its sender has, and others here still need."""
         things = [self.made.things[side] for side in reach]
-        own = any(one[kind][0] in sent.target for one in things for kind in ("connection", "webhook"))
+        own = any(one[kind][0] in sent.target for one in things for kind in ("connection", "webhook", "schedule"))
         if sent.path.endswith("/bulk-delete"):
             return any(one["connection"][0].encode() in sent.body for one in things)
-        return own and sent.method in ("PATCH", "DELETE") and sent.path.startswith(("/integrated-account", "/webhook"))
+        return (
+            own
+            and sent.method in ("PATCH", "DELETE")
+            and sent.path.startswith(("/integrated-account", "/webhook", "/schedule"))
+        )
 
     def _request(
         self, wanted: Wanted, credential: Sequence[tuple[str, str]], swapped: dict[str, dict[str, str]]

@@ -14,7 +14,15 @@ import pytest
 from tests.web.faces import HOST, WholeFace, whole_face
 
 USERS = "/unified/user-directory/users"
-LISTS = (USERS, "/unified/user-directory/groups", "/proxy/users", "/integrated-account", "/sync-job-run", "/webhook")
+LISTS = (
+    USERS,
+    "/unified/user-directory/groups",
+    "/proxy/users",
+    "/integrated-account",
+    "/sync-job-run",
+    "/webhook",
+    "/schedule",
+)
 
 THINGS = (
     "/integrated-account",

@@ -24,6 +24,7 @@ _KINDS = {
     "sync_job_run": "created updated started record completed failed held deleted",
     "record": "created updated deleted",
     "directory": "held",
+    "drift": "new",
     # What other servers of this contract send, and this one never does: programs ask for it all the same.
     "sync_job_cron_trigger": "failed",
     "batch_job": "completed failed dry_run_completed dry_run_failed",

@@ -39,7 +39,7 @@ class FleetFigures:
     `connections` counts them by status, `sync_ages` are the seconds since the last sync by connection id, `inbox` and
     `outbox` how many events wait to be taken in and to be sent. `unreadable` counts what came and could not be read,
     by connection id. `deliveries` are the attempts to send them so far by
-    outcome, `webhooks` where they are sent by state.
+    outcome, `webhooks` where they are sent by state, `schedules` what is done by the hour by its last outcome.
     """
 
     connections: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -49,6 +49,7 @@ class FleetFigures:
     outbox: int = 0
     deliveries: Mapping[str, int] = field(default_factory=dict[str, int])
     webhooks: Mapping[str, int] = field(default_factory=dict[str, int])
+    schedules: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 class Metrics:
@@ -113,6 +114,12 @@ class _Now(Collector):
             "Webhooks; given_up: switched off after a day of failures.",
             "state",
             figures.webhooks,
+        )
+        yield _gauge(
+            "pingone_mcp_schedules",
+            "Active schedules by what came of their last run; none: of no run yet.",
+            "outcome",
+            figures.schedules,
         )
         aside = CounterMetricFamily(
             "pingone_mcp_hook_unreadable",

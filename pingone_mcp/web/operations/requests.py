@@ -31,6 +31,7 @@ _AREAS = {
     "webhook": "events",
     "hooks": "hooks",
     "sync-job-run": "syncs",
+    "schedule": "schedules",
     "ping": "health",
     "healthz": "health",
     "readyz": "health",

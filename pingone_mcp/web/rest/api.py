@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,13 @@ from pingone_mcp.service.fleet.accounts import CallerAccounts
 from pingone_mcp.service.fleet.caller_runs import CallerRuns
 from pingone_mcp.service.fleet.event_targets import EventTargets
 from pingone_mcp.service.fleet.repeats import Repeats
+from pingone_mcp.service.schedules.kinds import ScheduleKind, kinds_of
+from pingone_mcp.service.schedules.schedules import CallerSchedules
 from pingone_mcp.settings.targets import TargetRules
 from pingone_mcp.web.rest.document import document_operation
 from pingone_mcp.web.rest.operation import AnswerBudget, Asking, RestAnswer, RestOperation, routes
 from pingone_mcp.web.rest.platform.accounts import account_operations
+from pingone_mcp.web.rest.platform.schedules import schedule_operations
 from pingone_mcp.web.rest.platform.sync_runs import run_operations
 from pingone_mcp.web.rest.platform.webhooks import webhook_operations
 from pingone_mcp.web.rest.proxy import proxy_operations
@@ -29,7 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiParts:
-    """What the API answers from; `server` is the URL at which it is asked, `targets` where events may be sent."""
+    """What the API answers from; `server` is the URL at which it is asked, `targets` where events may be sent.
+
+    `kinds` are those of schedules.
+    """
 
     control: ControlData
     fleet: Fleet
@@ -37,6 +44,7 @@ class ApiParts:
     syncs: FleetSyncs
     server: str
     targets: TargetRules = field(default_factory=TargetRules)
+    kinds: Mapping[str, ScheduleKind] = field(default_factory=kinds_of)
 
 
 async def ping(_: Asking) -> RestAnswer:
@@ -64,6 +72,7 @@ def operations(parts: ApiParts) -> tuple[RestOperation, ...]:
         *account_operations(CallerAccounts(parts.control, parts.fleet, parts.linking)),
         *webhook_operations(EventTargets(parts.control, parts.targets.allow_url)),
         *run_operations(CallerRuns(parts.control, parts.fleet, parts.syncs)),
+        *schedule_operations(CallerSchedules(parts.control, parts.fleet, parts.kinds), parts.kinds),
         *proxy_operations(Repeats(parts.control.idempotency)),
         PING,
     )

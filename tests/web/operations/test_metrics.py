@@ -37,6 +37,7 @@ FIGURES = FleetFigures(
     outbox=4,
     deliveries={"failed": 2},
     webhooks={"given_up": 1},
+    schedules={"failed": 2, "none": 1},
 )
 
 
@@ -118,6 +119,7 @@ async def test_metrics_show_the_fleet_and_the_traffic_as_they_are_now() -> None:
     assert found["pingone_mcp_provider_requests_total outcome=limited"] == 1
     assert found["pingone_mcp_connections status=needs_reauth"] == 1
     assert found["pingone_mcp_sync_age_seconds connection=a"] == 60
+    assert found["pingone_mcp_schedules outcome=failed"] == 2
     assert (found["pingone_mcp_inbox_events"], found["pingone_mcp_outbox_events"]) == (3, 4)
 
 

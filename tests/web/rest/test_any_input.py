@@ -24,7 +24,7 @@ TEXTS = st.one_of(
 NAMES = st.sampled_from(
     "context name tenant_id integrated_account_id id is_paused redirect_uri region scopes target_url event_types "
     "is_active status sync_job_id args environment_id client_id client_secret custom_domain populations attributes "
-    "concurrency sync_minutes allow_writes page_size".split()
+    "concurrency sync_minutes allow_writes page_size kind cron zone arguments".split()
 )
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXTS),

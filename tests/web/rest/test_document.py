@@ -31,7 +31,17 @@ async def test_every_route_is_in_it_and_nothing_else(desk: Office, described: di
     told = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
     assert told == {(one.method, one.path) for one in desk.operations}
     assert {path.partition("/")[2].partition("/")[0] for _, path in told} == {
-        *("unified", "integrated-account", "link-token", "webhook", "sync-job-run", "proxy", "ping", "openapi.json")
+        *(
+            "unified",
+            "integrated-account",
+            "link-token",
+            "webhook",
+            "sync-job-run",
+            "schedule",
+            "proxy",
+            "ping",
+            "openapi.json",
+        )
     }
     names = [one["operationId"] for methods in described["paths"].values() for one in methods.values()]
     assert len(set(names)) == len(names) == len(desk.operations)
