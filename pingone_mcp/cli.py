@@ -53,6 +53,10 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "keys": ("pingone_mcp.commands.linking.keys", "make, list and revoke the keys of those who call `serve`"),
         "events": ("pingone_mcp.commands.linking.events", "list what was sent to webhooks, or send it again"),
+        "schedules": (
+            "pingone_mcp.commands.linking.schedules",
+            "have rosters checked, or everything read, by the hour",
+        ),
         "completion": ("pingone_mcp.commands.shell.completion", "print what makes bash, zsh or fish complete commands"),
         "manual": ("pingone_mcp.commands.shell.manual", "print the man page"),
         "client-config": (

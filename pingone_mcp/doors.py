@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mcp import Client
 
     from pingone_mcp.service.fleet.administration import FleetAdministration
+    from pingone_mcp.service.schedules.desk import ScheduleDesk
     from pingone_mcp.service.syncing import SyncReport
     from pingone_mcp.settings.parts import ConnectionSettings
 
@@ -115,12 +116,17 @@ class OpenDoors:
 
         return administration(self.env_file, with_file=with_file)
 
+    def schedules(self) -> AbstractAsyncContextManager[ScheduleDesk]:
+        from pingone_mcp.wiring.linked import schedules
+
+        return schedules(self.env_file)
+
     async def serve(
         self, request: ServeRequest, began: Callable[[str, str | None], None], log: Callable[[str], None]
     ) -> None:
         from pingone_mcp.wiring.linked import load_serve
 
-        load_serve("prometheus_client")
+        load_serve("prometheus_client", "cronsim")
         from pingone_mcp.wiring import serving
 
         options = serving.ServeOptions(

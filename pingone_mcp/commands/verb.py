@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pingone_mcp.service.backend import OpenBackend
     from pingone_mcp.service.checks import Heard
     from pingone_mcp.service.fleet.administration import FleetAdministration
+    from pingone_mcp.service.schedules.desk import ScheduleDesk
     from pingone_mcp.service.syncing import SyncReport
 
 
@@ -97,6 +98,9 @@ class Doors(Protocol):
 
         So may a file of settings, unless it is without: then the file describes something else.
         """
+
+    def schedules(self) -> AbstractAsyncContextManager[ScheduleDesk]:
+        """Return what a person does with the schedules of connections, by their names."""
 
     async def serve(
         self, request: ServeRequest, began: Callable[[str, str | None], None], log: Callable[[str], None]

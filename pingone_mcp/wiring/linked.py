@@ -18,6 +18,7 @@ from pingone_mcp.settings.given import environment_settings, given_files
 
 if TYPE_CHECKING:
     from pingone_mcp.service.fleet.administration import FleetAdministration
+    from pingone_mcp.service.schedules.desk import ScheduleDesk
     from pingone_mcp.settings.parts import ConnectionSettings
 
 
@@ -33,6 +34,17 @@ async def administration(env_file: Path | None, *, with_file: bool = True) -> As
     settings = ServeSettings.load(env_file)
     described = _described(env_file if with_file else None)
     async with open_administration(control_place(settings), described, settings.public_url) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def schedules(env_file: Path | None) -> AsyncIterator[ScheduleDesk]:
+    """Open the schedules of connections, that of the variables among them. Raises Unconfigured, and MissingExtra."""
+    load_serve("cronsim")
+    from pingone_mcp.wiring.fleet import control_place
+    from pingone_mcp.wiring.schedules import open_schedules
+
+    async with open_schedules(control_place(ServeSettings.load(env_file)), _described(env_file)) as opened:
         yield opened
 
 

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
 from pydantic_core import PydanticCustomError
 from starlette.types import ASGIApp
 
 from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.control.control import ControlData, open_control
-from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Problem, Unconfigured
 from pingone_mcp.http.routes import trusted_certificates
 from pingone_mcp.http.targets import Targets
 from pingone_mcp.http.traffic import sent
 from pingone_mcp.pingone.feed.events import is_foreign
-from pingone_mcp.private_files import PrivateFolder, this_user, write_whole
+from pingone_mcp.private_files import this_user
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.service.callers import Caller, Permission
 from pingone_mcp.service.connections import Connections
@@ -62,10 +58,8 @@ from pingone_mcp.web.operations.metrics import FleetFigures, Metrics
 from pingone_mcp.web.operations.requests import access_line
 from pingone_mcp.web.process import Listening, open_socket, serve_app, url_of
 from pingone_mcp.web.rest.api import ApiParts, api_routes
+from pingone_mcp.wiring.alone import alone
 from pingone_mcp.wiring.fleet import LinkedBackends, LinkedFiles, control_place, keep_default, linking_of
-
-_FOLDER = "serving"
-_BUSY = "Another process serves out of the state folder {folder}: {holder}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +98,7 @@ async def serve(
     where, public_url = _listening(settings, options), _public_url(settings, options)
     folder = settings.state_folder()
     async with AsyncExitStack() as stack:
-        stack.enter_context(_alone(folder))
+        stack.enter_context(alone(folder))
         listening = stack.enter_context(open_socket(where))
         control = await stack.enter_async_context(open_control(control_place(settings), clock))
         if environment is not None:
@@ -247,41 +241,6 @@ async def _serving(
         tasks.start_soon(Departures(fleet, control.connections, files.forget, clock).run)
         tasks.start_soon(Rechecks(refusals, control.connections, linking.check, clock).run)
         yield served
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let no other process serve out of a state folder for as long as the block lasts. Raises Unconfigured."""
-    place = PrivateFolder(folder, _FOLDER)
-    try:
-        place.make()
-        lock = FileLock(place.path / "lock", mode=0o600)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise Unconfigured(
-            _BUSY.format(folder=folder, holder=_holder(place.path)),
-            f"Stop that one, or name another folder with {setting('state_dir')}.",
-            code="STATE_IN_USE",
-        ) from None
-    except OSError as error:
-        raise Unconfigured(
-            f"The state folder {folder} cannot be used: {error.strerror}.",
-            f"Name one that can be written to with {setting('state_dir')}.",
-        ) from None
-    try:
-        write_whole(place.path / "holder", [f"process {os.getpid()} of {this_user()}\n".encode()])
-        yield
-    finally:
-        lock.release()
-
-
-def _holder(place: Path) -> str:
-    """Say who serves out of a folder, as it has noted there; it may be about to."""
-    try:
-        noted = (place / "holder").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        noted = ""
-    return harmless(noted) or "it does not say which"
 
 
 def _listening(settings: ServeSettings, options: ServeOptions) -> Listening:

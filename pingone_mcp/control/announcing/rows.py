@@ -1,4 +1,4 @@
-"""Connections and runs as rows: the same in answers of the REST API and in events."""
+"""Connections, runs and schedules as rows: the same in answers of the REST API, in events, and at the shell."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Literal
 
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import timestamp
+from pingone_mcp.directory.text.harmless import clean
 from pingone_mcp.settings.callers import OF_THE_PROCESS
 
 if TYPE_CHECKING:
     from pingone_mcp.control.linked import LinkedConnection
     from pingone_mcp.control.sync_runs import RunRecord
+    from pingone_mcp.control.watching.schedules import ScheduleRecord
 
 INSTALLATION = "default"
 """Truto's environments are what its customers keep apart on one server; here each server is one."""
@@ -57,4 +59,23 @@ def shown_run(run: RunRecord) -> JsonObject:
         "created_at": timestamp(run.created_at),
         "started_at": None if run.started_at is None else timestamp(run.started_at),
         "ended_at": None if run.ended_at is None else timestamp(run.ended_at),
+    }
+
+
+def shown_schedule(schedule: ScheduleRecord) -> JsonObject:
+    """Return a schedule as a row."""
+    ran = schedule.ran_at
+    return {
+        "id": schedule.id,
+        "integrated_account_id": schedule.connection_id,
+        "kind": schedule.kind,
+        "cron": schedule.cron,
+        "zone": schedule.zone,
+        "arguments": clean(dict(schedule.arguments)),
+        "is_active": schedule.is_active,
+        "next_at": timestamp(schedule.next_at),
+        "ran_at": None if ran is None else timestamp(ran),
+        "outcome": schedule.outcome,
+        "summary": clean(schedule.summary),
+        "created_at": timestamp(schedule.created_at),
     }

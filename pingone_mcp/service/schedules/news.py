@@ -80,20 +80,20 @@ def news_of(run: ScheduledRun, look: Look, *, roster: str, tell_first: bool) -> 
         reason = f"What is new cannot be said: {look.nobody}"
         kept = "" if run.before is None else " The next check is compared with what was found before."
         # Said once, until somebody is compared again.
-        told = () if run.schedule.outcome == "compared_nobody" else (_event(run, look, roster, reason=reason),)
-        return Ran(outcome="compared_nobody", summary=reason + kept, events=told)
+        events = () if run.schedule.outcome == "compared_nobody" else (_event(run, look, roster, reason=reason),)
+        return Ran(outcome="compared_nobody", summary=reason + kept, events=events)
     found = "".join([_head(look), *look.lines()]).encode()
     if run.before is None:
         said = f"The first check found {_counted(look.total)}; the next ones say what is new since.{_lacking(look)}"
-        told = (_event(run, look, roster, new=look.findings),) if tell_first else ()
-        return Ran(outcome="baseline", summary=said, found=found, events=told)
+        events = (_event(run, look, roster, new=look.findings),) if tell_first else ()
+        return Ran(outcome="baseline", summary=said, found=found, events=events)
     try:
         changes = look.since(_comparable(run.before, look))
     except Refused as why:
         reason = f"{why.what} What is new cannot be said this time: the check found {_counted(look.total)} in all."
-        told = (_event(run, look, roster, reason=reason),)
+        events = (_event(run, look, roster, reason=reason),)
         said = f"{reason} The next one is compared with this one.{_lacking(look)}"
-        return Ran(outcome="not_comparable", summary=said, found=found, events=told)
+        return Ran(outcome="not_comparable", summary=said, found=found, events=events)
     new, resolved, unsure = changes.counts["new"], changes.counts["resolved"], changes.unsure + look.beyond
     said = (
         f"Since {timestamp(changes.since)}: {new:,} new, {resolved:,} resolved, {look.total:,} in all.{_lacking(look)}"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field, JsonValue
 
+from pingone_mcp.control.announcing.rows import shown_schedule
 from pingone_mcp.control.watching.schedules import OUTCOMES
-from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.directory.text.harmless import clean
 from pingone_mcp.service.schedules.cron import LONGEST_CRON, LONGEST_ZONE
 from pingone_mcp.service.schedules.kinds import ScheduleKind
 from pingone_mcp.service.schedules.schedules import CallerSchedules, NewSchedule, ScheduleChange
@@ -32,9 +30,6 @@ from pingone_mcp.web.rest.platform.lists import (
     platform_list,
     platform_listed,
 )
-
-if TYPE_CHECKING:
-    from pingone_mcp.control.watching.schedules import ScheduleRecord
 
 _OF = Parameter(name=CONNECTION.name, about="Only the schedules of this connection.")
 Cron = Annotated[
@@ -91,25 +86,6 @@ SCHEDULE = described(
         "created_at": TIME,
     }
 )
-
-
-def shown_schedule(schedule: ScheduleRecord) -> JsonObject:
-    """Return a schedule as a row."""
-    ran = schedule.ran_at
-    return {
-        "id": schedule.id,
-        "integrated_account_id": schedule.connection_id,
-        "kind": schedule.kind,
-        "cron": schedule.cron,
-        "zone": schedule.zone,
-        "arguments": clean(dict(schedule.arguments)),
-        "is_active": schedule.is_active,
-        "next_at": timestamp(schedule.next_at),
-        "ran_at": None if ran is None else timestamp(ran),
-        "outcome": schedule.outcome,
-        "summary": clean(schedule.summary),
-        "created_at": timestamp(schedule.created_at),
-    }
 
 
 class ScheduleHandlers:
