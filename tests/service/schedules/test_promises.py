@@ -124,6 +124,11 @@ async def live(script: list[Step], folder: Path) -> None:
         assert (await kept(serving, life.schedule)).next_at > serving.time.clock().now()
 
 
+@pytest.mark.parametrize("fate", FATES)
+async def test_each_death_is_survived(fate: Fate, tmp_path: Path) -> None:
+    await live([("strangers", 2), ("checked", fate), ("strangers", 1), ("twice", fate)], tmp_path)
+
+
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(STEPS, max_size=12))

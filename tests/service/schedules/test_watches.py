@@ -272,6 +272,10 @@ async def test_what_people_wrote_is_cleaned_and_an_event_is_bounded(serving: Est
     assert changes["new_missing"] == 300
     assert 0 < len(new["missing"]) < news_module.SHOWN
     assert len(json.dumps(event.payload)) <= LARGEST
+    write_roster(serving, [*everybody(serving), *strangers[:1]], name="c\u202erm")
+    await done(serving, await scheduled(serving, acme, roster="c\u202erm", tell_first=True))
+    *_, last = await news(serving)
+    assert last.payload["roster"] == "crm", "who names files may hide something too"
     name = new["missing"][0]["account"]["name"]
     assert name.startswith("Evexxx")
     assert len(name) <= 4_097
