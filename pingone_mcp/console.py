@@ -285,7 +285,7 @@ class Report:
         missing = sum(not line.ok and not line.needed for line in self._lines) - self._notes
         verdict = "This connection works." if works else "This connection does not work yet."
         rest = (
-            f" {missing} part{'s' * (missing != 1)} cannot be read: answers that need them will say so."
+            f" {missing} part{'s are' if missing != 1 else ' is'} missing, and answers that need that will say so."
             if missing
             else ""
         )

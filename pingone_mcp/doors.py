@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pingone_mcp.commands.ending import asking
 from pingone_mcp.commands.verb import OfferedTool, ServeRequest
 from pingone_mcp.current_connection import DEFAULT
-from pingone_mcp.errors import Problem
+from pingone_mcp.errors import Problem, Unconfigured
 from pingone_mcp.service.backend import Backend, OpenBackend
 from pingone_mcp.service.checks import Heard
 from pingone_mcp.settings import ServeSettings, Settings
@@ -65,11 +65,23 @@ class OpenDoors:
             async with self.administration() as administration:
                 with asking():
                     linked = await administration.find(self.connection)
-                await administration.linking.check(linked.id, heard)
+                await administration.check(linked, heard)
             return
+        works = True
         async with checking(Settings.load(self.env_file, tell)) as steps:
             async for step in steps:
+                works = works and (step.ok or not step.needed)
                 heard(step)
+        if works and "public_url" in ServeSettings.given(self.env_file).values:
+            await self._check_hook(heard)
+
+    async def _check_hook(self, heard: Heard) -> None:
+        """Compare the hook of what the variables describe, where what it takes to serve is there."""
+        try:
+            async with self.administration() as administration:
+                await administration.check_hook(await administration.find(DEFAULT), heard)
+        except Unconfigured as problem:  # `serve` says so, and this connection works all the same
+            _logger.info("What PingOne sends was not compared: %s", problem)
 
     async def note_sync(self, outcome: SyncReport | Problem, ended_at: datetime) -> None:
         if self.connection is None:

@@ -15,6 +15,8 @@ from pingone_mcp.control.tables import CONNECTIONS, INBOX
 
 KEPT = timedelta(days=14)
 """How long an event is known after it came; PingOne sends one again for less long."""
+UNREADABLE = "unreadable:"
+"""What begins the id of a thing that came and has none of its own."""
 _AT_ONCE = 500  # ids in one statement
 
 
@@ -34,6 +36,21 @@ class ReceivedEvent:
     number: int
     event: IncomingEvent
     received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxState:
+    """What is in the inbox for a connection, or for all.
+
+    `waiting` counts the events whose work is not done, and `waiting_since` says when the oldest of them came. Of what
+    came in the last fourteen days, `unreadable` counts what could not be parsed, and `set_aside` the events whose work
+    failed again and again.
+    """
+
+    waiting: int = 0
+    waiting_since: datetime | None = None
+    unreadable: int = 0
+    set_aside: int = 0
 
 
 class Inbox:
@@ -101,11 +118,37 @@ class Inbox:
         async with self._database.read() as connection:
             return {row[0]: row[1] for row in await connection.execute(query.group_by(INBOX.c.connection_id))}
 
-    async def unreadable(self, connection_id: str) -> int:
-        """Count the events that were set aside because they could not be parsed."""
-        here = (INBOX.c.connection_id == connection_id) & ~INBOX.c.is_readable
+    async def set_aside(self, numbers: Collection[int]) -> None:
+        """Note that nothing is tried any more for these events: they are kept for fourteen days, and not pending."""
+        given = sorted(numbers)
+        async with self._database.write() as connection:
+            for start in range(0, len(given), _AT_ONCE):
+                these = INBOX.c.number.in_(given[start : start + _AT_ONCE])
+                await connection.execute(update(INBOX).where(these).values(is_readable=False))
+
+    async def state(self, connection_id: str) -> InboxState:
+        """Return what is in the inbox for a connection; nothing for one that there is not."""
+        return (await self.states(connection_id)).get(connection_id, InboxState())
+
+    async def states(self, *connection_ids: str) -> dict[str, InboxState]:
+        """Return what is in the inbox for these connections, or for all, where anything waits or is kept aside."""
+        aside = ~INBOX.c.is_readable & (INBOX.c.received_at > self._clock.now() - KEPT)
+        has_no_id = INBOX.c.event_id.startswith(UNREADABLE, autoescape=True)
+        query = select(
+            INBOX.c.connection_id,
+            func.count().filter(INBOX.c.is_readable),
+            func.min(INBOX.c.received_at).filter(INBOX.c.is_readable),
+            func.count().filter(aside & has_no_id),
+            func.count().filter(aside & ~has_no_id),
+        )
+        query = query.where(INBOX.c.done_at.is_(None)).group_by(INBOX.c.connection_id)
+        if connection_ids:
+            query = query.where(INBOX.c.connection_id.in_(connection_ids))
         async with self._database.read() as connection:
-            return await connection.scalar(select(func.count()).where(here)) or 0
+            return {
+                row[0]: InboxState(waiting=row[1], waiting_since=row[2], unreadable=row[3], set_aside=row[4])
+                for row in await connection.execute(query)
+            }
 
     async def last_received_at(self, connection_id: str) -> datetime | None:
         """Return when the newest event came."""

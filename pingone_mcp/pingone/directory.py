@@ -43,6 +43,7 @@ from pingone_mcp.pingone.asking.description import describe
 from pingone_mcp.pingone.asking.groups import Groups
 from pingone_mcp.pingone.asking.users import Users
 from pingone_mcp.pingone.connection import Connection
+from pingone_mcp.pingone.feed.hooks.subscriptions import PingOneSubscriptions
 from pingone_mcp.pingone.feed.source import PingOneSource
 from pingone_mcp.pingone.feed.walk import Walk, walking
 from pingone_mcp.pingone.proxy.native import PingOneApi
@@ -79,6 +80,8 @@ class PingOneDirectory:
         )
         self.feed = PingOneSource(self._served)
         """What the sync of a local copy reads."""
+        self.subscriptions = PingOneSubscriptions(self._served)
+        """What its environments were asked to send."""
 
     @property
     def served(self) -> Served:

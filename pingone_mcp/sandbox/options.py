@@ -134,6 +134,10 @@ class Options:
     """Reading a subscription shows the values of its headers, the secret among them, as a shipped client expects.
     False: they are blanked."""
 
+    subscriptions_to_elsewhere: bool = False
+    """A subscription may lead to any https address, as at PingOne. Nothing is sent there: the sandbox calls nobody but
+    this machine."""
+
     populations_match_memberships: bool = False
     """`includedPopulations` lets events of memberships through, by the user's population. The events name none."""
 

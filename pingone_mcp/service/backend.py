@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pingone_mcp.directory.native import NativeApi
 from pingone_mcp.directory.paging.cursor import CursorSeal
 from pingone_mcp.directory.provider import Directory
+from pingone_mcp.directory.subscriptions import Subscriptions
 from pingone_mcp.errors import Refused
 
 if TYPE_CHECKING:  # start-up: a server says what it offers before it loads a database
@@ -28,7 +29,7 @@ class Backend:
     `native` is the provider's own API, where it has one, `copy` the local copy as a directory, `roles_file` the rules
     of map_roles (there can be none where it does not take files), `application` the id of the client that it asks as.
     `sync_seconds` lie between two syncs in the background (None: there are none). `writes` is None where there are to
-    be none.
+    be none. `subscriptions` are what the provider was asked to send, where it sends events.
     """
 
     directory: Directory
@@ -45,6 +46,7 @@ class Backend:
     sync_seconds: float | None = None
     writes: WriteRules | None = None
     takes_files: bool = True
+    subscriptions: Subscriptions | None = None
 
     def native_api(self) -> NativeApi:
         """Return the provider's own API. Raises Refused where it has none."""

@@ -157,9 +157,13 @@ class Write:
         It takes less than 28 s. Raises Refused for what may not be sent, and Problem where it failed, or where nobody
         knows whether it happened (`may_have_happened`).
         """
+        await self.check()
+        return await self._carried_out(_PROGRAM_SECONDS)
+
+    async def check(self) -> None:
+        """Find out whether it may be sent as things are now; nothing is. Raises as `perform` does before it sends."""
         with self._refusals():
             self._rules.check(await self._look("Nothing was sent. Try again."))
-        return await self._carried_out(_PROGRAM_SECONDS)
 
     async def _carried_out(self, seconds: float) -> Sent:
         self._record("sending", {})  # what cannot be recorded is not sent

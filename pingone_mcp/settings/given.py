@@ -51,6 +51,12 @@ def given_files(env_file: Path | None) -> Mapping[str, str]:
     return {name: values[name] for name in GivenFiles.model_fields if name in values}
 
 
+def given_switches(env_file: Path | None) -> Mapping[str, str]:
+    """Return what somebody has let a single command write, in its environment or in a file."""
+    values = Settings.given(env_file).values
+    return {name: values[name] for name in ("allow_writes", "allow_production_writes") if name in values}
+
+
 _PLACES = ("state_dir", "key_file", "database_url")
 
 

@@ -73,6 +73,14 @@ class Serving(Part):
         description="Comma-separated hosts that events may be sent to although their addresses are private ones.",
         examples=["hooks.corp.example.com"],
     )
+    hook_silence_minutes: int = Field(
+        60,
+        ge=5,
+        le=1440,
+        description="Minutes without an event from a provider that has sent some, after which a sync looks whether any "
+        "was lost.",
+        examples=["60"],
+    )
 
     def state_folder(self) -> Path:
         """Name the state folder; it need not exist. Raises Unconfigured."""

@@ -23,6 +23,7 @@ from pingone_mcp.current_connection import DEFAULT, working_for
 from pingone_mcp.directory.native import NativeApi
 from pingone_mcp.directory.paging.cursor import CursorSeal
 from pingone_mcp.directory.provider import Directory
+from pingone_mcp.directory.subscriptions import Subscriptions
 from pingone_mcp.errors import Refused
 from pingone_mcp.pingone.checkup import open_checkup
 from pingone_mcp.pingone.connection import Connection, connection_of
@@ -56,7 +57,8 @@ class Provider:
     `key` names the files about what this connection shows of which directory, and `seal` the secret from which the
     seal of its cursors comes: its holder can ask the provider anyway, nobody else can forge a cursor. `checkup` opens
     what verifies the connection step by step, where there is such a thing. `on_refusal` takes what is to be called
-    whenever the credentials are refused. `application` is the id of the client as which it is asked, where it has one.
+    whenever the credentials are refused. `application` is the id of the client as which it is asked, where it has one,
+    and `subscriptions` are what it was asked to send, where it sends events.
     """
 
     directory: Directory
@@ -67,6 +69,7 @@ class Provider:
     checkup: OpenCheckup | None = None
     on_refusal: Callable[[Callable[[], None]], None] | None = None
     application: str | None = None
+    subscriptions: Subscriptions | None = None
 
 
 OpenProvider = Callable[[ConnectionSettings, str], AbstractAsyncContextManager[Provider]]
@@ -93,6 +96,7 @@ async def open_pingone(
             checkup=partial(open_checkup, connection, transport=transport, clock=clock),
             on_refusal=directory.on_refusal,
             application=connection.credentials.client_id,
+            subscriptions=directory.subscriptions,
         )
 
 
@@ -161,6 +165,7 @@ async def open_backend(
             answer_characters=settings.answer_characters,
             answer_seconds=settings.answer_seconds,
             writes=_write_rules(settings, identity),
+            subscriptions=provider.subscriptions,
         )
 
 

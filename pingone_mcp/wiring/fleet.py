@@ -8,18 +8,22 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pingone_mcp.control.control import ControlData, ControlPlace, open_control
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import NoSuchConnection, Problem
-from pingone_mcp.pingone.feed.subscription import ACTION_TYPES
-from pingone_mcp.private_files import PrivateFolder
+from pingone_mcp.pingone.feed.hooks.action_types import ACTION_TYPES
+from pingone_mcp.private_files import PrivateFolder, this_user
 from pingone_mcp.replica.store.readers import Readers
 from pingone_mcp.service.fleet.administration import FleetAdministration
 from pingone_mcp.service.fleet.fleet import Paused
 from pingone_mcp.service.fleet.hook_form import HookPlace
 from pingone_mcp.service.fleet.linking import Linking, Prepared, Providers
+from pingone_mcp.service.fleet.subscribing.subscribing import HookSubscribing
+from pingone_mcp.settings.addresses import is_public
 from pingone_mcp.settings.linked import check_given, kept, read, read_linked
 from pingone_mcp.tasks import in_thread
 from pingone_mcp.wiring import OpenProvider, checking, open_backend, provider_of
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 _FOLDER = "connections"
 _MARK = "removed"
 _REMOVALS = 5
+_SOON = {"retry_seconds": 10.0, "request_seconds": 10.0}
 # The folders of a connection, and what is in them.
 _FILES = {
     "replica": "its local copy",
@@ -120,18 +125,40 @@ def control_place(settings: Serving) -> ControlPlace:
 
 @asynccontextmanager
 async def open_administration(
-    place: ControlPlace, environment: ConnectionSettings | None = None, public_url: str | None = None
+    place: ControlPlace,
+    environment: ConnectionSettings | None = None,
+    public_url: str | None = None,
+    switches: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[FleetAdministration]:
-    """Open control data for a person's commands; no connection is served here. Raises Unconfigured."""
-    hooks = HookPlace(action_types=ACTION_TYPES)
-    if public_url is not None:
-        hooks = HookPlace(base=public_url, is_public=True, action_types=ACTION_TYPES)
+    """Open control data for a person's commands; no connection is served here. Raises Unconfigured.
+
+    `switches` are what this command may write where a connection does not say so itself.
+    """
+    hooks = hook_place(public_url)
     async with open_control(place) as control:
         if environment is not None:  # what a process that serves has written of it stays
             await keep_default(control, environment, renewed=False)
         files = LinkedFiles(place.folder)
         await files.forget_condemned(control.connections)
-        yield FleetAdministration(control, linking_of(control, files, _nothing, environment=environment), hooks)
+        backends = LinkedBackends(
+            control=control, files=files, environment=environment, given=switches, at_a_shell=True
+        )
+        subscribing = HookSubscribing(control, hooks, backends, f"local {this_user()}")
+        linking = linking_of(control, files, _nothing, environment=environment)
+        yield FleetAdministration(control, linking, hooks, subscribing)
+
+
+def hook_place(public_url: str | None) -> HookPlace:
+    """Say where providers send events to: to the public URL, where there is one.
+
+    PingOne sends to https addresses of IPv4 alone.
+    """
+    if public_url is None:
+        return HookPlace(action_types=ACTION_TYPES)
+    parts = urlsplit(public_url)
+    host = parts.hostname or ""
+    is_reachable = parts.scheme == "https" and is_public(host) and ":" not in host
+    return HookPlace(base=public_url, is_public=True, is_reachable=is_reachable, action_types=ACTION_TYPES)
 
 
 async def read_one(place: ControlPlace, reference: str, files: Mapping[str, str]) -> tuple[str, ConnectionSettings]:
@@ -192,7 +219,7 @@ class LinkedBackends:
 
     `environment` is what the variables describe, where they describe one; `given` are settings of this process that
     hold for each, such as files that somebody has laid out. `refused` is called with the id of a connection whenever
-    its credentials are refused.
+    its credentials are refused. `at_a_shell`, where a person waits, a provider that does not answer is soon given up.
     """
 
     control: ControlData
@@ -203,6 +230,7 @@ class LinkedBackends:
     given: Mapping[str, str] = field(default_factory=dict[str, str])
     open_provider: OpenProvider | None = None
     refused: Callable[[str], None] | None = None
+    at_a_shell: bool = False
 
     def __call__(self, linked: LinkedConnection) -> OpenBackend:
         return partial(self._open, linked.id)
@@ -210,7 +238,10 @@ class LinkedBackends:
     @asynccontextmanager
     async def _open(self, connection: str) -> AsyncIterator[Backend]:
         settings = await self.settings(connection)
-        alone = settings.model_copy(update={"sync_minutes": None})  # whoever serves many syncs them in turn
+        update: dict[str, float | None] = {"sync_minutes": None}  # whoever serves many syncs them in turn
+        if self.at_a_shell:
+            update |= {name: min(getattr(settings, name), most) for name, most in _SOON.items()}
+        alone = settings.model_copy(update=update)
         refused = None if self.refused is None else partial(self.refused, connection)
         opening = open_backend(
             alone,

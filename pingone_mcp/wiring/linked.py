@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.extras import load_extra
 from pingone_mcp.settings import ServeSettings
-from pingone_mcp.settings.given import environment_settings, given_files
+from pingone_mcp.settings.given import environment_settings, given_files, given_switches
 
 if TYPE_CHECKING:
     from pingone_mcp.service.fleet.administration import FleetAdministration
@@ -33,7 +33,8 @@ async def administration(env_file: Path | None, *, with_file: bool = True) -> As
 
     settings = ServeSettings.load(env_file)
     described = _described(env_file if with_file else None)
-    async with open_administration(control_place(settings), described, settings.public_url) as opened:
+    switches = given_switches(env_file if with_file else None)
+    async with open_administration(control_place(settings), described, settings.public_url, switches) as opened:
         yield opened
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import get_args
 from urllib.parse import urlsplit
@@ -20,13 +21,15 @@ from pingone_mcp.errors import Problem, Unconfigured
 from pingone_mcp.http.routes import trusted_certificates
 from pingone_mcp.http.targets import Targets
 from pingone_mcp.http.traffic import sent
-from pingone_mcp.pingone.feed.events import is_foreign
+from pingone_mcp.pingone.feed.events import about, is_foreign
 from pingone_mcp.private_files import this_user
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.service.callers import Caller, Permission
 from pingone_mcp.service.connections import Connections
 from pingone_mcp.service.events.changes_out import ChangesOut
 from pingone_mcp.service.events.deliveries import Deliveries, Outcome
+from pingone_mcp.service.events.hooks.counts import HookCounts
+from pingone_mcp.service.events.hooks.refusals import HookRefusals
 from pingone_mcp.service.events.hooks.taking import HookTaking
 from pingone_mcp.service.events.hooks.work import HookWork
 from pingone_mcp.service.fleet.departures import Departures
@@ -60,6 +63,8 @@ from pingone_mcp.web.process import Listening, open_socket, serve_app, url_of
 from pingone_mcp.web.rest.api import ApiParts, api_routes
 from pingone_mcp.wiring.alone import alone
 from pingone_mcp.wiring.fleet import LinkedBackends, LinkedFiles, control_place, keep_default, linking_of
+
+_WAITS_LONG = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +112,9 @@ async def serve(
         own = url_of(where, listening)
         address = PublicAddress(public_url or own, urlsplit(own).port if is_loopback(where.host) else None)
         targets = target_rules(settings, options, address)
-        served = await stack.enter_async_context(_serving(control, LinkedFiles(folder), clock, environment, targets))
+        silence = timedelta(minutes=settings.hook_silence_minutes)
+        serving = _serving(control, LinkedFiles(folder), clock, environment, targets, silence=silence)
+        served = await stack.enter_async_context(serving)
         face = await stack.enter_async_context(open_face(control, served, settings, address, log=log, clock=clock))
         link = login_link(address, face.sessions, _person()) if is_loopback(where.host) else None
         tell = partial(began, Began(url=address.base, link=link))
@@ -138,11 +145,13 @@ async def open_face(
     async with open_authenticator(control, address, _token_rules(settings), clock) as authenticator:
         mcp = McpFace(served.fleet, authenticator, clock=clock)
         taking = served.taking or HookTaking(control, is_foreign)
-        metrics = Metrics(partial(_figures, control, clock, served.outcomes, taking.unreadable), sent)
+        metrics = Metrics(partial(_figures, control, clock, served.outcomes, taking.counts), sent)
         probes: dict[str, Probe] = {"control": partial(_control_answers, control), "syncs": served.check_syncs}
         notes: dict[str, Note] = {
             "webhooks": partial(_webhooks_given_up, control),
             "schedules": partial(_schedules_failing, control),
+            "hooks": partial(_hooks_aside, control),
+            "inbox": partial(_inbox_waits, control, clock),
         }
         routes = [
             *health_routes(probes, metrics, notes),
@@ -211,6 +220,8 @@ async def _serving(
     clock: Clock,
     environment: ConnectionSettings | None,
     targets: TargetRules,
+    *,
+    silence: timedelta,
 ) -> AsyncIterator[ServedFleet]:
     """Serve all connections, sync them, do what is due, and send events, for as long as the block lasts."""
     connections, refusals = Connections(), Refusals()
@@ -230,7 +241,9 @@ async def _serving(
         syncs = FleetSyncs(control, fleet, tasks, clock, changes_out.changed)
         deliveries = Deliveries(control, sending.post, tasks, clock)
         taking = HookTaking(control, is_foreign)
-        hook_work = HookWork(control, fleet, changes_out.changed, tasks, clock)
+        hook_work = HookWork(
+            control, fleet, changes_out.changed, tasks, clock, about=about, counts=taking.counts, silence=silence
+        )
         served = ServedFleet(fleet, syncs, linking, targets, deliveries.outcomes, taking)
         tasks.start_soon(served.sync)
         tasks.start_soon(changes_out.run)
@@ -238,6 +251,7 @@ async def _serving(
         tasks.start_soon(hook_work.run, taking)
         tasks.start_soon(hook_work.watch)
         tasks.start_soon(Schedules(control, fleet, served.kinds, tasks, clock).run)
+        tasks.start_soon(HookRefusals(control.hook_secrets, clock).run)
         tasks.start_soon(Departures(fleet, control.connections, files.forget, clock).run)
         tasks.start_soon(Rechecks(refusals, control.connections, linking.check, clock).run)
         yield served
@@ -317,6 +331,27 @@ async def _schedules_failing(control: ControlData) -> str | None:
     return f"{failing} failed the last time: GET /schedule says why." if failing else None
 
 
+async def _hooks_aside(control: ControlData) -> str | None:
+    states = (await control.inbox.states()).values()
+    unreadable, set_aside = sum(one.unreadable for one in states), sum(one.set_aside for one in states)
+    said = [
+        f"{unreadable} could not be read" if unreadable else "",
+        f"{set_aside} could not be worked on" if set_aside else "",
+    ]
+    parts = " and ".join(filter(None, said))
+    return f"Of what came to hooks in the last 14 days, {parts}." if parts else None
+
+
+async def _inbox_waits(control: ControlData, clock: Clock) -> str | None:
+    """Note connections whose events wait for long, but for those that a person has paused."""
+    states, before = await control.inbox.states(), clock.now() - _WAITS_LONG
+    late = {name for name, one in states.items() if one.waiting_since is not None and one.waiting_since <= before}
+    if not late:
+        return None
+    served = [one.id for one in await control.connections.listed(ids=late) if not one.is_paused]
+    return f"Events have waited for more than an hour, of so many connections: {len(served)}." if served else None
+
+
 async def _webhook_states(control: ControlData) -> Counter[str]:
     return Counter(
         "active" if one.is_active else "given_up" if one.reason else "off" for one in await control.webhooks.listed()
@@ -327,14 +362,16 @@ async def _figures(
     control: ControlData,
     clock: Clock,
     outcomes: Callable[[], Mapping[Outcome, int]],
-    unreadable: Callable[[], Mapping[str, int]],
+    hooks: HookCounts,
 ) -> FleetFigures:
     now, linked = clock.now(), await control.connections.listed()
     return FleetFigures(
         connections=Counter("paused" if one.is_paused else one.status for one in linked),
         sync_ages={one.id: (now - one.last_sync_at).total_seconds() for one in linked if one.last_sync_at},
         inbox=sum((await control.inbox.depth()).values()),
-        unreadable=unreadable(),
+        unreadable=dict(hooks.unreadable),
+        set_aside=dict(hooks.set_aside),
+        wrong_secrets=control.hook_secrets.refused(),
         outbox=await control.outbox.depth(),
         deliveries=dict[str, int](outcomes().items()),
         webhooks=await _webhook_states(control),

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from pingone_mcp.control.control import ControlData
-from pingone_mcp.control.inbox import IncomingEvent
+from pingone_mcp.control.inbox import UNREADABLE, InboxState, IncomingEvent
 from pingone_mcp.control.linked import LinkedConnection
 from pingone_mcp.control.sealing import BrokenSeal
 from tests.control.conftest import Hands
@@ -63,10 +63,37 @@ async def test_a_thousand_events_come_in_one_batch_and_again(control: ControlDat
 
 
 async def test_what_could_not_be_read_is_set_aside(control: ControlData, linked: LinkedConnection) -> None:
-    odd = IncomingEvent(event_id="odd", body=b"\xff{", is_readable=False)
+    odd = IncomingEvent(event_id="unreadable:odd", body=b"\xff{", is_readable=False)
     assert await control.inbox.add(linked.id, [odd, *events("a")]) == 2
     assert await pending(control, linked) == ["a"]
-    assert (await control.inbox.unreadable(linked.id), await control.inbox.depth()) == (1, {linked.id: 1})
+    assert ((await control.inbox.state(linked.id)).unreadable, await control.inbox.depth()) == (1, {linked.id: 1})
+
+
+async def test_what_waits_and_what_is_kept_aside_is_counted_for_each_connection(
+    control: ControlData, linked: LinkedConnection, hands: Hands
+) -> None:
+    other = await control.connections.add(name="other", settings={}, credentials={})
+    odd = IncomingEvent(event_id=f"{UNREADABLE}1", body=b"\xff", is_readable=False)
+    came = hands.time
+    await control.inbox.add(linked.id, [*events("a", "b", "c"), odd])
+    hands.go(hours=1)
+    await control.inbox.add(linked.id, events("d"))
+    await control.inbox.add(other.id, events("a"))
+    first, second, *_ = await control.inbox.pending(linked.id)
+    await control.inbox.done([first.number])
+    await control.inbox.set_aside([second.number])
+    assert await pending(control, linked) == ["c", "d"]
+    assert await control.inbox.add(linked.id, events("b")) == 0, "it is known as before"
+    here = InboxState(waiting=2, waiting_since=came, unreadable=1, set_aside=1)
+    assert await control.inbox.state(linked.id) == here
+    there = InboxState(waiting=1, waiting_since=hands.time)
+    assert await control.inbox.states() == {linked.id: here, other.id: there}
+    assert await control.inbox.states(other.id) == {other.id: there}
+    assert await control.inbox.state("none") == InboxState()
+    hands.go(days=14)
+    assert await control.inbox.state(linked.id) == InboxState(waiting=2, waiting_since=came)
+    assert await control.inbox.sweep() == 3
+    assert await pending(control, linked) == ["c", "d"]
 
 
 async def test_events_are_swept_when_they_are_old_and_done(

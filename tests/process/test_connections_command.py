@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import pytest
 
+from pingone_mcp.control.control import ControlPlace, open_control
+from pingone_mcp.control.inbox import UNREADABLE, IncomingEvent
 from tests.process.linking import Shell
 from tests.process.programs import Ended, run
 from tests.process.terminal import CTRL_C, OWNED, in_terminal
@@ -53,7 +57,7 @@ def test_the_list_is_an_array_for_programs_and_a_table_for_people(shell: Shell) 
 def test_one_is_shown_by_its_name_or_its_id(shell: Shell) -> None:
     identity = shell.link("acme")
     by_name, by_id = (shell.run("connections", "show", one, "--json").json() for one in ("acme", identity))
-    assert by_name == by_id == listed(shell)[0]
+    assert by_name == by_id == {**listed(shell)[0], "hook": None}
     rows = dict(line.strip().split("  ", 1) for line in shell.run("connections", "show", "acme").out.splitlines())
     assert rows["environment id"].strip() == shell.served.sandbox.environment_id
     assert "client secret" not in rows
@@ -182,14 +186,48 @@ def test_what_to_enter_in_pingone_is_printed_and_stays_the_same(shell: Shell) ->
     assert form["url"] == f"https://directory.example.com/hooks/pingone/{identity}"
     assert form["headers"].keys() == {"Authorization"}
     assert re.fullmatch(r"Bearer phk_[\w-]{43}", form["headers"]["Authorization"])
-    assert {"USER.UPDATED", "USER.MOVED", "PASSWORD.UNLOCKED", "SUBSCRIPTION.DELETED"} <= set(form["action_types"])
-    assert len(form["action_types"]) == len(set(form["action_types"])) == 22
+    assert {"USER.UPDATED", "USER.MOVED", "PASSWORD.CHECK_FAILED", "SUBSCRIPTION.DELETED"} <= set(form["action_types"])
+    assert len(form["action_types"]) == len(set(form["action_types"])) == 23
     assert shell.run("connections", "hook", identity, "--json", **public).json() == form
     text = shell.run("connections", "hook", "acme", **public).out
     assert form["headers"]["Authorization"] in text
     assert form["url"] in text
     assert all(one in text for one in [*form["action_types"], "Splunk", "New Relic"])
     assert "holds for a day" not in text
+
+
+def test_what_came_to_a_hook_is_shown_whichever_process_took_it(shell: Shell) -> None:
+    identity, began = shell.link("acme"), datetime.now(UTC)
+
+    def hook() -> dict[str, Any] | None:
+        found: dict[str, Any] | None = shell.run("connections", "show", "acme", "--json").json()["hook"]
+        return found
+
+    assert hook() is None
+    assert "event" not in shell.run("connections", "show", "acme").out
+    assert shell.run("connections", "hook", "acme").status == 0
+    nothing = {"last_event_at": None, "waiting": 0, "waiting_since": None, "unreadable": 0, "set_aside": 0}
+    assert hook() == {**nothing, "refused": None}
+    assert "none came yet" in shell.run("connections", "show", "acme").out
+
+    async def come() -> None:
+        async with open_control(ControlPlace(folder=shell.state)) as control:
+            events = [IncomingEvent(event_id=one, body=b"{}") for one in "abc"]
+            odd = IncomingEvent(event_id=f"{UNREADABLE}1", body=b"x", is_readable=False)
+            await control.inbox.add(identity, [*events, odd])
+            first, *_ = await control.inbox.pending(identity)
+            await control.inbox.set_aside([first.number])
+            await control.hook_secrets.note_refused(identity, 1_234)
+
+    anyio.run(come)
+    found = hook()
+    assert found is not None
+    assert (found["waiting"], found["unreadable"], found["set_aside"]) == (2, 1, 1)
+    assert found["refused"]["count"] == 1_234
+    assert began <= datetime.fromisoformat(found["waiting_since"]) <= datetime.fromisoformat(found["last_event_at"])
+    text = shell.run("connections", "show", "acme").out
+    for said in ("1 in the last 14 days", "1,234 deliveries since", "2, the oldest since", "failed again and again"):
+        assert said in " ".join(text.split())
 
 
 def test_another_hook_secret_is_made_on_request(shell: Shell) -> None:

@@ -36,6 +36,7 @@ def test_nothing_is_required_on_loopback(tmp_path: Path) -> None:
     assert settings.state_folder().name == "pingone-mcp"
     assert (settings.public_url, settings.database_url, settings.key_path(), settings.oauth_issuer) == (None,) * 4
     assert settings.allowed_origins == ()
+    assert settings.hook_silence_minutes == 60
 
 
 def test_values_are_read_as_they_are_meant(tmp_path: Path) -> None:
@@ -109,3 +110,10 @@ def test_hosts_of_webhooks_are_names_or_addresses_without_a_port(tmp_path: Path)
     assert given.webhook_hosts == ("hooks.corp", "10.1.2.3", "fd00::5")
     for one in ("hooks.corp:8443", "https://hooks.corp", "hooks.corp/x", "10.1.2", "[fd00::5]:1"):
         assert "PINGONE_WEBHOOK_HOSTS: must be hosts" in wrong(tmp_path / "env", webhook_hosts=one)
+
+
+def test_a_silence_of_hooks_is_five_minutes_to_a_day(tmp_path: Path) -> None:
+    given = [load(tmp_path / "env", hook_silence_minutes=value).hook_silence_minutes for value in ("5", "1440")]
+    assert given == [5, 1440]
+    for value in ("4", "1441", "0", "an hour"):
+        assert "PINGONE_HOOK_SILENCE_MINUTES" in wrong(tmp_path / "env", hook_silence_minutes=value)

@@ -6,15 +6,17 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from pingone_mcp.advice import variable
 from pingone_mcp.commands.check import hearing
-from pingone_mcp.commands.ending import FAILED, OK, asking
-from pingone_mcp.commands.linking.hook import show_hook
+from pingone_mcp.commands.ending import FAILED, OK, WrongUse, asking
+from pingone_mcp.commands.linking.hook import hook_facts, hook_rows, show_hook
+from pingone_mcp.commands.linking.hook_creation import create_hook
 from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.console import Report, console, print_json, print_rows, print_table, say, shown
 from pingone_mcp.current_connection import DEFAULT
@@ -47,7 +49,12 @@ def _add(parser: argparse.ArgumentParser) -> None:
         if name == "rename":
             added.add_argument("name", metavar="N", help="its new name")
         if name == "hook":
-            added.add_argument("--rotate", action="store_true", help="make another secret; this one holds for a day")
+            ways = added.add_mutually_exclusive_group()
+            ways.add_argument("--rotate", action="store_true", help="make another secret; this one holds for a day")
+            ways.add_argument(
+                "--create", action="store_true", help="enter it in PingOne, or bring up to date what is there"
+            )
+            added.add_argument("--yes", action="store_true", help="do not ask whether --create is meant")
         if name == "remove":
             added.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
         add_json(added)
@@ -78,14 +85,18 @@ def _list(connections: list[LinkedConnection], *, as_json: bool) -> None:
         print_table(console(), ("name", "id", "tenant", "status", "last sync"), rows, whole=("id",))
 
 
-async def _show(given: argparse.Namespace, _: FleetAdministration, linked: LinkedConnection) -> int:
-    _print(linked, as_json=given.json)
+async def _show(given: argparse.Namespace, administration: FleetAdministration, linked: LinkedConnection) -> int:
+    state = await administration.hook_state(linked)
+    if given.json:
+        print_json({**_facts(linked), "hook": None if state is None else hook_facts(state)})
+    else:
+        _print_rows([*_rows(linked), *(hook_rows(state) if state is not None else ())])
     return OK
 
 
 async def _check(given: argparse.Namespace, administration: FleetAdministration, linked: LinkedConnection) -> int:
     report = Report(as_json=given.json)
-    await administration.linking.check(linked.id, hearing(report))
+    await administration.check(linked, hearing(report))
     return OK if report.close() else FAILED
 
 
@@ -105,6 +116,10 @@ async def _rename(given: argparse.Namespace, administration: FleetAdministration
 
 
 async def _hook(given: argparse.Namespace, administration: FleetAdministration, linked: LinkedConnection) -> int:
+    if given.create:
+        return await create_hook(administration, linked, agreed=given.yes, as_json=given.json)
+    if given.yes:
+        raise WrongUse("--yes is for --create: nothing else is asked.")
     form = await administration.hook(linked, rotate=given.rotate)
     show_hook(form, as_json=given.json, is_new=given.rotate)
     return OK
@@ -146,11 +161,18 @@ def _is_meant(linked: LinkedConnection) -> bool:
 
 
 def _print(linked: LinkedConnection, *, as_json: bool) -> None:
-    facts = _facts(linked)
     if as_json:
-        print_json(facts)
-        return
-    rows = [
+        print_json(_facts(linked))
+    else:
+        _print_rows(_rows(linked))
+
+
+def _print_rows(rows: Sequence[tuple[str, str]]) -> None:
+    print_rows(console(), [(name, shown(value)) for name, value in rows if value], prose=True)
+
+
+def _rows(linked: LinkedConnection) -> list[tuple[str, str]]:
+    return [
         ("id", linked.id),
         ("name", linked.name),
         ("tenant", linked.tenant or ""),
@@ -163,7 +185,6 @@ def _print(linked: LinkedConnection, *, as_json: bool) -> None:
         ("next sync", _time(linked.next_sync_at)),
         *((name.replace("_", " "), _value(value)) for name, value in linked.settings.items()),
     ]
-    print_rows(console(), [(name, shown(value)) for name, value in rows if value], prose=True)
 
 
 def _value(value: JsonValue) -> str:
@@ -200,16 +221,22 @@ def _time(at: datetime | None) -> str:
 
 VERB = Verb(
     name="connections",
-    text="""\
+    text=f"""\
 Look after the connections that `pingone-mcp connect` has linked: all of them in a list, or one by
 its name or id. `hook` prints the URL, the secret header and the action types that PingOne needs to
-send its events, which `pingone-mcp serve` takes. Removing one removes all that was kept of it, which is said; its id never comes back.
+send its events, which `pingone-mcp serve` takes; `hook --create` enters that in PingOne, in each
+environment of the connection, after it has shown what it would do and was told the name of the
+connection (--yes for scripts). That is a write, which needs {variable("allow_writes", "1")}, outside environments of type
+SANDBOX {variable("allow_production_writes", "1")} too: set for this one command, or of the connection. `check` compares it with
+what is needed, `show` says what came. Removing one removes all that was kept of it, which is said; its
+id never comes back.
 The exit status is 0 when it is done, 1 when not or when a check fails, 2 for wrong use.
 
 examples:
   pingone-mcp connections list --json
   pingone-mcp connections check acme
   pingone-mcp connections hook acme
+  {variable("allow_writes", "1")} pingone-mcp connections hook acme --create
   pingone-mcp connections remove acme""",
     add=_add,
     run=_run,

@@ -1,4 +1,4 @@
-"""`pingone-mcp connections hook`: what to enter in PingOne, so that it sends its events here."""
+"""`pingone-mcp connections hook`: what to enter in PingOne, so that it sends its events here; and what came of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from pingone_mcp.advice import variable
 from pingone_mcp.console import print_json, say
+from pingone_mcp.directory.rows import timestamp
 
 if TYPE_CHECKING:
+    from pingone_mcp.directory.models import JsonObject
+    from pingone_mcp.service.fleet.administration import HookState
     from pingone_mcp.service.fleet.hook_form import HookForm
 
 _INDENT = "    "
@@ -40,3 +43,40 @@ def show_hook(form: HookForm, *, as_json: bool, is_new: bool) -> None:
     )
     if is_new:
         say("\nThe header before this one holds for a day, so that nothing is lost until you have entered this one.")
+
+
+def hook_rows(state: HookState) -> list[tuple[str, str]]:
+    """Return what is known of a hook, as rows for people."""
+    inbox, refused = state.inbox, state.refused
+    waiting = f"{inbox.waiting:,}"
+    if inbox.waiting_since is not None:
+        waiting += f", the oldest since {timestamp(inbox.waiting_since)}"
+    return [
+        ("last event", timestamp(state.last_received_at) if state.last_received_at is not None else "none came yet"),
+        ("events that wait", waiting),
+        ("unreadable events", f"{inbox.unreadable:,} in the last 14 days" if inbox.unreadable else ""),
+        ("events set aside", f"{inbox.set_aside:,} in the last 14 days: they failed again and again")
+        if inbox.set_aside
+        else ("", ""),
+        (
+            "another secret",
+            f"{refused.count:,} deliveries since {timestamp(refused.since)}, last {timestamp(refused.last)}",
+        )
+        if refused is not None
+        else ("", ""),
+    ]
+
+
+def hook_facts(state: HookState) -> JsonObject:
+    """Return what is known of a hook, for programs."""
+    inbox, refused = state.inbox, state.refused
+    return {
+        "last_event_at": timestamp(state.last_received_at) if state.last_received_at is not None else None,
+        "waiting": inbox.waiting,
+        "waiting_since": timestamp(inbox.waiting_since) if inbox.waiting_since is not None else None,
+        "unreadable": inbox.unreadable,
+        "set_aside": inbox.set_aside,
+        "refused": None
+        if refused is None
+        else {"count": refused.count, "since": timestamp(refused.since), "last": timestamp(refused.last)},
+    }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from pingone_mcp.control.sealing import Seals, of_hook
 from pingone_mcp.control.tables import CONNECTIONS
@@ -22,7 +24,19 @@ if TYPE_CHECKING:
 BEFORE_HOLDS = timedelta(days=1)
 """So long the secret before a rotation holds: somebody must enter the new one at the provider."""
 _PREFIX = "phk_"
+NEW_SERIES_AFTER = timedelta(days=1)
+"""What shows another secret after so long a time without any is the first of a new series."""
 _CURRENT, _BEFORE, _BEFORE_UNTIL = "secret", "secret before", "secret before: until"
+_REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedDeliveries:
+    """How many deliveries to a hook showed another secret than its own, or none; since when, and when the last came."""
+
+    count: int
+    since: datetime
+    last: datetime
 
 
 class HookSecrets:
@@ -30,6 +44,7 @@ class HookSecrets:
 
     def __init__(self, database: Database, seals: Seals, clock: Clock) -> None:
         self._database, self._seals, self._clock = database, seals, clock
+        self._refused = Counter[str]()
 
     async def get(self, connection_id: str, *, rotate: bool = False) -> SecretStr:
         """Return the secret of a connection: made where there is none, or where it is to be another one.
@@ -38,8 +53,7 @@ class HookSecrets:
         """
         owner = of_hook(connection_id)
         async with self._database.write() as connection:
-            here = select(CONNECTIONS.c.id).where(CONNECTIONS.c.id == connection_id).with_for_update()
-            if await connection.scalar(here) is None:
+            if await connection.scalar(_held(connection_id)) is None:
                 raise LookupError("no such connection")
             try:
                 key = await self._seals.key_of(owner)
@@ -57,6 +71,13 @@ class HookSecrets:
             await self._seals.put(key, values)
         return made
 
+    async def known(self, connection_id: str) -> SecretStr | None:
+        """Return the secret of a connection where one has been made; none is made now."""
+        try:
+            return (await self._seals.values(of_hook(connection_id))).get(_CURRENT)
+        except LookupError:
+            return None
+
     async def opens(self, connection_id: str, shown: str) -> bool:
         """Say whether what was shown is the secret of a connection, or the one before it in its last day.
 
@@ -66,7 +87,40 @@ class HookSecrets:
         given = self._seals.digest(shown)
         is_current = self._is(known.get(_CURRENT), given)
         is_before = self._is(known.get(_BEFORE), given) and self._holds(known)
-        return is_current or is_before
+        is_right = is_current or is_before
+        self._refused[connection_id if known else ""] += not is_right  # the same work for a connection that is not
+        return is_right
+
+    def refused(self) -> dict[str, int]:
+        """Count what was shown to this process and was not the secret, by connection; only of those that have one."""
+        return {connection: count for connection, count in self._refused.items() if connection and count}
+
+    async def note_refused(self, connection_id: str, count: int) -> RefusedDeliveries | None:
+        """Note that so many deliveries more were refused; return all of their series. None: the secret is gone.
+
+        A new secret begins a new series.
+        """
+        owner = of_hook(connection_id)
+        async with self._database.write() as connection:
+            if await connection.scalar(_held(connection_id)) is None:
+                return None
+            try:
+                known = await self._seals.values(owner)
+            except LookupError:
+                return None
+            now, before = self._clock.now(), _series(known)
+            if before is None or now - before.last >= NEW_SERIES_AFTER:
+                before = RefusedDeliveries(count=0, since=now, last=now)
+            series = RefusedDeliveries(count=before.count + count, since=before.since, last=now)
+            await self._seals.put(await self._seals.key_of(owner), {**known, _REFUSED: _sealable(series)})
+        return series
+
+    async def refused_deliveries(self, connection_id: str) -> RefusedDeliveries | None:
+        """Return the last series of refused deliveries that was noted, since the secret was made."""
+        try:
+            return _series(await self._seals.values(of_hook(connection_id)))
+        except LookupError:
+            return None
 
     def _is(self, secret: SecretStr | None, given: bytes) -> bool:
         expected = self._seals.digest(secret.get_secret_value() if secret is not None else "")
@@ -75,3 +129,20 @@ class HookSecrets:
     def _holds(self, known: Mapping[str, SecretStr]) -> bool:
         until = known.get(_BEFORE_UNTIL)
         return until is not None and self._clock.now() < datetime.fromisoformat(until.get_secret_value())
+
+
+def _held(connection_id: str) -> Select[tuple[str]]:
+    """Return what finds a connection, and lets nobody else change its hook until the transaction ends."""
+    return select(CONNECTIONS.c.id).where(CONNECTIONS.c.id == connection_id).with_for_update()
+
+
+def _series(known: Mapping[str, SecretStr]) -> RefusedDeliveries | None:
+    if _REFUSED not in known:
+        return None
+    count, since, last = known[_REFUSED].get_secret_value().split()
+    return RefusedDeliveries(count=int(count), since=datetime.fromisoformat(since), last=datetime.fromisoformat(last))
+
+
+def _sealable(series: RefusedDeliveries) -> SecretStr:
+    """Return a series as one text: each that is sealed beside the secret is opened with it."""
+    return SecretStr(f"{series.count} {series.since.isoformat()} {series.last.isoformat()}")

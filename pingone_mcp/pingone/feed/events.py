@@ -22,6 +22,8 @@ from pingone_mcp.pingone import wire
 from pingone_mcp.replica.source import Pair, PastEvent, Trace, Wanted
 
 USER_TYPES = ("USER.CREATED", "USER.UPDATED", "USER.MOVED", "USER.DELETED", "USER.LOCKED", "USER.UNLOCKED")
+PASSWORD_TYPES = ("PASSWORD.UNLOCKED", "PASSWORD.CHECK_FAILED")
+"""A failed check may have locked its user, and then no other event need say so. Which does is not documented."""
 ROLE_TYPES = ("ROLE_ASSIGNMENT.CREATED", "ROLE_ASSIGNMENT.DELETED")
 TYPES = (
     *USER_TYPES,
@@ -39,7 +41,7 @@ _ACTIONS: Mapping[ChangeKind, tuple[str, ...]] = MappingProxyType(
         "user.updated": ("USER.UPDATED", "USER.MOVED"),
         "user.deactivated": ("USER.UPDATED",),
         "user.reactivated": ("USER.UPDATED",),
-        "user.locked": ("USER.LOCKED",),
+        "user.locked": ("USER.LOCKED", "PASSWORD.CHECK_FAILED"),
         "user.unlocked": ("USER.UNLOCKED", "PASSWORD.UNLOCKED"),
         "user.removed": ("USER.DELETED",),
         "membership.added": ("MEMBER_OF_GROUP.CREATED",),
@@ -94,6 +96,19 @@ def is_foreign(activity: JsonObject, environments: Collection[str]) -> bool:
     return bool(places) and all(place is not None and place not in own for place in places)
 
 
+def about(activity: JsonObject) -> frozenset[str]:
+    """Return the ids of all that an activity is about; its own where it names nothing."""
+    named = {found for resource in _resources(activity) if (found := _named(resource)) is not None}
+    return frozenset(named or {str(activity.get("id"))})
+
+
+def _named(resource: JsonObject) -> str | None:
+    """Return the user of a resource, or else itself."""
+    href = resource.get("href")
+    inside = _IN_USER.search(href) if isinstance(href, str) else None
+    return (_id(inside[1]) if inside else None) or _id(resource.get("id"))
+
+
 def _resources(activity: JsonObject) -> Iterable[JsonObject]:
     resources = activity.get("resources")
     return map(_object, resources if isinstance(resources, list) else ())
@@ -144,7 +159,7 @@ class _EventReading:
             case "USER" if about and resource.get("type") in ("USER", None):
                 self._user(about, action, trace, failed=failed)
                 self._home(about, _id(_object(resource.get("population")).get("id")), trace)
-            case "PASSWORD" if about and action == "PASSWORD.UNLOCKED":
+            case "PASSWORD" if about and action in PASSWORD_TYPES:
                 self._user(user or about, action, trace, failed=failed)
             case "MEMBER_OF_GROUP" if user and group:
                 self._wanted.memberships.add(Pair(user, group))
@@ -158,7 +173,7 @@ class _EventReading:
                 pass
 
     def _user(self, user: str, action: str, trace: Trace, *, failed: bool) -> None:
-        if action not in USER_TYPES and action != "PASSWORD.UNLOCKED":
+        if action not in USER_TYPES and action not in PASSWORD_TYPES:
             return  # sign-ons and such: there may be millions
         self._keep_latest((user, "", action), trace)
         if action == "USER.DELETED" and not failed:

@@ -77,7 +77,8 @@ class Subscription:
 def read_subscription(subscription_id: str, body: Json, populations: Sequence[str], options: Options) -> Subscription:
     """Read a subscription out of a request; raises a 400 that names what is wrong with it.
 
-    `populations` are those of the environment. Targets are on this machine only: the sandbox calls nobody else.
+    `populations` are those of the environment. Targets are on this machine: the sandbox calls nobody else, and says so,
+    but for an option.
     """
     name = body.get("name")
     if not isinstance(name, str) or not name:
@@ -91,7 +92,7 @@ def read_subscription(subscription_id: str, body: Json, populations: Sequence[st
     pair = _object(body, "tlsClientAuthKeyPair")
     if pair and not verified:
         raise invalid("CONSTRAINT_VIOLATION", "must be true with tlsClientAuthKeyPair", "verifyTlsCertificates")
-    endpoint = _endpoint(body)
+    endpoint = _endpoint(body, anywhere=options.subscriptions_to_elsewhere)
     filter_ = _filter(_object(body, "filterOptions"), populations)
     native = {
         "name": name,
@@ -127,14 +128,14 @@ def shown(native: Json, options: Options) -> Json:
     return native | {"httpEndpoint": blank, "connectionDetails": blank}
 
 
-def _endpoint(body: Json) -> Json:
+def _endpoint(body: Json, *, anywhere: bool) -> Json:
     """Read the target, from either of its two names."""
     name = "httpEndpoint" if body.get("httpEndpoint") is not None else "connectionDetails"
     given = _object(body, name)
     url, headers = given.get("url"), given.get("headers") or {}
     if not isinstance(url, str) or not url:
         raise invalid("REQUIRED_VALUE", "must not be empty", f"{name}.url")
-    if not is_on_this_machine(url):
+    if not is_on_this_machine(url) and not (anywhere and url.startswith("https://")):
         raise invalid("INVALID_VALUE", "must lead to this machine: the sandbox sends nothing elsewhere", f"{name}.url")
     if not isinstance(headers, dict) or not all(_is_header(*pair) for pair in headers.items()):
         raise invalid("INVALID_VALUE", "must be a map of header names to values", f"{name}.headers")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, get_args
 
+from pingone_mcp.control.inbox import KEPT
 from pingone_mcp.errors import NotFound, Problem, Refused
 from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.service.callers import Permission
@@ -17,10 +19,15 @@ from pingone_mcp.service.fleet.outcomes import note_outcome
 if TYPE_CHECKING:
     from pingone_mcp.control.api_keys import ApiKey, NewApiKey
     from pingone_mcp.control.control import ControlData
+    from pingone_mcp.control.inbox import InboxState
     from pingone_mcp.control.linked import LinkedConnection
     from pingone_mcp.control.outbox import EventRecord, EventState
+    from pingone_mcp.control.receiving.hook_secrets import RefusedDeliveries
     from pingone_mcp.control.webhooks import Webhook
+    from pingone_mcp.service.checks import Heard, Step
     from pingone_mcp.service.fleet.linking import Linking
+    from pingone_mcp.service.fleet.subscribing.making import HookPlan
+    from pingone_mcp.service.fleet.subscribing.subscribing import HookSubscribing
     from pingone_mcp.service.syncing import SyncReport
 
 PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
@@ -37,12 +44,31 @@ class KeyRequest:
     expires: timedelta | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookState:
+    """What waits of what came to a hook, what lies aside, and when the last event came.
+
+    `refused` are the deliveries that showed another secret lately.
+    """
+
+    inbox: InboxState
+    last_received_at: datetime | None
+    refused: RefusedDeliveries | None
+
+
 class FleetAdministration:
     """The use cases of one set of control data."""
 
-    def __init__(self, control: ControlData, linking: Linking, hooks: HookPlace | None = None) -> None:
+    def __init__(
+        self,
+        control: ControlData,
+        linking: Linking,
+        hooks: HookPlace | None = None,
+        subscribing: HookSubscribing | None = None,
+    ) -> None:
         self._control = control
         self._hooks = hooks or HookPlace()
+        self._subscribing = subscribing
         self.linking = linking
 
     async def connections(self) -> list[LinkedConnection]:
@@ -71,6 +97,24 @@ class FleetAdministration:
                     f"Name one by its id: {ids}.",
                     code="WHICH_CONNECTION",
                 )
+
+    async def check(self, linked: LinkedConnection, heard: Heard) -> None:
+        """Check a connection, as `linking.check` does, and where it works its hook. Raises NoSuchConnection."""
+        works = True
+
+        def hear(step: Step) -> None:
+            nonlocal works
+            works = works and (step.ok or not step.needed)
+            heard(step)
+
+        await self.linking.check(linked.id, hear)
+        if works:
+            await self.check_hook(linked, heard)
+
+    async def check_hook(self, linked: LinkedConnection, heard: Heard) -> None:
+        """Compare what the provider was asked to send to the hook of a connection, where one is expected."""
+        if self._subscribing is not None:
+            await self._subscribing.check(linked, heard)
 
     async def note_sync(self, reference: str, outcome: SyncReport | Problem, ended_at: datetime) -> None:
         """Note what came of a sync that was run at the shell, as of one of a process that serves. Raises Refused."""
@@ -123,6 +167,23 @@ class FleetAdministration:
         Its secret is made when it is first asked for. `rotate` makes another one; the one before holds for a day.
         """
         return await hook_form(self._control, self._hooks, linked.id, rotate=rotate)
+
+    def planned_hook(self, linked: LinkedConnection) -> AbstractAsyncContextManager[HookPlan]:
+        """Give what is to be entered at the provider for a connection (`HookSubscribing.planned`)."""
+        if self._subscribing is None:
+            raise Refused("Nothing can be entered at the provider from here.", code="NO_SUBSCRIPTIONS")
+        return self._subscribing.planned(linked)
+
+    async def hook_state(self, linked: LinkedConnection) -> HookState | None:
+        """Return what is known of the hook of a connection; None where none was set up, and nothing came."""
+        control = self._control
+        last, secret = await control.inbox.last_received_at(linked.id), await control.hook_secrets.known(linked.id)
+        if last is None and secret is None:
+            return None
+        refused = await control.hook_secrets.refused_deliveries(linked.id)
+        if refused is not None and self.now() - refused.last >= KEPT:
+            refused = None
+        return HookState(inbox=await control.inbox.state(linked.id), last_received_at=last, refused=refused)
 
     async def resend(self, event: str) -> EventRecord:
         """Let an event be sent again, under its id, whatever became of it. Raises NotFound, and Refused."""

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookPlace:
-    """Where deliveries come to, `is_public` where somebody has said so, and which events are worth sending."""
+    """Where deliveries come to, `is_public` where somebody has said so, and which events are worth sending.
+
+    `is_reachable` where that is an address of the kind that providers send to.
+    """
 
     base: str = "http://127.0.0.1:8080"
     is_public: bool = False
+    is_reachable: bool = False
     action_types: tuple[str, ...] = ()
 
 
@@ -38,8 +42,18 @@ async def hook_form(control: ControlData, place: HookPlace, connection: str, *, 
     """
     secret = await control.hook_secrets.get(connection, rotate=rotate)
     return HookForm(
-        url=f"{place.base}/hooks/pingone/{connection}",
-        headers={"Authorization": SecretStr(f"Bearer {secret.get_secret_value()}")},
+        url=place.base + path_of(connection),
+        headers=header_of(secret),
         action_types=place.action_types,
         is_public=place.is_public,
     )
+
+
+def path_of(connection: str) -> str:
+    """Return the path of a connection's hook."""
+    return f"/hooks/pingone/{connection}"
+
+
+def header_of(secret: SecretStr) -> dict[str, SecretStr]:
+    """Return the header with which deliveries show the secret of a hook."""
+    return {"Authorization": SecretStr(f"Bearer {secret.get_secret_value()}")}

@@ -38,14 +38,17 @@ class FleetFigures:
 
     `connections` counts them by status, `sync_ages` are the seconds since the last sync by connection id, `inbox` and
     `outbox` how many events wait to be taken in and to be sent. `unreadable` counts what came and could not be read,
-    by connection id. `deliveries` are the attempts to send them so far by
-    outcome, `webhooks` where they are sent by state, `schedules` what is done by the hour by its last outcome.
+    `set_aside` the events whose work was given up, and `wrong_secrets` deliveries that showed another secret, each by
+    connection id. `deliveries` are the attempts to send them so far by outcome, `webhooks` where they are sent by
+    state, `schedules` what is done by the hour by its last outcome.
     """
 
     connections: Mapping[str, int] = field(default_factory=dict[str, int])
     sync_ages: Mapping[str, float] = field(default_factory=dict[str, float])
     inbox: int = 0
     unreadable: Mapping[str, int] = field(default_factory=dict[str, int])
+    set_aside: Mapping[str, int] = field(default_factory=dict[str, int])
+    wrong_secrets: Mapping[str, int] = field(default_factory=dict[str, int])
     outbox: int = 0
     deliveries: Mapping[str, int] = field(default_factory=dict[str, int])
     webhooks: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -121,14 +124,21 @@ class _Now(Collector):
             "outcome",
             figures.schedules,
         )
-        aside = CounterMetricFamily(
+        yield _counter(
             "pingone_mcp_hook_unreadable",
             "What came in deliveries of events, could not be read, and was kept aside.",
-            labels=("connection",),
+            figures.unreadable,
         )
-        for connection, count in figures.unreadable.items():
-            aside.add_metric((connection,), count)
-        yield aside
+        yield _counter(
+            "pingone_mcp_hook_set_aside",
+            "Events that came, and were set aside because what they name could not be read again.",
+            figures.set_aside,
+        )
+        yield _counter(
+            "pingone_mcp_hook_wrong_secrets",
+            "Deliveries of events that were refused, because they showed another secret than the hook's.",
+            figures.wrong_secrets,
+        )
         tried = CounterMetricFamily(
             "pingone_mcp_deliveries", "Attempts to send events; given_up: events that will not be.", labels=("outcome",)
         )
@@ -141,4 +151,12 @@ def _gauge(name: str, text: str, label: str, values: Mapping[str, float]) -> Gau
     family = GaugeMetricFamily(name, text, labels=(label,))
     for key, value in values.items():
         family.add_metric((key,), value)
+    return family
+
+
+def _counter(name: str, text: str, values: Mapping[str, int]) -> CounterMetricFamily:
+    """Return a figure of each connection that has only grown since the process began."""
+    family = CounterMetricFamily(name, text, labels=("connection",))
+    for connection, value in values.items():
+        family.add_metric((connection,), value)
     return family

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from pingone_mcp.control.control import ControlData
 from pingone_mcp.control.linked import LinkedConnection
+from pingone_mcp.control.receiving.hook_secrets import RefusedDeliveries
 from pingone_mcp.control.sealing import BrokenSeal, of_hook
 from pingone_mcp.control.tables import DATA_KEYS, SEALED_VALUES
 from tests.control.conftest import Hands
@@ -86,3 +87,42 @@ async def test_it_goes_with_its_connection(control: ControlData, linked: LinkedC
     assert owners == {"root"}
     with pytest.raises(LookupError):
         await control.hook_secrets.get(linked.id)
+
+
+async def test_who_asks_whether_there_is_one_makes_none(control: ControlData, linked: LinkedConnection) -> None:
+    assert await control.hook_secrets.known(linked.id) is None
+    made = await secret(control, linked)
+    assert await control.hook_secrets.known(linked.id) == SecretStr(made)
+    assert await control.hook_secrets.known("no-such-connection") is None
+
+
+async def test_what_is_refused_is_counted_where_there_is_a_hook(control: ControlData, linked: LinkedConnection) -> None:
+    without = await control.connections.add(name="other", settings={}, credentials={})
+    made = await secret(control, linked)
+    for connection, shown in ((linked.id, "x"), (linked.id, ""), (linked.id, made), (without.id, "x"), ("nobody", "x")):
+        await control.hook_secrets.opens(connection, shown)
+    assert control.hook_secrets.refused() == {linked.id: 2}
+
+
+async def test_a_series_of_refused_deliveries_is_kept_until_another_secret_is_made(
+    control: ControlData, linked: LinkedConnection, hands: Hands
+) -> None:
+    hooks = control.hook_secrets
+    assert await hooks.note_refused(linked.id, 1) is None, "there is no secret that could be wrong"
+    first = await secret(control, linked)
+    assert await hooks.refused_deliveries(linked.id) is None
+    since = hands.time
+    await hooks.note_refused(linked.id, 2)
+    last = hands.go(hours=23)
+    whole = RefusedDeliveries(count=5, since=since, last=last)
+    assert await hooks.note_refused(linked.id, 3) == whole
+    assert await hooks.refused_deliveries(linked.id) == whole
+    assert await hooks.opens(linked.id, first), "the secret stays"
+    now = hands.go(days=1)
+    assert await hooks.note_refused(linked.id, 1) == RefusedDeliveries(count=1, since=now, last=now)
+    second = await secret(control, linked, rotate=True)
+    assert await hooks.refused_deliveries(linked.id) is None
+    assert await hooks.opens(linked.id, first)
+    assert await hooks.opens(linked.id, second)
+    assert await hooks.note_refused("no-such-connection", 1) is None
+    assert await hooks.refused_deliveries("no-such-connection") is None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.pingone.feed.events import wanted_by, wanted_by_environment
+from pingone_mcp.pingone.feed.events import about, wanted_by, wanted_by_environment
 from pingone_mcp.pingone.feed.holding import LONGEST_FILTER, membership_filters
 from pingone_mcp.replica.source import Pair, Trace
 
@@ -36,6 +36,29 @@ def user(action: str, number: int = 1) -> dict[str, Any]:
 @pytest.mark.parametrize("action", ["USER.CREATED", "USER.UPDATED", "USER.MOVED", "USER.LOCKED", "USER.UNLOCKED"])
 def test_who_is_named_is_to_be_read_again(action: str) -> None:
     assert wanted_by([user(action)]).users == {ANN}
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", "FAILED"])
+@pytest.mark.parametrize("action", ["PASSWORD.UNLOCKED", "PASSWORD.CHECK_FAILED"])
+def test_whose_password_was_tried_or_unlocked_is_to_be_read_again(action: str, status: str) -> None:
+    """PingOne calls a check that has failed so, too, and it may have locked its user."""
+    assert wanted_by([{**user(action), "result": {"status": status}}]).users == {ANN}
+    assert wanted_by([user("PASSWORD.CHECK_SUCCEEDED"), user("PASSWORD.SET")]).users == set()
+
+
+def test_a_lock_is_said_by_its_own_event_or_else_by_a_failed_check() -> None:
+    own, check = user("USER.LOCKED", 1), user("PASSWORD.CHECK_FAILED", 2)
+    assert wanted_by([check]).trace("user.locked", ANN) == Trace(AT.replace("08", "02"), "bo")
+    assert wanted_by([check, own]).trace("user.locked", ANN) == Trace(AT.replace("08", "01"), "bo")
+
+
+def test_events_about_the_same_belong_together() -> None:
+    root = f"https://x/v1/environments/e/users/{ANN}"
+    member = activity("MEMBER_OF_GROUP.CREATED", 1, type="X", id="m", href=f"{root}/memberOfGroups/{STAFF}")
+    role = activity("ROLE_ASSIGNMENT.CREATED", 2, type="USER", id=ANN, href=f"{root}/roleAssignments/r")
+    assert about(user("USER.UPDATED")) == about(member) == about(role) == {ANN}
+    assert about(activity("GROUP.UPDATED", 3, type="GROUP", id=STAFF)) == {STAFF}
+    assert about({"id": "one"}) != about({"id": "two"})
 
 
 def test_a_deletion_says_when_and_by_whom() -> None:

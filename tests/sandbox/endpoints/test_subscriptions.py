@@ -215,6 +215,16 @@ async def test_the_secret_in_a_header_is_shown_unless_an_option_hides_it(client:
         assert list(made.json()["httpEndpoint"]["headers"]) == ["Authorization"]
 
 
+async def test_by_an_option_a_subscription_may_lead_anywhere_by_https_and_nothing_is_sent_there() -> None:
+    sandbox = Sandbox(size=10, now=NOW, options=Options(subscriptions_to_elsewhere=True))
+    async with enter(sandbox) as client:
+        assert (await client.post("/subscriptions", json=to("http://receiver.example.com/"))).status_code == 400
+        assert (await client.post("/subscriptions", json=to("https://receiver.example.com/"))).status_code == 201
+        sandbox.administration().update_user(0, title="Another")
+        [delivery] = await sandbox.sender.deliver()
+    assert (delivery.status, delivery.accepted) == (None, False)
+
+
 async def test_an_option_takes_a_subscription_without_a_format() -> None:
     async with enter(Sandbox(size=10, now=NOW, options=Options(subscription_format_required=False))) as client:
         assert (await client.post("/subscriptions", json=without("format"))).json()["format"] == "ACTIVITY"

@@ -63,9 +63,44 @@ async def test_every_shape_of_every_type_is_kept_and_answered_with_nothing(face:
 async def test_what_cannot_be_read_is_answered_200_kept_aside_and_counted(face: WholeFace, body: bytes) -> None:
     assert (await deliver(face, body)).status == 200
     assert await pending(face) == []
-    assert await face.estate.control.inbox.unreadable(face.acme.id) == 1
+    assert (await face.estate.control.inbox.state(face.acme.id)).unreadable == 1
     metrics = await face.ask("GET", "/metrics")
     assert f'pingone_mcp_hook_unreadable_total{{connection="{face.acme.id}"}} 1.0' in metrics.text
+
+
+async def test_people_who_run_it_hear_of_what_lies_aside_and_of_what_waits_but_of_no_names(face: WholeFace) -> None:
+    async def notes() -> dict[str, str]:
+        answer = await face.ask("GET", "/readyz", key="")
+        assert answer.status == 200
+        found: dict[str, str] = json.loads(answer.body)["notes"]
+        return found
+
+    sandbox, inbox = face.estate.company("acme").sandbox, face.estate.control.inbox
+    assert await notes() == {}
+    await deliver(face, b"no json")
+    await deliver(face, sent(event(sandbox, USER), event(sandbox, USER)))
+    assert await notes() == {"hooks": "Of what came to hooks in the last 14 days, 1 could not be read."}
+    face.estate.time.passed += 3_600
+    assert (await notes())["inbox"] == "Events have waited for more than an hour, of so many connections: 1."
+    first, second = await inbox.pending(face.acme.id)
+    await inbox.set_aside([first.number])
+    assert "1 could not be read and 1 could not be worked on." in (await notes())["hooks"]
+    await face.estate.administration.linking.pause(face.acme.id)
+    assert "inbox" not in await notes(), "somebody has paused it"
+    await face.estate.administration.linking.resume(face.acme.id)
+    await inbox.done([second.number])
+    assert "inbox" not in await notes()
+    face.estate.time.passed += 14 * 86_400
+    assert await notes() == {}
+
+
+async def test_deliveries_with_another_secret_are_counted(face: WholeFace) -> None:
+    await secret(face)
+    for connection in (face.acme.id, GHOST, "-"):
+        await deliver(face, b"[]", key="another", connection=connection)
+    metrics = (await face.ask("GET", "/metrics")).text
+    figures = [line for line in metrics.splitlines() if line.startswith("pingone_mcp_hook_wrong_secrets_total")]
+    assert figures == [f'pingone_mcp_hook_wrong_secrets_total{{connection="{face.acme.id}"}} 1.0']
 
 
 async def test_foreign_environments_are_dropped_with_200(face: WholeFace) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from pingone_mcp.control.inbox import UNREADABLE
 from pingone_mcp.directory.models import JsonObject
 
 MOST_EVENTS = 10_000
@@ -62,7 +63,7 @@ def read_delivery(body: bytes) -> ReadDelivery:
 
 def id_of_unreadable(body: bytes) -> str:
     """Return the id of what has none: the same bytes are kept once."""
-    return f"unreadable:{hashlib.sha256(body).hexdigest()}"
+    return f"{UNREADABLE}{hashlib.sha256(body).hexdigest()}"
 
 
 def decoded(body: bytes) -> Any:

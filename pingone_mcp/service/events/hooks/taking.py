@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pingone_mcp.control.inbox import IncomingEvent
+from pingone_mcp.service.events.hooks.counts import HookCounts
 from pingone_mcp.service.events.hooks.reading import id_of_unreadable, read_delivery
 
 if TYPE_CHECKING:
@@ -28,14 +28,10 @@ Arrived = Callable[[str], None]
 class HookTaking:
     """Take what comes for the connections of one set of control data."""
 
-    def __init__(self, control: ControlData, is_foreign: IsForeign) -> None:
+    def __init__(self, control: ControlData, is_foreign: IsForeign, counts: HookCounts | None = None) -> None:
         self._control, self._is_foreign = control, is_foreign
         self._listeners: list[Arrived] = []
-        self._unreadable = Counter[str]()
-
-    def unreadable(self) -> Mapping[str, int]:
-        """Count what this process kept aside because it could not be read, by connection."""
-        return dict(self._unreadable)
+        self.counts = counts or HookCounts()
 
     @contextmanager
     def on_arrival(self, listener: Arrived) -> Iterator[None]:
@@ -66,7 +62,7 @@ class HookTaking:
         ]
         kept = await self._control.inbox.add(connection, [*events, *aside]) if events or aside else 0
         if aside:
-            self._unreadable[connection] += len(aside)
+            self.counts.unreadable[connection] += len(aside)
             _logger.error(
                 "%d of what was sent to the hook of connection %s could not be read, and is kept aside for 14 days",
                 len(aside),

@@ -7,14 +7,18 @@ what makes a copy complete; it is asked for where events may have been lost.
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
 from pingone_mcp.current_connection import working_for
+from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.errors import NoReplica, Problem
+from pingone_mcp.service.events.hooks.apart import work_apart
+from pingone_mcp.service.events.hooks.counts import HookCounts
 from pingone_mcp.service.events.hooks.reading import decoded
 
 if TYPE_CHECKING:
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
 
     from pingone_mcp.clock import Clock
     from pingone_mcp.control.control import ControlData
+    from pingone_mcp.control.inbox import ReceivedEvent
+    from pingone_mcp.directory.models import JsonObject
+    from pingone_mcp.service.backend import Backend
     from pingone_mcp.service.events.hooks.taking import HookTaking
     from pingone_mcp.service.fleet.fleet import Fleet
     from pingone_mcp.service.fleet.syncs import TakenOver
@@ -38,10 +45,16 @@ AT_ONCE = 8
 """Connections whose events are worked on at the same time."""
 FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 300.0
+PATIENCE = 5
+"""So many times in a row the work may fail as a whole; then it is found out which events make it fail."""
 SILENCE = timedelta(hours=1)
 """Where nothing has come for so long from a provider that has sent events, a sync looks whether some were lost."""
 SILENCE_LOOK_SECONDS = 60.0
 _logger = logging.getLogger(__name__)
+
+
+About = Callable[["JsonObject"], Hashable]
+"""Says what an event is about: those about the same are worked on, or given up, together."""
 
 
 class _Rest(NamedTuple):
@@ -52,7 +65,8 @@ class _Rest(NamedTuple):
 class HookWork:
     """Do the work of pending events in `tasks`. Only one process does so for a fleet.
 
-    `changed` is called with the id of a connection whose events are done.
+    `changed` is called with the id of a connection whose events are done. Events that make the work fail again and
+    again are set aside, counted, and a sync is asked for in their place; `about` says which belong together.
     """
 
     def __init__(
@@ -63,10 +77,13 @@ class HookWork:
         tasks: TaskGroup,
         clock: Clock,
         *,
+        about: About | None = None,
+        counts: HookCounts | None = None,
         silence: timedelta = SILENCE,
     ) -> None:
         self._control, self._fleet, self._changed = control, fleet, changed
         self._tasks, self._clock, self._silence = tasks, clock, silence
+        self._about, self._counts = about or _by_id, counts or HookCounts()
         self._places = anyio.CapacityLimiter(AT_ONCE)
         self._under_way = set[str]()
         self._rests: dict[str, _Rest] = {}
@@ -114,7 +131,7 @@ class HookWork:
             self._tasks.start_soon(self._one, connection)
 
     async def work(self, connection: str) -> int:
-        """Read again what the pending events of a connection name; return how many are done then.
+        """Read again what the pending events of a connection name; return how many are done then, or set aside.
 
         Nothing is done for one that is paused, or gone. Raises Problem; the events are pending then as before.
         """
@@ -126,15 +143,54 @@ class HookWork:
             return 0
         with working_for(connection):
             served = await self._fleet.current(linked)
-            syncing = served.syncing(await served.backend())
-            try:
-                await syncing.reread([decoded(one.event.body) for one in received])
-            except NoReplica:
-                await self._ask_for_sync(connection)
-                raise
-        await self._control.inbox.done([one.number for one in received])
-        await self._changed(connection)
+            backend = await served.backend()
+            syncing = served.syncing(backend)
+
+            async def reread(events: Sequence[ReceivedEvent]) -> None:
+                try:
+                    await syncing.reread([decoded(one.event.body) for one in events])
+                except NoReplica:
+                    await self._ask_for_sync(connection)
+                    raise
+                await self._control.inbox.done([one.number for one in events])
+                await self._changed(connection)
+
+            rest = self._rests.get(connection)
+            if rest is None or rest.failures < PATIENCE:
+                await reread(received)
+            else:
+                await self._work_apart(connection, received, backend, reread)
         return len(received)
+
+    async def _work_apart(
+        self,
+        connection: str,
+        received: Sequence[ReceivedEvent],
+        backend: Backend,
+        reread: Callable[[Sequence[ReceivedEvent]], Awaitable[None]],
+    ) -> None:
+        """Do what can be done, and set aside what makes the rest fail. Raises Problem where it is not the events."""
+        parts: dict[Hashable, list[ReceivedEvent]] = defaultdict(list)
+        for one in received:
+            parts[self._about(decoded(one.event.body))].append(one)
+
+        async def control() -> None:
+            await backend.directory.users(UserQuestion(), page_size=1)
+
+        failed = await work_apart(list(parts.values()), reread, control)
+        numbers = [one.number for failing in failed for one in failing.part]
+        if not numbers:
+            return
+        await self._control.inbox.set_aside(numbers)
+        self._counts.set_aside[connection] += len(numbers)
+        _logger.error(
+            "What %d events of connection %s name could not be read again, while others could (%s). They are set aside "
+            "for 14 days, and a sync is asked for in their place",
+            len(numbers),
+            connection,
+            ", ".join(sorted({one.reason for one in failed})),
+        )
+        await self._ask_for_sync(connection)
 
     async def ask_at_start(self) -> None:
         """Ask for a sync of each connection that events have come for: some may have been lost meanwhile."""
@@ -198,3 +254,7 @@ class HookWork:
     def _wake(self) -> None:
         news, self._news = self._news, anyio.Event()
         news.set()
+
+
+def _by_id(activity: JsonObject) -> Hashable:
+    return str(activity.get("id"))

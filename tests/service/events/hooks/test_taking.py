@@ -31,7 +31,7 @@ async def test_events_are_kept_once_in_their_order_and_heard_of(serving: Estate)
     assert await taking.take(acme.id, b"[]") == 0
     assert heard == [acme.id] * 2
     assert await pending(serving, acme.id) == [second["id"], first["id"], third["id"]]
-    assert taking.unreadable() == {}
+    assert taking.counts.unreadable == {}
 
 
 async def test_what_is_of_foreign_environments_alone_is_dropped(serving: Estate) -> None:
@@ -69,12 +69,12 @@ async def test_what_cannot_be_read_is_kept_aside_with_an_alarm(
     assert acme.id in record.getMessage()
     assert "s3cr3t" not in caplog.text
     assert await pending(serving, acme.id) == []
-    assert await serving.control.inbox.unreadable(acme.id) == 1
+    assert (await serving.control.inbox.state(acme.id)).unreadable == 1
     assert await taking.take(acme.id, b'{"password": "s3cr3t') == 0, "the same bytes again"
     good = event(serving.company("acme").sandbox, USER)
     assert await taking.take(acme.id, json.dumps(["odd", good]).encode()) == 2
     assert await pending(serving, acme.id) == [good["id"]]
-    assert taking.unreadable() == {acme.id: 3}
+    assert taking.counts.unreadable == {acme.id: 3}
 
 
 async def test_a_paused_connection_keeps_what_comes(serving: Estate) -> None:

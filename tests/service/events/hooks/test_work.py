@@ -12,7 +12,8 @@ import pytest
 
 from pingone_mcp.control.linked import LinkedConnection
 from pingone_mcp.errors import NoReplica, Problem
-from pingone_mcp.pingone.feed.events import is_foreign
+from pingone_mcp.pingone.feed.events import about, is_foreign
+from pingone_mcp.pingone.feed.hooks.action_types import ACTION_TYPES
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.service.events.changes_out import ChangesOut
 from pingone_mcp.service.events.hooks import work as module
@@ -274,3 +275,78 @@ async def test_at_the_start_and_in_a_silence_a_sync_looks_for_what_was_lost(serv
         serving.time.passed += 3_600
         await work.ask_where_silent()
         assert await asked() == [acme.id], "and again"
+
+
+async def failed_often(serving: Estate, work: HookWork, connection: str) -> None:
+    """Let the work fail as often as it may before events are looked at apart."""
+    for _ in range(module.PATIENCE):
+        await work.begin_due()
+        await idle(work)
+        assert connection in work._rests, "it has failed"  # noqa: SLF001 - what it waits for
+        serving.time.passed += 600
+
+
+async def test_an_event_that_makes_the_work_fail_holds_up_no_other_for_ever(
+    serving: Estate, caplog: pytest.LogCaptureFixture
+) -> None:
+    acme, taking = await synced(serving)
+    sandbox = serving.company("acme").sandbox
+    bad, *good = [(await disable(serving, 0))["id"] for _ in range(4)]
+    events = [event(sandbox, user) for user in (bad, good[0], bad, good[1], good[2])]
+    await taking.take(acme.id, sent(*events))
+    sandbox.faults.add(Fault("server_error", times=None, path=bad))
+    async with working(serving, about=about, counts=taking.counts) as work:
+        await failed_often(serving, work, acme.id)
+        assert await serving.control.inbox.depth() == {acme.id: 5}
+        assert await written(serving) == []
+        await work.begin_due()
+        await idle(work)
+        assert acme.id not in work._rests  # noqa: SLF001 - as above
+        state = await serving.control.inbox.state(acme.id)
+        assert (state.waiting, state.set_aside) == (0, 2)
+        assert sorted(row_of(one)["id"] for one in await written(serving)) == sorted(good)
+        assert taking.counts.set_aside == {acme.id: 2}
+        assert [(run.connection_id, run.cause) for run in await serving.control.sync_runs.listed()] == [
+            (acme.id, "event")
+        ]
+        [alarm] = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
+        assert acme.id in alarm
+        assert bad not in alarm
+        await taking.take(acme.id, sent(event(sandbox, good[0])))
+        assert await work.work(acme.id) == 1, "what comes afterwards is not held up"
+
+
+async def test_in_an_outage_every_event_stays(serving: Estate) -> None:
+    acme, taking = await synced(serving)
+    sandbox = serving.company("acme").sandbox
+    users = [(await disable(serving, 0))["id"] for _ in range(3)]
+    await taking.take(acme.id, sent(*[event(sandbox, user) for user in users]))
+    async with working(serving, about=about) as work:
+        sandbox.faults.add(Fault("server_error", times=None))
+        await failed_often(serving, work, acme.id)
+        for _ in range(3):
+            await work.begin_due()
+            await idle(work)
+            serving.time.passed += 600
+        assert await serving.control.inbox.depth() == {acme.id: 3}
+        sandbox.faults.clear()
+        await work.begin_due()
+        await idle(work)
+    assert await serving.control.inbox.depth() == {}
+    assert sorted(row_of(one)["id"] for one in await written(serving)) == sorted(users)
+
+
+async def test_a_lock_by_failed_passwords_is_heard_of(serving: Estate) -> None:
+    """PingOne may say nothing else of it than that the check of a password has failed."""
+    acme, taking = await synced(serving)
+    sandbox = serving.company("acme").sandbox
+    [at, *_] = [at for at, user in enumerate(sandbox.users()) if user["enabled"]]
+    sandbox.administration().fail_to_sign_on(at)
+    happened = sandbox.state().events[-1]
+    assert (happened.action, happened.outcome) == ("PASSWORD.CHECK_FAILED", "FAILED")
+    assert happened.action in ACTION_TYPES
+    await taking.take(acme.id, sent(happened.native(f"{sandbox.base_url}/v1/environments", sandbox.environment_id)))
+    async with working(serving) as work:
+        assert await work.work(acme.id) == 1
+    [one] = await written(serving)
+    assert (one.payload["change"], row_of(one)["status_reasons"]) == ("user.locked", ["locked"])

@@ -10,6 +10,7 @@ ACTION_TYPES = (
     "USER.UNLOCKED",
     "USER.MOVED",
     "PASSWORD.UNLOCKED",
+    "PASSWORD.CHECK_FAILED",
     "MEMBER_OF_GROUP.CREATED",
     "MEMBER_OF_GROUP.DELETED",
     "GROUP.CREATED",
@@ -26,4 +27,8 @@ ACTION_TYPES = (
     "SUBSCRIPTION.UPDATED",
     "SUBSCRIPTION.DELETED",
 )
-"""Each by its name, as PingOne knows no wildcard. Sign-ons are not among them: there may be millions."""
+"""Each by its name, as PingOne knows no wildcard. Sign-ons are not among them: there may be millions.
+
+Failed checks of a password are, although nothing changes with most of them: one that locks an account may leave no
+other event (`failed_sign_ons_event` of the sandbox).
+"""

@@ -1,0 +1,1 @@
+"""What PingOne is asked to send: the subscriptions of an environment, called webhooks in its console."""
