@@ -57,6 +57,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "pingone_mcp.commands.linking.schedules",
             "have rosters checked, or everything read, by the hour",
         ),
+        "rosters": ("pingone_mcp.commands.linking.rosters", "keep user lists of applications, and rules for roles"),
         "completion": ("pingone_mcp.commands.shell.completion", "print what makes bash, zsh or fish complete commands"),
         "manual": ("pingone_mcp.commands.shell.manual", "print the man page"),
         "client-config": (

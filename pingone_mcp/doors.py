@@ -10,7 +10,7 @@ import functools
 import logging
 from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +19,13 @@ from pingone_mcp.commands.ending import asking
 from pingone_mcp.commands.verb import OfferedTool, ServeRequest
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import Problem, Unconfigured
+from pingone_mcp.private_files import PrivateFolder
 from pingone_mcp.service.backend import Backend, OpenBackend
 from pingone_mcp.service.checks import Heard
 from pingone_mcp.settings import ServeSettings, Settings
-from pingone_mcp.settings.given import environment_settings, given_places, given_settings
+from pingone_mcp.settings.given import environment_settings, given_places, given_settings, state_folder
 from pingone_mcp.settings.template import template
-from pingone_mcp.wiring import checking, open_backend, settings_of
+from pingone_mcp.wiring import checking, open_backend, own_folder, settings_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from mcp import Client
 
     from pingone_mcp.service.fleet.administration import FleetAdministration
+    from pingone_mcp.service.rosters.desk import RosterDesk
     from pingone_mcp.service.schedules.desk import ScheduleDesk
     from pingone_mcp.service.syncing import SyncReport
     from pingone_mcp.settings.parts import ConnectionSettings
@@ -58,7 +60,7 @@ class OpenDoors:
     def backend(self) -> OpenBackend:
         if self.connection is not None:
             return self._open_linked
-        return functools.partial(open_backend, Settings.load(self.env_file))
+        return functools.partial(open_backend, Settings.load(self.env_file), own=self._own(DEFAULT))
 
     async def check(self, heard: Heard, tell: Callable[[str], None]) -> None:
         if self.connection is not None:
@@ -108,7 +110,7 @@ class OpenDoors:
         from pingone_mcp.stdio_process import load_server
 
         identity, settings = await self._chosen()
-        opening = functools.partial(_open_at_length, settings, identity)
+        opening = functools.partial(_open_at_length, settings, identity, self._own(identity))
         loaded = load_server(opening, allow_writes=settings.allow_writes)
         async with loaded.connections.serving(), Client(loaded.server) as client:
             yield client
@@ -132,6 +134,15 @@ class OpenDoors:
         from pingone_mcp.wiring.linked import schedules
 
         return schedules(self.env_file)
+
+    @asynccontextmanager
+    async def rosters(self) -> AsyncIterator[tuple[str, RosterDesk]]:
+        from pingone_mcp.wiring.linked import rosters
+
+        async with AsyncExitStack() as stack:
+            with asking():
+                opened = await stack.enter_async_context(rosters(self.env_file, self.connection))
+            yield opened
 
     async def serve(
         self, request: ServeRequest, began: Callable[[str, str | None], None], log: Callable[[str], None]
@@ -182,15 +193,18 @@ class OpenDoors:
     @asynccontextmanager
     async def _open_linked(self) -> AsyncIterator[Backend]:
         identity, settings = await self._chosen()
-        async with open_backend(settings, identity=identity) as backend:
+        async with open_backend(settings, identity=identity, own=self._own(identity)) as backend:
             yield backend
+
+    def _own(self, identity: str) -> PrivateFolder:
+        return own_folder(state_folder(self.env_file), identity)
 
 
 @asynccontextmanager
-async def _open_at_length(settings: ConnectionSettings, identity: str) -> AsyncIterator[Backend]:
+async def _open_at_length(settings: ConnectionSettings, identity: str, own: PrivateFolder) -> AsyncIterator[Backend]:
     """Open what answers without the budgets of an assistant's answers, but for those that somebody has set."""
     import pingone_mcp.http.engine  # noqa: F401 - before the time of an answer is counted
 
     most = {name: most for name, most in _AT_LENGTH.items() if name not in settings.model_fields_set}
-    async with open_backend(settings.model_copy(update=most), identity=identity) as backend:
+    async with open_backend(settings.model_copy(update=most), identity=identity, own=own) as backend:
         yield backend

@@ -116,11 +116,12 @@ async def _serve_linked(env_file: Path | None, reference: str) -> None:
 @asynccontextmanager
 async def _open_linked(env_file: Path | None, reference: str) -> AsyncIterator[Backend]:
     import pingone_mcp.http.engine  # noqa: F401 - before the time of an answer is counted
-    from pingone_mcp.wiring import open_backend
+    from pingone_mcp.settings.given import state_folder
+    from pingone_mcp.wiring import open_backend, own_folder
     from pingone_mcp.wiring.linked import read_named
 
     identity, settings = await read_named(env_file, reference)
-    async with open_backend(settings, identity=identity) as backend:
+    async with open_backend(settings, identity=identity, own=own_folder(state_folder(env_file), identity)) as backend:
         yield backend
 
 

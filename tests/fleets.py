@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from pingone_mcp.control.control import ControlData, ControlPlace, open_control
 from pingone_mcp.control.linked import LinkedConnection
 from pingone_mcp.current_connection import DEFAULT
+from pingone_mcp.errors import Unreachable
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.service.callers import Caller, Permission
@@ -23,9 +24,13 @@ from pingone_mcp.service.fleet.administration import FleetAdministration
 from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.service.fleet.linking import LinkRequest
 from pingone_mcp.service.fleet.rechecks import Refusals
+from pingone_mcp.service.rosters.desk import RosterDesk
+from pingone_mcp.service.rosters.pulling import Applications, ReadList, ReadUsers
 from pingone_mcp.settings.parts import ConnectionSettings
+from pingone_mcp.settings.targets import TargetRules
+from pingone_mcp.tasks import background
 from pingone_mcp.wiring import Provider, open_pingone
-from pingone_mcp.wiring.fleet import LinkedBackends, LinkedFiles, linking_of
+from pingone_mcp.wiring.fleet import LinkedBackends, LinkedFiles, linking_of, rosters_of
 from tests.world import NOW, Time, World
 
 SIZE = 40
@@ -44,6 +49,9 @@ class Estate:
     worlds: dict[str, World]
     steps: list[Step]
     refusals: Refusals
+    rosters: RosterDesk
+    applications: dict[str, ReadUsers]
+    """What reads the list at each URL that a roster is pulled from."""
     size: int = SIZE
 
     def company(self, name: str) -> World:
@@ -109,12 +117,19 @@ async def estate(
     time, connections, refusals = Time(), Connections(), Refusals()
     place = ControlPlace(folder=folder / "state", database_url=database_url)
     files = LinkedFiles(place.folder)
+    applications: dict[str, ReadUsers] = {}
+
+    async def read_users(url: str, token: SecretStr | None) -> ReadList:
+        if url not in applications:
+            raise Unreachable("No application answers there.")
+        return await applications[url](url, token)
 
     def open_provider(settings: ConnectionSettings, identity: str) -> AbstractAsyncContextManager[Provider]:
         return made.opened(settings, identity)
 
     async with AsyncExitStack() as stack:
         control = await stack.enter_async_context(open_control(place, time.clock()))
+        tasks = await stack.enter_async_context(background())
         queries = await stack.enter_async_context(aclosing(Queries()))
         await stack.enter_async_context(connections.serving())
         backends = LinkedBackends(
@@ -127,6 +142,7 @@ async def estate(
         )
         fleet = Fleet(control.connections, connections, backends)
         linking = linking_of(control, files, fleet.forget, open_provider)
+        asked = Applications(read_users=read_users, may_read=TargetRules().allow_url, tasks=tasks)
         made = Estate(
             folder=folder,
             time=time,
@@ -138,6 +154,8 @@ async def estate(
             steps=[],
             refusals=refusals,
             size=size,
+            rosters=rosters_of(control, files, asked),
+            applications=applications,
         )
         yield made
 

@@ -66,7 +66,7 @@ async def roles(
     wanted = chosen(kinds, tuple(REVIEWED if diff is None else COMPARED), "Kinds of finding")
     async with open_backend() as backend:
         with asking():
-            rules = await read_rules(backend.roles_file, takes_files=backend.takes_files)
+            rules = await read_rules(backend.rules)
             accounts = backend.rosters.find_file(diff, mapping_of(columns)).read_now() if diff is not None else None
         await current_copy(backend)
         if user is not None:

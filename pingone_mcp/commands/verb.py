@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pingone_mcp.service.backend import OpenBackend
     from pingone_mcp.service.checks import Heard
     from pingone_mcp.service.fleet.administration import FleetAdministration
+    from pingone_mcp.service.rosters.desk import RosterDesk
     from pingone_mcp.service.schedules.desk import ScheduleDesk
     from pingone_mcp.service.syncing import SyncReport
 
@@ -101,6 +102,9 @@ class Doors(Protocol):
 
     def schedules(self) -> AbstractAsyncContextManager[ScheduleDesk]:
         """Return what a person does with the schedules of connections, by their names."""
+
+    def rosters(self) -> AbstractAsyncContextManager[tuple[str, RosterDesk]]:
+        """Return the id of the connection, and what keeps its rosters and rules."""
 
     async def serve(
         self, request: ServeRequest, began: Callable[[str, str | None], None], log: Callable[[str], None]

@@ -22,6 +22,7 @@ from pingone_mcp.control.key_ring import KeyFile
 from pingone_mcp.control.linked import LinkedConnections
 from pingone_mcp.control.outbox import Outbox
 from pingone_mcp.control.receiving.hook_secrets import HookSecrets
+from pingone_mcp.control.receiving.rosters import RosterRecords
 from pingone_mcp.control.sealing import Seals, open_seals
 from pingone_mcp.control.sync_runs import SyncRuns
 from pingone_mcp.control.tokens import CustomerTokens
@@ -65,6 +66,7 @@ class ControlData:
         self.idempotency = Idempotency(database, seals, clock)
         self.inbox = Inbox(database, seals, clock)
         self.hook_secrets = HookSecrets(database, seals, clock)
+        self.rosters = RosterRecords(database, seals, clock)
         self.sent_changes = SentChanges(database)
         self.schedules = ScheduleRecords(database, seals, clock)
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from pingone_mcp.clock import Clock
 from pingone_mcp.control.database import Database
 from pingone_mcp.control.remembered import Remembered
-from pingone_mcp.control.sealing import Seals, of_connection, of_hook
+from pingone_mcp.control.sealing import Seals, of_connection, of_hook, of_rosters
 from pingone_mcp.control.tables import CONNECTIONS, OUTBOX
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import Refused
@@ -264,6 +264,7 @@ class LinkedConnections:
                 await connection.execute(delete(OUTBOX).where(OUTBOX.c.connection_id == connection_id))
                 await self._seals.forget_owner(of_connection(connection_id))
                 await self._seals.forget_owner(of_hook(connection_id))
+                await self._seals.forget_owner(of_rosters(connection_id))
                 self._database.scrub()
             if linked is not None:
                 await self._news.removed(linked)

@@ -39,6 +39,11 @@ def of_hook(connection_id: str) -> str:
     return f"hook:{connection_id}"
 
 
+def of_rosters(connection_id: str) -> str:
+    """Name the tokens by which the rosters of a connection are pulled as an owner."""
+    return f"rosters:{connection_id}"
+
+
 def of_webhook(webhook_id: str) -> str:
     """Name a webhook as an owner."""
     return f"webhook:{webhook_id}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pingone_mcp.directory.native import NativeApi
@@ -18,6 +17,7 @@ if TYPE_CHECKING:  # start-up: a server says what it offers before it loads a da
     from pingone_mcp.replica.asking.directory import ReplicaDirectory
     from pingone_mcp.replica.replica import Replica
     from pingone_mcp.service.files.exports import Exports
+    from pingone_mcp.service.files.role_rules import RuleFiles
     from pingone_mcp.service.files.rosters import Rosters
     from pingone_mcp.service.writes import WriteRules
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:  # start-up: a server says what it offers before it loads a da
 class Backend:
     """A directory, its local copy, and what answers about them need: the seal of cursors, the budget of one answer.
 
-    `native` is the provider's own API, where it has one, `copy` the local copy as a directory, `roles_file` the rules
-    of map_roles (there can be none where it does not take files), `application` the id of the client that it asks as.
+    `native` is the provider's own API, where it has one, `copy` the local copy as a directory, `rules` where those of
+    map_roles may be, `application` the id of the client that it asks as.
     `sync_seconds` lie between two syncs in the background (None: there are none). `writes` is None where there are to
     be none. `subscriptions` are what the provider was asked to send, where it sends events.
     """
@@ -39,13 +39,12 @@ class Backend:
     cursors: CursorSeal
     exports: Exports
     rosters: Rosters
-    roles_file: Path | None
+    rules: RuleFiles
     application: str | None
     answer_characters: int
     answer_seconds: float
     sync_seconds: float | None = None
     writes: WriteRules | None = None
-    takes_files: bool = True
     subscriptions: Subscriptions | None = None
 
     def native_api(self) -> NativeApi:

@@ -11,6 +11,7 @@ from pingone_mcp.errors import Unconfigured
 from pingone_mcp.settings import ServeSettings, Settings
 from pingone_mcp.settings.linked import LINKED_SETTINGS
 from pingone_mcp.settings.parts import Credentials, GivenFiles, Sample
+from pingone_mcp.settings.serving import Serving
 
 
 def given_settings() -> Mapping[str, str]:
@@ -55,6 +56,15 @@ def given_switches(env_file: Path | None) -> Mapping[str, str]:
     """Return what somebody has let a single command write, in its environment or in a file."""
     values = Settings.given(env_file).values
     return {name: values[name] for name in ("allow_writes", "allow_production_writes") if name in values}
+
+
+def state_folder(env_file: Path | None) -> Path:
+    """Name the folder in which connections have theirs; no other setting of who serves them is looked at.
+
+    Raises Unconfigured.
+    """
+    values = {name: value for name, value in ServeSettings.given(env_file).values.items() if name == "state_dir"}
+    return Serving.model_validate(values).state_folder()
 
 
 _PLACES = ("state_dir", "key_file", "database_url")

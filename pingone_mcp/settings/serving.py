@@ -70,7 +70,8 @@ class Serving(Part):
 
     webhook_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Comma-separated hosts that events may be sent to although their addresses are private ones.",
+        description="Comma-separated hosts that events may be sent to, and rosters pulled from, although their addresses are "
+        "private ones.",
         examples=["hooks.corp.example.com"],
     )
     hook_silence_minutes: int = Field(

@@ -37,10 +37,13 @@ from pingone_mcp.replica.store.store import Store, copy_path
 from pingone_mcp.replica.syncing.task import SyncOptions
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.files.exports import Exports
+from pingone_mcp.service.files.role_rules import RuleFiles
 from pingone_mcp.service.files.rosters import Rosters
 from pingone_mcp.service.journal import Journal
+from pingone_mcp.service.rosters.shelf import shelf_in
 from pingone_mcp.service.writes import WriteRules
 from pingone_mcp.settings import Settings
+from pingone_mcp.settings.given import state_folder
 from pingone_mcp.settings.parts import ConnectionSettings
 
 if TYPE_CHECKING:
@@ -71,6 +74,9 @@ class Provider:
     application: str | None = None
     subscriptions: Subscriptions | None = None
 
+
+CONNECTIONS = "connections"
+"""What the folder of the folders of connections is called, in the state folder."""
 
 OpenProvider = Callable[[ConnectionSettings, str], AbstractAsyncContextManager[Provider]]
 """Opens a provider as settings describe it, for the connection of an id."""
@@ -125,12 +131,12 @@ async def open_backend(
     queries: Queries | None = None,
     readers: Readers | None = None,
     refused: Callable[[], None] | None = None,
-    takes_files: bool = True,
+    own: PrivateFolder | None = None,
 ) -> AsyncIterator[Backend]:
     """Open the provider that is configured, or another one, and what answers about it, for the connection of an id.
 
     Connections of one process may share their `queries` and `readers`. `refused` is called whenever the provider
-    refuses the credentials; `takes_files` says whether a person can lay out files for this connection. Raises
+    refuses the credentials; `own` is the folder of what was pushed to this connection (`own_folder`). Raises
     Unconfigured.
     """
     opening = open_provider or _configured(settings)
@@ -155,10 +161,9 @@ async def open_backend(
             rosters=Rosters(
                 folder=settings.rosters_folder(),
                 memory=PrivateFolder(cache, f"drift/{provider.key}"),
-                takes_files=takes_files,
+                pushed=None if own is None else shelf_in(own),
             ),
-            roles_file=settings.roles_path(),
-            takes_files=takes_files,
+            rules=RuleFiles(named=settings.roles_path(), own=own),
             application=provider.application,
             sync_seconds=settings.sync_minutes * 60 if settings.sync_minutes is not None else None,
             cursors=CursorSeal(provider.seal),
@@ -172,8 +177,13 @@ async def open_backend(
 @asynccontextmanager
 async def open_configured(env_file: Path | None) -> AsyncIterator[Backend]:
     """Open what the environment and a file of settings describe. Raises Unconfigured with all that is wrong."""
-    async with open_backend(Settings.load(env_file)) as backend:
+    async with open_backend(Settings.load(env_file), own=own_folder(state_folder(env_file), DEFAULT)) as backend:
         yield backend
+
+
+def own_folder(state: Path, connection: str) -> PrivateFolder:
+    """Name the folder of a connection in the state folder; it need not be there."""
+    return PrivateFolder(state, f"{CONNECTIONS}/{connection}")
 
 
 def replica_of(

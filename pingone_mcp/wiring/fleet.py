@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,36 +15,49 @@ from urllib.parse import urlsplit
 from pingone_mcp.control.control import ControlData, ControlPlace, open_control
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import NoSuchConnection, Problem
+from pingone_mcp.http.routes import trusted_certificates
+from pingone_mcp.http.targets import Targets
 from pingone_mcp.pingone.feed.hooks.action_types import ACTION_TYPES
 from pingone_mcp.private_files import PrivateFolder, this_user
 from pingone_mcp.replica.store.readers import Readers
+from pingone_mcp.scim.bearer import bearer_get
+from pingone_mcp.scim.reader import read_users
 from pingone_mcp.service.fleet.administration import FleetAdministration
 from pingone_mcp.service.fleet.fleet import Paused
 from pingone_mcp.service.fleet.hook_form import HookPlace
 from pingone_mcp.service.fleet.linking import Linking, Prepared, Providers
 from pingone_mcp.service.fleet.subscribing.subscribing import HookSubscribing
+from pingone_mcp.service.rosters.desk import RosterDesk, RosterFiles, roster_desk
+from pingone_mcp.service.rosters.pulling import Applications
 from pingone_mcp.settings.addresses import is_public
 from pingone_mcp.settings.linked import check_given, kept, read, read_linked
-from pingone_mcp.tasks import in_thread
-from pingone_mcp.wiring import OpenProvider, checking, open_backend, provider_of
+from pingone_mcp.tasks import background, in_thread
+from pingone_mcp.wiring import CONNECTIONS, OpenProvider, checking, open_backend, own_folder, provider_of
 
 if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+    from pydantic import SecretStr
+
+    from pingone_mcp.clock import Clock
     from pingone_mcp.control.linked import LinkedConnection, LinkedConnections
     from pingone_mcp.replica.queries.processes import Queries
     from pingone_mcp.service.backend import Backend, OpenBackend
+    from pingone_mcp.service.rosters.pulling import ReadList
     from pingone_mcp.settings.parts import ConnectionSettings
     from pingone_mcp.settings.serving import Serving
+    from pingone_mcp.settings.targets import TargetRules
 
-_FOLDER = "connections"
 _MARK = "removed"
 _REMOVALS = 5
 _SOON = {"retry_seconds": 10.0, "request_seconds": 10.0}
-# The folders of a connection, and what is in them.
+# The folders and files of a connection, and what is in them.
 _FILES = {
     "replica": "its local copy",
     "tokens": "its access tokens",
     "exports": "its exports",
     "drift": "what comparisons had found",
+    "rosters": "its rosters",
+    "roles.toml": "its rules for roles",
 }
 
 
@@ -55,7 +68,10 @@ class LinkedFiles:
     root: Path
 
     def folder(self, connection: str) -> Path:
-        return self.root / _FOLDER / connection
+        return self.own(connection).path
+
+    def own(self, connection: str) -> PrivateFolder:
+        return own_folder(self.root, connection)
 
     @property
     def journal(self) -> Path:
@@ -64,7 +80,7 @@ class LinkedFiles:
 
     def make(self, connection: str) -> None:
         """Make the folder of a connection. Raises OSError."""
-        PrivateFolder(self.root, f"{_FOLDER}/{connection}").make()
+        self.own(connection).make()
 
     async def condemn(self, connection: str) -> None:
         """Mark the files of a connection, where it has any, as those of one that is being removed."""
@@ -82,13 +98,13 @@ class LinkedFiles:
 
     def _condemn(self, connection: str) -> None:
         if self.folder(connection).is_dir():
-            PrivateFolder(self.root, f"{_FOLDER}/{connection}").write(_MARK, [])
+            self.own(connection).write(_MARK, [])
 
     def _condemned(self) -> list[str]:
-        return [path.parent.name for path in (self.root / _FOLDER).glob(f"*/{_MARK}")]
+        return [path.parent.name for path in (self.root / CONNECTIONS).glob(f"*/{_MARK}")]
 
     def _forget(self, connection: str) -> tuple[str, ...]:
-        folder = PrivateFolder(self.root, f"{_FOLDER}/{connection}")
+        folder = self.own(connection)
         try:
             folder.check()
         except FileNotFoundError:
@@ -121,6 +137,16 @@ def control_place(settings: Serving) -> ControlPlace:
     return ControlPlace(
         folder=settings.state_folder(), database_url=settings.database_url, key_file=settings.key_path()
     )
+
+
+def applications_of(targets: Targets, rules: TargetRules, tasks: TaskGroup, clock: Clock) -> Applications:
+    """Return how the lists of applications are read: from `targets`, which keep to the same rules."""
+    return Applications(read_users=partial(_read_users, targets, clock), may_read=rules.allow_url, tasks=tasks)
+
+
+def rosters_of(control: ControlData, files: LinkedFiles, applications: Applications) -> RosterDesk:
+    """Return the use cases of rosters and rules of connections."""
+    return roster_desk(control, RosterFiles(folder_of=files.own, forget=files.forget), applications)
 
 
 @asynccontextmanager
@@ -159,6 +185,26 @@ def hook_place(public_url: str | None) -> HookPlace:
     host = parts.hostname or ""
     is_reachable = parts.scheme == "https" and is_public(host) and ":" not in host
     return HookPlace(base=public_url, is_public=True, is_reachable=is_reachable, action_types=ACTION_TYPES)
+
+
+@asynccontextmanager
+async def open_rosters(
+    place: ControlPlace, environment: ConnectionSettings | None, reference: str, rules: TargetRules
+) -> AsyncIterator[tuple[str, RosterDesk]]:
+    """Open what keeps the rosters of the connection of an id or a name, for a person's commands; gives its id too.
+
+    `rules` say where lists may be pulled from. Raises Unconfigured, and Refused for a connection that there is not.
+    """
+    async with AsyncExitStack() as stack:
+        control = await stack.enter_async_context(open_control(place))
+        tasks = await stack.enter_async_context(background())
+        if environment is not None:
+            await keep_default(control, environment, renewed=False)
+        files = LinkedFiles(place.folder)
+        linked = await FleetAdministration(control, linking_of(control, files, _nothing)).find(reference)
+        targets = await stack.enter_async_context(aclosing(Targets(rules, trusted_certificates(), control.clock)))
+        applications = applications_of(targets, rules, tasks, control.clock)
+        yield linked.id, rosters_of(control, files, applications)
 
 
 async def read_one(place: ControlPlace, reference: str, files: Mapping[str, str]) -> tuple[str, ConnectionSettings]:
@@ -250,7 +296,7 @@ class LinkedBackends:
             queries=self.queries,
             readers=self.readers,
             refused=refused,
-            takes_files=connection == DEFAULT,
+            own=self.files.own(connection),
         )
         async with opening as backend:
             yield backend
@@ -277,3 +323,9 @@ class LinkedBackends:
 
 async def _nothing(_: str) -> None:
     """Close nothing: this process serves no connection."""
+
+
+async def _read_users(targets: Targets, clock: Clock, url: str, token: SecretStr | None) -> ReadList:
+    """Read the users of an application, where its address is one that may be asked."""
+    text = None if token is None else token.get_secret_value()
+    return await read_users(bearer_get(targets.get, url, text), url, clock=clock)

@@ -11,13 +11,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.extras import load_extra
-from pingone_mcp.settings import ServeSettings
+from pingone_mcp.settings import ServeSettings, Settings
 from pingone_mcp.settings.given import environment_settings, given_files, given_switches
+from pingone_mcp.settings.targets import TargetRules
 
 if TYPE_CHECKING:
     from pingone_mcp.service.fleet.administration import FleetAdministration
+    from pingone_mcp.service.rosters.desk import RosterDesk
     from pingone_mcp.service.schedules.desk import ScheduleDesk
     from pingone_mcp.settings.parts import ConnectionSettings
 
@@ -46,6 +49,22 @@ async def schedules(env_file: Path | None) -> AsyncIterator[ScheduleDesk]:
     from pingone_mcp.wiring.schedules import open_schedules
 
     async with open_schedules(control_place(ServeSettings.load(env_file)), _described(env_file)) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def rosters(env_file: Path | None, reference: str | None) -> AsyncIterator[tuple[str, RosterDesk]]:
+    """Open what keeps the rosters of a linked connection that a person names (None: of that of the variables).
+
+    Raises Unconfigured, MissingExtra, and Refused where there is none of this name or id.
+    """
+    described = Settings.load(env_file) if reference is None else _described(env_file)
+    load_serve()
+    from pingone_mcp.wiring.fleet import control_place, open_rosters
+
+    settings = ServeSettings.load(env_file)
+    rules = TargetRules(frozenset(settings.webhook_hosts), with_loopback=True)  # a person at this machine names targets
+    async with open_rosters(control_place(settings), described, reference or DEFAULT, rules) as opened:
         yield opened
 
 

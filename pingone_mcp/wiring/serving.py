@@ -37,6 +37,7 @@ from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.service.fleet.linking import Linking
 from pingone_mcp.service.fleet.rechecks import Rechecks, Refusals
 from pingone_mcp.service.fleet.syncs import FleetSyncs
+from pingone_mcp.service.rosters.desk import RosterDesk
 from pingone_mcp.service.schedules.kinds import ScheduleKind, kinds_of
 from pingone_mcp.service.schedules.worker import Schedules
 from pingone_mcp.settings import ServeSettings
@@ -62,7 +63,15 @@ from pingone_mcp.web.operations.requests import access_line
 from pingone_mcp.web.process import Listening, open_socket, serve_app, url_of
 from pingone_mcp.web.rest.api import ApiParts, api_routes
 from pingone_mcp.wiring.alone import alone
-from pingone_mcp.wiring.fleet import LinkedBackends, LinkedFiles, control_place, keep_default, linking_of
+from pingone_mcp.wiring.fleet import (
+    LinkedBackends,
+    LinkedFiles,
+    applications_of,
+    control_place,
+    keep_default,
+    linking_of,
+    rosters_of,
+)
 
 _WAITS_LONG = timedelta(hours=1)
 
@@ -165,6 +174,7 @@ async def open_face(
                     fleet=served.fleet,
                     linking=served.linking,
                     syncs=served.syncs,
+                    rosters=served.rosters,
                     server=address.base,
                     targets=served.targets,
                     kinds=served.kinds,
@@ -187,7 +197,7 @@ async def open_face(
 
 @dataclass(slots=True)
 class ServedFleet:
-    """The connections while they are served, what links more of them, and their syncs.
+    """The connections while they are served, what links more of them, their syncs and their rosters.
 
     `targets` says where events may be sent, and `outcomes` counts what came of sending them. `taking` takes the events
     of providers, and `kinds` are those of schedules.
@@ -196,6 +206,7 @@ class ServedFleet:
     fleet: Fleet
     syncs: FleetSyncs
     linking: Linking
+    rosters: RosterDesk
     targets: TargetRules = field(default_factory=TargetRules)
     outcomes: Callable[[], Mapping[Outcome, int]] = dict
     taking: HookTaking | None = None
@@ -244,7 +255,9 @@ async def _serving(
         hook_work = HookWork(
             control, fleet, changes_out.changed, tasks, clock, about=about, counts=taking.counts, silence=silence
         )
-        served = ServedFleet(fleet, syncs, linking, targets, deliveries.outcomes, taking)
+        rosters = rosters_of(control, files, applications_of(sending, targets, tasks, clock))
+        kinds = kinds_of(rosters.pulls)
+        served = ServedFleet(fleet, syncs, linking, rosters, targets, deliveries.outcomes, taking, kinds)
         tasks.start_soon(served.sync)
         tasks.start_soon(changes_out.run)
         tasks.start_soon(deliveries.run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from pingone_mcp.control.announcing.announcements import Announcements
 from pingone_mcp.control.announcing.sent_changes import SentUntil
@@ -12,7 +12,7 @@ from pingone_mcp.control.control import ControlData
 from pingone_mcp.control.idempotency import KeyedRequest
 from pingone_mcp.control.inbox import IncomingEvent
 from pingone_mcp.control.linked import LinkedConnection, LinkedConnections, NameTaken
-from pingone_mcp.control.tables import METADATA
+from pingone_mcp.control.tables import METADATA, SCHEDULES
 from tests.control.conftest import Hands
 
 SECRET = {"client_secret": SecretStr("s3cr3t")}
@@ -23,6 +23,14 @@ async def rows(control: ControlData) -> dict[str, int]:
     async with control.database.read() as connection:
         found = {table.name: len((await connection.execute(select(table))).all()) for table in METADATA.sorted_tables}
     return {name: count for name, count in found.items() if count}
+
+
+async def add_schedule(control: ControlData, connection_id: str) -> None:
+    now = control.clock.now()
+    values = {"kind": "drift", "cron": "0 6 * * *", "zone": "UTC", "arguments": {}, "is_active": True}
+    row = {"id": "one", "connection_id": connection_id, "next_at": now, "created_at": now, **values}
+    async with control.database.write() as connection:
+        await connection.execute(insert(SCHEDULES).values(row))
 
 
 async def test_a_connection_is_as_it_was_added(control: ControlData, linked: LinkedConnection, hands: Hands) -> None:
@@ -133,10 +141,13 @@ async def test_with_a_connection_goes_all_that_hangs_on_it(control: ControlData,
     for_linked = await control.outbox.add_for(webhook.id, "record:created", {}, connection_id=linked.id)
     async with control.sent_changes.moving(again.id, None, SentUntil("c", 1)):
         pass
+    await control.rosters.set_source(again.id, "crm", "https://crm.example.com/Users", SecretStr("t0ken"))
+    await control.rosters.set_source(linked.id, "crm", "https://crm.example.com/Users", SecretStr("t0ken"))
+    await add_schedule(control, again.id)
     assert set(await rows(control)) == {table.name for table in METADATA.sorted_tables}
     assert await control.connections.remove(again.id)
-    hooks = {"webhooks": 1, "outbox": 2, "data_keys": kept["data_keys"] + 1, "sealed_values": kept["sealed_values"] + 1}
-    assert await rows(control) == kept | {"api_keys": 1} | hooks
+    hooks = {"webhooks": 1, "outbox": 2, "data_keys": kept["data_keys"] + 2, "sealed_values": kept["sealed_values"] + 2}
+    assert await rows(control) == kept | {"api_keys": 1, "rosters": 1} | hooks
     first, last = await control.outbox.heads()
     gone = await control.outbox.read(last.id)
     assert gone is not None

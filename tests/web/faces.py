@@ -75,6 +75,7 @@ async def whole_face(folder: Path, base: str = f"http://{HOST}", *, size: int = 
             opened.fleet,
             FleetSyncs(opened.control, opened.fleet, tasks, clock),
             opened.administration.linking,
+            opened.rosters,
             taking=taking,
         )
         address = PublicAddress(base)

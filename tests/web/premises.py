@@ -330,6 +330,7 @@ class Premises:
                     "/schedule", side, integrated_account_id=linked.id, kind="full_sync", cron="0 3 * * *", zone="UTC"
                 )
             ],
+            "roster": [await self._roster(side)],
             "cursor": sorted(set(_CURSOR.findall(whole))),
             "session": [await self._session(side)],
             "uri": [
@@ -344,6 +345,18 @@ class Premises:
         assert any("exports" in one for one in things["uri"]), whole
         assert len(things["cursor"]) >= 3, whole
         return things
+
+    async def _roster(self, side: str) -> str:
+        """Push a roster and rules for roles, in which everything is marked, and return its name."""
+        name, of = f"{mark(side)}roster", f"?integrated_account_id={self.linked[side].id}"
+        for path, kind, text in (
+            (f"/roster/{name}", "text/csv", f"email,name\n{mark(side)}@example.com,{mark(side)}\n"),
+            ("/role-rules", "application/toml", f'[[rule]]\nrole = "{mark(side)}"\ngroup = "{mark(side)}"\n'),
+        ):
+            headers = (self.bearer(side), ("Content-Type", kind))
+            heard = await self.hear(Sent("PUT", path + of, headers, text.encode()))
+            assert heard.status == 200, heard.text
+        return name
 
     async def _made(self, path: str, key: str, **body: str) -> str:
         """Make something by POST, and return its id."""
@@ -387,7 +400,7 @@ async def premises(folder: Path) -> AsyncIterator[Premises]:
         clock = dataclasses.replace(opened.time.clock(), sleep=anyio.sleep)
         tasks = await stack.enter_async_context(background())
         syncs = FleetSyncs(opened.control, opened.fleet, tasks, clock)
-        served = ServedFleet(opened.fleet, syncs, opened.administration.linking)
+        served = ServedFleet(opened.fleet, syncs, opened.administration.linking, opened.rosters)
         settings = Serving(oauth_issuer=server.issuer)
         opening = open_face(opened.control, served, settings, PublicAddress(BASE), log=lambda _: None, clock=clock)
         face = await stack.enter_async_context(opening)

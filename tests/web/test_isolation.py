@@ -44,6 +44,7 @@ KINDS = (
     "webhook",
     "run",
     "schedule",
+    "roster",
     "cursor",
     "session",
     "uri",
@@ -57,6 +58,7 @@ NAMED = (
     "environment",
     "webhook",
     "run",
+    "roster",
     "schedule",
     "path",
     "cursor",
@@ -270,13 +272,15 @@ class Asking:
     def _harms_itself(self, sent: Sent, reach: frozenset[str]) -> bool:
         """Say whether a request would, by right, change what its sender has, and others here still need."""
         things = [self.made.things[side] for side in reach]
-        own = any(one[kind][0] in sent.target for one in things for kind in ("connection", "webhook", "schedule"))
+        own = any(
+            one[kind][0] in sent.target for one in things for kind in ("connection", "webhook", "roster", "schedule")
+        )
         if sent.path.endswith("/bulk-delete"):
             return any(one["connection"][0].encode() in sent.body for one in things)
         return (
             own
             and sent.method in ("PATCH", "DELETE")
-            and sent.path.startswith(("/integrated-account", "/webhook", "/schedule"))
+            and sent.path.startswith(("/integrated-account", "/webhook", "/roster", "/role-rules", "/schedule"))
         )
 
     def _request(

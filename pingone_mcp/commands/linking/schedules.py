@@ -28,13 +28,15 @@ def _add(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="all of them, or those of one connection", allow_abbrev=False)
     added = actions.add_parser("add", help="have something done by the hour", allow_abbrev=False)
     added.add_argument(
-        "kind", metavar="KIND", help="what: drift and role_drift check a roster, full_sync reads everything again"
+        "kind",
+        metavar="KIND",
+        help="what: drift and role_drift check a roster, roster_pull reads one, full_sync everything",
     )
     added.add_argument(
         "--cron", required=True, metavar="WHEN", help="minute, hour, day, month, day of the week: “0 7 * * mon-fri”"
     )
     added.add_argument("--zone", default="UTC", metavar="Z", help="the time zone of that: Europe/Berlin (default UTC)")
-    added.add_argument("--roster", metavar="NAME", help="of checks: the name of the roster")
+    added.add_argument("--roster", metavar="NAME", help="the name of the roster")
     added.add_argument("--match-on", metavar="A,B", help="of drift: by which identities (email, username, external_id)")
     added.add_argument("--expected-group", metavar="G", help="of drift: whose members ought to have an account")
     added.add_argument("--compare", metavar="A,B", help="of drift: which attributes (“”: none)")
@@ -138,14 +140,15 @@ VERB = Verb(
     name="schedules",
     text=f"""\
 Have things done for a connection by the hour, while `pingone-mcp serve` runs: a roster compared
-with the directory (drift), its roles with your rules (role_drift), everything read again
-(full_sync). A check remembers what it found: what is new since is sent to webhooks as the event
-`drift:new`, and `list` shows what came of the last run. What was missed is done once. How often a
-connection is synced is a setting of it ({variable("sync_minutes")}). Without --connection, `list` shows
-all, and `add` is about the connection of the variables.
+with the directory (drift), its roles with your rules (role_drift), a roster read from its source
+(roster_pull), everything read again (full_sync). A check remembers what it found: what is new since
+is sent to webhooks as the event `drift:new`, and `list` shows what came of the last run. What was
+missed is done once. How often a connection is synced is a setting of it ({variable("sync_minutes")}).
+Without --connection, `list` shows all, and `add` is about the connection of the variables.
 
 examples:
   pingone-mcp schedules add drift --roster crm --cron "0 7 * * mon-fri" --zone Europe/Berlin --connection acme
+  pingone-mcp schedules add roster_pull --roster crm --cron "30 6 * * *" --connection acme
   pingone-mcp schedules add full_sync --cron "30 2 * * sun" --connection acme
   pingone-mcp schedules list --connection acme --json
   pingone-mcp schedules run 0c6f9f0e-7f9e-5a0e-8f3c-0f8a4a3c2b1d""",

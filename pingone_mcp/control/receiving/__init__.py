@@ -1,1 +1,1 @@
-"""What providers must show when they send events, as control data keep it."""
+"""What comes from outside for a connection: what senders of events must show, and the user lists of applications."""

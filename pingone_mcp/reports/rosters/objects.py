@@ -10,6 +10,7 @@ from typing import Any
 from pingone_mcp.directory.matching.attributes import squeezed
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.directory.text.json_text import TooManyItems, loads_in_steps
+from pingone_mcp.reports.rosters import scim
 from pingone_mcp.reports.rosters.columns import Layout
 from pingone_mcp.reports.rosters.roster import (
     MAX_CELL,
@@ -38,10 +39,12 @@ _NEXT_PAGES = ("next", "nextlink", "nextpage", "nextpagetoken", "nextpageurl", "
 def roster_of(entries: Sequence[Any], mapped: Mapping[str, str] | None = None) -> Roster:
     """Read entries that came as objects, e.g. as an argument of a tool: the same spellings, values as in JSON.
 
+    Of what calls itself a user of SCIM that is read which `scim.members_of` says.
     `mapped` says of fields which member they are. Raises Refused, with the places of the entries that cannot be read.
     """
     if len(entries) > MAX_ENTRIES:
         raise too_many()
+    entries = [scim.members_of(one) if isinstance(one, Mapping) and scim.is_user(one) else one for one in entries]
     layout = Layout(_headings(entries if mapped else entries[:_LOOKED_AT]), mapped)
     reader = _ObjectReader(layout)
     roster = Reading(layout).roster(reader.rows(entries))

@@ -120,7 +120,7 @@ def area_of_api(backend: Backend, area: str) -> JsonObject:
 async def roles(backend: Backend) -> JsonObject:
     """Return the rules of map_roles in their order, as their file has them; where there are none, why."""
     try:
-        rules = await read_rules(backend.roles_file, takes_files=backend.takes_files)
+        rules = await read_rules(backend.rules)
     except Problem as problem:
         return {"rules": [], "note": str(problem)}
     written = [plain(rule) | ({"attributes": dict(rule.attributes)} if rule.attributes else {}) for rule in rules.rules]

@@ -38,7 +38,7 @@ async def map_roles(
     {state: running}: call again.
     """
     backend = await backend_of(ctx)
-    rules = await read_rules(backend.roles_file, takes_files=backend.takes_files)
+    rules = await read_rules(backend.rules)
     if user is not None:
         return answer(await _of_user(backend, rules, user))
     wanted = asked(backend, "map_roles", {"group": group}, cursor)

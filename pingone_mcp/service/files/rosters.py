@@ -1,4 +1,4 @@
-"""The user lists of applications that a person has put into a folder: a model names one, and never a path.
+"""The user lists of applications, laid into a folder by a person, or pushed: a model names one, and never a path.
 
 What reads and compares them is loaded when there is one: whoever answers has a folder, and hardly anybody asks for it.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pingone_mcp.advice import setting, spelled
 from pingone_mcp.directory.rows import compact
@@ -24,6 +24,7 @@ from pingone_mcp.errors import Refused
 from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
 from pingone_mcp.service.files.given_files import read_whole
+from pingone_mcp.service.rosters.shelf import Shelf, is_name
 
 if TYPE_CHECKING:
     from pingone_mcp.reports.drift import Drift
@@ -72,23 +73,32 @@ def given_accounts(entries: Sequence[Any]) -> Accounts:
 class Rosters:
     """The rosters in `folder` (None: there is none), and what the last check of each found, in `memory`.
 
-    `takes_files` says whether there could be a folder.
+    `pushed` are those that were pushed to the connection, or pulled for it (None: there cannot be any).
     """
 
     folder: Path | None
     memory: PrivateFolder
-    takes_files: bool = True
+    pushed: Shelf | None = None
 
     def names(self) -> tuple[str, ...]:
-        """Return the names that may be asked for: of the files in the folder itself, without their ending."""
-        return tuple(sorted(self._files()))
+        """Return the names that may be asked for: files in the folder itself, without ending, and others."""
+        return tuple(sorted({*self._files(), *self._pushed()}))
 
     def find(self, name: str, mapped: Mapping[str, str] = _AS_USUAL) -> Accounts:
         """Return a roster, not read yet; `mapped` as in `find_file`.
 
         Raises Refused, with the names that there are, for any other name.
         """
-        path = self._files().get(name)
+        path, pushed = self._files().get(name), self._read_pushed(name)
+        if path is not None and pushed is not None:
+            raise Refused(
+                f"There are two rosters of this name: a file in the folder that {setting('rosters')} names, and one that "
+                "was pushed.",
+                "Remove or rename one of them.",
+                code="AMBIGUOUS_ROSTER",
+            )
+        if pushed is not None:
+            return pushed.accounts(name, mapped)
         if path is None:
             raise self.unknown(name)
         return _opened(path, mapped, name=name, memory=_memory_of(self.folder, name))
@@ -101,7 +111,7 @@ class Rosters:
         """
         path = Path(reference)
         files = self._files()
-        if path.name == reference and reference in files:
+        if path.name == reference and (reference in files or reference in self._pushed()):
             return self.find(reference, mapped)
         if not path.is_file():
             names = ", ".join(map(harmless, self.names()[:_LISTED]))
@@ -110,7 +120,7 @@ class Rosters:
                 "There is neither a file nor a registered roster of this name.",
                 f"{hint} Registered rosters: {names}.".strip()
                 if names
-                else f"{setting('rosters')} names a folder for rosters.",
+                else f"{setting('rosters')} names a folder for rosters; `pingone-mcp rosters push NAME FILE` registers one.",
             )
         whole = path.resolve()
         registered = next((name for name, file in files.items() if file.resolve() == whole), None)
@@ -149,18 +159,24 @@ class Rosters:
             return {}
         return {path.stem: path for path in found if path.suffix.lower() in _KINDS and path.is_file()}
 
+    def _pushed(self) -> tuple[str, ...]:
+        return () if self.pushed is None else self.pushed.names()
+
+    def _read_pushed(self, name: str) -> _Pushed | None:
+        found = self.pushed.read(name) if self.pushed is not None and is_name(name) else None
+        return None if found is None or self.pushed is None else _Pushed(*found, self.pushed.folder.path)
+
     def unknown(self, name: str = "") -> Refused:
         """Return what is to be said of a name that is none: the nearest, which there are, or why there is none."""
-        if self.folder is None and not self.takes_files:
+        push = (
+            ""
+            if self.pushed is None
+            else "; or push one: `pingone-mcp rosters push NAME FILE`, or PUT /roster/{name} where it is served"
+        )
+        if self.folder is None and not self._pushed():
             return Refused(
-                "A linked connection has no folder of rosters where many are served.",
-                "Give the accounts as `entries`; or compare at the shell: `pingone-mcp drift FILE --connection C`.",
-                code="NO_ROSTERS",
-            )
-        if self.folder is None:
-            return Refused(
-                "No folder of rosters is configured.",
-                f"Give the accounts as `entries`; or the person who runs this server sets {setting('rosters')}.",
+                "There is no roster." if self.pushed is not None else "No folder of rosters is configured.",
+                f"Give the accounts as `entries`{push}; or the person who runs this server sets {setting('rosters')}.",
                 code="NO_ROSTERS",
             )
         names = self.names()
@@ -171,9 +187,20 @@ class Rosters:
             "There is no roster of this name.",
             f"{did_you_mean(name, map(harmless, names))} The rosters are: {listed}.".strip()
             if names
-            else f"The folder that {setting('rosters')} names holds no CSV or JSON file.",
+            else f"The folder that {setting('rosters')} names holds no CSV or JSON file{push}.",
             code="UNKNOWN_ROSTER",
         )
+
+
+class _Pushed(NamedTuple):
+    """A list that was pushed, as it lies in the folder of its connection."""
+
+    kind: RosterKind
+    content: bytes
+    folder: Path
+
+    def accounts(self, name: str, mapped: Mapping[str, str]) -> Accounts:
+        return _accounts(self.content, self.kind, mapped, name=name, memory=_memory_of(self.folder, name))
 
 
 def _memory_of(folder: Path | None, name: str) -> str:
@@ -181,10 +208,8 @@ def _memory_of(folder: Path | None, name: str) -> str:
     return f"{key}.json"
 
 
-def _opened(path: Path, mapped: Mapping[str, str], *, name: str, memory: str) -> Accounts:
-    """Return the roster in a file. Raises Refused for one that cannot be opened."""
-    from pingone_mcp.reports.rosters.files import MAX_BYTES, parse_roster
-
+def kind_of(path: Path) -> RosterKind:
+    """Return the kind of a file that a person names. Raises Refused for what is no roster."""
     kind = {**_KINDS, **_TEXTS}.get(path.suffix.lower())
     if kind is None:
         raise Refused(
@@ -192,10 +217,24 @@ def _opened(path: Path, mapped: Mapping[str, str], *, name: str, memory: str) ->
             "Save a workbook as “CSV UTF-8”.",
             code="UNKNOWN_ROSTER",
         )
+    return kind
+
+
+def _opened(path: Path, mapped: Mapping[str, str], *, name: str, memory: str) -> Accounts:
+    """Return the roster in a file. Raises Refused for one that cannot be opened."""
+    from pingone_mcp.reports.rosters.files import MAX_BYTES
+
+    kind = kind_of(path)
     try:
         content = read_whole(path, MAX_BYTES, what="The roster")
     except OSError as error:
         raise Refused(f"The roster cannot be read: {error.strerror}.", code="UNKNOWN_ROSTER") from None
+    return _accounts(content, kind, mapped, name=name, memory=memory)
+
+
+def _accounts(content: bytes, kind: RosterKind, mapped: Mapping[str, str], *, name: str, memory: str) -> Accounts:
+    from pingone_mcp.reports.rosters.files import parse_roster
+
     fingerprint = hashlib.sha256(content).hexdigest()
     return Accounts(
         name=name, fingerprint=fingerprint, read=partial(parse_roster, content, kind, mapped), memory=memory

@@ -60,16 +60,13 @@ class ScheduleKind:
 
 
 def kinds_of(pulls: Pulls | None = None) -> Mapping[str, ScheduleKind]:
-    """Return the kinds that there are, by their names; rosters are pulled where something does that."""
-    found = {
+    """Return the kinds that there are, by their names; without `pulls`, no roster is pulled by whoever runs them."""
+    return {
         "full_sync": ScheduleKind(does="read everything again", takes=FullSync, work=_ask_full_sync),
         "drift": ScheduleKind(does="compare a roster with the directory", takes=WatchDrift, work=watch_drift),
         "role_drift": ScheduleKind(does="compare roles with the role rules", takes=WatchRoles, work=watch_roles),
+        "roster_pull": ScheduleKind(does="read a roster from its source", takes=PullRoster, work=partial(_pull, pulls)),
     }
-    if pulls is not None:
-        pulling = partial(_pull, pulls)
-        found["roster_pull"] = ScheduleKind(does="read a roster from its source", takes=PullRoster, work=pulling)
-    return found
 
 
 async def _ask_full_sync(_: ScheduledRun, __: FullSync) -> Ran:
@@ -77,7 +74,9 @@ async def _ask_full_sync(_: ScheduledRun, __: FullSync) -> Ran:
     return Ran(outcome="asked", summary=said, asks_full_sync=True)
 
 
-async def _pull(pulls: Pulls, run: ScheduledRun, asked: PullRoster) -> Ran:
+async def _pull(pulls: Pulls | None, run: ScheduledRun, asked: PullRoster) -> Ran:
+    if pulls is None:
+        raise Refused("No roster is pulled here.", "`pingone-mcp serve` does it.", code="NO_PULLS")
     await pulls.pull(run.schedule.connection_id, asked.roster)
     return Ran(outcome="pulled", summary="The roster was read from its source.")
 

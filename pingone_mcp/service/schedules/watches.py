@@ -71,7 +71,7 @@ async def watch_drift(run: ScheduledRun, asked: WatchDrift) -> Ran:
 async def watch_roles(run: ScheduledRun, asked: WatchRoles) -> Ran:
     """Check the roles in a roster, and say what is new. Raises what `read_rules` and `compare_roles` raise."""
     backend = run.backend
-    rules = await read_rules(backend.roles_file, takes_files=backend.takes_files)
+    rules = await read_rules(backend.rules)
     accounts = await _accounts(run, asked.roster)
     now = backend.replica.now()
     with heavy_work():

@@ -16,6 +16,7 @@ from pingone_mcp.settings.targets import TargetRules
 from pingone_mcp.web.rest.document import document_operation
 from pingone_mcp.web.rest.operation import AnswerBudget, Asking, RestAnswer, RestOperation, routes
 from pingone_mcp.web.rest.platform.accounts import account_operations
+from pingone_mcp.web.rest.platform.rosters import roster_operations
 from pingone_mcp.web.rest.platform.schedules import schedule_operations
 from pingone_mcp.web.rest.platform.sync_runs import run_operations
 from pingone_mcp.web.rest.platform.webhooks import webhook_operations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pingone_mcp.service.fleet.fleet import Fleet
     from pingone_mcp.service.fleet.linking import Linking
     from pingone_mcp.service.fleet.syncs import FleetSyncs
+    from pingone_mcp.service.rosters.desk import RosterDesk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class ApiParts:
     fleet: Fleet
     linking: Linking
     syncs: FleetSyncs
+    rosters: RosterDesk
     server: str
     targets: TargetRules = field(default_factory=TargetRules)
     kinds: Mapping[str, ScheduleKind] = field(default_factory=kinds_of)
@@ -73,6 +76,7 @@ def operations(parts: ApiParts) -> tuple[RestOperation, ...]:
         *webhook_operations(EventTargets(parts.control, parts.targets.allow_url)),
         *run_operations(CallerRuns(parts.control, parts.fleet, parts.syncs)),
         *schedule_operations(CallerSchedules(parts.control, parts.fleet, parts.kinds), parts.kinds),
+        *roster_operations(parts.rosters, parts.control.derive("cursors of lists")),
         *proxy_operations(Repeats(parts.control.idempotency)),
         PING,
     )

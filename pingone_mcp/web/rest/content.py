@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -33,7 +34,7 @@ async def json_of(request: Request, absent: Any = None) -> Any:
     raw = await request.body()
     if not raw.strip():
         return absent
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    kind = media_type(request, "application/json")
     if not kind.endswith(_JSON_TYPES) and kind != TEXT:
         raise Refused("The body is not called JSON.", "Send it with Content-Type: application/json.", code=NO_JSON)
     try:
@@ -42,6 +43,23 @@ async def json_of(request: Request, absent: Any = None) -> Any:
     except (ValueError, RecursionError):
         raise Refused("The body is no JSON in UTF-8.", "Mend that, and send it again.", code="WRONG_BODY") from None
     return value
+
+
+async def file_of(request: Request, kinds: Sequence[str]) -> tuple[str, bytes]:
+    """Return the media type of a body, which is one of these, and its bytes as they came. Raises Refused."""
+    kind = media_type(request)
+    if kind not in kinds:
+        raise Refused(
+            "The body is not called what is taken here.",
+            f"Send it with Content-Type: {' or '.join(kinds)}.",
+            code=NO_JSON,
+        )
+    return kind, await request.body()
+
+
+def media_type(request: Request, absent: str = "") -> str:
+    """Return what a body is called, without parameters."""
+    return request.headers.get("content-type", absent).partition(";")[0].strip().lower()
 
 
 def read_content(kind: type[C], value: Any) -> C:

@@ -126,6 +126,9 @@ def _operation(one: RestOperation, schemas: JsonObject) -> JsonObject:
     if one.takes_json:
         described["requestBody"] = {"required": False, "content": _json({})}
         described["parameters"].append(_KEY)
+    if one.takes_files:
+        kinds: JsonObject = {kind: {"schema": {} if kind.endswith("/json") else _TEXT} for kind in one.takes_files}
+        described["requestBody"] = {"required": True, "content": kinds}
     if one.is_open:
         described["security"] = []
     return described

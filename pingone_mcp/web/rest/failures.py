@@ -75,6 +75,14 @@ _BY_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         "KEY_REUSED": HTTPStatus.UNPROCESSABLE_ENTITY,
         "UNKNOWN_OUTCOME": HTTPStatus.UNPROCESSABLE_ENTITY,
         NO_JSON: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "TOO_LARGE": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "ROSTER_IS_PULLED": HTTPStatus.CONFLICT,
+        "ROSTER_NAME_TAKEN": HTTPStatus.CONFLICT,
+        "TOO_MANY_ROSTERS": HTTPStatus.CONFLICT,
+        "NO_SOURCE": HTTPStatus.CONFLICT,
+        "SOURCE_CHANGED": HTTPStatus.CONFLICT,
+        "NEWER_LIST": HTTPStatus.CONFLICT,
+        "ROSTER_NOT_PULLED": HTTPStatus.UNPROCESSABLE_ENTITY,
     }
 )
 # What helps a program here, where the use case speaks of what helps at the other faces.

@@ -22,7 +22,7 @@ from pingone_mcp.errors import Problem, Refused, Unreachable
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.callers import Caller, Permission, ServedToCallers
 from pingone_mcp.service.connections import ServedConnection
-from pingone_mcp.web.rest.content import C, GivenBody, json_of, read_content
+from pingone_mcp.web.rest.content import C, GivenBody, file_of, json_of, read_content
 from pingone_mcp.web.rest.failures import broken, correlation_id_of, failed, json_answer
 from pingone_mcp.web.rest.parameters import GivenQuery, Parameter, read, read_own
 
@@ -74,6 +74,10 @@ class Asking:
         """Return the body of an operation that takes any JSON; None where there is none. Raises Refused."""
         return await json_of(self.request)
 
+    async def file(self, *kinds: str) -> tuple[str, bytes]:
+        """Return the media type of a body, which is one of these, and its bytes. Raises Refused."""
+        return await file_of(self.request, kinds)
+
     async def backend(self) -> Backend:
         """Return the backend of the connection, with the budgets of programs. Raises Problem where there is none."""
         assert self.served is not None, "an operation that is about a connection"
@@ -99,7 +103,7 @@ class RestOperation:
     `path` has its parameters in braces (each takes what is behind a slash in it too), and `about_path` says what they
     are. `answers` is the JSON schema of the answer, `failures` the statuses of errors beyond those that every operation
     has. Where `of_connection`, it takes `integrated_account_id` too. `takes` is the kind of its body (None: it has
-    none, or, where `takes_json`, any JSON).
+    none, or, where `takes_json`, any JSON, or a file of one of the media types `takes_files`).
 
     `permission` None: any credential will do; `is_open`: none is needed. The token of one connection is good for what
     is `of_connection`, and `for_account_tokens`. `passes_on` all other parameters and keeps the provider's statuses.
@@ -116,6 +120,7 @@ class RestOperation:
     about_path: Mapping[str, str] = field(default_factory=dict[str, str])
     takes: type[GivenBody] | None = None
     takes_json: bool = False
+    takes_files: tuple[str, ...] = ()
     permission: Permission | None = "directory.read"
     is_open: bool = False
     of_connection: bool = True

@@ -165,7 +165,7 @@ def test_a_scim_answer_is_read_with_all_its_lists() -> None:
                 name="Ann Lee",
                 status="true",
                 active=True,
-                attributes={"id": "2819c223", "first_name": "Ann", "last_name": "Lee", "department": "IT"},
+                attributes={"first_name": "Ann", "last_name": "Lee", "department": "IT"},
             ),
         )
     )

@@ -100,7 +100,7 @@ async def test_nothing_is_asked_for_a_paused_connection(serving: Estate) -> None
 async def test_files_of_the_person_who_serves_hold_for_no_linked_connection_and_that_is_said(serving: Estate) -> None:
     acme = await serving.link("acme")
     backend = await (await serving.fleet.served(caller(acme.id), acme.id)).backend()
-    with pytest.raises(Refused, match="pingone-mcp roles --connection C"):
-        await read_rules(backend.roles_file, takes_files=backend.takes_files)
-    with pytest.raises(Refused, match=r"`entries`.*pingone-mcp drift FILE --connection C"):
+    with pytest.raises(Refused, match=r"pingone-mcp rosters rules FILE.*PUT /role-rules"):
+        await read_rules(backend.rules)
+    with pytest.raises(Refused, match=r"`entries`.*pingone-mcp rosters push NAME FILE.*PUT /roster/"):
         backend.rosters.find("crm")

@@ -83,7 +83,7 @@ async def test_they_are_listed_in_pages_by_connection_or_all(serving: Estate) ->
     ("wrong", "code", "said"),
     [
         ({"kind": "drfit"}, "NO_SUCH_KIND", "Did you mean drift"),
-        ({"kind": "roster_pull"}, "NO_SUCH_KIND", "There are: full_sync (read everything again), drift"),
+        ({"kind": "everything"}, "NO_SUCH_KIND", "There are: full_sync (read everything again), drift"),
         ({"cron": "0 0 30 2 *"}, "NO_CRON", "never due"),
         ({"zone": "Europe/Berln"}, "NO_SUCH_ZONE", "Did you mean Europe/Berlin"),
         ({"arguments": {}}, "WRONG_SCHEDULE", "`roster`: Field required."),

@@ -256,7 +256,6 @@ async def test_a_roster_is_pulled_by_whoever_does_that_and_is_no_kind_without_it
 
     acme = await serving.link("acme")
     kinds = kinds_of(Pulling())
-    assert "roster_pull" not in kinds_of()
     use = ConnectionSchedules(serving.control, kinds)
     new = [NewSchedule(kind="roster_pull", cron="0 7 * * *", arguments={"roster": name}) for name in ("crm", "gone")]
     made = [await use.add(acme.id, one) for one in new]
@@ -266,7 +265,7 @@ async def test_a_roster_is_pulled_by_whoever_does_that_and_is_no_kind_without_it
     assert pulled == [(acme.id, "crm"), (acme.id, "gone")]
     assert [(await kept(serving, one)).outcome for one in made] == ["pulled", "failed"]
     unknown = await done(serving, made[0])  # by a process that pulls nothing
-    assert (unknown.outcome, "Nothing here does" in (unknown.summary or "")) == ("failed", True)
+    assert (unknown.outcome, "No roster is pulled here" in (unknown.summary or "")) == ("failed", True)
 
 
 async def test_arguments_that_were_kept_and_are_none_any_more_are_a_failure(serving: Estate) -> None:

@@ -109,7 +109,14 @@ async def office(folder: Path, budget: AnswerBudget | None = None) -> AsyncItera
     async with estate(folder) as opened, background() as tasks:
         syncs = FleetSyncs(opened.control, opened.fleet, tasks, opened.time.clock())
         linking = opened.administration.linking
-        parts = ApiParts(control=opened.control, fleet=opened.fleet, linking=linking, syncs=syncs, server=SERVER)
+        parts = ApiParts(
+            control=opened.control,
+            fleet=opened.fleet,
+            linking=linking,
+            syncs=syncs,
+            rosters=opened.rosters,
+            server=SERVER,
+        )
         every = operations(parts)
         app = Starlette(
             routes=routes(every, opened.fleet, budget),

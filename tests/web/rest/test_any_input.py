@@ -23,7 +23,7 @@ TEXTS = st.one_of(
 )
 NAMES = st.sampled_from(
     "context name tenant_id integrated_account_id id is_paused redirect_uri region scopes target_url event_types "
-    "is_active status sync_job_id args environment_id client_id client_secret custom_domain populations attributes "
+    "is_active status url token sync_job_id args environment_id client_id client_secret custom_domain populations attributes "
     "concurrency sync_minutes allow_writes page_size kind cron zone arguments".split()
 )
 VALUES = st.recursive(
@@ -46,7 +46,7 @@ QUERIES = st.dictionaries(
 )
 HEADERS = st.dictionaries(
     st.sampled_from(["content-type", "idempotency-key", "accept", "origin", "x-forwarded-host"]),
-    st.one_of(st.binary(max_size=12), st.sampled_from([b"application/json", b"text/plain", b"a/b+json"])),
+    st.one_of(st.binary(max_size=12), st.sampled_from([b"application/json", b"text/plain", b"text/csv", b"a/b+json"])),
     max_size=2,
 )
 
@@ -73,7 +73,7 @@ def test_no_input_is_a_mistake_of_ours(tmp_path: Path) -> None:
         @given(
             operation=st.sampled_from(operations),
             segment=st.one_of(
-                TEXTS, st.just(connection), st.sampled_from(["users", "users/x/enabled", "groups", "me"])
+                TEXTS, st.just(connection), st.sampled_from(["users", "users/x/enabled", "groups", "me", "crm"])
             ),
             body=BODIES,
             query=QUERIES,
@@ -86,7 +86,11 @@ def test_no_input_is_a_mistake_of_ours(tmp_path: Path) -> None:
         ) -> None:
             tenant, connections = may
             desk.is_for(*connections, tenant=tenant)
-            path = operation.path.replace("{id}", quote(segment)).replace("{path}", quote(segment))
+            path = (
+                operation.path.replace("{id}", quote(segment))
+                .replace("{path}", quote(segment))
+                .replace("{name}", quote(segment))
+            )
             if is_named:
                 query = {**query, "integrated_account_id": connection}
             more: dict[str, Any] = {"params": query, "headers": headers}
