@@ -220,7 +220,7 @@ def _admitted(operation: RestOperation, caller: Caller) -> Caller:
     """Return a caller who may ask an operation. Raises Refused for any other."""
     if caller.kind == "account_token" and not (operation.of_connection or operation.for_account_tokens):
         raise Refused(
-            "The token of one connection is good for /unified, /proxy and /integrated-account/me.",
+            "The token of one connection is good for /unified, /proxy, /roster, /role-rules and /integrated-account/me.",
             "Use an API key or an access token.",
             code="ACCOUNT_TOKEN",
         )
