@@ -6,8 +6,10 @@ Nothing is refused here, for a provider sends again what was refused, and nothin
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -18,6 +20,7 @@ from pingone_mcp.directory.models import JsonObject
 MOST_EVENTS = 10_000
 """In one delivery; PingOne sends 500 at most, so what has more is something else."""
 _MARK = b"\xef\xbb\xbf"
+_LINE = re.compile(rb"[^\r\n]+")
 _ID = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -67,29 +70,55 @@ def id_of_unreadable(body: bytes) -> str:
 
 
 def decoded(body: bytes) -> Any:
-    """Return what JSON says. Raises ValueError where it is none."""
+    """Return what JSON says, also with a number that no float holds or half a letter. Raises ValueError for no JSON."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError(str(error)) from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except msgspec.DecodeError:
+        pass
+    try:
+        return json.loads(body.decode())
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _document(text: bytes) -> list[tuple[bytes, Any]] | None:
-    """Return the members of an array, or the only value; None where this is not one document of JSON."""
+    """Return the members of an array, or the only value; None where this is not one document of JSON.
+
+    A member that cannot be read is there without a value, and so are all where there are too many to be events.
+    """
+    try:
+        members = [bytes(one) for one in islice(msgspec.json.decode(text, type=list[msgspec.Raw]), MOST_EVENTS + 1)]
+    except (msgspec.DecodeError, RecursionError):
+        return _loosely(text)
+    if len(members) > MOST_EVENTS:
+        return [(member, None) for member in members]
+    return [(member, _value(member)) for member in members]
+
+
+def _loosely(text: bytes) -> list[tuple[bytes, Any]] | None:
+    """Return the same of one value that is no array, or of an array with a text that is no Unicode, written anew."""
     try:
         value = decoded(text)
     except ValueError:
         return None
     if not isinstance(value, list):
         return [(text, value)]
-    raw = msgspec.json.decode(text, type=list[msgspec.Raw])
-    return [(bytes(one), member) for one, member in zip(raw, value, strict=True)]
+    return [(json.dumps(member).encode(), member) for member in value[: MOST_EVENTS + 1]]
+
+
+def _value(member: bytes) -> Any:
+    try:
+        return decoded(member)
+    except ValueError:
+        return None
 
 
 def _lines(text: bytes) -> list[tuple[bytes, Any]]:
     """Return the values of lines; what is none on its line is there without a value."""
     found: list[tuple[bytes, Any]] = []
-    for line in filter(None, map(bytes.strip, text.splitlines())):
+    for line in filter(None, (one[0].strip() for one in _LINE.finditer(text))):
         if len(found) > MOST_EVENTS:
             break
         found += _document(line) or [(line, None)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.service.events.hooks.reading import MOST_EVENTS, id_of_unreadable, read_delivery
+from pingone_mcp.service.events.hooks.reading import MOST_EVENTS, decoded, id_of_unreadable, read_delivery
 
 A, B = {"id": "a", "x": "ü\n"}, {"id": "b"}
 
@@ -75,6 +75,19 @@ def test_what_can_be_read_beside_what_cannot_is_read() -> None:
     read = read_delivery(b'{"id": "a"}\n{"id": \n{"id": "b"}')
     assert [event.id for event in read.events] == ["a", "b"]
     assert read.unreadable == (b'{"id":',)
+
+
+@pytest.mark.parametrize(
+    "strange", [b"1e400", b'"\\ud800"', b'"\\u0000"', b"1" * 400, b'"\xff"', b"[" * 900 + b"]" * 900]
+)
+def test_one_strange_event_takes_no_other_with_it(strange: bytes) -> None:
+    """Names are what people call themselves: one of them must not silence five hundred others."""
+    odd = b'{"id": "odd", "x": ' + strange + b"}"
+    read = read_delivery(b'[{"id": "a"},' + odd + b',{"id": "b"}]')
+    assert [event.id for event in read.events if event.id != "odd"] == ["a", "b"]
+    assert len(read.events) + len(read.unreadable) == 3
+    for event in read.events:
+        assert decoded(event.body) == event.activity, "whoever reads it later can"
 
 
 def test_the_same_bytes_have_the_same_id() -> None:
