@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event
@@ -87,6 +87,13 @@ class Store:
     async def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Return what `work` makes in one transaction, in a worker thread; nothing of it stays when it raises."""
         return await in_thread(self._write, work, pool=self._turn)
+
+    async def written(self) -> Hashable:
+        """Return what is another value once anybody has written to the copy; to find out costs next to nothing."""
+        return await in_thread(self._written, pool="disk")
+
+    def _written(self) -> tuple[tuple[int, int], ...]:
+        return tuple(_size_and_time(Path(f"{self.path}{end}")) for end in ("", "-wal"))
 
     def _read(self, work: Callable[[sqlite3.Connection], _T], left: Event) -> _T:
         def is_unwanted() -> bool:
@@ -259,6 +266,14 @@ def _opens(connection: sqlite3.Connection) -> bool:
             raise
         return False
     return True
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    try:
+        file = path.stat()
+    except OSError:  # not there, for one
+        return (0, 0)
+    return (file.st_size, file.st_mtime_ns)
 
 
 def _version(connection: sqlite3.Connection) -> int:

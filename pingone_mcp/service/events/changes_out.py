@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 import anyio
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
     from pingone_mcp.clock import Clock
     from pingone_mcp.control.control import ControlData
     from pingone_mcp.control.linked import LinkedConnection
+    from pingone_mcp.control.webhooks import Webhook
     from pingone_mcp.replica.replica import Replica
     from pingone_mcp.service.fleet.fleet import Fleet
 
-AGAIN_SECONDS = 10.0
-"""Between two looks at what could not be passed on."""
+LOOK_SECONDS = 5.0
+"""Between two looks at what could not be passed on, and at copies that somebody else has synced."""
 _logger = logging.getLogger(__name__)
 
 
@@ -37,14 +39,22 @@ class ChangesOut:
         self._control, self._fleet, self._clock = control, fleet, clock
         self._turns = defaultdict[str, anyio.Lock](anyio.Lock)
         self._left = set[str]()
+        self._written: dict[str, Hashable] = {}
 
     async def run(self) -> None:
-        """Pass on what was left when the last process ended, and what fails later, for as long as this task lives."""
+        """Pass on what was left when the last process ended, and what fails later, for as long as this task lives.
+
+        What another process has synced, or a caller here, is passed on soon afterwards.
+        """
         self._left.update(one.id for one in await self._control.connections.listed())
         while True:
             for connection in sorted(self._left):
                 await self.changed(connection)
-            await self._clock.sleep(AGAIN_SECONDS)
+            await self._clock.sleep(LOOK_SECONDS)
+            try:
+                await self._look()
+            except Problem as problem:
+                _logger.warning("Whether copies have changed was not looked at just now: %s", problem)
 
     async def changed(self, connection: str) -> None:
         """Pass on the new changes of a connection; what cannot be now is passed on later. Raises nothing."""
@@ -102,6 +112,25 @@ class ChangesOut:
             return 0, False
         return written, page.has_more
 
+    async def _look(self) -> None:
+        """Find the copies that were written to since the last look, as far as a webhook wants to hear of them."""
+        wanting = [one for one in await self._control.webhooks.listed() if one.is_active and _wants_records(one)]
+        for linked in await self._control.connections.listed() if wanting else ():
+            if linked.is_paused or not any(one.tenant in (None, linked.tenant) for one in wanting):
+                continue
+            with working_for(linked.id):
+                try:
+                    served = await self._fleet.current(linked)
+                    written = await (await served.backend()).replica.store.written()
+                except Problem:  # its sync says why
+                    continue
+            if self._written.get(linked.id) != written:
+                self._written[linked.id] = written
+                self._left.add(linked.id)
+
     async def _are_wanted(self, linked: LinkedConnection) -> bool:
-        active = await self._control.webhooks.active(linked.tenant)
-        return any(webhook.wants(event) for webhook in active for event in RECORD_EVENTS)
+        return any(map(_wants_records, await self._control.webhooks.active(linked.tenant)))
+
+
+def _wants_records(webhook: Webhook) -> bool:
+    return any(map(webhook.wants, RECORD_EVENTS))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import pytest
 
 from pingone_mcp.control.linked import LinkedConnection
@@ -225,6 +227,33 @@ async def test_what_cannot_be_passed_on_is_passed_on_later(serving: Estate, monk
     assert await written(serving) == []
     await out.changed(acme.id)
     assert len(await written(serving)) == 1
+
+
+async def test_what_somebody_else_has_synced_is_passed_on_at_the_next_look(serving: Estate) -> None:
+    """A command of another process, say, or a caller of `sync_directory`: nobody calls `changed`."""
+    acme, other = await serving.link("acme", tenant="customer"), await serving.link("other", tenant="nobody")
+    await serving.control.webhooks.create(target_url=URL, tenant="customer")
+    looks, looked = anyio.create_memory_object_stream[None](), anyio.create_memory_object_stream[None]()
+
+    async def sleep(_: float) -> None:
+        await looked[0].send(None)
+        await looks[1].receive()
+
+    out = ChangesOut(serving.control, serving.fleet, dataclasses.replace(serving.time.clock(), sleep=sleep))
+    for linked in (acme, other):
+        await sync(serving, linked)
+    async with background() as tasks:
+        tasks.start_soon(out.run)
+        await looked[1].receive()
+        users = []
+        for number in range(2):
+            users.append((await disable(serving, number))["id"])
+            await sync(serving, acme)
+            await looks[0].send(None)
+            await looked[1].receive()
+            assert [row_of(one)["id"] for one in await written(serving)] == users
+    for stream in (*looks, *looked):
+        stream.close()
 
 
 async def test_nothing_is_passed_on_of_who_is_paused_removed_or_not_synced(serving: Estate) -> None:
