@@ -107,14 +107,19 @@ class Estate:
 
 @asynccontextmanager
 async def estate(
-    folder: Path, *, size: int = SIZE, given: Mapping[str, str] | None = None, database_url: SecretStr | None = None
+    folder: Path,
+    *,
+    size: int = SIZE,
+    given: Mapping[str, str] | None = None,
+    database_url: SecretStr | None = None,
+    after: Estate | None = None,
 ) -> AsyncIterator[Estate]:
     """Open an estate without companies, whose files are in a folder, as `serve` opens what it serves.
 
     Companies that are founded have `size` users. `given` are settings that hold for each connection, such as files that
-    somebody has laid out.
+    somebody has laid out. One that comes `after` another has its time and its companies: it is the next process.
     """
-    time, connections, refusals = Time(), Connections(), Refusals()
+    time, connections, refusals = after.time if after is not None else Time(), Connections(), Refusals()
     place = ControlPlace(folder=folder / "state", database_url=database_url)
     files = LinkedFiles(place.folder)
     applications: dict[str, ReadUsers] = {}
@@ -150,7 +155,7 @@ async def estate(
             connections=connections,
             fleet=fleet,
             administration=FleetAdministration(control, linking),
-            worlds={},
+            worlds=after.worlds if after is not None else {},
             steps=[],
             refusals=refusals,
             size=size,

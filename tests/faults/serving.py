@@ -59,12 +59,15 @@ class Server:
 
 
 @contextmanager
-def started(home: Path, **variables: str) -> Iterator[Server]:
-    """Serve the state folder `home/state` until the block ends, or somebody kills it; wait for the first answer."""
+def started(home: Path, *, port: int = 0, **variables: str) -> Iterator[Server]:
+    """Serve the state folder `home/state` until the block ends, or somebody kills it; wait for the first answer.
+
+    Without a `port` it is any that is free.
+    """
     said = home / f"said-{time.monotonic_ns()}"
     env = bare(home, PINGONE_STATE_DIR=str(home / "state"), **variables)
     with said.open("wb") as out:
-        process = subprocess.Popen([*PROGRAM, "serve", "--port", "0"], env=env, stdout=out, stderr=out)
+        process = subprocess.Popen([*PROGRAM, "serve", "--port", str(port)], env=env, stdout=out, stderr=out)
     try:
         server = Server(process, said)
         server.port = _port(server)
