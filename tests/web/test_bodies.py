@@ -176,6 +176,23 @@ async def test_hooks_do_not_take_the_room_of_others(gate: Entrance) -> None:
             await sender.leave()
 
 
+async def test_a_hundred_hooks_that_come_byte_by_byte_keep_nobody_out(gate: Entrance) -> None:
+    senders = [Sender(gate, HOOK) for _ in range(100)]
+    async with anyio.create_task_group() as tasks:
+        for sender in senders:
+            tasks.start_soon(sender.run)
+        for second in range(1, 30):
+            for sender in senders:
+                await sender.send(b" ")
+            await gate.time.passes(float(second))
+            await anyio.wait_all_tasks_blocked()
+            if second % 10 == 0:
+                assert (await ask(gate, HOOK, content=b" " * MOST_HOOK_BYTES)).status_code == 200
+                assert (await ask(gate, USERS, content=b" " * MOST_BYTES)).status_code == 200
+        await gate.time.passes(30.1)
+    assert [sender.statuses for sender in senders] == [[408]] * 100
+
+
 async def test_a_body_that_does_not_come_is_waited_for_half_a_minute(gate: Entrance) -> None:
     sender = Sender(gate)
     async with anyio.create_task_group() as tasks:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy.event
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from pingone_mcp.control.database import ControlUnavailable
+from pingone_mcp.service.events.changes_out import ChangesOut
+from pingone_mcp.service.events.hooks.work import HookWork
+from pingone_mcp.tasks import background
 from pingone_mcp.web.bodies import MOST_HOOK_BYTES
 from pingone_mcp.web.hooks.door import HookDoor
 from tests.service.events.hooks.happened import event, lines, sent
+from tests.service.events.test_changes_out import sync
 from tests.web.entrance import HOOK, entrance
 from tests.web.faces import WholeFace, whole_face
 from tests.web.premises import Heard
@@ -58,7 +67,14 @@ async def test_every_shape_of_every_type_is_kept_and_answered_with_nothing(face:
 
 
 @pytest.mark.parametrize(
-    "body", [b"no json", b'[{"id": ', b"\xff\xfe\x00", b'{"event": {"id": "x"}}', b"[" * 50_000, b"null"]
+    "body",
+    [
+        *(b"no json", b'[{"id": ', b"\xff\xfe\x00", b'{"event": {"id": "x"}}', b"[" * 50_000, b"null"),
+        gzip.compress(b'[{"id": "x"}]'),
+        '[{"id": "x"}]'.encode("utf-16"),
+        b'[{"id": "' + b"x" * 10_000 + b'"}]',
+        b'{"id": "\\u0000"}',
+    ],
 )
 async def test_what_cannot_be_read_is_answered_200_kept_aside_and_counted(face: WholeFace, body: bytes) -> None:
     assert (await deliver(face, body)).status == 200
@@ -183,6 +199,51 @@ async def test_where_nothing_can_be_kept_the_provider_keeps_it(
         assert (await deliver(face, body, key=key)).status == 503
     assert (await deliver(face, body, key=key)).status == 200
     assert len(await pending(face)) == 1
+
+
+@pytest.mark.parametrize("when", ["INSERT INTO inbox", "COMMIT"])
+async def test_a_full_disk_leaves_nothing_half_there_and_the_provider_keeps_it(face: WholeFace, when: str) -> None:
+    events = [event(face.estate.company("acme").sandbox, USER) for _ in range(3)]
+    key = await secret(face)
+
+    def full(*given: object) -> None:
+        if when == "COMMIT" or str(given[2]).startswith(when):
+            raise OperationalError(when, None, sqlite3.OperationalError("database or disk is full"))
+
+    what = "commit" if when == "COMMIT" else "before_cursor_execute"
+    sqlalchemy.event.listen(Engine, what, full)
+    try:
+        heard = await deliver(face, sent(*events), key=key)
+    finally:
+        sqlalchemy.event.remove(Engine, what, full)
+    assert (heard.status, heard.header("retry-after")) == (503, "5")
+    assert await pending(face) == []
+    assert (await deliver(face, sent(*events), key=key)).status == 200
+    assert await pending(face) == [one["id"] for one in events]
+
+
+@pytest.mark.parametrize(
+    "strange", [b"1e400", b'"\\ud800"', b'"\\u0000"', b"9" * 400, b"[" * 500 + b"]" * 500, b'1, "id": "twice"']
+)
+async def test_a_strange_value_costs_nobody_else_anything(face: WholeFace, strange: bytes) -> None:
+    plain = json.dumps(event(face.estate.company("acme").sandbox, USER)).encode()
+    odd = plain[:-1].replace(b'"id"', b'"id": "odd", "id"', 1) + b', "x": ' + strange + b"}"
+    last = event(face.estate.company("acme").sandbox, USER)
+    assert (await deliver(face, b"[" + odd + b"," + json.dumps(last).encode() + b"]")).status == 200
+    assert last["id"] in await pending(face)
+    linked = face.acme.id
+    async with background() as tasks:
+        clock = face.estate.time.clock()
+        await sync(face.estate, face.acme)
+        work = HookWork(
+            face.estate.control,
+            face.estate.fleet,
+            ChangesOut(face.estate.control, face.estate.fleet, clock).changed,
+            tasks,
+            clock,
+        )
+        assert await work.work(linked) >= 1
+    assert await pending(face) == [], "and it can be worked on"
 
 
 async def test_the_secret_opens_nothing_else(face: WholeFace) -> None:
