@@ -85,6 +85,13 @@ async def test_what_two_pass_on_at_once_is_written_once(
     assert sent == list(range(MANY)), "in order, each once"
 
 
+def end_all(server: str) -> None:
+    """End all connections that we have to a database, as a restart does."""
+    query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pingone-mcp'"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(query)
+
+
 @contextmanager
 def restarted_at(statement: str, server: str) -> Iterator[list[str]]:
     """Let the database end all that we have open, as in a restart, once it is to carry out a statement."""
@@ -93,10 +100,7 @@ def restarted_at(statement: str, server: str) -> Iterator[list[str]]:
     def restart(_: object, __: object, asked: str, *___: object) -> None:
         if not ended and asked.startswith(statement):
             ended.append(asked)
-            with psycopg.connect(server, autocommit=True) as admin:
-                admin.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pingone-mcp'"
-                )
+            end_all(server)
 
     event.listen(Engine, "before_cursor_execute", restart)
     try:
@@ -110,6 +114,8 @@ async def test_a_database_that_is_restarted_in_the_middle_has_all_or_nothing_and
     control: ControlData, linked: LinkedConnection, postgres: str
 ) -> None:
     webhook, _ = await control.webhooks.create(target_url="https://example.com/in")
+    end_all(postgres)
+    assert await control.inbox.depth() == {}, "where nothing went on nobody hears of it"
     with restarted_at("INSERT INTO inbox", postgres) as ended, pytest.raises(ControlUnavailable):
         await control.inbox.add(linked.id, events(range(3)))
     assert ended

@@ -222,7 +222,7 @@ def played(
 
 
 @pytest.mark.slow
-@tries(8)
+@tries(6)
 @given(scenes=st.lists(SCENES, min_size=1, max_size=6), limits=LIMITS)
 def test_whatever_happens_each_change_arrives_once_in_order_and_is_true(
     scenes: list[Scene], limits: dict[str, Any]
@@ -231,7 +231,7 @@ def test_whatever_happens_each_change_arrives_once_in_order_and_is_true(
 
 
 @pytest.mark.slow
-@tries(4)
+@tries(3)
 @given(scenes=st.lists(SCENES, min_size=1, max_size=5))
 def test_without_hooks_all_of_it_arrives_by_syncs(scenes: list[Scene]) -> None:
     played(scenes, ("acme",), hooks=False)
