@@ -80,4 +80,5 @@ def _kind(side: Any) -> str | None:
 
 
 def _differences(one: JsonObject, other: JsonObject) -> Any:
-    return changes_between(dict(one), dict(other))
+    present = ({name: value for name, value in side.items() if value is not None} for side in (one, other))
+    return changes_between(*present)
