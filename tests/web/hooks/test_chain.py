@@ -222,7 +222,7 @@ async def play(
 
 def played(
     scenes: Sequence[Scene], names: Sequence[str], limits: Mapping[str, Any] | None = None, *, hooks: bool
-) -> None:
+) -> int:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         return anyio.run(partial(play, scenes, names, limits or {}, hooks=hooks, folder=Path(folder)))
 
@@ -246,7 +246,8 @@ def test_at_whichever_step_it_dies_the_next_process_goes_on(kind: Step, acts: tu
         before: list[Scene] = [replace(quiet, script=script)]
         if acts == ("delivers",):
             before.append(replace(quiet, acts=("works",)))
-        scenes += [*before, replace(quiet, acts=acts, dies=Death(kind, number)), replace(quiet, acts=("delivers",))]
+        scenes += [*before, replace(quiet, acts=acts, dies=Death(kind, number))]
+        scenes.append(replace(quiet, acts=("delivers",), moods=(MOODS[number % len(MOODS)],)))
     assert played(scenes, ("acme",), hooks=True) == most
 
 
