@@ -14,7 +14,7 @@ import anyio.to_thread
 import pytest
 
 from pingone_mcp.control.control import ControlPlace, open_control
-from pingone_mcp.pingone.feed.subscription import ACTION_TYPES
+from pingone_mcp.pingone.feed.hooks.action_types import ACTION_TYPES
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox, running
 from pingone_mcp.sandbox.options import Options

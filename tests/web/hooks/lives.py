@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pingone_mcp.control.linked import LinkedConnection
 from pingone_mcp.errors import Problem, Unreachable
 from pingone_mcp.http.targets import Receipt
-from pingone_mcp.pingone.feed.events import is_foreign
+from pingone_mcp.pingone.feed.events import about, is_foreign
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.times import SECOND
@@ -281,7 +281,7 @@ async def living(house: House, *, after: Estate | None) -> AsyncIterator[Life]:
         out = ChangesOut(control, opened.fleet, clock)
         taking = HookTaking(control, is_foreign)
         syncs = FleetSyncs(control, opened.fleet, tasks, clock, out.changed)
-        work = HookWork(control, opened.fleet, out.changed, tasks, clock)
+        work = HookWork(control, opened.fleet, out.changed, tasks, clock, about=about, counts=taking.counts)
         stack.enter_context(taking.on_arrival(work.arrived))
         served = ServedFleet(opened.fleet, syncs, opened.administration.linking, taking=taking)
         address = PublicAddress(f"http://{HOST}")

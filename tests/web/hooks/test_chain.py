@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingone_mcp.pingone.feed.subscription import ACTION_TYPES
+from pingone_mcp.pingone.feed.hooks.action_types import ACTION_TYPES
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.webhooks.faults import DELIVERY_KINDS, DeliveryFault
 from tests.faults.plans import tries
