@@ -68,9 +68,9 @@ class Inbox:
         async with self._database.write() as connection:
             key = await self._seals.key_of(of_connection(connection_id))
             # The same events may come twice at once: the second waits here.
-            await connection.execute(
-                select(CONNECTIONS.c.id).where(CONNECTIONS.c.id == connection_id).with_for_update()
-            )
+            here = select(CONNECTIONS.c.id).where(CONNECTIONS.c.id == connection_id).with_for_update()
+            if await connection.scalar(here) is None:  # removed just now
+                raise LookupError("no such connection")
             known = await self._known(connection_id, list(by_id))
             rows = [
                 {

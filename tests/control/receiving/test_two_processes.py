@@ -144,3 +144,20 @@ async def test_a_database_that_is_restarted_in_the_middle_has_all_or_nothing_and
     assert [one.id for one in await control.outbox.heads()] == [
         NewEvent(event="", payload={}, name="one").id_for(webhook.id)
     ]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_connection_that_is_removed_just_then_is_none(
+    control: ControlData, linked: LinkedConnection, database_url: SecretStr
+) -> None:
+    def remove(_: object, __: object, asked: str, *___: object) -> None:
+        if "FROM connections" in asked and asked.endswith("FOR UPDATE"):
+            with psycopg.connect(database_url.get_secret_value(), autocommit=True) as another:
+                another.execute("DELETE FROM connections")
+
+    event.listen(Engine, "before_cursor_execute", remove)
+    try:
+        with pytest.raises(LookupError):
+            await control.inbox.add(linked.id, events(range(3)))
+    finally:
+        event.remove(Engine, "before_cursor_execute", remove)
