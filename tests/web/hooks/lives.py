@@ -283,7 +283,7 @@ async def living(house: House, *, after: Estate | None) -> AsyncIterator[Life]:
         syncs = FleetSyncs(control, opened.fleet, tasks, clock, out.changed)
         work = HookWork(control, opened.fleet, out.changed, tasks, clock, about=about, counts=taking.counts)
         stack.enter_context(taking.on_arrival(work.arrived))
-        served = ServedFleet(opened.fleet, syncs, opened.administration.linking, taking=taking)
+        served = ServedFleet(opened.fleet, syncs, opened.administration.linking, opened.rosters, taking=taking)
         address = PublicAddress(f"http://{HOST}")
         # Who looks at something again and again does that by the real time.
         real = dataclasses.replace(clock, sleep=anyio.sleep)
