@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from pingone_mcp.web.address import PublicAddress
     from pingone_mcp.web.authentication.authenticator import Authenticator
     from pingone_mcp.web.authentication.sessions import Sessions
-    from pingone_mcp.web.gate import Knock, Meant
+    from pingone_mcp.web.gate import Knock, Meant, RefusedPage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrance:
-    """Who is let in: by which address, with which credentials, from which pages of browsers."""
+    """Who is let in: by which address, with which credentials, from which pages of browsers.
+
+    `refused_page` shows refusals to people, where there are pages.
+    """
 
     address: PublicAddress
     authenticator: Authenticator
@@ -43,13 +46,14 @@ class Entrance:
     knock: Knock
     clock: Clock
     allowed_origins: frozenset[str] = frozenset()
+    refused_page: RefusedPage | None = None
 
 
 def build_app(entrance: Entrance, routes: Sequence[BaseRoute], ended: Sequence[Ended]) -> ASGIApp:
     """Return the whole face; `ended` hear of every request when it has been answered."""
     paths = [route.path for route in routes if isinstance(route, Route)]
     inner = Starlette(
-        routes=[Route("/", _front, methods=["GET"]), *routes],
+        routes=[*routes, Route("/", _front, methods=["GET"])],
         exception_handlers={HTTPException: Strays(paths), TurnedAway: _turned_away, Exception: _broken},
     )
     inner.router.redirect_slashes = False  # a redirect loses the body of what was sent
@@ -62,6 +66,7 @@ def build_app(entrance: Entrance, routes: Sequence[BaseRoute], ended: Sequence[E
         knock=entrance.knock,
         clock=entrance.clock,
         allowed_origins=entrance.allowed_origins,
+        refused_page=entrance.refused_page,
     )
     return SingleSlashes(Watching(Cors(gate, entrance.allowed_origins), ended))
 

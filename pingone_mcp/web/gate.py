@@ -24,7 +24,7 @@ from pingone_mcp.web.authentication.authenticator import Authenticator
 from pingone_mcp.web.authentication.bearer import BadCredential, bearer_token, holds_credential
 from pingone_mcp.web.authentication.challenges import insufficient_scope, too_many, unauthorized
 from pingone_mcp.web.authentication.scopes import needed_permissions
-from pingone_mcp.web.authentication.sessions import Sessions
+from pingone_mcp.web.authentication.sessions import BrowserSession, Sessions
 from pingone_mcp.web.bodies import MOST_BYTES, MOST_HOOK_BYTES, Bodies, Body, CallerLeft
 from pingone_mcp.web.places import CONNECTION_ID, Destination, named_connection, place_of
 from pingone_mcp.web.rates import Rates
@@ -35,6 +35,9 @@ Meant = Callable[[Caller, str | None], Awaitable[str | None]]
 
 Knock = Callable[[str | None, Headers], Awaitable[None]]
 """Raises TurnedAway where the headers of a delivery do not show the secret of a connection's hook."""
+
+RefusedPage = Callable[[TurnedAway, Scope], Response]
+"""Returns the page of a refusal: for a person who looks at it, in place of the JSON that programs read."""
 
 OF_CREDENTIAL = 500  # requests of one credential, in as long as `Rates` counts
 ON_CONNECTION = 50
@@ -86,7 +89,9 @@ class RequestGate:
         knock: Knock,
         clock: Clock,
         allowed_origins: frozenset[str] = frozenset(),
+        refused_page: RefusedPage | None = None,
     ) -> None:
+        self._refused_page = refused_page
         self._app, self._address, self._hosts = app, address, address.hosts
         self._own_origins, self._origins = address.origins, address.origins | allowed_origins
         self._authenticator, self._sessions, self._meant = authenticator, sessions, meant
@@ -111,10 +116,20 @@ class RequestGate:
         try:
             await self._pass(_Arrived(scope, Headers(scope=scope), place), receive, answer)
         except TurnedAway as refused:
-            refusal = refused.response(correlation_id, as_json_rpc=place.face == "mcp")
+            refusal = self._refusal(refused, scope, place)
             await refusal(scope, receive, answer)
         except CallerLeft:
             return
+
+    def _refusal(self, refused: TurnedAway, scope: Scope, place: Destination) -> Response:
+        if self._refused_page is not None and place.face in ("page", "entry"):
+            return self._refused_page(refused, scope)
+        return refused.response(scope["state"]["correlation_id"], as_json_rpc=place.face == "mcp")
+
+    def _check_own_page(self, request: _Arrived) -> None:
+        """Refuse what another site sends: a cookie comes along with it."""
+        if request.scope["method"] not in _SAFE and request.headers.get("origin") not in self._own_origins:
+            raise _foreign_origin()
 
     async def _pass(self, request: _Arrived, receive: Receive, answer: Send) -> None:
         """Let a request through, or raise TurnedAway. Of one that is refused for its headers, no body is read."""
@@ -125,6 +140,10 @@ class RequestGate:
             return
         if place.face in ("open", "health"):
             await self._app(scope, Body(b"", receive).receive, answer)
+        elif place.face == "entry":
+            self._check_own_page(request)
+            async with self._bodies.received(scope, receive, MOST_BYTES) as body:
+                await self._app(scope, body.receive, answer)
         elif place.face == "hook":
             await self._knock(place.connection, request.headers)
             async with self._hook_bodies.received(scope, receive, MOST_HOOK_BYTES) as body:
@@ -182,12 +201,22 @@ class RequestGate:
                 return await self._authenticator.caller(token, request.place, request.sender)
         except BadCredential as bad:
             raise unauthorized(self._address, request.place, str(bad)) from None
-        session = self._sessions.of(request.headers) if request.place.face == "rest" else None
+        session = self._sessions.of(request.headers) if request.place.face in ("rest", "page") else None
         if session is None:
             raise unauthorized(self._address, request.place, None)
-        if request.scope["method"] not in _SAFE and request.headers.get("origin") not in self._own_origins:
-            raise _foreign_origin()  # a cookie comes along with what any site sends
-        return session.caller
+        self._check_own_page(request)
+        request.scope["state"]["session"] = session
+        return await self._still(session, request)
+
+    async def _still(self, session: BrowserSession, request: _Arrived) -> Caller:
+        """Return who has signed in, as their credential lets them now."""
+        if session.credential is None:
+            return session.caller
+        try:
+            shown = session.credential.get_secret_value()
+            return await self._authenticator.caller(shown, request.place, request.sender)
+        except BadCredential as bad:
+            raise unauthorized(self._address, request.place, str(bad)) from None
 
     async def _connection(self, request: _Arrived, caller: Caller) -> str | None:
         """Return the connection that a request is about, if it is one of the caller's."""

@@ -9,8 +9,11 @@ from urllib.parse import parse_qsl
 
 from pingone_mcp.current_connection import DEFAULT
 
-Face = Literal["mcp", "rest", "hook", "open", "health"]
-"""`open` needs no credential; `health` is asked by machines that know this one by its address only."""
+Face = Literal["mcp", "rest", "hook", "page", "entry", "open", "health"]
+"""`open` needs no credential, nor does `entry`, which are the pages where somebody signs in, or links a tenant.
+
+`health` is asked by machines that know this one by its address only.
+"""
 
 CONNECTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MCP = re.compile(r"(?P<path>(?:/c/(?P<connection>[^/]+))?/mcp)/?")
@@ -19,6 +22,10 @@ _PARAMETER = re.compile(r"integrated_account_id(?:\[\d*\])?")
 _ACCOUNT = re.compile(r"/integrated-account/([A-Za-z0-9_-]{1,64})(?:/credentials)?")
 _NO_IDS = frozenset({"me", "token", "refresh-credentials", "bulk-delete"})
 _OPEN = frozenset({"/login", "/openapi.json", "/ping"})
+_PAGE = re.compile(r"/c/(?P<connection>[^/]+)/(?:people|groups|changes|reviews|settings|live)(?:/.*)?")
+_PAGES = frozenset({"/", "/sign-out"})
+_ENTRY = re.compile(r"/sign-in|/connect-account(?:/.*)?")
+_ASSETS = "/assets/"
 _WELL_KNOWN = "/.well-known/"  # where clients look before they have a credential, and take a 401 for a way to go wrong
 _HEALTH = frozenset({"/healthz", "/readyz"})
 
@@ -45,8 +52,15 @@ def place_of(path: str) -> Destination:
         return Destination(face="mcp")
     if path in _HEALTH:
         return Destination(face="health")
-    if path in _OPEN or path.startswith(_WELL_KNOWN):
+    if path in _OPEN or path.startswith((_WELL_KNOWN, _ASSETS)):
         return Destination(face="open")
+    if _ENTRY.fullmatch(path):
+        return Destination(face="entry")
+    if path in _PAGES:
+        return Destination(face="page")
+    if page := _PAGE.fullmatch(path):
+        is_id = CONNECTION_ID.fullmatch(page["connection"])
+        return Destination(face="page", connection=page["connection"] if is_id else None)
     if path.startswith("/hooks/"):
         hook = _HOOK.fullmatch(path)
         is_named = hook is not None and CONNECTION_ID.fullmatch(hook["connection"])

@@ -32,6 +32,7 @@ from pingone_mcp.service.events.hooks.counts import HookCounts
 from pingone_mcp.service.events.hooks.refusals import HookRefusals
 from pingone_mcp.service.events.hooks.taking import HookTaking
 from pingone_mcp.service.events.hooks.work import HookWork
+from pingone_mcp.service.fleet.accounts import CallerAccounts
 from pingone_mcp.service.fleet.departures import Departures
 from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.service.fleet.linking import Linking
@@ -60,6 +61,7 @@ from pingone_mcp.web.operations.health import Note, Probe
 from pingone_mcp.web.operations.health import routes as health_routes
 from pingone_mcp.web.operations.metrics import FleetFigures, Metrics
 from pingone_mcp.web.operations.requests import access_line
+from pingone_mcp.web.pages.pages import PageParts, Pages
 from pingone_mcp.web.process import Listening, open_socket, serve_app, url_of
 from pingone_mcp.web.rest.api import ApiParts, api_routes
 from pingone_mcp.wiring.alone import alone
@@ -181,7 +183,17 @@ async def open_face(
                 )
             ),
         ]
+        pages = Pages(
+            PageParts(
+                address=address,
+                authenticator=authenticator,
+                sessions=sessions,
+                fleet=served.fleet,
+                accounts=CallerAccounts(control, served.fleet, served.linking),
+            )
+        )
         entrance = Entrance(
+            refused_page=pages.refused,
             address=address,
             authenticator=authenticator,
             sessions=sessions,
@@ -190,7 +202,7 @@ async def open_face(
             clock=clock,
             allowed_origins=frozenset(settings.allowed_origins),
         )
-        app = build_app(entrance, routes, [metrics.count, lambda request: log(access_line(request))])
+        app = build_app(entrance, [*pages.routes, *routes], [metrics.count, lambda request: log(access_line(request))])
         async with mcp.serving():
             yield OpenFace(app=app, sessions=sessions, stop=mcp.stop)
 

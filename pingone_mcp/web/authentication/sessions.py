@@ -1,4 +1,4 @@
-"""Sessions of browsers: begun by a link that is good once, kept here and known to the browser by a random name only."""
+"""Sessions of browsers: begun by signing in, kept here and known to the browser by a random name only."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.responses import Response
@@ -26,11 +27,17 @@ _PURPOSE = b"csrf"
 
 @dataclass(frozen=True, slots=True)
 class BrowserSession:
-    """A browser that has signed in; `ends` in the seconds of Clock.monotonic."""
+    """A browser that has signed in; `ends` in the seconds of Clock.monotonic.
+
+    `credential` is what it has signed in with, where that is looked at again for each request: it may be revoked.
+    `notices` are sentences that its next page says, once.
+    """
 
     caller: Caller
     ends: float
     secret: bytes = field(repr=False)
+    credential: SecretStr | None = None
+    notices: list[str] = field(default_factory=list[str])
 
     @property
     def csrf_token(self) -> str:
@@ -64,11 +71,15 @@ class Sessions:
     def begin(self, code: str, response: Response) -> BrowserSession | None:
         """Use up a code, and let a response set the cookie of the session; None for a code that is not good."""
         caller, until = self._codes.pop(_digest(code), (None, 0.0))
-        now = self._clock.monotonic()
-        if caller is None or now >= until:
+        if caller is None or self._clock.monotonic() >= until:
             return None
+        return self.open(caller, response)
+
+    def open(self, caller: Caller, response: Response, credential: SecretStr | None = None) -> BrowserSession:
+        """Begin a session under a new name, and let a response set its cookie."""
         name = secrets.token_urlsafe(_BYTES)
-        session = BrowserSession(caller, now + SESSION_SECONDS, secrets.token_bytes(_BYTES))
+        ends = self._clock.monotonic() + SESSION_SECONDS
+        session = BrowserSession(caller, ends, secrets.token_bytes(_BYTES), credential)
         self._sessions[_digest(name)] = session
         if len(self._sessions) > _MOST:
             self._sessions.popitem(last=False)

@@ -1,0 +1,32 @@
+"""The first page: every connection that somebody reaches, how it is, and what needs a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from pingone_mcp.service.fleet.cursors import ListAsked
+from pingone_mcp.web.pages.page import Page, View
+
+if TYPE_CHECKING:
+    from pingone_mcp.service.fleet.accounts import CallerAccounts
+    from pingone_mcp.web.pages.page import Visit
+
+_SHOWN = 100
+
+
+class Front:
+    """Shows connections, over the use cases."""
+
+    def __init__(self, accounts: CallerAccounts) -> None:
+        self._accounts = accounts
+
+    def pages(self) -> list[Page]:
+        """Return the page."""
+        return [Page(path="/", show=self._show, shows_directory=False, permission=None)]
+
+    async def _show(self, visit: Visit) -> View | Response:
+        asked = ListAsked(caller=visit.caller, limit=_SHOWN, cursor=visit.query.get("after"))
+        paged = await self._accounts.listed(asked)
+        return View(template="front.html", values={"connections": paged.items, "next_cursor": paged.next_cursor})
