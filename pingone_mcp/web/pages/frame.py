@@ -104,7 +104,7 @@ def headers_of(nonce: str) -> dict[str, str]:
     return {
         "Content-Security-Policy": "; ".join(policy),
         "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
+        "Referrer-Policy": "same-origin",  # with none at all, browsers send forms without their origin
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
         "Permissions-Policy": "camera=(), geolocation=(), microphone=()",

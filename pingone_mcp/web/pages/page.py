@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from pingone_mcp.service.callers import Caller, Permission
     from pingone_mcp.service.connections import ServedConnection
     from pingone_mcp.web.authentication.sessions import BrowserSession
-
-NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +69,7 @@ class View:
     """What a page shows: a template and its values. `part` names the block of it that alone is wanted (None: all)."""
 
     template: str
-    values: Mapping[str, object] = field(default=NOTHING, repr=False)
+    values: Mapping[str, object] = field(default_factory=dict[str, object], repr=False)
     status: HTTPStatus = HTTPStatus.OK
     part: str | None = None
 
