@@ -23,7 +23,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist workst
 # Under two minutes, to see that it still measures: make bench FAST=1
 FAST ?=
 
-.PHONY: help demo test soak presses check generated fix dist dist-test mcpb bench bench-growth conformance lock clean
+.PHONY: help demo test soak presses check generated fix dist dist-test mcpb bench bench-growth browser conformance lock clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +69,9 @@ bench: $(READY)  ## Measure all but the next, in half an hour (make bench FAST=1
 
 bench-growth: $(READY)  ## Measure how the local copy grows to a million users (a quarter of an hour)
 	@$(BIN)/python -m benchmarks $(if $(FAST),--fast) growth
+
+browser: $(READY)  ## Walk through the pages in a real browser (Chromium, which it installs on Debian)
+	@$(BIN)/python -m tests.browser
 
 conformance: $(READY)  ## Put the server before referees of MCP and REST, and clients of others (needs npm, and installs them)
 	@$(BIN)/python -m tests.conformance

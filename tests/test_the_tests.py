@@ -34,6 +34,7 @@ def test_is_unlucky(drawn):
 # Tests that ask through more than one floor, and what they have in common.
 THROUGH_ALL = {
     "benchmarks": "what measures all the others",
+    "browser": "the pages as people see them",
     "conformance": "the protocol's own scenarios",
     "contract": "every provider, and its copy",
     "dist": "what people install",

@@ -27,6 +27,6 @@ class Front:
         return [Page(path="/", show=self._show, shows_directory=False, permission=None)]
 
     async def _show(self, visit: Visit) -> View | Response:
-        asked = ListAsked(caller=visit.caller, limit=_SHOWN, cursor=visit.query.get("after"))
+        asked = ListAsked(caller=visit.caller, limit=_SHOWN, cursor=visit.query.get("after") or None)
         paged = await self._accounts.listed(asked)
         return View(template="front.html", values={"connections": paged.items, "next_cursor": paged.next_cursor})

@@ -1,0 +1,44 @@
+"""`make browser`: the pages in a real browser, Debian's Chromium, by Playwright.
+
+Chromium is installed where that can be done without asking anybody: by root, on Debian. Where there is none, it says so.
+"""
+# ruff: noqa: T201 - it prints a report
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.browser.walking import VARIABLE, find_chromium
+
+_DEBIAN = Path("/etc/debian_version")
+_INSTALL_SECONDS = 600
+
+
+def main() -> int:
+    chromium = find_chromium() or _installed()
+    if chromium is None:
+        print("Skipped: there is no Chromium here, and it is no Debian where root could install it.")
+        return 0
+    environment = {**os.environ, VARIABLE: chromium}
+    command = [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadfile", str(Path(__file__).parent)]
+    return subprocess.run([*command, *sys.argv[1:]], env=environment, check=False).returncode
+
+
+def _installed() -> str | None:
+    if not _DEBIAN.exists() or os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return None
+    print("Installing chromium, once; it takes about a minute.")
+    for command in (["apt-get", "update", "-q"], ["apt-get", "install", "-qy", "--no-install-recommends", "chromium"]):
+        done = subprocess.run(command, check=False, capture_output=True, timeout=_INSTALL_SECONDS)
+        if done.returncode:
+            print(done.stderr.decode(errors="replace")[-500:])
+            return None
+    return find_chromium()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
