@@ -1,6 +1,6 @@
 """`make browser`: the pages in a real browser, Debian's Chromium, by Playwright.
 
-Chromium is installed where that can be done without asking anybody: by root, on Debian. Where there is none, it says so.
+Where there is none, it is installed as far as nobody has to be asked: by root, on Debian. Otherwise it says so.
 """
 # ruff: noqa: T201 - it prints a report
 
