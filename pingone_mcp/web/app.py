@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from pingone_mcp import __version__
-from pingone_mcp.errors import Problem
+from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.web.cors import Cors
 from pingone_mcp.web.gate import RequestGate
 from pingone_mcp.web.operations.requests import Ended, Watching
@@ -52,9 +52,19 @@ class Entrance:
 def build_app(entrance: Entrance, routes: Sequence[BaseRoute], ended: Sequence[Ended]) -> ASGIApp:
     """Return the whole face; `ended` hear of every request when it has been answered."""
     paths = [route.path for route in routes if isinstance(route, Route)]
+    strays = Strays(paths)
+
+    async def astray(request: Request, error: Exception) -> Response:
+        """Answer what no route takes; where a person looks, with a page."""
+        if entrance.refused_page is None or request.state.place.face not in ("page", "entry"):
+            return await strays(request, error)
+        gone = Refused("There is no such page.", "See all connections, and go on from there.", code="NOT_FOUND")
+        status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND)
+        return entrance.refused_page(TurnedAway(status, gone), request.scope)
+
     inner = Starlette(
         routes=[*routes, Route("/", _front, methods=["GET"])],
-        exception_handlers={HTTPException: Strays(paths), TurnedAway: _turned_away, Exception: _broken},
+        exception_handlers={HTTPException: astray, TurnedAway: _turned_away, Exception: _broken},
     )
     inner.router.redirect_slashes = False  # a redirect loses the body of what was sent
     gate = RequestGate(
