@@ -63,7 +63,7 @@ def build_app(entrance: Entrance, routes: Sequence[BaseRoute], ended: Sequence[E
         return entrance.refused_page(TurnedAway(status, gone), request.scope)
 
     inner = Starlette(
-        routes=[*routes, Route("/", _front, methods=["GET"])],
+        routes=[*routes, Route("/", front, methods=["GET"])],
         exception_handlers={HTTPException: astray, TurnedAway: _turned_away, Exception: _broken},
     )
     inner.router.redirect_slashes = False  # a redirect loses the body of what was sent
@@ -81,7 +81,8 @@ def build_app(entrance: Entrance, routes: Sequence[BaseRoute], ended: Sequence[E
     return SingleSlashes(Watching(Cors(gate, entrance.allowed_origins), ended))
 
 
-async def _front(_: Request) -> Response:
+async def front(_: Request) -> Response:
+    """Answer at the root what programs look for there."""
     return JSONResponse({"name": "pingone-mcp", "version": __version__, "api": "/openapi.json", "mcp": "/mcp"})
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from pingone_mcp.service.fleet.cursors import ListAsked
+from pingone_mcp.web.app import front
 from pingone_mcp.web.pages.page import Page, View
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Front:
 
     def pages(self) -> list[Page]:
         """Return the page."""
-        return [Page(path="/", show=self._show, shows_directory=False, permission=None)]
+        return [Page(path="/", show=self._show, shows_directory=False, permission=None, for_programs=front)]
 
     async def _show(self, visit: Visit) -> View | Response:
         asked = ListAsked(caller=visit.caller, limit=_SHOWN, cursor=visit.query.get("after") or None)

@@ -84,12 +84,16 @@ class LeadsTo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A page. `path` names a `{connection}` where it is about one; where it `shows_directory`, that must be served."""
+    """A page. `path` names a `{connection}` where it is about one; where it `shows_directory`, that must be served.
+
+    `for_programs` answers who has not signed in, but sends a credential with each request.
+    """
 
     path: str
     show: Callable[[Visit], Awaitable[View | Response]]
     permission: Permission | None = "directory.read"
     shows_directory: bool = True
+    for_programs: Callable[[Request], Awaitable[Response]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,9 @@ class Site:
 
     def _showing(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
         async def show(request: Request) -> Response:
+            if page.for_programs is not None and not hasattr(request.state, "session"):
+                return await page.for_programs(request)
+
             async def answer(visit: Visit) -> Response:
                 return self._sent(await page.show(visit), visit)
 
