@@ -40,10 +40,10 @@ def changes_page(
     where, values = where_of(question)
     (total,) = connection.execute(f"SELECT count(*) FROM changes_ WHERE {where}", values).fetchone()  # noqa: S608 - our own text
     rows = connection.execute(
-        f"SELECT {_SHOWN} FROM changes_ WHERE {where} AND id > ? ORDER BY id LIMIT ?",  # noqa: S608
+        f"SELECT {SHOWN_CHANGE} FROM changes_ WHERE {where} AND id > ? ORDER BY id LIMIT ?",  # noqa: S608
         (*values, behind, size + 1),
     ).fetchall()
-    found = tuple(_ShownChange(*row).change() for row in rows[:size])
+    found = tuple(ShownChange(*row).change() for row in rows[:size])
     return ChangePage(
         items=found,
         at=_behind(behind),
@@ -59,10 +59,10 @@ def newest_changes(connection: sqlite3.Connection, question: ChangeQuestion, lim
     where, values = where_of(question)
     (total,) = connection.execute(f"SELECT count(*) FROM changes_ WHERE {where}", values).fetchone()  # noqa: S608 - our own text
     rows = connection.execute(
-        f"SELECT {_SHOWN} FROM changes_ WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608
+        f"SELECT {SHOWN_CHANGE} FROM changes_ WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608
         (*values, limit),
     ).fetchall()
-    found = tuple(_ShownChange(*row).change() for row in rows)
+    found = tuple(ShownChange(*row).change() for row in rows)
     newest = _behind(found[0].id if found else 0)
     return ChangePage(items=found, at=_behind(0), next=None, scanned=len(found), total=total, newest=newest)
 
@@ -87,7 +87,7 @@ def where_of(question: ChangeQuestion) -> tuple[str, Sequence[str]]:
     return " AND ".join(terms), values
 
 
-class _ShownChange(NamedTuple):
+class ShownChange(NamedTuple):
     """What is shown of a change, as the copy holds it: times and objects as texts."""
 
     id: int
@@ -117,7 +117,7 @@ class _ShownChange(NamedTuple):
         )
 
 
-_SHOWN = ", ".join(_ShownChange._fields)
+SHOWN_CHANGE = ", ".join(ShownChange._fields)
 
 
 def _object(text: str | None) -> JsonObject | None:

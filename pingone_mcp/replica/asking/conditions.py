@@ -98,17 +98,26 @@ def starts_unaccented(column: str, value: str) -> Condition:
     return Condition(f"substr(unaccented({column}), 1, ?) = ?", (len(wanted), wanted))
 
 
-def has_words(words: Iterable[str]) -> Condition:
-    """Return that a user has words that begin so in names, username or email, with or without accents.
+NAMES = "username name email"
+"""The columns of the index of words in which people are looked for by what they are called."""
+
+
+def has_words(words: Iterable[str], columns: str = NAMES) -> Condition:
+    """Return that a user has words that begin so in names, username or email, with or without accents."""
+    match = words_match(words, columns)
+    if match is None:
+        return EVERYBODY
+    return Condition("u.number IN (SELECT p.rowid FROM people p WHERE p.people MATCH ?)", (match,))
+
+
+def words_match(words: Iterable[str], columns: str = NAMES) -> str | None:
+    """Return what `people` is to match for words that begin so in some columns; None where no word has a letter.
 
     The index of words knows no accents, but some letters to it are letters of their own: those are tried each.
     """
     spelt = (" OR ".join(f'"{one}"*' for one in _spellings(unaccented(bindable(word)))) for word in words)
     wanted = " AND ".join(f"({one})" for one in spelt if one)
-    if not wanted:
-        return EVERYBODY
-    match = "{username name email} : (" + wanted + ")"
-    return Condition("u.number IN (SELECT p.rowid FROM people p WHERE p.people MATCH ?)", (match,))
+    return f"{{{columns}}} : ({wanted})" if wanted else None
 
 
 def _spellings(word: str) -> list[str]:

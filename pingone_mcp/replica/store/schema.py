@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pingone_mcp.directory.user_columns import UserRow
 
-VERSION = 4
+VERSION = 5
 """The schema version, kept as the file's `user_version`."""
 
 PAGE_BYTES = 16_384
@@ -79,7 +79,8 @@ USER_INDEXES: Mapping[str, str] = MappingProxyType(
         "users_by_email_": "(email COLLATE NOCASE)",
         "users_by_external_id_": "(external_id COLLATE NOCASE) WHERE external_id IS NOT NULL",
         "users_by_first_name_": "(first_name COLLATE NOCASE)",
-        "users_by_last_name_": "(last_name COLLATE NOCASE)",
+        # Searches for a family name; and everybody as people look through a list, `number` telling namesakes apart.
+        "users_by_last_name_": "(last_name COLLATE NOCASE, first_name COLLATE NOCASE)",
         # How many users there are in each.
         "users_by_population_": "(population_id, removed_at, environment_id)",
         "users_by_manager_": "(manager_id) WHERE manager_id IS NOT NULL",
@@ -114,12 +115,13 @@ CREATE TABLE reread_ (
     environment_id TEXT, what TEXT, user_id TEXT, group_id TEXT, at, PRIMARY KEY (environment_id, what, user_id, group_id)
 ) WITHOUT ROWID;
 CREATE TABLE last_reread_ (id INTEGER PRIMARY KEY AUTOINCREMENT, counts)"""
+# A person who types begins with one letter, which half of all words may begin with: those have an index of their own.
 # The texts stand only in `searched_`, and not beside their words: so what they were is said before they change
 # (SQLite, "FTS5", external content tables).
-SEARCHED = "id, username, name, email, title, department"
+SEARCHED = "id, username, name, email, title, department, external_id"
 _PEOPLE = f"""CREATE VIRTUAL TABLE people USING fts5(
     {SEARCHED.replace("id,", "id UNINDEXED,")}, content = searched_, content_rowid = number,
-    tokenize = "unicode61 remove_diacritics 2")"""
+    tokenize = "unicode61 remove_diacritics 2", prefix = 1)"""
 PUT_WORDS = f"INSERT INTO people (rowid, {SEARCHED}) SELECT number, {SEARCHED} FROM users_"  # noqa: S608 - our names
 """Adds the words of users who are not in `people`."""
 MAKE_WORDS_ANEW = "INSERT INTO people (people) VALUES ('rebuild')"
@@ -249,6 +251,12 @@ MIGRATIONS: Mapping[int, str] = MappingProxyType(
         {_PEOPLE};
         {PUT_WORDS} WHERE removed_at IS NULL ORDER BY number""",  # noqa: S608 - our names
         3: _REREADS,
+        4: f"""
+        DROP INDEX users_by_last_name_;
+        CREATE INDEX users_by_last_name_ ON users_ {USER_INDEXES["users_by_last_name_"]};
+        DROP TABLE people;
+        {_PEOPLE};
+        {PUT_WORDS} WHERE removed_at IS NULL ORDER BY number""",
     }
 )
 """By schema version: the statements that lead from it to the next."""
@@ -397,6 +405,7 @@ VIEWS: Mapping[str, View] = MappingProxyType(
                 "email": "primary address",
                 "title": "job title",
                 "department": "department",
+                "external_id": "id in the system that the user came from",
             },
         ),
     }
