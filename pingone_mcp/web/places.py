@@ -22,7 +22,7 @@ _PARAMETER = re.compile(r"integrated_account_id(?:\[\d*\])?")
 _ACCOUNT = re.compile(r"/integrated-account/([A-Za-z0-9_-]{1,64})(?:/credentials)?")
 _NO_IDS = frozenset({"me", "token", "refresh-credentials", "bulk-delete"})
 _OPEN = frozenset({"/login", "/openapi.json", "/ping"})
-_PAGE = re.compile(r"/c/(?P<connection>[^/]+)/(?:people|groups|changes|reviews|settings|live)(?:/.*)?")
+_PAGE = re.compile(r"/c/(?P<connection>[^/]+)/?(?:(?<=/)(?:people|groups|changes|reviews|settings|live)(?:/.*)?)?")
 _PAGES = frozenset({"/", "/sign-out"})
 _ENTRY = re.compile(r"/sign-in|/connect-account(?:/.*)?")
 _ASSETS = "/assets/"

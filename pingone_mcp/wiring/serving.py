@@ -190,8 +190,14 @@ async def open_face(
                 sessions=sessions,
                 fleet=served.fleet,
                 accounts=CallerAccounts(control, served.fleet, served.linking),
+                clock=clock,
             )
         )
+
+        def stop() -> None:
+            mcp.stop()
+            pages.stop()
+
         entrance = Entrance(
             refused_page=pages.refused,
             address=address,
@@ -204,7 +210,7 @@ async def open_face(
         )
         app = build_app(entrance, [*pages.routes, *routes], [metrics.count, lambda request: log(access_line(request))])
         async with mcp.serving():
-            yield OpenFace(app=app, sessions=sessions, stop=mcp.stop)
+            yield OpenFace(app=app, sessions=sessions, stop=stop)
 
 
 @dataclass(slots=True)

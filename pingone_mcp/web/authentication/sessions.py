@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
@@ -30,7 +31,7 @@ class BrowserSession:
     """A browser that has signed in; `ends` in the seconds of Clock.monotonic.
 
     `credential` is what it has signed in with, where that is looked at again for each request: it may be revoked.
-    `notices` are sentences that its next page says, once.
+    `notices` are sentences that its next page says, once. `streams` are called when it is ended before its time.
     """
 
     caller: Caller
@@ -38,6 +39,7 @@ class BrowserSession:
     secret: bytes = field(repr=False)
     credential: SecretStr | None = None
     notices: list[str] = field(default_factory=list[str])
+    streams: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]], repr=False)
 
     @property
     def csrf_token(self) -> str:
@@ -82,7 +84,7 @@ class Sessions:
         session = BrowserSession(caller, ends, secrets.token_bytes(_BYTES), credential)
         self._sessions[_digest(name)] = session
         if len(self._sessions) > _MOST:
-            self._sessions.popitem(last=False)
+            _end_streams(self._sessions.popitem(last=False)[1])
         self._set_cookie(response, name, SESSION_SECONDS)
         return session
 
@@ -95,7 +97,7 @@ class Sessions:
     def end(self, headers: Headers, response: Response) -> None:
         """End the session of a request, and let a response remove its cookie."""
         if (name := self._name(headers)) is not None:
-            self._sessions.pop(_digest(name), None)
+            _end_streams(self._sessions.pop(_digest(name), None))
         self._set_cookie(response, "", 0)
 
     def _name(self, headers: Headers) -> str | None:
@@ -105,6 +107,11 @@ class Sessions:
         response.set_cookie(
             self.cookie, name, max_age=seconds, path="/", secure=self._is_https, httponly=True, samesite="lax"
         )
+
+
+def _end_streams(session: BrowserSession | None) -> None:
+    for end in tuple(session.streams) if session is not None else ():
+        end()
 
 
 def _digest(text: str) -> bytes:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pingone_mcp.web.pages.assets import Assets
+from pingone_mcp.web.pages.browsing.changes import ChangesPage
+from pingone_mcp.web.pages.browsing.groups import GroupPages
+from pingone_mcp.web.pages.browsing.live import LiveStreams
+from pingone_mcp.web.pages.browsing.people import PeoplePages
 from pingone_mcp.web.pages.frame import Frame
 from pingone_mcp.web.pages.front import Front
 from pingone_mcp.web.pages.page import PageForm
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+    from pingone_mcp.clock import Clock
     from pingone_mcp.service.fleet.accounts import CallerAccounts
     from pingone_mcp.service.fleet.fleet import Fleet
     from pingone_mcp.web.address import PublicAddress
@@ -33,10 +38,11 @@ class PageParts:
     sessions: Sessions
     fleet: Fleet
     accounts: CallerAccounts
+    clock: Clock
 
 
 class Pages:
-    """The pages: their routes, and how refusals look to a person."""
+    """The pages: their routes, how refusals look to a person, and what ends their streams."""
 
     def __init__(self, parts: PageParts) -> None:
         assets = Assets()
@@ -47,7 +53,15 @@ class Pages:
         async def sign_out(visit: Visit) -> Response:
             return await signing_in.sign_out(visit.request)
 
-        pages = [*Front(parts.accounts).pages()]
+        live = LiveStreams(parts.fleet, parts.authenticator, parts.sessions, parts.clock)
+        pages = [
+            *Front(parts.accounts).pages(),
+            *PeoplePages(frame).pages(),
+            *GroupPages().pages(),
+            *ChangesPage().pages(),
+            *live.pages(),
+        ]
         forms = [PageForm(path=SIGN_OUT, act=sign_out, permission=None)]
         self.refused = site.refused
+        self.stop = live.stop
         self.routes: list[BaseRoute] = [assets.route(), *signing_in.routes(), *site.routes(pages, forms)]
