@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _WIDTH, _HEIGHT = 720, 220
+_STEPS = 5
 _LABELS = 8  # of many bars every so manieth is named
 _DROPPED = frozenset({"style", "script", "defs", "title", "desc"})
 _EMPTY = ("overlay", "titles")
@@ -68,15 +69,23 @@ def stacked_bars(*, title: str, description: str, what: str, labels: Sequence[st
         show_legend=False,
         show_minor_x_labels=False,
         width=_WIDTH,
-        value_formatter=lambda value: f"{value:,.0f}" if value == int(value) else "",
+        truncate_label=-1,
+        value_formatter=lambda value: f"{value:,.0f}",
         x_labels_major_every=max(1, -(-len(labels) // _LABELS)),
     )
     chart.x_labels = [harmless(label) for label in labels]
+    chart.y_labels = _steps(max((sum(bar) for bar in zip(*(one.values for one in series), strict=True)), default=0))
     for one in series:
         chart.add(harmless(one.name), list(one.values))
     drawn = chart.render_tree()
     svg = _plain(drawn, harmless(title), harmless(description))
     return Chart(title=title, description=description, what=what, labels=labels, series=series, svg=svg)
+
+
+def _steps(most: int) -> list[int]:
+    """Return whole numbers from 0 to at least `most` in some round steps."""
+    step = next(size * 10**power for power in range(10) for size in (1, 2, 5) if size * 10**power * _STEPS >= most)
+    return list(range(0, max(most, 1) + step, step))
 
 
 def _plain(drawn: Any, title: str, description: str) -> Markup:
