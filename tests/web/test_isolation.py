@@ -120,6 +120,7 @@ CALLS = (
 LISTS = ("tools/list", "resources/list", "resources/templates/list", "prompts/list", "ping", "initialize")
 _OF_ANSWERS = re.compile(
     r"(?:x-request-id: |correlation_id\W+)[0-9a-f-]+|mcp-session-id: [0-9a-f]{32}|content-length: \d+"
+    r'|nonce-[\w-]+|nonce="[^"]+"'
     r'|(?:seconds|age_s)\W+\d+|"raw_response":\{[^}]*\}|"(?:created|updated|started|expires)_at":"[^"]+"'
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}")
@@ -224,7 +225,8 @@ class Asking:
     async def _hear(self, sent: Sent) -> Heard:
         await self.made.quiet()
         names = {name.lower(): value for name, value in sent.headers}
-        is_stream = (sent.method == "GET" and "/mcp" in sent.path) or names.get("mcp-method") == "subscriptions/listen"
+        is_live = sent.path.rstrip("/").endswith("/live")
+        is_stream = (sent.method == "GET" and ("/mcp" in sent.path or is_live)) or names.get("mcp-method") == "subscriptions/listen"
         return await self.made.hear(sent, 0.02 if is_stream else 20.0)
 
     async def _compare(

@@ -26,7 +26,7 @@ from pingone_mcp.replica.store.schema import REMOVED, USER
 
 COUNTED = 5_000
 """So many are counted of those whom a filter chooses; of more it is said that there are more."""
-_LOOKED_AT = 1_000  # where each has to be looked at to be counted
+_FEWER = 5  # times fewer are counted where each has to be looked at
 GONE = Condition(f"(u.status_reasons <> '' AND {REMOVED})")
 """Who was removed; an index has only those whose status has a reason."""
 _SEARCHED = f"{NAMES} external_id"
@@ -62,18 +62,22 @@ class _Row(NamedTuple):
     number: int
 
 
-def people_page(copy: Snapshot, question: PeopleQuestion, at: Position | None, page_size: int) -> PeoplePage:
+def people_page(
+    copy: Snapshot, question: PeopleQuestion, at: Position | None, page_size: int, *, counted: int = COUNTED
+) -> PeoplePage:
     """Return the people at a position, by family name, then by given name; who has no family name comes last.
 
-    Raises Refused for names of places that are none, and for a position behind somebody whom the copy does not know.
+    Of more than `counted` it is not said how many they are; they are found in another way, in the same order. Raises
+    Refused for names of places that are none, and for a position behind somebody whom the copy does not know.
     """
-    wanted = _wanted(copy, question)
+    wanted = _wanted(copy, question, counted)
     total, is_exact = _total(copy, question, wanted, at)
     rows = _rows(copy, wanted.where, _place(copy, at), page_size + 1, broad=total >= wanted.most)
     kept = rows[:page_size]
     position = at or Position(source="replica")
-    counted = Counted(said=total, version=copy.version)
-    following = dataclasses.replace(position, after=kept[-1][0], counted=counted) if len(rows) > page_size else None
+    following = None
+    if len(rows) > page_size:
+        following = dataclasses.replace(position, after=kept[-1][0], counted=Counted(said=total, version=copy.version))
     return PeoplePage(
         items=tuple(listed(copy, row[1:], removed=question.removed) for row in kept),
         at=position,
@@ -90,11 +94,11 @@ class _Wanted:
     """Whom a question means, up to how many are counted, and how many the index of words has, where it was asked."""
 
     where: Condition
-    most: int = COUNTED
+    most: int
     called: int = 0
 
 
-def _wanted(copy: Snapshot, question: PeopleQuestion) -> _Wanted:
+def _wanted(copy: Snapshot, question: PeopleQuestion, counted: int) -> _Wanted:
     """Return whom a question means. Raises Refused, and NotHeld for a group where groups are not in the copy."""
     places = copy.places
     environments = places.environments(None)
@@ -110,20 +114,22 @@ def _wanted(copy: Snapshot, question: PeopleQuestion) -> _Wanted:
     if question.department is not None:
         parts.append(Condition("u.department = ?", (bindable(question.department),)))
     if question.query is None:
-        return _Wanted(where=both(*parts))
+        return _Wanted(where=both(*parts), most=counted)
     words = _words(question.query)
     match = words_match(words, _SEARCHED)
     if match is None:
-        return _Wanted(where=_NOBODY)
+        return _Wanted(where=_NOBODY, most=counted)
     number = 0 if question.removed else _number_called(copy, match)
-    if not question.removed and number < COUNTED:
+    if not question.removed and number < counted:
         called = Condition("u.number IN (SELECT p.rowid FROM people p WHERE p.people MATCH ?)", (match,))
-        return _Wanted(where=both(*parts, called), called=number)
+        return _Wanted(where=both(*parts, called), most=counted, called=number)
     # Those who are gone are in no index. And where many are called so, to look at each who is met on the way takes less
     # time than to list them all.
     wanted = "\n".join(word for one in words if (word := spoken(bindable(one))))
     return _Wanted(
-        where=both(*parts, Condition(f"begins_words({_TEXTS}, ?)", (wanted,))), most=_LOOKED_AT, called=number
+        where=both(*parts, Condition(f"begins_words({_TEXTS}, ?)", (wanted,))),
+        most=max(1, counted // _FEWER),
+        called=number,
     )
 
 
