@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +30,14 @@ EVERYTHING: frozenset[Permission] = frozenset(get_args(Permission))
 
 @dataclass(kw_only=True)
 class WholeFace:
-    """The face, the company `acme` that is linked to it, and what asks with a key of everything."""
+    """The face, the company `acme` that is linked to it, and what asks with a key of everything.
+
+    `stop` ends streams.
+    """
 
     estate: Estate
     app: Any
+    stop: Callable[[], None]
     taking: HookTaking
     acme: LinkedConnection
     key: str
@@ -63,13 +67,21 @@ class WholeFace:
 
 
 @asynccontextmanager
-async def whole_face(folder: Path, base: str = f"http://{HOST}", *, size: int = SIZE) -> AsyncIterator[WholeFace]:
-    """Open the face as it is reached at a base URL; `acme` is a sandbox of so many users that may be written to."""
+async def whole_face(
+    folder: Path,
+    base: str = f"http://{HOST}",
+    *,
+    size: int = SIZE,
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+) -> AsyncIterator[WholeFace]:
+    """Open the face as it is reached at a base URL; `acme` is a sandbox of so many users that may be written to.
+
+    Who looks at something again and again sleeps by the real time, or as `sleep` does.
+    """
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(estate(folder, size=size))
         tasks = await stack.enter_async_context(background())
-        # Who looks at something again and again does that by the real time.
-        clock = dataclasses.replace(opened.time.clock(), sleep=anyio.sleep)
+        clock = dataclasses.replace(opened.time.clock(), sleep=sleep)
         taking = HookTaking(opened.control, is_foreign)
         served = ServedFleet(
             opened.fleet,
@@ -83,11 +95,5 @@ async def whole_face(folder: Path, base: str = f"http://{HOST}", *, size: int = 
         face = await stack.enter_async_context(opening)
         acme = await opened.link("acme", tenant="customer", allow_writes=True)
         made = await opened.control.api_keys.create(name="everything", permissions=EVERYTHING, connections=None)
-        yield WholeFace(
-            estate=opened,
-            app=face.app,
-            taking=taking,
-            acme=acme,
-            key=made.text.get_secret_value(),
-            stop=face.stop,
-        )
+        key = made.text.get_secret_value()
+        yield WholeFace(estate=opened, app=face.app, stop=face.stop, taking=taking, acme=acme, key=key)

@@ -226,7 +226,9 @@ class Asking:
         await self.made.quiet()
         names = {name.lower(): value for name, value in sent.headers}
         is_live = sent.path.rstrip("/").endswith("/live")
-        is_stream = (sent.method == "GET" and ("/mcp" in sent.path or is_live)) or names.get("mcp-method") == "subscriptions/listen"
+        is_stream = (sent.method == "GET" and ("/mcp" in sent.path or is_live)) or names.get(
+            "mcp-method"
+        ) == "subscriptions/listen"
         return await self.made.hear(sent, 0.02 if is_stream else 20.0)
 
     async def _compare(

@@ -35,7 +35,10 @@ class PeoplePages:
     def pages(self) -> list[Page]:
         """Return the pages; a connection's own path leads to its people."""
         return [
-            Page(path="/c/{connection}/", show=self._lead, shows_directory=False),
+            *(
+                Page(path=path, show=self._lead, shows_directory=False)
+                for path in ("/c/{connection}", "/c/{connection}/")
+            ),
             Page(path="/c/{connection}/people", show=of_copy(self._show)),
             Page(path="/c/{connection}/people/{person}", show=of_copy(self._person)),
         ]
