@@ -9,7 +9,7 @@ from benchmarks.copy import answers, effort, exports, growth, memory, pace, revi
 from benchmarks.events import lateness
 from benchmarks.fleet import crowded, live_list
 from benchmarks.pages import conversion, requests
-from benchmarks.server import attacks, crowd, meanwhile, over_http, question, sizes, startup
+from benchmarks.server import attacks, crowd, meanwhile, over_http, pages, question, sizes, startup
 from benchmarks.table.group import Group
 from benchmarks.walks import curves, floor, limit, walk
 
@@ -24,6 +24,7 @@ GROUPS: Mapping[str, Group] = MappingProxyType(
         "rest": Group(title="One list over REST", measure=live_list.measured),
         "fleet": Group(title="Many connections in one process", measure=crowded.measured),
         "events": Group(title="From a change in PingOne to the event at a program", measure=lateness.measured),
+        "pages": Group(title="Pages in a browser", measure=pages.measured),
         "crowd": Group(title="Many questions at once", measure=crowd.measured),
         "meanwhile": Group(title="Questions during a walk", measure=meanwhile.measured),
         "walk": Group(title="Whole walk", measure=walk.measured),

@@ -101,7 +101,7 @@ def _found(number: int, seconds: float) -> _Found:
         env = plain_environment() | {"PINGONE_STATE_DIR": str(prepared.folder)}
         serve = ["-m", "pingone_mcp", "serve", "--port", "0"]
         ours = stack.enter_context(spawned(serve, folder / "ours.log", env, ready="/readyz"))
-        anyio.run(_all_synced, prepared)
+        anyio.run(all_synced, prepared)
         memory = ours.memory()
         key = {"Authorization": f"Bearer {prepared.key}"}
         body = folder / "body.json"
@@ -119,7 +119,7 @@ def _found(number: int, seconds: float) -> _Found:
         )
 
 
-async def _all_synced(prepared: Prepared) -> None:
+async def all_synced(prepared: Prepared) -> None:
     """Return when every connection was synced once."""
     until = time.perf_counter() + _PATIENCE
     async with open_control(prepared.place) as control:

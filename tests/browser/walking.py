@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from playwright.async_api import Browser, BrowserContext, Page
 
 from pingone_mcp.control.linked import LinkedConnection
 from pingone_mcp.pingone.feed.events import is_foreign
+from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.service.callers import Caller, Permission
 from pingone_mcp.service.events.hooks.taking import HookTaking
 from pingone_mcp.service.fleet.syncs import FleetSyncs
@@ -90,12 +91,13 @@ class Walk:
 
 
 @asynccontextmanager
-async def open_site(folder: Path) -> AsyncIterator[Site]:
-    """Serve on a port of this machine; `acme` is linked and synced."""
+async def open_site(folder: Path, before: Callable[[Sandbox], None] = lambda _: None) -> AsyncIterator[Site]:
+    """Serve on a port of this machine; `acme` is linked and synced, after what is done to its sandbox `before`."""
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(estate(folder))
         tasks = await stack.enter_async_context(background())
         clock = dataclasses.replace(opened.time.clock(), sleep=anyio.sleep)
+        before(opened.company("acme").sandbox)
         acme = await opened.link("acme", tenant="customer", allow_writes=True)
         served = await opened.fleet.current(acme)
         await (await served.backend()).replica.sync("full", report=lambda *_: None)
