@@ -70,6 +70,13 @@ def walk(copy: Snapshot, question: PeopleQuestion, size: int, counted: int = COU
     return found
 
 
+async def find(
+    backend: Backend, question: PeopleQuestion, size: int, counted: int = COUNTED, scope: Scope | None = None
+) -> list[User]:
+    """Return all whom a question finds, read in pages of a size."""
+    return await look(backend, lambda copy: walk(copy, question, size, counted), scope)
+
+
 def wanted(user: User, query: str) -> bool:
     """Say whether somebody is meant, by a look at them alone."""
     texts = [spoken(text) for text in (user.name, user.username, user.email, user.external_id) if text]
@@ -114,7 +121,7 @@ async def test_whoever_is_called_so_is_found_whatever_the_accents_and_the_order(
 async def test_what_nobody_is_called_finds_nobody(backend: Backend, query: str) -> None:
     for counted in (COUNTED, MANY):
         question = PeopleQuestion(query=query)
-        assert await look(backend, lambda copy, q=question, c=counted: walk(copy, q, 10, c)) == []
+        assert await find(backend, question, 10, counted) == []
 
 
 @pytest.mark.parametrize("counted", [COUNTED, MANY])
@@ -135,19 +142,16 @@ async def test_everybody_comes_once_by_family_name_and_who_has_none_comes_last(
 
 async def test_filters_narrow_and_their_counts_are_those_that_they_find(backend: Backend) -> None:
     offered = await look(backend, choices)
-    found = {
-        "status": (offered.statuses, lambda value: PeopleQuestion(status=value)),
-        "population": (offered.populations, lambda value: PeopleQuestion(population=value)),
-        "department": (offered.departments, lambda value: PeopleQuestion(department=value)),
-        "group": (offered.groups, lambda value: PeopleQuestion(group=value)),
-    }
-    for name, (offers, question) in found.items():
-        assert offers, name
-        for one in offers:
-            for counted in (COUNTED, MANY):
-                asked = question(one.value)
-                people = await look(backend, lambda copy, q=asked, c=counted: walk(copy, q, 9, c))
-                assert len(people) == one.count, (name, one)
+    asked = [
+        *((PeopleQuestion(status=one.value), one) for one in offered.statuses),
+        *((PeopleQuestion(population=one.value), one) for one in offered.populations),
+        *((PeopleQuestion(department=one.value), one) for one in offered.departments),
+        *((PeopleQuestion(group=one.value), one) for one in offered.groups),
+    ]
+    assert all((offered.statuses, offered.populations, offered.departments, offered.groups))
+    for question, one in asked:
+        for counted in (COUNTED, MANY):
+            assert len(await find(backend, question, 9, counted)) == one.count, one
     assert offered.people == len(await look(backend, lambda copy: walk(copy, PeopleQuestion(), 1_000)))
 
 
@@ -170,7 +174,7 @@ async def test_nobody_beyond_the_scope_is_found_or_counted(backend: Backend, wor
     inside = {user["id"] for user in world.sandbox.users() if user["population"]["id"] == second}
     for counted in (COUNTED, MANY):
         for question in (PeopleQuestion(), PeopleQuestion(query="e"), PeopleQuestion(query="example")):
-            found = await look(backend, lambda copy, q=question, c=counted: walk(copy, q, 5, c), scope)
+            found = await find(backend, question, 5, counted, scope)
             assert {user.id for user in found} <= inside
     offered = await look(backend, choices, scope)
     assert offered.people == len(inside)

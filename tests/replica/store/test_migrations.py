@@ -227,3 +227,31 @@ async def test_a_sync_of_a_copy_of_version_3_goes_on_where_it_was(older: Copy) -
     report = await older.sync()
     assert (report.mode, report.changes) == ("incremental", {"user.deactivated": 1})
     await check_equal(older)
+
+
+# Version 4 had no words of external ids, and no order by given names.
+TO_VERSION_4 = """
+DROP TABLE people;
+DROP VIEW searched_;
+CREATE VIEW searched_ AS SELECT number, id, username, name, email, title, department FROM users_ WHERE removed_at IS NULL;
+CREATE VIRTUAL TABLE people USING fts5(
+    id UNINDEXED, username, name, email, title, department, content = searched_, content_rowid = number,
+    tokenize = "unicode61 remove_diacritics 2");
+INSERT INTO people (people) VALUES ('rebuild');
+DROP INDEX users_by_last_name_;
+CREATE INDEX users_by_last_name_ ON users_ (last_name COLLATE NOCASE);
+PRAGMA user_version = 4;
+"""
+
+
+async def test_a_copy_of_version_4_finds_people_by_their_external_ids_after_a_sync(tmp_path: Path) -> None:
+    kept = Copy(World(sandbox=Sandbox(30, now=NOW, customers=3), cache=tmp_path / "cache"))
+    await kept.sync()
+    with closing(sqlite3.connect(kept.path, isolation_level=None)) as database:
+        database.executescript(TO_VERSION_4)
+    assert (await kept.sync()).mode == "incremental"
+    await check_equal(kept)
+    [(number, external)] = await kept.rows(
+        "SELECT number, external_id FROM users_ WHERE external_id GLOB '[A-Z0-9]*' AND removed_at IS NULL LIMIT 1"
+    )
+    assert await kept.rows(f"SELECT rowid FROM people WHERE people MATCH '\"{external}\"'") == [(number,)]  # noqa: S608 - an id of the sandbox's
