@@ -16,7 +16,7 @@ MOST = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class FilterChoice:
     """One value to filter by: as a question names it, as people call it, and how many have it (None: unknown)."""
 
     value: str
@@ -25,19 +25,19 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
+class FilterChoices:
     """All that can be chosen in one edition of the copy; groups are empty where the copy does not hold them."""
 
     edition: str
     people: int
-    statuses: tuple[Choice, ...]
-    populations: tuple[Choice, ...]
-    departments: tuple[Choice, ...]
-    groups: tuple[Choice, ...]
+    statuses: tuple[FilterChoice, ...]
+    populations: tuple[FilterChoice, ...]
+    departments: tuple[FilterChoice, ...]
+    groups: tuple[FilterChoice, ...]
     removed: int
 
 
-def choices(copy: Snapshot) -> Choices:
+def choices(copy: Snapshot) -> FilterChoices:
     """Return what can be chosen, with how many people have it."""
     who = both(served(copy), EXISTS)
     statuses, populations, departments = Counter[str](), Counter[str](), Counter[str]()
@@ -54,21 +54,23 @@ def choices(copy: Snapshot) -> Choices:
             departments[department] += count
     gone = both(served(copy), GONE)
     (removed,) = copy.database.execute(f"SELECT count(*) FROM users_ u WHERE {gone.sql}", gone.values).fetchone()  # noqa: S608
-    return Choices(
+    return FilterChoices(
         edition=edition_of(copy.database),
         people=sum(statuses.values()),
-        statuses=tuple(Choice(value=name, name=name, count=count) for name, count in statuses.most_common()),
+        statuses=tuple(FilterChoice(value=name, name=name, count=count) for name, count in statuses.most_common()),
         populations=_populations(copy, populations),
-        departments=tuple(Choice(value=one, name=one, count=count) for one, count in departments.most_common(MOST)),
+        departments=tuple(
+            FilterChoice(value=one, name=one, count=count) for one, count in departments.most_common(MOST)
+        ),
         groups=_groups(copy) if copy.has_memberships else (),
         removed=removed,
     )
 
 
-def _populations(copy: Snapshot, counts: Counter[str]) -> tuple[Choice, ...]:
+def _populations(copy: Snapshot, counts: Counter[str]) -> tuple[FilterChoice, ...]:
     """Return the populations that are served, by name; where several environments are, with the name of theirs."""
     found = [
-        Choice(
+        FilterChoice(
             value=place.id,
             name=f"{place.name or place.id} ({copy.places.environment_names[environment] or environment})"
             if copy.places.scope.has_several_environments
@@ -81,7 +83,7 @@ def _populations(copy: Snapshot, counts: Counter[str]) -> tuple[Choice, ...]:
     return tuple(sorted(found, key=lambda one: (one.name.casefold(), one.value)))
 
 
-def _groups(copy: Snapshot) -> tuple[Choice, ...]:
+def _groups(copy: Snapshot) -> tuple[FilterChoice, ...]:
     """Return the largest groups; where populations narrow what is served, how large they are is not counted."""
     where = served_groups(copy)
     if copy.places.scope.populations:
@@ -96,7 +98,7 @@ def _groups(copy: Snapshot) -> tuple[Choice, ...]:
             "ORDER BY m.members DESC, u.id LIMIT ?",
             (*where.values, MOST),
         )
-    found = [Choice(value=identity, name=name or identity, count=count) for identity, name, count in rows]
+    found = [FilterChoice(value=identity, name=name or identity, count=count) for identity, name, count in rows]
     return tuple(sorted(found, key=lambda one: (one.name.casefold(), one.value)))
 
 

@@ -54,7 +54,7 @@ class PeoplePage(Page[User]):
     """A page of people; of more than `COUNTED` of them `total` is None, unless all could be counted at once."""
 
 
-class _Row(NamedTuple):
+class _PlaceInOrder(NamedTuple):
     """The place of somebody in the order."""
 
     last_name: str | None
@@ -167,7 +167,7 @@ def _total(copy: Snapshot, question: PeopleQuestion, wanted: _Wanted, at: Positi
     return int(total), is_whole or total < wanted.most
 
 
-def _place(copy: Snapshot, at: Position | None) -> _Row | None:
+def _place(copy: Snapshot, at: Position | None) -> _PlaceInOrder | None:
     """Return where the one is before whom a page begins. Raises Refused."""
     if at is None or at.after is None:
         return None
@@ -176,10 +176,12 @@ def _place(copy: Snapshot, at: Position | None) -> _Row | None:
         raise Refused(
             "The local copy was made anew, so this place in the list is gone.", "Begin anew.", code="STALE_CURSOR"
         )
-    return _Row(*row)
+    return _PlaceInOrder(*row)
 
 
-def _rows(copy: Snapshot, wanted: Condition, behind: _Row | None, most: int, *, broad: bool) -> list[tuple[Any, ...]]:
+def _rows(
+    copy: Snapshot, wanted: Condition, behind: _PlaceInOrder | None, most: int, *, broad: bool
+) -> list[tuple[Any, ...]]:
     """Return so many rows behind a place: first those with a family name, then those without.
 
     Where many are wanted, the index by name is gone through until enough are found; where few are, these are sorted.
@@ -202,7 +204,7 @@ def _rows(copy: Snapshot, wanted: Condition, behind: _Row | None, most: int, *, 
     return found
 
 
-def _behind(place: _Row | None, plus: str) -> Condition:
+def _behind(place: _PlaceInOrder | None, plus: str) -> Condition:
     """Return that a row with a family name, or one without, comes behind such a place; of equals none is the first."""
     if place is None:
         return EVERYBODY

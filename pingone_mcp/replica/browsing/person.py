@@ -27,7 +27,7 @@ CHANGES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class InGroup:
     """A group that somebody is in, and how: directly, by its filter (`dynamic`), or `through` groups nested in it."""
 
     group: GroupMembership
@@ -45,7 +45,7 @@ class KnownPerson:
     """
 
     user: User
-    groups: tuple[Held, ...] | None
+    groups: tuple[InGroup, ...] | None
     reports: tuple[User, ...]
     report_count: int
     changes: tuple[Change, ...]
@@ -97,23 +97,23 @@ def known_person(copy: Snapshot, reference: str) -> KnownPerson:
     )
 
 
-def _held(copy: Snapshot, memberships: tuple[GroupMembership, ...]) -> tuple[Held, ...]:
+def _held(copy: Snapshot, memberships: tuple[GroupMembership, ...]) -> tuple[InGroup, ...]:
     """Return how somebody is in each group: of one who is there by nesting, the groups of theirs below it."""
     kinds = dict(copy.database.execute("SELECT id, group_type FROM groups_ WHERE user_filter IS NOT NULL"))
     nestings = copy.database.execute("SELECT group_id, parent_id FROM nestings_").fetchall()
     above = above_each(nestings) if nestings else {}
-    found: list[Held] = []
+    found: list[InGroup] = []
     for one in memberships:
         if one.type == "direct":
-            found.append(Held(group=one, how="direct"))
+            found.append(InGroup(group=one, how="direct"))
             continue
         below = [other for other in memberships if one.id in above.get(other.id, ())]
         own = [other for other in below if other.type == "direct" or other.id in kinds] or below
         if own:
             through = tuple(Named(id=other.id, name=other.name) for other in own)
-            found.append(Held(group=one, how="nested", through=through))
+            found.append(InGroup(group=one, how="nested", through=through))
         else:
-            found.append(Held(group=one, how="dynamic" if one.id in kinds else "nested"))
+            found.append(InGroup(group=one, how="dynamic" if one.id in kinds else "nested"))
     return tuple(sorted(found, key=lambda held: (held.group.name or held.group.id).casefold()))
 
 

@@ -33,7 +33,7 @@ class CopyAge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found(Generic[T_co]):
+class FoundInCopy(Generic[T_co]):
     """What was found, and the copy that it was found in; `next_cursor` goes on behind a page, if there is more."""
 
     found: T_co

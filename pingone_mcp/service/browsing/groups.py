@@ -10,7 +10,7 @@ from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.browsing.groups import GroupMembers, ListedGroup, group_members, groups_page
 from pingone_mcp.service.answering import asked
 from pingone_mcp.service.backend import Backend
-from pingone_mcp.service.browsing.copied import Found, read_copy
+from pingone_mcp.service.browsing.copied import FoundInCopy, read_copy
 
 __all__ = ["GroupMembers", "ListedGroup"]
 PAGE = 50
@@ -25,7 +25,7 @@ class ListedGroups:
     total: int | None
 
 
-async def browse_groups(backend: Backend, query: str | None, *, cursor: str | None = None) -> Found[ListedGroups]:
+async def browse_groups(backend: Backend, query: str | None, *, cursor: str | None = None) -> FoundInCopy[ListedGroups]:
     """Return a page of groups by name, those with all words of a query in it.
 
     Raises Refused for a cursor that is not good, and NoReplica where the copy does not hold groups.
@@ -37,12 +37,12 @@ async def browse_groups(backend: Backend, query: str | None, *, cursor: str | No
 
     page, age = await read_copy(backend, read)
     following = backend.cursors.seal(_GROUPS, wanted.question, Mark(position=page.next)) if page.next else None
-    return Found(found=ListedGroups(groups=page.items, total=page.total), copy=age, next_cursor=following)
+    return FoundInCopy(found=ListedGroups(groups=page.items, total=page.total), copy=age, next_cursor=following)
 
 
 async def browse_members(
     backend: Backend, group: str, query: str | None, *, cursor: str | None = None
-) -> Found[GroupMembers]:
+) -> FoundInCopy[GroupMembers]:
     """Return a group by its id with a page of who is in it, the direct members first. Raises as `browse_groups` does.
 
     Raises NotFound for a group that the copy does not know.
@@ -54,4 +54,4 @@ async def browse_members(
 
     page, age = await read_copy(backend, read)
     following = backend.cursors.seal(_MEMBERS, wanted.question, Mark(position=page.next)) if page.next else None
-    return Found(found=page, copy=age, next_cursor=following)
+    return FoundInCopy(found=page, copy=age, next_cursor=following)

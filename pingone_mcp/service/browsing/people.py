@@ -11,14 +11,14 @@ from pingone_mcp.directory.models import User
 from pingone_mcp.directory.paging.cursor import Mark
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.asking.snapshot import Snapshot
-from pingone_mcp.replica.browsing.counts import Choice, Choices, choices
+from pingone_mcp.replica.browsing.counts import FilterChoice, FilterChoices, choices
 from pingone_mcp.replica.browsing.people import PeoplePage, PeopleQuestion, people_page
 from pingone_mcp.replica.browsing.person import KnownPerson, known_person
 from pingone_mcp.service.answering import asked
 from pingone_mcp.service.backend import Backend
-from pingone_mcp.service.browsing.copied import CopyAge, Found, read_copy
+from pingone_mcp.service.browsing.copied import CopyAge, FoundInCopy, read_copy
 
-__all__ = ["Choice", "Choices", "KnownPerson", "PeopleQuestion"]
+__all__ = ["FilterChoice", "FilterChoices", "KnownPerson", "PeopleQuestion"]
 PAGE = 50
 _LONGEST_QUERY = 200
 _LISTING = "browse_people"
@@ -36,7 +36,7 @@ class ListedPeople:
 
 async def browse_people(
     backend: Backend, question: PeopleQuestion, *, cursor: str | None = None, limit: int = PAGE
-) -> Found[ListedPeople]:
+) -> FoundInCopy[ListedPeople]:
     """Return a page of the people whom a question means, by family name; beside a `cursor` the question stays the same.
 
     Raises Refused for a question or a cursor that makes no sense, and NoReplica before the first sync.
@@ -51,23 +51,23 @@ async def browse_people(
     page, age = await read_copy(backend, read)
     following = backend.cursors.seal(_LISTING, wanted.question, Mark(position=page.next)) if page.next else None
     found = ListedPeople(people=page.items, total=page.total, at_least=page.about or 0)
-    return Found(found=found, copy=age, next_cursor=following)
+    return FoundInCopy(found=found, copy=age, next_cursor=following)
 
 
-async def find_person(backend: Backend, identity: str) -> Found[KnownPerson]:
+async def find_person(backend: Backend, identity: str) -> FoundInCopy[KnownPerson]:
     """Return the person of an id with all that the copy knows, gone or not. Raises NotFound, and NoReplica."""
     person, age = await read_copy(backend, lambda copy: known_person(copy, identity))
-    return Found(found=person, copy=age)
+    return FoundInCopy(found=person, copy=age)
 
 
 class PeopleChoices:
     """What people can be filtered by: counted once for each edition of a copy, and kept while it is the newest."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[Backend, Choices]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[Backend, FilterChoices]] = OrderedDict()
         self._turns: dict[str, anyio.Lock] = {}
 
-    async def of(self, connection: str, backend: Backend, copy: CopyAge) -> Choices:
+    async def of(self, connection: str, backend: Backend, copy: CopyAge) -> FilterChoices:
         """Return the choices of a connection whose copy stands so. Raises NoReplica, and Problem."""
         async with self._turns.setdefault(connection, anyio.Lock()):
             known = self._known.get(connection)

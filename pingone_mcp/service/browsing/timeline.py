@@ -16,7 +16,7 @@ from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.browsing.timeline import TimelinePage, by_day, timeline_page
 from pingone_mcp.service.answering import asked
 from pingone_mcp.service.backend import Backend
-from pingone_mcp.service.browsing.copied import Found, read_copy
+from pingone_mcp.service.browsing.copied import FoundInCopy, read_copy
 
 PAGE = 100
 DAYS: tuple[int, ...] = (7, 30, 90)
@@ -63,7 +63,7 @@ async def browse_changes(
     user: str | None = None,
     days: int = 30,
     cursor: str | None = None,
-) -> Found[Timeline]:
+) -> FoundInCopy[Timeline]:
     """Return a page of changes of some kinds (empty: all) of the last so many days, of one user where one is named.
 
     Raises Refused for other numbers of days than `DAYS` and a cursor that is not good, and NoReplica.
@@ -88,7 +88,7 @@ async def browse_changes(
         known_since=page.known_since,
         audited_since=page.audited_since,
     )
-    return Found(found=found, copy=age, next_cursor=following)
+    return FoundInCopy(found=found, copy=age, next_cursor=following)
 
 
 def _day(day: date, counted: Mapping[date, Counter[ChangeKind]]) -> Day:

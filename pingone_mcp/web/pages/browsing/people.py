@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse, Response
 
 from pingone_mcp.errors import Refused
-from pingone_mcp.service.browsing.people import Choice, PeopleChoices, PeopleQuestion, browse_people, find_person
+from pingone_mcp.service.browsing.people import FilterChoice, PeopleChoices, PeopleQuestion, browse_people, find_person
 from pingone_mcp.web.pages.browsing import words
 from pingone_mcp.web.pages.browsing.copied import given, of_copy, part_of, query_of
 from pingone_mcp.web.pages.page import Page, View
 from pingone_mcp.web.pages.site import path_in
 
 if TYPE_CHECKING:
-    from pingone_mcp.service.browsing.people import Choices
+    from pingone_mcp.service.browsing.people import FilterChoices
     from pingone_mcp.web.pages.frame import Frame
     from pingone_mcp.web.pages.page import Visit
 
@@ -111,7 +111,7 @@ def _question(filters: Mapping[str, str | None]) -> PeopleQuestion:
     )
 
 
-def _total(total: int | None, filters: Mapping[str, str | None], choices: Choices) -> int | None:
+def _total(total: int | None, filters: Mapping[str, str | None], choices: FilterChoices) -> int | None:
     """Return how many there are in all: where there is one filter and no more, that was counted already."""
     if total is not None:
         return total
@@ -119,7 +119,7 @@ def _total(total: int | None, filters: Mapping[str, str | None], choices: Choice
     if len(given_) != 1:
         return None
     [(name, value)] = given_.items()
-    counted: dict[str, tuple[Choice, ...]] = {
+    counted: dict[str, tuple[FilterChoice, ...]] = {
         "status": choices.statuses,
         "population": choices.populations,
         "group": choices.groups,
