@@ -24,9 +24,10 @@ from pingone_mcp.replica.asking.users import EXISTS, listed
 from pingone_mcp.replica.store.letters import spoken
 from pingone_mcp.replica.store.schema import REMOVED, USER
 
-COUNTED = 5_000
-"""So many are counted of those whom a filter chooses; of more it is said that there are more."""
-_FEWER = 5  # times fewer are counted where each has to be looked at
+COUNTED = 2_000
+"""So many are counted of those whom a question finds; of more it is said that there are more."""
+_LISTED = 15  # times as many are still listed before anybody is looked at
+_FEWER = 2  # times fewer are counted where each has to be looked at
 GONE = Condition(f"(u.status_reasons <> '' AND {REMOVED})")
 """Who was removed; an index has only those whose status has a reason."""
 _SEARCHED = f"{NAMES} external_id"
@@ -51,7 +52,7 @@ class PeopleQuestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeoplePage(Page[User]):
-    """A page of people; of more than `COUNTED` of them `total` is None, unless all could be counted at once."""
+    """A page of people; where there are more than are counted, `total` is None, and `about` how many there are at least."""
 
 
 class _PlaceInOrder(NamedTuple):
@@ -91,18 +92,23 @@ def people_page(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wanted:
-    """Whom a question means, up to how many are counted, and how many the index of words has, where it was asked."""
+    """Whom a question means, and up to how many of them are counted.
+
+    `called` is how many the index of words has, where it was asked, counted up to `listed`.
+    """
 
     where: Condition
     most: int
     called: int = 0
+    listed: int = 0
 
 
 def _wanted(copy: Snapshot, question: PeopleQuestion, counted: int) -> _Wanted:
     """Return whom a question means. Raises Refused, and NotHeld for a group where groups are not in the copy."""
     places = copy.places
     environments = places.environments(None)
-    parts = [served(copy), GONE if question.removed else EXISTS]
+    there = GONE if question.removed else EXISTS
+    parts = [served(copy)]
     if question.status is not None:
         parts.append(Condition("u.status = ?", (question.status,)))
     if question.population is not None:
@@ -114,22 +120,24 @@ def _wanted(copy: Snapshot, question: PeopleQuestion, counted: int) -> _Wanted:
     if question.department is not None:
         parts.append(Condition("u.department = ?", (bindable(question.department),)))
     if question.query is None:
-        return _Wanted(where=both(*parts), most=counted)
+        return _Wanted(where=both(there, *parts), most=counted)
     words = _words(question.query)
     match = words_match(words, _SEARCHED)
     if match is None:
         return _Wanted(where=_NOBODY, most=counted)
-    number = 0 if question.removed else _number_called(copy, match)
-    if not question.removed and number < counted:
+    most = counted * _LISTED
+    number = 0 if question.removed else _number_called(copy, match, most)
+    if not question.removed and number < most:
         called = Condition("u.number IN (SELECT p.rowid FROM people p WHERE p.people MATCH ?)", (match,))
-        return _Wanted(where=both(*parts, called), most=counted, called=number)
+        return _Wanted(where=both(called, *parts), most=counted, called=number, listed=most)
     # Those who are gone are in no index. And where many are called so, to look at each who is met on the way takes less
     # time than to list them all.
     wanted = "\n".join(word for one in words if (word := spoken(bindable(one))))
     return _Wanted(
-        where=both(*parts, Condition(f"begins_words({_TEXTS}, ?)", (wanted,))),
+        where=both(there, *parts, Condition(f"begins_words({_TEXTS}, ?)", (wanted,))),
         most=max(1, counted // _FEWER),
         called=number,
+        listed=most,
     )
 
 
@@ -145,26 +153,27 @@ def _words(query: str) -> list[str]:
     return query.replace(",", " ").split()
 
 
-def _number_called(copy: Snapshot, match: str) -> int:
-    """Return how many the index of words has: who exists, and no others."""
-    (number,) = copy.database.execute("SELECT count(*) FROM people WHERE people MATCH ?", (match,)).fetchone()
+def _number_called(copy: Snapshot, match: str, most: int) -> int:
+    """Return how many the index of words has, who exist and no others; of more than `most` it returns that."""
+    query = "SELECT count(*) FROM (SELECT 1 FROM people WHERE people MATCH ? LIMIT ?)"
+    (number,) = copy.database.execute(query, (match, most)).fetchone()
     return int(number)
 
 
 def _total(copy: Snapshot, question: PeopleQuestion, wanted: _Wanted, at: Position | None) -> tuple[int, bool]:
     """Return how many there are, as far as they are counted, and whether that is all."""
-    is_whole = served(copy) is EVERYBODY and question == PeopleQuestion(query=question.query)
+    is_called = served(copy) is EVERYBODY and question == PeopleQuestion(query=question.query) and wanted.called > 0
+    most = wanted.listed if is_called else wanted.most
     known = at.counted if at is not None else Counted()
     if known.said is not None and known.version == copy.version:
-        return known.said, is_whole or known.said < wanted.most
-    if is_whole and question.query is not None:
-        return wanted.called, True
-    most = -1 if is_whole else wanted.most
+        return known.said, known.said < most
+    if is_called:
+        return wanted.called, wanted.called < most
     (total,) = copy.database.execute(
         f"SELECT count(*) FROM (SELECT 1 FROM users_ u WHERE {wanted.where.sql} LIMIT ?)",  # noqa: S608 - our own text; what a question holds is bound
         (*wanted.where.values, most),
     ).fetchone()
-    return int(total), is_whole or total < wanted.most
+    return int(total), total < most
 
 
 def _place(copy: Snapshot, at: Position | None) -> _PlaceInOrder | None:

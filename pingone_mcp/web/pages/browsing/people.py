@@ -112,10 +112,12 @@ def _question(filters: Mapping[str, str | None]) -> PeopleQuestion:
 
 
 def _total(total: int | None, filters: Mapping[str, str | None], choices: FilterChoices) -> int | None:
-    """Return how many there are in all: where there is one filter and no more, that was counted already."""
+    """Return how many there are in all: of everybody, and where there is one filter, that was counted already."""
     if total is not None:
         return total
     given_ = {name: value for name, value in filters.items() if value is not None}
+    if not given_:
+        return choices.people
     if len(given_) != 1:
         return None
     [(name, value)] = given_.items()
