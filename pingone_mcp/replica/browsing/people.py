@@ -52,7 +52,7 @@ class PeopleQuestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeoplePage(Page[User]):
-    """A page of people; where there are more than are counted, `total` is None, and `about` how many there are at least."""
+    """A page of people; where there are more than are counted, `total` is None, and `about` how many at least."""
 
 
 class _PlaceInOrder(NamedTuple):
