@@ -71,6 +71,8 @@ class LiveStreams:
         self._open.pop(stream, None)
 
     async def _show(self, visit: Visit) -> Response:
+        if visit.request.method == "HEAD":
+            return Response(media_type="text/event-stream", headers={"Cache-Control": "no-store"})
         principal = visit.caller.principal
         if self._is_stopping:
             raise Problem("The server is about to stop.", "Load the page again in a little while.", code="STOPPING")

@@ -44,7 +44,8 @@ class PeoplePages:
         ]
 
     async def _lead(self, visit: Visit) -> Response:
-        return RedirectResponse(self._frame.to(path_in(visit.connection.id, "people")), HTTPStatus.SEE_OTHER)
+        there = self._frame.to(path_in(visit.connection.id, "people"))
+        return RedirectResponse(there, HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
 
     async def _show(self, visit: Visit) -> View:
         part = part_of(visit)

@@ -124,6 +124,11 @@ async def test_it_ends_when_the_process_is_asked_to_stop_and_no_other_begins(vis
     assert (await visitor.open(f"/c/{visitor.face.acme.id}/live")).status >= 400
 
 
+async def test_who_asks_for_its_headers_alone_gets_no_stream(visitor: Visitor) -> None:
+    heard = await visitor.face.ask("HEAD", f"/c/{visitor.face.acme.id}/live", ("Cookie", visitor.cookie), key="")
+    assert (heard.status, heard.body) == (200, b"")
+
+
 async def test_who_has_left_leaves_nothing_behind(visitor: Visitor) -> None:
     served = await visitor.face.estate.fleet.current(visitor.face.acme)
     async with listening(visitor):
