@@ -67,6 +67,7 @@ def walk(copy: Snapshot, question: PeopleQuestion, size: int, counted: int = COU
         page = people_page(copy, question, page.next, size, counted=counted)
         assert page.items, "a page is never empty"
         found += page.items
+        assert len({user.id for user in found}) == len(found), "nobody comes twice"
     return found
 
 
