@@ -81,7 +81,7 @@ lock: $(READY)  ## Compile requirements-dev.txt anew (newer versions: make lock 
 		--all-extras --universal --python-version 3.11 --generate-hashes --annotation-style line --custom-compile-command "make lock"
 
 clean:  ## Remove .venv and all that was made
-	@rm -rf $(VENV) dist .conformance .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) dist .browser .conformance .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --compile, so that an environment that says PIP_NO_COMPILE does not make every later start slow.

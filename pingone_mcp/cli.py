@@ -46,6 +46,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "roles": ("pingone_mcp.commands.roles", "say which roles follow from groups by your rules"),
         "sandbox": ("pingone_mcp.commands.sandbox", "serve a small fake PingOne with a sample company over HTTP"),
         "serve": ("pingone_mcp.commands.serving.serve", "serve linked connections over HTTP: MCP and a REST API"),
+        "dashboard": ("pingone_mcp.commands.serving.dashboard", "look at the directory in a browser, on this machine"),
         "connect": ("pingone_mcp.commands.linking.connect", "link a PingOne environment, for `serve` to serve it"),
         "connections": (
             "pingone_mcp.commands.linking.connections",

@@ -149,14 +149,21 @@ class OpenDoors:
     ) -> None:
         from pingone_mcp.wiring.linked import load_serve
 
-        load_serve("prometheus_client", "cronsim")
+        load_serve("prometheus_client", "cronsim", "jinja2", "pygal")
         from pingone_mcp.wiring import serving
 
         options = serving.ServeOptions(
-            host=request.host, port=request.port, public_url=request.public_url, behind_proxy=request.behind_proxy
+            host=request.host,
+            port=request.port,
+            public_url=request.public_url,
+            behind_proxy=request.behind_proxy,
+            with_pages=request.with_pages,
         )
+        settings = ServeSettings.load(self.env_file)
+        if request.is_local:
+            settings = settings.model_copy(update={"public_url": None, "tls_cert": None, "tls_key": None})
         await serving.serve(
-            ServeSettings.load(self.env_file),
+            settings,
             options,
             began=lambda this: began(this.url, this.link),
             log=log,

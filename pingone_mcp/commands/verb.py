@@ -29,12 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeRequest:
-    """Where to listen for HTTP, how callers reach that, and whether a reverse proxy ends TLS before it."""
+    """Where to listen for HTTP, how callers reach that, and whether a reverse proxy ends TLS before it.
+
+    `with_pages`: it has pages for people. `is_local`: it is for this machine alone, whatever address and TLS are set.
+    """
 
     host: str
     port: int
-    public_url: str | None
-    behind_proxy: bool
+    public_url: str | None = None
+    behind_proxy: bool = False
+    with_pages: bool = True
+    is_local: bool = False
 
 
 class OfferedTool(Protocol):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol, get_args
 
-from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pingone_mcp.clock import Clock
@@ -128,6 +128,12 @@ class SyncRuns:
             place = select(SYNC_RUNS.c.number).where(SYNC_RUNS.c.id == after)
             conditions.append(SYNC_RUNS.c.number < place.scalar_subquery())
         return await self._select(*conditions, limit=limit)
+
+    async def latest_counts(self, connections: Collection[str]) -> dict[str, Mapping[str, int]]:
+        """Return what each of these connections had at the end of its last sync that came to one, where it had one."""
+        is_ended = SYNC_RUNS.c.status.in_(("completed", "held")) & SYNC_RUNS.c.connection_id.in_(connections)
+        newest = select(func.max(SYNC_RUNS.c.number)).where(is_ended).group_by(SYNC_RUNS.c.connection_id)
+        return {run.connection_id: run.counts for run in await self._select(SYNC_RUNS.c.number.in_(newest))}
 
     async def forget_before(self, instant: datetime) -> int:
         """Remove what ended before; return how many."""

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from rich.console import Console
 from rich.text import Text
 
+from pingone_mcp.advice import variable
 from pingone_mcp.commands.setting_up.client_config import is_in_a_cache, own_program
 
 _STEPS: Mapping[str, Sequence[str]] = MappingProxyType(
@@ -29,6 +30,8 @@ _STEPS: Mapping[str, Sequence[str]] = MappingProxyType(
             '--env-file my.env query "SELECT count(*) FROM users"',
             "--env-file my.env review --out review.csv",
         ),
+        "Or look at it in a browser, and connect PingOne there\n"
+        f"(with {variable('sandbox', '1')} set, it shows the sample company)": ("dashboard",),
     }
 )
 

@@ -41,13 +41,18 @@ _ROLES = (
     f"Give it a role over an environment, such as {USERS.role}, and {CONFIGURATION.role} to list "
     f"environments; or name the environments in {setting('environments')} instead of `all`."
 )
+# Places in PingOne's console.
+_APPLICATION = "Applications \u203a Applications \u203a the worker application"
+_OVERVIEW, _GRANTS = f"{_APPLICATION} \u203a Overview", f"{_APPLICATION} \u203a Roles \u203a Grant roles"
+_PLACES = {"token": _OVERVIEW}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedStep:
     """What one step of the check-up found. `needed`: without it the server is of no use.
 
-    `text` names settings by their marks (`advice.setting`). `answered` is false where PingOne did not say so itself.
+    `text` names settings by their marks (`advice.setting`). `answered` is false where PingOne did not say so itself,
+    and `where` is the place in its console that mends it.
     """
 
     step: str
@@ -55,6 +60,7 @@ class CheckedStep:
     text: str
     needed: bool = True
     answered: bool = True
+    where: str = ""
 
 
 @asynccontextmanager
@@ -90,7 +96,8 @@ async def _checked(client: Client, names: Names, clock: Clock) -> AsyncIterator[
         yield _failed("environments", problem)
         return
     if not environments:
-        yield CheckedStep(step="environments", ok=False, text=f"The worker application may see none. {_ROLES}")
+        text = f"The worker application may see none. {_ROLES}"
+        yield CheckedStep(step="environments", ok=False, text=text, where=_GRANTS)
     advice: set[str] = set()
     for place in environments:
         label = harmless(place.name) if place.name else place.id
@@ -215,7 +222,7 @@ async def _population(client: Client, names: Names, population: str, environment
     text = f"None of the environments has it, or it may not be read. Check {setting('populations')} and the roles."
     if there := await _populations(names, environments):
         text += f" There are: {', '.join(there[:_NAMED])}."
-    return CheckedStep(step=step, ok=False, text=text)
+    return CheckedStep(step=step, ok=False, text=text, where=_GRANTS)
 
 
 async def _populations(names: Names, environments: list[str]) -> list[str]:
@@ -239,7 +246,8 @@ async def _step(step: str, act: Callable[[], Awaitable[None]], text: str) -> Che
 
 def _failed(step: str, problem: Problem, *, needed: bool = True, answered: bool | None = None) -> CheckedStep:
     answered = _answered(problem) if answered is None else answered
-    return CheckedStep(step=step, ok=False, text=problem.text(setting), needed=needed, answered=answered)
+    where = _PLACES.get(step, _GRANTS) if answered else ""
+    return CheckedStep(step=step, ok=False, text=problem.text(setting), needed=needed, answered=answered, where=where)
 
 
 def _answered(problem: Problem) -> bool:

@@ -12,7 +12,8 @@ class Step(Protocol):
     """What one step of a check-up found. `text` has marks of settings.
 
     `needed`: without it the server is of no use. `answered`: what is missing was refused, so that it says something
-    about the credentials; not so where no answer came.
+    about the credentials; not so where no answer came. `where` is the place in the provider's own console where what
+    is missing is mended; empty where it is none of its places.
     """
 
     @property
@@ -25,6 +26,8 @@ class Step(Protocol):
     def needed(self) -> bool: ...
     @property
     def answered(self) -> bool: ...
+    @property
+    def where(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +39,27 @@ class BrokenOff:
     ok: bool = False
     needed: bool = True
     answered: bool = False
+    where: str = ""
 
 
 Heard = Callable[[Step], None]
 """Hears each step as it ends."""
 Checkup = AbstractAsyncContextManager[AsyncIterator[Step]]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPlace:
+    """An environment or a population by its id, and its name where that can be read."""
+
+    id: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenPlace:
+    """An environment that credentials see, and its populations; `is_whole` says that all of them were listed."""
+
+    environment: KnownPlace
+    kind: str | None = None
+    populations: tuple[KnownPlace, ...] = ()
+    is_whole: bool = True

@@ -54,6 +54,21 @@ class Serving(Part):
         description="Claim of an access token that lists the ids of the connections it reaches.",
         examples=["directory_connections"],
     )
+    oidc_client_id: str | None = Field(
+        None,
+        description="Client that people sign in to the pages with, at the issuer of access tokens; its redirect URI is "
+        "`/sign-in/callback` below the public URL.",
+        examples=["3f5f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"],
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="Secret of that client; a public client has none.", examples=["the secret of that client"]
+    )
+    admins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated subjects, or verified e-mail addresses, of those who manage everything when they sign "
+        "in so.",
+        examples=["ada@example.com"],
+    )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Comma-separated origins of web pages that may call MCP endpoints from a browser.",
@@ -121,7 +136,21 @@ class Serving(Part):
             raise PydanticCustomError("issuer", "has no meaning without the issuer of access tokens")
         return value
 
-    @field_validator("allowed_origins", "webhook_hosts", mode="before")
+    @field_validator("oidc_client_id", mode="after")
+    @classmethod
+    def _at_an_issuer(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and "oauth_issuer" in info.data and info.data["oauth_issuer"] is None:
+            raise PydanticCustomError("issuer", "has no meaning without the issuer of access tokens")
+        return value
+
+    @field_validator("oidc_client_secret", "admins", mode="after")
+    @classmethod
+    def _of_a_client(cls, value: Any, info: ValidationInfo) -> Any:
+        if value and "oidc_client_id" in info.data and info.data["oidc_client_id"] is None:
+            raise PydanticCustomError("client", "has no meaning without the client that people sign in with")
+        return value
+
+    @field_validator("admins", "allowed_origins", "webhook_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):

@@ -22,9 +22,10 @@ _PARAMETER = re.compile(r"integrated_account_id(?:\[\d*\])?")
 _ACCOUNT = re.compile(r"/integrated-account/([A-Za-z0-9_-]{1,64})(?:/credentials)?")
 _NO_IDS = frozenset({"me", "token", "refresh-credentials", "bulk-delete"})
 _OPEN = frozenset({"/login", "/openapi.json", "/ping"})
-_PAGE = re.compile(r"/c/(?P<connection>[^/]+)/?(?:(?<=/)(?:people|groups|changes|reviews|settings|live)(?:/.*)?)?")
+_PAGE = re.compile(r"/c/(?P<connection>[^/]+)/?(?:(?<=/)(?:people|groups|changes|reviews|settings|live|link)(?:/.*)?)?")
 _PAGES = frozenset({"/", "/sign-out"})
-_ENTRY = re.compile(r"/sign-in|/connect-account(?:/.*)?")
+_ADDING = re.compile(r"/connections/add(?:/.*)?")
+_ENTRY = re.compile(r"/sign-in(?:/oidc|/callback)?|/connect-account(?:/.*)?")
 _ASSETS = "/assets/"
 _WELL_KNOWN = "/.well-known/"  # where clients look before they have a credential, and take a 401 for a way to go wrong
 _HEALTH = frozenset({"/healthz", "/readyz"})
@@ -56,7 +57,7 @@ def place_of(path: str) -> Destination:
         return Destination(face="open")
     if _ENTRY.fullmatch(path):
         return Destination(face="entry")
-    if path in _PAGES:
+    if path in _PAGES or _ADDING.fullmatch(path):
         return Destination(face="page")
     if page := _PAGE.fullmatch(path):
         is_id = CONNECTION_ID.fullmatch(page["connection"])

@@ -20,11 +20,12 @@ import httpx
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.current_connection import DEFAULT, working_for
+from pingone_mcp.directory.models import Organization
 from pingone_mcp.directory.native import NativeApi
 from pingone_mcp.directory.paging.cursor import CursorSeal
 from pingone_mcp.directory.provider import Directory
 from pingone_mcp.directory.subscriptions import Subscriptions
-from pingone_mcp.errors import Refused
+from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.pingone.checkup import open_checkup
 from pingone_mcp.pingone.connection import Connection, connection_of
 from pingone_mcp.pingone.directory import open_directory
@@ -36,6 +37,7 @@ from pingone_mcp.replica.store.readers import Readers
 from pingone_mcp.replica.store.store import Store, copy_path
 from pingone_mcp.replica.syncing.task import SyncOptions
 from pingone_mcp.service.backend import Backend
+from pingone_mcp.service.checks import KnownPlace, SeenPlace
 from pingone_mcp.service.files.exports import Exports
 from pingone_mcp.service.files.role_rules import RuleFiles
 from pingone_mcp.service.files.rosters import Rosters
@@ -44,7 +46,8 @@ from pingone_mcp.service.rosters.shelf import shelf_in
 from pingone_mcp.service.writes import WriteRules
 from pingone_mcp.settings import Settings
 from pingone_mcp.settings.given import state_folder
-from pingone_mcp.settings.parts import ConnectionSettings
+from pingone_mcp.settings.parts import ALL, ConnectionSettings
+from pingone_mcp.tasks import each
 
 if TYPE_CHECKING:
     from pingone_mcp.sandbox.app import Sandbox
@@ -219,6 +222,31 @@ async def checking(
             raise Refused("The provider of this directory has no check-up.", code="NO_CHECKUP")
         async with provider.checkup() as findings:
             yield findings
+
+
+async def places_of(settings: ConnectionSettings, open_provider: OpenProvider | None = None) -> tuple[SeenPlace, ...]:
+    """Return the environments that the credentials of settings see, whatever these serve, and their populations.
+
+    Where they cannot be listed, that is the one of the application.
+    """
+    opening = open_provider or _configured(settings)
+    everywhere = settings.model_copy(update={"environments": (ALL,), "populations": ()})
+    async with opening(everywhere, DEFAULT) as provider:
+        try:
+            environments = await provider.directory.environments()
+        except Problem:
+            environments = (Organization(id=settings.environment_id),)
+
+        async def seen(environment: Organization) -> SeenPlace:
+            there = KnownPlace(environment.id, environment.name)
+            try:
+                found = await provider.directory.populations(environment.id)
+            except Problem:
+                return SeenPlace(environment=there, kind=environment.type, is_whole=False)
+            populations = tuple(KnownPlace(place.id, place.name) for place in found)
+            return SeenPlace(environment=there, kind=environment.type, populations=populations)
+
+        return tuple(await each(seen, environments))
 
 
 def provider_of(settings: ConnectionSettings) -> str:

@@ -32,7 +32,7 @@ from pingone_mcp.service.rosters.pulling import Applications
 from pingone_mcp.settings.addresses import is_public
 from pingone_mcp.settings.linked import check_given, kept, read, read_linked
 from pingone_mcp.tasks import background, in_thread
-from pingone_mcp.wiring import CONNECTIONS, OpenProvider, checking, open_backend, own_folder, provider_of
+from pingone_mcp.wiring import CONNECTIONS, OpenProvider, checking, open_backend, own_folder, places_of, provider_of
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -256,6 +256,7 @@ def _prepared(settings: ConnectionSettings, open_provider: OpenProvider | None) 
         settings=clear,
         secrets=secrets,
         checkup=partial(checking, settings, open_provider),
+        places=partial(places_of, settings, open_provider),
     )
 
 

@@ -12,6 +12,7 @@ from typing import get_args
 from urllib.parse import urlsplit
 
 from pydantic_core import PydanticCustomError
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from pingone_mcp.advice import setting
@@ -34,6 +35,7 @@ from pingone_mcp.service.events.hooks.taking import HookTaking
 from pingone_mcp.service.events.hooks.work import HookWork
 from pingone_mcp.service.fleet.accounts import CallerAccounts
 from pingone_mcp.service.fleet.departures import Departures
+from pingone_mcp.service.fleet.drafting.desk import LinkingDesk
 from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.service.fleet.linking import Linking
 from pingone_mcp.service.fleet.rechecks import Rechecks, Refusals
@@ -50,7 +52,9 @@ from pingone_mcp.tasks import background
 from pingone_mcp.web.address import PublicAddress
 from pingone_mcp.web.app import Entrance, build_app
 from pingone_mcp.web.authentication.access_tokens import TokenRules
+from pingone_mcp.web.authentication.id_tokens import OidcRules
 from pingone_mcp.web.authentication.login import login_link, login_routes
+from pingone_mcp.web.authentication.oidc import OidcSignIn, open_sign_in
 from pingone_mcp.web.authentication.opening import open_authenticator
 from pingone_mcp.web.authentication.resource_metadata import metadata_routes
 from pingone_mcp.web.authentication.sessions import Sessions
@@ -62,6 +66,7 @@ from pingone_mcp.web.operations.health import routes as health_routes
 from pingone_mcp.web.operations.metrics import FleetFigures, Metrics
 from pingone_mcp.web.operations.requests import access_line
 from pingone_mcp.web.pages.pages import PageParts, Pages
+from pingone_mcp.web.pages.signing_in import CALLBACK
 from pingone_mcp.web.process import Listening, open_socket, serve_app, url_of
 from pingone_mcp.web.rest.api import ApiParts, api_routes
 from pingone_mcp.wiring.alone import alone
@@ -80,12 +85,13 @@ _WAITS_LONG = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """How the process is started. `behind_proxy`: a reverse proxy ends TLS before it."""
+    """How the process is started. `behind_proxy`: a reverse proxy ends TLS before it. `with_pages`: for people."""
 
     host: str = "127.0.0.1"
     port: int = 8080
     public_url: str | None = None
     behind_proxy: bool = False
+    with_pages: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +132,10 @@ async def serve(
         silence = timedelta(minutes=settings.hook_silence_minutes)
         serving = _serving(control, LinkedFiles(folder), clock, environment, targets, silence=silence)
         served = await stack.enter_async_context(serving)
-        face = await stack.enter_async_context(open_face(control, served, settings, address, log=log, clock=clock))
-        link = login_link(address, face.sessions, _person()) if is_loopback(where.host) else None
+        opening = open_face(control, served, settings, address, log=log, clock=clock, with_pages=options.with_pages)
+        face = await stack.enter_async_context(opening)
+        has_link = options.with_pages and is_loopback(where.host)
+        link = login_link(address, face.sessions, _person()) if has_link else None
         tell = partial(began, Began(url=address.base, link=link))
         await serve_app(face.app, where, listening, began=tell, ends=face.stop)
 
@@ -150,10 +158,15 @@ async def open_face(
     *,
     log: Callable[[str], None],
     clock: Clock,
+    with_pages: bool = True,
 ) -> AsyncIterator[OpenFace]:
     """Open the HTTP face of what is served at a public address; `log` gets a line of JSON for each request."""
     sessions = Sessions(address, clock)
-    async with open_authenticator(control, address, _token_rules(settings), clock) as authenticator:
+    async with (
+        open_authenticator(control, address, _token_rules(settings), clock) as authenticator,
+        _opened_sign_in(settings, address, clock) as oidc,
+        background() as tasks,
+    ):
         mcp = McpFace(served.fleet, authenticator, clock=clock)
         taking = served.taking or HookTaking(control, is_foreign)
         metrics = Metrics(partial(_figures, control, clock, served.outcomes, taking.counts), sent)
@@ -164,10 +177,9 @@ async def open_face(
             "hooks": partial(_hooks_aside, control),
             "inbox": partial(_inbox_waits, control, clock),
         }
-        routes = [
+        routes: list[BaseRoute] = [
             *health_routes(probes, metrics, notes),
             *metadata_routes(address, settings.oauth_issuer),
-            *login_routes(address, sessions),
             *mcp.routes(),
             *hook_routes(taking),
             *api_routes(
@@ -183,23 +195,33 @@ async def open_face(
                 )
             ),
         ]
-        pages = Pages(
-            PageParts(
-                address=address,
-                authenticator=authenticator,
-                sessions=sessions,
-                fleet=served.fleet,
-                accounts=CallerAccounts(control, served.fleet, served.linking),
-                clock=clock,
+        pages = None
+        if with_pages:
+            accounts = CallerAccounts(control, served.fleet, served.linking)
+            desk = LinkingDesk(control, accounts, served.linking, tasks, clock, offers_sample=served.offers_sample)
+            pages = Pages(
+                PageParts(
+                    address=address,
+                    authenticator=authenticator,
+                    sessions=sessions,
+                    fleet=served.fleet,
+                    accounts=accounts,
+                    desk=desk,
+                    form_key=control.derive("forms of link tokens"),
+                    clock=clock,
+                    oidc=oidc,
+                )
             )
-        )
+            routes = [*pages.routes, *routes]
+        routes += login_routes(address, sessions, None if pages is None else pages.first)
 
         def stop() -> None:
             mcp.stop()
-            pages.stop()
+            if pages is not None:
+                pages.stop()
 
         entrance = Entrance(
-            refused_page=pages.refused,
+            refused_page=None if pages is None else pages.refused,
             address=address,
             authenticator=authenticator,
             sessions=sessions,
@@ -208,7 +230,7 @@ async def open_face(
             clock=clock,
             allowed_origins=frozenset(settings.allowed_origins),
         )
-        app = build_app(entrance, [*pages.routes, *routes], [metrics.count, lambda request: log(access_line(request))])
+        app = build_app(entrance, routes, [metrics.count, lambda request: log(access_line(request))])
         async with mcp.serving():
             yield OpenFace(app=app, sessions=sessions, stop=stop)
 
@@ -218,7 +240,7 @@ class ServedFleet:
     """The connections while they are served, what links more of them, their syncs and their rosters.
 
     `targets` says where events may be sent, and `outcomes` counts what came of sending them. `taking` takes the events
-    of providers, and `kinds` are those of schedules.
+    of providers, and `kinds` are those of schedules. `offers_sample`: the sample company can be linked too.
     """
 
     fleet: Fleet
@@ -229,6 +251,7 @@ class ServedFleet:
     outcomes: Callable[[], Mapping[Outcome, int]] = dict
     taking: HookTaking | None = None
     kinds: Mapping[str, ScheduleKind] = field(default_factory=kinds_of)
+    offers_sample: bool = False
     are_synced: bool = True
 
     async def check_syncs(self) -> None:
@@ -276,6 +299,7 @@ async def _serving(
         rosters = rosters_of(control, files, applications_of(sending, targets, tasks, clock))
         kinds = kinds_of(rosters.pulls)
         served = ServedFleet(fleet, syncs, linking, rosters, targets, deliveries.outcomes, taking, kinds)
+        served.offers_sample = environment is not None and environment.sandbox
         tasks.start_soon(served.sync)
         tasks.start_soon(changes_out.run)
         tasks.start_soon(deliveries.run)
@@ -321,6 +345,22 @@ async def _check_exposure(
             "Set that, or listen on this machine only (--host 127.0.0.1).",
             code="EXPOSED",
         )
+
+
+@asynccontextmanager
+async def _opened_sign_in(settings: Serving, address: PublicAddress, clock: Clock) -> AsyncIterator[OidcSignIn | None]:
+    """Give what signs people in at the authorization server; None where no client is set for that."""
+    if settings.oauth_issuer is None or settings.oidc_client_id is None:
+        yield None
+        return
+    rules = OidcRules(
+        issuer=settings.oauth_issuer,
+        client_id=settings.oidc_client_id,
+        admins=frozenset(settings.admins),
+        connections_claim=settings.oauth_connections_claim,
+    )
+    async with open_sign_in(rules, settings.oidc_client_secret, f"{address.base}{CALLBACK}", clock) as opened:
+        yield opened
 
 
 def _token_rules(settings: Serving) -> TokenRules | None:

@@ -105,6 +105,7 @@ async def open_site(folder: Path, before: Callable[[Sandbox], None] = lambda _: 
             opened.fleet,
             FleetSyncs(opened.control, opened.fleet, tasks, clock),
             opened.administration.linking,
+            opened.rosters,
             taking=HookTaking(opened.control, is_foreign),
         )
         where = Listening(host="127.0.0.1", port=0)

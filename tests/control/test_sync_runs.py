@@ -7,7 +7,7 @@ import pytest
 
 from pingone_mcp.control.control import ControlData
 from pingone_mcp.control.linked import LinkedConnection
-from pingone_mcp.control.sync_runs import RunRecord
+from pingone_mcp.control.sync_runs import RunEnd, RunRecord
 from tests.control.conftest import Hands
 
 
@@ -118,3 +118,17 @@ async def test_old_runs_are_forgotten_and_others_kept(
     waits = await runs.request(linked.id, "schedule")
     assert await runs.forget_before(hands.go(days=90)) == 1
     assert await runs.listed() == [waits]
+
+
+async def test_what_a_connection_had_at_the_end_of_its_last_sync_is_remembered(
+    control: ControlData, linked: LinkedConnection
+) -> None:
+    runs = control.sync_runs
+    assert await runs.latest_counts([linked.id]) == {}
+    ends: tuple[tuple[RunEnd, int], ...] = (("completed", 7), ("held", 8), ("failed", 0))
+    for status, users in ends:
+        run = await runs.request(linked.id, "request")
+        await runs.start(run.id)
+        await runs.end(run.id, status, counts={"users": users})
+    assert await runs.latest_counts([linked.id, "none"]) == {linked.id: {"users": 8}}
+    assert await runs.latest_counts([]) == {}

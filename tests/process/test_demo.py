@@ -152,7 +152,7 @@ def test_it_ends_with_commands_that_there_are(told: Ended) -> None:
     assert told.out.splitlines()[-1].endswith(commands[-1])
     words = [shlex.split(command.partition(" > ")[0]) for command in commands]
     names = [next(word for word in line if word in VERBS) for line in words]
-    assert names == ["guide", "check", "client-config", "export", "query", "review"]
+    assert names == ["guide", "check", "client-config", "export", "query", "review", "dashboard"]
     for name, line in zip(names, words, strict=True):
         verb = importlib.import_module(VERBS[name][0]).VERB
         parser = argparse.ArgumentParser(exit_on_error=False)

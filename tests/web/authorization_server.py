@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs, quote_plus, urlencode, urlsplit
 
 import httpx
 import jwt
@@ -29,6 +31,7 @@ PLACES = (
     "/acme/as/.well-known/openid-configuration",
 )
 JWKS = "/acme/as/jwks"
+AUTHORIZE, TOKEN = "/acme/as/authorize", "/acme/as/token"
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 NEXT_RSA_KEY = rsa.generate_private_key(65537, 2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -45,11 +48,49 @@ class AuthorizationServer:
     keys: list[dict[str, Any]] = field(default_factory=lambda: [rsa_jwk("one"), ec_jwk("two")])
     asked: list[str] = field(default_factory=list[str])
     documents: dict[str, Response] = field(default_factory=dict[str, Response])
+    people: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    """The claims of who has signed in, and what the sign-in was asked with, by the code that was given."""
+    secret: str | None = None
+    exchanged: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = Request(scope).url.path
+        request = Request(scope, receive)
+        path = request.url.path
         self.asked.append(path)
-        await self._document(path)(scope, receive, send)
+        answer = await self._exchange(request) if path == TOKEN else self._document(path)
+        await answer(scope, receive, send)
+
+    def sign_in(self, url: str, **of_person: Any) -> str:
+        """Let a person sign in at the URL that they were led to; return the query that leads them back."""
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        assert asked["response_type"] == "code"
+        assert asked["code_challenge_method"] == "S256"
+        code = f"code-{len(self.people)}"
+        self.people[code] = {"asked": asked, "claims": of_person}
+        return urlencode({"code": code, "state": asked["state"], "iss": self.issuer})
+
+    async def _exchange(self, request: Request) -> Response:
+        form = {name: str(value) for name, value in (await request.form()).items()}
+        self.exchanged.append(form)
+        known = self.people.pop(form["code"], None)
+        if known is None:
+            return JSONResponse({"error": "invalid_grant"}, 400)
+        asked = known["asked"]
+        if self.secret is not None:
+            basic = base64.b64encode(f"{asked['client_id']}:{quote_plus(self.secret)}".encode()).decode()
+            if request.headers.get("authorization") != f"Basic {basic}":
+                return JSONResponse({"error": "invalid_client"}, 401)
+        if base64url(hashlib.sha256(form["code_verifier"].encode()).digest()) != asked["code_challenge"]:
+            return JSONResponse({"error": "invalid_grant"}, 400)
+        whole = {
+            "iss": self.issuer,
+            "aud": asked["client_id"],
+            "client_id": None,
+            "scope": None,
+            "nonce": asked["nonce"],
+            **known["claims"],
+        }
+        return JSONResponse({"access_token": "opaque", "id_token": signed(claims(**whole), typ="JWT")})
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=self))
@@ -60,7 +101,16 @@ class AuthorizationServer:
         if path in self.documents:
             return self.documents[path]
         if path == self.place:
-            return JSONResponse({"issuer": self.issuer, "jwks_uri": self.jwks_uri, "scopes_supported": ["openid"]})
+            base = self.jwks_uri.removesuffix(JWKS)
+            return JSONResponse(
+                {
+                    "issuer": self.issuer,
+                    "jwks_uri": self.jwks_uri,
+                    "authorization_endpoint": f"{base}{AUTHORIZE}",
+                    "token_endpoint": f"{base}{TOKEN}",
+                    "scopes_supported": ["openid"],
+                }
+            )
         if path == JWKS:
             return JSONResponse({"keys": self.keys})
         return Response(status_code=404)

@@ -37,7 +37,6 @@ class WholeFace:
 
     estate: Estate
     app: Any
-    stop: Callable[[], None]
     taking: HookTaking
     acme: LinkedConnection
     key: str
@@ -69,8 +68,9 @@ class WholeFace:
 @asynccontextmanager
 async def whole_face(
     folder: Path,
-    base: str = f"http://{HOST}",
+    settings: Serving | None = None,
     *,
+    base: str = f"http://{HOST}",
     size: int = SIZE,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
 ) -> AsyncIterator[WholeFace]:
@@ -91,7 +91,7 @@ async def whole_face(
             taking=taking,
         )
         address = PublicAddress(base)
-        opening = open_face(opened.control, served, Serving(), address, log=lambda _: None, clock=clock)
+        opening = open_face(opened.control, served, settings or Serving(), address, log=lambda _: None, clock=clock)
         face = await stack.enter_async_context(opening)
         acme = await opened.link("acme", tenant="customer", allow_writes=True)
         made = await opened.control.api_keys.create(name="everything", permissions=EVERYTHING, connections=None)

@@ -122,6 +122,7 @@ _OF_ANSWERS = re.compile(
     r"(?:x-request-id: |correlation_id\W+)[0-9a-f-]+|mcp-session-id: [0-9a-f]{32}|content-length: \d+"
     r'|nonce-[\w-]+|nonce="[^"]+"|as <code>[0-9a-f]{16}</code>'
     r'|(?:seconds|age_s)\W+\d+|"raw_response":\{[^}]*\}|"(?:created|updated|started|expires)_at":"[^"]+"'
+    r"""|nonce[-=]["']?[\w-]{22}|has this as <code>[0-9a-f]+"""  # of pages
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}")
 

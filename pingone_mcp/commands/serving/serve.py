@@ -20,11 +20,16 @@ def _add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--public-url", metavar="URL", help=f"how callers reach it ({variable('public_url')})")
     parser.add_argument("--behind-proxy", action="store_true", help="a reverse proxy ends TLS before it")
+    parser.add_argument("--no-pages", action="store_true", help="serve programs only, and no pages for people")
 
 
 async def _run(given: argparse.Namespace, doors: Doors) -> int:
     request = ServeRequest(
-        host=given.host, port=given.port, public_url=given.public_url, behind_proxy=given.behind_proxy
+        host=given.host,
+        port=given.port,
+        public_url=given.public_url,
+        behind_proxy=given.behind_proxy,
+        with_pages=not given.no_pages,
     )
     take_short_turns()  # there is always a connection that is just being synced
     await doors.serve(request, _began, _log)
@@ -48,8 +53,8 @@ def _log(line: str) -> None:
 VERB = Verb(
     name="serve",
     text=f"""\
-Serve all linked connections over HTTP: MCP at /c/CONNECTION/mcp, and the unified REST API, which
-/openapi.json describes. Every caller sends a key (`pingone-mcp keys create`) or an access token of
+Serve all linked connections over HTTP: MCP at /c/CONNECTION/mcp, the unified REST API, which
+/openapi.json describes, and pages for people (not with --no-pages). Every caller sends a key (`pingone-mcp keys create`) or an access token of
 {variable("oauth_issuer")}. The local copies are kept up to date beside it. Ctrl-C and SIGTERM let what
 runs end (30 s). On stderr stands one line of JSON for each request, the first of all says where it
 listens. Other machines are let in only with TLS, or behind a proxy that ends it.

@@ -92,6 +92,14 @@ class CallerAccounts:
         page, more = found[: asked.limit], len(found) > asked.limit
         return Paged(items=page, next_cursor=self._cursors.behind(asked, _place(page[-1])) if more else None)
 
+    async def people(self, connections: Collection[LinkedConnection]) -> dict[str, int]:
+        """Return how many users the local copies of these connections have, by id, as their last syncs counted them.
+
+        A connection without such a sync is not among them.
+        """
+        counts = await self._control.sync_runs.latest_counts([one.id for one in connections])
+        return {identity: of["users"] for identity, of in counts.items() if "users" in of}
+
     async def find(self, caller: Caller, connection: str | None) -> LinkedConnection:
         """Return a connection; None names the only one that is reached. Raises NoSuchConnection, and Refused."""
         return await self._fleet.find(caller, connection)

@@ -11,7 +11,7 @@ from pydantic import JsonValue, SecretStr
 from pingone_mcp.advice import setting, spelled
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import NoSuchConnection, Problem, Refused
-from pingone_mcp.service.checks import BrokenOff, Checkup, Heard, Step
+from pingone_mcp.service.checks import BrokenOff, Checkup, Heard, SeenPlace, Step
 
 if TYPE_CHECKING:
     from pingone_mcp.control.linked import LinkedConnection, LinkedConnections
@@ -58,7 +58,7 @@ class Prepared:
     """Values of a connection, once they have been read: what to call it where nobody says, and what is kept of them.
 
     `provider` is the name of that which answers. `settings` may be kept in the clear, `secrets` are sealed. `checkup`
-    opens a check-up of what they describe.
+    opens a check-up of what they describe, and `places` reads what could be served by the same credentials.
     """
 
     name: str
@@ -66,6 +66,12 @@ class Prepared:
     settings: Mapping[str, JsonValue]
     secrets: Mapping[str, SecretStr]
     checkup: Callable[[], Checkup]
+    places: Callable[[], Awaitable[tuple[SeenPlace, ...]]]
+
+
+Add = Callable[[], Awaitable["LinkedConnection"]]
+Keeping = Callable[[Add], Awaitable["LinkedConnection"]]
+"""Keeps a connection that works, by what it is given, together with something else: both, or neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +108,15 @@ class Linking:
         """Raise Refused for values that a caller may not give, beside those that are there already."""
         self._providers.check_given(values, present)
 
-    async def connect(self, request: LinkRequest, heard: Heard) -> LinkedConnection:
+    async def prepared(self, values: Mapping[str, JsonValue], connection: str | None = None) -> Prepared:
+        """Read values, in the place of those of a connection where one is named; nothing is asked or kept.
+
+        Raises Unconfigured, Refused, and NoSuchConnection.
+        """
+        present = {} if connection is None else await self._values(connection)
+        return self._providers.prepare({**present, **values})
+
+    async def connect(self, request: LinkRequest, heard: Heard, keeping: Keeping | None = None) -> LinkedConnection:
         """Link a connection once its check-up says that it works.
 
         Raises Unconfigured for settings, CannotLink, NameTaken (control.linked), and MadeByVariables for the name that
@@ -116,28 +130,38 @@ class Linking:
             check_label(request.tenant, "The name of a customer")
         await self._linked.check_free(name, request.tenant)  # before a person waits for the check-up
         await _pass(prepared, heard)
-        return await self._linked.add(
-            name=name,
-            tenant=request.tenant,
-            provider=prepared.provider,
-            settings=prepared.settings,
-            credentials=prepared.secrets,
-            status="active",
-        )
 
-    async def reconnect(self, connection: str, values: Mapping[str, JsonValue], heard: Heard) -> LinkedConnection:
+        async def add() -> LinkedConnection:
+            return await self._linked.add(
+                name=name,
+                tenant=request.tenant,
+                provider=prepared.provider,
+                settings=prepared.settings,
+                credentials=prepared.secrets,
+                status="active",
+            )
+
+        return await (add() if keeping is None else keeping(add))
+
+    async def reconnect(
+        self, connection: str, values: Mapping[str, JsonValue], heard: Heard, keeping: Keeping | None = None
+    ) -> LinkedConnection:
         """Put values in the place of a connection's own, once they work; the id stays. Raises as `connect` does."""
         _not_default(connection)
-        prepared = self._providers.prepare({**await self._values(connection), **values})
+        prepared = await self.prepared(values, connection)
         await _pass(prepared, heard)
-        return _there(await self._linked.replace_credentials(connection, prepared.secrets, prepared.settings))
+
+        async def replace() -> LinkedConnection:
+            return _there(await self._linked.replace_credentials(connection, prepared.secrets, prepared.settings))
+
+        return await (replace() if keeping is None else keeping(replace))
 
     async def check(self, connection: str, heard: Heard) -> LinkedConnection:
         """Check a connection, and note what came of it as its status. Raises NoSuchConnection.
 
         Where no answer came, nothing is known of its credentials, and the status stays what it was.
         """
-        lacking = await _check(await self._prepared(connection), heard)
+        lacking = await check_up(await self._prepared(connection), heard)
         if not lacking:
             return _there(await self._linked.set_status(connection, "active"))
         if any(step.answered for step in lacking):
@@ -192,8 +216,8 @@ class Linking:
         return {**linked.settings, **{name: value.get_secret_value() for name, value in credentials.items()}}
 
 
-async def _check(prepared: Prepared, heard: Heard) -> list[Step]:
-    """Return what is needed and does not work."""
+async def check_up(prepared: Prepared, heard: Heard) -> list[Step]:
+    """Check values that have been read; return what is needed and does not work."""
     lacking: list[Step] = []
 
     def hear(step: Step) -> None:
@@ -212,7 +236,7 @@ async def _check(prepared: Prepared, heard: Heard) -> list[Step]:
 
 async def _pass(prepared: Prepared, heard: Heard) -> None:
     """Raise CannotLink unless all that is needed works."""
-    if lacking := await _check(prepared, heard):
+    if lacking := await check_up(prepared, heard):
         raise CannotLink(_sentences(lacking))
 
 

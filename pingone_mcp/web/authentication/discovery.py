@@ -18,9 +18,13 @@ class NoKeys(Exception):
     """The keys of an authorization server could not be read; the text says why, for the log."""
 
 
-class _ServerMetadata(msgspec.Struct):
+class ServerMetadata(msgspec.Struct):
+    """What an authorization server says of itself; where people sign in and codes are exchanged may be absent."""
+
     issuer: str
     jwks_uri: str
+    authorization_endpoint: str = ""
+    token_endpoint: str = ""
 
 
 def metadata_places(issuer: str) -> Iterator[str]:
@@ -38,10 +42,15 @@ def metadata_places(issuer: str) -> Iterator[str]:
 
 async def keys_address(client: httpx.AsyncClient, issuer: str) -> str:
     """Return where the keys of an issuer lie, as the first metadata says that are its own. Raises NoKeys."""
+    return (await server_metadata(client, issuer)).jwks_uri
+
+
+async def server_metadata(client: httpx.AsyncClient, issuer: str) -> ServerMetadata:
+    """Return the first metadata that are an issuer's own. Raises NoKeys."""
     reasons: list[str] = []
     for place in metadata_places(issuer):
         try:
-            return _own_keys(await read_published(client, place), issuer)
+            return _own(await read_published(client, place), issuer)
         except NoKeys as error:
             reasons.append(f"{place}: {error}")
     raise NoKeys("; ".join(reasons))
@@ -75,12 +84,12 @@ def may_be_asked(url: str) -> bool:
     return (parts.scheme == "https" and bool(parts.host)) or (parts.scheme == "http" and is_loopback(parts.host))
 
 
-def _own_keys(document: bytes, issuer: str) -> str:
-    """Return the address that metadata give. Raises NoKeys where they are of another issuer (RFC 8414 §3.3)."""
+def _own(document: bytes, issuer: str) -> ServerMetadata:
+    """Return metadata. Raises NoKeys where they are of another issuer (RFC 8414 §3.3)."""
     try:
-        metadata = msgspec.json.decode(document, type=_ServerMetadata)
+        metadata = msgspec.json.decode(document, type=ServerMetadata)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise NoKeys("these are no metadata") from None
     if metadata.issuer != issuer:
         raise NoKeys("its metadata name another issuer")
-    return metadata.jwks_uri
+    return metadata

@@ -100,6 +100,22 @@ class Sessions:
             _end_streams(self._sessions.pop(_digest(name), None))
         self._set_cookie(response, "", 0)
 
+    def keep_state(self, response: Response, state: str) -> None:
+        """Let the browser that begins to sign in elsewhere keep the state of that, for a while; none removes it."""
+        response.set_cookie(
+            f"{self.cookie}_state",
+            state,
+            max_age=CODE_SECONDS if state else 0,
+            path="/",
+            secure=self._is_https,
+            httponly=True,
+            samesite="lax",
+        )
+
+    def state_of(self, headers: Headers) -> str:
+        """Return the state that a browser has kept; empty where it has none."""
+        return cookie_parser("; ".join(headers.getlist("cookie"))).get(f"{self.cookie}_state", "")
+
     def _name(self, headers: Headers) -> str | None:
         return cookie_parser("; ".join(headers.getlist("cookie"))).get(self.cookie)
 

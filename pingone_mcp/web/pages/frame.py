@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from pingone_mcp import __version__
 from pingone_mcp.advice import spelled
@@ -30,13 +30,14 @@ _NONCE_BYTES = 16
 class Framing:
     """What the frame itself shows: which page this is, of which connection, and what was done just now.
 
-    `csrf_token` is what each form holds (None: nobody has signed in).
+    `csrf_token` is what each form holds (None: nobody has signed in). A guest is led nowhere else from here.
     """
 
     path: str = ""
     csrf_token: str | None = field(default=None, repr=False)
     connection: Mapping[str, str] | None = None
     notices: tuple[str, ...] = ()
+    is_guest: bool = False
 
 
 class Frame:
@@ -54,6 +55,7 @@ class Frame:
         )
         self._environment.filters |= {"when": when, "number": number, "segment": segment}
         self._environment.globals |= {"version": __version__, "to": self.to, "asset": self._asset}
+        self._streaming = self._environment.overlay(enable_async=True)
 
     def to(self, path: str) -> str:
         """Return a path of ours as a link."""
@@ -74,6 +76,14 @@ class Frame:
         context: dict[str, Any] = {**values, "nonce": nonce, "frame": framing}
         blocks = [loaded.render(context)] if part is None else loaded.blocks[part](loaded.new_context(context))
         return HTMLResponse("".join(blocks), status, headers_of(nonce))
+
+    def stream(self, template: str, values: Mapping[str, object], framing: Framing) -> Response:
+        """Return a page that is sent while it is made; an asynchronous iterator in it is waited for."""
+        nonce = secrets.token_urlsafe(_NONCE_BYTES)
+        loaded = self._streaming.get_template(template)
+        parts = loaded.generate_async({**values, "nonce": nonce, "frame": framing})
+        headers = {**headers_of(nonce), "X-Accel-Buffering": "no"}  # nginx would keep it to the end
+        return StreamingResponse(parts, headers=headers, media_type="text/html; charset=utf-8")
 
     def problem(self, problem: Problem, status: HTTPStatus, framing: Framing, correlation_id: str) -> Response:
         """Return the page of a failure: what went wrong, what to do next, and under which id the log has it."""

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.service.fleet.cursors import ListAsked
 from pingone_mcp.web.app import front
-from pingone_mcp.web.pages.page import Page, View
+from pingone_mcp.web.pages.page import PageView, SitePage
 
 if TYPE_CHECKING:
     from pingone_mcp.service.fleet.accounts import CallerAccounts
@@ -23,11 +24,20 @@ class Front:
     def __init__(self, accounts: CallerAccounts) -> None:
         self._accounts = accounts
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[SitePage]:
         """Return the page."""
-        return [Page(path="/", show=self._show, shows_directory=False, permission=None, for_programs=front)]
+        return [SitePage(path="/", show=self._show, shows_directory=False, permission=None, for_programs=front)]
 
-    async def _show(self, visit: Visit) -> View | Response:
+    async def _show(self, visit: Visit) -> PageView | Response:
         asked = ListAsked(caller=visit.caller, limit=_SHOWN, cursor=visit.query.get("after") or None)
         paged = await self._accounts.listed(asked)
-        return View(template="front.html", values={"connections": paged.items, "next_cursor": paged.next_cursor})
+        manages = not visit.caller.lacks({"connections.manage"})
+        values = {
+            "connections": paged.items,
+            "next_cursor": paged.next_cursor,
+            "people": await self._accounts.people(paged.items),
+            "manages": manages,
+            "adds": manages and visit.caller.connections is None,
+            "default": DEFAULT,
+        }
+        return PageView(template="front.html", values=values)

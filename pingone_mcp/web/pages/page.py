@@ -65,13 +65,17 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """What a page shows: a template and its values. `part` names the block of it that alone is wanted (None: all)."""
+class PageView:
+    """What a page shows: a template and its values. `part` names the block of it that alone is wanted (None: all).
+
+    One that is `streamed` is sent while it is made: its values may hold what comes bit by bit.
+    """
 
     template: str
     values: Mapping[str, object] = field(default_factory=dict[str, object], repr=False)
     status: HTTPStatus = HTTPStatus.OK
     part: str | None = None
+    streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +87,14 @@ class LeadsTo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class SitePage:
     """A page. `path` names a `{connection}` where it is about one; where it `shows_directory`, that must be served.
 
     `for_programs` answers who has not signed in, but sends a credential with each request.
     """
 
     path: str
-    show: Callable[[Visit], Awaitable[View | Response]]
+    show: Callable[[Visit], Awaitable[PageView | Response | LeadsTo]]
     permission: Permission | None = "directory.read"
     shows_directory: bool = True
     for_programs: Callable[[Request], Awaitable[Response]] | None = None
@@ -101,6 +105,6 @@ class PageForm:
     """A form of a page, which changes something; what it is done with shows itself on the page that it leads to."""
 
     path: str
-    act: Callable[[Visit], Awaitable[LeadsTo | View | Response]]
+    act: Callable[[Visit], Awaitable[LeadsTo | PageView | Response]]
     permission: Permission | None
     shows_directory: bool = False

@@ -18,24 +18,54 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from pingone_mcp.web.authentication.authenticator import Authenticator
+    from pingone_mcp.web.authentication.oidc import OidcSignIn
     from pingone_mcp.web.authentication.sessions import Sessions
 
 SIGN_OUT = "/sign-out"
+CALLBACK = f"{SIGN_IN}/callback"
+"""Where the authorization server leads back to."""
+_BEGIN = f"{SIGN_IN}/oidc"
 _LONGEST_KEY = 512
 
 
 class SigningIn:
     """The page where somebody signs in, and the form that ends a session."""
 
-    def __init__(self, frame: Frame, authenticator: Authenticator, sessions: Sessions) -> None:
-        self._frame, self._authenticator, self._sessions = frame, authenticator, sessions
+    def __init__(
+        self, frame: Frame, authenticator: Authenticator, sessions: Sessions, oidc: OidcSignIn | None = None
+    ) -> None:
+        self._frame, self._authenticator, self._sessions, self._oidc = frame, authenticator, sessions, oidc
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes, which need no session."""
         return [
             Route(SIGN_IN, self._show, methods=["GET"]),
             Route(SIGN_IN, self._sign_in, methods=["POST"]),
+            *([] if self._oidc is None else self._oidc_routes(self._oidc)),
         ]
+
+    def _oidc_routes(self, oidc: OidcSignIn) -> list[BaseRoute]:
+        async def begin(request: Request) -> Response:
+            try:
+                begun = await oidc.begin(_own_path(request.query_params.get("next", "")))
+            except BadCredential as bad:
+                return self._page(request, "", why=str(bad), status=HTTPStatus.BAD_GATEWAY)
+            answer = RedirectResponse(begun.url, HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
+            self._sessions.keep_state(answer, begun.state)
+            return answer
+
+        async def end(request: Request) -> Response:
+            try:
+                caller, after = await oidc.end(request.query_params, self._sessions.state_of(request.headers))
+            except BadCredential as bad:
+                return self._page(request, "", why=str(bad), status=HTTPStatus.FORBIDDEN)
+            answer = RedirectResponse(self._frame.to(after), HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
+            self._sessions.end(request.headers, Response())
+            self._sessions.open(caller, answer)
+            self._sessions.keep_state(answer, "")
+            return answer
+
+        return [Route(_BEGIN, begin, methods=["GET"]), Route(CALLBACK, end, methods=["GET"])]
 
     async def _show(self, request: Request) -> Response:
         return self._page(request, request.query_params.get("next", ""))
@@ -70,7 +100,7 @@ class SigningIn:
     def _page(
         self, request: Request, after: str, *, why: str | None = None, status: HTTPStatus = HTTPStatus.OK
     ) -> Response:
-        values = {"why": why, "after": _own_path(after)}
+        values = {"why": why, "after": _own_path(after), "begin": None if self._oidc is None else _BEGIN}
         return self._frame.page("sign_in.html", values, Framing(path=request.url.path), status)
 
 

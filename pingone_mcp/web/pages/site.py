@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from pingone_mcp.current_connection import working_for
 from pingone_mcp.errors import NoSuchConnection, Problem, Refused
 from pingone_mcp.web.pages.frame import Framing
-from pingone_mcp.web.pages.page import LeadsTo, Page, PageForm, View, Visit
+from pingone_mcp.web.pages.page import LeadsTo, PageForm, PageView, SitePage, Visit
 from pingone_mcp.web.refusals import TurnedAway
 from pingone_mcp.web.rest.failures import correlation_id_of, status_of
 
@@ -43,7 +43,7 @@ class Site:
     def __init__(self, frame: Frame, fleet: Fleet) -> None:
         self._frame, self._fleet = frame, fleet
 
-    def routes(self, pages: Sequence[Page], forms: Sequence[PageForm]) -> list[BaseRoute]:
+    def routes(self, pages: Sequence[SitePage], forms: Sequence[PageForm]) -> list[BaseRoute]:
         """Return the routes of pages and forms."""
         return [
             *(Route(form.path, self._acting(form), methods=["POST"], name=f"form {form.path}") for form in forms),
@@ -65,13 +65,14 @@ class Site:
         answer.headers.update({name: value for name, value in refused.headers.items() if name != "WWW-Authenticate"})
         return answer
 
-    def _showing(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
+    def _showing(self, page: SitePage) -> Callable[[Request], Awaitable[Response]]:
         async def show(request: Request) -> Response:
             if page.for_programs is not None and not hasattr(request.state, "session"):
                 return await page.for_programs(request)
 
             async def answer(visit: Visit) -> Response:
-                return self._sent(await page.show(visit), visit)
+                shown = await page.show(visit)
+                return self._led(shown, visit) if isinstance(shown, LeadsTo) else self._sent(shown, visit)
 
             return await self._behind(request, page.permission, shows_directory=page.shows_directory, answer=answer)
 
@@ -131,10 +132,12 @@ class Site:
         served = await self._fleet.served(visit.caller, named) if shows_directory else None
         return dataclasses.replace(visit, linked=linked, served=served)
 
-    def _sent(self, answer: View | Response, visit: Visit) -> Response:
+    def _sent(self, answer: PageView | Response, visit: Visit) -> Response:
         if isinstance(answer, Response):
             return answer
         framing = _framing(visit.request, visit, with_notices=answer.part is None)
+        if answer.streamed:
+            return self._frame.stream(answer.template, answer.values, framing)
         return self._frame.page(answer.template, answer.values, framing, answer.status, part=answer.part)
 
     def _led(self, done: LeadsTo, visit: Visit) -> Response:
@@ -172,8 +175,13 @@ def _check_token(session: BrowserSession, form: FormData) -> None:
     """Raise Refused for a form that this session was not shown."""
     token = form.get(CSRF)
     if not isinstance(token, str) or not session.is_own_form(token):
-        raise Refused(
-            "This form is not one that was shown to you, or you have signed in again since. Nothing was changed.",
-            "Go back, load the page again, and send it once more.",
-            code="STALE_FORM",
-        )
+        raise stale_form()
+
+
+def stale_form() -> Refused:
+    """Return the refusal of a form that was not shown to whoever sends it."""
+    return Refused(
+        "This form is not one that was shown to you, or you have signed in again since. Nothing was changed.",
+        "Go back, load the page again, and send it once more.",
+        code="STALE_FORM",
+    )

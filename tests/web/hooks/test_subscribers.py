@@ -95,7 +95,7 @@ async def served(tmp_path: Path) -> AsyncIterator[OnAPort]:
     where = Listening(host="127.0.0.1", port=0)
     with open_socket(where) as listener:
         url = url_of(where, listener)
-        async with whole_face(tmp_path, url) as face, background() as tasks:
+        async with whole_face(tmp_path, base=url) as face, background() as tasks:
             estate = face.estate
             linked = {"acme": face.acme, "globex": await estate.link("globex", tenant="another")}
             clock = dataclasses.replace(estate.time.clock(), sleep=anyio.sleep, within=Clock().within)

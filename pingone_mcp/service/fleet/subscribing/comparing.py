@@ -27,6 +27,7 @@ class ComparedHook:
     text: str
     needed: bool = False
     answered: bool = True
+    where: str = ""
 
 
 async def compare_hooks(subscriptions: Subscriptions, wanted: Wanted) -> AsyncIterator[ComparedHook]:

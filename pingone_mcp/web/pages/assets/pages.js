@@ -237,3 +237,21 @@ for (const list of document.querySelectorAll("[data-live]")) {
   watch(list);
   listen(list);
 }
+/** A form whose answer takes a while is sent once; whoever comes back to the page can send it again. */
+function sendOnce() {
+  for (const form of document.querySelectorAll("form[data-once]")) {
+    form.addEventListener("submit", () => {
+      for (const button of form.querySelectorAll("button")) {
+        button.disabled = true;
+      }
+      form.setAttribute("aria-busy", "true");
+    });
+  }
+}
+
+window.addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("form[data-once] button")) {
+    button.disabled = false;
+  }
+});
+sendOnce();

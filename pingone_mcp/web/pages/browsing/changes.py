@@ -12,7 +12,7 @@ from pingone_mcp.service.browsing.timeline import DAYS, MOVEMENTS, browse_change
 from pingone_mcp.web.pages.browsing import words
 from pingone_mcp.web.pages.browsing.copied import given, of_copy, part_of, query_of
 from pingone_mcp.web.pages.charts import Chart, Series, stacked_bars
-from pingone_mcp.web.pages.page import Page, View
+from pingone_mcp.web.pages.page import PageView, SitePage
 from pingone_mcp.web.pages.site import path_in
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ _NAMES = {"joined": "Joined", "left": "Left", "locked": "Locked"}
 class ChangesPage:
     """Shows what changed, out of the local copy."""
 
-    def pages(self) -> list[Page]:
-        return [Page(path="/c/{connection}/changes", show=of_copy(self._show))]
+    def pages(self) -> list[SitePage]:
+        return [SitePage(path="/c/{connection}/changes", show=of_copy(self._show))]
 
-    async def _show(self, visit: Visit) -> View:
+    async def _show(self, visit: Visit) -> PageView:
         kind, person, days = _kind(visit), given(visit, "person"), _days(visit)
         cursor = given(visit, "after")
         found = await browse_changes(
@@ -58,7 +58,7 @@ class ChangesPage:
             "copy": words.copy_note(found.copy),
             "words": words,
         }
-        return View(
+        return PageView(
             template="browsing/changes.html", values=values, part=part if part in ("results", "rows", "copy") else None
         )
 

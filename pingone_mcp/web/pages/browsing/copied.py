@@ -8,27 +8,27 @@ from urllib.parse import urlencode
 
 from pingone_mcp.advice import spelled
 from pingone_mcp.errors import NoReplica
-from pingone_mcp.web.pages.page import View
+from pingone_mcp.web.pages.page import PageView
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
     from pingone_mcp.web.pages.page import Visit
 
-Show = Callable[["Visit"], Awaitable["View | Response"]]
+Show = Callable[["Visit"], Awaitable["PageView | Response"]]
 
 
 def of_copy(show: Show) -> Show:
     """Return what shows a page; where there is no copy yet, the page says so."""
 
-    async def shown(visit: Visit) -> View | Response:
+    async def shown(visit: Visit) -> PageView | Response:
         try:
             return await show(visit)
         except NoReplica as lacking:
             if part_of(visit) is not None:  # the page that is open says what it can
                 raise
             linked = visit.connection
-            return View(
+            return PageView(
                 template="browsing/no_copy.html",
                 values={
                     "is_first": lacking.code == "NO_REPLICA",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pingone_mcp.service.browsing.groups import browse_groups, browse_members
 from pingone_mcp.web.pages.browsing import words
 from pingone_mcp.web.pages.browsing.copied import given, of_copy, part_of, query_of
-from pingone_mcp.web.pages.page import Page, View
+from pingone_mcp.web.pages.page import PageView, SitePage
 from pingone_mcp.web.pages.site import path_in
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ _PARTS = ("results", "rows", "copy")
 class GroupPages:
     """Shows groups of the local copy."""
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[SitePage]:
         return [
-            Page(path="/c/{connection}/groups", show=of_copy(self._show)),
-            Page(path="/c/{connection}/groups/{group}", show=of_copy(self._group)),
+            SitePage(path="/c/{connection}/groups", show=of_copy(self._show)),
+            SitePage(path="/c/{connection}/groups/{group}", show=of_copy(self._group)),
         ]
 
-    async def _show(self, visit: Visit) -> View:
+    async def _show(self, visit: Visit) -> PageView:
         query = given(visit, "q")
         found = await browse_groups(await visit.backend(), query, cursor=given(visit, "after"))
         here = path_in(visit.connection.id, "groups")
@@ -36,9 +36,9 @@ class GroupPages:
             **_listed(visit, found.next_cursor),
             "copy": words.copy_note(found.copy),
         }
-        return View(template="browsing/groups.html", values=values, part=_part(visit))
+        return PageView(template="browsing/groups.html", values=values, part=_part(visit))
 
-    async def _group(self, visit: Visit) -> View:
+    async def _group(self, visit: Visit) -> PageView:
         group, query = visit.path["group"], given(visit, "q")
         found = await browse_members(await visit.backend(), group, query, cursor=given(visit, "after"))
         values: dict[str, object] = {
@@ -55,7 +55,7 @@ class GroupPages:
             "copy": words.copy_note(found.copy),
             "words": words,
         }
-        return View(template="browsing/group.html", values=values, part=_part(visit))
+        return PageView(template="browsing/group.html", values=values, part=_part(visit))
 
 
 def _part(visit: Visit) -> str | None:

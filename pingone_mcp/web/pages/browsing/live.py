@@ -19,7 +19,7 @@ from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.service.browsing.copied import edition_of_copy
 from pingone_mcp.tasks import background
 from pingone_mcp.web.authentication.bearer import BadCredential
-from pingone_mcp.web.pages.page import Page
+from pingone_mcp.web.pages.page import SitePage
 from pingone_mcp.web.refusals import TurnedAway
 from pingone_mcp.web.rest.failures import correlation_id_of
 
@@ -55,8 +55,8 @@ class LiveStreams:
         self._open: dict[_Stream, str] = {}
         self._is_stopping = False
 
-    def pages(self) -> list[Page]:
-        return [Page(path="/c/{connection}/live", show=self._show)]
+    def pages(self) -> list[SitePage]:
+        return [SitePage(path="/c/{connection}/live", show=self._show)]
 
     def stop(self) -> None:
         """End all streams, and begin no more."""

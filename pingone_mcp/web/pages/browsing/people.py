@@ -12,7 +12,7 @@ from pingone_mcp.errors import Refused
 from pingone_mcp.service.browsing.people import FilterChoice, PeopleChoices, PeopleQuestion, browse_people, find_person
 from pingone_mcp.web.pages.browsing import words
 from pingone_mcp.web.pages.browsing.copied import given, of_copy, part_of, query_of
-from pingone_mcp.web.pages.page import Page, View
+from pingone_mcp.web.pages.page import PageView, SitePage
 from pingone_mcp.web.pages.site import path_in
 
 if TYPE_CHECKING:
@@ -32,22 +32,22 @@ class PeoplePages:
         self._frame = frame
         self._choices = PeopleChoices()
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[SitePage]:
         """Return the pages; a connection's own path leads to its people."""
         return [
             *(
-                Page(path=path, show=self._lead, shows_directory=False)
+                SitePage(path=path, show=self._lead, shows_directory=False)
                 for path in ("/c/{connection}", "/c/{connection}/")
             ),
-            Page(path="/c/{connection}/people", show=of_copy(self._show)),
-            Page(path="/c/{connection}/people/{person}", show=of_copy(self._person)),
+            SitePage(path="/c/{connection}/people", show=of_copy(self._show)),
+            SitePage(path="/c/{connection}/people/{person}", show=of_copy(self._person)),
         ]
 
     async def _lead(self, visit: Visit) -> Response:
         there = self._frame.to(path_in(visit.connection.id, "people"))
         return RedirectResponse(there, HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
 
-    async def _show(self, visit: Visit) -> View:
+    async def _show(self, visit: Visit) -> PageView:
         part = part_of(visit)
         if part is not None and part not in _PARTS:
             raise _no_part()
@@ -75,9 +75,9 @@ class PeoplePages:
             "more": None if found.next_cursor is None else query_of(filters, after=found.next_cursor),
             "words": words,
         }
-        return View(template="browsing/people.html", values=values, part=part)
+        return PageView(template="browsing/people.html", values=values, part=part)
 
-    async def _person(self, visit: Visit) -> View:
+    async def _person(self, visit: Visit) -> PageView:
         backend = await visit.backend()
         found = await find_person(backend, visit.path["person"])
         values: dict[str, object] = {
@@ -89,7 +89,7 @@ class PeoplePages:
             "copy": words.copy_note(found.copy),
             "words": words,
         }
-        return View(template="browsing/person.html", values=values)
+        return PageView(template="browsing/person.html", values=values)
 
 
 def _filters(visit: Visit) -> dict[str, str | None]:

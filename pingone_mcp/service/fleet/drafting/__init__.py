@@ -1,0 +1,1 @@
+"""Connections that are being linked step by step: entered, checked, chosen from, and only then kept."""

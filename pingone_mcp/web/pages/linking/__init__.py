@@ -1,0 +1,1 @@
+"""Pages where connections are linked and looked after, by people who have signed in, or who hold a link token."""
