@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -43,3 +44,8 @@ def test_bars_are_as_high_as_their_numbers() -> None:
     bars = ET.fromstring(drawn.svg).iter()  # noqa: S314 - our own drawing
     heights = [float(one.get("height", 0)) for one in bars if "reactive" in one.get("class", "")]
     assert heights[1] == pytest.approx(3 * heights[0])
+
+
+def test_what_lays_them_out_looks_at_no_import_of_others() -> None:
+    stacked_bars(title="t", description="d", what="w", labels=["a"], series=[Series(name="s", values=[1])])
+    assert [finder for finder in sys.meta_path if type(finder).__module__.startswith("pygal")] == []

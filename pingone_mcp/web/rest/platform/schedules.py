@@ -46,7 +46,7 @@ Zone = Annotated[
 ]
 Arguments = Annotated[
     dict[str, JsonValue],
-    Field(max_length=20, description="Those of the kind: docs/http.md has them.", examples=[{"roster": "crm"}]),
+    Field(max_length=20, description="Those of the kind (`pingone-mcp guide http`).", examples=[{"roster": "crm"}]),
 ]
 
 
