@@ -40,11 +40,15 @@ class PullRoster(ScheduleArguments):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleKind:
-    """A kind of schedule: what it does in a few words, its arguments, and the work with them, which raises Problem."""
+    """A kind of schedule: what it does in a few words, its arguments, and the work with them, which raises Problem.
+
+    `waits` says that it waits for a server of others, however slow that is, and does hardly any work itself.
+    """
 
     does: str
     takes: type[ScheduleArguments]
     work: Callable[[ScheduledRun, Any], Awaitable[Ran]]
+    waits: bool = False
 
     def read(self, arguments: Mapping[str, JsonValue]) -> ScheduleArguments:
         """Return arguments as they are kept. Raises Refused for those that it does not take."""
@@ -65,7 +69,9 @@ def kinds_of(pulls: Pulls | None = None) -> Mapping[str, ScheduleKind]:
         "full_sync": ScheduleKind(does="read everything again", takes=FullSync, work=_ask_full_sync),
         "drift": ScheduleKind(does="compare a roster with the directory", takes=WatchDrift, work=watch_drift),
         "role_drift": ScheduleKind(does="compare roles with the role rules", takes=WatchRoles, work=watch_roles),
-        "roster_pull": ScheduleKind(does="read a roster from its source", takes=PullRoster, work=partial(_pull, pulls)),
+        "roster_pull": ScheduleKind(
+            does="read a roster from its source", takes=PullRoster, work=partial(_pull, pulls), waits=True
+        ),
     }
 
 

@@ -34,6 +34,8 @@ LOOK_SECONDS = 5.0
 AGAIN = timedelta(minutes=1)
 """A schedule of which nothing could be written down rests for so long."""
 AT_ONCE = 2
+WAITING_AT_ONCE = 8
+"""Of what waits for servers of others: one of each connection, so that who names a slow one holds up nobody else."""
 _WITHOUT_TIME = timedelta(days=1)
 _logger = logging.getLogger(__name__)
 
@@ -51,7 +53,8 @@ class Schedules:
     ) -> None:
         self._control, self._fleet, self._kinds = control, fleet, kinds
         self._tasks, self._clock = tasks, clock
-        self._places = anyio.CapacityLimiter(AT_ONCE)
+        self._places, self._waiting = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(WAITING_AT_ONCE)
+        self._connections_waiting = set[str]()
         self._under_way = set[str]()
         self._rests: dict[str, datetime] = {}
 
@@ -69,9 +72,14 @@ class Schedules:
         now = self._clock.now()
         for schedule in await self._control.schedules.due(now):
             rests = self._rests.get(schedule.id)
-            if schedule.id not in self._under_way and (rests is None or rests <= now):
-                self._under_way.add(schedule.id)
-                self._tasks.start_soon(self._one, schedule)
+            if schedule.id in self._under_way or (rests is not None and rests > now):
+                continue
+            if waits := schedule.kind in self._kinds and self._kinds[schedule.kind].waits:
+                if schedule.connection_id in self._connections_waiting:
+                    continue
+                self._connections_waiting.add(schedule.connection_id)
+            self._under_way.add(schedule.id)
+            self._tasks.start_soon(self._one, schedule, waits)
 
     async def do(self, schedule: ScheduleRecord) -> bool:
         """Do what a schedule says, and write down what came of it; say whether that was written.
@@ -95,9 +103,9 @@ class Schedules:
                 await self._control.sync_runs.request(linked.id, "full_sync")
         return is_written
 
-    async def _one(self, schedule: ScheduleRecord) -> None:
+    async def _one(self, schedule: ScheduleRecord, waits: bool) -> None:  # noqa: FBT001 - a task takes no names
         try:
-            async with self._places:
+            async with self._waiting if waits else self._places:
                 await self.do(schedule)
             self._rests.pop(schedule.id, None)
         except LookupError:  # its connection was removed just now
@@ -110,6 +118,8 @@ class Schedules:
             self._rests[schedule.id] = self._clock.now() + AGAIN
         finally:
             self._under_way.discard(schedule.id)
+            if waits:
+                self._connections_waiting.discard(schedule.connection_id)
 
     async def _ran(self, schedule: ScheduleRecord, linked: LinkedConnection) -> Ran:
         """Return what came of the work; what went wrong is that too."""

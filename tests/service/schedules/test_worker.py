@@ -161,6 +161,37 @@ async def test_a_few_are_done_at_once_and_none_twice_at_a_time(serving: Estate) 
     assert shop.most == worker.AT_ONCE
 
 
+async def test_an_application_that_answers_slowly_holds_up_no_check_and_no_pull_of_another_connection(
+    serving: Estate,
+) -> None:
+    acme, globex = await serving.link("acme"), await serving.link("globex")
+    may_answer, asked = anyio.Event(), list[tuple[str, str]]()
+
+    class Pulling:
+        async def pull(self, connection_id: str, name: str) -> object:
+            asked.append((connection_id, name))
+            if connection_id == acme.id:
+                await may_answer.wait()
+            return object()
+
+    kinds = {**free().kinds, "roster_pull": kinds_of(Pulling())["roster_pull"]}
+    slow = [await scheduled(serving, acme, "roster_pull", roster=f"r{number}") for number in range(5)]
+    check = await scheduled(serving, globex)
+    pull = await scheduled(serving, globex, "roster_pull")
+    await at_its_time(serving, slow[0])
+    async with working(serving, kinds) as schedules:
+        await schedules.begin_due()
+        assert (await until_ran(serving, check)).outcome == "nothing_new"
+        assert (await until_ran(serving, pull)).outcome == "pulled"
+        assert [connection for connection, _ in asked].count(acme.id) == 1, "one of a connection at a time"
+        may_answer.set()
+        with anyio.fail_after(60):
+            while any([(await kept(serving, one)).ran_at is None for one in slow]):
+                await schedules.begin_due()
+                await anyio.sleep(0.01)
+    assert len(asked) == len(set(asked)) == len(slow) + 1
+
+
 async def test_of_two_processes_that_do_the_same_one_writes(serving: Estate) -> None:
     acme = await serving.link("acme")
     schedule = await at_its_time(serving, await scheduled(serving, acme, "full_sync"))
