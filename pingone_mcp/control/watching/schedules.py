@@ -20,6 +20,7 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.control.database import Database
 from pingone_mcp.control.sealing import Seals, of_connection
 from pingone_mcp.control.tables import CONNECTIONS, SCHEDULES
+from pingone_mcp.tasks import in_thread
 
 ScheduleOutcome = Literal[
     "asked", "pulled", "baseline", "new", "nothing_new", "unsure", "compared_nobody", "not_comparable", "failed"
@@ -145,7 +146,7 @@ class ScheduleRecords:
             if sealed is None:
                 return None
             key = await self._seals.key_of(of_connection(schedule.connection_id))
-        return zlib.decompress(key.open(_field(schedule.id), sealed))
+        return await in_thread(lambda: zlib.decompress(key.open(_field(schedule.id), sealed)), pool="copy")
 
     async def settle(
         self,
@@ -167,7 +168,7 @@ class ScheduleRecords:
             "next_at": next_at,
             "ran_at": self._clock.now(),
         }
-        packed = None if found is None else zlib.compress(found)  # before others stand in line
+        packed = None if found is None else await in_thread(zlib.compress, found, pool="copy")
         async with self._database.write() as connection:
             row = (await connection.execute(_locked(schedule.id))).one_or_none()
             if row is None or _schedule(row) != schedule:
