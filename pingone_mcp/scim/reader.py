@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ _USERS = re.compile(r"/users/*$", re.IGNORECASE)
 # They page only for a caller with a cursor, a hundred users at most, whatever their configuration says.
 _WITH_CURSORS_ONLY = re.compile(r"scim\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
 _ON_THEIR_PAGES = 100
+_TIMES = frozenset({"created", "lastmodified"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,22 +56,36 @@ class ScimList:
 
 
 async def read_users(
-    get: GetJson, base_url: str, *, clock: Clock | None = None, bounds: ReadingBounds | None = None
+    get: GetJson,
+    base_url: str,
+    *,
+    clock: Clock | None = None,
+    bounds: ReadingBounds | None = None,
+    keep: Callable[[JsonObject], JsonObject] | None = None,
 ) -> ScimList:
     """Read all users of a SCIM server; `base_url` may end in `/Users`.
+
+    Of each user only what `keep` returns is held, and the id and the times of its `meta`; without it, everything.
 
     The list is whole only if everybody is on it who was there from the beginning of the reading to its end, as far as
     the server counts right. Raises Refused for a URL with a query, ScimFailed where the server refuses, fails or is
     none, and what `get` raises.
     """
-    return await _Reading(get, base_url, clock or Clock(), bounds or ReadingBounds()).read()
+    return await _Reading(get, base_url, clock or Clock(), bounds or ReadingBounds(), keep).read()
 
 
 class _Reading:
     """One reading of a server, within its bounds."""
 
-    def __init__(self, get: GetJson, base_url: str, clock: Clock, bounds: ReadingBounds) -> None:
-        self._get, self._clock, self._bounds = get, clock, bounds
+    def __init__(
+        self,
+        get: GetJson,
+        base_url: str,
+        clock: Clock,
+        bounds: ReadingBounds,
+        keep: Callable[[JsonObject], JsonObject] | None,
+    ) -> None:
+        self._get, self._clock, self._bounds, self._keep = get, clock, bounds, keep
         self._config, self._users = _addresses(base_url)
         self._until = clock.monotonic() + bounds.seconds
         self._behind = 0.0  # seconds that the server's clock is behind ours
@@ -111,7 +127,7 @@ class _Reading:
             if answer is None:
                 walk.stop(f"there are no more than {self._bounds.seconds:g} s for it")
             elif answer.status not in _REFUSALS or not walk.refused():
-                walk.take(_page(answer), answer.size)
+                walk.take(self._kept(_page(answer)), answer.size)
         if walk.lacking is None and walk.total is None:
             page = await self._asked_aside({"count": str(self._count())})
             walk.counted(0 if page is None or page.total is None else page.total)
@@ -145,7 +161,15 @@ class _Reading:
     async def _asked_aside(self, params: Mapping[str, str]) -> ListPage | None:
         """Return a page beside the walk; None where there is none, which shows nothing."""
         answer = await self._answer(self._users, params)
-        return page_of(answer.document) if answer is not None and answer.status == 200 else None
+        page = page_of(answer.document) if answer is not None and answer.status == 200 else None
+        return None if page is None else self._kept(page)
+
+    def _kept(self, page: ListPage) -> ListPage:
+        """Return a page without what nobody wants of its users: there may be a million of them."""
+        if self._keep is None:
+            return page
+        users = tuple({**self._keep(one), **_identity(one)} for one in page.users)
+        return dataclasses.replace(page, users=users)
 
     def _count(self) -> int:
         return min(PAGE, self._features.most or PAGE)
@@ -170,6 +194,17 @@ class _Reading:
 
     def _left(self) -> float:
         return max(0.0, self._until - self._clock.monotonic())
+
+
+def _identity(user: JsonObject) -> JsonObject:
+    """Return what tells a user from others, and says when it was made and changed."""
+    found: JsonObject = {}
+    for name, value in user.items():
+        if name.lower() == "id":
+            found[name] = value
+        elif name.lower() == "meta" and isinstance(value, dict):
+            found[name] = {part: at for part, at in value.items() if part.lower() in _TIMES}
+    return found
 
 
 def _page(answer: ScimAnswer) -> ListPage:

@@ -328,5 +328,7 @@ async def _nothing(_: str) -> None:
 
 async def _read_users(targets: Targets, clock: Clock, url: str, token: SecretStr | None) -> ReadList:
     """Read the users of an application, where its address is one that may be asked."""
+    from pingone_mcp.reports.rosters.scim import needed_of  # noqa: PLC0415 - hardly anybody pulls a list
+
     text = None if token is None else token.get_secret_value()
-    return await read_users(bearer_get(targets.get, url, text), url, clock=clock)
+    return await read_users(bearer_get(targets.get, url, text), url, clock=clock, keep=needed_of)

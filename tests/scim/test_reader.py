@@ -316,3 +316,25 @@ async def test_one_answer_that_contradicts_itself_is_no_whole_list(page: dict[st
 
     found = await read_users(get, "https://scim.example.com")
     assert (found.is_whole, found.reason) == (False, said)
+
+
+@given(style=st.sampled_from(WHOLE), filtering=st.sampled_from(FILTERINGS), steps=STEPS)
+async def test_what_nobody_wants_of_users_is_not_held_and_decides_nothing(
+    *, style: Style, filtering: Filtering, steps: list[Step]
+) -> None:
+    def server() -> Server:
+        made = Server(style=style, users=20, most=7, filtering=filtering, steps=steps)
+        for row in made.rows:
+            row |= {"groups": [{"value": "g" * 100}] * 50, "active": True}
+            row["meta"] |= {"version": "v" * 100}
+        return made
+
+    whole, some = server(), server()
+    found = await read(whole)
+    kept = await read_users(
+        some.get, some.base, clock=some.time.clock(), keep=lambda one: {"userName": one["userName"]}
+    )
+    assert (kept.is_whole, kept.reason, ids(kept)) == (found.is_whole, found.reason, ids(found))
+    assert {name for user in kept.users for name in user} == {"id", "userName", "meta"}
+    assert {name for user in kept.users for name in user["meta"]} == {"created", "lastModified"}
+    assert some.asked == whole.asked

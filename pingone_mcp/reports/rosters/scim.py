@@ -49,6 +49,18 @@ def members_of(user: Mapping[Any, Any]) -> JsonObject:
     return {key: value for key, value in found.items() if value is not None}
 
 
+def needed_of(user: Mapping[Any, Any]) -> JsonObject:
+    """Return a user as it is, without the members that `members_of` does not look at."""
+    found: JsonObject = {}
+    for name, value in user.items():
+        key = str(name).lower()
+        if key == ENTERPRISE and isinstance(value, Mapping):
+            found[name] = dict(_chosen(value, _OF_THE_ENTERPRISE))
+        elif key in _OF_THE_CORE:
+            found[name] = value
+    return found
+
+
 def _chosen(members: Mapping[Any, Any], wanted: Collection[str]) -> Iterator[tuple[str, Any]]:
     for name, value in members.items():
         if str(name).lower() in wanted and value not in (None, "", [], {}):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
+
+import anyio
 
 from pingone_mcp.advice import spelled
 from pingone_mcp.directory.models import JsonObject
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 MOST_SECONDS = 40 * 60.0
 """For so long a list is read; one that takes longer was not read whole."""
+AT_ONCE = 2
+"""Lists of one connection that are read at once; each is in memory until it is whole."""
 LONGEST_TOKEN = 8_192
 _LONGEST_REASON = 500
 
@@ -81,7 +86,7 @@ class NotPulled(Refused):
 
 
 class RosterPulls:
-    """Pull rosters, each once at a time."""
+    """Pull rosters, each once at a time, and a few of one connection."""
 
     def __init__(
         self, records: RosterRecords, keeping: RosterKeeping, shelves: Shelves, applications: Applications, clock: Clock
@@ -89,6 +94,7 @@ class RosterPulls:
         self._records, self._keeping, self._shelves, self._clock = records, keeping, shelves, clock
         self._read_users, self._may_read = applications.read_users, applications.may_read
         self._flights = SingleFlight(applications.tasks)
+        self._places: defaultdict[str, anyio.CapacityLimiter] = defaultdict(partial(anyio.CapacityLimiter, AT_ONCE))
 
     async def set_source(self, connection: str, name: str, url: str, token: SecretStr | None) -> KeptRoster:
         """Let a roster be pulled from a URL, with a token; its last list stays until one was pulled.
@@ -135,8 +141,9 @@ class RosterPulls:
     async def _pull(self, record: RosterRecord) -> PulledRoster:
         began = self._clock.now()
         try:
-            content = await self._read(record)
-            roster = await parsed("json", content)
+            async with self._places[record.connection_id]:
+                content = await self._read(record)
+                roster = await parsed("json", content)
         except Problem as problem:
             reason = harmless(spelled(f"{problem.what} {problem.next_step}").strip())[:_LONGEST_REASON]
             await self._note_failure(record, began, reason)

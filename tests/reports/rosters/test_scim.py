@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pingone_mcp.reports.rosters.objects import roster_of
-from pingone_mcp.reports.rosters.scim import members_of
+from pingone_mcp.reports.rosters.scim import members_of, needed_of
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 # RFC 7643 §8.3, shortened.
@@ -69,6 +69,16 @@ def test_what_no_roster_needs_is_left_out(secret: str) -> None:
 def test_servers_that_write_less_or_otherwise(user: dict[str, Any], expected: tuple[object, ...]) -> None:
     [entry] = roster_of([members_of(user)]).entries
     assert (entry.username, entry.name, entry.active) == expected
+
+
+def test_what_is_held_of_a_user_while_a_list_is_read_is_all_that_is_kept_of_it() -> None:
+    held = needed_of(FULL)
+    assert members_of(held) == members_of(FULL)
+    assert members_of(needed_of({"USERNAME": "ann", ENTERPRISE.upper(): {"DEPARTMENT": "Tours"}})) == {
+        "USERNAME": "ann",
+        "DEPARTMENT": "Tours",
+    }
+    assert held.keys().isdisjoint({"groups", "x509Certificates", "password", "addresses", "phoneNumbers"})
 
 
 def test_an_employee_number_is_the_external_id_of_who_has_no_other() -> None:

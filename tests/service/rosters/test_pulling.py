@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from pingone_mcp.errors import NotFound, Refused
+from pingone_mcp.service.rosters import pulling
 from pingone_mcp.service.rosters.pulling import NotPulled, RosterPulls
 from pingone_mcp.service.rosters.shelf import Shelves
 from tests.service.rosters.conftest import Answered, Office, Slow, user
@@ -169,6 +170,24 @@ async def test_who_pulls_at_once_reads_once(office: Office) -> None:
         for _ in range(5):
             tasks.start_soon(pull, office)
     assert office.asked == [(URL, "t0ken")]
+
+
+async def test_of_one_connection_a_few_lists_are_read_at_once(office: Office) -> None:
+    names = [f"r{number}" for number in range(5)]
+    for name in names:
+        await office.desk.pulls.set_source(office.linked.id, name, URL, TOKEN)
+    office.slow = slow = Slow()
+    async with anyio.create_task_group() as tasks:
+        for name in names:
+            tasks.start_soon(office.desk.pulls.pull, office.linked.id, name)
+        await slow.asked.wait()
+        while len(office.asked) < pulling.AT_ONCE:  # noqa: ASYNC110 - nobody says so
+            await anyio.sleep(0.01)
+        await anyio.wait_all_tasks_blocked()
+        assert len(office.asked) == pulling.AT_ONCE
+        slow.may_answer.set()
+    assert len(office.asked) == len(names)
+    assert [(await office.find(name)).accounts for name in names] == [1] * len(names)
 
 
 async def test_a_pull_goes_on_when_its_caller_leaves(office: Office) -> None:
