@@ -12,6 +12,7 @@ import io
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -46,13 +47,14 @@ class Accounts:
     """The accounts of an application; `read` reads them, may take long, and raises Refused for what cannot be read.
 
     `fingerprint` is another one when anything in them has changed. `memory` is the name by which what a check of them
-    found is kept for the next one (None: it is not kept).
+    found is kept for the next one (None: it is not kept). `at` is when their file was written (None: it is no file).
     """
 
     name: str
     fingerprint: str
     read: Callable[[], Roster]
     memory: str | None = None
+    at: datetime | None = None
 
     def read_now(self) -> Accounts:
         """Return the same accounts, read already. Raises Refused."""
@@ -98,10 +100,11 @@ class Rosters:
                 code="AMBIGUOUS_ROSTER",
             )
         if pushed is not None:
-            return pushed.accounts(name, mapped)
+            return dataclasses.replace(pushed.accounts(name, mapped), at=pushed.at)
         if path is None:
             raise self.unknown(name)
-        return _opened(path, mapped, name=name, memory=_memory_of(self.folder, name))
+        at = _written_at(path)  # before it is read: it is no younger than that
+        return dataclasses.replace(_opened(path, mapped, name=name, memory=_memory_of(self.folder, name)), at=at)
 
     def find_file(self, reference: str, mapped: Mapping[str, str] = _AS_USUAL) -> Accounts:
         """Return the roster that a name or a path means; a model never names a path. Raises Refused.
@@ -163,8 +166,12 @@ class Rosters:
         return () if self.pushed is None else self.pushed.names()
 
     def _read_pushed(self, name: str) -> _Pushed | None:
-        found = self.pushed.read(name) if self.pushed is not None and is_name(name) else None
-        return None if found is None or self.pushed is None else _Pushed(*found, self.pushed.folder.path)
+        if self.pushed is None or not is_name(name):
+            return None
+        lies = self.pushed.look(name)  # before it is read: that one is no older
+        found = self.pushed.read(name)
+        at = None if lies is None else datetime.fromtimestamp(lies.time / 1_000_000_000, UTC)
+        return None if found is None else _Pushed(*found, self.pushed.folder.path, at)
 
     def unknown(self, name: str = "") -> Refused:
         """Return what is to be said of a name that is none: the nearest, which there are, or why there is none."""
@@ -198,9 +205,17 @@ class _Pushed(NamedTuple):
     kind: RosterKind
     content: bytes
     folder: Path
+    at: datetime | None
 
     def accounts(self, name: str, mapped: Mapping[str, str]) -> Accounts:
         return _accounts(self.content, self.kind, mapped, name=name, memory=_memory_of(self.folder, name))
+
+
+def _written_at(path: Path) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError:
+        return None
 
 
 def _memory_of(folder: Path | None, name: str) -> str:

@@ -54,11 +54,12 @@ class Look:
 
     `findings` are all that it knows, of these `kinds`, and `total` how many there are; of `beyond` of them, users that
     are many, it is not known who they are. `nobody` says why nobody was compared, where that is so. `expected` is the
-    id of the group whose members ought to have accounts, where one is given. `lines` are kept for the next check, and
-    `since` compares with such lines, or raises Refused.
+    id of the group whose members ought to have accounts, where one is given; `roster_at` is when the list was written.
+    `lines` are kept for the next check, and `since` compares with such lines, or raises Refused.
     """
 
     kind: Literal["drift", "role_drift"]
+    roster_at: datetime | None
     checked_at: datetime
     counts: Mapping[str, int]
     total: int
@@ -137,6 +138,7 @@ def _event(
         "schedule_id": run.schedule.id,
         "kind": look.kind,
         "roster": roster,
+        "roster_at": None if look.roster_at is None else timestamp(look.roster_at),
         "checked_at": timestamp(look.checked_at),
         "since": None if changes is None else timestamp(changes.since),
         "is_comparable": reason is None,
@@ -168,12 +170,14 @@ def _rows(kinds: tuple[str, ...], findings: Sequence[KindOfFinding], most: int) 
 
 
 def _lacking(look: Look) -> str:
-    """Say what could not be read, where that is so: what is not found there is not known to be missing."""
+    """Say of when the roster is, and what could not be read: what is not found there is not known to be missing."""
     said = [clean(sentence) for sentence in sentences(look.gaps[:_SAID_GAPS])]
     more = len(look.gaps) - len(said)
     if more > 0:
         said.append(f"And {more:,} more of the kind.")
-    return f" Not everything could be read, so what is missing may be there: {' '.join(said)}" if said else ""
+    gaps = f" Not everything could be read, so what is missing may be there: {' '.join(said)}" if said else ""
+    # A list that is pushed or pulled no more is compared again and again: who reads this sees how old it is.
+    return f"{gaps} The roster is of {timestamp(look.roster_at)}." if look.roster_at is not None else gaps
 
 
 def _counted(number: int) -> str:

@@ -64,7 +64,7 @@ async def watch_drift(run: ScheduledRun, asked: WatchDrift) -> Ran:
     )
     accounts = await _accounts(run, asked.roster)
     with heavy_work():
-        look = _of_drift(await check_drift(run.backend, accounts, question))
+        look = _of_drift(await check_drift(run.backend, accounts, question), accounts.at)
         return await _news(run, look, asked)
 
 
@@ -76,14 +76,15 @@ async def watch_roles(run: ScheduledRun, asked: WatchRoles) -> Ran:
     now = backend.replica.now()
     with heavy_work():
         drift, state = await compare_roles(backend, rules, accounts)
-        return await _news(run, _of_roles(drift, now, state), asked)
+        return await _news(run, _of_roles(drift, now, state, accounts.at), asked)
 
 
-def _of_roles(drift: RoleDrift, now: datetime, state: State) -> Look:
+def _of_roles(drift: RoleDrift, now: datetime, state: State, roster_at: datetime | None) -> Look:
     findings = tuple(role_findings(drift))
     compared = drift.counts["compared"] + drift.counts["ambiguous"] + drift.counts["inactive_accounts"]
     return Look(
         kind="role_drift",
+        roster_at=roster_at,
         checked_at=now,
         counts=drift.counts,
         total=len(findings) + _beyond(drift.counts["without_account"], drift.without_account),
@@ -100,11 +101,12 @@ def _of_roles(drift: RoleDrift, now: datetime, state: State) -> Look:
     )
 
 
-def _of_drift(check: DriftCheck) -> Look:
+def _of_drift(check: DriftCheck, roster_at: datetime | None) -> Look:
     found = check.found
     unexpected = found.of("unexpected")
     return Look(
         kind="drift",
+        roster_at=roster_at,
         checked_at=found.checked_at,
         counts=found.counts,
         total=sum(found.counts[kind] for kind in KINDS),

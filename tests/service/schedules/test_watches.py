@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -32,6 +34,8 @@ from tests.service.schedules.hours import (
     working,
     write_roster,
 )
+
+OLD = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
 
 
 async def watched(serving: Estate, **arguments: Any) -> tuple[LinkedConnection, ScheduleRecord]:
@@ -105,6 +109,7 @@ async def test_the_event_says_what_is_new_since_when_and_of_which_copy(serving: 
         "schedule_id": schedule.id,
         "kind": "drift",
         "roster": "crm",
+        "roster_at": written_at(serving),
         "checked_at": timestamp(event.created_at),
         "since": since,
         "is_comparable": True,
@@ -116,6 +121,20 @@ async def test_the_event_says_what_is_new_since_when_and_of_which_copy(serving: 
         "copy": {"synced_at": timestamp(state.synced_at), "age_s": state.age_seconds},
     }
     assert event.connection_id == acme.id
+
+
+def written_at(serving: Estate) -> str:
+    return timestamp(datetime.fromtimestamp((serving.folder / "rosters" / "crm.json").stat().st_mtime, UTC))
+
+
+async def test_a_roster_that_nobody_renews_is_not_compared_without_saying_how_old_it_is(serving: Estate) -> None:
+    _, schedule = await watched(serving)
+    os.utime(serving.folder / "rosters" / "crm.json", (OLD, OLD))
+    first = await done(serving, schedule)
+    same = await done(serving, schedule)
+    assert (first.outcome, same.outcome) == ("baseline", "nothing_new")
+    for one in (first, same):
+        assert (one.summary or "").endswith(" The roster is of 2026-01-02T03:04:05.000Z.")
 
 
 def new_line(serving: Estate, user: dict[str, Any]) -> int:
