@@ -7,7 +7,7 @@ FROM python:3.13-slim AS build
 WORKDIR /src
 COPY requirements-dev.txt ./
 # Everything is checked against the hashes of the lock file; what is installed afterwards comes from this folder alone.
-RUN python -m pip download --quiet --require-hashes --requirement requirements-dev.txt --dest /packages
+RUN python -m pip download --quiet --no-deps --require-hashes --requirement requirements-dev.txt --dest /packages
 COPY . .
 RUN python -m venv /app
 RUN env PIP_NO_INDEX=1 PIP_FIND_LINKS=/packages /app/bin/python -m pip install --quiet --compile '.[serve,postgres,xlsx]'

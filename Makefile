@@ -84,6 +84,7 @@ clean:  ## Remove .venv and all that was made
 	@rm -rf $(VENV) dist .browser .conformance .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# --no-deps: the lock names all, and pip would ask for one of another extra once more (pydantic[email]) without its hash.
 # --compile, so that an environment that says PIP_NO_COMPILE does not make every later start slow.
 $(READY): requirements-dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "pingone-mcp needs Python 3.11 or newer, and neither python3 nor python3.11 to 3.13" \
@@ -94,6 +95,6 @@ $(READY): requirements-dev.txt pyproject.toml
 		"On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version), once; it takes about half a minute."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -qq --compile --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install -qq --compile --no-deps --require-hashes -r requirements-dev.txt
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
