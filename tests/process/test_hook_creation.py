@@ -91,6 +91,19 @@ def test_scripts_agree_beforehand_and_get_json(shell: Shell) -> None:
     assert (shell.state / "writes.jsonl").read_text().count('"event":"answered"') == 2
 
 
+def test_a_header_that_is_not_shown_is_not_called_right(shell: Shell) -> None:
+    shell.link("acme")
+    assert shell.run(*CREATE, "--yes", **WRITES).status == 0
+    assert shell.run("connections", "hook", "acme", "--rotate").status == 0
+    object.__setattr__(shell.served.sandbox.options, "subscription_headers_shown", False)
+    end = shell.run(*CREATE, "--yes", **WRITES)
+    assert end.status == 0
+    assert "does not show whether its header is the right one" in end.out
+    [environment] = shell.run(*CREATE, "--yes", "--json", **WRITES).json()["environments"]
+    assert environment["result"] == "there already"
+    assert "does not show whether its header is the right one" in environment["text"]
+
+
 def test_each_environment_is_said_by_itself(shell: Shell) -> None:
     shell.link("acme", PINGONE_ENVIRONMENTS="all")
     first = shell.run(*CREATE, "--yes", **WRITES)

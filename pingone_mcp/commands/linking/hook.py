@@ -42,7 +42,10 @@ def show_hook(form: HookForm, *, as_json: bool, is_new: bool) -> None:
         f"  Action types\n{types}"
     )
     if is_new:
-        say("\nThe header before this one holds for a day, so that nothing is lost until you have entered this one.")
+        say(
+            "\nThe header before this one holds for a day, so that nothing is lost until you have entered this one. "
+            "Any before that holds no more."
+        )
 
 
 def hook_rows(state: HookState) -> list[tuple[str, str]]:

@@ -10,7 +10,12 @@ from pingone_mcp.commands.ending import FAILED, OK
 from pingone_mcp.console import print_json, say, shown
 from pingone_mcp.directory.text.harmless import candidate
 from pingone_mcp.interrupts import pressing
-from pingone_mcp.service.fleet.subscribing.sentences import address_text, flaws_text, subscription_text
+from pingone_mcp.service.fleet.subscribing.sentences import (
+    address_text,
+    as_it_should_be,
+    flaws_text,
+    subscription_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +73,7 @@ def _deed(planned: PlannedHook, plan: HookPlan) -> str:
         case "change":
             return f"change the webhook {name}: {flaws_text(planned.flaws)}"
         case "keep":
-            return f"nothing, for the webhook {name} is as it should be"
+            return f"nothing, for the webhook {name} is {as_it_should_be(planned.found)}"
         case "refuse":
             return f"nothing. {planned.problem}"
 
@@ -95,7 +100,15 @@ def _report(outcomes: Sequence[HookOutcome]) -> None:
         if one.problem is not None:
             say(f"{place}: {one.problem}", stderr=True)
         else:
-            say(" ".join([f"{place}: {_DONE[one.planned.deed]}.", *_left(one.planned)]))
+            said = [f"{place}: {_DONE[one.planned.deed]}.", *_unseen(one.planned), *_left(one.planned)]
+            say(" ".join(said))
+
+
+def _unseen(planned: PlannedHook) -> list[str]:
+    """Say what nobody can see of what was left: after a rotation the header may be a former one."""
+    if planned.deed != "keep" or planned.found is None or not planned.found.hides_headers:
+        return []
+    return [f"It is {as_it_should_be(planned.found)}: if it is not, enter it in PingOne's console."]
 
 
 def _place(planned: PlannedHook) -> str:
@@ -110,5 +123,5 @@ def _facts(outcome: HookOutcome) -> JsonObject:
         "name": planned.place.name,
         "result": "failed" if problem is not None else _DONE[planned.deed],
         "code": problem.code if problem is not None else None,
-        "text": str(problem) if problem is not None else None,
+        "text": str(problem) if problem is not None else " ".join(_unseen(planned)) or None,
     }

@@ -61,6 +61,8 @@ def _wrong(found: FoundSubscriptions, wanted: Wanted) -> list[str]:
         for one in found.here
         if one.flaws
     ]
+    if found.here and not wanted.headers:
+        said.append("A webhook leads here, but no secret was made for it, so that all it sends is refused.")
     if not found.here:
         said.append("No webhook of PingOne leads here.")
     elif len(found.here) > 1:

@@ -63,9 +63,15 @@ class Writing:
 class HookPlan:
     """What is to be done in all environments, each by itself; `carry_out` does it, once a person has agreed."""
 
-    def __init__(self, wanted: WantedSubscription, hooks: tuple[PlannedHook, ...], writes: dict[str, Write]) -> None:
+    def __init__(
+        self,
+        subscriptions: Subscriptions,
+        wanted: WantedSubscription,
+        hooks: tuple[PlannedHook, ...],
+        writes: dict[str, Write],
+    ) -> None:
         self.wanted, self.hooks = wanted, hooks
-        self._writes = writes
+        self._subscriptions, self._writes = subscriptions, writes
 
     @property
     def does_anything(self) -> bool:
@@ -85,12 +91,23 @@ class HookPlan:
         if write is None:
             return planned.problem
         try:
+            await self._check_unchanged(planned)
             await write.perform()
         except NotPermitted as problem:
             return _may_not("make or change", problem)
         except Problem as problem:
             return problem
         return None
+
+    async def _check_unchanged(self, planned: PlannedHook) -> None:
+        """Raise Refused where others changed something while a person read: what they wrote is not overwritten."""
+        found = await self._subscriptions.find(planned.place.id, self.wanted)
+        if _planned(planned.place, found) != planned:
+            raise Refused(
+                "The webhooks of this environment were changed meanwhile, so none was made or changed.",
+                "Run it again, and look at what it would do now.",
+                code="CHANGED_MEANWHILE",
+            )
 
 
 async def plan_hooks(subscriptions: Subscriptions, wanted: WantedSubscription, writing: Writing) -> HookPlan:
@@ -110,7 +127,7 @@ async def plan_hooks(subscriptions: Subscriptions, wanted: WantedSubscription, w
         except Problem as problem:
             planned = PlannedHook(place=place, deed="refuse", problem=problem)
         hooks.append(planned)
-    return HookPlan(wanted, tuple(hooks), writes)
+    return HookPlan(subscriptions, wanted, tuple(hooks), writes)
 
 
 def _planned(place: Organization, found: FoundSubscriptions) -> PlannedHook:

@@ -34,6 +34,13 @@ def flaws_text(flaws: Iterable[Flaw]) -> str:
     return "; ".join(map(flaw_text, flaws))
 
 
+def as_it_should_be(found: FoundSubscription | None) -> str:
+    """Return a part of a sentence about a subscription without flaws, as far as it was shown."""
+    if found is not None and found.hides_headers:
+        return "as it should be, but PingOne does not show whether its header is the right one"
+    return "as it should be"
+
+
 def subscription_text(found: FoundSubscription) -> str:
     """Name a subscription."""
     return candidate(harmless(found.id)[:_LONGEST_URL], found.name)

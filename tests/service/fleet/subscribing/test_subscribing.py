@@ -15,6 +15,7 @@ from pingone_mcp.advice import spelled
 from pingone_mcp.control.linked import LinkedConnection
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.pingone.feed.hooks.action_types import ACTION_TYPES
+from pingone_mcp.pingone.wire.subscriptions import new_subscription
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company.roles import Narrowing
 from pingone_mcp.sandbox.faults import Fault
@@ -88,6 +89,11 @@ class Hooks:
         """Add a subscription to the main environment that is like the one that there is, with changes."""
         native = self.natives()[0]
         await self._send("POST", "/subscriptions", {**native, **changes})
+
+    async def add_first(self, url: str) -> None:
+        """Add a subscription that somebody has made by hand."""
+        body = new_subscription("by hand", url, {"Authorization": "Bearer guessed"}, ACTION_TYPES)
+        await self._send("POST", "/subscriptions", dict(body))
 
     async def _send(self, method: str, path: str, body: dict[str, Any]) -> None:
         async with doors(self.estate) as admin:
@@ -216,6 +222,26 @@ async def test_headers_of_others_that_are_not_shown_are_not_lost(hooks: Hooks) -
     await hooks.change(httpEndpoint={"url": hooks.url, "headers": {"Authorization": "Bearer old"}})
     assert [one.problem for one in await hooks.create()] == [None, None]
     assert hooks.natives()[0]["httpEndpoint"]["headers"] == {"Authorization": f"Bearer {await hooks.secret()}"}
+
+
+async def test_what_another_person_changes_while_this_one_reads_is_not_overwritten(hooks: Hooks) -> None:
+    await hooks.create()
+    await hooks.change(enabled=False)
+    async with hooks.planned() as plan:
+        await hooks.change(name="theirs", enabled=False)
+        before = hooks.natives()
+        problems = [one.problem for one in await plan.carry_out() if one.problem is not None]
+    assert [problem.code for problem in problems] == ["CHANGED_MEANWHILE"]
+    assert hooks.natives() == before
+    assert [one.problem for one in await hooks.create()] == [None, None]
+
+
+async def test_one_that_another_person_makes_meanwhile_is_not_made_twice(hooks: Hooks) -> None:
+    async with hooks.planned() as plan:
+        await hooks.create()
+        codes = {one.problem.code for one in await plan.carry_out() if one.problem is not None}
+    assert codes == {"CHANGED_MEANWHILE"}
+    assert [len(hooks.natives(one)) for one in (hooks.sandbox.environment_id, hooks.customers)] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -425,6 +451,11 @@ async def test_a_secret_that_was_rotated_is_missed_at_the_provider(hooks: Hooks)
     assert "its header Authorization is another one" in await hooks.said()
     await hooks.create()
     assert all(step.ok for step in await hooks.check())
+
+
+async def test_one_that_leads_here_without_a_secret_is_refused_and_said(hooks: Hooks) -> None:
+    await hooks.add_first(f"{PUBLIC}/hooks/pingone/{hooks.acme.id}")
+    assert "no secret was made for it" in await hooks.said()
 
 
 async def test_what_may_not_be_read_cannot_be_compared(hooks: Hooks) -> None:
