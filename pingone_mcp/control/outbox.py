@@ -194,9 +194,7 @@ class Outbox:
         self, *, state: EventState | None = None, webhook_id: str | None = None, limit: int = 100
     ) -> list[EventRecord]:
         """Return events, the newest first."""
-        conditions = [] if state is None else [_STATES[state]]
-        if webhook_id is not None:
-            conditions.append(OUTBOX.c.webhook_id == webhook_id)
+        conditions = [*([] if state is None else [_STATES[state]]), *_of(webhook_id)]
         query = select(*_RECORDED).where(*conditions).order_by(OUTBOX.c.number.desc()).limit(limit)
         async with self._database.read() as connection:
             return [_record(row) for row in await connection.execute(query)]
@@ -213,10 +211,11 @@ class Outbox:
 
     async def resend_since(self, since: datetime, *, webhook_id: str | None = None) -> int:
         """Let all events of active webhooks wait again that happened since a time; return how many those are."""
-        conditions = [OUTBOX.c.created_at >= since, _OF_ACTIVE]
-        if webhook_id is not None:
-            conditions.append(OUTBOX.c.webhook_id == webhook_id)
-        return await self._wait_again(*conditions)
+        return await self._wait_again(OUTBOX.c.created_at >= since, _OF_ACTIVE, *_of(webhook_id))
+
+    async def resend_failed(self, *, webhook_id: str | None = None) -> int:
+        """Let all events of active webhooks wait again that were given up; return how many those are."""
+        return await self._wait_again(_STATES["failed"], _OF_ACTIVE, *_of(webhook_id))
 
     async def depth(self) -> int:
         """Count the events that wait."""
@@ -289,6 +288,11 @@ _STATES: dict[EventState, ColumnElement[bool]] = {
 # What was written for a webhook before it was switched off waits until it is switched on again.
 _WAITS = (_STATES["waiting"], _OF_ACTIVE)
 _RECORDED = [column for column in OUTBOX.c if column.name not in ("number", "payload", "failing_since")]
+
+
+def _of(webhook_id: str | None) -> list[ColumnElement[bool]]:
+    """Return the condition of an event of one webhook; none for all."""
+    return [] if webhook_id is None else [OUTBOX.c.webhook_id == webhook_id]
 
 
 def _record(row: Row[*tuple[Any, ...]]) -> EventRecord:

@@ -159,6 +159,24 @@ async def test_what_was_given_up_or_delivered_is_sent_again_under_its_id(control
     assert (record.state, record.attempts, record.last_error) == ("delivered", 0, None)
 
 
+async def test_all_that_was_given_up_is_sent_again_however_long_ago_it_happened(
+    control: ControlData, hands: Hands
+) -> None:
+    webhook, _ = await control.webhooks.create(target_url=URL)
+    for number in (1, 2, 3):
+        await control.outbox.add("record:created", {"n": number}, connection_id="a", tenant=None)
+    (first,) = await due_events(control)
+    await control.outbox.delivered(first.id)
+    await control.outbox.give_up(webhook.id, "It failed for 24 hours.")
+    hands.go(hours=36)
+    assert await control.outbox.resend_failed() == 0, "it is switched off"
+    await control.webhooks.update(webhook.id, is_active=True)
+    assert await control.outbox.resend_failed(webhook_id="another") == 0
+    assert await control.outbox.resend_failed(webhook_id=webhook.id) == 2
+    assert await due(control) == [(webhook.id, "a", 2)]
+    assert [one.id for one in await control.outbox.listed(state="delivered")] == [first.id], "what arrived stays"
+
+
 async def test_who_sends_hears_of_events_once_they_are_kept(control: ControlData) -> None:
     await control.webhooks.create(target_url=URL)
     heard: list[int] = []

@@ -105,6 +105,7 @@ def test_an_event_arrives_signed_twice_and_again_when_a_person_says_so(env: dict
         assert (again["webhook-id"], same) == (event["id"], body)
         assert run("events", "resend", "--since", "1h", "--json", env=env).json()["events"] >= 5
         assert inbox.next("test")[0]["webhook-id"] == event["id"]
+        assert run("events", "resend", "--failed", "--json", env=env).json() == {"events": 0}
         assert client.get("/readyz").json()["notes"] == {}
 
 
@@ -141,8 +142,11 @@ def test_this_machine_is_no_target_where_others_may_name_targets(env: dict[str, 
 def test_an_event_that_there_is_not_and_half_a_wish_are_wrong_use(env: dict[str, str]) -> None:
     for words, said in (
         (("resend", "none"), "There is no event of this id."),
-        (("resend",), "Give its id, or --since WHEN."),
-        (("resend", "x", "--since", "1h"), "Give its id, or --since WHEN."),
+        (("resend",), "Give its id, --failed, or --since WHEN."),
+        (("resend", "x", "--since", "1h"), "Give its id, --failed, or --since WHEN."),
+        (("resend", "x", "--failed"), "Give its id, --failed, or --since WHEN."),
+        (("resend", "--failed", "--since", "1h"), "Give its id, --failed, or --since WHEN."),
+        (("resend", "--failed", "--webhook", "w"), "There is no webhook of this id."),
         (("resend", "x", "--webhook", "w"), "Leave out --webhook."),
         (("resend", "--since", "1h", "--webhook", "w"), "There is no webhook of this id."),
     ):

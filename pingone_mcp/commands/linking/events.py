@@ -28,10 +28,13 @@ def _add(parser: argparse.ArgumentParser) -> None:
     listed.add_argument("--state", choices=_STATES, help="only those that wait, arrived, or were given up (failed)")
     listed.add_argument("--webhook", metavar="ID", help="only those of this webhook")
     listed.add_argument("--limit", type=whole(1, _MOST), default=100, metavar="N", help="so many at most (default 100)")
-    resend = actions.add_parser("resend", help="send an event again, or all since a time", allow_abbrev=False)
+    resend = actions.add_parser(
+        "resend", help="send an event again, all that failed, or all since a time", allow_abbrev=False
+    )
     resend.add_argument("event", nargs="?", metavar="ID", help="the id of one event, as `list` shows it")
     resend.add_argument("--since", metavar="WHEN", help="all since then: 2026-11-01T08:00:00Z, 12h, 7d")
-    resend.add_argument("--webhook", metavar="ID", help="with --since: only those of this webhook")
+    resend.add_argument("--failed", action="store_true", help="all that were given up, however long ago they happened")
+    resend.add_argument("--webhook", metavar="ID", help="with --since or --failed: only those of this webhook")
     for one in actions.choices.values():
         add_json(one)
         one.set_defaults(parser=one)  # which says what was meant by an option that it does not have
@@ -51,9 +54,12 @@ async def _run(given: argparse.Namespace, doors: Doors) -> int:
 
 
 def _check_resend(given: argparse.Namespace) -> None:
-    if (given.event is None) == (given.since is None):
-        raise WrongUse("Either one event is sent again, or all since a time.", "Give its id, or --since WHEN.")
-    if given.webhook is not None and given.since is None:
+    if (given.event is not None) + given.failed + (given.since is not None) != 1:
+        raise WrongUse(
+            "Either one event is sent again, or all that were given up, or all since a time.",
+            "Give its id, --failed, or --since WHEN.",
+        )
+    if given.webhook is not None and given.event is not None:
         raise WrongUse("An event is one of a single webhook already.", "Leave out --webhook.")
 
 
@@ -92,7 +98,10 @@ async def _resend(given: argparse.Namespace, administration: FleetAdministration
         else:
             say("It is sent again when its turn comes, under the same id.")
         return
-    count = await administration.resend_since(moment(given.since, administration.now()), webhook=given.webhook)
+    if given.failed:
+        count = await administration.resend_failed(webhook=given.webhook)
+    else:
+        count = await administration.resend_since(moment(given.since, administration.now()), webhook=given.webhook)
     if given.json:
         print_json({"events": count})
     else:
@@ -122,12 +131,14 @@ VERB = Verb(
     name="events",
     text="""\
 Show the events that were to be sent to webhooks in the last 14 days, and what became of each; and
-send one again, or all since a time. An event keeps its id, so that a receiver that has it already
-can tell. `pingone-mcp serve` sends them; what it gave up after 24 hours waits here as failed.
+send one again, all that were given up, or all since a time. An event keeps its id, so that a
+receiver that has it already can tell. `pingone-mcp serve` sends them; what it gave up after 24 hours
+waits here as failed.
 
 examples:
   pingone-mcp events list --state failed
   pingone-mcp events resend 0c6f9f0e-7f9e-5a0e-8f3c-0f8a4a3c2b1d
+  pingone-mcp events resend --failed
   pingone-mcp events resend --since 12h""",
     add=_add,
     run=_run,

@@ -206,9 +206,17 @@ class FleetAdministration:
 
         Those of webhooks that are switched off stay where they are. Raises NotFound for a webhook that there is not.
         """
+        await self._check_webhook(webhook)
+        return await self._control.outbox.resend_since(since, webhook_id=webhook)
+
+    async def resend_failed(self, *, webhook: str | None = None) -> int:
+        """Let all events that were given up be sent again, as `resend_since` does. Raises NotFound as there."""
+        await self._check_webhook(webhook)
+        return await self._control.outbox.resend_failed(webhook_id=webhook)
+
+    async def _check_webhook(self, webhook: str | None) -> None:
         if webhook is not None and await self._control.webhooks.get(webhook) is None:
             raise NotFound("There is no webhook of this id.", "GET /webhook lists them.", code="NO_WEBHOOK")
-        return await self._control.outbox.resend_since(since, webhook_id=webhook)
 
     async def rotate_keys(self, *, forget_old: bool = False) -> int:
         """Seal by a new key of the key ring from now on, everything that is sealed already too; return how many."""

@@ -184,7 +184,7 @@ class HookWork:
         await self._control.inbox.set_aside(numbers)
         self._counts.set_aside[connection] += len(numbers)
         _logger.error(
-            "What %d events of connection %s name could not be read again, while others could (%s). They are set aside "
+            "What %d events of connection %s name could not be read again, while the provider answered otherwise (%s). They are set aside "
             "for 14 days, and a sync is asked for in their place",
             len(numbers),
             connection,
