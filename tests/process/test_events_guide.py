@@ -5,6 +5,7 @@ What is typed there is done: by the program, and in the place of curl by a clien
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shlex
@@ -14,12 +15,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import httpx
 import pytest
+from standardwebhooks import Webhook
 
 from pingone_mcp.cli import whole_parser
 from pingone_mcp.service.guides import guide
@@ -85,7 +88,7 @@ class Person:
                 env = self.env | {"PINGONE_PUBLIC_URL": self.url}  # only because of the port
                 (self.home / file).write_text(run("connections", "hook", name, "--json", env=env).out)
             case ["pingone-mcp", "connections", "list"]:
-                self._wait_for(lambda: re.search(r"Z$", self._run("connections", "list"), re.MULTILINE) is not None)
+                self.wait_for(lambda: re.search(r"Z$", self._run("connections", "list"), re.MULTILINE) is not None)
             case ["pingone-mcp", *rest]:
                 out = self._run(*rest)
                 if key := re.search(r"pmk_\S+", out):
@@ -97,7 +100,7 @@ class Person:
 
     def settle(self) -> int:
         """Wait until no event waits any more; return how many have arrived."""
-        self._wait_for(lambda: json.loads(self._run("events", "list", "--state", "waiting", "--json")) == [])
+        self.wait_for(lambda: json.loads(self._run("events", "list", "--state", "waiting", "--json")) == [])
         return len(json.loads(self._run("events", "list", "--state", "delivered", "--json")))
 
     def _meant(self, word: str) -> str:
@@ -152,7 +155,7 @@ class Person:
         self.learned["SECRET"] = answer.json().get("secret", self.learned.get("SECRET", ""))
 
     @staticmethod
-    def _wait_for(is_so: Any) -> None:
+    def wait_for(is_so: Any) -> None:
         until = time.monotonic() + PATIENCE
         while not is_so():
             assert time.monotonic() < until
@@ -224,3 +227,37 @@ def check_signature(headers: dict[str, str], body: bytes, secret: str) -> None:
         names: dict[str, Any] = {"headers": httpx.Headers(headers), "body": given, "secret": secret}
         exec(blocks("python")[1], names)  # noqa: S102 - what the guide says
         assert names["is_genuine"] is is_so
+
+
+def test_what_is_sent_again_late_suspends_nobody_who_has_come_back(person: Person) -> None:
+    secret = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
+    person.type([f"WEBHOOK_SECRET={secret}", "python", "receiver.py", "&"])
+    webhook = Webhook(secret)
+
+    def send(identity: str, change: str, at: str, resource: str = "user-directory/users") -> int:
+        records = [{"id": "p", "username": "ivan"}] if resource.endswith("users") else [{"group": {"id": "g"}}]
+        payload = {"resource": resource, "change": change, "records": records}
+        body = json.dumps({"id": identity, "event": "record:updated", "payload": payload, "created_at": at})
+        now = datetime.now(UTC)
+        headers = {
+            "webhook-id": identity,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": webhook.sign(identity, now, body),
+        }
+        url = f"http://127.0.0.1:{person.ports['9000']}/events"
+        return httpx.post(url, content=body, headers=headers, trust_env=False, timeout=PATIENCE).status_code
+
+    assert person.receiver is not None
+    person.wait_for(lambda: _listens(person.ports["9000"]))
+    assert send("back", "user.reactivated", "2026-11-27T10:00:00.000Z") == 204
+    assert send("late", "user.deactivated", "2026-11-27T09:00:00.000Z") == 204
+    assert send("group", "group.added", "2026-11-27T10:30:00.000Z", "user-directory/memberships") == 204
+    assert send("again", "user.deactivated", "2026-11-27T11:00:00.000Z") == 204
+    assert send("again", "user.deactivated", "2026-11-27T11:00:00.000Z") == 204
+    person.receiver.process.terminate()
+    assert person.receiver.rest().out == "Suspended: ivan\n", "once, and by the last of them"
+
+
+def _listens(port: str) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", int(port))) == 0
