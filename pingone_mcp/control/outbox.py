@@ -217,6 +217,14 @@ class Outbox:
         """Let all events of active webhooks wait again that were given up; return how many those are."""
         return await self._wait_again(_STATES["failed"], _OF_ACTIVE, *_of(webhook_id))
 
+    async def counts(self, webhook_id: str) -> dict[EventState, int]:
+        """Count the events of a webhook by what became of them, as far as they are kept."""
+        columns = [func.count().filter(condition).label(state) for state, condition in _STATES.items()]
+        query = select(*columns).select_from(OUTBOX).where(OUTBOX.c.webhook_id == webhook_id)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one()
+        return dict(zip(_STATES, row, strict=True))
+
     async def depth(self) -> int:
         """Count the events that wait."""
         query = select(func.count()).select_from(OUTBOX).where(*_WAITS)

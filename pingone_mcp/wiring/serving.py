@@ -36,12 +36,14 @@ from pingone_mcp.service.events.hooks.work import HookWork
 from pingone_mcp.service.fleet.accounts import CallerAccounts
 from pingone_mcp.service.fleet.departures import Departures
 from pingone_mcp.service.fleet.drafting.desk import LinkingDesk
+from pingone_mcp.service.fleet.event_targets import EventTargets
 from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.service.fleet.linking import Linking
 from pingone_mcp.service.fleet.rechecks import Rechecks, Refusals
 from pingone_mcp.service.fleet.syncs import FleetSyncs
 from pingone_mcp.service.rosters.desk import RosterDesk
 from pingone_mcp.service.schedules.kinds import ScheduleKind, kinds_of
+from pingone_mcp.service.schedules.schedules import CallerSchedules
 from pingone_mcp.service.schedules.worker import Schedules
 from pingone_mcp.settings import ServeSettings
 from pingone_mcp.settings.addresses import base_url, is_loopback
@@ -209,6 +211,8 @@ async def open_face(
                     desk=desk,
                     form_key=control.derive("forms of link tokens"),
                     clock=clock,
+                    targets=EventTargets(control, served.targets.allow_url),
+                    schedules=CallerSchedules(control, served.fleet, served.kinds),
                     oidc=oidc,
                 )
             )

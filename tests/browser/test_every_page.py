@@ -11,6 +11,7 @@ OPEN = ("/sign-in", "/sign-in?next=/c/none/people")
 SIGNED_IN = (
     "/",
     "/c/{connection}/people",
+    "/c/{connection}/settings",
     "/c/{connection}/people?status=inactive&q=a",
     "/c/{connection}/people?q=nobody",
     "/c/{connection}/people/{user}",

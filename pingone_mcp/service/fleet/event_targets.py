@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from pingone_mcp.control.control import ControlData
+    from pingone_mcp.control.outbox import EventState
     from pingone_mcp.control.webhooks import Webhook
     from pingone_mcp.service.callers import Caller
 
@@ -116,6 +117,21 @@ class EventTargets:
                 code="WEBHOOK_OFF",
             )
         return await self._outbox.add_for(found.id, TEST_EVENT, {"foo": "bar"}, connection_id="")
+
+    async def counts(self, caller: Caller, webhook: str) -> Mapping[EventState, int]:
+        """Count the events of a webhook by what became of them. Raises as `find` does."""
+        return await self._outbox.counts((await self.find(caller, webhook)).id)
+
+    async def resend_failed(self, caller: Caller, webhook: str) -> int:
+        """Let all events of a webhook that were given up be sent again; return how many. Raises Refused too."""
+        found = await self.find(caller, webhook)
+        if not found.is_active:
+            raise Refused(
+                "This webhook is switched off, so nothing is sent to it.",
+                "Switch it on (`is_active`), and send again then.",
+                code="WEBHOOK_OFF",
+            )
+        return await self._outbox.resend_failed(webhook_id=found.id)
 
     def _check_target(self, url: str) -> None:
         if not self._may_send(url):

@@ -12,6 +12,7 @@ from pingone_mcp.web.pages.browsing.live import LiveStreams
 from pingone_mcp.web.pages.browsing.people import PeoplePages
 from pingone_mcp.web.pages.frame import Frame
 from pingone_mcp.web.pages.front import Front
+from pingone_mcp.web.pages.keeping.settings import SettingsPage
 from pingone_mcp.web.pages.linking.guests import GuestPages
 from pingone_mcp.web.pages.linking.managing import Managing
 from pingone_mcp.web.pages.linking.steps import LinkSteps
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
     from pingone_mcp.service.callers import Caller
     from pingone_mcp.service.fleet.accounts import CallerAccounts
     from pingone_mcp.service.fleet.drafting.desk import LinkingDesk
+    from pingone_mcp.service.fleet.event_targets import EventTargets
     from pingone_mcp.service.fleet.fleet import Fleet
+    from pingone_mcp.service.schedules.schedules import CallerSchedules
     from pingone_mcp.web.address import PublicAddress
     from pingone_mcp.web.authentication.authenticator import Authenticator
     from pingone_mcp.web.authentication.oidc import OidcSignIn
     from pingone_mcp.web.authentication.sessions import Sessions
     from pingone_mcp.web.pages.page import Visit
-
-_PEOPLE = "/c/{connection}/people"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,8 @@ class PageParts:
     desk: LinkingDesk
     form_key: bytes = field(repr=False)
     clock: Clock
+    targets: EventTargets
+    schedules: CallerSchedules
     oidc: OidcSignIn | None = None
 
 
@@ -71,6 +74,7 @@ class Pages:
         steps = LinkSteps(parts.desk)
         managing = Managing(parts.accounts, parts.desk, steps)
         guests = GuestPages(frame, parts.desk, steps, parts.form_key, parts.clock)
+        settings = SettingsPage(parts.targets, parts.schedules)
         pages = [
             *Front(parts.accounts).pages(),
             *managing.pages(),
@@ -78,8 +82,9 @@ class Pages:
             *GroupPages().pages(),
             *ChangesPage().pages(),
             *live.pages(),
+            *settings.pages(),
         ]
-        forms = [PageForm(path=SIGN_OUT, act=sign_out, permission=None), *managing.forms()]
+        forms = [PageForm(path=SIGN_OUT, act=sign_out, permission=None), *managing.forms(), *settings.forms()]
         self.refused = site.refused
         self.stop = live.stop
         self._fleet = parts.fleet

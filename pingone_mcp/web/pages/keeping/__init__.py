@@ -1,0 +1,1 @@
+"""Pages on which a connection is looked after: what is done by the hour, and where events go."""
