@@ -13,7 +13,7 @@ from pingone_mcp.control.database import Database
 from pingone_mcp.control.sealing import Seals, of_connection
 from pingone_mcp.control.tables import CONNECTIONS, INBOX
 
-KEPT = timedelta(days=14)
+_KEPT = timedelta(days=14)
 """How long an event is known after it came; PingOne sends one again for less long."""
 UNREADABLE = "unreadable:"
 """What begins the id of a thing that came and has none of its own."""
@@ -54,7 +54,12 @@ class InboxState:
 
 
 class Inbox:
-    """The inbox of one database. Bodies are sealed by their connection's key: they are about people."""
+    """The inbox of one database. Bodies are sealed by their connection's key: they are about people.
+
+    `kept` is for how long events are.
+    """
+
+    kept = _KEPT
 
     def __init__(self, database: Database, seals: Seals, clock: Clock) -> None:
         self._database, self._seals, self._clock = database, seals, clock
@@ -132,7 +137,7 @@ class Inbox:
 
     async def states(self, *connection_ids: str) -> dict[str, InboxState]:
         """Return what is in the inbox for these connections, or for all, where anything waits or is kept aside."""
-        aside = ~INBOX.c.is_readable & (INBOX.c.received_at > self._clock.now() - KEPT)
+        aside = ~INBOX.c.is_readable & (INBOX.c.received_at > self._clock.now() - self.kept)
         has_no_id = INBOX.c.event_id.startswith(UNREADABLE, autoescape=True)
         query = select(
             INBOX.c.connection_id,
@@ -164,7 +169,7 @@ class Inbox:
 
     async def sweep(self) -> int:
         """Remove what came fourteen days ago and is done, or never could be; return how many."""
-        old = INBOX.c.received_at <= self._clock.now() - KEPT
+        old = INBOX.c.received_at <= self._clock.now() - self.kept
         async with self._database.write() as connection:
             removed = await connection.execute(
                 delete(INBOX).where(old, INBOX.c.done_at.is_not(None) | ~INBOX.c.is_readable)

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from pingone_mcp import __version__
 from pingone_mcp.errors import Problem, Refused
 from pingone_mcp.web.cors import Cors
-from pingone_mcp.web.gate import RequestGate
+from pingone_mcp.web.gate import RequestGate, is_looked_at
 from pingone_mcp.web.operations.requests import Ended, Watching
 from pingone_mcp.web.refusals import TurnedAway
 from pingone_mcp.web.rest.failures import Strays
@@ -51,12 +51,12 @@ class Entrance:
 
 def build_app(entrance: Entrance, routes: Sequence[BaseRoute], ended: Sequence[Ended]) -> ASGIApp:
     """Return the whole face; `ended` hear of every request when it has been answered."""
-    paths = [route.path for route in routes if isinstance(route, Route)]
+    paths = [route.path for route in routes if isinstance(route, Route) and route.path != "/"]
     strays = Strays(paths)
 
     async def astray(request: Request, error: Exception) -> Response:
         """Answer what no route takes; where a person looks, with a page."""
-        if entrance.refused_page is None or request.state.place.face not in ("page", "entry"):
+        if entrance.refused_page is None or not is_looked_at(request.scope, request.state.place):
             return await strays(request, error)
         gone = Refused("There is no such page.", "See all connections, and go on from there.", code="NOT_FOUND")
         status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND)

@@ -122,7 +122,7 @@ class RequestGate:
             return
 
     def _refusal(self, refused: TurnedAway, scope: Scope, place: Destination) -> Response:
-        if self._refused_page is not None and place.face in ("page", "entry"):
+        if self._refused_page is not None and is_looked_at(scope, place):
             return self._refused_page(refused, scope)
         return refused.response(scope["state"]["correlation_id"], as_json_rpc=place.face == "mcp")
 
@@ -241,6 +241,11 @@ class RequestGate:
         if caller.lacks(needed):
             raise insufficient_scope(self._address, request.place, needed)
         return True
+
+
+def is_looked_at(scope: Scope, place: Destination) -> bool:
+    """Say whether a person looks at what is answered: at a page, and not by a program with a credential of its own."""
+    return place.face in ("page", "entry") and "authorization" not in Headers(scope=scope)
 
 
 def _foreign_origin() -> TurnedAway:

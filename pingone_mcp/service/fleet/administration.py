@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, get_args
 
-from pingone_mcp.control.inbox import KEPT
 from pingone_mcp.errors import NotFound, Problem, Refused
 from pingone_mcp.nearest import did_you_mean
 from pingone_mcp.service.callers import Permission
@@ -181,7 +180,7 @@ class FleetAdministration:
         if last is None and secret is None:
             return None
         refused = await control.hook_secrets.refused_deliveries(linked.id)
-        if refused is not None and self.now() - refused.last >= KEPT:
+        if refused is not None and self.now() - refused.last >= control.inbox.kept:
             refused = None
         return HookState(inbox=await control.inbox.state(linked.id), last_received_at=last, refused=refused)
 

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -69,6 +70,7 @@ class Site:
         async def show(request: Request) -> Response:
             if page.for_programs is not None and not hasattr(request.state, "session"):
                 return await page.for_programs(request)
+            _check_signed_in(request)
 
             async def answer(visit: Visit) -> Response:
                 shown = await page.show(visit)
@@ -80,6 +82,8 @@ class Site:
 
     def _acting(self, form: PageForm) -> Callable[[Request], Awaitable[Response]]:
         async def act(request: Request) -> Response:
+            _check_signed_in(request)
+
             async def answer(visit: Visit) -> Response:
                 sent = await request.form(max_files=1, max_fields=_MOST_FIELDS)
                 _check_token(visit.session, sent)
@@ -115,10 +119,7 @@ class Site:
 
     async def _visit(self, request: Request, permission: Permission | None, *, shows_directory: bool) -> Visit:
         """Return the visit. Raises Refused for who may not open this, and NoSuchConnection."""
-        session: BrowserSession | None = getattr(request.state, "session", None)
-        if session is None:
-            raise Refused("Pages are for browsers.", "Sign in with a browser; programs ask /openapi.json.", code="PAGE")
-        visit = Visit(request=request, session=session)
+        visit = Visit(request=request, session=request.state.session)
         if permission is not None and visit.caller.lacks({permission}):
             raise Refused(
                 f"You have signed in with a credential that lacks a permission; this needs: {permission}.",
@@ -169,6 +170,12 @@ def _framing(request: Request, visit: Visit | None, *, with_notices: bool = Fals
         connection=None if linked is None else {"id": linked.id, "name": linked.name},
         notices=notices,
     )
+
+
+def _check_signed_in(request: Request) -> None:
+    """Raise HTTPException for a program, which sends a credential of its own: there are no pages for it."""
+    if not hasattr(request.state, "session"):
+        raise HTTPException(HTTPStatus.NOT_FOUND)
 
 
 def _check_token(session: BrowserSession, form: FormData) -> None:

@@ -85,9 +85,10 @@ async def test_what_came_of_a_check_is_a_line_of_the_page(visitor: Visitor) -> N
     schedules = estate.control.schedules
     new = NewSchedule(kind="drift", cron="0 7 * * mon-fri", zone="Europe/Berlin", arguments={"roster": "crm"})
     made = await ConnectionSchedules(estate.control, kinds_of()).add(acme.id, new)
+    await ConnectionSchedules(estate.control, kinds_of()).add(acme.id, NewSchedule(kind="full_sync", cron="0 3 * * *"))
     await visitor.sign_in("directory.read", "directory.sync")
     await visitor.get(settings(visitor))
-    for text in ("drift of crm", "0 7 * * mon-fri", "Europe/Berlin", "not yet"):
+    for text in ("full sync", "drift of crm", "0 7 * * mon-fri", "Europe/Berlin", "not yet"):
         assert text in visitor.page
     await visitor.post()
     assert "It is done now" in visitor.page
