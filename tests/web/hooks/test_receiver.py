@@ -70,7 +70,7 @@ async def test_every_shape_of_every_type_is_kept_and_answered_with_nothing(face:
     "body",
     [
         *(b"no json", b'[{"id": ', b"\xff\xfe\x00", b'{"event": {"id": "x"}}', b"[" * 50_000, b"null"),
-        gzip.compress(b'[{"id": "x"}]'),
+        gzip.compress(b'[{"id": "x"}]', mtime=0),
         '[{"id": "x"}]'.encode("utf-16"),
         b'[{"id": "' + b"x" * 10_000 + b'"}]',
         b'{"id": "\\u0000"}',
