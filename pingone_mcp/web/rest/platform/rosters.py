@@ -184,13 +184,12 @@ def roster_operations(desk: RosterDesk, key: bytes) -> tuple[RestOperation, ...]
     """Return the operations of rosters and rules; `key` is the secret of the cursors of lists."""
     does = RosterHandlers(desk, key)
     name = {"name": f"1 to {LONGEST_NAME} letters, digits, dots, dashes and underscores; the first is no dot."}
-    reads = partial(RestOperation, permission="directory.read")
-    writes = partial(RestOperation, permission="directory.sync")
+    reads = partial(RestOperation, tag="rosters", permission="directory.read")
+    writes = partial(RestOperation, tag="rosters", permission="directory.sync")
     return (
         reads(
             name="listRosters",
             path="/roster",
-            tag="rosters",
             summary="List the user lists of applications of a connection, by their names.",
             parameters=PAGES,
             answer=does.list,
@@ -199,7 +198,6 @@ def roster_operations(desk: RosterDesk, key: bytes) -> tuple[RestOperation, ...]
         reads(
             name="getRoster",
             path="/roster/{name}",
-            tag="rosters",
             summary="Get what is known of a roster; its accounts are not shown.",
             about_path=name,
             answer=does.get,
@@ -209,7 +207,6 @@ def roster_operations(desk: RosterDesk, key: bytes) -> tuple[RestOperation, ...]
             name="putRoster",
             method="PUT",
             path="/roster/{name}",
-            tag="rosters",
             summary="Push the user list of an application, whole: it takes the place of the one before.",
             about_path=name,
             takes_files=(_CSV, _JSON),
@@ -220,7 +217,6 @@ def roster_operations(desk: RosterDesk, key: bytes) -> tuple[RestOperation, ...]
             name="deleteRoster",
             method="DELETE",
             path="/roster/{name}",
-            tag="rosters",
             summary="Remove a roster: its list, its source and its token.",
             about_path=name,
             answer=does.remove,
@@ -230,7 +226,6 @@ def roster_operations(desk: RosterDesk, key: bytes) -> tuple[RestOperation, ...]
             name="putRosterSource",
             method="PUT",
             path="/roster/{name}/source",
-            tag="rosters",
             summary="Say where a roster is pulled from. Its last list stays until another one was pulled.",
             about_path=name,
             takes=NewSource,
@@ -241,7 +236,6 @@ def roster_operations(desk: RosterDesk, key: bytes) -> tuple[RestOperation, ...]
             name="pullRoster",
             method="POST",
             path="/roster/{name}/pull",
-            tag="rosters",
             summary="Read a roster from its source now; a pull that takes longer than the answer goes on.",
             about_path=name,
             answer=does.pull,
