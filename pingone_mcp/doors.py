@@ -107,11 +107,11 @@ class OpenDoors:
     async def client(self) -> AsyncIterator[Client]:
         from mcp import Client
 
-        from pingone_mcp.stdio_process import load_server
+        from pingone_mcp.stdio_process import find_server
 
         identity, settings = await self._chosen()
         opening = functools.partial(_open_at_length, settings, identity, self._own(identity))
-        loaded = load_server(opening, allow_writes=settings.allow_writes)
+        loaded = find_server(opening, allow_writes=settings.allow_writes)
         async with loaded.connections.serving(), Client(loaded.server) as client:
             yield client
 
@@ -147,9 +147,9 @@ class OpenDoors:
     async def serve(
         self, request: ServeRequest, began: Callable[[str, str | None], None], log: Callable[[str], None]
     ) -> None:
-        from pingone_mcp.wiring.linked import load_serve
+        from pingone_mcp.wiring.linked import find_serve
 
-        load_serve("prometheus_client", "cronsim", "jinja2", "pygal")
+        find_serve("prometheus_client", "cronsim", "jinja2", "pygal")
         from pingone_mcp.wiring import serving
 
         options = serving.ServeOptions(

@@ -71,7 +71,7 @@ class Loaded(NamedTuple):
     connections: Connections
 
 
-def load_server(open_backend: OpenBackend, *, allow_writes: bool) -> Loaded:
+def find_server(open_backend: OpenBackend, *, allow_writes: bool) -> Loaded:
     """Return a server that answers out of what is opened when it is asked."""
     # The SDK logs through rich where it finds it: time at the start, and lines folded at 80 columns.
     with loading("rich"):
@@ -89,7 +89,7 @@ def load_server(open_backend: OpenBackend, *, allow_writes: bool) -> Loaded:
 
 def _load_configured(env_file: Path | None) -> Loaded:
     """Return a server of what is configured; nothing is opened before it is asked, nor any setting said to be wrong."""
-    return load_server(functools.partial(_open_backend, env_file), allow_writes=_allows_writes(env_file))
+    return find_server(functools.partial(_open_backend, env_file), allow_writes=_allows_writes(env_file))
 
 
 async def _serve_linked(env_file: Path | None, reference: str) -> None:
@@ -107,7 +107,7 @@ async def _serve_linked(env_file: Path | None, reference: str) -> None:
     except Problem:
         settings = None
     allow_writes = settings is not None and settings.allow_writes
-    loaded = load_server(functools.partial(_open_linked, env_file, reference), allow_writes=allow_writes)
+    loaded = find_server(functools.partial(_open_linked, env_file, reference), allow_writes=allow_writes)
     async with loaded.connections.serving():
         syncs = settings is not None and settings.sync_minutes is not None
         await serve_stdio(loaded.server, None, None, loaded.connections.begin if syncs else None)

@@ -132,6 +132,10 @@ _OUT_OF_DATE = frozenset({9, 10})
 _FOR_ANOTHER = frozenset({62, 64})
 
 
+class NotAllowed(OSError):
+    """A name leads to an address where nothing is sent."""
+
+
 def unreachable(upstream: Upstream, host: str, failure: BaseException | None) -> Unreachable:
     """Return what to say of a request to a host of `upstream` that ended in `failure` (an httpx.TransportError)."""
     why = cause(failure)

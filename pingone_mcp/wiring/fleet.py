@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from pingone_mcp.control.control import ControlData, ControlPlace, open_control
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import NoSuchConnection, Problem
+from pingone_mcp.http.outward.targets import Targets
 from pingone_mcp.http.routes import trusted_certificates
-from pingone_mcp.http.targets import Targets
 from pingone_mcp.pingone.feed.hooks.action_types import ACTION_TYPES
 from pingone_mcp.private_files import PrivateFolder, this_user
 from pingone_mcp.replica.store.readers import Readers

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import Unconfigured
-from pingone_mcp.extras import load_extra
+from pingone_mcp.extras import find_extra
 from pingone_mcp.settings import ServeSettings, Settings
 from pingone_mcp.settings.given import environment_settings, given_files, given_switches
 from pingone_mcp.settings.targets import TargetRules
@@ -31,7 +31,7 @@ async def administration(env_file: Path | None, *, with_file: bool = True) -> As
 
     `with_file` says whether the file describes it too. Raises Unconfigured, and MissingExtra.
     """
-    load_serve()
+    find_serve()
     from pingone_mcp.wiring.fleet import control_place, open_administration
 
     settings = ServeSettings.load(env_file)
@@ -44,7 +44,7 @@ async def administration(env_file: Path | None, *, with_file: bool = True) -> As
 @asynccontextmanager
 async def schedules(env_file: Path | None) -> AsyncIterator[ScheduleDesk]:
     """Open the schedules of connections, that of the variables among them. Raises Unconfigured, and MissingExtra."""
-    load_serve("cronsim")
+    find_serve("cronsim")
     from pingone_mcp.wiring.fleet import control_place
     from pingone_mcp.wiring.schedules import open_schedules
 
@@ -59,7 +59,7 @@ async def rosters(env_file: Path | None, reference: str | None) -> AsyncIterator
     Raises Unconfigured, MissingExtra, and Refused where there is none of this name or id.
     """
     described = Settings.load(env_file) if reference is None else _described(env_file)
-    load_serve()
+    find_serve()
     from pingone_mcp.wiring.fleet import control_place, open_rosters
 
     settings = ServeSettings.load(env_file)
@@ -73,16 +73,16 @@ async def read_named(env_file: Path | None, reference: str) -> tuple[str, Connec
 
     Raises Unconfigured, MissingExtra, Refused where there is none of this name or id, and Paused.
     """
-    load_serve()
+    find_serve()
     from pingone_mcp.wiring.fleet import control_place, read_one
 
     return await read_one(control_place(ServeSettings.load(env_file)), reference, given_files(env_file))
 
 
-def load_serve(*others: str) -> None:
-    """Load what control data take of the extra `serve`, and others of it. Raises MissingExtra, which names it."""
+def find_serve(*others: str) -> None:
+    """Look whether what control data take of the extra `serve` is there, and others of it. Raises MissingExtra."""
     for package in ("sqlalchemy", "aiosqlite", "alembic", *others):
-        load_extra(package, "serve")
+        find_extra(package, "serve")
 
 
 def _described(env_file: Path | None) -> ConnectionSettings | None:

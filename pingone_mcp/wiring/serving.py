@@ -19,8 +19,8 @@ from pingone_mcp.advice import setting
 from pingone_mcp.clock import Clock
 from pingone_mcp.control.control import ControlData, open_control
 from pingone_mcp.errors import Problem, Unconfigured
+from pingone_mcp.http.outward.targets import Targets
 from pingone_mcp.http.routes import trusted_certificates
-from pingone_mcp.http.targets import Targets
 from pingone_mcp.http.traffic import sent
 from pingone_mcp.pingone.feed.events import about, is_foreign
 from pingone_mcp.private_files import this_user

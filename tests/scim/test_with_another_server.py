@@ -14,8 +14,8 @@ import pytest
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.errors import Refused
+from pingone_mcp.http.outward.targets import Targets
 from pingone_mcp.http.routes import trusted_certificates
-from pingone_mcp.http.targets import Targets
 from pingone_mcp.scim.answers import GetJson, ScimAnswer
 from pingone_mcp.scim.bearer import bearer_get
 from pingone_mcp.scim.failures import ScimFailed

@@ -11,7 +11,7 @@ from typing import Any
 from pingone_mcp.clock import Clock
 from pingone_mcp.control.control import ControlData
 from pingone_mcp.errors import Unreachable
-from pingone_mcp.http.targets import Receipt
+from pingone_mcp.http.outward.targets import Receipt
 from pingone_mcp.service.events.deliveries import Deliveries
 
 URL = "https://hooks.example.com/in"

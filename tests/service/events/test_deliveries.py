@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 from pingone_mcp import __version__
 from pingone_mcp.control.control import ControlData
 from pingone_mcp.errors import Problem
-from pingone_mcp.http.targets import Receipt
+from pingone_mcp.http.outward.targets import Receipt
 from pingone_mcp.service.events import deliveries as module
 from pingone_mcp.service.events.deliveries import (
     AT_ONE_HOST,

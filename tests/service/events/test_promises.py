@@ -21,7 +21,7 @@ from pingone_mcp.control.linked import LinkedConnection
 from pingone_mcp.control.outbox import NewEvent
 from pingone_mcp.control.webhooks import Webhook
 from pingone_mcp.errors import Unreachable
-from pingone_mcp.http.targets import Receipt
+from pingone_mcp.http.outward.targets import Receipt
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.service.events.changes_out import ChangesOut
 from pingone_mcp.service.events.deliveries import Deliveries

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pingone_mcp.control.linked import LinkedConnection
 from pingone_mcp.errors import Problem, Unreachable
-from pingone_mcp.http.targets import Receipt
+from pingone_mcp.http.outward.targets import Receipt
 from pingone_mcp.pingone.feed.events import about, is_foreign
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.sandbox.app import Sandbox

@@ -21,10 +21,11 @@ import anyio.lowlevel
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-import pingone_mcp.http.targets as module
+import pingone_mcp.http.outward.lookups as module
 from pingone_mcp.clock import Clock
 from pingone_mcp.errors import AnswerTooLarge, Refused, UnexpectedAnswer, Unreachable
-from pingone_mcp.http.targets import LONGEST_QUERY, LOOKUPS, MOST, Fetched, Receipt, Targets
+from pingone_mcp.http.outward.lookups import LOOKUPS
+from pingone_mcp.http.outward.targets import LONGEST_QUERY, MOST, Fetched, Receipt, Targets
 from pingone_mcp.settings.targets import TargetRules
 from tests.http.certificates import certificate
 from tests.http.servers import answer_never, hang_up, serving

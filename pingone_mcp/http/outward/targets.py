@@ -11,38 +11,24 @@ from __future__ import annotations
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from socket import (
-    AF_UNSPEC,
-    AI_ADDRCONFIG,
-    AI_NUMERICHOST,
-    EAI_AGAIN,
-    SOCK_STREAM,
-    AddressFamily,
-    gaierror,
-    getaddrinfo,
-)
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import anyio
 import httpx
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.errors import AnswerTooLarge, Problem, Refused, UnexpectedAnswer, Unreachable
 from pingone_mcp.http.body import PACKED, is_too_large
-from pingone_mcp.http.engine import Engine
-from pingone_mcp.http.failures import what_happened
+from pingone_mcp.http.failures import NotAllowed, what_happened
 from pingone_mcp.http.transport import exchange, parse_http_date, retry_after
 from pingone_mcp.settings.targets import TargetRules, is_address
-from pingone_mcp.tasks import in_thread
+
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractResolver
+
+    from pingone_mcp.http.engine import Engine
 
 SECONDS = 10.0
 """From the first look at a name to the status of the answer."""
-LOOKUP_SECONDS = 5.0
-"""For so long the addresses of a name are waited for."""
-LOOKUPS = 32
-"""Names that are looked up at once; one that was waited for in vain does not count any more."""
 MOST = 1024
 """Bytes of an answer's body that are read, so that its connection can be used again; one that is longer ends it."""
 READING_SECONDS = 30.0
@@ -94,9 +80,9 @@ class Targets:
     def __init__(
         self, rules: TargetRules, trusted: ssl.SSLContext, clock: Clock, resolver: AbstractResolver | None = None
     ) -> None:
-        self._rules = rules
+        self._rules, self._trusted, self._resolver = rules, trusted, resolver
         self._clock = clock
-        self._engine = Engine(trusted, _Checked(rules, resolver or _OfTheSystem()))
+        self._engine: Engine | None = None
 
     async def post(self, url: str, body: bytes, headers: dict[str, str]) -> Receipt:
         """Send a body once. Raises Refused where it may not be sent there, and Unreachable where no answer came."""
@@ -106,7 +92,7 @@ class Targets:
         with self._clock.within(SECONDS):
             request.extensions = {"timeout": {"connect": SECONDS}}
             try:
-                response = await self._engine.handle_async_request(request)
+                response = await self._opened().handle_async_request(request)
                 receipt = Receipt(response.status_code, retry_after(response.headers, self._clock.wall()))
                 await _drain(response)
             except httpx.TransportError as error:
@@ -127,7 +113,7 @@ class Targets:
         target = allowed.copy_with(query=query.encode()) if query else allowed
         request = httpx.Request("GET", target, headers={**headers, "Accept-Encoding": PACKED})
         try:
-            response = await exchange(self._engine, request, READING_SECONDS, most, self._clock)
+            response = await exchange(self._opened(), request, READING_SECONDS, most, self._clock)
         except httpx.TransportError as error:
             raise _why(_host(allowed), error, _OF_LISTS) from None
         except httpx.DecodingError:
@@ -154,52 +140,18 @@ class Targets:
             raise _refused(advice)  # what is no name is not looked up
         return target
 
+    def _opened(self) -> Engine:
+        if self._engine is None:
+            # Start-up: most commands send nothing there.
+            from pingone_mcp.http.engine import Engine  # noqa: PLC0415
+            from pingone_mcp.http.outward.lookups import CheckedNames, NamesOfTheSystem  # noqa: PLC0415
+
+            self._engine = Engine(self._trusted, CheckedNames(self._rules, self._resolver or NamesOfTheSystem()))
+        return self._engine
+
     async def aclose(self) -> None:
-        await self._engine.aclose()
-
-
-class NotAllowed(OSError):
-    """A name leads to an address where nothing is sent."""
-
-
-class _Checked(AbstractResolver):
-    """Looks names up, and gives only what may be connected to: all of it, or nothing."""
-
-    def __init__(self, rules: TargetRules, resolver: AbstractResolver) -> None:
-        self._rules, self._resolver = rules, resolver
-
-    async def resolve(self, host: str, port: int = 0, family: AddressFamily = AF_UNSPEC) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        if not all(self._rules.allow_address(host, one["host"]) for one in found):
-            raise NotAllowed("a name leads where nothing is sent")
-        return found
-
-    async def close(self) -> None:
-        await self._resolver.close()
-
-
-class _OfTheSystem(AbstractResolver):
-    """Looks names up as the system does, in threads that nothing else waits for.
-
-    Whoever names a target may also be asked where it is, and not answer: aiohttp's own resolver would hold the few
-    threads in which the names of everybody else are looked up.
-    """
-
-    def __init__(self) -> None:
-        self._places = anyio.CapacityLimiter(LOOKUPS)
-
-    async def resolve(self, host: str, port: int = 0, family: AddressFamily = AF_UNSPEC) -> list[ResolveResult]:
-        look = partial(getaddrinfo, host, port, family=family, type=SOCK_STREAM, flags=AI_ADDRCONFIG)
-        with anyio.move_on_after(LOOKUP_SECONDS):
-            found = await in_thread(look, pool=self._places, abandon=True)
-            return [
-                ResolveResult(hostname=host, host=str(at[0]), port=port, family=kind, proto=proto, flags=AI_NUMERICHOST)
-                for kind, _, proto, _, at in found
-            ]
-        raise gaierror(EAI_AGAIN, "no answer")
-
-    async def close(self) -> None:
-        pass
+        if self._engine is not None:
+            await self._engine.aclose()
 
 
 async def _drain(response: httpx.Response) -> None:
