@@ -9,7 +9,7 @@ CODE := $(wildcard pingone_mcp tests benchmarks shipping)
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-# How many times as long as in `make test`: make soak SOAK=30
+# How many times as many examples, kills and moments as in the shortest soak: make soak SOAK=30
 SOAK ?= 10
 
 # How often Ctrl-C is pressed in all: make presses PRESSES=2000
@@ -35,7 +35,7 @@ test: $(READY)  ## Run all tests on all cores (one file: .venv/bin/pytest tests/
 	@$(PYTEST)
 
 soak: $(READY)  ## Try faults, kills and combinations of them for much longer than `make test` does
-	@PINGONE_SOAK=$(SOAK) $(PYTEST) tests/faults tests/replica tests/web --timeout=$$((300 * $(SOAK))) \
+	@PINGONE_SOAK=$(SOAK) $(PYTEST) --timeout=$$((300 * $(SOAK))) \
 		--override-ini faulthandler_timeout=$$((290 * $(SOAK)))
 
 presses: $(READY)  ## Press Ctrl-C at many moments of every command (PRESSES=2000 for more)

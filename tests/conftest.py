@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from pingone_mcp.sandbox.app import Sandbox
+from tests.depth import SOAK
 from tests.unmade import SHARED
 from tests.world import NOW, World
 
@@ -72,6 +73,22 @@ def shared() -> Path:
 def world(tmp_path: Path) -> World:
     """A sample company of 500 users behind a fake PingOne, and a connection to it."""
     return World(sandbox=Sandbox(size=500, now=NOW), cache=tmp_path / "cache")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what takes long to `make soak`, and to that nothing that it would only repeat (tests/depth.py)."""
+    wanted = [one for one in items if _is_of_this_depth(one)]
+    config.hook.pytest_deselected(items=[one for one in items if not _is_of_this_depth(one)])
+    items[:] = wanted
+
+
+def _is_of_this_depth(test: pytest.Item) -> bool:
+    is_long = test.get_closest_marker("long") is not None
+    if SOAK:
+        return is_long or test.get_closest_marker("soaked") is not None
+    is_named = bool(test.config.option.keyword) or any("::" in one for one in test.config.args)
+    return is_named or not is_long
 
 
 def pytest_collection_finish() -> None:

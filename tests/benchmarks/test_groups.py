@@ -18,14 +18,17 @@ from benchmarks.places.served import serving
 from benchmarks.server.attacks import Attack, Harmed, withstood
 from benchmarks.server.pipes import Gone, Spoken, speaking
 from benchmarks.table.figures import at_most
+from tests.depth import long
 
 
+@long
 def test_the_copy_is_asked_the_same_as_live() -> None:
     measured = answers.measured("fast")
     assert [figure.promised is None for figure in measured.figures] == [True, False] * 3
     assert all(figure.ours > 0 and figure.yardstick > 0 for figure in measured.figures)
 
 
+@long
 def test_reviews_of_everybody_are_measured_beside_scans_of_the_same_people() -> None:
     measured = reviews.measured("fast")
     assert all(figure.ours > 0 and figure.yardstick > 0 and figure.small for figure in measured.figures)
@@ -36,6 +39,7 @@ def test_reviews_of_everybody_are_measured_beside_scans_of_the_same_people() -> 
     assert [(figure.yardstick, figure.promised) for figure in budgeted] == [(4.0, at_most(1))] * len(tools)
 
 
+@long
 def test_growth_has_a_point_of_each_curve_for_each_size() -> None:
     measured = growth.measured("fast")
     curves = {(point.panel, point.curve) for point in measured.points}
@@ -93,6 +97,7 @@ def test_a_bomb_lies_where_it_is_asked_for_and_all_else_is_as_it_was() -> None:
         assert http.get(users, params={"filter": "zipped-bomb"}).json()["_embedded"]["users"] == []
 
 
+@long
 def test_what_an_attack_does_to_others_is_measured_beside_it(tmp_path: Path) -> None:
     def strike(server: Spoken) -> None:
         assert "error" in server.call("list_users", limit=0)

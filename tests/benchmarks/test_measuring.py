@@ -21,6 +21,7 @@ from benchmarks.places.served import serving
 from benchmarks.server.newest import NotMade, newest_environment
 from benchmarks.walks.limit import answered_per_second
 from benchmarks.walks.trip import race
+from tests.depth import long
 
 
 def test_two_acts_are_done_in_turns_and_each_has_its_own_list() -> None:
@@ -51,6 +52,7 @@ def test_the_first_second_and_refused_requests_are_not_counted_as_use_of_the_lim
     assert answered_per_second(ramp_up) == 0
 
 
+@long
 def test_four_clients_walk_over_the_same_users_each_in_its_own_process() -> None:
     with serving(size=450) as place:
         forget(place)
@@ -65,6 +67,7 @@ def test_four_clients_walk_over_the_same_users_each_in_its_own_process() -> None
     assert len(log) >= 12  # three pages for each
 
 
+@long
 def test_a_copy_and_the_least_read_the_same_users_and_a_copy_finds_what_has_happened(tmp_path: Path) -> None:
     with serving(size=450) as place:
         full, floor = sync(place, tmp_path), least(place)
@@ -98,6 +101,7 @@ def test_the_pages_of_a_collection_follow_its_links_and_its_filter() -> None:
     assert answer.json()["count"] == 450
 
 
+@long
 def test_start_up_is_a_sync_of_hardly_anybody() -> None:
     assert 0 < start_up("incremental", runs=1) < 10
 

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from pingone_mcp.sandbox.faults import KINDS, MUTATIONS, Fault, FaultKind
 from pingone_mcp.sandbox.options import Options
-
-SOAK = int(os.environ.get("PINGONE_SOAK", "1"))
-"""How many times as many examples, kills and moments are tried."""
-
-
-def tries(examples: int) -> settings:
-    """Try so many examples; a soak multiplies them."""
-    return settings(max_examples=examples * SOAK, suppress_health_check=[HealthCheck.too_slow])
-
 
 # Lies that nobody can see through, each in its own test: they are no part of combinations.
 LIES: frozenset[FaultKind] = frozenset({"wrong_count", "short_list"})

@@ -14,10 +14,10 @@ import anyio
 import pytest
 from anyio.abc import SocketStream
 
-from tests.faults.plans import SOAK
+from tests.depth import SOAK, soaked
 from tests.faults.serving import IS_LINUX, USERS, Account, Server, exchange, fill, get, is_whole, started, status
 
-MANY = 500 if SOAK > 1 else 120
+MANY = 500 if SOAK else 120
 """Clients at once. `make soak` has as many as the contract names."""
 MOST_GROWTH = 60.0
 """MiB that a server may grow by whatever its clients do."""
@@ -61,6 +61,7 @@ async def is_served(server: Server, account: Account) -> None:
     assert status(await exchange(server.port, get("/readyz", server.port))) == 200
 
 
+@soaked
 async def test_many_at_once_get_what_there_is_or_are_asked_to_come_again(
     server: Server, accounts: dict[str, Account]
 ) -> None:
@@ -85,6 +86,7 @@ async def test_many_at_once_get_what_there_is_or_are_asked_to_come_again(
     assert not IS_LINUX or server.resident - before < MOST_GROWTH
 
 
+@soaked
 async def test_clients_that_never_send_and_never_read_are_in_nobodys_way(
     server: Server, accounts: dict[str, Account]
 ) -> None:

@@ -20,7 +20,7 @@ from pingone_mcp.sandbox.app import Sandbox, running
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.service.fleet.linking import LinkRequest
 from pingone_mcp.wiring.fleet import open_administration
-from tests.faults.plans import SOAK
+from tests.depth import SOAK, long, soaked
 from tests.faults.serving import Server, started
 from tests.process.programs import PATIENCE, PROGRAM, bare
 from tests.replica.happenings import KINDS, Doors, Happening
@@ -29,7 +29,7 @@ from tests.sandbox.webhooks.receiver import Receiver, body_of, listening
 from tests.service.events.receivers import Letter
 from tests.web.hooks.following import Followed, noted_changes
 
-KILLS = 50 if SOAK > 1 else 10
+KILLS = 50 if SOAK else 2
 _MOMENT = 0.2
 
 
@@ -135,6 +135,7 @@ async def built(home: Path) -> AsyncIterator[Town]:
 
 
 @pytest.mark.slow
+@soaked
 async def test_whenever_it_is_killed_each_change_arrives_once_in_order_and_is_true(town: Town) -> None:
     async with town.served():
         await until(town.synced)
@@ -157,7 +158,7 @@ async def test_whenever_it_is_killed_each_change_arrives_once_in_order_and_is_tr
     assert len(told.said) > KILLS
 
 
-@pytest.mark.slow
+@long
 async def test_what_a_sync_of_another_process_finds_is_sent_by_the_one_that_serves(town: Town) -> None:
     async with town.served():
         await until(town.synced)

@@ -29,8 +29,9 @@ from pingone_mcp.sandbox.faults import Fault, FaultKind
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.service.journal import Journal
 from pingone_mcp.service.writes import WriteRules
+from tests.depth import long, tries
 from tests.faults.honesty import Trial, everybody, trial
-from tests.faults.plans import faults, options, tries
+from tests.faults.plans import faults, options
 from tests.replica.truth import copied, truth
 from tests.world import facts, replica_path, walk
 
@@ -276,7 +277,11 @@ async def test_whoever_leaves_at_any_request_leaves_nothing_behind(number: int) 
             assert {row["id"] for row in await walk(here.client)} == everybody(opened.sandbox)
 
 
-HEAVY: tuple[FaultKind, ...] = ("gzip_bomb", "huge_array", "crowded_page", "drip", "truncated_body", "false_length")
+HEAVY = (
+    "gzip_bomb",
+    "drip",
+    *(pytest.param(kind, marks=long) for kind in ("huge_array", "crowded_page", "truncated_body", "false_length")),
+)
 HELD_AT_MOST = 512 * 1024  # bytes
 
 

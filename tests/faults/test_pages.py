@@ -15,8 +15,9 @@ from mcp import Client
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options
+from tests.depth import SOAK, soaked, tries
 from tests.faults.honesty import Members, Reading, Trial, everybody, judge, trial
-from tests.faults.plans import ALONE, PASSING, SOAK, UNENDING, Alone, options, plans, tries
+from tests.faults.plans import ALONE, PASSING, UNENDING, Alone, options, plans
 from tests.world import NOW, error_text
 
 TRIES = 4
@@ -146,11 +147,12 @@ async def test_without_a_fault_everything_is_read_and_nothing_is_missing(asked: 
     assert (len(reading.ids) > 3, reading.told) == (True, [])
 
 
+@soaked
 @pytest.mark.parametrize(
     ("asked", "alone"),
     [
-        *((asked, alone) for asked in QUESTIONS if SOAK > 1 or asked.name in OTHERS for alone in ALONE),
-        *((asked, alone) for asked in QUESTIONS if SOAK > 1 or asked.name == "everybody" for alone in UNENDING),
+        *((asked, alone) for asked in QUESTIONS if SOAK or asked.name in OTHERS for alone in ALONE),
+        *((asked, alone) for asked in QUESTIONS if SOAK or asked.name == "everybody" for alone in UNENDING),
     ],
     ids=lambda value: value.name,
 )

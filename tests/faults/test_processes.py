@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pingone_mcp.sandbox.app import Sandbox
-from tests.faults.plans import SOAK
+from tests.depth import long, often, soaked
 from tests.process.programs import PATIENCE, Running, Served, in_process, run, serving, started
 
 CALL = ("call", "list_users", "limit=1")
@@ -80,7 +80,8 @@ def kill(process: Running) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(SOAK))
+@soaked
+@pytest.mark.parametrize("seed", range(often(1, soak=1)))
 def test_a_walk_that_is_killed_goes_on_where_it_was(served: Served, seed: int) -> None:
     """A page counts as delivered once it is kept: of the last one before a kill, nobody knows."""
     dice, ledger = random.Random(seed), str(served.home / "walk.db")
@@ -104,14 +105,14 @@ def test_a_walk_that_is_killed_goes_on_where_it_was(served: Served, seed: int) -
     assert not Path(ledger).exists(), "a walk that came to its end leaves no notes"
 
 
-@pytest.mark.slow
+@long
 def test_a_kill_while_a_page_is_on_its_way_loses_nobody(served: Served) -> None:
     """Killed at any moment, not only between pages: by a random number of requests that the sandbox has seen."""
     dice, ledger = random.Random(4711), str(served.home / "walk.db")
     there = {user["id"] for user in served.sandbox.users()}
     sure: list[str] = []
     given: set[str] = set()
-    for _ in range(2 * SOAK):
+    for _ in range(often(1, soak=2)):
         with started(ledger, env=variables(served), program=WALKER) as walker:
             taken, verdict = take(walker, dice.randint(1, 12))
             assert walker.process.stdin is not None
@@ -168,10 +169,11 @@ def small(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.mark.slow
+@soaked
 def test_a_kill_while_the_token_is_written_costs_a_token_request_and_nothing_else(small: Served) -> None:
     steps = int(run(*CALL, env=small.variables(), program=stepping(0)).err.split()[-1])
     assert steps > 500, "a database was written"
-    for moment in random.Random(steps).sample(range(1, steps), 2 * SOAK):
+    for moment in random.Random(steps).sample(range(1, steps), often(1, soak=2)):
         env = small.variables(PINGONE_CACHE_DIR=str(small.home / f"killed-{moment}"))
         assert run(*CALL, env=env, program=stepping(moment)).status == -signal.SIGKILL, moment
         sent = small.sandbox.token_requests
@@ -228,7 +230,7 @@ def test_a_walk_whose_notes_find_no_room_says_so(served: Served, size: int) -> N
     assert len(set(sure + rest)) == len(sure + rest)
 
 
-@pytest.mark.slow
+@long
 def test_eight_servers_whose_token_is_revoked_renew_it_once_in_all(small: Served) -> None:
     with ExitStack() as stack:
         servers = [stack.enter_context(started(env=small.variables())) for _ in range(8)]

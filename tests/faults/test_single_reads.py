@@ -14,8 +14,9 @@ from mcp import Client
 from pingone_mcp.pingone.checkup import open_checkup
 from pingone_mcp.sandbox.faults import KINDS, Fault
 from pingone_mcp.sandbox.options import Options
+from tests.depth import tries
 from tests.faults.honesty import Trial, trial
-from tests.faults.plans import ALONE, LIES, UNENDING, Alone, options, plans, tries
+from tests.faults.plans import ALONE, LIES, UNENDING, Alone, options, plans
 from tests.world import World, error_text, facts
 
 JsonObject = dict[str, Any]

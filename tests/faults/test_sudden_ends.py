@@ -15,13 +15,13 @@ import pytest
 
 from pingone_mcp.control.control import ControlPlace, open_control
 from pingone_mcp.sandbox.app import Sandbox
-from tests.faults.plans import SOAK
+from tests.depth import SOAK, long, soaked
 from tests.faults.serving import USERS, exchange, get, started, status
 from tests.process.programs import PATIENCE, PROGRAM, Ended, bare, in_process, run, serving
 
-KILLS = 50 if SOAK > 1 else 5
+KILLS = 50 if SOAK else 2
 """In all. `make soak` has as many as the contract names."""
-SYNC_KILLS = 10 if SOAK > 1 else 1
+SYNC_KILLS = 10
 
 DOOM = textwrap.dedent("""
     import os, signal, sqlite3, sys
@@ -144,6 +144,7 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
 
 
 @pytest.mark.slow
+@soaked
 def test_commands_that_are_killed_leave_nothing_half_made(victim: Victim) -> None:
     killed = 0
     while killed < KILLS:
@@ -158,7 +159,7 @@ def test_commands_that_are_killed_leave_nothing_half_made(victim: Victim) -> Non
         assert status(anyio.run(exchange, server.port, get(path, server.port, key))) == 200
 
 
-@pytest.mark.slow
+@long
 def test_a_server_that_is_killed_while_it_syncs_goes_on_at_its_next_start(victim: Victim) -> None:
     while not victim.connections:
         victim.act(dies=False)

@@ -16,8 +16,9 @@ from pingone_mcp.pingone.directory import PingOneDirectory
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.faults import Fault, FaultKind
 from pingone_mcp.sandbox.options import Options
+from tests.depth import tries
 from tests.faults.honesty import Reading, Trial, judge, trial
-from tests.faults.plans import ALONE, UNENDING, Alone, faults, tries
+from tests.faults.plans import ALONE, UNENDING, Alone, faults
 
 FIRST = 5
 TOKEN = "/as/token"

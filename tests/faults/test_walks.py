@@ -15,8 +15,9 @@ from pingone_mcp.errors import Problem
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options
+from tests.depth import tries
 from tests.faults.honesty import Reading, Trial, everybody, judge, trial
-from tests.faults.plans import ALONE, CHANGES, PASSING, UNENDING, Alone, faults, options, plans, tries
+from tests.faults.plans import ALONE, CHANGES, PASSING, UNENDING, Alone, faults, options, plans
 from tests.world import NOW
 
 SIZE, PAGE = 130, 4

@@ -19,7 +19,7 @@ from pingone_mcp.errors import Problem
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.times import timestamp
-from tests.faults.plans import tries
+from tests.depth import tries
 from tests.replica.happenings import Happening, happen, happenings
 from tests.replica.test_sync import Between
 from tests.replica.truth import Copy, truth

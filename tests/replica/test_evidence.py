@@ -23,7 +23,7 @@ from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company.roles import Narrowing
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options
-from tests.faults.plans import tries
+from tests.depth import tries
 from tests.replica.evidence import Mode, Watched, deactivated, gaps_of, queried, watched
 from tests.replica.happenings import KINDS, Doors, Happening
 from tests.replica.truth import State

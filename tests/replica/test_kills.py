@@ -19,7 +19,7 @@ import pytest
 from pingone_mcp.errors import NoReplica
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox
-from tests.faults.plans import SOAK
+from tests.depth import often, soaked
 from tests.process.programs import PATIENCE, Served, serving, started
 from tests.replica.happenings import KINDS, Happening, happen
 from tests.replica.truth import Copy, State, copied, sent, truth
@@ -138,7 +138,8 @@ def kill_and_look(served: Served, dice: random.Random, mode: str, kills: int) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(SOAK))
+@soaked
+@pytest.mark.parametrize("seed", range(often(1, soak=1)))
 @pytest.mark.parametrize(("mode", "kills"), [("full", 4), ("incremental", 3)])
 def test_a_sync_that_is_killed_harms_nothing(tmp_path: Path, mode: str, kills: int, seed: int) -> None:
     """A soak of seven and more kills fifty times (PINGONE_SOAK)."""
@@ -150,7 +151,8 @@ def test_a_sync_that_is_killed_harms_nothing(tmp_path: Path, mode: str, kills: i
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2 * SOAK))
+@soaked
+@pytest.mark.parametrize("seed", range(often(1, soak=2)))
 def test_a_reread_that_is_killed_harms_nothing(tmp_path: Path, seed: int) -> None:
     """At any step of SQLite from its first look at the copy on: by its end all of it is there, or nothing."""
     dice = random.Random(seed)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.options import Options
-from tests.faults.plans import tries
+from tests.depth import tries
 from tests.replica.happenings import Doors, Happening, happen, happenings
 from tests.replica.truth import Copy, truth
 from tests.world import NOW, World

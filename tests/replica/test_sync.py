@@ -27,7 +27,8 @@ from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company.roles import Narrowing
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options
-from tests.faults.plans import plans, tries
+from tests.depth import tries
+from tests.faults.plans import plans
 from tests.replica.happenings import KINDS, Doors, Happening, happen, happenings
 from tests.replica.truth import Copy, State, truth
 from tests.world import NOW, World, replica_path

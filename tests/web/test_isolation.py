@@ -27,7 +27,7 @@ from hypothesis.errors import FlakyFailure
 from pingone_mcp.service.callers import Caller
 from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.web.authentication.access_tokens import AccessTokens
-from tests.faults.plans import tries
+from tests.depth import soaked, tries
 from tests.web.mcp.serving import call, stateless
 from tests.web.premises import BASE, MARKS, SIDES, UUID, Heard, Premises, Sent, mark, mcp, premises
 
@@ -436,6 +436,7 @@ def asking(portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) -> 
         yield Asking(made)
 
 
+@soaked
 def test_nothing_of_another_is_in_any_answer(portal: BlockingPortal, asking: Asking) -> None:
     @tries(400)
     @given(WANTED)

@@ -27,7 +27,7 @@ from pingone_mcp.replica.store.staging import Staging
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company.roles import Narrowing
 from pingone_mcp.sandbox.options import Options
-from tests.faults.plans import tries
+from tests.depth import tries
 from tests.replica.happenings import LOCK, Doors, Happening, happen, happenings
 from tests.replica.test_meanwhile import Meanwhile, is_of_events, is_of_members, is_of_the_walk
 from tests.replica.test_sync import check_equal, last_change, options, replay

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pingone_mcp.sandbox.webhooks.bodies import UNKNOWN_ACTION
 from pingone_mcp.sandbox.webhooks.faults import DELIVERY_KINDS, DeliveryFault, DeliveryFaultKind
+from tests.depth import tries
 from tests.sandbox.webhooks.receiver import SECRET, subscribed
 
 pytestmark = pytest.mark.anyio
@@ -191,7 +192,7 @@ FAULTS = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@tries(40)
 @given(st.lists(FAULTS, max_size=5), st.lists(st.sampled_from([200, 204, 500, 503]), max_size=6), st.integers(1, 9))
 async def test_whatever_goes_wrong_every_event_is_accepted_in_the_end(
     faults: list[DeliveryFault], answers: list[int], size: int

@@ -14,7 +14,7 @@ from typing import Literal
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pingone_mcp.control.linked import LinkedConnection
@@ -25,6 +25,7 @@ from pingone_mcp.http.outward.targets import Receipt
 from pingone_mcp.replica.replica import Replica
 from pingone_mcp.service.events.changes_out import ChangesOut
 from pingone_mcp.service.events.deliveries import Deliveries
+from tests.depth import tries
 from tests.fleets import Estate, estate
 from tests.service.events.receivers import Letter
 
@@ -165,7 +166,7 @@ async def live(script: list[Step], folder: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@tries(25)
 @given(st.lists(STEPS, max_size=25))
 def test_every_change_arrives_in_order_and_under_one_id(script: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pingone_mcp.control.outbox import NewEvent
 from pingone_mcp.control.watching.schedules import ScheduleRecord
+from tests.depth import tries
 from tests.fleets import Estate, estate
 from tests.service.events.receivers import URL
 from tests.service.schedules.hours import (
@@ -137,7 +138,7 @@ async def test_each_death_is_survived(fate: Fate, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@tries(25)
 @given(st.lists(STEPS, max_size=12))
 def test_what_is_new_is_said_once_whatever_dies(script: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pingone_mcp.pingone.feed.hooks.action_types import ACTION_TYPES
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.webhooks.faults import DELIVERY_KINDS, DeliveryFault
-from tests.faults.plans import tries
+from tests.depth import tries
 from tests.replica.happenings import Doors, Happening, happenings
 from tests.replica.truth import State, copied, truth
 from tests.web.hooks.following import Followed, noted_changes

@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from tests.depth import soaked, tries
 from tests.web.rest.offices import Office, office
 
 TEXTS = st.one_of(
@@ -61,6 +62,7 @@ def served(portal: BlockingPortal, folder: Path) -> Iterator[tuple[Office, str]]
         yield opened, portal.call(linked, opened)
 
 
+@soaked
 def test_no_input_is_a_mistake_of_ours(tmp_path: Path) -> None:
     with start_blocking_portal() as portal, served(portal, tmp_path) as (desk, connection):
         operations = [one for one in desk.operations if not one.path.startswith("/unified/")]
@@ -69,7 +71,7 @@ def test_no_input_is_a_mistake_of_ours(tmp_path: Path) -> None:
             with anyio.fail_after(60):
                 return await desk.http.request(method, path, **more)
 
-        @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @tries(300)
         @given(
             operation=st.sampled_from(operations),
             segment=st.one_of(
