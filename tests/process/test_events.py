@@ -147,6 +147,7 @@ def test_an_event_that_there_is_not_and_half_a_wish_are_wrong_use(env: dict[str,
         (("resend", "x", "--failed"), "Give its id, --failed, or --since WHEN."),
         (("resend", "--failed", "--since", "1h"), "Give its id, --failed, or --since WHEN."),
         (("resend", "--failed", "--webhook", "w"), "There is no webhook of this id."),
+        (("list", "--webhook", "w"), "There is no webhook of this id."),
         (("resend", "x", "--webhook", "w"), "Leave out --webhook."),
         (("resend", "--since", "1h", "--webhook", "w"), "There is no webhook of this id."),
     ):

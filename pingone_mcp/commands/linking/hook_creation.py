@@ -116,12 +116,18 @@ def _place(planned: PlannedHook) -> str:
     return f"{candidate(planned.place.id, planned.place.name)}, {kind}"
 
 
+def _result(outcome: HookOutcome) -> str:
+    if outcome.problem is None:
+        return _DONE[outcome.planned.deed]
+    return "unknown" if outcome.is_unknown else "failed"
+
+
 def _facts(outcome: HookOutcome) -> JsonObject:
     problem, planned = outcome.problem, outcome.planned
     return {
         "id": planned.place.id,
         "name": planned.place.name,
-        "result": "failed" if problem is not None else _DONE[planned.deed],
+        "result": _result(outcome),
         "code": problem.code if problem is not None else None,
         "text": str(problem) if problem is not None else " ".join(_unseen(planned)) or None,
     }

@@ -20,6 +20,7 @@ from pingone_mcp.clock import Clock
 from pingone_mcp.control.database import Database
 from pingone_mcp.control.sealing import Seals, of_connection
 from pingone_mcp.control.tables import CONNECTIONS, SCHEDULES
+from pingone_mcp.errors import Refused
 from pingone_mcp.tasks import in_thread
 
 ScheduleOutcome = Literal[
@@ -71,8 +72,9 @@ class ScheduleRecords:
         arguments: Mapping[str, JsonValue],
         next_at: datetime,
         is_active: bool = True,
+        most: int = 100,
     ) -> ScheduleRecord:
-        """Add a schedule. Raises LookupError for no connection."""
+        """Add a schedule. Raises LookupError for no connection, and Refused for one that has `most` already."""
         added = ScheduleRecord(
             id=str(uuid.uuid4()),
             connection_id=connection_id,
@@ -91,6 +93,13 @@ class ScheduleRecords:
             here = select(CONNECTIONS.c.id).where(CONNECTIONS.c.id == connection_id).with_for_update()
             if await connection.scalar(here) is None:
                 raise LookupError("no such connection")
+            own = select(func.count()).where(SCHEDULES.c.connection_id == connection_id)
+            if (await connection.scalar(own) or 0) >= most:
+                raise Refused(
+                    f"A connection has {most} schedules at most.",
+                    "Remove one, or change one.",
+                    code="TOO_MANY_SCHEDULES",
+                )
             await connection.execute(insert(SCHEDULES).values({one.name: getattr(added, one.name) for one in _COLUMNS}))
         return added
 

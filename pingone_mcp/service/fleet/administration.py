@@ -153,7 +153,8 @@ class FleetAdministration:
     async def events(
         self, *, state: EventState | None = None, webhook: str | None = None, limit: int = 100
     ) -> list[EventRecord]:
-        """Return the events that were to be sent lately, the newest first."""
+        """Return the events that were to be sent lately, the newest first. Raises NotFound for no webhook."""
+        await self._check_webhook(webhook)
         return await self._control.outbox.listed(state=state, webhook_id=webhook, limit=limit)
 
     async def webhooks(self) -> list[Webhook]:

@@ -75,10 +75,6 @@ class ConnectionSchedules:
         """Add a schedule to a connection. Raises Refused for what it cannot be, NoSuchConnection."""
         arguments = self._read(new.kind, new.arguments)
         cron, zone = check_cron(new.cron), check_zone(new.zone)
-        if len(await self.listed([connection])) >= MOST:
-            raise Refused(
-                f"A connection has {MOST} schedules at most.", "Remove one, or change one.", code="TOO_MANY_SCHEDULES"
-            )
         try:
             return await self._control.schedules.add(
                 connection,
@@ -88,6 +84,7 @@ class ConnectionSchedules:
                 arguments=arguments,
                 next_at=next_time(cron, zone, self._control.clock.now()),
                 is_active=new.is_active,
+                most=MOST,
             )
         except LookupError:
             raise NoSuchConnection from None
@@ -127,7 +124,10 @@ class ConnectionSchedules:
                 "Switch it on (`is_active`), and run it then.",
                 code="SCHEDULE_OFF",
             )
-        changed = await self._control.schedules.update(schedule.id, next_at=self._control.clock.now())
+        now = self._control.clock.now()
+        if schedule.next_at <= now:
+            return schedule  # it is due already, and whoever may be doing it writes down what comes of it
+        changed = await self._control.schedules.update(schedule.id, next_at=now)
         if changed is None:
             raise NoSchedule
         return changed

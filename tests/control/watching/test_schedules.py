@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
+import anyio
 import pytest
 from sqlalchemy import select, update
 
@@ -12,6 +14,7 @@ from pingone_mcp.control.linked import LinkedConnection
 from pingone_mcp.control.sealing import BrokenSeal
 from pingone_mcp.control.tables import SCHEDULES
 from pingone_mcp.control.watching.schedules import ScheduleRecord
+from pingone_mcp.errors import Refused
 from tests.control.conftest import Hands
 
 
@@ -40,6 +43,21 @@ async def test_a_schedule_is_kept_as_it_was_given(control: ControlData, linked: 
     with pytest.raises(LookupError):
         await control.schedules.add("none", kind="drift", cron="", zone="", arguments={}, next_at=hands.time)
     assert await control.schedules.get("none") is None
+
+
+async def test_of_many_that_are_added_at_once_no_more_are_kept_than_there_may_be(
+    control: ControlData, linked: LinkedConnection, hands: Hands
+) -> None:
+    async def add() -> None:
+        with suppress(Refused):
+            await control.schedules.add(
+                linked.id, kind="drift", cron="", zone="", arguments={}, next_at=hands.time, most=3
+            )
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(8):
+            tasks.start_soon(add)
+    assert len(await control.schedules.listed()) == 3
 
 
 async def test_it_is_due_from_its_time_on_unless_it_or_its_connection_rests(

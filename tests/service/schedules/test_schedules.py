@@ -130,6 +130,8 @@ async def test_running_now_is_being_due_now(serving: Estate) -> None:
     now = serving.time.clock().now()
     assert (await use(serving).run(caller(), made.id)).next_at == now
     assert [one.id for one in await serving.control.schedules.due(now)] == [made.id]
+    serving.time.passed += 60
+    assert (await use(serving).run(caller(), made.id)).next_at == now, "who asks again disturbs nobody who does it"
     await use(serving).change(caller(), made.id, ScheduleChange(is_active=False))
     with pytest.raises(Refused, match="switched off"):
         await use(serving).run(caller(), made.id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pingone_mcp.errors import NotPermitted, Problem, Refused
+from pingone_mcp.errors import NotPermitted, Problem, Refused, UpstreamProblem
 from pingone_mcp.service.writes import Write, WriteRules
 
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ class HookOutcome:
 
     planned: PlannedHook
     problem: Problem | None = None
+
+    @property
+    def is_unknown(self) -> bool:
+        """Say whether nobody knows if it was done."""
+        return isinstance(self.problem, UpstreamProblem) and self.problem.may_have_happened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -236,6 +236,13 @@ async def test_what_another_person_changes_while_this_one_reads_is_not_overwritt
     assert [one.problem for one in await hooks.create()] == [None, None]
 
 
+async def test_of_one_whose_answer_is_lost_nobody_says_that_it_failed(hooks: Hooks) -> None:
+    async with hooks.planned() as plan:
+        hooks.sandbox.faults.add("dropped_connection", method="POST", path="/subscriptions", times=None)
+        outcomes = await plan.carry_out()
+    assert [one.is_unknown for one in outcomes] == [True, True]
+
+
 async def test_one_that_another_person_makes_meanwhile_is_not_made_twice(hooks: Hooks) -> None:
     async with hooks.planned() as plan:
         await hooks.create()
