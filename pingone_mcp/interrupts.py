@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _PATIENCE = 5.0  # seconds in which what was begun is brought to an end
+_AGAIN = 0.05  # seconds after which a press is sent again that was not heard
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -113,6 +114,46 @@ def _wakes(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         finally:
             signal.set_wakeup_fd(before)
             loop.remove_reader(here)
+
+
+@contextmanager
+def asking_a_person() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt in the block, which reads from a terminal, and leaves it as it was.
+
+    Python's handler runs between two lines. A press that comes behind the last one, when the read is about to wait,
+    would be heard after it; so it is sent again until it was heard.
+    """
+    import socket  # noqa: PLC0415 - as above
+
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        with pressing(signal.default_int_handler):
+            yield
+        return
+    heard, reader = threading.Event(), threading.get_ident()
+    there, here = socket.socketpair()
+    there.setblocking(False)
+
+    def press(*_: object) -> None:
+        if not heard.is_set():
+            heard.set()
+            raise KeyboardInterrupt
+
+    def send_again() -> None:
+        while signals := here.recv(64):
+            while signal.SIGINT in signals and not heard.wait(_AGAIN):
+                signal.pthread_kill(reader, signal.SIGINT)
+
+    again = threading.Thread(target=send_again, daemon=True)
+    with here, pressing(press):
+        before = signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
+        again.start()
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            heard.set()
+            there.close()
+            again.join()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -78,17 +79,18 @@ def world(tmp_path: Path) -> World:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave what takes long to `make soak`, and to that nothing that it would only repeat (tests/depth.py)."""
-    wanted = [one for one in items if _is_of_this_depth(one)]
-    config.hook.pytest_deselected(items=[one for one in items if not _is_of_this_depth(one)])
+    if not SOAK and (config.option.keyword or any("::" in one for one in config.args)):
+        return  # whoever names a test wants it
+    cases, wanted, left = Counter[str](), list[pytest.Item](), list[pytest.Item]()
+    for test in items:
+        function = test.nodeid.partition("[")[0]
+        sample = test.get_closest_marker("sampled")
+        is_long = test.get_closest_marker("long") or (sample is not None and cases[function] % sample.args[0])
+        is_here = is_long or test.get_closest_marker("soaked") if SOAK else not is_long
+        (wanted if is_here else left).append(test)
+        cases[function] += 1
+    config.hook.pytest_deselected(items=left)
     items[:] = wanted
-
-
-def _is_of_this_depth(test: pytest.Item) -> bool:
-    is_long = test.get_closest_marker("long") is not None
-    if SOAK:
-        return is_long or test.get_closest_marker("soaked") is not None
-    is_named = bool(test.config.option.keyword) or any("::" in one for one in test.config.args)
-    return is_named or not is_long
 
 
 def pytest_collection_finish() -> None:

@@ -20,6 +20,11 @@ long = pytest.mark.long
 """Marks what only `make soak` runs: it takes long, and something shorter in `make test` looks at the same."""
 
 
+def sampled(every: int) -> pytest.MarkDecorator:
+    """Mark a test with many cases: the first of them, and every so many-th after it, are enough for a first look."""
+    return pytest.mark.sampled(every)
+
+
 def tries(examples: int) -> Callable[[Any], Any]:
     """Try so many examples of a property in the shortest soak, as many times more in a longer one, and a part at first.
 

@@ -29,7 +29,7 @@ from pingone_mcp.sandbox.faults import Fault, FaultKind
 from pingone_mcp.sandbox.options import Options
 from pingone_mcp.service.journal import Journal
 from pingone_mcp.service.writes import WriteRules
-from tests.depth import long, tries
+from tests.depth import long, sampled, tries
 from tests.faults.honesty import Trial, everybody, trial
 from tests.faults.plans import faults, options
 from tests.replica.truth import copied, truth
@@ -264,6 +264,7 @@ async def test_nothing_is_left_of_calls_whose_callers_leave_in_a_session(
 CALLED = range(14)
 
 
+@sampled(4)
 @pytest.mark.parametrize("number", CALLED)
 async def test_whoever_leaves_at_any_request_leaves_nothing_behind(number: int) -> None:
     with trial(size=SIZE) as opened, anyio.fail_after(100):

@@ -15,7 +15,7 @@ from mcp import Client
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options
-from tests.depth import SOAK, soaked, tries
+from tests.depth import SOAK, sampled, soaked, tries
 from tests.faults.honesty import Members, Reading, Trial, everybody, judge, trial
 from tests.faults.plans import ALONE, PASSING, UNENDING, Alone, options, plans
 from tests.world import NOW, error_text
@@ -148,6 +148,7 @@ async def test_without_a_fault_everything_is_read_and_nothing_is_missing(asked: 
 
 
 @soaked
+@sampled(4)
 @pytest.mark.parametrize(
     ("asked", "alone"),
     [

@@ -14,7 +14,7 @@ from mcp import Client
 from pingone_mcp.pingone.checkup import open_checkup
 from pingone_mcp.sandbox.faults import KINDS, Fault
 from pingone_mcp.sandbox.options import Options
-from tests.depth import tries
+from tests.depth import sampled, tries
 from tests.faults.honesty import Trial, trial
 from tests.faults.plans import ALONE, LIES, UNENDING, Alone, options, plans
 from tests.world import World, error_text, facts
@@ -113,6 +113,7 @@ async def reads(name: str, planned: list[Fault], doubts: Options) -> None:
             check(now, before, after if isinstance(after, dict) else before)
 
 
+@sampled(6)
 @pytest.mark.parametrize("alone", [one for one in (*ALONE, *UNENDING) if one.kind in TOLD], ids=lambda one: one.name)
 @pytest.mark.parametrize("name", READS)
 async def test_one_kind_of_fault_at_a_single_read(name: str, alone: Alone) -> None:

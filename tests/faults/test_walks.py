@@ -15,7 +15,7 @@ from pingone_mcp.errors import Problem
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options
-from tests.depth import tries
+from tests.depth import sampled, tries
 from tests.faults.honesty import Reading, Trial, everybody, judge, trial
 from tests.faults.plans import ALONE, CHANGES, PASSING, UNENDING, Alone, faults, options, plans
 from tests.world import NOW
@@ -105,6 +105,7 @@ async def test_without_a_fault_a_walk_is_complete(*, flat: bool, refused: tuple[
     assert (set(reading.ids), reading.told) == (set(PEOPLE), [])
 
 
+@sampled(4)
 @pytest.mark.parametrize("alone", [*ALONE, *UNENDING], ids=lambda alone: alone.name)
 async def test_one_kind_of_fault_in_a_walk(alone: Alone) -> None:
     reading = await walks([alone.fault()], Options())

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from pingone_mcp.directory.text.harmless import harmless
+from tests.process.inside import inside
 from tests.process.linking import Shell
-from tests.process.programs import Served, run
+from tests.process.programs import Served
 from tests.process.terminal import CTRL_C, END_OF_INPUT, OWNED, in_terminal
 from tests.process.test_secrets import forms
 
@@ -36,7 +37,7 @@ def test_from_a_file_it_answers_programs_in_one_document(shell: Shell) -> None:
 def test_it_says_what_it_tried_as_check_does_and_what_is_next(shell: Shell) -> None:
     file = shell.file()
     end = shell.run("connect", "--name", "acme", "--env-file", str(file))
-    checked = run("check", env=shell.served.variables())
+    checked = inside("check", env=shell.served.variables())
     steps, _, rest = end.out.partition("This connection works.\n")
     assert (end.status, end.err) == (0, "")
     assert steps == checked.out.partition("This connection works.\n")[0]
@@ -104,7 +105,7 @@ def test_wrong_use_is_explained_and_exits_with_2(
         Path(f"{name}.env").chmod(0o600)
     if "--name" in words or "--reconnect" in words:
         shell.run("connect", "--name", "acme", "--env-file", "sample.env", "--json").json()
-    end = run("connect", *words, env=shell.env, cwd=shell.served.home)
+    end = inside("connect", *words, env=shell.env, cwd=shell.served.home)
     assert end.status == 2
     assert said in end.sentence()
 
@@ -209,6 +210,6 @@ def test_hostile_names_are_harmless_to_look_at(shell: Shell) -> None:
 def test_a_file_that_others_can_read_is_said(served: Served, shell: Shell) -> None:
     file = shell.file()
     file.chmod(0o644)
-    end = run("connect", "--env-file", str(file), "--json", env=shell.env)
+    end = inside("connect", "--env-file", str(file), "--json", env=shell.env)
     assert json.loads(end.out)["status"] == "active"
     assert f"chmod 600 {file}" in end.err or "chmod 600" in end.err

@@ -13,8 +13,9 @@ import pytest
 
 from pingone_mcp.control.control import ControlPlace, open_control
 from pingone_mcp.control.inbox import UNREADABLE, IncomingEvent
+from tests.process.inside import inside
 from tests.process.linking import Shell
-from tests.process.programs import Ended, run
+from tests.process.programs import Ended
 from tests.process.terminal import CTRL_C, OWNED, in_terminal
 
 
@@ -159,7 +160,7 @@ def test_a_table_keeps_to_the_width_of_a_terminal(shell: Shell, columns: int) ->
 )
 def test_wrong_use_is_explained_and_exits_with_2(shell: Shell, words: tuple[str, ...], said: str) -> None:
     shell.link("acme")
-    end = run("connections", *words, env=shell.env)
+    end = inside("connections", *words, env=shell.env)
     assert end.status == 2
     assert said in end.sentence()
 

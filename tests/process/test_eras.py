@@ -15,6 +15,7 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pingone_mcp.sandbox.app import Sandbox
+from tests.depth import sampled
 from tests.process.conftest import Held
 from tests.process.programs import PATIENCE, Running, Served, bare, serving, started
 
@@ -24,6 +25,8 @@ CLIENT = {"name": "test", "version": "1"}
 INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, UNSUPPORTED_VERSION = -32600, -32601, -32602, -32022
 
 Era = Literal["handshake", "stateless"]
+pytestmark = sampled(3)
+
 ERAS = pytest.mark.parametrize("era", ["handshake", "stateless"])
 
 

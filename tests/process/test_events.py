@@ -17,7 +17,8 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from tests.process.programs import PATIENCE, bare, run
+from tests.process.inside import inside
+from tests.process.programs import PATIENCE, bare
 from tests.process.test_serve_command import serving
 from tests.service.events.test_signing import is_of_truto
 
@@ -70,12 +71,12 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 
 def key_of(env: dict[str, str]) -> dict[str, str]:
-    made = run("keys", "create", "all", "--scope", "events.manage", "--scope", "directory.sync", "--json", env=env)
+    made = inside("keys", "create", "all", "--scope", "events.manage", "--scope", "directory.sync", "--json", env=env)
     return {"Authorization": f"Bearer {made.json()['key']}"}
 
 
 def listed(env: dict[str, str], *options: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(run("events", "list", "--json", *options, env=env).out)
+    found: list[dict[str, Any]] = json.loads(inside("events", "list", "--json", *options, env=env).out)
     return found
 
 
@@ -91,7 +92,7 @@ def test_an_event_arrives_signed_twice_and_again_when_a_person_says_so(env: dict
         sent, body = inbox.next("test")
         assert Webhook(webhook["secret"]).verify(body, sent)["payload"] == {"foo": "bar"}
         assert is_of_truto(body, sent["x-truto-signature"], webhook["secret"])
-        run("connect", "--name", "sample", "--env-file", str(tmp_path / "sample.env"), env=env)
+        inside("connect", "--name", "sample", "--env-file", str(tmp_path / "sample.env"), env=env)
         _, created = inbox.next("integrated_account:created")
         assert json.loads(created)["payload"]["name"] == "sample"
         inbox.next("sync_job_run:completed")
@@ -100,12 +101,12 @@ def test_an_event_arrives_signed_twice_and_again_when_a_person_says_so(env: dict
         assert 'pingone_mcp_deliveries_total{outcome="delivered"}' in metrics
         [event] = [one for one in listed(env, "--state", "delivered") if one["event"] == "test"]
         assert event["webhook_id"] == webhook["id"]
-        assert "under the same id" in run("events", "resend", event["id"], env=env).out
+        assert "under the same id" in inside("events", "resend", event["id"], env=env).out
         again, same = inbox.next("test")
         assert (again["webhook-id"], same) == (event["id"], body)
-        assert run("events", "resend", "--since", "1h", "--json", env=env).json()["events"] >= 5
+        assert inside("events", "resend", "--since", "1h", "--json", env=env).json()["events"] >= 5
         assert inbox.next("test")[0]["webhook-id"] == event["id"]
-        assert run("events", "resend", "--failed", "--json", env=env).json() == {"events": 0}
+        assert inside("events", "resend", "--failed", "--json", env=env).json() == {"events": 0}
         assert client.get("/readyz").json()["notes"] == {}
 
 
@@ -151,7 +152,7 @@ def test_an_event_that_there_is_not_and_half_a_wish_are_wrong_use(env: dict[str,
         (("resend", "x", "--webhook", "w"), "Leave out --webhook."),
         (("resend", "--since", "1h", "--webhook", "w"), "There is no webhook of this id."),
     ):
-        ended = run("events", *words, env=env)
+        ended = inside("events", *words, env=env)
         assert ended.status == 2
         assert said in ended.err
-    assert run("events", "list", env=env).out == "There is no such event.\n"
+    assert inside("events", "list", env=env).out == "There is no such event.\n"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import collections
+import ctypes
+import functools
+import operator
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import anyio
 import pytest
 
-from pingone_mcp.interrupts import INTERRUPTED, run_interruptible
+from pingone_mcp.interrupts import INTERRUPTED, asking_a_person, run_interruptible
 from tests.process.presses import COMMANDS, company, presses
 from tests.process.programs import PATIENCE, bare, in_process, run, started
 
@@ -152,3 +157,22 @@ def test_who_is_started_to_ignore_ctrl_c_goes_on(tmp_path: Path) -> None:
         sandbox.process.send_signal(signal.SIGINT)
         sandbox.process.send_signal(signal.SIGTERM)
         assert sandbox.process.wait(PATIENCE) == -signal.SIGTERM
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of a thread")
+def test_a_press_that_comes_just_before_a_read_waits_is_heard() -> None:
+    """Between the two calls below, of C both, no line of Python runs, and so no handler either."""
+    libc = ctypes.CDLL(None)
+    there, here = os.pipe()
+    asleep = functools.partial(libc.usleep, 500_000)
+    reading = functools.partial(libc.read, there, ctypes.create_string_buffer(1), 1)
+    press = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    otherwise = threading.Timer(PATIENCE / 12, os.write, (here, b"x"))
+    press.start()
+    otherwise.start()
+    with pytest.raises(KeyboardInterrupt), asking_a_person():
+        collections.deque(map(operator.call, (asleep, reading)), maxlen=0)
+    assert otherwise.is_alive(), "it was heard only after the read"
+    otherwise.cancel()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert [one.name for one in threading.enumerate() if "send_again" in one.name] == []

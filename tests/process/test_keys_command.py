@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.process.inside import inside
 from tests.process.linking import Shell
-from tests.process.programs import run
 from tests.process.terminal import in_terminal
 
 
@@ -103,7 +103,7 @@ def test_after_a_rotation_everything_is_open_still(shell: Shell) -> None:
 )
 def test_wrong_use_is_explained_and_exits_with_2(shell: Shell, words: tuple[str, ...], said: str) -> None:
     shell.link("acme")
-    end = run("keys", *words, env=shell.env)
+    end = inside("keys", *words, env=shell.env)
     assert end.status == 2
     assert said in end.sentence()
     assert listed(shell) == []

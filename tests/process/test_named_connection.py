@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.process.inside import inside
 from tests.process.linking import Shell
 from tests.process.programs import ROOT, Served, bare, in_process, run, started
 
@@ -71,7 +72,7 @@ def test_a_connection_that_there_is_not_is_wrong_use(
 def test_a_command_that_is_about_no_single_connection_takes_none(
     shell: Shell, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    end = run(*words, env=shell.env)
+    end = inside(*words, env=shell.env)
     assert end.status == 2
     assert "unrecognized arguments: --connection" in end.err
 

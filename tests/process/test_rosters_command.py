@@ -13,8 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.process.inside import inside
 from tests.process.linking import Shell
-from tests.process.programs import Ended, run
+from tests.process.programs import Ended
 from tests.process.terminal import in_terminal
 
 RULES = '[[rule]]\nrole = "Engineer"\ngroup = "Engineering"\n'
@@ -109,7 +110,7 @@ def test_a_connection_that_there_is_not_is_wrong_use(shell: Shell, folder: Path)
     end = shell.run("rosters", "list", "--connection", "acmee")
     assert end.status == 2
     assert "Did you mean acme?" in end.sentence()
-    assert run("rosters", "list", env=shell.env).status == 2, "the variables describe none"
+    assert inside("rosters", "list", env=shell.env).status == 2, "the variables describe none"
 
 
 class Application:

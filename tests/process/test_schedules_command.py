@@ -13,8 +13,9 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from tests.process.inside import inside
 from tests.process.linking import Shell
-from tests.process.programs import PATIENCE, bare, run
+from tests.process.programs import PATIENCE, bare
 from tests.process.test_events import Inbox, key_of, receiving
 from tests.process.test_serve_command import Serving, serving
 
@@ -43,7 +44,9 @@ def seen(env: dict[str, str], schedule: str, outcome: str) -> dict[str, Any]:
     """Return a schedule once its last run has come to something."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        [found] = [one for one in json.loads(run("schedules", "list", "--json", env=env).out) if one["id"] == schedule]
+        [found] = [
+            one for one in json.loads(inside("schedules", "list", "--json", env=env).out) if one["id"] == schedule
+        ]
         if found["outcome"] == outcome:
             return dict(found)
         assert found["outcome"] != "failed", found
@@ -60,7 +63,7 @@ def synced(client: httpx.Client) -> None:
 
 
 def opened(served: Serving, env: dict[str, str]) -> httpx.Client:
-    made = run("keys", "create", "all", *scopes(), "--json", env=env).json()
+    made = inside("keys", "create", "all", *scopes(), "--json", env=env).json()
     return httpx.Client(base_url=served.url, timeout=PATIENCE, headers={"Authorization": f"Bearer {made['key']}"})
 
 
@@ -85,13 +88,13 @@ def test_what_is_new_in_a_roster_arrives_at_a_receiver_and_a_killed_process_lose
             users = client.get("/unified/user-directory/users", params={"limit": 20}).json()["result"]
             write(tmp_path, users)
             words = ("drift", "--roster", "crm", "--cron", NEVER_BY_ITSELF, "--zone", "Europe/Berlin")
-            made = run("schedules", "add", *words, "--json", env=env).json()
+            made = inside("schedules", "add", *words, "--json", env=env).json()
             assert (made["kind"], made["arguments"], made["outcome"]) == ("drift", {"roster": "crm"}, None)
             assert re.fullmatch(r"20\d\d-02-28T23:00:00.000Z", made["next_at"])
-            assert "within seconds" in run("schedules", "run", made["id"], env=env).out
+            assert "within seconds" in inside("schedules", "run", made["id"], env=env).out
             seen(env, made["id"], "baseline")
             write(tmp_path, users, "stranger")
-            assert run("schedules", "run", made["id"], "--json", env=env).json()["is_served"] is True
+            assert inside("schedules", "run", made["id"], "--json", env=env).json()["is_served"] is True
             found = seen(env, made["id"], "new")
             payload = news(inbox, webhook["secret"])
             assert (payload["schedule_id"], payload["integrated_account_id"]) == (made["id"], "default")
@@ -103,7 +106,7 @@ def test_what_is_new_in_a_roster_arrives_at_a_receiver_and_a_killed_process_lose
             served.process.send_signal(signal.SIGKILL)
             served.process.wait(PATIENCE)
         write(tmp_path, users, "stranger", "another")
-        assert "No process serves" in run("schedules", "run", made["id"], env=env).out
+        assert "No process serves" in inside("schedules", "run", made["id"], env=env).out
         with serving(env):
             payload = news(inbox, webhook["secret"])
             assert [row["account"]["username"] for row in payload["new"]["missing"]] == ["another"]
@@ -114,18 +117,20 @@ def test_a_full_sync_and_a_failure_are_shown(env: dict[str, str]) -> None:
     key_of(env)
     with serving(env) as served, opened(served, env) as client:
         synced(client)
-        full = run("schedules", "add", "full_sync", "--cron", NEVER_BY_ITSELF, "--json", env=env).json()
-        run("schedules", "run", full["id"], env=env)
+        full = inside("schedules", "add", "full_sync", "--cron", NEVER_BY_ITSELF, "--json", env=env).json()
+        inside("schedules", "run", full["id"], env=env)
         seen(env, full["id"], "asked")
         causes = [one["cause"] for one in client.get("/sync-job-run").json()["result"]]
         assert "full_sync" in causes
-        lost = run("schedules", "add", "drift", "--cron", NEVER_BY_ITSELF, "--roster", "none", "--json", env=env).json()
-        run("schedules", "run", lost["id"], env=env)
+        lost = inside(
+            "schedules", "add", "drift", "--cron", NEVER_BY_ITSELF, "--roster", "none", "--json", env=env
+        ).json()
+        inside("schedules", "run", lost["id"], env=env)
         deadline = time.monotonic() + PATIENCE
         while client.get(f"/schedule/{lost['id']}").json()["outcome"] is None and time.monotonic() < deadline:
             time.sleep(0.1)
         assert client.get("/readyz").json()["notes"] == {"schedules": "1 failed the last time: GET /schedule says why."}
-        shown = run("schedules", "list", env=env).out
+        shown = inside("schedules", "list", env=env).out
         assert "failed: There is no roster of this name." in re.sub(r"\s+", " ", shown)
 
 

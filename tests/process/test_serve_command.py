@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from pingone_mcp.sandbox.faults import Fault
 from tests.process.conftest import Held
+from tests.process.inside import inside
 from tests.process.linking import Shell
 from tests.process.programs import PATIENCE, PROGRAM, bare, run
 
@@ -59,8 +60,8 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 
 def test_from_nothing_to_a_first_answer(env: dict[str, str], tmp_path: Path) -> None:
-    linked = run("connect", "--name", "sample", "--env-file", str(tmp_path / "sample.env"), "--json", env=env).json()
-    made = run("keys", "create", "reporting", "--connection", "sample", "--json", env=env).json()
+    linked = inside("connect", "--name", "sample", "--env-file", str(tmp_path / "sample.env"), "--json", env=env).json()
+    made = inside("keys", "create", "reporting", "--connection", "sample", "--json", env=env).json()
     with serving(env) as served, httpx.Client(base_url=served.url, timeout=60) as client:
         assert client.get("/readyz").json()["ready"]
         ours = client.get(
@@ -96,7 +97,7 @@ def test_from_nothing_to_a_first_answer(env: dict[str, str], tmp_path: Path) -> 
 
 def test_the_connection_of_the_variables_is_served_where_they_describe_one(env: dict[str, str]) -> None:
     described = {**env, "PINGONE_SANDBOX": "1", "PINGONE_CACHE_DIR": f"{env['HOME']}/cache"}
-    made = run("keys", "create", "reporting", "--connection", "default", "--json", env=described).json()
+    made = inside("keys", "create", "reporting", "--connection", "default", "--json", env=described).json()
     assert made["connections"] == ["default"]
     headers = {"Authorization": f"Bearer {made['key']}"}
     with serving(described) as served, httpx.Client(base_url=served.url, timeout=60, headers=headers) as client:
@@ -106,8 +107,8 @@ def test_the_connection_of_the_variables_is_served_where_they_describe_one(env: 
         other = client.get("/unified/user-directory/users", params={"integrated_account_id": "another"})
         assert [unknown.status_code, other.status_code] == [404, 404]
         assert {**unknown.json(), "correlation_id": ""} == {**other.json(), "correlation_id": ""}
-    assert run("connections", "list", "--json", env=env).out == "[]\n"
-    (listed,) = json.loads(run("connections", "list", "--json", env=described).out)
+    assert inside("connections", "list", "--json", env=env).out == "[]\n"
+    (listed,) = json.loads(inside("connections", "list", "--json", env=described).out)
     assert (listed["id"], listed["name"], listed["provider"]) == ("default", "default", "sample")
 
 
@@ -127,7 +128,7 @@ def seen(client: httpx.Client, path: str, member: str, value: str) -> dict[str, 
 def test_a_question_that_is_refused_shows_at_the_connection(shell: Shell) -> None:
     identity, sandbox = shell.link(), shell.served.sandbox
     scopes = ("--scope=connections.manage", "--scope=directory.read", "--scope=directory.sync")
-    key = run("keys", "create", "all", *scopes, env=shell.env).out
+    key = inside("keys", "create", "all", *scopes, env=shell.env).out
     headers = {"Authorization": f"Bearer {key.strip()}"}
     with serving(shell.env) as served, httpx.Client(base_url=served.url, timeout=60, headers=headers) as client:
         seen(client, "/sync-job-run", "status", "completed")
@@ -142,7 +143,7 @@ def test_a_question_that_is_refused_shows_at_the_connection(shell: Shell) -> Non
 
 def test_of_what_is_paused_at_the_shell_a_sync_goes_on_no_more(shell: Shell, held: Held) -> None:
     identity, sandbox = shell.link(), shell.served.sandbox
-    key = run("keys", "create", "all", "--scope=directory.read", "--scope=directory.sync", env=shell.env).out
+    key = inside("keys", "create", "all", "--scope=directory.read", "--scope=directory.sync", env=shell.env).out
     headers = {"Authorization": f"Bearer {key.strip()}"}
     sandbox.faults.add(Fault("slow", path="/users"))
     with serving(shell.env) as served, httpx.Client(base_url=served.url, timeout=60, headers=headers) as client:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -21,7 +20,7 @@ from pingone_mcp.commands.verb import Doors, Verb, add_json
 from pingone_mcp.console import Report, console, print_json, print_rows, print_table, say, shown
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.directory.rows import timestamp
-from pingone_mcp.interrupts import pressing
+from pingone_mcp.interrupts import asking_a_person
 from pingone_mcp.service.fleet.linking import MadeByVariables
 
 if TYPE_CHECKING:
@@ -152,7 +151,7 @@ _DOING: dict[str, Callable[[argparse.Namespace, FleetAdministration, LinkedConne
 
 def _is_meant(linked: LinkedConnection) -> bool:
     """Ask a person; where nobody is there to be asked, it is not."""
-    with pressing(signal.default_int_handler):  # from before the question is seen
+    with asking_a_person():  # from before the question is seen
         say(
             f"Remove {shown(linked.name)} ({linked.id}) with its credentials and its local copy? Type its name:",
             stderr=True,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from typing import TYPE_CHECKING
 
 from pingone_mcp.commands.ending import FAILED, OK
 from pingone_mcp.console import print_json, say, shown
 from pingone_mcp.directory.text.harmless import candidate
-from pingone_mcp.interrupts import pressing
+from pingone_mcp.interrupts import asking_a_person
 from pingone_mcp.service.fleet.subscribing.sentences import (
     address_text,
     as_it_should_be,
@@ -88,7 +87,7 @@ def _is_meant(linked: LinkedConnection) -> bool:
     if not sys.stdin.isatty():
         say("This is to be confirmed at a terminal, or with --yes.", stderr=True)
         return False
-    with pressing(signal.default_int_handler):  # from before the question is seen
+    with asking_a_person():  # from before the question is seen
         say("Type the name of the connection to have it done:", stderr=True)
         return sys.stdin.readline().strip() == linked.name
 

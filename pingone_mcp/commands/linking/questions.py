@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import signal
 import sys
 from collections.abc import Callable, Mapping
 
 from pingone_mcp.commands.ending import WrongUse
 from pingone_mcp.console import say
-from pingone_mcp.interrupts import pressing
+from pingone_mcp.interrupts import asking_a_person
 
 _QUESTIONS = {
     "region": "Region (NA CA EU AU SG AP) [NA]: ",
@@ -31,7 +30,7 @@ def asked(wrong: Wrong, *, with_name: bool) -> tuple[Mapping[str, str], str | No
     """
     say("The values stand in PingOne's console: Applications, the worker application, Overview.", stderr=True)
     try:
-        with pressing(signal.default_int_handler):  # which leaves the terminal as it was
+        with asking_a_person():  # which leaves the terminal as it was
             values = {name: _answer(name, wrong) for name in _QUESTIONS}
             name = _line("Name of this connection [the beginning of the environment id]: ") if with_name else ""
     except EOFError:

@@ -6,7 +6,6 @@ import argparse
 import getpass
 import os
 import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from pingone_mcp.commands.words import counted
 from pingone_mcp.console import console, print_json, print_table, print_warnings, say, shown
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import Problem
-from pingone_mcp.interrupts import pressing
+from pingone_mcp.interrupts import asking_a_person
 from pingone_mcp.private_files import read_named
 from pingone_mcp.reports.rosters.files import MAX_BYTES
 from pingone_mcp.reports.rules_file import MAX_BYTES as MAX_RULES
@@ -219,7 +218,7 @@ def _asked() -> str:
             "Name where it is with --token-file or --token-env; or say --no-token.",
         )
     try:
-        with pressing(signal.default_int_handler):  # which leaves the terminal as it was
+        with asking_a_person():  # which leaves the terminal as it was
             return getpass.getpass("Bearer token (not shown; empty for none): ", stream=sys.stderr).strip()
     except EOFError:
         say("", stderr=True)

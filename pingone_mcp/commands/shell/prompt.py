@@ -6,7 +6,6 @@ What is typed is remembered until it ends, and written nowhere: queries name peo
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Protocol
@@ -17,7 +16,7 @@ from rich.text import Text
 
 from pingone_mcp.console import console, say
 from pingone_mcp.errors import Problem
-from pingone_mcp.interrupts import pressing
+from pingone_mcp.interrupts import asking_a_person, pressing
 
 _FIRST, _NEXT = "pingone> ", "    ...> "
 _HELP = """\
@@ -59,7 +58,7 @@ class Prompt:
         typed: list[str] = []
         while True:
             try:
-                with pressing(signal.default_int_handler):
+                with asking_a_person():
                     line = self._read(_NEXT if typed else _FIRST)
             except EOFError:
                 say("", stderr=True)
