@@ -31,10 +31,10 @@ help:  ## List what can be made
 demo: $(READY)  ## See the main job done, on a sample company: no PingOne account needed
 	@$(BIN)/pingone-mcp demo
 
-test: $(READY)  ## Run all tests on all cores (one file: .venv/bin/pytest tests/test_x.py)
+test: $(READY)  ## Run the tests on all cores, at a first look (one file: .venv/bin/pytest tests/test_x.py)
 	@$(PYTEST)
 
-soak: $(READY)  ## Try faults, kills and combinations of them for much longer than `make test` does
+soak: $(READY)  ## Run the tests that take long, and try many more examples, faults and kills of the others
 	@PINGONE_SOAK=$(SOAK) $(PYTEST) --timeout=$$((300 * $(SOAK))) \
 		--override-ini faulthandler_timeout=$$((290 * $(SOAK)))
 

@@ -165,10 +165,15 @@ async def test_what_is_pulled_is_not_pushed_and_what_is_pushed_is_not_pulled(off
 
 async def test_who_pulls_at_once_reads_once(office: Office) -> None:
     await sourced(office)
-    office.answers[URL] = Answered(users=(user("ann"),))
+    office.slow = slow = Slow()
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
             tasks.start_soon(pull, office)
+        await slow.asked.wait()
+        for _ in range(20):  # behind the looks at control data that each of them begins with
+            await office.control.rosters.listed(office.linked.id)
+        await anyio.wait_all_tasks_blocked()
+        slow.may_answer.set()
     assert office.asked == [(URL, "t0ken")]
 
 
