@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import Unreachable
 from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.sandbox.options import Options
 from pingone_mcp.service.callers import Caller, Permission
 from pingone_mcp.service.checks import Step
 from pingone_mcp.service.connections import Connections
@@ -53,11 +54,14 @@ class Estate:
     applications: dict[str, ReadUsers]
     """What reads the list at each URL that a roster is pulled from."""
     size: int = SIZE
+    options: Options = field(default_factory=Options)
 
     def company(self, name: str) -> World:
         """Return a company, founded when it is first asked for."""
         if name not in self.worlds:
-            sandbox = Sandbox(self.size, seed=name, now=NOW, customers=4, base_url=f"https://{name}.test")
+            sandbox = Sandbox(
+                self.size, seed=name, options=self.options, now=NOW, customers=4, base_url=f"https://{name}.test"
+            )
             self.worlds[name] = World(sandbox=sandbox, cache=self.folder / "unused", time=self.time)
         return self.worlds[name]
 
@@ -113,11 +117,13 @@ async def estate(
     given: Mapping[str, str] | None = None,
     database_url: SecretStr | None = None,
     after: Estate | None = None,
+    options: Options | None = None,
 ) -> AsyncIterator[Estate]:
     """Open an estate without companies, whose files are in a folder, as `serve` opens what it serves.
 
-    Companies that are founded have `size` users. `given` are settings that hold for each connection, such as files that
-    somebody has laid out. One that comes `after` another has its time and its companies: it is the next process.
+    Companies that are founded have `size` users and these `options`. `given` are settings that hold for each
+    connection, such as files that somebody has laid out. One that comes `after` another has its time and its companies:
+    it is the next process.
     """
     time, connections, refusals = after.time if after is not None else Time(), Connections(), Refusals()
     place = ControlPlace(folder=folder / "state", database_url=database_url)
@@ -159,6 +165,7 @@ async def estate(
             steps=[],
             refusals=refusals,
             size=size,
+            options=options or Options(),
             rosters=rosters_of(control, files, asked),
             applications=applications,
         )

@@ -44,13 +44,15 @@ class InboxState:
 
     `waiting` counts the events whose work is not done, and `waiting_since` says when the oldest of them came. Of what
     came in the last fourteen days, `unreadable` counts what could not be parsed, and `set_aside` the events whose work
-    failed again and again.
+    failed again and again; the newest of each came at `unreadable_at` and `set_aside_at`.
     """
 
     waiting: int = 0
     waiting_since: datetime | None = None
     unreadable: int = 0
     set_aside: int = 0
+    unreadable_at: datetime | None = None
+    set_aside_at: datetime | None = None
 
 
 class Inbox:
@@ -145,13 +147,22 @@ class Inbox:
             func.min(INBOX.c.received_at).filter(INBOX.c.is_readable),
             func.count().filter(aside & has_no_id),
             func.count().filter(aside & ~has_no_id),
+            func.max(INBOX.c.received_at).filter(aside & has_no_id),
+            func.max(INBOX.c.received_at).filter(aside & ~has_no_id),
         )
         query = query.where(INBOX.c.done_at.is_(None)).group_by(INBOX.c.connection_id)
         if connection_ids:
             query = query.where(INBOX.c.connection_id.in_(connection_ids))
         async with self._database.read() as connection:
             return {
-                row[0]: InboxState(waiting=row[1], waiting_since=row[2], unreadable=row[3], set_aside=row[4])
+                row[0]: InboxState(
+                    waiting=row[1],
+                    waiting_since=row[2],
+                    unreadable=row[3],
+                    set_aside=row[4],
+                    unreadable_at=row[5],
+                    set_aside_at=row[6],
+                )
                 for row in await connection.execute(query)
             }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -91,6 +91,14 @@ class EventRecord:
     last_error: str | None
     next_try_at: datetime | None
     delivered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailingSince:
+    """Since when the events of a webhook do not arrive, and in a sentence why the one that waits longest did not."""
+
+    since: datetime
+    error: str | None
 
 
 class Outbox:
@@ -224,6 +232,16 @@ class Outbox:
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one()
         return dict(zip(_STATES, row, strict=True))
+
+    async def failing(self, webhook_ids: Collection[str]) -> dict[str, FailingSince]:
+        """Return which of these webhooks have events that wait because tries failed, with the one that has longest."""
+        here = OUTBOX.c.webhook_id.in_(webhook_ids) & OUTBOX.c.failing_since.is_not(None) & _STATES["waiting"]
+        query = select(OUTBOX.c.webhook_id, OUTBOX.c.failing_since, OUTBOX.c.last_error).where(here)
+        found: dict[str, FailingSince] = {}
+        async with self._database.read() as connection:
+            for webhook_id, since, error in await connection.execute(query.order_by(OUTBOX.c.failing_since)):
+                found.setdefault(webhook_id, FailingSince(since=since, error=error))
+        return found
 
     async def depth(self) -> int:
         """Count the events that wait."""

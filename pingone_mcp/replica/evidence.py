@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pingone_mcp.directory.gaps import gone_at_once
-from pingone_mcp.errors import Problem
+from pingone_mcp.errors import Problem, Refused
 
 TRIES = 2
 """So many syncs in a row try what came back short, before they wait for the next full one."""
@@ -95,6 +95,17 @@ class Held(Problem):
         """Return the ids that are named to a person."""
         places = {place for one in self.vanished for place in (one.environment, one.population) if place is not None}
         return frozenset(places.union(*(one.examples for one in self.vanished[:1])))
+
+
+class OtherRemovals(Refused):
+    """What waits for a person's word is not what the person was shown."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Who could not be found has changed since this was shown, so nothing was released.",
+            "Look at who it is now, and say so again.",
+            code="REMOVALS_CHANGED",
+        )
 
 
 def masses(missing: Iterable[Vanished], share: float) -> list[Vanished]:

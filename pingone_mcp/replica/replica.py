@@ -54,12 +54,19 @@ class Replica:
     options: SyncOptions = field(default_factory=SyncOptions)
     max_age: timedelta = timedelta(hours=1)
 
-    async def sync(self, mode: Literal["auto"] | Mode, *, report: Report, accept_removals: bool = False) -> SyncReport:
+    async def sync(
+        self,
+        mode: Literal["auto"] | Mode,
+        *,
+        report: Report,
+        accept_removals: bool = False,
+        as_shown: str | None = None,
+    ) -> SyncReport:
         """Bring the copy up to date; see `Sync.run`."""
         from pingone_mcp.replica.sync import Sync  # noqa: PLC0415 - start-up: most who ask the copy do not sync
 
         sync = Sync(self.source, self.store, self.options, report=report)
-        return await sync.run(mode, accept_removals=accept_removals)
+        return await sync.run(mode, accept_removals=accept_removals, as_shown=as_shown)
 
     async def reread(self, events: Iterable[JsonObject]) -> RereadReport:
         """Read again what events that the provider has sent name; see `Sync.reread`."""

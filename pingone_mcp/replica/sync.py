@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.errors import FilterRefused, NoReplica, Problem, Refused
+from pingone_mcp.replica.evidence import OtherRemovals
 from pingone_mcp.replica.findings import Mode
 from pingone_mcp.replica.source import Source, Wanted
 from pingone_mcp.replica.store.noted import EndedRun, Memory, Shape, note_run, recalled
@@ -62,18 +63,21 @@ class Sync:
         self._patience = patience
         self._report = report
 
-    async def run(self, mode: Mode | Literal["auto"] = "auto", *, accept_removals: bool = False) -> SyncReport:
+    async def run(
+        self, mode: Mode | Literal["auto"] = "auto", *, accept_removals: bool = False, as_shown: str | None = None
+    ) -> SyncReport:
         """Sync, and say what was done. Raises Problem: what cannot be read or written, or another sync that goes on.
 
         `accept_removals` is a person's word that those of whom the last sync could not tell are gone, if they still
-        answer 404.
+        answer 404; `as_shown` is the edition of them that the person saw (`Memory.edition_of_doubt`; None: whoever
+        they are). Raises OtherRemovals, before anything is read, where they are others by now.
         """
         async with self._alone(".lock"):
             began = self._source.clock.monotonic()
             try:
-                report = await self._run(mode, accept_removals=accept_removals)
+                report = await self._run(mode, accept_removals=accept_removals, as_shown=as_shown)
             except Damaged:  # by now it is set aside, and there is an empty one
-                report = await self._run("full", accept_removals=accept_removals)
+                report = await self._run("full", accept_removals=accept_removals, as_shown=as_shown)
             return replace(report, seconds=self._source.clock.monotonic() - began)
 
     async def reread(self, events: Iterable[JsonObject]) -> RereadReport:
@@ -124,9 +128,12 @@ class Sync:
     def _shape(self) -> Shape:
         return Shape(_SHAPE, dict(self._source.attributes), self._options.remote_data)
 
-    async def _run(self, mode: Mode | Literal["auto"], *, accept_removals: bool) -> SyncReport:
+    async def _run(self, mode: Mode | Literal["auto"], *, accept_removals: bool, as_shown: str | None) -> SyncReport:
+        memory = await self._store.write(recalled)
+        if as_shown is not None and memory.edition_of_doubt != as_shown:
+            raise OtherRemovals
         beginning = Beginning(
-            memory=await self._store.write(recalled),
+            memory=memory,
             shape=self._shape(),
             accepts_removals=accept_removals,
         )

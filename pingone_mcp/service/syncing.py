@@ -95,7 +95,14 @@ class Synced(Protocol):
 
     def now(self) -> datetime: ...
 
-    async def sync(self, mode: Mode, *, report: Callable[[str, int, int | None], None]) -> SyncReport: ...
+    async def sync(
+        self,
+        mode: Mode,
+        *,
+        report: Callable[[str, int, int | None], None],
+        accept_removals: bool = False,
+        as_shown: str | None = None,
+    ) -> SyncReport: ...
 
     async def reread(self, events: Iterable[JsonObject]) -> RereadReport: ...
 
@@ -139,6 +146,18 @@ class Syncing:
                     self._owed.remove(run.ended)
                 return run.ended.report(), run.ended
 
+    async def release(self, as_shown: str) -> tuple[SyncReport, Ended]:
+        """Sync with a person's word that those who could not be found are gone, as the person was shown them.
+
+        What runs already ends first: it does not know of that word. Raises the Problem that ended it, OtherRemovals
+        where they are others by now.
+        """
+        while self._run is not None:
+            await self._run.end_of()
+        run = self._begin("full", as_shown)
+        ended = await run.end_of()
+        return ended.report(), ended
+
     async def reread(self, events: Sequence[JsonObject]) -> RereadReport:
         """Read again what events of the provider name, beside a sync that may run, and return what came of it.
 
@@ -159,12 +178,11 @@ class Syncing:
         """Sync again and again, with so much time between the end of one and the beginning of the next."""
         while True:
             run = self._run or self._begin("auto")
-            while run.ended is None:
-                await run.news.wait()
+            await run.end_of()
             await anyio.sleep(seconds)
 
-    def _begin(self, mode: Mode) -> _Run:
-        self._run = run = _Run(mode, self._copy.now())
+    def _begin(self, mode: Mode, as_shown: str | None = None) -> _Run:
+        self._run = run = _Run(mode, self._copy.now(), as_shown)
         self._tasks.start_soon(self._carry_out, run)
         return run
 
@@ -187,7 +205,12 @@ class Syncing:
 
     async def _synced(self, run: _Run) -> SyncReport | Problem:
         try:
-            found = await self._copy.sync(run.running.mode, report=run.report)
+            found = await self._copy.sync(
+                run.running.mode,
+                report=run.report,
+                accept_removals=run.as_shown is not None,
+                as_shown=run.as_shown,
+            )
             if found.changes:
                 await self._changed()
         except Problem as problem:
@@ -202,10 +225,14 @@ class Syncing:
 
 
 class _Run:
-    """One sync, and the modes of those who asked for what comes of it: nobody, where the clock has begun it."""
+    """One sync, and the modes of those who asked for what comes of it: nobody, where the clock has begun it.
 
-    def __init__(self, mode: Mode, now: datetime) -> None:
+    `as_shown` is the edition of those of whom a person has said that they are gone (None: nobody has).
+    """
+
+    def __init__(self, mode: Mode, now: datetime, as_shown: str | None) -> None:
         self.running = Running(mode=mode, started_at=now)
+        self.as_shown = as_shown
         self.asked = set[Mode]()
         self.ended: Ended | None = None
         self.news = anyio.Event()  # another stage, or the end
@@ -220,6 +247,12 @@ class _Run:
         self.running.stage, self.running.done, self.running.about = stage, done, about
         if another:
             self.wake()
+
+    async def end_of(self) -> Ended:
+        """Wait for its end."""
+        while self.ended is None:
+            await self.news.wait()
+        return self.ended
 
     def wake(self) -> None:
         """Let those who wait for news look again."""

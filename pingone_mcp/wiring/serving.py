@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -34,10 +35,12 @@ from pingone_mcp.service.events.hooks.refusals import HookRefusals
 from pingone_mcp.service.events.hooks.taking import HookTaking
 from pingone_mcp.service.events.hooks.work import HookWork
 from pingone_mcp.service.fleet.accounts import CallerAccounts
+from pingone_mcp.service.fleet.attention.desk import keeping_desk
 from pingone_mcp.service.fleet.departures import Departures
 from pingone_mcp.service.fleet.drafting.desk import LinkingDesk
 from pingone_mcp.service.fleet.event_targets import EventTargets
 from pingone_mcp.service.fleet.fleet import Fleet
+from pingone_mcp.service.fleet.hook_form import HookPlace
 from pingone_mcp.service.fleet.linking import Linking
 from pingone_mcp.service.fleet.rechecks import Rechecks, Refusals
 from pingone_mcp.service.fleet.syncs import FleetSyncs
@@ -77,6 +80,7 @@ from pingone_mcp.wiring.fleet import (
     LinkedFiles,
     applications_of,
     control_place,
+    hook_place,
     keep_default,
     linking_of,
     rosters_of,
@@ -213,6 +217,14 @@ async def open_face(
                     clock=clock,
                     targets=EventTargets(control, served.targets.allow_url),
                     schedules=CallerSchedules(control, served.fleet, served.kinds),
+                    keeping=keeping_desk(
+                        control,
+                        served.fleet,
+                        served.linking,
+                        served.syncs,
+                        rosters=served.rosters,
+                        hooks=_hook_place(address),
+                    ),
                     oidc=oidc,
                 )
             )
@@ -375,6 +387,13 @@ def _token_rules(settings: Serving) -> TokenRules | None:
         audience=settings.oauth_audience,
         connections_claim=settings.oauth_connections_claim,
     )
+
+
+def _hook_place(address: PublicAddress) -> HookPlace:
+    """Return where providers send events to; to this machine itself none can."""
+    if is_loopback(urlsplit(address.base).hostname or ""):
+        return dataclasses.replace(hook_place(None), base=address.base)
+    return hook_place(address.base)
 
 
 def _person() -> Caller:

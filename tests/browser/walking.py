@@ -17,6 +17,7 @@ from playwright.async_api import Browser, BrowserContext, Page
 from pingone_mcp.control.linked import LinkedConnection
 from pingone_mcp.pingone.feed.events import is_foreign
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.sandbox.options import Options
 from pingone_mcp.service.callers import Caller, Permission
 from pingone_mcp.service.events.hooks.taking import HookTaking
 from pingone_mcp.service.fleet.syncs import FleetSyncs
@@ -91,10 +92,12 @@ class Walk:
 
 
 @asynccontextmanager
-async def open_site(folder: Path, before: Callable[[Sandbox], None] = lambda _: None) -> AsyncIterator[Site]:
+async def open_site(
+    folder: Path, before: Callable[[Sandbox], None] = lambda _: None, options: Options | None = None
+) -> AsyncIterator[Site]:
     """Serve on a port of this machine; `acme` is linked and synced, after what is done to its sandbox `before`."""
     async with AsyncExitStack() as stack:
-        opened = await stack.enter_async_context(estate(folder))
+        opened = await stack.enter_async_context(estate(folder, options=options))
         tasks = await stack.enter_async_context(background())
         clock = dataclasses.replace(opened.time.clock(), sleep=anyio.sleep)
         before(opened.company("acme").sandbox)

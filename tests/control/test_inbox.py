@@ -84,7 +84,7 @@ async def test_what_waits_and_what_is_kept_aside_is_counted_for_each_connection(
     await control.inbox.set_aside([second.number])
     assert await pending(control, linked) == ["c", "d"]
     assert await control.inbox.add(linked.id, events("b")) == 0, "it is known as before"
-    here = InboxState(waiting=2, waiting_since=came, unreadable=1, set_aside=1)
+    here = InboxState(waiting=2, waiting_since=came, unreadable=1, set_aside=1, unreadable_at=came, set_aside_at=came)
     assert await control.inbox.state(linked.id) == here
     there = InboxState(waiting=1, waiting_since=hands.time)
     assert await control.inbox.states() == {linked.id: here, other.id: there}

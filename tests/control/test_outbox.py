@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from pingone_mcp.control.control import ControlData
-from pingone_mcp.control.outbox import NewEvent, OutgoingEvent
+from pingone_mcp.control.outbox import FailingSince, NewEvent, OutgoingEvent
 from tests.control.conftest import Hands
 
 URL = "https://example.com/hook"
@@ -175,6 +175,26 @@ async def test_all_that_was_given_up_is_sent_again_however_long_ago_it_happened(
     assert await control.outbox.resend_failed(webhook_id=webhook.id) == 2
     assert await due(control) == [(webhook.id, "a", 2)]
     assert [one.id for one in await control.outbox.listed(state="delivered")] == [first.id], "what arrived stays"
+
+
+async def test_a_webhook_fails_while_what_waits_for_it_was_tried_in_vain(control: ControlData, hands: Hands) -> None:
+    webhook, other = [(await control.webhooks.create(target_url=URL))[0] for _ in range(2)]
+    began = hands.time
+    for connection in ("a", "b"):
+        await control.outbox.add("record:created", {"n": 1}, connection_id=connection, tenant=None)
+    both = [webhook.id, other.id]
+    assert await control.outbox.failing(both) == {}
+    first, second = [one.id for one in await control.outbox.listed(webhook_id=webhook.id)]
+    await control.outbox.failed(second, "It answered 503.", hands.time)
+    hands.go(minutes=5)
+    await control.outbox.failed(first, "It answered 500.", hands.time)
+    await control.outbox.failed(second, "It answered 502.", hands.time)
+    assert await control.outbox.failing(both) == {webhook.id: FailingSince(since=began, error="It answered 502.")}
+    assert await control.outbox.failing([other.id]) == {}
+    await control.outbox.delivered(second)
+    assert (await control.outbox.failing(both))[webhook.id].error == "It answered 500."
+    await control.outbox.give_up(webhook.id, "It failed for 24 hours.")
+    assert await control.outbox.failing(both) == {}
 
 
 async def test_who_sends_hears_of_events_once_they_are_kept(control: ControlData) -> None:

@@ -26,6 +26,7 @@ class Copy:
     at: datetime = NOW
     begun: list[Mode] = field(default_factory=list[Mode])
     ends: dict[int, SyncReport | Problem] = field(default_factory=dict[int, SyncReport | Problem])
+    words: list[str | None] = field(default_factory=list["str | None"])
     rereads: list[int] = field(default_factory=list[int])
     reread_until: int = 0
     _moved: anyio.Event = field(default_factory=anyio.Event)
@@ -33,9 +34,17 @@ class Copy:
     def now(self) -> datetime:
         return self.at
 
-    async def sync(self, mode: Mode, *, report: Callable[[str, int, int | None], None]) -> SyncReport:
+    async def sync(
+        self,
+        mode: Mode,
+        *,
+        report: Callable[[str, int, int | None], None],
+        accept_removals: bool = False,
+        as_shown: str | None = None,
+    ) -> SyncReport:
         number = len(self.begun)
         self.begun.append(mode)
+        self.words.append(as_shown if accept_removals else None)
         report("users", 1, 2)
         while number not in self.ends:
             await self._moved.wait()
@@ -117,6 +126,28 @@ async def test_whoever_was_told_that_a_full_sync_runs_gets_what_came_of_it(again
         assert isinstance(ended, Ended)
         assert (ended.started_at, ended.ended_at) == (NOW, NOW + timedelta(minutes=30))
         assert desk.copy.begun == ["full"]
+
+
+async def test_a_person_s_word_goes_to_a_sync_of_its_own_behind_those_that_run() -> None:
+    async with a_desk() as desk, anyio.create_task_group() as tasks:
+        released: list[Ended] = []
+
+        async def release() -> None:
+            released.append((await desk.syncing.release("shown"))[1])
+
+        assert isinstance(await desk.ask("incremental"), Running)
+        assert isinstance(await desk.ask("full"), Running)
+        tasks.start_soon(release)
+        await anyio.wait_all_tasks_blocked()
+        assert desk.copy.begun == ["incremental"]
+        await desk.copy.end()
+        assert desk.copy.begun == ["incremental", "full"], "somebody has asked for that one"
+        assert released == []
+        await desk.copy.end(full=True)
+        assert desk.copy.words == [None, None, "shown"]
+        await desk.copy.end(full=True)
+        assert [number(one) for one in released] == [2]
+        assert desk.copy.begun == ["incremental", "full", "full"]
 
 
 async def test_what_came_of_a_sync_is_given_once() -> None:

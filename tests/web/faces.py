@@ -14,6 +14,7 @@ import httpx
 
 from pingone_mcp.control.linked import LinkedConnection
 from pingone_mcp.pingone.feed.events import is_foreign
+from pingone_mcp.sandbox.options import Options
 from pingone_mcp.service.callers import Permission
 from pingone_mcp.service.events.hooks.taking import HookTaking
 from pingone_mcp.service.fleet.syncs import FleetSyncs
@@ -72,6 +73,7 @@ async def whole_face(
     *,
     base: str = f"http://{HOST}",
     size: int = SIZE,
+    options: Options | None = None,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
 ) -> AsyncIterator[WholeFace]:
     """Open the face as it is reached at a base URL; `acme` is a sandbox of so many users that may be written to.
@@ -79,7 +81,7 @@ async def whole_face(
     Who looks at something again and again sleeps by the real time, or as `sleep` does.
     """
     async with AsyncExitStack() as stack:
-        opened = await stack.enter_async_context(estate(folder, size=size))
+        opened = await stack.enter_async_context(estate(folder, size=size, options=options))
         tasks = await stack.enter_async_context(background())
         clock = dataclasses.replace(opened.time.clock(), sleep=sleep)
         taking = HookTaking(opened.control, is_foreign)

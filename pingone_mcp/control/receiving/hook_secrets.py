@@ -71,6 +71,15 @@ class HookSecrets:
             await self._seals.put(key, values)
         return made
 
+    async def hold(self, connection_id: str) -> None:
+        """Let nobody else change the secret of a connection until the transaction ends in which this is called.
+
+        Raises LookupError for a connection that there is not.
+        """
+        async with self._database.write() as connection:
+            if await connection.scalar(_held(connection_id)) is None:
+                raise LookupError("no such connection")
+
     async def known(self, connection_id: str) -> SecretStr | None:
         """Return the secret of a connection where one has been made; none is made now."""
         try:

@@ -6,6 +6,7 @@ They lie in it as JSON. Raises Damaged for what no sync has written.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping
@@ -106,6 +107,24 @@ class Memory:
     watched_since: dict[str, Moment] = field(default_factory=dict[str, Moment])
     held: HeldRemovals | None = None
     damaged: str | None = None
+
+    @property
+    def doubtful(self) -> frozenset[str]:
+        """Users and groups that could not be found and are in the copy all the same: a person may say they are gone."""
+        covered = self.coverage.values()
+        unseen = {one for place in covered for one in (*place.unseen, *place.unseen_groups)}
+        return frozenset((*(self.held.ids if self.held is not None else ()), *unseen))
+
+    @property
+    def losing(self) -> Mapping[str, int]:
+        """How many users of each environment would lose a membership, where that waits for a person."""
+        return self.held.memberships if self.held is not None else {}
+
+    @property
+    def edition_of_doubt(self) -> str:
+        """What tells all that a person may say yes to from anything else that this may be at another time."""
+        text = json.dumps([sorted(self.doubtful), sorted(self.losing.items())])
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 _ALWAYS = frozenset({"watermarks", "coverage", "shape", "last_sync", "last_full"})

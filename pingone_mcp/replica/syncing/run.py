@@ -104,15 +104,10 @@ class Beginning:
 
     def accepted(self) -> frozenset[str]:
         """Return the users and groups that a person has said to be gone."""
-        if not self.accepts_removals:
-            return frozenset()
-        covered = self.memory.coverage.values()
-        unseen = {one for place in covered for one in (*place.unseen, *place.unseen_groups)}
-        return frozenset((*self.accepted_users, *unseen))
+        return self.memory.doubtful if self.accepts_removals else frozenset()
 
     def bounds(self, share: float) -> Bounds:
-        held = self.memory.held
-        return Bounds(share=share, accepted=held.memberships if held is not None and self.accepts_removals else {})
+        return Bounds(share=share, accepted=self.memory.losing if self.accepts_removals else {})
 
 
 class SyncRun:

@@ -12,6 +12,7 @@ import anyio
 
 from pingone_mcp.current_connection import working_for
 from pingone_mcp.errors import Problem
+from pingone_mcp.replica.evidence import OtherRemovals
 from pingone_mcp.service.fleet.outcomes import note_outcome
 from pingone_mcp.service.fleet.schedule import DEFAULT_MINUTES, next_sync
 from pingone_mcp.service.syncing import CutOff
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pingone_mcp.control.linked import LinkedConnection
     from pingone_mcp.control.sync_runs import RunEnd, RunRecord
     from pingone_mcp.service.fleet.fleet import Fleet
-    from pingone_mcp.service.syncing import Mode, Running, SyncReport
+    from pingone_mcp.service.syncing import Ended, Mode, Running, Syncing, SyncReport
 
 LOOK_SECONDS = 5.0
 """Between two looks at who is due."""
@@ -55,6 +56,8 @@ class FleetSyncs:
         self._places = anyio.CapacityLimiter(AT_ONCE)
         self._under_way: set[str] = set()
         self._failures: dict[str, int] = {}
+        self._released: dict[str, str] = {}  # what persons have said, until the sync begins that it is good for
+        self._releasing: dict[str, str] = {}
 
     async def run(self) -> None:
         """Sync whoever is due, again and again, for as long as this task lives."""
@@ -94,6 +97,15 @@ class FleetSyncs:
             self._begin(linked)
         return run
 
+    async def release(self, linked: LinkedConnection, as_shown: str) -> RunRecord:
+        """Ask for a sync with a person's word that those who could not be found are gone, as they were shown.
+
+        Return its run. What was said goes no further than this process: where that ends before, nothing is released.
+        """
+        if self._releasing.get(linked.id) != as_shown:  # else somebody has pressed twice
+            self._released[linked.id] = as_shown
+        return await self.request(linked)
+
     def _begin(self, linked: LinkedConnection) -> None:
         self._under_way.add(linked.id)
         self._tasks.start_soon(self._one, linked)
@@ -112,10 +124,11 @@ class FleetSyncs:
 
     async def _synced(self, linked: LinkedConnection) -> None:
         run = await self._started(linked)
+        if (as_shown := self._released.pop(linked.id, None)) is not None:
+            self._releasing[linked.id] = as_shown
         try:
             served = await self._fleet.current(linked)
-            mode: Mode = "full" if run.cause == "full_sync" else "auto"
-            outcome = await served.syncing(await served.backend()).wait(mode, math.inf, _unheard)
+            report, ended = await _outcome(served.syncing(await served.backend()), run, as_shown)
         except Problem as problem:
             await self._failed(linked, run, problem)
             return
@@ -123,8 +136,8 @@ class FleetSyncs:
             _logger.exception("The sync failed")
             await self._failed(linked, run, Problem("It failed for a reason of its own, which was logged."))
             return
-        assert isinstance(outcome, tuple)
-        report, ended = outcome
+        finally:
+            self._releasing.pop(linked.id, None)
         await self._done(linked, run, report, ended.ended_at)
 
     async def _started(self, linked: LinkedConnection) -> RunRecord:
@@ -150,17 +163,29 @@ class FleetSyncs:
 
     async def _failed(self, linked: LinkedConnection, run: RunRecord, problem: Problem) -> None:
         await note_outcome(self._control.connections, linked, problem, self._clock.now())
-        at = self._clock.now() if isinstance(problem, CutOff) else self._next(linked, failed=True)
+        is_failure = not isinstance(problem, OtherRemovals)  # that was decided before anything was asked
+        at = self._clock.now() if isinstance(problem, CutOff) else self._next(linked, failed=is_failure)
         await self._control.connections.set_next_sync(linked.id, at)
         await self._control.sync_runs.end(run.id, "failed", reason=str(problem))
 
     def _next(self, linked: LinkedConnection, *, failed: bool) -> datetime:
         self._failures[linked.id] = failures = self._failures.get(linked.id, 0) + 1 if failed else 0
-        interval = timedelta(minutes=_minutes(linked))
+        interval = timedelta(minutes=minutes_of(linked))
         return next_sync(self._clock.now(), interval, failures=failures, jitter=self._clock.jitter())
 
 
-def _minutes(linked: LinkedConnection) -> float:
+async def _outcome(syncing: Syncing, run: RunRecord, as_shown: str | None) -> tuple[SyncReport, Ended]:
+    """Sync as it is asked for, with a person's word where there is one."""
+    if as_shown is not None:
+        return await syncing.release(as_shown)
+    mode: Mode = "full" if run.cause == "full_sync" else "auto"
+    outcome = await syncing.wait(mode, math.inf, _unheard)
+    assert isinstance(outcome, tuple)
+    return outcome
+
+
+def minutes_of(linked: LinkedConnection) -> float:
+    """Return how many minutes lie between two syncs of a connection."""
     given = linked.settings.get("sync_minutes")
     return float(given) if isinstance(given, (int, float)) else DEFAULT_MINUTES
 

@@ -31,7 +31,8 @@ class BrowserSession:
     """A browser that has signed in; `ends` in the seconds of Clock.monotonic.
 
     `credential` is what it has signed in with, where that is looked at again for each request: it may be revoked.
-    `notices` are sentences that its next page says, once. `streams` are called when it is ended before its time.
+    `notices` are sentences that its next page says, once; `once` is what one page shows, by the name of that. `streams`
+    are called when it is ended before its time.
     """
 
     caller: Caller
@@ -39,6 +40,7 @@ class BrowserSession:
     secret: bytes = field(repr=False)
     credential: SecretStr | None = None
     notices: list[str] = field(default_factory=list[str])
+    once: dict[str, object] = field(default_factory=dict[str, object], repr=False)
     streams: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]], repr=False)
 
     @property

@@ -30,13 +30,15 @@ _NONCE_BYTES = 16
 class Framing:
     """What the frame itself shows: which page this is, of which connection, and what was done just now.
 
-    `csrf_token` is what each form holds (None: nobody has signed in). A guest is led nowhere else from here.
+    `matters` says how many things of the connection need a person. `csrf_token` is what each form holds (None: nobody
+    has signed in). A guest is led nowhere else from here.
     """
 
     path: str = ""
     csrf_token: str | None = field(default=None, repr=False)
     connection: Mapping[str, str] | None = None
     notices: tuple[str, ...] = ()
+    matters: int = 0
     is_guest: bool = False
 
 

@@ -13,6 +13,7 @@ from pingone_mcp.web.pages.page import PageView, SitePage
 
 if TYPE_CHECKING:
     from pingone_mcp.service.fleet.accounts import CallerAccounts
+    from pingone_mcp.web.pages.keeping.attention import AttentionPages
     from pingone_mcp.web.pages.page import Visit
 
 _SHOWN = 100
@@ -21,8 +22,8 @@ _SHOWN = 100
 class Front:
     """Shows connections, over the use cases."""
 
-    def __init__(self, accounts: CallerAccounts) -> None:
-        self._accounts = accounts
+    def __init__(self, accounts: CallerAccounts, attention: AttentionPages) -> None:
+        self._accounts, self._attention = accounts, attention
 
     def pages(self) -> list[SitePage]:
         """Return the page."""
@@ -39,5 +40,7 @@ class Front:
             "manages": manages,
             "adds": manages and visit.caller.connections is None,
             "default": DEFAULT,
+            "csrf": visit.session.csrf_token,
+            "matters": await self._attention.everywhere(visit.caller),
         }
         return PageView(template="front.html", values=values)

@@ -12,7 +12,7 @@ from pingone_mcp.web.pages.browsing.live import LiveStreams
 from pingone_mcp.web.pages.browsing.people import PeoplePages
 from pingone_mcp.web.pages.frame import Frame
 from pingone_mcp.web.pages.front import Front
-from pingone_mcp.web.pages.keeping.settings import SettingsPage
+from pingone_mcp.web.pages.keeping.all import keeping_pages
 from pingone_mcp.web.pages.linking.guests import GuestPages
 from pingone_mcp.web.pages.linking.managing import Managing
 from pingone_mcp.web.pages.linking.steps import LinkSteps
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pingone_mcp.clock import Clock
     from pingone_mcp.service.callers import Caller
     from pingone_mcp.service.fleet.accounts import CallerAccounts
+    from pingone_mcp.service.fleet.attention.desk import KeepingDesk
     from pingone_mcp.service.fleet.drafting.desk import LinkingDesk
     from pingone_mcp.service.fleet.event_targets import EventTargets
     from pingone_mcp.service.fleet.fleet import Fleet
@@ -55,6 +56,7 @@ class PageParts:
     clock: Clock
     targets: EventTargets
     schedules: CallerSchedules
+    keeping: KeepingDesk
     oidc: OidcSignIn | None = None
 
 
@@ -64,7 +66,8 @@ class Pages:
     def __init__(self, parts: PageParts) -> None:
         assets = Assets()
         frame = Frame(assets, parts.address.prefix)
-        site = Site(frame, parts.fleet)
+        keeping = keeping_pages(parts.keeping, parts.targets, parts.schedules)
+        site = Site(frame, parts.fleet, keeping.attention.count)
         signing_in = SigningIn(frame, parts.authenticator, parts.sessions, parts.oidc)
 
         async def sign_out(visit: Visit) -> Response:
@@ -74,17 +77,16 @@ class Pages:
         steps = LinkSteps(parts.desk)
         managing = Managing(parts.accounts, parts.desk, steps)
         guests = GuestPages(frame, parts.desk, steps, parts.form_key, parts.clock)
-        settings = SettingsPage(parts.targets, parts.schedules)
         pages = [
-            *Front(parts.accounts).pages(),
+            *Front(parts.accounts, keeping.attention).pages(),
             *managing.pages(),
             *PeoplePages(frame).pages(),
             *GroupPages().pages(),
             *ChangesPage().pages(),
             *live.pages(),
-            *settings.pages(),
+            *keeping.pages,
         ]
-        forms = [PageForm(path=SIGN_OUT, act=sign_out, permission=None), *managing.forms(), *settings.forms()]
+        forms = [PageForm(path=SIGN_OUT, act=sign_out, permission=None), *managing.forms(), *keeping.forms]
         self.refused = site.refused
         self.stop = live.stop
         self._fleet = parts.fleet

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from pingone_mcp.control.linked import LinkedConnection
-    from pingone_mcp.service.callers import Permission
+    from pingone_mcp.service.callers import Caller, Permission
     from pingone_mcp.service.fleet.fleet import Fleet
     from pingone_mcp.web.authentication.sessions import BrowserSession
     from pingone_mcp.web.pages.frame import Frame
@@ -39,10 +39,13 @@ _logger = logging.getLogger(__name__)
 
 
 class Site:
-    """All pages of one process, shown in a frame, of the connections of a fleet."""
+    """All pages of one process, shown in a frame, of the connections of a fleet.
 
-    def __init__(self, frame: Frame, fleet: Fleet) -> None:
-        self._frame, self._fleet = frame, fleet
+    `matters` counts what of a connection needs a person: each of its pages says so.
+    """
+
+    def __init__(self, frame: Frame, fleet: Fleet, matters: Callable[[Caller, str], Awaitable[int]]) -> None:
+        self._frame, self._fleet, self._matters = frame, fleet, matters
 
     def routes(self, pages: Sequence[SitePage], forms: Sequence[PageForm]) -> list[BaseRoute]:
         """Return the routes of pages and forms."""
@@ -74,7 +77,7 @@ class Site:
 
             async def answer(visit: Visit) -> Response:
                 shown = await page.show(visit)
-                return self._led(shown, visit) if isinstance(shown, LeadsTo) else self._sent(shown, visit)
+                return self._led(shown, visit) if isinstance(shown, LeadsTo) else await self._sent(shown, visit)
 
             return await self._behind(request, page.permission, shows_directory=page.shows_directory, answer=answer)
 
@@ -85,10 +88,10 @@ class Site:
             _check_signed_in(request)
 
             async def answer(visit: Visit) -> Response:
-                sent = await request.form(max_files=1, max_fields=_MOST_FIELDS)
-                _check_token(visit.session, sent)
-                done = await form.act(dataclasses.replace(visit, form=sent))
-                return self._led(done, visit) if isinstance(done, LeadsTo) else self._sent(done, visit)
+                async with request.form(max_files=1, max_fields=_MOST_FIELDS) as sent:
+                    _check_token(visit.session, sent)
+                    done = await form.act(dataclasses.replace(visit, form=sent))
+                return self._led(done, visit) if isinstance(done, LeadsTo) else await self._sent(done, visit)
 
             return await self._behind(request, form.permission, shows_directory=form.shows_directory, answer=answer)
 
@@ -133,13 +136,23 @@ class Site:
         served = await self._fleet.served(visit.caller, named) if shows_directory else None
         return dataclasses.replace(visit, linked=linked, served=served)
 
-    def _sent(self, answer: PageView | Response, visit: Visit) -> Response:
+    async def _sent(self, answer: PageView | Response, visit: Visit) -> Response:
         if isinstance(answer, Response):
             return answer
         framing = _framing(visit.request, visit, with_notices=answer.part is None)
+        if answer.part is None and visit.linked is not None:
+            framing = dataclasses.replace(framing, matters=await self._counted(visit.caller, visit.linked.id))
         if answer.streamed:
             return self._frame.stream(answer.template, answer.values, framing)
         return self._frame.page(answer.template, answer.values, framing, answer.status, part=answer.part)
+
+    async def _counted(self, caller: Caller, connection: str) -> int:
+        """Count what needs a person; where that cannot be found out, the page is shown all the same."""
+        try:
+            return await self._matters(caller, connection)
+        except Problem as problem:
+            _logger.warning("What needs a person was not found out: %s", problem)
+            return 0
 
     def _led(self, done: LeadsTo, visit: Visit) -> Response:
         if done.said is not None:

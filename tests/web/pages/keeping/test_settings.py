@@ -90,7 +90,7 @@ async def test_what_came_of_a_check_is_a_line_of_the_page(visitor: Visitor) -> N
     await visitor.get(settings(visitor))
     for text in ("full sync", "drift of crm", "0 7 * * mon-fri", "Europe/Berlin", "not yet"):
         assert text in visitor.page
-    await visitor.post()
+    await visitor.post(f"{settings(visitor)}/schedules/{made.id}/run")
     assert "It is done now" in visitor.page
     due = await schedules.get(made.id)
     assert due is not None

@@ -48,6 +48,20 @@ class Visitor:
         given = {"csrf": "" if found is None else found[1], **fields}
         return await self._follow(await self._ask("POST", path, given, origin), path)
 
+    async def send(self, path: str, **fields: Any) -> Heard:
+        """Send a form as `post` does, and go nowhere from there."""
+        found = _CSRF.search(self.page)
+        return await self._ask("POST", path, {"csrf": "" if found is None else found[1], **fields})
+
+    async def upload(self, path: str, field: str, content: bytes, **fields: str) -> Heard:
+        """Send a form with a file in one of its fields, with the token that the last page holds."""
+        found = _CSRF.search(self.page)
+        given = {"csrf": "" if found is None else found[1], **fields}
+        parts = [f'--edge\r\nContent-Disposition: form-data; name="{one}"\r\n\r\n{given[one]}\r\n' for one in given]
+        head = f'--edge\r\nContent-Disposition: form-data; name="{field}"; filename="list.csv"\r\n\r\n'
+        body = "".join(parts).encode() + head.encode() + content + b"\r\n--edge--\r\n"
+        return await self._follow(await self._send("POST", path, body, "multipart/form-data; boundary=edge"), path)
+
     def actions(self) -> list[str]:
         """Return where the forms of the page lead."""
         return [html.unescape(one) for one in _ACTION.findall(self.page) if "sign-out" not in one]
@@ -67,18 +81,23 @@ class Visitor:
         for _ in range(3):
             if answer.status != 303:
                 break
-            path = answer.header("location")
+            path = answer.header("location").partition("#")[0]
             answer = await self._ask("GET", path)
         self.at, self.page = path, answer.body.decode()
         return answer
 
     async def _ask(self, method: str, path: str, fields: dict[str, Any] | None = None, origin: str = ORIGIN) -> Heard:
+        if fields is None:
+            return await self._send(method, path)
+        body = urlencode(fields, doseq=True).encode()
+        return await self._send(method, path, body, "application/x-www-form-urlencoded", origin)
+
+    async def _send(
+        self, method: str, path: str, body: bytes = b"", content_type: str = "", origin: str = ORIGIN
+    ) -> Heard:
         headers = [("Cookie", self.cookie)] if self.cookie else []
-        body = b""
-        if fields is not None:
-            headers += [("Origin", origin), ("Content-Type", "application/x-www-form-urlencoded")]
-            body = urlencode(fields, doseq=True).encode()
-            headers.append(("Content-Length", str(len(body))))
+        if content_type:
+            headers += [("Origin", origin), ("Content-Type", content_type), ("Content-Length", str(len(body)))]
         answer = await self.face.ask(method, path, *headers, body=body, key="")
         self.heard.append(answer)
         return answer

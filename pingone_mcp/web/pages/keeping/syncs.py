@@ -1,0 +1,61 @@
+"""What of a directory is read, and when: the scope and the interval of a connection, and a sync that is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pingone_mcp.current_connection import DEFAULT
+from pingone_mcp.errors import Refused
+from pingone_mcp.service.fleet.syncs import minutes_of
+from pingone_mcp.web.pages.keeping.back import back
+from pingone_mcp.web.pages.page import LeadsTo, PageForm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pingone_mcp.service.callers import Permission
+    from pingone_mcp.service.fleet.caller_runs import CallerRuns
+    from pingone_mcp.service.fleet.keeping.intervals import Intervals
+    from pingone_mcp.service.fleet.keeping.scopes import Scopes
+    from pingone_mcp.web.pages.page import Visit
+
+_PATH = "/c/{connection}/settings"
+_SYNC: Permission = "directory.sync"
+_MANAGE: Permission = "connections.manage"
+
+
+class SyncForms:
+    """The section of the settings, and its forms, over the use cases."""
+
+    def __init__(self, scopes: Scopes, intervals: Intervals, runs: CallerRuns) -> None:
+        self._scopes, self._intervals, self._runs = scopes, intervals, runs
+
+    async def section(self, visit: Visit) -> Mapping[str, object]:
+        """Return what the settings show."""
+        caller, linked = visit.caller, visit.connection
+        return {
+            "minutes": minutes_of(linked),
+            "scope": await self._scopes.shown(caller, linked.id),
+            "may_sync": not caller.lacks({_SYNC}) and not linked.is_paused,
+            "may_manage": not caller.lacks({_MANAGE}) and linked.id != DEFAULT,
+            "is_default": linked.id == DEFAULT,
+        }
+
+    def forms(self) -> list[PageForm]:
+        """Return the forms."""
+        return [
+            PageForm(path=f"{_PATH}/sync", act=self._sync, permission=_SYNC),
+            PageForm(path=f"{_PATH}/interval", act=self._change, permission=_MANAGE),
+        ]
+
+    async def _sync(self, visit: Visit) -> LeadsTo:
+        await self._runs.request(visit.caller, visit.connection.id)
+        return back(visit, f"{visit.connection.name} is being synced. Load this page again in a while.", "syncs")
+
+    async def _change(self, visit: Visit) -> LeadsTo:
+        try:
+            minutes = float(visit.entered("minutes"))
+        except ValueError:
+            raise Refused("That is no number of minutes.", "Go back, and enter one.", code="BAD_INTERVAL") from None
+        changed = await self._intervals.change(visit.caller, visit.connection.id, minutes)
+        return back(visit, f"It is synced every {minutes_of(changed):g} minutes from now on.", "syncs")
