@@ -174,9 +174,9 @@ class OpenDoors:
         return self.whole_parser()
 
     def tools(self) -> Sequence[OfferedTool]:
-        from pingone_mcp.server.build import all_tools
+        from pingone_mcp.server.build import tools_for_models
 
-        return all_tools()
+        return tools_for_models()
 
     @asynccontextmanager
     async def sandbox(self, *, size: int, port: int) -> AsyncIterator[Mapping[str, str]]:

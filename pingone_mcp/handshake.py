@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 REPLAYED = "pingone-mcp: the client has this answer"
 STATELESS = "2026-07-28"
 ENVELOPE = ("protocolVersion", "clientCapabilities", "clientInfo")
+FOR_HOSTS = "tools/list of hosts"
+"""Under this stands what `tools/list` answers to clients that show MCP Apps."""
+HOST = {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}
+"""The extension by which they say so."""
 _INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 _LONGEST = 65_536
 # Printable ASCII without escapes, not nested deeply: such a line, and such an id, are the same to Python and the SDK.
@@ -87,6 +91,7 @@ class Session:
         self.replay = b""
         self._frozen = frozen
         self._version: str | None = None
+        self._is_host = False
 
     def answer(self, line: bytes) -> bytes | None:
         """Return the answer to a line, nothing for a notification, and None for what the SDK shall answer."""
@@ -111,18 +116,23 @@ class Session:
             self._version = version
             again = {"jsonrpc": "2.0", "id": REPLAYED, "method": method, "params": params}
             self.replay = json.dumps(again).encode() + b"\n"
-        return f'{{"jsonrpc":"2.0","id":{text},"result":{self._frozen.results[version][method]}}}\n'.encode()
+        asked = FOR_HOSTS if method == "tools/list" and self._is_host else method
+        return f'{{"jsonrpc":"2.0","id":{text},"result":{self._frozen.results[version][asked]}}}\n'.encode()
 
     def _version_of(self, method: str, params: object) -> str | None:
         """Return the protocol version in which a request is answered; None when anything about it is unusual."""
         match method, params:
             case "initialize", {"protocolVersion": str() as asked, "capabilities": able, "clientInfo": who, **more}:
                 if self._version is None and not more and _is_known_client(who, able):
+                    self._is_host = _is_host(able)
                     return asked if "initialize" in self._frozen.results.get(asked, {}) else self._frozen.otherwise
             case "server/discover" | "tools/list", {"_meta": {**envelope}, **more}:
                 version, able, who = (envelope.pop(f"io.modelcontextprotocol/{name}", None) for name in ENVELOPE)
                 if self._version in (None, version) and version == STATELESS and not more and not envelope:
-                    return STATELESS if _is_known_client(who, able) else None
+                    if not _is_known_client(who, able):
+                        return None
+                    self._is_host = _is_host(able)
+                    return STATELESS
             case "tools/list", {}:
                 return None if params or self._version == STATELESS else self._version
         return None
@@ -137,6 +147,14 @@ def _is_known_client(who: object, able: object) -> bool:
         and isinstance(able, dict)
         and all(_is_known_capability(name, value) for name, value in able.items())
     )
+
+
+def _is_host(able: object) -> bool:
+    """Say whether known capabilities name MCP Apps as the SDK wants them named."""
+    match able:
+        case {"extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": [*kinds]}}}:
+            return "text/html;profile=mcp-app" in kinds
+    return False
 
 
 def _is_known_capability(name: str, value: object) -> bool:

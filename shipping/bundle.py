@@ -14,7 +14,7 @@ from typing import Any
 
 from pingone_mcp import __version__
 from pingone_mcp.advice import variable
-from pingone_mcp.server.build import all_tools
+from pingone_mcp.server.build import tools_for_models
 from pingone_mcp.server.prompts import prompt_texts
 from pingone_mcp.settings import Settings
 from shipping.registry import DESCRIPTION, ROOT, TITLE, written
@@ -56,7 +56,7 @@ def manifest() -> dict[str, Any]:
         },
         "compatibility": {"platforms": ["darwin", "win32", "linux"], "runtimes": {"python": ">=3.11"}},
         "user_config": {name: _option(name, *about) for name, about in _ASKED.items()},
-        "tools": [{"name": tool.name, "description": _first_sentence(tool.description)} for tool in all_tools()],
+        "tools": [{"name": tool.name, "description": _first_sentence(tool.description)} for tool in tools_for_models()],
         "tools_generated": False,
         "prompts_generated": bool(prompt_texts()),
     }

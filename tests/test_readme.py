@@ -18,7 +18,7 @@ import pytest
 
 from pingone_mcp.cli import VERBS
 from pingone_mcp.mcp_clients import ClientName, launch, snippet
-from pingone_mcp.server.build import all_tools
+from pingone_mcp.server.build import tools_for_models
 from pingone_mcp.settings import ServeSettings, Settings
 from tests.process.programs import bare, run
 
@@ -35,7 +35,7 @@ def settings_table(kind: type[Settings | ServeSettings] = Settings) -> list[str]
 
 def tools_table() -> list[str]:
     lines = ["| tool | what it does |", "|---|---|"]
-    for tool in all_tools():
+    for tool in tools_for_models():
         first = re.split(r"(?<=[a-z])[.:] ", tool.description, maxsplit=1)[0].rstrip(".")
         lines.append(f"| `{tool.name}` | {first}. |")
     return lines

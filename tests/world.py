@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +18,9 @@ import anyio.lowlevel
 import httpx
 from jsonschema import Draft202012Validator
 from mcp import Client
+from mcp.client.extension import ClientExtension, advertise
 from mcp.client.session import ElicitationFnT, MessageHandlerFnT
+from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
 from mcp.types import CallToolResult
 
 from pingone_mcp.advice import setting
@@ -39,6 +41,8 @@ from pingone_mcp.wiring import open_backend, open_pingone
 
 MARK = setting("")[0]
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
+HOST = (advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]}),)
+"""What a client says that shows MCP Apps."""
 
 
 @dataclass
@@ -162,6 +166,7 @@ class World:
         message_handler: MessageHandlerFnT | None = None,
         sync_seconds: float | None = None,
         replica_roles: bool = False,
+        extensions: Sequence[ClientExtension] = (),
         **changes: Any,
     ) -> AsyncIterator[Client]:
         """Open an MCP client to a server over this world; `answers` is how its person answers questions."""
@@ -179,7 +184,13 @@ class World:
                 )
 
         server = build_server(functools.partial(serve_one, opened), allow_writes=writes is not None)
-        async with Checked(server, mode=mode, elicitation_callback=answers, message_handler=message_handler) as client:
+        async with Checked(
+            server,
+            mode=mode,
+            elicitation_callback=answers,
+            message_handler=message_handler,
+            extensions=extensions,
+        ) as client:
             yield client
 
     def exports(self) -> Path:

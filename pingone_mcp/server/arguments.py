@@ -9,8 +9,8 @@ from pydantic import Field
 
 from pingone_mcp.server.strict import open_object
 
-Limit = Annotated[int, Field(ge=1, le=1000, description="Most rows to return.")]
-Cursor = Annotated[str | None, Field(description="`next_cursor` of the answer before; goes on with its question.")]
+Limit = Annotated[int, Field(ge=1, le=1000, description="Most rows.")]
+Cursor = Annotated[str | None, Field(description="`next_cursor`, to go on with its question.")]
 Environment = Annotated[str | None, Field(max_length=256, description="Only this environment (id or name).")]
 Population = Annotated[str | None, Field(max_length=256, description="Only this population (id or name).")]
 Fields = Annotated[list[str] | None, Field(description="Exactly these fields per row; * for all.")]

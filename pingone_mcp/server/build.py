@@ -7,11 +7,14 @@ import functools
 from mcp.server.caching import CacheableMethod, CacheHint
 
 from pingone_mcp import __version__
+from pingone_mcp.server.apps import browsing
+from pingone_mcp.server.apps.hosts import for_hosts
+from pingone_mcp.server.apps.view import directory_app
 from pingone_mcp.server.completions import add_completions
 from pingone_mcp.server.edge import for_connection, lifespan
 from pingone_mcp.server.prompts import add_prompts
 from pingone_mcp.server.resources import add_resources
-from pingone_mcp.server.strict import StrictServer, StrictTool
+from pingone_mcp.server.strict import StrictServer, StrictTool, is_for_models
 from pingone_mcp.server.subscriptions import Subscribers
 from pingone_mcp.server.tools import (
     access,
@@ -44,14 +47,15 @@ INSTRUCTIONS = (
 )
 
 # Every module of tools; each tool says itself where it stands.
-MODULES = (access, changes, deactivated, description, drift, groups, proxy, queries, roles, sync, users)
+MODULES = (access, browsing, changes, deactivated, description, drift, groups, proxy, queries, roles, sync, users)
 
-# What the server offers is the same for everybody and changes with its version only. What is read through it is
-# neither: `resources/read` keeps the SDK's own hint, to keep nothing and to share it with nobody.
+# What the server offers changes with its version only, and is the same for everybody, but for tools, of which hosts of
+# MCP Apps get more (apps/hosts.py). What is read through it is neither: `resources/read` keeps the SDK's own hint, to
+# keep nothing and to share it with nobody.
 _SURFACE = CacheHint(ttl_ms=300_000, scope="public")
 _CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
     "server/discover": _SURFACE,
-    "tools/list": _SURFACE,
+    "tools/list": CacheHint(ttl_ms=300_000, scope="private"),
     "prompts/list": _SURFACE,
     "resources/list": _SURFACE,
     "resources/templates/list": _SURFACE,
@@ -60,11 +64,16 @@ _CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 
 @functools.cache  # of the code alone, and dear: the schema of every argument is made for it
 def all_tools(*, allow_writes: bool = False) -> tuple[StrictTool, ...]:
-    """Return every tool, in the order in which clients list them; with writes, `proxy_request` offers them."""
+    """Return every tool, in the order in which hosts list them; with writes, `proxy_request` offers them."""
     tools = {tool.name: tool for module in MODULES for tool in module.tools()}
     if allow_writes:
         tools["proxy_request"] = writes.tool()
     return tuple(sorted(tools.values(), key=lambda tool: tool.place))
+
+
+def tools_for_models(*, allow_writes: bool = False) -> tuple[StrictTool, ...]:
+    """Return the tools that models and people call: all but those that a view alone asks."""
+    return tuple(tool for tool in all_tools(allow_writes=allow_writes) if is_for_models(tool.meta))
 
 
 def build_server(lend: Lend, *, allow_writes: bool = False, like: StrictServer | None = None) -> StrictServer:
@@ -83,7 +92,8 @@ def build_server(lend: Lend, *, allow_writes: bool = False, like: StrictServer |
         tools=[] if like is not None else [*all_tools(allow_writes=allow_writes)],
         cache_hints=_CACHE_HINTS,
         subscriptions=False,  # `Subscribers` serves them, those of each connection apart
-        middleware=[for_connection],
+        middleware=[for_connection, for_hosts],
+        extensions=[directory_app()],
         log_level="WARNING",
     )
     if like is not None:

@@ -1,6 +1,7 @@
 """What a server says first, asked of the server itself while its client does something else.
 
-Two clients ask, one that can nothing and one that can much: what is not the same to both is not known beforehand.
+Two clients ask, one that can nothing and one that can much: what is not the same to both is not known beforehand. A
+third one shows MCP Apps, for which more tools are listed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from mcp.types import JSONRPCNotification, JSONRPCRequest
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from pingone_mcp.first_answers import NOTHING, Frozen
-from pingone_mcp.handshake import ENVELOPE, STATELESS
+from pingone_mcp.handshake import ENVELOPE, FOR_HOSTS, HOST, STATELESS
 
 _SECONDS = 30.0
 _Client: TypeAlias = Mapping[str, Mapping[str, object]]
@@ -33,6 +34,7 @@ _CAN_MUCH: _Client = {
     },
     "clientInfo": {"name": "b", "version": "2", "title": "B", "websiteUrl": "https://b.example"},
 }
+_SHOWS_APPS: _Client = {**_CAN_NOTHING, "capabilities": {"extensions": HOST}}
 
 
 class _NoAnswer(Exception):
@@ -41,14 +43,30 @@ class _NoAnswer(Exception):
 
 async def rehearse(connections: Server[Any]) -> Frozen:
     """Return what the server answers first, as it writes it; NOTHING when that is not always the same."""
-    said, again = NOTHING, NOTHING
+    said, again, to_host = NOTHING, NOTHING, NOTHING
     with anyio.move_on_after(_SECONDS):
         try:
             said = await _said_to(_CAN_NOTHING, connections)
             again = await _said_to(_CAN_MUCH, connections)
+            to_host = await _said_to(_SHOWS_APPS, connections)
         except* (_NoAnswer, anyio.EndOfStream, anyio.BrokenResourceError):
             pass
-    return said if said == again else NOTHING
+    if said != again or _without_lists(said) != _without_lists(to_host):
+        return NOTHING
+    results = {
+        version: {**answers, FOR_HOSTS: to_host.results[version]["tools/list"]}
+        for version, answers in said.results.items()
+    }
+    return Frozen(results, said.otherwise)
+
+
+def _without_lists(said: Frozen) -> Frozen:
+    """Return what is the same to all clients: all but which tools there are."""
+    results = {
+        version: {method: text for method, text in answers.items() if method != "tools/list"}
+        for version, answers in said.results.items()
+    }
+    return Frozen(results, said.otherwise)
 
 
 async def _said_to(client: _Client, connections: Server[Any]) -> Frozen:

@@ -33,7 +33,8 @@ from pingone_mcp.service.connections import ServedConnection
 P = ParamSpec("P")
 R = TypeVar("R")
 
-READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+# Of what only reads, MCP gives `idempotentHint` no meaning.
+READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=False)
 _LONGEST_NAME = 64  # of a tool, which an answer to an unknown one repeats
 _SHOWN_MISTAKES = 5
 
@@ -51,7 +52,7 @@ class StrictServer(MCPServer[ServedConnection]):
         self, name: str, arguments: dict[str, Any], context: AppContext | None = None
     ) -> CallToolResult | InputRequiredResult:
         if self._tool_manager.get_tool(name) is None:
-            known = [tool.name for tool in self._tool_manager.list_tools()]
+            known = [tool.name for tool in self._tool_manager.list_tools() if is_for_models(tool.meta)]
             hint = did_you_mean(name, known)
             shown = harmless(name[:_LONGEST_NAME])
             raise ToolError(f"Unknown tool: {shown}. {hint} The tools are: {', '.join(known)}.".replace("  ", " "))
@@ -129,6 +130,11 @@ def _meant(item: ErrorDetails) -> str:
     return f" {hint}" if hint else ""
 
 
+def is_for_models(meta: JsonObject | None) -> bool:
+    """Say whether a tool of such a `_meta` is one that models call."""
+    return "model" in ((meta or {}).get("ui") or {}).get("visibility", ("model",))
+
+
 class StrictTool(Tool):
     """A tool as `strict_tool` makes it; clients list the one of the lowest `place` first."""
 
@@ -142,16 +148,18 @@ def strict_tool(
     title: str,
     annotations: ToolAnnotations = READ_ONLY,
     kind: type[StrictTool] = StrictTool,
+    meta: JsonObject | None = None,
     explain: Callable[[JsonObject], str | None] = lambda _: None,
 ) -> StrictTool:
     """Return a tool that refuses unknown arguments, publishes a lean schema, and states Problems as errors.
 
-    `place` says where it stands in the list that clients show: what is asked most comes first. They go by tens.
+    `place` says where it stands in the list that clients show: what is asked most comes first. They go by tens. `meta`
+    is what its definition says to clients, beside what it says to models.
     `explain` may say of arguments that do not fit the schema what is better than what the schema says.
     """
     if fn.__name__ not in OUTPUT:
         raise LookupError(f"What {fn.__name__} answers is not described: add it to OUTPUT in server/schemas.py.")
-    made = kind.from_function(_readable(fn), title=title, annotations=annotations, structured_output=False)
+    made = kind.from_function(_readable(fn), title=title, annotations=annotations, structured_output=False, meta=meta)
     tool = cast(StrictTool, made)  # of its own class, which the SDK's annotation does not say
     tool.place = place
     model = tool.fn_metadata.arg_model

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from pingone_mcp.tasks import SingleFlight, background
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup, TaskStatus
+
+    from pingone_mcp.service.browsing.people import PeopleChoices
 
 
 Listener = Callable[[str], Awaitable[None]]
@@ -55,6 +58,13 @@ class ServedConnection:
         if self._backend is not None:
             return self._backend
         return await self._opening.do("backend", self._opened, lasting=True)
+
+    @cached_property
+    def people_choices(self) -> PeopleChoices:
+        """What the people of this connection can be filtered by, as it was counted."""
+        from pingone_mcp.service.browsing.people import PeopleChoices  # noqa: PLC0415 - start-up: most do not browse
+
+        return PeopleChoices()
 
     async def begin(self) -> None:
         """Open the backend before anybody asks, so that its syncs in the background begin. A failure is logged."""

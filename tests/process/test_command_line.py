@@ -162,6 +162,13 @@ def test_only_the_command_that_is_asked_for_is_loaded(tmp_path: Path, words: lis
     assert {"pingone_mcp.wiring", "mcp", "httpx", "aiohttp"}.isdisjoint(loaded)
 
 
+def test_the_tools_are_listed_before_any_copy_is_loaded(tmp_path: Path) -> None:
+    code = "import sys; from pingone_mcp.server.build import all_tools; all_tools(); print(*sys.modules)"
+    loaded = set(run(env=bare(tmp_path), program=(sys.executable, "-c", code)).out.split())
+    assert "pingone_mcp.server.apps.browsing" in loaded
+    assert {"sqlite3", "pingone_mcp.replica", "pingone_mcp.service.browsing.people"}.isdisjoint(loaded)
+
+
 def test_what_the_copy_answers_loads_nothing_that_sends_compares_or_syncs(served: Served) -> None:
     env = served.variables()
     assert inside("sync", env=env).status == 0

@@ -18,6 +18,7 @@ from mcp.types import JSONRPCError, JSONRPCRequest, JSONRPCResponse
 import pingone_mcp
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.first_answers import NOTHING, Frozen, Kept, kept, shipped
+from pingone_mcp.handshake import FOR_HOSTS
 from pingone_mcp.server.rehearsal import rehearse
 from pingone_mcp.settings import Settings
 from tests.process.programs import ROOT, Ended, Served, bare, in_process, run, started
@@ -515,6 +516,26 @@ async def test_one_that_says_it_by_client_or_refuses_is_not(method: str) -> None
         assert await rehearsed(answer) == NOTHING
     if method != "tools/list":
         assert await rehearsed(by_client) == NOTHING
+
+
+async def test_hosts_may_be_told_of_other_tools_and_of_nothing_else() -> None:
+    def by_host(method: str) -> Callable[[JSONRPCRequest], dict[str, Any]]:
+        opened: list[str] = [""]
+
+        def answer(request: JSONRPCRequest) -> dict[str, Any]:
+            if request.method == "initialize" or "_meta" in (request.params or {}):
+                opened[0] = str(request.params)
+            is_host = "mcp-app" in opened[0]
+            return always(request) | ({"host": True} if is_host and request.method == method else {})
+
+        return answer
+
+    for method in ("initialize", "server/discover"):
+        assert await rehearsed(by_host(method)) == NOTHING
+    said = await rehearsed(by_host("tools/list"))
+    for answers in said.results.values():
+        assert "host" not in answers["tools/list"]
+        assert json.loads(answers[FOR_HOSTS])["host"] is True
 
 
 async def test_one_that_ends_without_a_word_is_not() -> None:

@@ -21,7 +21,7 @@ import pytest
 
 import pingone_mcp
 from pingone_mcp.first_answers import Frozen, shipped
-from pingone_mcp.handshake import REPLAYED, Session
+from pingone_mcp.handshake import FOR_HOSTS, HOST, REPLAYED, Session
 from tests.process.programs import PATIENCE, PROGRAM, ROOT, Running, Served, bare, in_process, run, started
 from tests.process.test_eras import CLIENT, HANDSHAKES, STATELESS, envelope
 from tests.server.test_surface import tools as tools_today
@@ -86,8 +86,14 @@ def frozen(home: Path) -> str:
             results[version] = {"initialize": result(server, initialize(version))}
             server.tell(**INITIALIZED)
             results[version]["tools/list"] = result(server, LIST)
+        with started(env=bare(home), program=FROM_SDK) as server:
+            result(server, initialize(version, capabilities={"extensions": HOST}))
+            server.tell(**INITIALIZED)
+            results[version][FOR_HOSTS] = result(server, LIST)
     with started(env=bare(home), program=FROM_SDK) as server:
         results[STATELESS] = {method: result(server, stateless(method)) for method in ("server/discover", "tools/list")}
+        as_host = stateless("tools/list", clientCapabilities={"extensions": HOST})
+        results[STATELESS][FOR_HOSTS] = result(server, as_host)
     with started(env=bare(home), program=FROM_SDK) as server:
         otherwise = json.loads(result(server, initialize("")))["protocolVersion"]
     told = {
@@ -144,6 +150,8 @@ ABLE = {
     "extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}},
     "experimental": {"x": {"deep": [1, None, "two"]}},
 }
+# Known as an extension, but what a view is made of is none of what it shows.
+ALMOST = {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html", 7, None]}}
 DESCRIBED = {"name": "a", "version": "", "title": "A", "websiteUrl": "not a url", "description": "d"}
 
 IDS = (0, 1, 999_999_999_999_999, "", "1", "a b", "{}/\x7e")
@@ -160,6 +168,12 @@ SESSIONS: dict[str, list[Message]] = {
         *(LIST | {"id": number} for number in IDS),
     ],
     "stateless": [stateless("server/discover"), stateless("tools/list", 2), stateless("server/discover", "x")],
+    "a host": [initialize(capabilities={"extensions": HOST}), INITIALIZED, LIST, LIST],
+    "stateless, in turn a host and none": [
+        stateless("server/discover"),
+        *(stateless("tools/list", clientCapabilities=able) for able in ({"extensions": HOST}, {}, ABLE, {})),
+    ],
+    "no host": [initialize(capabilities={"extensions": ALMOST}), INITIALIZED, LIST],
     "stateless without a look": [stateless("tools/list"), stateless("tools/list", 2)],
     "looks, then a handshake": [stateless("server/discover", 0), stateless("server/discover"), initialize(), LIST],
     "a client that can much": [initialize(capabilities=ABLE, clientInfo=DESCRIBED), INITIALIZED, LIST],

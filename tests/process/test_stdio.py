@@ -19,7 +19,7 @@ from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.times import timestamp
 from tests.process.programs import PATIENCE, PROGRAM, Ended, Served, bare, in_process, run, started
 from tests.process.terminal import END_OF_INPUT, in_terminal
-from tests.world import World, error_text, facts
+from tests.world import HOST, World, error_text, facts
 
 CHANGES = "pingone://changes"
 TOOLS = {"list_users", "get_user", "find_deactivated", "proxy_request"}
@@ -44,6 +44,23 @@ async def test_a_client_of_either_era_lists_the_tools_and_reads_users(
         assert {tool.name for tool in (await client.list_tools()).tools} >= TOOLS
         found = facts(await client.call_tool("list_users", {"limit": 5}))
     assert (found["result_count"], found["total"]) == (5, 60)
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_a_host_of_either_era_opens_the_directory_browser(
+    served: Served, mode: Literal["legacy", "auto"]
+) -> None:
+    async with Client(parameters(served.variables()), mode=mode, extensions=HOST) as client:
+        tools = {tool.name: tool.meta for tool in (await client.list_tools()).tools}
+        await sync(client)
+        assert facts(await client.call_tool("browse_directory", {}))["total"] == 60
+        assert tools["browse_directory"] == {"ui": {"resourceUri": "ui://pingone/directory"}}
+        [view] = (await client.read_resource("ui://pingone/directory")).contents
+        assert view.mime_type == "text/html;profile=mcp-app"
+        people = facts(await client.call_tool("directory_view", {}))["people"]
+        person = facts(await client.call_tool("directory_view", {"person": people[0]["id"]}))["person"]
+    assert (len(people), person["name"]) == (15, people[0]["name"])
+    assert tools["directory_view"] is not None
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])

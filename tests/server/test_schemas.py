@@ -18,7 +18,7 @@ from pingone_mcp.server.schemas import OUTPUT
 from pingone_mcp.server.tools.description import TOPICS
 from pingone_mcp.service.connections import serve_one
 from tests.server.test_surface import unconfigured
-from tests.world import World, facts
+from tests.world import HOST, World, facts
 
 # What both dialects have, with the same meaning. Among what they have not: $defs, prefixItems, dependentRequired,
 # unevaluatedProperties, and `items` as a list.
@@ -39,7 +39,8 @@ def keywords(schema: Any) -> Iterator[str]:
 
 
 async def schemas(*, allow_writes: bool) -> dict[str, Any]:
-    async with Client(build_server(partial(serve_one, unconfigured), allow_writes=allow_writes)) as client:
+    server = build_server(partial(serve_one, unconfigured), allow_writes=allow_writes)
+    async with Client(server, extensions=HOST) as client:
         tools = (await client.list_tools()).tools
     both = {f"{tool.name} takes": tool.input_schema for tool in tools}
     return both | {f"{tool.name} gives": tool.output_schema for tool in tools if tool.output_schema}
@@ -152,6 +153,10 @@ async def test_every_tool_keeps_its_schema_in_every_situation(ruled: World) -> N
         ("list_members", {"group": "Sales", "limit": 2}),
         ("query_directory", {"sql": "SELECT status, count(*) FROM users GROUP BY 1"}),
         ("query_directory", {"sql": "SELECT * FROM role_assignments"}),
+        ("browse_directory", {}),
+        ("browse_directory", {"view": "removed"}),
+        ("directory_view", {"with_filters": True}),
+        ("directory_view", {"person": user}),
         ("list_changes", {}),
         ("access_review", {}),
         ("access_review", {"group": "Sales", "format": "csv"}),
@@ -167,7 +172,7 @@ async def test_every_tool_keeps_its_schema_in_every_situation(ruled: World) -> N
     ]
     called: set[str] = set()
     for roles, characters in ((False, 20_000), (True, 2_500)):
-        async with ruled.client(replica_roles=roles, characters=characters) as client:
+        async with ruled.client(replica_roles=roles, characters=characters, extensions=HOST) as client:
             await client.call_tool("sync_directory", {"mode": "full"})
             for tool, arguments in calls:
                 facts(await client.call_tool(tool, arguments))  # `world.client` looks at the answer

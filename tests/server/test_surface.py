@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -16,18 +16,19 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from mcp.client.extension import ClientExtension
 from mcp.types import CallToolResult
 
 from pingone_mcp.directory.rows import compact
 from pingone_mcp.errors import Unconfigured
 from pingone_mcp.sandbox.app import Sandbox
-from pingone_mcp.server import build
+from pingone_mcp.server import apps, build
 from pingone_mcp.server import tools as tool_modules
 from pingone_mcp.server.build import build_server
 from pingone_mcp.server.strict import strict_tool
 from pingone_mcp.service.backend import Backend, OpenBackend
 from pingone_mcp.service.connections import serve_one
-from tests.world import NOW, World, error_text, facts
+from tests.world import HOST, NOW, World, error_text, facts
 
 SNAPSHOTS = Path(__file__).resolve().parents[1] / "surface"
 REST = "rest"
@@ -47,9 +48,9 @@ def refusing(failure: Exception) -> OpenBackend:
 unconfigured = refusing(Unconfigured("PINGONE_CLIENT_ID is missing."))
 
 
-async def surface() -> dict[str, Any]:
+async def surface(extensions: Sequence[ClientExtension] = ()) -> dict[str, Any]:
     """Return what a client is told: each tool under its name, and everything else under `rest`."""
-    async with Client(build_server(partial(serve_one, unconfigured))) as client:
+    async with Client(build_server(partial(serve_one, unconfigured)), extensions=extensions) as client:
         listed: dict[str, list[Any]] = {
             "tools": (await client.list_tools()).tools,
             "resources": (await client.list_resources()).resources,
@@ -73,7 +74,10 @@ async def tools() -> list[dict[str, Any]]:
 def test_every_module_with_tools_is_served() -> None:
     named = {module.__name__.rpartition(".")[2] for module in build.MODULES}
     with_tools = {
-        path.stem for path in Path(tool_modules.__path__[0]).glob("*.py") if "def tools()" in path.read_text("utf-8")
+        path.stem
+        for folder in (tool_modules, apps)
+        for path in Path(folder.__path__[0]).glob("*.py")
+        if "def tools()" in path.read_text("utf-8")
     }
     assert named == with_tools, "add the module to MODULES in server/build.py"
 
@@ -94,7 +98,8 @@ def test_a_tool_whose_answer_is_not_described_is_refused_in_a_sentence() -> None
 
 
 async def test_names_are_plain_and_tools_say_that_they_only_read() -> None:
-    for tool in await tools():
+    offered = await surface(HOST)
+    for tool in (offered[name] for name in offered[REST]["tools"]):
         assert re.fullmatch(r"[a-z_]{1,64}", tool["name"])
         assert tool["annotations"]["readOnlyHint"] is True
         assert tool["annotations"]["openWorldHint"] is False
@@ -213,7 +218,7 @@ async def test_an_unexpected_failure_is_masked() -> None:
 
 def files() -> dict[Path, str | None]:
     """Return what each snapshot should hold; None for one of a tool that is gone."""
-    parts = anyio.run(surface)
+    parts = {**anyio.run(surface, HOST), **anyio.run(surface)}  # hosts of MCP Apps are offered more
     made = {
         SNAPSHOTS / f"{name}.json": json.dumps(part, ensure_ascii=False, indent=1) + "\n"
         for name, part in parts.items()

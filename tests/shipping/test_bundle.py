@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pingone_mcp.server.build import all_tools
+from pingone_mcp.server.build import tools_for_models
 from pingone_mcp.settings.template import REQUIRED
 from shipping.bundle import make, manifest
 
@@ -39,7 +39,7 @@ def test_every_answer_reaches_the_variable_of_its_setting() -> None:
 
 def test_it_names_every_tool() -> None:
     named = {tool["name"]: tool["description"] for tool in manifest()["tools"]}
-    assert list(named) == [tool.name for tool in all_tools()]
+    assert list(named) == [tool.name for tool in tools_for_models()]
     assert all(named.values())
 
 

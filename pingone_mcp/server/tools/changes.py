@@ -22,7 +22,7 @@ async def list_changes(
     ctx: AppContext,
     *,
     since: Annotated[str | None, Field(max_length=64, description=f"Only changes from then on: {TIMES}.")] = None,
-    kinds: Annotated[list[ChangeKind] | None, Field(description="Only these kinds. Default: all.")] = None,
+    kinds: Annotated[list[ChangeKind] | None, Field(description="Only these kinds.")] = None,
     user: Annotated[str | None, Field(max_length=256, description="Only of this user (id, username or email).")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,

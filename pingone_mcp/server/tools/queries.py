@@ -20,7 +20,7 @@ async def query_directory(
     sql: Annotated[
         str, Field(min_length=1, max_length=20_000, description="One SELECT (SQLite) over the views; read-only.")
     ],
-    limit: Annotated[int, Field(ge=1, le=1000, description="Most rows to return.")] = 100,
+    limit: Annotated[int, Field(ge=1, le=1000, description="Most rows.")] = 100,
 ) -> CallToolResult:
     """Answer a question about the whole directory by SQL over its local copy.
 

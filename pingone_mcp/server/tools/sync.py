@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from mcp.types import CallToolResult, ToolAnnotations
+from mcp.types import CallToolResult
 from pydantic import Field
 
 from pingone_mcp.directory.models import JsonObject
@@ -13,8 +13,6 @@ from pingone_mcp.server.edge import AppContext, answer, backend_of, connection_o
 from pingone_mcp.server.progress import Progressing
 from pingone_mcp.server.strict import StrictTool, strict_tool
 from pingone_mcp.service.syncing import Mode, Running
-
-_OUR_OWN = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
 
 async def sync_directory(
@@ -51,4 +49,4 @@ async def sync_directory(
 
 def tools() -> list[StrictTool]:
     """Return the tool of this file."""
-    return [strict_tool(sync_directory, place=110, title="Bring the local copy up to date", annotations=_OUR_OWN)]
+    return [strict_tool(sync_directory, place=110, title="Bring the local copy up to date")]

@@ -60,6 +60,27 @@ async def find_person(backend: Backend, identity: str) -> FoundInCopy[KnownPerso
     return FoundInCopy(found=person, copy=age)
 
 
+def known_total(people: ListedPeople, question: PeopleQuestion, choices: FilterChoices) -> int | None:
+    """Return how many there are in all: of everybody, and where there is one filter, that was counted already."""
+    if people.total is not None:
+        return people.total
+    asked_for = {name: value for name, value in asdict(question).items() if value}
+    if not asked_for:
+        return choices.people
+    if len(asked_for) != 1:
+        return None
+    [(name, value)] = asked_for.items()
+    if name == "removed":
+        return choices.removed
+    counted: dict[str, tuple[FilterChoice, ...]] = {
+        "status": choices.statuses,
+        "population": choices.populations,
+        "group": choices.groups,
+        "department": choices.departments,
+    }
+    return next((one.count for one in counted.get(name, ()) if one.value == value), None)
+
+
 class PeopleChoices:
     """What people can be filtered by: counted once for each edition of a copy, and kept while it is the newest."""
 

@@ -1,7 +1,7 @@
 """What a message of MCP needs its caller to be allowed, asked where it is answered: the gate has asked it before.
 
-Every tool is listed for everybody: what a server offers is the same for all (clients keep the list, and share it), and
-a client can ask for more permission only once it has met a tool that needs it.
+Every tool is listed whatever its caller may do: a client can ask for more permission only once it has met a tool that
+needs it.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +17,7 @@ import anyio
 import httpx
 import httpx2
 from mcp import Client
+from mcp.client.extension import ClientExtension
 from mcp.client.session import ElicitationFnT, MessageHandlerFnT
 from mcp.client.streamable_http import streamable_http_client
 from starlette.applications import Starlette
@@ -175,12 +176,15 @@ class Served:
         mode: str = "auto",
         answers: ElicitationFnT | None = None,
         hears: MessageHandlerFnT | None = None,
+        extensions: Sequence[ClientExtension] = (),
     ) -> AsyncIterator[Client]:
         """Open the SDK's client to a connection, with a key."""
         bearer = {"Authorization": f"Bearer {PREFIX}{key or connection}"}
         async with httpx2.AsyncClient(headers=bearer, timeout=60) as http:
             transport = streamable_http_client(self.path(connection), http_client=http)
-            async with Checked(transport, mode=mode, elicitation_callback=answers, message_handler=hears) as client:
+            async with Checked(
+                transport, mode=mode, elicitation_callback=answers, message_handler=hears, extensions=extensions
+            ) as client:
                 yield client
 
     @asynccontextmanager

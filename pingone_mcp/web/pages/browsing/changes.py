@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pingone_mcp.directory.changes import KINDS, ChangeKind
 from pingone_mcp.errors import Refused
+from pingone_mcp.service.browsing import words
 from pingone_mcp.service.browsing.timeline import DAYS, MOVEMENTS, browse_changes
-from pingone_mcp.web.pages.browsing import words
 from pingone_mcp.web.pages.browsing.copied import given, of_copy, part_of, query_of
 from pingone_mcp.web.pages.charts import Chart, Series, stacked_bars
 from pingone_mcp.web.pages.page import PageView, SitePage

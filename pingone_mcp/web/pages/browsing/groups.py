@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pingone_mcp.service.browsing import words
 from pingone_mcp.service.browsing.groups import browse_groups, browse_members
-from pingone_mcp.web.pages.browsing import words
 from pingone_mcp.web.pages.browsing.copied import given, of_copy, part_of, query_of
 from pingone_mcp.web.pages.page import PageView, SitePage
 from pingone_mcp.web.pages.site import path_in

@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse, Response
 
 from pingone_mcp.errors import Refused
-from pingone_mcp.service.browsing.people import FilterChoice, PeopleChoices, PeopleQuestion, browse_people, find_person
-from pingone_mcp.web.pages.browsing import words
+from pingone_mcp.service.browsing import words
+from pingone_mcp.service.browsing.people import (
+    PeopleChoices,
+    PeopleQuestion,
+    browse_people,
+    find_person,
+    known_total,
+)
 from pingone_mcp.web.pages.browsing.copied import given, of_copy, part_of, query_of
 from pingone_mcp.web.pages.page import PageView, SitePage
 from pingone_mcp.web.pages.site import path_in
 
 if TYPE_CHECKING:
-    from pingone_mcp.service.browsing.people import FilterChoices
     from pingone_mcp.web.pages.frame import Frame
     from pingone_mcp.web.pages.page import Visit
 
@@ -53,7 +58,8 @@ class PeoplePages:
             raise _no_part()
         filters = _filters(visit)
         backend = await visit.backend()
-        found = await browse_people(backend, _question(filters), cursor=given(visit, "after"))
+        question = _question(filters)
+        found = await browse_people(backend, question, cursor=given(visit, "after"))
         choices = None
         if part in (None, "results"):
             assert visit.served is not None, "a page that shows the directory"
@@ -66,7 +72,7 @@ class PeoplePages:
             "filters": filters,
             "is_filtered": any(filters.values()),
             "people": people.people,
-            "total": people.total if choices is None else _total(people.total, filters, choices),
+            "total": people.total if choices is None else known_total(people, question, choices),
             "at_least": people.at_least,
             "choices": choices,
             "copy": words.copy_note(found.copy),
@@ -110,25 +116,6 @@ def _question(filters: Mapping[str, str | None]) -> PeopleQuestion:
         department=filters["department"],
         removed=removed,
     )
-
-
-def _total(total: int | None, filters: Mapping[str, str | None], choices: FilterChoices) -> int | None:
-    """Return how many there are in all: of everybody, and where there is one filter, that was counted already."""
-    if total is not None:
-        return total
-    given_ = {name: value for name, value in filters.items() if value is not None}
-    if not given_:
-        return choices.people
-    if len(given_) != 1:
-        return None
-    [(name, value)] = given_.items()
-    counted: dict[str, tuple[FilterChoice, ...]] = {
-        "status": choices.statuses,
-        "population": choices.populations,
-        "group": choices.groups,
-        "department": choices.departments,
-    }
-    return next((one.count for one in counted.get(name, ()) if one.value == value), None)
 
 
 def _no_part() -> Refused:

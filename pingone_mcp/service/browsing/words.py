@@ -1,4 +1,4 @@
-"""What pages say of a directory, in sentences: of the copy, of somebody's status, of groups and of changes."""
+"""What people are shown of a directory, in sentences: of the copy, of somebody's status, of groups and of changes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _REASON_WORDS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyNote:
-    """What a page says of the copy that it is from: when that was right, how long ago, and what it lacks."""
+    """What is said of the copy that something is from: when that was right, how long ago, and what it lacks."""
 
     synced_at: datetime
     age: str

@@ -1,0 +1,1 @@
+"""The MCP App: the directory browser, which hosts show beside a conversation."""
