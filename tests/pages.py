@@ -5,11 +5,11 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 TAGS = frozenset(
-    "html head meta title style body h1 h2 p ul li div section dl dt dd figure figcaption svg rect text b small span "
+    "html head meta title style body main h1 h2 h3 p ul li div section dl dt dd figure figcaption svg rect text b small span "
     "table colgroup col thead tbody tr th td".split()
 )
 ATTRIBUTES = frozenset(
-    "lang charset http-equiv content name class scope colspan width height viewbox role aria-label x y text-anchor".split()
+    "lang charset http-equiv content name class scope colspan width height viewbox role aria-label tabindex x y text-anchor".split()
 )
 
 

@@ -25,6 +25,7 @@ from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.reports.drift import KINDS, Drift, Finding, Kind
+from pingone_mcp.reports.finding_rows import DRIFT_MEANS
 from pingone_mcp.reports.matching import MATCH_ON, Person
 from pingone_mcp.reports.rosters.columns import Columns, mapping_of, quoted
 from pingone_mcp.reports.since_last import Changes
@@ -39,14 +40,6 @@ _FIELDS: Mapping[str, str] = {
     "active": "status",
     "inactive": "status (no for active)",
     "unused": "nothing",
-}
-_MEANS: Mapping[Kind, str] = {
-    "missing": "accounts without a user in the directory",
-    "status_mismatches": "accounts that are active, of users who are not",
-    "ambiguous": "accounts that fit several users, or share one",
-    "attribute_mismatches": "accounts that say something else than the directory",
-    "unexpected": "active users without an account",
-    "unidentified": "accounts without email, username and external id",
 }
 
 
@@ -134,7 +127,7 @@ def _means(kind: Kind, found: Drift) -> str:
     group = found.expected_group
     if kind == "unexpected" and group is not None:
         return f"active members of {shown(group.name or group.id)} without an account"
-    return _MEANS[kind]
+    return DRIFT_MEANS[kind]
 
 
 def _print_news(out: Console, news: Changes | None, wanted: Sequence[Kind]) -> None:

@@ -212,7 +212,8 @@ compare such a file with its manifest. There is one row for each person and each
 administrator role that the person has, with empty columns for reviewer, decision and comment.
 Without --group, --role and --population it holds everybody who has any access. FILE is CSV (for
 Excel too), JSON Lines, a workbook (.xlsx, which needs the extra [xlsx]) or a page with charts to
-print (.html). Both files are readable by you only. A file is written whole or not at all, and none
+print (.html), which without those three has the drift of each roster and what is odd about the role
+rules, too. Both files are readable by you only. A file is written whole or not at all, and none
 is replaced without --force. The exit status is 0 when it is done (--verify: the file is as it was
 written), 1 when not or when the review is incomplete (it says why), 2 for wrong use or
 configuration.

@@ -18,6 +18,7 @@ from pingone_mcp.commands.words import at_minute, chosen, counted
 from pingone_mcp.console import console, print_json, print_rows, print_warnings, shown
 from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.directory.matching.identity import folded
+from pingone_mcp.reports.finding_rows import RULES_MEANS
 from pingone_mcp.reports.role_drift import RoleDrift, RoleMismatch
 from pingone_mcp.reports.role_rules import Conflict, Rules
 from pingone_mcp.reports.roles import Granted
@@ -29,14 +30,6 @@ from pingone_mcp.service.reviews.roles import UserRoles, compare_roles, review_r
 from pingone_mcp.service.reviews.rules import read_rules
 
 _Row = tuple[str, ...]
-REVIEWED: Mapping[str, str] = {
-    "unknown_groups": "rules whose group is not in the directory",
-    "ambiguous_groups": "rules that name a group by a name that several have",
-    "idle": "rules in force that give nobody anything",
-    "expired": "rules that give nothing any more",
-    "offenders": "users with roles that exclude each other",
-    "unmapped_groups": "groups that no rule in force names",
-}
 COMPARED: Mapping[str, str] = {
     "mismatches": "accounts with other roles than by the rules",
     "unmatched": "accounts with roles, without a user in the directory",
@@ -63,7 +56,7 @@ async def roles(
         raise WrongUse("USER stands alone.", "Leave out --diff and --kinds, or USER.")
     if columns and diff is None:
         raise WrongUse("--map says what the columns of a roster are.", "Add --diff ROSTER, or leave --map out.")
-    wanted = chosen(kinds, tuple(REVIEWED if diff is None else COMPARED), "Kinds of finding")
+    wanted = chosen(kinds, tuple(RULES_MEANS if diff is None else COMPARED), "Kinds of finding")
     async with open_backend() as backend:
         with asking():
             rules = await read_rules(backend.rules)
@@ -140,7 +133,7 @@ async def _reviewed(backend: Backend, rules: Rules, wanted: Sequence[str], *, as
             console(),
             f"{subject}, by {copy_of(state.synced_at, state.age_seconds)}",
             found,
-            meanings=REVIEWED,
+            meanings=RULES_MEANS,
             rows=rows,
             wanted=wanted,
         )

@@ -17,6 +17,7 @@ from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.errors import NoSuchConnection, Problem
 from pingone_mcp.service.backend import Backend, OpenBackend
 from pingone_mcp.service.jobs import Jobs
+from pingone_mcp.service.looks import Looks
 from pingone_mcp.service.syncing import Syncing
 from pingone_mcp.tasks import SingleFlight, background
 
@@ -46,6 +47,8 @@ class ServedConnection:
         self._has_ended = False
         self.jobs: Jobs[tuple[JsonObject, datetime]] = Jobs(tasks)
         """Reviews and comparisons of everybody: their facts, and when the sync began that the copy is of."""
+        self.looks = Looks(tasks)
+        """The same as pages show them."""
 
     async def backend(self) -> Backend:
         """Return the backend, opened where it is not yet. Raises Unconfigured, and Problem where there is none."""

@@ -225,6 +225,7 @@ async def open_face(
                         rosters=served.rosters,
                         hooks=_hook_place(address),
                     ),
+                    rosters=served.rosters.keeping,
                     oidc=oidc,
                 )
             )

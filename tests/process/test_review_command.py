@@ -247,3 +247,42 @@ def test_the_command_and_the_tool_find_the_same(served: Served, out: Path) -> No
     assert (tool["counts"], tool["gaps"]) == (manifest["counts"], manifest["gaps"])
     assert (tool["counts"]["roles_unknown"], tool["gaps"]) == (0, [])
     assert tool["counts"]["people"] > 0
+
+
+def test_a_page_has_the_drift_of_rosters_and_role_rules_and_opens_without_a_network(
+    served: Served, out: Path, tmp_path: Path
+) -> None:
+    folder, rules = tmp_path / "rosters", tmp_path / "roles.toml"
+    folder.mkdir()
+    (folder / "crm.csv").write_text("email,username,status\ngone@example.com,<script>gone</script>,active\n")
+    (folder / "odd.csv").write_text("nothing\n1\n")
+    rules.write_text(
+        '[[rule]]\nrole = "a"\ngroup = "*"\n[[rule]]\nrole = "b"\ngroup = "All Staff"\n[[exclusive]]\nroles = ["a", "b"]\n'
+    )
+    page = out.with_suffix(".html")
+    env = whole(served, PINGONE_ROSTERS=str(folder), PINGONE_ROLES_FILE=str(rules))
+    assert inside("review", "--out", str(page), env=env).status == 0
+    text = page.read_text(encoding="utf-8")
+    assert_safe(text)
+    assert not re.findall(
+        r"""<[^>]*(?:https?:)?//[a-z][^>]*>|url\(|@import|<(?:script|link|img|iframe|object|base|a)\b""", text
+    )
+    for part in ("Drift of crm", "accounts without a user in the directory (1)", "gone@example.com", "Drift of odd"):
+        assert part in text, part
+    assert "This could not be compared:" in text, "one roster that cannot be read costs the others nothing"
+    assert "users with roles that exclude each other" in text
+    assert text.index("Who has what") < text.index("how to verify this file")
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+    assert inside("review", "--verify", str(page), env={}).status == 0
+    narrowed = out.with_name("finance.html")
+    inside("review", "--group", "Finance", "--out", str(narrowed), env=env)
+    assert "Drift of crm" not in narrowed.read_text(encoding="utf-8")
+
+
+def test_a_page_without_rosters_and_rules_says_that_nothing_is_known_of_them(served: Served, out: Path) -> None:
+    page = out.with_suffix(".html")
+    inside("review", "--out", str(page), env=whole(served))
+    text = page.read_text(encoding="utf-8")
+    assert "There is no roster, so nothing was compared with any application." in text
+    assert "whether anybody has conflicting roles is not known" in text

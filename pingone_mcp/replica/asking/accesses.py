@@ -65,6 +65,7 @@ class CopiedPerson(NamedTuple):
     marks: int
 
 
+_USERNAME = "coalesce(u.username, '')"
 _BY_NAME = Condition("u.username COLLATE NOCASE, u.id")
 _SHOWN = tuple(f"u.{name}" for name in CopiedPerson._fields if name != "marks")
 
@@ -193,6 +194,19 @@ class Accesses:
     def batches(self) -> Iterator[Sequence[CopiedPerson]]:
         """Give the people, by username, some hundreds at a time."""
         return self._batches(self.people, _BY_NAME)
+
+    def some(self, most: int, after: tuple[str, str] | None) -> Sequence[CopiedPerson]:
+        """Return so many of the people, in the order of `rows`, from the username and id of one of them on."""
+        which = self.people
+        if after is not None:
+            username, identity = after
+            behind = Condition(
+                f"({_USERNAME} > ? COLLATE NOCASE OR ({_USERNAME} = ? COLLATE NOCASE AND u.id >= ?))",
+                (username, username, identity),
+            )
+            which = both(which, behind)
+        order = Condition(f"{_USERNAME} COLLATE NOCASE, u.id LIMIT {most:d}")
+        return next(self._batches(which, order), [])
 
     def _rows(self, which: Condition, order: Condition) -> Iterator[Row]:
         for people in self._batches(which, order):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from pingone_mcp.directory.models import GroupMembership, JsonObject, Named
 from pingone_mcp.directory.nesting import chains_below, children_of
+from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.replica.asking.accesses import Accesses, CopiedPerson, row_of_person
 from pingone_mcp.replica.asking.conditions import Condition, both, one_of
@@ -37,6 +39,13 @@ class ReviewTotals(NamedTuple):
     largest: tuple[HeldBy, ...]
 
 
+class EntitlementsPage(NamedTuple):
+    """Some rows of a review, and where the next ones begin (None: there are none)."""
+
+    rows: Sequence[JsonObject]
+    next: Position | None
+
+
 class Entitlements:
     """What the people of one question have, in the state of the copy that `accesses` reads."""
 
@@ -54,6 +63,26 @@ class Entitlements:
         """Give the rows of everybody, by username, then by what they have; nothing of them is kept."""
         for people in self._accesses.batches():
             yield from self._rows_of(people)
+
+    def page(self, at: Position | None, *, most: int, characters: int) -> EntitlementsPage:
+        """Return some of the rows, in the order of `rows`, from a position on (None: the first), and the next one.
+
+        There are at most so many, and fewer where they would be longer than so many characters; one at least.
+        """
+        after, passed = _place(at)
+        people = self._accesses.some(most + 1, after)
+        found: list[JsonObject] = []
+        for person in people:
+            rows = self._rows_of([person])
+            own = passed if after is not None and person.id == after[1] else 0
+            for number, row in enumerate(rows):
+                if number < own:
+                    continue
+                characters -= sum(len(str(value)) for value in row.values())
+                if len(found) == most or (found and characters < 0):
+                    return EntitlementsPage(found, _position(person, number))
+                found.append(row)
+        return EntitlementsPage(found, None)
 
     def counted(self) -> ReviewTotals:
         """Return the totals, and what most people have."""
@@ -185,6 +214,18 @@ class Entitlements:
             if population is None
             else Named(id=population, name=self._places.population_names.get(population)),
         )
+
+
+def _place(at: Position | None) -> tuple[tuple[str, str] | None, int]:
+    """Return with whom a page begins, by username and id, and how many of their rows came before."""
+    if at is None or at.after is None:
+        return None, 0
+    username, identity, passed = json.loads(at.after)
+    return (username, identity), passed
+
+
+def _position(person: CopiedPerson, passed: int) -> Position:
+    return Position(source="replica", after=json.dumps([person.username or "", person.id, passed]))
 
 
 def _shown(text: str | None) -> str | None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-_WIDTH, _LABELS, _NUMBERS = 640, 270, 120
-_BAR, _STEP = 16, 28
-_LONGEST = 40
+_WIDTH = 340  # narrow, so that the letters stay legible on a narrow screen
+_BAR, _STEP, _BASE = 10, 34, 14
+_LONGEST = 30
 
 
 class Bar(NamedTuple):
@@ -19,14 +19,25 @@ class Bar(NamedTuple):
     note: str = ""
 
 
+class Figure(NamedTuple):
+    """A chart: bars side by side, or, where they make a `whole`, one on the other."""
+
+    title: str
+    shown: Sequence[Bar]
+    whole: bool = False
+
+    def drawn(self) -> str:
+        """Return it as HTML."""
+        return stacked(self.title, self.shown) if self.whole else bars(self.title, self.shown)
+
+
 def bars(title: str, shown: Sequence[Bar]) -> str:
     """Return a chart of bars that begin at zero; what is unknown has no bar, and says so."""
     most = max((bar.number or 0 for bar in shown), default=0) or 1
-    room = _WIDTH - _LABELS - _NUMBERS
     height = _STEP * len(shown) + 6
     drawn = [
         f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(_said(title, shown), quote=True)}">',
-        *(_drawn(at, bar, most, room) for at, bar in enumerate(shown)),
+        *(_drawn(at, bar, most) for at, bar in enumerate(shown)),
         "</svg>",
     ]
     return f"<figure><figcaption>{escape(title)}</figcaption>{''.join(drawn)}</figure>"
@@ -38,28 +49,28 @@ def stacked(title: str, parts: Sequence[Bar]) -> str:
     left, pieces, legend = 0.0, [], []
     for at, part in enumerate(parts):
         wide = (part.number or 0) * _WIDTH / whole
-        pieces.append(f'<rect class="part{at}" x="{left:.1f}" y="2" width="{wide:.1f}" height="24"/>')
+        pieces.append(f'<rect class="part{at}" x="{left:.1f}" y="2" width="{wide:.1f}" height="18"/>')
         share = 100 * (part.number or 0) / whole
         legend.append(
             f'<li><span class="key part{at}"></span>{escape(part.label)}: <b>{part.number or 0:,}</b> ({share:.0f} %)</li>'
         )
         left += wide
     label = escape(_said(title, parts), quote=True)
-    svg = f'<svg viewBox="0 0 {_WIDTH} 28" role="img" aria-label="{label}">{"".join(pieces)}</svg>'
+    svg = f'<svg viewBox="0 0 {_WIDTH} 22" role="img" aria-label="{label}">{"".join(pieces)}</svg>'
     return f'<figure><figcaption>{escape(title)}</figcaption>{svg}<ul class="legend">{"".join(legend)}</ul></figure>'
 
 
-def _drawn(at: int, bar: Bar, most: int, room: int) -> str:
-    top = at * _STEP + 4
-    base = top + _BAR - 3
-    long = 0 if bar.number is None else max(bar.number * room / most, 1 if bar.number else 0)
+def _drawn(at: int, bar: Bar, most: int) -> str:
+    """Return a line with the label and the number, and below it the bar."""
+    base = at * _STEP + _BASE
+    long = 0 if bar.number is None else max(bar.number * _WIDTH / most, 1 if bar.number else 0)
     number = "unknown" if bar.number is None else f"{bar.number:,}"
     note = f" ({bar.note})" if bar.note and bar.number is not None else ""
     label = bar.label if len(bar.label) <= _LONGEST else f"{bar.label[: _LONGEST - 1]}…"
     return (
-        f'<text x="{_LABELS - 8}" y="{base}" text-anchor="end">{escape(label)}<title>{escape(bar.label)}</title></text>'
-        f'<rect class="bar" x="{_LABELS}" y="{top}" width="{long:.1f}" height="{_BAR}"/>'
-        f'<text x="{_LABELS + long + 6:.1f}" y="{base}">{number}{escape(note)}</text>'
+        f'<text x="0" y="{base}">{escape(label)}<title>{escape(bar.label)}</title></text>'
+        f'<text x="{_WIDTH}" y="{base}" text-anchor="end">{number}{escape(note)}</text>'
+        f'<rect class="length" x="0" y="{base + 5}" width="{long:.1f}" height="{_BAR}"/>'
     )
 
 

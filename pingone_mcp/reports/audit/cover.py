@@ -83,6 +83,11 @@ class Cover:
             number for name, number in totals.items() if name.startswith("entitlements.")
         )
 
+    @property
+    def rows(self) -> int:
+        """How many rows there are: one for each entitlement, and one for each person who has none."""
+        return self.totals["entitlements"] + self.totals["people_in_file"] - self.totals["people_with_access"]
+
     def facts(self) -> list[tuple[str, str]]:
         """Return what is to be known of a review, as names and texts that are harmless to show."""
         return [

@@ -16,8 +16,9 @@ from typing import Any
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import plain
 from pingone_mcp.directory.text.harmless import harmless
-from pingone_mcp.reports.audit.charts import Bar, bars, stacked
 from pingone_mcp.reports.audit.cover import Cover
+from pingone_mcp.reports.audit.glance import figures_of
+from pingone_mcp.reports.audit.sections import FindingsShown, ReviewSection
 
 _ROWS_PER_CHUNK = 200
 _STYLE = """
@@ -31,13 +32,13 @@ body { margin: 0 auto; padding: 24px; max-width: 1800px; background: var(--page)
 h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 28px 0 8px; }
 .state { font-weight: 600; margin: 0 0 16px; } .incomplete { color: var(--warn); }
 .gaps { background: var(--warnback); border-left: 4px solid var(--warn); padding: 8px 16px 8px 32px; }
-.cols { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 560px), 1fr)); gap: 8px 40px; }
+.cols { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 8px 40px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; margin: 0; }
 dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
 dl.totals dd { text-align: right; font-variant-numeric: tabular-nums; max-width: 8em; }
 figure { margin: 0 0 12px; } figcaption { font-weight: 600; margin-bottom: 4px; }
-svg { width: 100%; max-width: 720px; height: auto; } svg text { fill: var(--text); font-size: 13px; }
-.bar, .part0 { fill: var(--bar); background: var(--bar); } .part1 { fill: var(--other); background: var(--other); }
+svg { width: 100%; max-width: 380px; height: auto; } svg text { fill: var(--text); font-size: 13px; }
+.length, .part0 { fill: var(--bar); background: var(--bar); } .part1 { fill: var(--other); background: var(--other); }
 .part2 { fill: var(--third); background: var(--third); }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 4px 0 0; padding: 0; }
 .key { display: inline-block; width: 12px; height: 12px; margin-right: 6px; }
@@ -45,6 +46,8 @@ svg { width: 100%; max-width: 720px; height: auto; } svg text { fill: var(--text
 table { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 1100px; font-size: 12.5px; }
 th, td { border: 1px solid var(--line); padding: 4px 6px; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
 th { background: var(--shade); } small { color: var(--quiet); display: block; font-size: 11px; }
+table.findings { min-width: 0; } .findings th:first-child { width: 30%; } h3 { font-size: 14px; margin: 16px 0 4px; }
+.verify { margin-top: 28px; border-top: 1px solid var(--line); max-width: 900px; }
 td.flag { color: var(--warn); }
 @page { size: A4 landscape; margin: 11mm; }
 @media print {
@@ -74,17 +77,26 @@ _COLUMNS: Mapping[str, float] = MappingProxyType(
         "Comment": 8,
     }
 )
+_VERIFY = """<div class="verify"><h2>Manifest, and how to verify this file</h2>
+<p>A manifest belongs beside this file, under its name with <b>.manifest.json</b> behind it. It says what was asked, what was
+read and when, what could not be read, how many rows and bytes there are, and the SHA-256 of this file.</p>
+<p><b>pingone-mcp review --verify FILE</b> says whether this file is as it was written; so does any program that prints the
+SHA-256 of a file: <b>sha256sum FILE</b>, or <b>Get-FileHash FILE</b> on Windows. A digest proves that a file was not changed
+since; what was not found may be there all the same where something could not be read.</p></div>
+"""
 _NO_ROWS = f'<tr><td colspan="{len(_COLUMNS)}">Nobody.</td></tr>'
 
 
-def page_chunks(cover: Cover, rows: Iterable[JsonObject]) -> Iterator[str]:
-    """Yield a page with the cover, the charts, and a table of all rows, some rows at a time."""
+def page_chunks(cover: Cover, rows: Iterable[JsonObject], sections: Sequence[ReviewSection] = ()) -> Iterator[str]:
+    """Yield a page with the cover, the charts, sections, a table of all rows, some at a time, and how to verify it."""
     yield _head()
     yield _cover(cover)
     yield _charts(cover)
+    for section in sections:
+        yield _section(section)
     columns = "".join(f'<col width="{share}%">' for share in _COLUMNS.values())
     headings = "".join(f'<th scope="col">{heading}</th>' for heading in _COLUMNS)
-    yield f'<h2 class="rows">Who has what</h2>\n<div class="scroll"><table><colgroup>{columns}</colgroup>'
+    yield f'<h2 class="rows">Who has what</h2>\n<div class="scroll" tabindex="0" role="region" aria-label="Who has what"><table><colgroup>{columns}</colgroup>'
     yield f"<thead><tr>{headings}</tr></thead><tbody>\n"
     lines: list[str] = []
     before = None
@@ -95,7 +107,7 @@ def page_chunks(cover: Cover, rows: Iterable[JsonObject]) -> Iterator[str]:
             yield "".join(lines)
             lines.clear()
     yield "".join(lines)
-    yield f"{_NO_ROWS if before is None else ''}</tbody></table></div>\n</body></html>\n"
+    yield f"{_NO_ROWS if before is None else ''}</tbody></table></div>\n{_VERIFY}</main></body></html>\n"
 
 
 def _head() -> str:
@@ -105,7 +117,7 @@ def _head() -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">\n'
-        f"<title>Access review</title>\n<style>{_STYLE}</style></head><body>\n"
+        f"<title>Access review</title>\n<style>{_STYLE}</style></head><body><main>\n"
     )
 
 
@@ -123,26 +135,36 @@ def _cover(cover: Cover) -> str:
 
 
 def _charts(cover: Cover) -> str:
-    totals = cover.totals
-    access = [
-        Bar("with access", totals["people_with_access"]),
-        Bar(cover.without_access, totals["people_without_access"]),
-        *[Bar("outside the question", totals["people_outside_question"])][: totals["people_outside_question"] > 0],
-    ]
-    flags = [Bar(name, count, note) for name, count, note in cover.flags_in_words()]
-    ways = [
-        Bar("group, directly", totals["entitlements.group_direct"]),
-        Bar("group, through another or by a filter", totals["entitlements.group_indirect"]),
-        Bar("administrator role", totals["entitlements.role"]),
-    ]
-    largest = [Bar(harmless(held.what.name or held.what.id), held.people, held.kind) for held in cover.largest]
-    drawn = [
-        stacked("People of the directory", access),
-        bars("Deserves a look, people", flags),
-        bars("Entitlements by way", ways),
-        *[bars("Most people have", largest)][: len(largest)],
-    ]
-    return f'<h2>At a glance</h2><div class="cols">{"".join(drawn)}</div>\n'
+    drawn = "".join(figure.drawn() for figure in figures_of(cover))
+    return f'<h2>At a glance</h2><div class="cols">{drawn}</div>\n'
+
+
+def _section(section: ReviewSection) -> str:
+    said = "".join(f"<p>{_text(sentence)}</p>" for sentence in section.said)
+    gaps = "".join(f"<li>{_text(gap)}</li>" for gap in section.gaps)
+    missing = f'<ul class="gaps">{gaps}</ul>\n' if gaps else ""
+    drawn = "".join(figure.drawn() for figure in section.figures)
+    findings = "".join(map(_findings, section.findings))
+    return f'<h2 class="part">{_text(section.title)}</h2>\n{missing}{said}\n<div class="cols">{drawn}</div>\n{findings}'
+
+
+def _findings(found: FindingsShown) -> str:
+    """Return the first findings of a kind, and say how many there are."""
+    rows = "".join(
+        f"<tr><td><b>{_text(line.who)}</b>{_small(line.person_id)}</td>"
+        f"<td>{_text('; '.join(f'{name}: {text}' for name, text in line.facts))}</td></tr>"
+        for line in found.lines
+    )
+    # A finding may have several rows, one for each attribute; those that are shown may be fewer than there are.
+    shown = (
+        f"{found.total:,}"
+        if len(found.lines) >= found.total
+        else f"{found.total:,}; the first {len(found.lines):,} rows"
+    )
+    return (
+        f'<h3>{_text(found.means)} ({shown})</h3>\n<div><table class="findings"><thead><tr>'
+        f'<th scope="col">Who or what</th><th scope="col">What was found</th></tr></thead><tbody>{rows}</tbody></table></div>\n'
+    )
 
 
 def _row(row: JsonObject, *, is_first: bool) -> str:

@@ -136,22 +136,29 @@ class Rosters:
         None when there was none, or none to compare with: where it cannot be kept, that is so next time. A check that
         compared nobody, or found nobody, is no check. Checks that expect members of different groups are not compared.
         """
-        from pingone_mcp.reports.since_last import kept, since
+        from pingone_mcp.reports.since_last import kept
 
-        if accounts.memory is None or drift.compared_nobody or drift.matched_nobody:
+        changes = self.news(accounts, drift)
+        if (memory := _kept_as(accounts, drift)) is None:
             return None
-        memory = accounts.memory if drift.expected_group is None else f"{drift.expected_group.id}-{accounts.memory}"
-        try:
-            with io.TextIOWrapper(self.memory.open(memory), encoding="utf-8") as file:
-                changes = since(iter(partial(file.readline, _LONGEST_LINE), ""), drift)
-        except (OSError, ValueError, Refused):
-            changes = None
         try:
             self.memory.write(memory, (line.encode() for line in kept(drift)))
         except OSError as error:
             advice = f". {spelled(ANOTHER_CACHE)}" if isinstance(error, NotPrivate) else ""
             _logger.warning("What this check found is not kept for the next one: %s%s", error.strerror, advice)
         return changes
+
+    def news(self, accounts: Accounts, drift: Drift) -> Changes | None:
+        """Return what is new since the last check that was kept, and keep nothing; blocks. None as in `since_last`."""
+        from pingone_mcp.reports.since_last import since
+
+        if (memory := _kept_as(accounts, drift)) is None:
+            return None
+        try:
+            with io.TextIOWrapper(self.memory.open(memory), encoding="utf-8") as file:
+                return since(iter(partial(file.readline, _LONGEST_LINE), ""), drift)
+        except (OSError, ValueError, Refused):
+            return None
 
     def _files(self) -> dict[str, Path]:
         if self.folder is None:
@@ -216,6 +223,13 @@ def _written_at(path: Path) -> datetime | None:
         return datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except OSError:
         return None
+
+
+def _kept_as(accounts: Accounts, drift: Drift) -> str | None:
+    """Return the name by which a check is kept; None where it is not, or it was none."""
+    if accounts.memory is None or drift.compared_nobody or drift.matched_nobody:
+        return None
+    return accounts.memory if drift.expected_group is None else f"{drift.expected_group.id}-{accounts.memory}"
 
 
 def _memory_of(folder: Path | None, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -19,14 +19,16 @@ from pingone_mcp.reports.audit.book import check_book, write_book
 from pingone_mcp.reports.audit.cover import Cover, Operator, PlaceRead, ReviewQuery
 from pingone_mcp.reports.audit.entitlements import ENTITLEMENT_COLUMNS
 from pingone_mcp.reports.audit.page import page_chunks
+from pingone_mcp.reports.audit.sections import ReviewSection
 from pingone_mcp.reports.export import Export, FileFormat, Manifest, csv_chunks, jsonl_chunks
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.jobs import JobProgress
 from pingone_mcp.service.reviews.access import CopiedReview, reviewed
+from pingone_mcp.service.reviews.sections import sections_beside
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 """Without it Excel takes a CSV file for text of the code page of the machine, and names with accents are lost."""
-_PIECE = 1 << 20
+PIECE = 1 << 20
 _ROLES: dict[WhyNoRoles | None, str] = {
     None: "read of everybody",
     "not asked for": "read only of users that audit events named: unknown of the others",
@@ -47,17 +49,21 @@ async def write_review(
 ) -> tuple[Manifest, State]:
     """Write who has what with `write`, which is given the content of the file in a worker thread.
 
-    For at most so many `seconds` roles are read that the copy does not hold. Return the manifest, and the state of the
+    The page (HTML) of everybody has the drift of each roster and a review of the role rules, too. For at most so many
+    `seconds` roles are read that the copy does not hold. Return the manifest, and the state of the
     copy. Raises Refused for names that are not there, NoReplica, MissingExtra, and what `write` does.
     """
     if format_ == "xlsx":
         check_book()  # before anything is read
 
+    is_everything = format_ == "html" and question == AccessQuestion()
+    sections = await sections_beside(backend) if is_everything else []
+
     def made(review: CopiedReview) -> Manifest:
         entitlements = Entitlements(review.accesses)
         cover = cover_of(review, entitlements, question, application=backend.application, operator=operator)
         file = Export(format_, ENTITLEMENT_COLUMNS)
-        write(file.taken(_content(format_, cover, file.counted(review.progress.of(entitlements.rows())))))
+        write(file.taken(_content(format_, cover, sections, file.counted(review.progress.of(entitlements.rows())))))
         return file.manifest(
             program=cover.program,
             created_at=cover.created_at,
@@ -99,24 +105,26 @@ def cover_of(
     )
 
 
-def _content(format_: FileFormat, cover: Cover, rows: Iterator[JsonObject]) -> Iterator[bytes]:
+def _content(
+    format_: FileFormat, cover: Cover, sections: Sequence[ReviewSection], rows: Iterator[JsonObject]
+) -> Iterator[bytes]:
     match format_:
         case "csv":
-            yield _BOM
+            yield BOM
             yield from (chunk.encode() for chunk in csv_chunks(ENTITLEMENT_COLUMNS, rows))
         case "jsonl":
             yield from (chunk.encode() for chunk in jsonl_chunks(ENTITLEMENT_COLUMNS, rows))
         case "xlsx":
             yield from _book(cover, rows)
         case "html":
-            yield from (chunk.encode() for chunk in page_chunks(cover, rows))
+            yield from (chunk.encode() for chunk in page_chunks(cover, rows, sections))
 
 
 def _book(cover: Cover, rows: Iterator[JsonObject]) -> Iterator[bytes]:
     with TemporaryDirectory() as folder, TemporaryFile(dir=folder) as file:
         write_book(file, Path(folder), cover, rows)
         file.seek(0)
-        while piece := file.read(_PIECE):
+        while piece := file.read(PIECE):
             yield piece
 
 

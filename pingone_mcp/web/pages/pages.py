@@ -17,6 +17,7 @@ from pingone_mcp.web.pages.linking.guests import GuestPages
 from pingone_mcp.web.pages.linking.managing import Managing
 from pingone_mcp.web.pages.linking.steps import LinkSteps
 from pingone_mcp.web.pages.page import PageForm
+from pingone_mcp.web.pages.reviewing.reviews import ReviewPages
 from pingone_mcp.web.pages.signing_in import SIGN_OUT, SigningIn
 from pingone_mcp.web.pages.site import Site, path_in
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pingone_mcp.service.fleet.drafting.desk import LinkingDesk
     from pingone_mcp.service.fleet.event_targets import EventTargets
     from pingone_mcp.service.fleet.fleet import Fleet
+    from pingone_mcp.service.rosters.keeping import RosterKeeping
     from pingone_mcp.service.schedules.schedules import CallerSchedules
     from pingone_mcp.web.address import PublicAddress
     from pingone_mcp.web.authentication.authenticator import Authenticator
@@ -57,6 +59,7 @@ class PageParts:
     targets: EventTargets
     schedules: CallerSchedules
     keeping: KeepingDesk
+    rosters: RosterKeeping
     oidc: OidcSignIn | None = None
 
 
@@ -85,6 +88,7 @@ class Pages:
             *ChangesPage().pages(),
             *live.pages(),
             *keeping.pages,
+            *ReviewPages(parts.rosters).pages(),
         ]
         forms = [PageForm(path=SIGN_OUT, act=sign_out, permission=None), *managing.forms(), *keeping.forms]
         self.refused = site.refused

@@ -94,3 +94,47 @@ def test_a_question_is_answered_with_what_it_asks_for_alone(
     assert len(rows) == totals["entitlements"] == number
     assert {row["entitlement_id"] for row in rows} <= {TOP, "r"}
     assert totals["people_in_directory"] == 2 == totals["people_with_access"] + totals["people_without_access"]
+
+
+@pytest.mark.parametrize(("most", "characters"), [(1, 10**6), (2, 10**6), (3, 10**6), (50, 1), (50, 10**6)])
+def test_pages_of_rows_are_all_rows_in_their_order(nested: Path, most: int, characters: int) -> None:
+    rows, _ = reviewed(nested, AccessQuestion())
+    found: list[JsonObject] = []
+    at = None
+    with closing(sqlite3.connect(nested)) as database:
+        entitlements = Entitlements(Accesses(Snapshot(database, Scope()), AccessQuestion(), NOW))
+        while True:
+            page = entitlements.page(at, most=most, characters=characters)
+            assert 1 <= len(page.rows) <= (most if characters > 1 else 1)
+            found += page.rows
+            if (at := page.next) is None:
+                break
+    assert found == rows
+
+
+def test_people_without_a_username_or_with_the_same_in_other_cases_are_on_some_page(
+    nested: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "odd.sqlite"
+    with closing(sqlite3.connect(nested)) as whole, closing(sqlite3.connect(path)) as odd:
+        whole.backup(odd)
+        odd.execute("UPDATE users_ SET username = CASE id WHEN ? THEN NULL ELSE 'ÄNN' END", (ANN,))
+        (place,) = odd.execute("SELECT id FROM environments_").fetchone()
+        for number, name in enumerate(("same", "SAME", "Same", None)):
+            identity = str(UUID(int=10 << 64 | number))
+            odd.execute(
+                "INSERT INTO users_ (id, environment_id, username, status, status_reasons) VALUES (?, ?, ?, 'active', '')",
+                (identity, place, name),
+            )
+            odd.execute("INSERT INTO memberships_ (user_id, group_id, type) VALUES (?, ?, 'direct')", (identity, TOP))
+        odd.commit()
+        entitlements = Entitlements(Accesses(Snapshot(odd, Scope()), AccessQuestion(), NOW))
+        seen: list[JsonObject] = []
+        at = None
+        while True:
+            page = entitlements.page(at, most=1, characters=10**6)
+            seen += page.rows
+            if (at := page.next) is None:
+                break
+        assert seen == list(entitlements.rows())
+        assert len({row["user_id"] for row in seen}) == 6

@@ -255,3 +255,31 @@ window.addEventListener("pageshow", () => {
   }
 });
 sendOnce();
+
+// A row for a ticket: its text is copied, or marked where a browser does not let us
+
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  const text = document.getElementById(button.dataset.copy);
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      say("Copied.");
+      button.textContent = "Copied";
+      setTimeout(() => (button.textContent = "Copy"), 2000);
+    } catch {
+      text.closest("details").open = true;
+      getSelection().selectAllChildren(text);
+      say("Marked: copy it with the keyboard.");
+    }
+  });
+}
+
+for (const button of document.querySelectorAll("button[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+
+// What is being made is looked for again
+
+if (document.querySelector("[data-again]")) setTimeout(() => location.reload(), 2000);

@@ -13,15 +13,15 @@ from pingone_mcp.web.pages.page import PageView
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-    from pingone_mcp.web.pages.page import Visit
+    from pingone_mcp.web.pages.page import LeadsTo, Visit
 
-Show = Callable[["Visit"], Awaitable["PageView | Response"]]
+Show = Callable[["Visit"], Awaitable["PageView | Response | LeadsTo"]]
 
 
 def of_copy(show: Show) -> Show:
     """Return what shows a page; where there is no copy yet, the page says so."""
 
-    async def shown(visit: Visit) -> PageView | Response:
+    async def shown(visit: Visit) -> PageView | Response | LeadsTo:
         try:
             return await show(visit)
         except NoReplica as lacking:

@@ -1,0 +1,149 @@
+"""The access review as a page: counts first, what is not known, who has what, page after page, and the manifest."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+
+from tests.hostile import hidden_in
+from tests.web.pages.reviewing.conftest import reviews, tickets
+from tests.web.pages.visiting import MARKUP, Hostile, Visitor, links, sign_in, sync, texts, visiting
+
+MOST_BYTES = 150_000
+ASSETS = 45_000
+"""What style, script and icon of a page weigh at most; a test of the site weighs them."""
+
+
+async def test_counts_come_first_then_charts_and_rows_and_the_manifest_at_the_end(visitor: Visitor) -> None:
+    heard = await visitor.open(reviews(visitor))
+    page, said = heard.body.decode(), texts(heard)
+    order = [
+        page.index(one) for one in ('class="tiles"', "<svg viewBox", 'id="rows"', 'id="manifest"', "How to verify")
+    ]
+    assert order == sorted(order)
+    assert re.search(r"people with access \d+ of 40", said)
+    for chart in ("People of the directory", "Deserves a look, people", "Entitlements by way", "Most people have"):
+        assert f"<figcaption>{chart}</figcaption>" in page
+    assert "style=" not in page
+    assert not re.findall(r" on\w+=", page)
+
+
+async def test_what_was_not_read_is_unknown_and_never_none(visitor: Visitor) -> None:
+    heard = await visitor.open(reviews(visitor))
+    said = texts(heard)
+    assert "Incomplete:" in said
+    assert "roles were not read" in said
+    assert "privileged unknown" in said[: said.index("At a glance")], "among the counts"
+    assert re.search(r"privileged</title></text><text [^>]*>unknown</text>", heard.body.decode()), "in the chart"
+    assert "without access that is known" in said
+    assert "as the directory was" in said
+    assert "everybody was read" in said
+
+
+async def test_a_small_review_has_its_digest_at_once_and_the_page_says_how_to_verify_it(visitor: Visitor) -> None:
+    heard = await visitor.open(reviews(visitor))
+    assert re.search(r'<code class="digest">[0-9a-f]{64}</code>', heard.body.decode())
+    said = texts(heard)
+    assert "pingone-mcp review --verify FILE" in said
+    assert "sha256sum FILE" in said
+    assert "not complete" in said
+    [digest] = re.findall('class="digest">([0-9a-f]+)<', heard.body.decode())
+    again = await visitor.open(reviews(visitor))
+    assert digest in again.body.decode(), "nothing is made twice of one state of the copy"
+
+
+async def test_another_state_of_the_copy_is_reviewed_anew(visitor: Visitor) -> None:
+    before = re.findall(r"access-review-[\w-]+\.csv", (await visitor.open(reviews(visitor))).body.decode())
+    await sync(visitor.face)
+    after = re.findall(r"access-review-[\w-]+\.csv", (await visitor.open(reviews(visitor))).body.decode())
+    assert before
+    assert not set(before) & set(after)
+
+
+async def test_pages_of_rows_hold_every_row_once_and_say_which_of_how_many(visitor: Visitor) -> None:
+    there, seen, ranges = reviews(visitor), [], []
+    while True:
+        heard = await visitor.open(there)
+        page = heard.body.decode()
+        found = re.search(r"([\d,]+) to ([\d,]+) of ([\d,]+) rows", texts(heard))
+        assert found is not None
+        ranges.append([int(one) for one in found.groups()])
+        seen += re.findall(r'<pre id="row-\d+" tabindex="0">(.*?)</pre>', page, re.DOTALL)
+        more = links(heard, r"after=")
+        if not more:
+            break
+        there = more[0].partition("#")[0]
+    total = ranges[0][2]
+    assert len(seen) == len(set(seen)) == total
+    assert [begin for begin, _, _ in ranges] == [1, *(end + 1 for _, end, _ in ranges[:-1])]
+    assert ranges[-1][1] == total
+
+
+async def test_each_row_has_a_block_of_plain_text_for_a_ticket(visitor: Visitor) -> None:
+    heard = await visitor.open(reviews(visitor))
+    page = heard.body.decode()
+    blocks = tickets(heard)
+    assert len(blocks) == page.count('<details class="ticket">') == page.count("data-copy=") > 20
+    for name in ("Access review: ", "Person: ", "Status: ", "MFA: ", "Has: ", "Data as of: ", "Deserves a look: "):
+        assert any(name in one for one in blocks), name
+    assert "<" not in "".join(blocks)
+    copies = re.findall(r'<button [^>]*data-copy="([\w-]+)"[^>]*>', page)
+    assert len(set(copies)) == len(copies)
+    assert all(f'id="{one}"' in page for one in copies)
+    assert all(" hidden>" in one for one in re.findall(r"<button [^>]*data-copy[^>]*>", page)), "without a script: text"
+
+
+async def test_a_group_is_reviewed_and_a_name_that_is_none_is_a_sentence(visitor: Visitor) -> None:
+    said = texts(await visitor.open(f"{reviews(visitor)}?group=Finance"))
+    assert "Group Finance" in said
+    assert "review everybody" in said
+    for query in ("group=Nobody", "population=none", "role=none", f"group={'x' * 300}", "after=nonsense"):
+        assert (await visitor.open(f"{reviews(visitor)}?{query}")).status == 400, query
+
+
+async def test_nothing_hostile_gets_into_a_page_and_it_stays_small(tmp_path: Path) -> None:
+    async with visiting(tmp_path, synced=False) as visitor:
+        sandbox = visitor.face.estate.company("acme").sandbox
+        sandbox.app = Hostile(sandbox.app)
+        await sync(visitor.face)
+        heard = await visitor.open(reviews(visitor))
+        page = heard.body.decode()
+        assert heard.status == 200
+        assert "<script>alert" not in page
+        assert "<img src=x" not in page
+        assert html.escape(MARKUP[:8]) in page, "it is shown as what it is: a text"
+        assert all(len(one.split("\n")) < 20 for one in tickets(heard)), "a text makes no lines of its own"
+        assert not hidden_in(page.replace("\n", " "))
+        assert len(heard.body) + ASSETS < MOST_BYTES
+
+
+async def test_before_the_first_sync_a_page_says_that_there_is_no_copy(tmp_path: Path) -> None:
+    async with visiting(tmp_path, synced=False) as visitor:
+        for path in ((), ("drift",), ("roles",), ("access.csv",), ("drift", "crm")):
+            heard = await visitor.open(reviews(visitor, *path))
+            assert "There is no copy of this directory yet" in texts(heard), path
+
+
+async def test_who_may_not_read_or_does_not_reach_the_connection_sees_nothing(visitor: Visitor) -> None:
+    face = visitor.face
+    other = await face.estate.link("globex", tenant="other")
+    paths = (
+        (),
+        ("access.csv",),
+        ("drift",),
+        ("drift", "crm"),
+        ("drift", "crm", "drift.csv"),
+        ("roles",),
+        ("roles.csv",),
+    )
+    weak = await sign_in(face, await face.new_key("events.manage"))
+    stranger = await sign_in(face, await face.new_key("directory.read", connections=[other.id]))
+    for path in paths:
+        assert (await weak.open(reviews(visitor, *path))).status == 403, path
+        heard = await stranger.open(reviews(visitor, *path))
+        ghost = await stranger.open(reviews(visitor, *path).replace(face.acme.id, "none"))
+        assert (heard.status, ghost.status) == (404, 404), path
+        assert (await face.ask("GET", reviews(visitor, *path), key="")).status == 303, (
+            "who has not signed in is asked to"
+        )
