@@ -1,6 +1,6 @@
 """The yardstick for pages: a bare app of Starlette that says what it was given, and nothing else.
 
-It answers the page whose files are in a folder: `page.html`, `results.html` in the place of the results, and `assets/`.
+It answers the page whose files are in a folder: `page.html`, its parts `results.html` and `rows.html`, and `assets/`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from starlette.routing import Route
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    page, results = ((folder / f"{name}.html").read_bytes() for name in ("page", "results"))
+    texts = {name: (folder / f"{name}.html").read_bytes() for name in ("page", "results", "rows")}
     assets = {file.name: file.read_bytes() for file in (folder / "assets").iterdir()}
 
     async def answer(request: Request) -> HTMLResponse:
-        return HTMLResponse(results if request.query_params.get("part") else page)
+        return HTMLResponse(texts[request.query_params.get("part", "page")])
 
     async def asset(request: Request) -> Response:
         name = request.path_params["name"]

@@ -1,4 +1,4 @@
-"""The page of people in a real browser: until it is painted first, and from a keystroke to its results.
+"""The page of people in a real browser: until it is painted first, from a keystroke to its results, and by scrolling.
 
 The same browser opens, in turns, a page of the same bytes that a bare app of Starlette answers from memory: what the
 difference is, is ours. It takes Chromium (`make browser` installs it on Debian); without one nothing is measured.
@@ -51,12 +51,37 @@ _WATCH = """() => {
 }"""
 
 
+# As the script of the page goes on to the next rows when somebody has scrolled to the last ones.
+_SCROLL = """async (pages) => {
+  const measured = [];
+  const list = document.querySelector("#results");
+  for (let page = 0; page < pages; page += 1) {
+    const more = list.querySelector("a[rel=next]");
+    if (!more) break;
+    const rows = list.querySelectorAll("ol.rows").length;
+    const there = new Promise((done) => {
+      const watch = new MutationObserver(() => {
+        if (list.querySelectorAll("ol.rows").length > rows) { watch.disconnect(); requestAnimationFrame(done); }
+      });
+      watch.observe(list, { childList: true, subtree: true });
+    });
+    const began = performance.now();
+    more.scrollIntoView();
+    await there;
+    measured.push(performance.now() - began);
+    await new Promise((done) => setTimeout(done, PAUSE));
+  }
+  return measured;
+}"""
+
+
 @dataclass(slots=True)
 class _Side:
-    """Milliseconds of one server: of each first paint, and of each keystroke until its results were there."""
+    """Milliseconds of one server: of first paints, from keystrokes to results, and to pages of rows by scrolling."""
 
     paints: list[float] = field(default_factory=list[float])
     keystrokes: list[float] = field(default_factory=list[float])
+    scrolled: list[float] = field(default_factory=list[float])
 
 
 def measured(extent: Extent) -> Measured:
@@ -81,12 +106,15 @@ def measured(extent: Extent) -> Measured:
 
     paint = (middle(ours.paints), middle(bare.paints))
     typed = (percentile_95(ours.keystrokes), percentile_95(bare.keystrokes))
+    scrolled = (percentile_95(ours.scrolled), percentile_95(bare.scrolled))
     return Measured(
         figures=[
             figure(f"first contentful paint of {users:,} people", *paint, 300, ratio=False),
             figure("  the same, as a ratio", *paint, 3, ratio=True),
             figure("from a keystroke to its results (95th percentile)", *typed, 100, ratio=False),
             figure("  the same, as a ratio", *typed, 3, ratio=True),
+            figure("from the last row to the next page of rows (95th percentile)", *scrolled, 100, ratio=False),
+            figure("  the same, as a ratio", *scrolled, 3, ratio=True),
         ]
     )
 
@@ -116,6 +144,7 @@ def _capture(ours: Spawned, prepared: Prepared, folder: Path) -> tuple[str, str]
         page = http.get(path).raise_for_status().text
         (folder / "page.html").write_text(page)
         (folder / "results.html").write_text(http.get(f"{path}?part=results").raise_for_status().text)
+        (folder / "rows.html").write_text(http.get(f"{path}?part=rows").raise_for_status().text)
         for asset in set(re.findall(r'"(/assets/[^"]+)"', page)):
             (folder / asset.lstrip("/")).write_bytes(http.get(asset).raise_for_status().content)
     ((name, value),) = signed.cookies.items()
@@ -145,6 +174,11 @@ async def _in_turns(chromium: str, urls: tuple[str, str], cookie: tuple[str, str
                 await page.goto(url)
                 side.keystrokes += await _keystrokes(page, text)
                 await page.close()
+        for url, side in zip(urls, sides, strict=True):
+            page = await context.new_page()
+            await page.goto(url)
+            side.scrolled += await page.evaluate(_SCROLL.replace("PAUSE", str(_PAUSE)), loads * 2)
+            await page.close()
         await browser.close()
     return sides
 

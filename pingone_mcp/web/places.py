@@ -22,9 +22,11 @@ _PARAMETER = re.compile(r"integrated_account_id(?:\[\d*\])?")
 _ACCOUNT = re.compile(r"/integrated-account/([A-Za-z0-9_-]{1,64})(?:/credentials)?")
 _NO_IDS = frozenset({"me", "token", "refresh-credentials", "bulk-delete"})
 _OPEN = frozenset({"/login", "/openapi.json", "/ping"})
-_PAGE = re.compile(r"/c/(?P<connection>[^/]+)/?(?:(?<=/)(?:people|groups|changes|reviews|settings|live|link)(?:/.*)?)?")
+_PAGE = re.compile(
+    r"/c/(?P<connection>[^/]+)/?(?:(?<=/)(?:attention|removals|people|groups|changes|reviews|settings|live|link)(?:/.*)?)?"
+)
 _PAGES = frozenset({"/", "/sign-out"})
-_ADDING = re.compile(r"/connections/add(?:/.*)?")
+_ADDING = re.compile(r"/connections/add(?:/.*)?|/webhooks/[^/]+/[a-z]+")
 _ENTRY = re.compile(r"/sign-in(?:/oidc|/callback)?|/connect-account(?:/.*)?")
 _ASSETS = "/assets/"
 _WELL_KNOWN = "/.well-known/"  # where clients look before they have a credential, and take a 401 for a way to go wrong

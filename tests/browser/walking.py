@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 import anyio
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Dialog, Page
 
 from pingone_mcp.control.linked import LinkedConnection
 from pingone_mcp.pingone.feed.events import is_foreign
@@ -26,12 +26,15 @@ from pingone_mcp.tasks import background
 from pingone_mcp.web.address import PublicAddress
 from pingone_mcp.web.process import Listening, open_socket, url_of
 from pingone_mcp.wiring.serving import OpenFace, ServedFleet, open_face
-from tests.fleets import Estate, estate
+from tests.fleets import SIZE, Estate, estate
 from tests.web.mcp.serving import listening
 
 VARIABLE = "PINGONE_TEST_CHROMIUM"
 """Names the browser; without it no test of this folder is collected."""
 ALL: frozenset[Permission] = frozenset(get_args(Permission))
+_AT_A_TIME = 10  # pages
+_WATCHES = """document.addEventListener("securitypolicyviolation", (event) =>
+  window.violated(`${event.effectiveDirective} ${event.blockedURI}`));"""
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -71,19 +74,33 @@ class Site:
 
 @dataclass(kw_only=True)
 class Walk:
-    """A browser window at a site. `complaints` are what its console has said."""
+    """A browser window at a site. `complaints` are what its console has said.
+
+    `violations` are what the policy of a page has kept from running or loading, `dialogs` what a script has opened.
+    """
 
     site: Site
     page: Page
     context: BrowserContext
     complaints: list[str] = field(default_factory=list[str])
+    violations: list[str] = field(default_factory=list[str])
+    dialogs: list[str] = field(default_factory=list[str])
+    _opened: int = 0
 
     async def sign_in(self, caller: Caller | None = None) -> None:
         """Sign in by the one-time link, as the person at this machine unless another one is named."""
         code = self.site.face.sessions.new_code(caller or self.site.person())
         await self.page.goto(f"{self.site.base}/login?code={code}")
 
+    async def come_in(self, cookie: str) -> None:
+        """Be signed in by the cookie of a session."""
+        name, _, value = cookie.partition("=")
+        await self.context.add_cookies([{"name": name, "value": value, "url": self.site.base}])
+
     async def open(self, path: str) -> None:
+        self._opened += 1
+        if self._opened % _AT_A_TIME == 0:
+            self.site.estate.time.passed += 11  # no limit counts what was before
         await self.page.goto(self.site.base + path)
 
     async def text(self) -> str:
@@ -93,11 +110,18 @@ class Walk:
 
 @asynccontextmanager
 async def open_site(
-    folder: Path, before: Callable[[Sandbox], None] = lambda _: None, options: Options | None = None
+    folder: Path,
+    before: Callable[[Sandbox], None] = lambda _: None,
+    options: Options | None = None,
+    *,
+    size: int = SIZE,
 ) -> AsyncIterator[Site]:
-    """Serve on a port of this machine; `acme` is linked and synced, after what is done to its sandbox `before`."""
+    """Serve on a port of this machine; `acme` is linked and synced, after what is done to its sandbox `before`.
+
+    Companies have `size` people.
+    """
     async with AsyncExitStack() as stack:
-        opened = await stack.enter_async_context(estate(folder, options=options))
+        opened = await stack.enter_async_context(estate(folder, options=options, size=size))
         tasks = await stack.enter_async_context(background())
         clock = dataclasses.replace(opened.time.clock(), sleep=anyio.sleep)
         before(opened.company("acme").sandbox)
@@ -128,6 +152,14 @@ async def walking(browser: Browser, site: Site, *, scripts: bool = True, width: 
     try:
         page = await context.new_page()
         walk = Walk(site=site, page=page, context=context)
+        await context.expose_function("violated", lambda what: walk.violations.append(what))  # noqa: PLW0108 - it sets a mark on it
+        await context.add_init_script(_WATCHES)
+
+        async def dismiss(dialog: Dialog) -> None:
+            walk.dialogs.append(dialog.message)
+            await dialog.dismiss()
+
+        page.on("dialog", dismiss)
         page.on("console", lambda said: walk.complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: walk.complaints.append(str(error)))
         yield walk

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from urllib.parse import unquote
 
 import anyio
+from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -247,12 +248,25 @@ class Premises:
         text, _ = await self.estate.control.tokens.create_account(self.linked[side].id, ALL)
         return text.get_secret_value()
 
-    async def cookie(self) -> str:
-        """Sign a browser in, as the person at this machine."""
+    async def cookie(self, reach: frozenset[str] | None = None) -> tuple[str, str]:
+        """Sign a browser in, as the person at this machine or as somebody who reaches some sides, and return its cookie
+        with what its forms hold.
+        """
         permissions: Any = ALL
-        person = Caller(kind="session", client_id="browser", issuer="local", subject="me", permissions=permissions)
+        connections = None if reach is None else frozenset(self.linked[side].id for side in reach)
+        person = Caller(
+            kind="session",
+            client_id="browser",
+            issuer="local",
+            subject="me",
+            permissions=permissions,
+            connections=connections,
+        )
         answer = await self.hear(Sent("GET", f"/login?code={self.face.sessions.new_code(person)}"))
-        return answer.header("set-cookie").partition(";")[0]
+        cookie = answer.header("set-cookie").partition(";")[0]
+        session = self.face.sessions.of(Headers({"cookie": cookie}))
+        assert session is not None
+        return cookie, session.csrf_token
 
     async def furnish(self) -> None:
         """Link everybody, give out keys, sync, and note what each side has that another could name."""

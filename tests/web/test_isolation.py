@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -74,6 +74,7 @@ REACH: dict[str, frozenset[str]] = {
     "all": frozenset(SIDES),
     "account token": frozenset({"a1"}),
     "session": frozenset(SIDES),
+    "session of a1": frozenset({"a1"}),
     "access token": frozenset({"a1"}),
     "access token of the API": frozenset(),
     "expired access token": frozenset(),
@@ -106,6 +107,10 @@ TRICKS = (
     "Idempotency-Key",
     "Mcp-Name",
 )
+FIELDS = ("name", "environment_id", "client_id", "draft", "environments", "populations", "next", "tenant")
+"""Fields that forms of pages have, or might take by mistake."""
+RUINOUS = ("/link/remove", "/link/pause", "/link/rename")
+"""Ends of the paths of forms that take away what others here still need."""
 OTHERS = ("integrated_account_id", "next_cursor", "tenant_id", "id", "connection", "limit")
 """Parameters and members that some route has, and others may take by mistake."""
 CALLS = (
@@ -122,7 +127,7 @@ _OF_ANSWERS = re.compile(
     r"(?:x-request-id: |correlation_id\W+)[0-9a-f-]+|mcp-session-id: [0-9a-f]{32}|content-length: \d+"
     r'|nonce-[\w-]+|nonce="[^"]+"|as <code>[0-9a-f]{16}</code>'
     r'|(?:seconds|age_s)\W+\d+|"raw_response":\{[^}]*\}|"(?:created|updated|started|expires)_at":"[^"]+"'
-    r"""|nonce[-=]["']?[\w-]{22}|has this as <code>[0-9a-f]+"""  # of pages
+    r"""|nonce[-=]["']?[\w-]{22}|has this as <code>[0-9a-f]+|(?:add|reconnect)/[\w-]{24}"""  # of pages
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}")
 
@@ -197,6 +202,7 @@ class Asking:
 
     def __init__(self, made: Premises) -> None:
         self.made = made
+        self._tokens: dict[str, str] = {}  # of the forms of sessions, by their cookies
 
     async def check(self, wanted: Wanted) -> None:
         """Send a request, and fail where its answer holds what its sender does not reach."""
@@ -268,8 +274,11 @@ class Asking:
                 )
 
     def _allowed(self, wanted: Wanted, sent: Sent, reach: frozenset[str]) -> frozenset[str]:
-        """Return whose things an answer may hold: of several that are reached, those that the request names."""
-        if not (sent.path.startswith(("/unified", "/proxy")) or "/mcp" in sent.path) or len(reach) == 1:
+        """Return whose things an answer may hold: of several that are reached, those that the request names.
+
+        The page of one connection has nothing of another that the same person reaches.
+        """
+        if not sent.path.startswith(("/unified", "/proxy", "/c/")) or len(reach) == 1:
             return reach
         said = " ".join([sent.target, *(self._value(ref) for ref in wanted.refs)])
         return frozenset(side for side in reach if self.made.linked[side].id in said)
@@ -282,6 +291,8 @@ class Asking:
         )
         if sent.path.endswith("/bulk-delete"):
             return any(one["connection"][0].encode() in sent.body for one in things)
+        if own and sent.method == "POST" and sent.path.endswith(RUINOUS):
+            return True
         return (
             own
             and sent.method in ("PATCH", "DELETE")
@@ -307,6 +318,12 @@ class Asking:
                 return Sent("GET", path, (("Accept", "text/event-stream"), *headers))
             message, more = stateless(self._message(wanted, value))
             return mcp(path, (*headers, *((name, text) for name, text in more.items() if text.isascii())), message)
+        if route.name.startswith("form ") and method == "POST":
+            cookie = next((text for name, text in headers if name == "Cookie"), "")
+            fields = {FIELDS[index % len(FIELDS)]: value(ref) for index, _, ref in wanted.query}
+            form = urlencode({"csrf": self._tokens.get(cookie, ""), "provider": "sample", **fields})
+            own_page = (("Origin", BASE), ("Content-Type", "application/x-www-form-urlencoded"))
+            return Sent(method, path, (*headers, *own_page), form.encode())
         described = self._described(route.path, method)
         own = [one["name"] for one in described.get("parameters", ()) if one["in"] == "query"]
         names = [*own, *OTHERS]
@@ -369,8 +386,10 @@ class Asking:
         match name:
             case "none":
                 return []
-            case "session":
-                return [("Cookie", await made.cookie())]
+            case "session" | "session of a1":
+                cookie, token = await made.cookie(None if name == "session" else REACH[name])
+                self._tokens = {cookie: token}
+                return [("Cookie", cookie)]
             case "wrong":
                 token = made.keys["b1"][:-4] + "0000"
             case "token of a worker":
@@ -465,7 +484,7 @@ def test_every_name_in_a_path_with_everything_of_another(portal: BlockingPortal,
         for index, one in enumerate(asking.made.routes)
         if one.methods and re.search(r"\{(?!connection)", one.path)
     ]
-    for credential, kind, route in itertools.product(("a1", "tenant"), NAMED, named):
+    for credential, kind, route in itertools.product(("a1", "tenant", "session of a1"), NAMED, named):
         fills, own = (Ref("b1", kind),), Ref("a1", "connection")
         portal.call(asking.check, Wanted(credential, route, own, fills=fills, write=3, is_bare=True))
 

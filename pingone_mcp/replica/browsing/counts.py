@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pingone_mcp.replica.asking.conditions import EVERYBODY, Condition, both, one_of
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.asking.users import EXISTS
-from pingone_mcp.replica.browsing.people import GONE, served
+from pingone_mcp.replica.browsing.people import GONE, as_shown, served
 from pingone_mcp.replica.store.edition import edition_of
 
 MOST = 200
@@ -51,7 +51,7 @@ def choices(copy: Snapshot) -> FilterChoices:
         if population is not None:
             populations[population] += count
         if department:
-            departments[department] += count
+            departments[as_shown(department)] += count
     gone = both(served(copy), GONE)
     (removed,) = copy.database.execute(f"SELECT count(*) FROM users_ u WHERE {gone.sql}", gone.values).fetchone()  # noqa: S608
     return FilterChoices(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pingone_mcp.directory.models import User
 from pingone_mcp.directory.paging.page import Page
 from pingone_mcp.directory.paging.position import Counted, Position
+from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.replica.asking.conditions import (
     EVERYBODY,
@@ -17,6 +18,7 @@ from pingone_mcp.replica.asking.conditions import (
     bindable,
     both,
     member,
+    one_of,
     words_match,
 )
 from pingone_mcp.replica.asking.snapshot import Snapshot
@@ -118,7 +120,7 @@ def _wanted(copy: Snapshot, question: PeopleQuestion, counted: int) -> _Wanted:
         copy.need_memberships()
         parts.append(member(places.find_group(None, question.group)[1]))
     if question.department is not None:
-        parts.append(Condition("u.department = ?", (bindable(question.department),)))
+        parts.append(_in_department(copy, bindable(question.department)))
     if question.query is None:
         return _Wanted(where=both(there, *parts), most=counted)
     words = _words(question.query)
@@ -139,6 +141,17 @@ def _wanted(copy: Snapshot, question: PeopleQuestion, counted: int) -> _Wanted:
         called=number,
         listed=most,
     )
+
+
+def _in_department(copy: Snapshot, name: str) -> Condition:
+    """Return who is in a department that is shown so; what its name hides does not count."""
+    rows = copy.database.execute("SELECT DISTINCT department FROM users_ WHERE department IS NOT NULL")
+    return one_of("u.department", sorted(one for (one,) in rows if as_shown(one) == as_shown(name)))
+
+
+def as_shown(name: str) -> str:
+    """Return a name without what it hides, in one line, as people see and choose it."""
+    return " ".join(harmless(name).split())
 
 
 def served(copy: Snapshot) -> Condition:

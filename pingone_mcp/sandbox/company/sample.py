@@ -227,7 +227,11 @@ class Company:
             Ghost(
                 people.size + at,
                 people.now
-                - (WINDOW + DAY + 30 * DAY * at // count if at % 3 == 2 else 2 * _HOUR + (WINDOW - DAY) * at // count),
+                - (
+                    WINDOW + DAY + 30 * DAY * at // count
+                    if at % 3 == 2
+                    else 2 * _HOUR + (WINDOW - 3 * _HOUR) * at // count
+                ),
             )
             for at in range(count)
         )

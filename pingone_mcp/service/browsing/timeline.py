@@ -25,13 +25,14 @@ _LISTING = "browse_changes"
 
 Movement = Literal["joined", "left", "locked"]
 MOVEMENTS: tuple[Movement, ...] = get_args(Movement)
-_KINDS: Mapping[Movement, tuple[ChangeKind, ...]] = MappingProxyType(
+KINDS_OF: Mapping[Movement, tuple[ChangeKind, ...]] = MappingProxyType(
     {
         "joined": ("user.created", "user.entered_scope", "user.reactivated"),
         "left": ("user.removed", "user.left_scope", "user.deactivated"),
         "locked": ("user.locked",),
     }
 )
+"""Which changes let somebody join, leave, or be locked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,4 +94,4 @@ async def browse_changes(
 
 def _day(day: date, counted: Mapping[date, Counter[ChangeKind]]) -> Day:
     there = counted.get(day, Counter())
-    return Day(day=day, counts={name: sum(there[kind] for kind in kinds) for name, kinds in _KINDS.items()})
+    return Day(day=day, counts={name: sum(there[kind] for kind in kinds) for name, kinds in KINDS_OF.items()})

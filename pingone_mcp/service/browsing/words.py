@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 300  # characters of a value
 _LONGEST_ATTRIBUTE = 4_000
+_MOST_ATTRIBUTES = 200
+_LONGEST_OF_ALL = 20_000  # characters of all attributes together: a page stays small
 
 KIND_WORDS: Mapping[ChangeKind, str] = MappingProxyType(
     {
@@ -133,8 +135,16 @@ def raw_status(user: User) -> list[tuple[str, str]]:
 
 
 def attributes(user: User) -> list[tuple[str, str]]:
-    """Return the custom attributes by name, as texts."""
-    return [(name, as_text(value, _LONGEST_ATTRIBUTE)) for name, value in sorted(user.custom_attributes.items())]
+    """Return the custom attributes by name, as texts: the first of them, where there are more than a page can show."""
+    shown: list[tuple[str, str]] = []
+    room = _LONGEST_OF_ALL
+    for name, value in sorted(user.custom_attributes.items()):
+        text = as_text(value, _LONGEST_ATTRIBUTE)
+        room -= len(name) + len(text)
+        if room < 0 or len(shown) == _MOST_ATTRIBUTES:
+            break
+        shown.append((name, text))
+    return shown
 
 
 def details(change: Change) -> list[Detail]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pingone_mcp.directory.changes import KINDS, ChangeKind
 from pingone_mcp.errors import Refused
 from pingone_mcp.service.browsing import words
-from pingone_mcp.service.browsing.timeline import DAYS, MOVEMENTS, browse_changes
+from pingone_mcp.service.browsing.timeline import DAYS, KINDS_OF, MOVEMENTS, Movement, browse_changes
 from pingone_mcp.web.pages.browsing.copied import given, of_copy, part_of, query_of
 from pingone_mcp.web.pages.charts import Chart, Series, stacked_bars
 from pingone_mcp.web.pages.page import PageView, SitePage
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pingone_mcp.web.pages.page import Visit
 
 _USUAL_DAYS = 30
-_NAMES = {"joined": "Joined", "left": "Left", "locked": "Locked"}
+_NAMES: Mapping[Movement, str] = {"joined": "Joined", "left": "Left", "locked": "Locked"}
 
 
 class ChangesPage:
@@ -31,11 +31,9 @@ class ChangesPage:
         return [SitePage(path="/c/{connection}/changes", show=of_copy(self._show))]
 
     async def _show(self, visit: Visit) -> PageView:
-        kind, person, days = _kind(visit), given(visit, "person"), _days(visit)
+        kind, person, days = given(visit, "kind"), given(visit, "person"), _days(visit)
         cursor = given(visit, "after")
-        found = await browse_changes(
-            await visit.backend(), kinds=(kind,) if kind else (), user=person, days=days, cursor=cursor
-        )
+        found = await browse_changes(await visit.backend(), kinds=_kinds(kind), user=person, days=days, cursor=cursor)
         asked = {"kind": kind, "person": person, "days": days}
         timeline = found.found
         part = part_of(visit)
@@ -46,6 +44,8 @@ class ChangesPage:
             "live": path_in(visit.connection.id, "live"),
             "asked": asked,
             "kinds": [(one, words.KIND_WORDS[one]) for one in KINDS],
+            "movements": list(_NAMES.items()),
+            "moved": _moved(timeline.days, days),
             "spans": DAYS,
             "total": timeline.total,
             "known_since": timeline.known_since,
@@ -63,14 +63,25 @@ class ChangesPage:
         )
 
 
-def _kind(visit: Visit) -> ChangeKind | None:
-    kind = given(visit, "kind")
+def _kinds(asked: str | None) -> tuple[ChangeKind, ...]:
+    """Return the kinds that are asked for: one, all by which somebody joins or leaves, or all there are (empty)."""
+    if asked is None:
+        return ()
+    for movement in MOVEMENTS:
+        if asked == movement:
+            return KINDS_OF[movement]
     for known in KINDS:
-        if kind == known:
-            return known
-    if kind is not None:
-        raise Refused("There is no such kind of change.", "Choose one of the list.", code="NO_SUCH_KIND")
-    return None
+        if asked == known:
+            return (known,)
+    raise Refused("There is no such kind of change.", "Choose one of the list.", code="NO_SUCH_KIND")
+
+
+def _moved(days: Sequence[Day], span: int) -> list[tuple[str, str]]:
+    """Return how many joined, left and were locked, as a person says it, each with the query that shows them."""
+    return [
+        (f"{sum(day.counts[name] for day in days):,} {_NAMES[name].lower()}", query_of({"kind": name, "days": span}))
+        for name in MOVEMENTS
+    ]
 
 
 def _days(visit: Visit) -> int:

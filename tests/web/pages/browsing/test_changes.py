@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import xml.etree.ElementTree as ET
 
@@ -45,6 +46,17 @@ async def test_filters_by_kind_and_person_leave_the_others_out(visitor: Visitor,
     assert "No change like that is known" in texts(await visitor.open(f"{path}?person=nobody"))
     for query in ("?kind=user.invented", "?days=31", "?days=x"):
         assert (await visitor.open(path + query)).status == 400
+
+
+async def test_who_left_is_one_link_away_with_how_many_they_are(visitor: Visitor, users: list[str]) -> None:
+    heard = await visitor.open(f"/c/{visitor.face.acme.id}/changes?days=7")
+    count, left = re.findall(r'<a href="([^"]*kind=left[^"]*)">(\d+) left</a>', heard.body.decode())[0][::-1]
+    listed = await visitor.open(html.unescape(left))
+    assert f"{count} changes like that in 7 days" in texts(listed)
+    assert links(listed, rf"/people/{users[3]}$")
+    assert links(listed, rf"/people/{users[4]}$")
+    assert not links(listed, rf"/people/{users[5]}$")
+    assert '<option value="left" selected>' in listed.body.decode()
 
 
 async def test_the_chart_is_an_image_with_a_name_and_its_numbers_stand_in_a_table(

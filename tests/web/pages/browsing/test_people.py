@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -155,6 +157,22 @@ async def test_hostile_names_are_text_and_nothing_of_them_is_hidden(tmp_path: Pa
             ]
             assert bad == []
         assert "&lt;script&gt;" in pages[0].body.decode()
+
+
+async def test_each_department_that_is_offered_finds_those_whom_it_counts_whatever_its_name_hides(
+    tmp_path: Path,
+) -> None:
+    async with visiting(tmp_path, synced=False) as visitor:
+        sandbox = visitor.face.estate.company("acme").sandbox
+        sandbox.app = Hostile(sandbox.app)
+        await sync(visitor.face, "full")
+        page = (await visitor.people()).body.decode()
+        choices = page.partition('<select id="department"')[2].partition("</select>")[0]
+        offered = re.findall(r'<option value="([^"]+)">.*?\((\d+)\)</option>', choices, re.DOTALL)
+        assert len(offered) > 3
+        for name, count in offered:
+            heard = await visitor.people(f"?part=results&department={quote(html.unescape(name))}")
+            assert texts(heard).startswith(f"{count} p"), (name, texts(heard)[:200])
 
 
 async def test_who_does_not_reach_a_connection_hears_what_one_that_does_not_exist_says(visitor: Visitor) -> None:

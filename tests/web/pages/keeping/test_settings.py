@@ -66,7 +66,7 @@ async def test_a_webhook_is_tried(visitor: Visitor) -> None:
 async def test_nobody_sees_or_sends_the_events_of_another_tenant(visitor: Visitor) -> None:
     webhook = await given_up(visitor, tenant="somebody else")
     await visitor.sign_in("directory.read", "events.manage", connections=[visitor.face.acme.id])
-    await visitor.get(settings(visitor))
+    assert (await visitor.get(settings(visitor))).status == 200
     assert "Events to your programs" not in visitor.page, "a webhook gets the events of a whole tenant"
     for act in ("on", "test", "resend"):
         assert (await visitor.post(f"{settings(visitor)}/webhooks/{webhook}/{act}")).status in (400, 403, 404)
