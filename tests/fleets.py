@@ -32,6 +32,7 @@ from pingone_mcp.settings.targets import TargetRules
 from pingone_mcp.tasks import background
 from pingone_mcp.wiring import Provider, open_pingone
 from pingone_mcp.wiring.fleet import LinkedBackends, LinkedFiles, linking_of, rosters_of
+from tests.databases import make_tables
 from tests.world import NOW, Time, World
 
 SIZE = 40
@@ -139,6 +140,7 @@ async def estate(
         return made.opened(settings, identity)
 
     async with AsyncExitStack() as stack:
+        make_tables(place)
         control = await stack.enter_async_context(open_control(place, time.clock()))
         tasks = await stack.enter_async_context(background())
         queries = await stack.enter_async_context(aclosing(Queries()))

@@ -15,7 +15,7 @@ from pingone_mcp.control.database import Database, open_postgres, open_sqlite
 from pingone_mcp.control.key_ring import KeyFile
 from pingone_mcp.control.linked import LinkedConnection
 from pingone_mcp.control.sealing import Seals, open_seals
-from tests.databases import fresh_schema, postgres_server
+from tests.databases import fresh_schema, make_tables, postgres_server
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +76,7 @@ def hands() -> Hands:
 @pytest.fixture
 async def control(database_url: SecretStr | None, tmp_path: Path, hands: Hands) -> AsyncIterator[ControlData]:
     place = ControlPlace(folder=tmp_path / "state", database_url=database_url)
+    make_tables(place)
     async with open_control(place, hands.clock) as opened:
         yield opened
 

@@ -20,6 +20,7 @@ from pingone_mcp.web.authentication.bearer import BadCredential, holds_credentia
 from pingone_mcp.web.authentication.opening import open_authenticator
 from pingone_mcp.web.places import place_of
 from pingone_mcp.web.process import Listening, open_socket, serve_app, url_of
+from tests.databases import make_tables
 from tests.web.authorization_server import AuthorizationServer, claims, signed
 from tests.world import NOW, Time
 
@@ -35,7 +36,9 @@ def time() -> Time:
 
 @pytest.fixture
 async def control(tmp_path: Path, time: Time) -> AsyncIterator[ControlData]:
-    async with open_control(ControlPlace(folder=tmp_path), time.clock()) as opened:
+    place = ControlPlace(folder=tmp_path)
+    make_tables(place)
+    async with open_control(place, time.clock()) as opened:
         yield opened
 
 
