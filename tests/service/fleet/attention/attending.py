@@ -50,11 +50,13 @@ class Attended:
         """Wait until a run has ended, and nothing of its connection is under way."""
         with anyio.fail_after(60):
             while True:
+                while self.syncs._under_way:  # noqa: SLF001, ASYNC110 - nobody says so
+                    await anyio.sleep(0.005)
                 found = await self.estate.control.sync_runs.get(run.id)
                 assert found is not None
-                if found.ended_at is not None and not self.syncs._under_way:  # noqa: SLF001 - nobody else waits for it
+                if found.ended_at is not None:
                     return found
-                await anyio.sleep(0.002)
+                await anyio.sleep(0.005)
 
     def passes(self, seconds: float) -> None:
         """Let time pass, here and at every company."""
