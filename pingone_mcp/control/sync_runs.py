@@ -135,6 +135,13 @@ class SyncRuns:
         newest = select(func.max(SYNC_RUNS.c.number)).where(is_ended).group_by(SYNC_RUNS.c.connection_id)
         return {run.connection_id: run.counts for run in await self._select(SYNC_RUNS.c.number.in_(newest))}
 
+    async def held(self, connections: Collection[str]) -> dict[str, RunRecord]:
+        """Return the runs of these connections that are held: the last one of each that came to anything."""
+        is_ended = SYNC_RUNS.c.status.in_(("completed", "held")) & SYNC_RUNS.c.connection_id.in_(connections)
+        newest = select(func.max(SYNC_RUNS.c.number)).where(is_ended).group_by(SYNC_RUNS.c.connection_id)
+        found = await self._select(SYNC_RUNS.c.number.in_(newest), SYNC_RUNS.c.status == "held")
+        return {run.connection_id: run for run in found}
+
     async def forget_before(self, instant: datetime) -> int:
         """Remove what ended before; return how many."""
         ended = SYNC_RUNS.c.status.in_(get_args(RunEnd)) & (SYNC_RUNS.c.ended_at < instant)

@@ -50,7 +50,7 @@ class Attention:
     async def everywhere(self, caller: Caller) -> list[Matter]:
         """Return what needs a person of all connections that a caller reaches, and of its webhooks and keys.
 
-        Of a connection that nothing has opened yet, its copy is not looked at.
+        Of a connection that nothing has opened yet, its last sync stands for its copy, which is not looked at.
         """
         reached = await self._fleet.reached(caller)
         opened = frozenset(self._fleet.opened())
@@ -75,6 +75,7 @@ class Attention:
         now, ids = self._control.clock.now(), [one.id for one in reached]
         inbox = await self._control.inbox.states(*ids) if ids else {}
         schedules = await self._scheduled(caller, ids)
+        held = await self._control.sync_runs.held(ids)
 
         async def of_one(linked: LinkedConnection) -> list[Matter]:
             facts = ConnectionFacts(linked=linked, schedules=schedules.get(linked.id, ()))
@@ -83,7 +84,9 @@ class Attention:
                     hook = await self._hook(linked, inbox.get(linked.id))
                     copied = await self._copy(linked, with_changes=hook is not None) if linked.id in opened else None
                     rosters = await self._rosters.listed(linked.id)
-                    facts = dataclasses.replace(facts, copy=copied, hook=hook, rosters=rosters)
+                    facts = dataclasses.replace(
+                        facts, copy=copied, held=held.get(linked.id), hook=hook, rosters=rosters
+                    )
                 except Problem as problem:  # of one connection; the others are shown all the same
                     _logger.warning("What needs a person of %s was not found out: %s", linked.id, problem)
             return matters_of_connection(facts, now)

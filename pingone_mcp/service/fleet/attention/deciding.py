@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pingone_mcp.control.linked import LinkedConnection
     from pingone_mcp.control.outbox import FailingSince
     from pingone_mcp.control.receiving.hook_secrets import RefusedDeliveries
+    from pingone_mcp.control.sync_runs import RunRecord
     from pingone_mcp.control.watching.schedules import ScheduleRecord
     from pingone_mcp.control.webhooks import Webhook
     from pingone_mcp.service.rosters.keeping import KeptRoster
@@ -71,10 +72,14 @@ class HookFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionFacts:
-    """What is known of a connection; None and empty where nobody looked, or the caller may not know."""
+    """What is known of a connection; None and empty where nobody looked, or the caller may not know.
+
+    `held` is the last sync where it is held, for whoever does not look into the copy.
+    """
 
     linked: LinkedConnection
     copy: CopyFacts | None = None
+    held: RunRecord | None = None
     hook: HookFacts | None = None
     schedules: Sequence[ScheduleRecord] = ()
     rosters: Sequence[KeptRoster] = ()
@@ -90,7 +95,11 @@ def matters_of_connection(facts: ConnectionFacts, now: datetime) -> list[Matter]
     works = not found
     if facts.copy is not None:
         found += _of_copy(facts.copy, of)
-    if works:  # else it is old for that reason, and nothing but new credentials helps
+    elif facts.held is not None:
+        what = f"The last sync is held: nothing of it was taken over. {facts.held.reason or ''}".rstrip()
+        found.append(Matter(kind="removals", act="decide", what=what, since=facts.held.ended_at, of=of))
+    is_held = facts.held is not None if facts.copy is None else _is_held(facts.copy)
+    if works and not is_held:  # else it is old for that reason, and nothing but what settles that helps
         found += _of_age(linked, facts.copy, of, now)
     if facts.hook is not None:
         found += _of_hook(facts.hook, facts.copy, of, now)
@@ -185,7 +194,7 @@ def _of_copy(copy: CopyFacts, of: NamedConnection) -> Iterator[Matter]:
 def _of_age(linked: LinkedConnection, copy: CopyFacts | None, of: NamedConnection, now: datetime) -> Iterator[Matter]:
     late = max(LATE_AFTER, _LATE_INTERVALS * timedelta(minutes=minutes_of(linked)))
     read = [at for at in (linked.last_sync_at, None if copy is None else copy.synced_at) if at is not None]
-    if now - max(read, default=linked.created_at) <= late or (copy is not None and _is_held(copy)):
+    if now - max(read, default=linked.created_at) <= late:
         return
     why = f" {copy.problem}" if copy is not None and copy.problem else ""
     said = "The local copy was not brought up to date since" if read else "The directory was not read yet"

@@ -165,3 +165,21 @@ async def test_nothing_is_asked_for_a_connection_that_is_paused(at: Attended) ->
 
 def test_so_many_are_named_that_a_page_stays_small() -> None:
     assert NAMED * 300 < 150_000
+
+
+async def test_a_process_that_has_not_opened_the_copy_yet_knows_that_a_sync_is_held(at: Attended) -> None:
+    at.hide(30)
+    await at.estate.control.sync_runs.request(at.acme.id, "full_sync")
+    await at.sync()
+    await at.estate.fleet.forget(at.acme.id)
+    at.passes(100_000)
+    [matter] = await at.desk.attention.everywhere(EVERYBODY)
+    assert (matter.kind, matter.act) == ("removals", "decide")
+    assert matter.of is not None
+    assert matter.of.id == at.acme.id
+    assert matter.since is not None
+    at.show()
+    await at.estate.control.sync_runs.request(at.acme.id, "full_sync")
+    await at.sync()
+    await at.estate.fleet.forget(at.acme.id)
+    assert await at.desk.attention.everywhere(EVERYBODY) == []
