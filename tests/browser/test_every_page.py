@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.async_api import Browser
 
 from tests.browser.looking import look_at, overflow, unlike
@@ -9,6 +10,7 @@ from tests.browser.walking import Site, Walk, walking
 from tests.web.pages.rounds import Rounds, pages_of
 
 
+@pytest.mark.timeout(900)  # a hundred pages, on a slow machine
 async def test_no_page_has_a_barrier_or_is_too_wide(browser: Browser, everywhere: tuple[Site, Rounds]) -> None:
     site, rounds = everywhere
     pages = await rounds.shown()
@@ -27,6 +29,7 @@ async def test_no_page_has_a_barrier_or_is_too_wide(browser: Browser, everywhere
     assert wrong == []
 
 
+@pytest.mark.timeout(900)  # a hundred pages, on a slow machine
 async def test_no_state_of_a_page_is_too_wide_for_a_narrow_screen(
     browser: Browser, everywhere: tuple[Site, Rounds]
 ) -> None:

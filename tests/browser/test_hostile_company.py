@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.async_api import Browser, Route
 
 from tests.browser.looking import overflow
@@ -12,6 +13,7 @@ _INJECTED = """<script>alert("injected")</script><img src="https://evil.test/x" 
 <p style="color:red">red</p><form action="https://evil.test/"><button id="evil">Send</button></form>"""
 
 
+@pytest.mark.timeout(900)  # a hundred pages, on a slow machine
 async def test_nothing_of_it_runs_on_any_page_and_every_page_fits(
     browser: Browser, hostile: tuple[Site, Rounds]
 ) -> None:
