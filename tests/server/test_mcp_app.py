@@ -295,7 +295,8 @@ async def test_texts_of_any_length_leave_answers_within_their_size(world: World)
     assert len(compact(told[0])) <= 20_000
     assert len(compact(told[1]["filters"])) <= 21_000
     assert len(compact(person)) <= 20_000
-    assert "truncated" in person["person"]
+    customs = person["person"]["truncated"]["custom"]
+    assert (customs["of"], 0 < customs["shown"] < 20) == (20, True)
     assert len(compact(opened)) <= 20_000
     assert all(row["name"].endswith("…") for row in told[0]["people"])
 

@@ -105,9 +105,14 @@ def person(known: KnownPerson, provider: str, *, lacks: bool, characters: int) -
         "change_count": known.change_count,
         "known_since": timestamp(known.known_since),
     }
-    return fitted({name: value for name, value in facts.items() if value is not None}, characters)
+    shown = fitted({name: value for name, value in facts.items() if value is not None}, characters - _SAID_OF_CUSTOM)
+    customs, of = len(shown.get("custom", ())), len(user.custom_attributes)
+    if customs < of:
+        shown["truncated"] = shown.get("truncated", {}) | {"custom": {"shown": customs, "of": of}}
+    return shown
 
 
+_SAID_OF_CUSTOM = 100  # characters of how many custom attributes there are
 _LEFT: JsonObject = {"label": "Left what is served", "kind": "other"}
 
 

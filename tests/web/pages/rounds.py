@@ -155,7 +155,7 @@ class Rounds:
         if name == "draft":
             return next((ids for root, ids in self.drafts.items() if path.startswith(root)), (NOBODY,))
         assert name in self.fills, f"what {{{name}}} of {path} stands for is to be said in `furnished` of {__name__}"
-        return self.fills[name]
+        return self.fills.get(path, self.fills[name])
 
     async def shown(self, *, further: int = 1) -> dict[str, str]:
         """Return all pages as they came at first, by address: those of the routes, and where links of theirs lead to.
@@ -229,6 +229,8 @@ async def furnished(
     rounds.cookie = await rounds.sign_in(key.text.get_secret_value())
     await control.connections.set_status(linked["refused"].id, "needs_reauth", f"The secret is wrong. {label}")
     await control.connections.update(linked["paused"].id, is_paused=True)
+    made = (await rounds.get(f"/c/{acme.id}/reviews/access.csv")).header("location")
+    rounds.fills["/c/{connection}/reviews/files/{name}"] = (made.rpartition("/")[2],)
     await _draft(rounds)
     return rounds
 
