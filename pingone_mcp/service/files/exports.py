@@ -7,8 +7,8 @@ import io
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -30,6 +30,23 @@ class NotWritten(Problem):
     """An export could not be written."""
 
 
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Say in a sentence why a file of ours, called `what`, could not be written. Raises NotWritten."""
+    try:
+        yield
+    except NotPrivate as error:
+        raise NotWritten(
+            f"The {what} is not written: {error.strerror}.", ANOTHER_CACHE, code="EXPORT_NOT_WRITTEN"
+        ) from None
+    except OSError as error:
+        raise NotWritten(
+            f"The {what} cannot be written: {error.strerror}.",
+            f"See that {setting('cache_dir')} may be written to, and that its disk has room.",
+            code="EXPORT_NOT_WRITTEN",
+        ) from None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exports:
     """The newest exports, in `folder`; older ones make way."""
@@ -41,19 +58,9 @@ class Exports:
 
     def write(self, name: str, chunks: Iterable[str]) -> None:
         """Write a file that nobody else may read. Raises NotWritten."""
-        try:
+        with explained("export"):
             self.folder.write(name, (chunk.encode() for chunk in chunks))
             self._make_room()
-        except NotPrivate as error:
-            raise NotWritten(
-                f"The export is not written: {error.strerror}.", ANOTHER_CACHE, code="EXPORT_NOT_WRITTEN"
-            ) from None
-        except OSError as error:
-            raise NotWritten(
-                f"The export cannot be written: {error.strerror}.",
-                f"See that {setting('cache_dir')} may be written to, and that its disk has room.",
-                code="EXPORT_NOT_WRITTEN",
-            ) from None
 
     def describe(self, name: str, manifest: JsonObject) -> None:
         """Put the manifest of a file beside it."""

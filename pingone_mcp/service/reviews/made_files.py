@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from pingone_mcp.advice import setting
 from pingone_mcp.errors import NotFound
-from pingone_mcp.private_files import ANOTHER_CACHE, NotPrivate, PrivateFolder
+from pingone_mcp.private_files import PrivateFolder
 from pingone_mcp.reports.export import FileFormat, Manifest
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.connections import ServedConnection
-from pingone_mcp.service.files.exports import NotWritten
+from pingone_mcp.service.files.exports import explained
 from pingone_mcp.service.jobs import JobProgress
 from pingone_mcp.tasks import in_thread
 
@@ -138,19 +137,9 @@ def _opened(folder: PrivateFolder, name: str) -> OpenFile:
 
 
 def _write(folder: PrivateFolder, name: str, content: Iterable[bytes]) -> None:
-    try:
+    with explained("file"):
         folder.write(name, content)
         _make_room(folder)
-    except NotPrivate as error:
-        raise NotWritten(
-            f"The file is not written: {error.strerror}.", ANOTHER_CACHE, code="EXPORT_NOT_WRITTEN"
-        ) from None
-    except OSError as error:
-        raise NotWritten(
-            f"The file cannot be written: {error.strerror}.",
-            f"See that {setting('cache_dir')} may be written to, and that its disk has room.",
-            code="EXPORT_NOT_WRITTEN",
-        ) from None
 
 
 def _describe(folder: PrivateFolder, made: MadeFile) -> None:
