@@ -6,7 +6,9 @@ import gc
 import os
 import random
 import re
+import shutil
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -24,6 +26,10 @@ settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=False, database=None, print_blob=True)
 # Only `make browser` runs what needs one.
 collect_ignore = [] if os.environ.get("PINGONE_TEST_CHROMIUM") else ["browser"]
+# The folders of tests lie in memory where there is room for them: a disk is waited for thousands of times.
+MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder there that is nobody else's
+if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 << 30:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 IN_CI = bool(os.environ.get("CI"))
 settings.load_profile("ci" if IN_CI else "here")
 

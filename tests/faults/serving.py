@@ -17,7 +17,7 @@ from pingone_mcp.control.control import ControlPlace
 from pingone_mcp.service.fleet.administration import KeyRequest
 from pingone_mcp.service.fleet.linking import LinkRequest
 from pingone_mcp.wiring.fleet import open_administration
-from tests.process.programs import PATIENCE, PROGRAM, bare
+from tests.process.programs import PATIENCE, bare, begun
 
 USERS = "/unified/user-directory/users"
 _MOMENT = 0.02  # seconds between two looks at what a process has written
@@ -67,7 +67,7 @@ def started(home: Path, *, port: int = 0, **variables: str) -> Iterator[Server]:
     said = home / f"said-{time.monotonic_ns()}"
     env = bare(home, PINGONE_STATE_DIR=str(home / "state"), **variables)
     with said.open("wb") as out:
-        process = subprocess.Popen([*PROGRAM, "serve", "--port", str(port)], env=env, stdout=out, stderr=out)
+        process = begun("serve", "--port", str(port), env=env, stdout=out, stderr=out)
     try:
         server = Server(process, said)
         server.port = _port(server)

@@ -18,11 +18,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pingone_mcp.advice import setting
 from pingone_mcp.sandbox.app import Sandbox, running
+from tests.process.fork_server import ForkedPopen, can_fork
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (sys.executable, "-m", "pingone_mcp")
 # Where nothing hangs nothing takes so long, on a slow machine either.
 PATIENCE = 120.0
+PIPES: Mapping[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
 Variables = Mapping[str, str]
 Message = dict[str, Any]
@@ -52,21 +54,29 @@ def bare(home: Path, **variables: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT), **variables}
 
 
+def begun(
+    *arguments: str, env: Variables, program: Sequence[str] | None = None, **streams: Any
+) -> subprocess.Popen[Any]:
+    """Start a process, with what else `subprocess.Popen` takes.
+
+    Without a `program` it is `pingone-mcp` as it is when it has been loaded; with PROGRAM, it is to load first.
+    """
+    if program is None and can_fork(env):
+        return ForkedPopen(arguments, env=dict(env), **streams)
+    return subprocess.Popen([*(program or PROGRAM), *arguments], env=dict(env), **streams)
+
+
 def run(
-    *arguments: str, env: Variables, cwd: Path | None = None, program: Sequence[str] = PROGRAM, stdin: str = ""
+    *arguments: str, env: Variables, cwd: Path | None = None, program: Sequence[str] | None = None, stdin: str = ""
 ) -> Ended:
-    done = subprocess.run(
-        [*program, *arguments],
-        env=dict(env),
-        cwd=cwd,
-        input=stdin,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert setting("")[0] not in done.stdout + done.stderr, "a setting that nobody has spelled"
-    return Ended(status=done.returncode, out=done.stdout, err=done.stderr)
+    """Run a process to its end; `program` as for `begun`."""
+    with begun(*arguments, env=env, program=program, cwd=cwd, encoding="utf-8", **PIPES) as process:
+        try:
+            out, err = process.communicate(stdin, timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert setting("")[0] not in out + err, "a setting that nobody has spelled"
+    return Ended(status=process.returncode, out=out, err=err)
 
 
 @dataclass(slots=True)
@@ -142,19 +152,14 @@ def started(
     *arguments: str,
     env: Variables,
     cwd: Path | None = None,
-    program: Sequence[str] = PROGRAM,
+    program: Sequence[str] | None = None,
     patience: float = PATIENCE,
 ) -> Iterator[Running]:
-    """Start a process with pipes; whatever happens, it is gone at the end, and no read of its output hangs for ever."""
-    process = subprocess.Popen(
-        [*program, *arguments],
-        env=dict(env),
-        cwd=cwd,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    )
+    """Start a process with pipes; `program` as for `begun`.
+
+    Whatever happens, it is gone at the end, and no read of its output hangs for ever.
+    """
+    process = begun(*arguments, env=env, program=program, cwd=cwd, encoding="utf-8", **PIPES)
     watchdog = threading.Timer(patience, process.kill)
     watchdog.start()
     try:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
-import subprocess
 import threading
 from collections.abc import Sequence
 
-from tests.process.programs import PATIENCE, PROGRAM, Ended, Variables, in_process
+from tests.process.programs import PATIENCE, Ended, Variables, begun, in_process
 
 END_OF_INPUT = b"\x04"
 """What Ctrl-D sends."""
@@ -25,7 +24,7 @@ def in_terminal(
     columns: int = 80,
     typed: bytes = b"",
     answers: Sequence[tuple[str, bytes]] = (),
-    program: Sequence[str] = PROGRAM,
+    program: Sequence[str] | None = None,
 ) -> Ended:
     """Run a command in a terminal, into which somebody types; `out` is what is seen there, colours included.
 
@@ -33,9 +32,10 @@ def in_terminal(
     """
     controller, terminal = pty.openpty()
     shape = {"COLUMNS": str(columns), "LINES": "50", "TERM": "xterm-256color"}
-    process = subprocess.Popen(
-        [*program, *arguments],
+    process = begun(
+        *arguments,
         env={**env, **shape},
+        program=program,
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,

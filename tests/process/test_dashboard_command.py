@@ -11,15 +11,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.process.programs import PATIENCE, PROGRAM, bare, run
+from tests.process.programs import PATIENCE, PIPES, bare, begun, run
 from tests.process.test_serve_command import serving
 
 
 @contextmanager
 def dashboard(env: dict[str, str], *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start it; gives the process and the link that it prints."""
-    command = [*PROGRAM, "dashboard", *arguments]
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with begun("dashboard", *arguments, env=env, text=True, **PIPES) as process:
         try:
             assert process.stdout is not None
             said = [process.stdout.readline() for _ in range(3)]

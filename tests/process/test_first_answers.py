@@ -21,7 +21,7 @@ from pingone_mcp.first_answers import NOTHING, Frozen, Kept, kept, shipped
 from pingone_mcp.handshake import FOR_HOSTS
 from pingone_mcp.server.rehearsal import rehearse
 from pingone_mcp.settings import Settings
-from tests.process.programs import ROOT, Ended, Served, bare, in_process, run, started
+from tests.process.programs import PROGRAM, ROOT, Ended, Served, bare, in_process, run, started
 from tests.process.test_eras import HANDSHAKES
 from tests.process.test_handshake import INITIALIZED, LIST, SESSIONS, heard, initialize, line, stateless
 
@@ -140,7 +140,7 @@ def test_two_that_learn_at_the_same_time_leave_one_whole_file(machine: Machine) 
 
 @pytest.mark.skipif(shipped() is None, reason="other versions than the locked are installed")
 def test_the_shipped_answers_are_not_copied(tmp_path: Path) -> None:
-    with started(env=bare(tmp_path)) as server:
+    with started(env=bare(tmp_path), program=PROGRAM) as server:
         heard(server, ASKED)
         server.rest()
     assert list(tmp_path.rglob("first-answers/*")) == []

@@ -39,7 +39,7 @@ Message = dict[str, Any]
 def knowing(env: dict[str, str]) -> dict[str, str]:
     """Return an environment in which the first answers are known: with other than the locked versions, as learned."""
     if shipped() is None:
-        assert run(env=env).status == 0
+        assert run(env=env, program=PROGRAM).status == 0
     return env
 
 
@@ -324,7 +324,7 @@ GOES_ON: dict[str, list[Message]] = {
 @pytest.mark.usefixtures("of_today")
 @pytest.mark.parametrize("session", GOES_ON.values(), ids=GOES_ON)
 def test_the_sdk_goes_on_as_if_it_had_heard_all(served: Served, session: list[Message]) -> None:
-    with started(env=knowing(served.variables())) as server:
+    with started(env=knowing(served.variables()), program=PROGRAM) as server:
         said = heard(server, session)
         end = server.rest()
     with started(env=served.variables(), program=FROM_SDK) as server:
@@ -345,7 +345,7 @@ def test_the_sdk_hears_the_handshake_again_and_that_it_was_confirmed() -> None:
 
 
 def test_everything_sent_in_one_breath_is_answered_once_and_in_order(tmp_path: Path) -> None:
-    with started(env=knowing(bare(tmp_path))) as server:
+    with started(env=knowing(bare(tmp_path)), program=PROGRAM) as server:
         messages = [stateless("server/discover", 0), initialize(), INITIALIZED, LIST, PING | {"id": 3}]
         write(server, "".join(line(message) for message in messages))
         answered = [json.loads(server.line())["id"] for _ in range(4)]
@@ -355,7 +355,7 @@ def test_everything_sent_in_one_breath_is_answered_once_and_in_order(tmp_path: P
 
 
 def test_a_line_that_comes_in_pieces_is_one_line(tmp_path: Path) -> None:
-    with started(env=knowing(bare(tmp_path))) as server:
+    with started(env=knowing(bare(tmp_path)), program=PROGRAM) as server:
         for message in (initialize(), LIST, PING):
             text = line(message)
             for start in range(0, len(text), 7):
@@ -426,7 +426,7 @@ def test_a_file_that_was_made_for_something_else_is_not_used(tmp_path: Path, cha
 @pytest.mark.parametrize("name", ["PINGONE_ALLOW_WRITES", "pingone_allow_writes", "PingOne_Allow_Writes"])
 def test_where_writes_may_be_offered_the_sdk_says_which_tools_there_are(served: Served, name: str) -> None:
     assert_left_to_the_sdk(served.variables(**{name: "1"}))
-    with started(env=served.variables(**{name: "1"})) as server:
+    with started(env=served.variables(**{name: "1"}), program=PROGRAM) as server:
         server.greet()
         tools = {tool["name"]: tool for tool in server.answer(server.ask("tools/list"))["result"]["tools"]}
     assert "DELETE" in json.dumps(tools["proxy_request"])
@@ -441,7 +441,7 @@ def test_with_an_env_file_the_sdk_answers(tmp_path: Path) -> None:
     (tmp_path / "env").write_text("PINGONE_ALLOW_WRITES=1\nPINGONE_SANDBOX=1\n", encoding="utf-8")
     arguments = ("--env-file", str(tmp_path / "env"))
     assert_left_to_the_sdk(bare(tmp_path), *arguments)
-    with started(*arguments, env=bare(tmp_path)) as server:
+    with started(*arguments, env=bare(tmp_path), program=PROGRAM) as server:
         server.greet()
         assert "DELETE" in json.dumps(server.answer(server.ask("tools/list")))
 
@@ -457,7 +457,7 @@ def test_without_docstrings_the_sdk_answers(tmp_path: Path) -> None:
     "begun", ["", "{", line(initialize()), line(initialize()) + "{", line(stateless("tools/list"))]
 )
 def test_a_client_that_leaves_early_leaves_a_server_that_ends_well(tmp_path: Path, begun: str) -> None:
-    with started(env=knowing(bare(tmp_path))) as server:
+    with started(env=knowing(bare(tmp_path)), program=PROGRAM) as server:
         write(server, begun)
         end = server.rest()
     assert (end.status, end.err) == (0, "")
@@ -465,7 +465,7 @@ def test_a_client_that_leaves_early_leaves_a_server_that_ends_well(tmp_path: Pat
 
 
 def test_a_client_that_no_longer_listens_ends_the_server(tmp_path: Path) -> None:
-    with started(env=knowing(bare(tmp_path))) as server:
+    with started(env=knowing(bare(tmp_path)), program=PROGRAM) as server:
         assert server.process.stdout is not None
         server.process.stdout.close()
         server.tell(**initialize())
@@ -475,7 +475,7 @@ def test_a_client_that_no_longer_listens_ends_the_server(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
 def test_a_signal_between_the_first_answers_ends_the_server(tmp_path: Path, number: signal.Signals) -> None:
-    with started(env=knowing(bare(tmp_path))) as server:
+    with started(env=knowing(bare(tmp_path)), program=PROGRAM) as server:
         heard(server, [initialize()])
         server.process.send_signal(number)
         server.process.wait(PATIENCE)

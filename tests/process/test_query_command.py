@@ -9,7 +9,6 @@ import os
 import pty
 import select
 import signal
-import subprocess
 import time
 
 import anyio
@@ -17,7 +16,7 @@ import pytest
 
 from pingone_mcp.commands.shell.prompt import Prompt
 from tests.process.inside import inside
-from tests.process.programs import PATIENCE, PROGRAM, Served, Variables, bare, run
+from tests.process.programs import PATIENCE, Served, Variables, bare, begun, run
 from tests.process.terminal import in_terminal
 
 _WIDE = "SELECT username, title, department, last_login_at, status FROM users ORDER BY username"
@@ -77,8 +76,8 @@ class _Typing:
 
     def __init__(self, env: Variables) -> None:
         self._ours, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [*PROGRAM, "query"],
+        self.process = begun(
+            "query",
             env={**env, "TERM": "dumb"},
             stdin=theirs,
             stdout=theirs,

@@ -21,7 +21,7 @@ from pingone_mcp.sandbox.faults import Fault
 from tests.process.conftest import Held
 from tests.process.inside import inside
 from tests.process.linking import Shell
-from tests.process.programs import PATIENCE, PROGRAM, bare, run
+from tests.process.programs import PATIENCE, PIPES, bare, begun, run
 
 
 @dataclass
@@ -39,8 +39,7 @@ class Serving:
 
 @contextmanager
 def serving(env: dict[str, str], *arguments: str) -> Iterator[Serving]:
-    command = [*PROGRAM, "serve", "--port", "0", *arguments]
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with begun("serve", "--port", "0", *arguments, env=env, text=True, **PIPES) as process:
         served = Serving(process, "", [])
         try:
             first = served.line()

@@ -107,7 +107,7 @@ async def test_without_configuration_the_tools_are_listed_and_a_call_names_every
 
 
 def test_starting_and_listing_tools_touches_neither_the_caches_nor_the_network(served: Served) -> None:
-    with started(env=served.variables()) as server:
+    with started(env=served.variables(), program=PROGRAM) as server:
         server.greet()
         assert server.answer(server.ask("tools/list"))["result"]["tools"]
         assert server.rest().status == 0
@@ -130,7 +130,7 @@ def test_the_bare_server_loads_no_http_client_no_cache_no_sandbox_and_no_colours
 
 
 def test_syncs_in_the_background_begin_with_the_server_behind_its_first_answer(served: Served) -> None:
-    with started(env=served.variables() | {"PINGONE_SYNC_MINUTES": "5"}) as server:
+    with started(env=served.variables() | {"PINGONE_SYNC_MINUTES": "5"}, program=PROGRAM) as server:
         server.greet()
         assert not served.sandbox.requests
         until = time.monotonic() + PATIENCE
@@ -172,7 +172,7 @@ def test_a_tool_that_prints_warns_logs_and_fails_leaves_nothing_but_json_on_stdo
 
 
 def test_what_is_no_json_rpc_is_answered_or_ignored_and_the_server_goes_on(served: Served) -> None:
-    with started(env=served.variables()) as server:
+    with started(env=served.variables(), program=PROGRAM) as server:
         server.greet()
         assert server.process.stdin is not None
         server.process.stdin.write('not json\n\n{"jsonrpc": "2.0"}\n[]\n')
@@ -223,4 +223,4 @@ def test_on_a_terminal_it_says_what_it_waits_for_and_what_to_do_instead(tmp_path
 
 
 def test_to_a_client_it_says_nothing_of_that(tmp_path: Path) -> None:
-    assert run(env=bare(tmp_path)) == Ended(status=0, out="", err="")
+    assert run(env=bare(tmp_path), program=PROGRAM) == Ended(status=0, out="", err="")
