@@ -25,13 +25,14 @@ def sampled(every: int) -> pytest.MarkDecorator:
     return pytest.mark.sampled(every)
 
 
-def tries(examples: int) -> Callable[[Any], Any]:
+def tries(examples: int, *suppressed: HealthCheck) -> Callable[[Any], Any]:
     """Try so many examples of a property in the shortest soak, as many times more in a longer one, and a part at first.
 
     Around a function within a test, mark the test.
     """
     drawn = settings(
-        max_examples=examples * SOAK or max(2, examples // AT_FIRST), suppress_health_check=[HealthCheck.too_slow]
+        max_examples=examples * SOAK or max(2, examples // AT_FIRST),
+        suppress_health_check=[HealthCheck.too_slow, *suppressed],
     )
     return lambda test: soaked(drawn(test))
 

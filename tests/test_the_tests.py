@@ -95,6 +95,7 @@ def test_a_test_that_hangs_fails_and_shows_where(tmp_path: Path, workers: str) -
     assert f'File "{file}", line 5 in test_waits_for_what_never_comes' in end.stderr
 
 
+@long
 def test_ci_draws_a_seed_that_it_tells_and_that_draws_the_same_again(tmp_path: Path) -> None:
     def drawn(*arguments: str, **variables: str) -> tuple[str, bytes]:
         file = tmp_path / "test_draws.py"
@@ -126,6 +127,7 @@ def test_make_hands_the_seed_on() -> None:
         assert "--hypothesis-seed=77" in shown.stdout
 
 
+@long
 def test_a_test_that_is_asked_for_by_name_loads_the_files_that_hold_its_name_only(tmp_path: Path) -> None:
     (tmp_path / "test_asked.py").write_text(
         "import pytest\n\n@pytest.mark.parametrize('x', [1, 2])\ndef test_one(x): pass\n"

@@ -8,6 +8,7 @@ import pytest
 
 from tests.contract.rules import RULES, Rule, Trial
 from tests.contract.subjects import NARROWED, PROVIDERS, copied, live
+from tests.depth import sampled
 
 SUBJECTS = PROVIDERS | NARROWED
 
@@ -22,5 +23,6 @@ async def trial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@sampled(3)
 async def test_a_directory_keeps_the_rule(trial: Trial, rule: Rule) -> None:
     await rule(trial)

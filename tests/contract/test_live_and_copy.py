@@ -28,6 +28,7 @@ from tests.contract.pingone_questions import Ask
 from tests.contract.rules import identity, items, page_of, pages, refusal
 from tests.contract.sameness import check_same, comparable, shown
 from tests.contract.subjects import replica_at
+from tests.depth import sampled
 from tests.replica.asking.both import Both, a_world
 from tests.replica.asking.both import opened as opened_pingone
 
@@ -106,6 +107,7 @@ async def compared(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
         yield opened_now
 
 
+@sampled(2)
 async def test_every_question_is_answered_as_live(compared: Compared) -> None:
     sizes = [await check_same(compared.live, compared.copy, question) for question in compared.questions]
     assert sum(size > 0 for size in sizes) > 0.85 * len(sizes), "questions that nobody answers to prove little"
@@ -140,6 +142,7 @@ async def test_what_is_wrong_is_refused_as_live(compared: Compared) -> None:
     ],
     ids=["users", "inactive", "groups", "members", "deactivated"],
 )
+@sampled(5)
 async def test_pages_of_any_size_make_the_whole_list(
     compared: Compared, kind: Callable[[Compared], Question], size: int
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company.roles import ROLES
+from tests.depth import sampled
 from tests.evals.replay import NothingThere, Question, asked, at, filled, questions
 from tests.evals.truth import (
     Truth,
@@ -39,6 +40,7 @@ DELETED = "USER.DELETED"
 
 
 @pytest.mark.parametrize("question", ALL, ids=lambda question: question.id)
+@sampled(3)
 async def test_the_calls_find_the_answer(world: World, question: Question) -> None:
     changes: dict[str, Any] = {"environments": None} if question.everywhere else {}
     async with world.client(**changes) as client:

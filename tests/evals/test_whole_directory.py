@@ -16,6 +16,7 @@ import anyio
 import pytest
 from filelock import FileLock
 
+from tests.depth import sampled
 from tests.evals.company import DAY, WEEK, Deed, a_week_passes, company, live_through, synced
 from tests.evals.replay import WHOLE, Question, asked, at, questions, replay
 from tests.evals.truth import (
@@ -71,6 +72,7 @@ def tokens() -> Callable[[str], int]:
 
 
 @pytest.mark.parametrize("question", ALL, ids=lambda question: question.id)
+@sampled(5)
 async def test_a_few_small_answers_hold_it_all(whole: World, question: Question, tokens: Callable[[str], int]) -> None:
     async with whole.client() as client:
         answers = await asked(client, question)
@@ -585,5 +587,6 @@ def week() -> Week:
 
 
 @pytest.mark.parametrize("question", ALL, ids=lambda question: question.id)
+@sampled(5)
 def test_the_facts_are_what_the_sandbox_holds(week: Week, question: Question) -> None:
     assert list(question.facts.values()) == TRUTH[question.id](week)

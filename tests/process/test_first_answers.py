@@ -21,6 +21,7 @@ from pingone_mcp.first_answers import NOTHING, Frozen, Kept, kept, shipped
 from pingone_mcp.handshake import FOR_HOSTS
 from pingone_mcp.server.rehearsal import rehearse
 from pingone_mcp.settings import Settings
+from tests.depth import sampled
 from tests.process.programs import PROGRAM, ROOT, Ended, Served, bare, in_process, run, started
 from tests.process.test_eras import HANDSHAKES
 from tests.process.test_handshake import INITIALIZED, LIST, SESSIONS, heard, initialize, line, stateless
@@ -36,7 +37,7 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.home = folder
-        self.package = shutil.copytree(PACKAGE, folder / "pingone_mcp", ignore=shutil.ignore_patterns("__pycache__"))
+        self.package = shutil.copytree(PACKAGE, folder / "pingone_mcp")
         shutil.copytree(ROOT / "prompts", folder / "prompts")
         shipped = self.package / "handshake.json"
         told = json.loads(shipped.read_bytes())
@@ -109,6 +110,7 @@ LONG = [stateless("server/discover"), stateless("tools/list", 2)]
     [*([initialize(version), INITIALIZED, LIST] for version in (*HANDSHAKES, "")), LONG],
     ids=[*HANDSHAKES, "unknown", "stateless"],
 )
+@sampled(3)
 def test_what_was_learned_is_what_the_sdk_says_to_the_byte(learned: Machine, session: list[dict[str, Any]]) -> None:
     with started(env=learned.env(), program=learned.program(NO_SDK)) as server:
         from_file = heard(server, session)

@@ -22,6 +22,7 @@ import pytest
 import pingone_mcp
 from pingone_mcp.first_answers import Frozen, shipped
 from pingone_mcp.handshake import FOR_HOSTS, HOST, REPLAYED, Session
+from tests.depth import sampled
 from tests.process.programs import PATIENCE, PROGRAM, ROOT, Running, Served, bare, in_process, run, started
 from tests.process.test_eras import CLIENT, HANDSHAKES, STATELESS, envelope
 from tests.server.test_surface import tools as tools_today
@@ -197,6 +198,7 @@ def heard(server: Running, messages: list[Message]) -> list[str]:
 
 @pytest.mark.usefixtures("of_today")
 @pytest.mark.parametrize("session", SESSIONS.values(), ids=SESSIONS)
+@sampled(5)
 def test_a_first_answer_is_the_one_of_the_sdk_to_the_byte(tmp_path: Path, session: list[Message]) -> None:
     with started(env=knowing(bare(tmp_path)), program=WITHOUT_SDK) as server:
         from_file = heard(server, session)
@@ -323,6 +325,7 @@ GOES_ON: dict[str, list[Message]] = {
 
 @pytest.mark.usefixtures("of_today")
 @pytest.mark.parametrize("session", GOES_ON.values(), ids=GOES_ON)
+@sampled(5)
 def test_the_sdk_goes_on_as_if_it_had_heard_all(served: Served, session: list[Message]) -> None:
     with started(env=knowing(served.variables()), program=PROGRAM) as server:
         said = heard(server, session)
@@ -413,7 +416,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_file_that_was_made_for_something_else_is_not_used(tmp_path: Path, change: Callable[[Path], None]) -> None:
-    package = shutil.copytree(FILE.parent, tmp_path / "pingone_mcp", ignore=shutil.ignore_patterns("__pycache__"))
+    package = shutil.copytree(FILE.parent, tmp_path / "pingone_mcp")
     file = package / "handshake.json"
     file.write_text(json.dumps(json.loads(file.read_bytes()) | {"made_with": made_with()}), encoding="utf-8")
     program = in_process(f"import sys; sys.path[0] = {str(tmp_path)!r}; sys.modules['mcp'] = None")

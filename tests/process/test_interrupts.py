@@ -17,6 +17,7 @@ import anyio
 import pytest
 
 from pingone_mcp.interrupts import INTERRUPTED, asking_a_person, run_interruptible
+from tests.depth import often, soaked
 from tests.process.presses import COMMANDS, company, presses
 from tests.process.programs import PATIENCE, bare, in_process, run, started
 
@@ -30,11 +31,12 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield env
 
 
+@soaked
 @pytest.mark.parametrize(
     "words", [COMMANDS["sync"], COMMANDS["query"], COMMANDS["demo"]], ids=["sync", "query", "demo"]
 )
 def test_ctrl_c_at_any_moment_ends_a_command_quietly(env: dict[str, str], tmp_path: Path, words: Sequence[str]) -> None:
-    made = list(presses(words, env, tmp_path, 6))
+    made = list(presses(words, env, tmp_path, often(3, soak=3)))
     assert [one for one in made if not one.is_quiet and not one.met_python] == []
 
 

@@ -23,7 +23,7 @@ from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.company.roles import Narrowing
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.sandbox.options import Options
-from tests.depth import tries
+from tests.depth import sampled, tries
 from tests.replica.evidence import Mode, Watched, deactivated, gaps_of, queried, watched
 from tests.replica.happenings import KINDS, Doors, Happening
 from tests.replica.truth import State
@@ -116,6 +116,7 @@ MASSES: dict[str, Callable[[list[str]], list[str]]] = {
 
 @pytest.mark.parametrize("mode", ["full", "auto"])
 @pytest.mark.parametrize("which", MASSES)
+@sampled(3)
 async def test_many_who_cannot_be_found_any_more_are_a_question_and_no_fact(
     both: tuple[Watched, Client], which: str, mode: Mode
 ) -> None:
@@ -316,6 +317,7 @@ async def test_a_hidden_population_whose_count_changes_is_not_looked_for_in_full
 
 @pytest.mark.parametrize("listed", [True, False])
 @pytest.mark.parametrize("page", [5, 7, 8, 10, 12])
+@sampled(3)
 async def test_a_role_that_is_narrowed_during_a_full_sync_removes_nobody_and_no_membership(
     tmp_path: Path, page: int, *, listed: bool
 ) -> None:
@@ -373,6 +375,7 @@ MEMBERS = [
 
 
 @pytest.mark.parametrize("members", MEMBERS, ids=lambda members: members.name)
+@sampled(3)
 async def test_fewer_members_than_pingone_counts_is_a_gap_and_nobody_leaves(
     both: tuple[Watched, Client], members: Members
 ) -> None:
@@ -512,6 +515,7 @@ async def test_members_whom_the_role_does_not_show_stay_members(tmp_path: Path) 
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("when", [{"nth": 1}, {"nth": 2}, {"every": 1, "times": None}])
 @pytest.mark.parametrize("path", ["/users\\?", "/users.*cursor=", "/groups\\?"])
+@sampled(5)
 async def test_a_page_without_its_link_does_not_end_a_list(
     tmp_path: Path, path: str, when: dict[str, Any], *, first: bool
 ) -> None:
@@ -596,6 +600,7 @@ LOST: dict[str, Narrowing] = {
 @pytest.mark.parametrize("mode", ["full", "incremental"])
 @pytest.mark.parametrize("everywhere", [True, False])
 @pytest.mark.parametrize("lost", LOST)
+@sampled(5)
 async def test_a_place_that_cannot_be_read_any_more_is_named_everywhere(
     tmp_path: Path, lost: str, mode: Mode, *, everywhere: bool
 ) -> None:
@@ -643,6 +648,7 @@ async def test_one_environment_that_refuses_its_users_does_not_stop_the_other(tm
     ("path", "first"), [("/users.*{}", False), ("/groups.*{}", False), ("{}", False), ("{}", True)]
 )
 @pytest.mark.parametrize("kind", ["not_found", "bad_request", "forbidden"])
+@sampled(5)
 async def test_one_group_that_cannot_be_read_is_named_and_left_out(
     tmp_path: Path, path: str, kind: Any, *, first: bool
 ) -> None:
@@ -697,6 +703,7 @@ WRONG_TYPES: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("how", [*UNREADABLE, *WRONG_TYPES])
+@sampled(5)
 async def test_one_user_who_cannot_be_understood_is_named_or_read_and_so_is_the_rest(
     tmp_path: Path, how: str, *, first: bool
 ) -> None:

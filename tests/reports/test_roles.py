@@ -21,6 +21,7 @@ from pingone_mcp.reports.roles import HeldGroups, MappingRoles, map_roles
 from pingone_mcp.reports.rosters.files import parse_roster
 from pingone_mcp.reports.rules_file import MAX_BYTES, parse_rules
 from pingone_mcp.reports.rules_review import review_rules
+from tests.depth import sampled
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 HERE = Named(id="env", name="Main")
@@ -582,6 +583,7 @@ def test_dots_in_texts_and_comments_are_no_parts_of_a_key() -> None:
         '[[exclusive]]\nroles = ["a", "b"]\n',
     ],
 )
+@sampled(5)
 def test_a_megabyte_of_anything_is_refused_soon(unit: str) -> None:
     with pytest.raises(Refused, match="cannot be used"):
         parse_rules(unit * (MAX_BYTES // len(unit)))

@@ -21,6 +21,7 @@ from pingone_mcp.scim.bearer import bearer_get
 from pingone_mcp.scim.failures import ScimFailed
 from pingone_mcp.scim.reader import ScimList, read_users
 from pingone_mcp.settings.targets import TargetRules
+from tests.depth import sampled
 
 if TYPE_CHECKING:
     from scim2_server.memory import InMemoryStorage
@@ -118,6 +119,7 @@ async def read(base: str, **options: Any) -> ScimList:
 
 @pytest.mark.parametrize("users", [0, 1, 250, 1_200])
 @pytest.mark.parametrize("config", [BY_PLACE, BY_CURSOR], ids=["by place", "by cursor"])
+@sampled(3)
 async def test_all_users_of_another_server_are_read(config: dict[str, Any], users: int) -> None:
     with another(config, users) as other:
         found = await read(other.base)

@@ -16,6 +16,7 @@ from pingone_mcp.server.bounds import LONGEST_URI, MOST_CHARACTERS, MOST_ITEMS, 
 from pingone_mcp.server.build import all_tools
 from pingone_mcp.service.journal import Journal
 from pingone_mcp.service.writes import WriteRules
+from tests.depth import sampled
 from tests.world import NOW, World, error_text, facts
 
 MILLIONS = 3_000_000
@@ -93,6 +94,7 @@ async def assert_refused(world: World, client: Client, tool: str, name: str, val
 
 
 @pytest.mark.parametrize(("tool", "name"), arguments(allow_writes=False))
+@sampled(5)
 async def test_what_is_huge_is_refused_by_every_argument(world: World, client: Client, tool: str, name: str) -> None:
     for value in HUGE.values():
         await assert_refused(world, client, tool, name, value)

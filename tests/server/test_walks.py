@@ -14,6 +14,7 @@ from mcp.types import CallToolResult
 
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.sandbox.options import Options
+from tests.depth import sampled
 from tests.world import NOW, World, error_text, facts, walk
 
 
@@ -31,6 +32,7 @@ def truth(world: World) -> list[str]:
 
 @pytest.mark.parametrize("limit", [1_000, 333, 50])
 @pytest.mark.parametrize("max_page", [1_000, 200, 7])
+@sampled(5)
 async def test_a_walk_yields_everybody_once_with_pages_of_any_size(tmp_path: Path, limit: int, max_page: int) -> None:
     world = company(tmp_path, max_page=max_page)
     async with world.client() as client:

@@ -27,7 +27,7 @@ from hypothesis.errors import FlakyFailure
 from pingone_mcp.service.callers import Caller
 from pingone_mcp.service.fleet.fleet import Fleet
 from pingone_mcp.web.authentication.access_tokens import AccessTokens
-from tests.depth import soaked, tries
+from tests.depth import SOAK, long, soaked, tries
 from tests.web.mcp.serving import call, stateless
 from tests.web.premises import BASE, MARKS, SIDES, UUID, Heard, Premises, Sent, mark, mcp, premises
 
@@ -164,6 +164,8 @@ class Wanted:
         return (self.asked, *self.fills, *asked, *(ref for _, ref in (*self.headers, *self.arguments)))
 
 
+STEP = 1 if SOAK else 5
+"""Of what is asked in turn, `make test` asks every so many-th."""
 REFS = st.builds(Ref, st.sampled_from([*SIDES, "b1"]), st.sampled_from(KINDS), st.integers(0, 3))
 PLACES = st.builds(Ref, st.sampled_from([*SIDES, "a1", "b1"]), st.just("connection"))
 CREDENTIALS = st.sampled_from([*REACH, *(name for name, reach in REACH.items() if reach)])
@@ -465,18 +467,23 @@ def test_nothing_of_another_is_in_any_answer(portal: BlockingPortal, asking: Ask
     holds()
 
 
+@soaked
 def test_every_route_with_every_credential(portal: BlockingPortal, asking: Asking) -> None:
     ask_every_route(portal, asking)
 
 
 def ask_every_route(portal: BlockingPortal, asking: Asking) -> None:
-    """Ask each route for one's own and for another's, without anything odd: what chance may leave out."""
-    for credential, side in itertools.product(REACH, ("a1", "b1")):
-        for route in range(len(asking.made.routes)):
+    """Ask each route for one's own and for another's, without anything odd: what chance may leave out.
+
+    At a first look each credential has a part of the routes, and the next one the next part.
+    """
+    for start, (credential, side) in enumerate(itertools.product(REACH, ("a1", "b1"))):
+        for route in range(start % STEP, len(asking.made.routes), STEP):
             wanted = Wanted(credential, route, Ref(side, "connection"), is_bare=True, message="resources/read")
             portal.call(asking.check, wanted)
 
 
+@soaked
 def test_every_name_in_a_path_with_everything_of_another(portal: BlockingPortal, asking: Asking) -> None:
     """Name in each path whatever another has: what one asks for alone, changes, or deletes."""
     named = [
@@ -484,9 +491,10 @@ def test_every_name_in_a_path_with_everything_of_another(portal: BlockingPortal,
         for index, one in enumerate(asking.made.routes)
         if one.methods and re.search(r"\{(?!connection)", one.path)
     ]
-    for credential, kind, route in itertools.product(("a1", "tenant", "session of a1"), NAMED, named):
+    for start, (credential, kind) in enumerate(itertools.product(("a1", "tenant", "session of a1"), NAMED)):
         fills, own = (Ref("b1", kind),), Ref("a1", "connection")
-        portal.call(asking.check, Wanted(credential, route, own, fills=fills, write=3, is_bare=True))
+        for route in named[start % STEP :: STEP]:
+            portal.call(asking.check, Wanted(credential, route, own, fills=fills, write=3, is_bare=True))
 
 
 def is_seen(portal: BlockingPortal, asking: Asking) -> None:
@@ -512,6 +520,7 @@ def is_seen(portal: BlockingPortal, asking: Asking) -> None:
         ask()
 
 
+@long
 def test_a_missing_check_of_the_audience_would_be_seen(
     portal: BlockingPortal, asking: Asking, monkeypatch: pytest.MonkeyPatch
 ) -> None:

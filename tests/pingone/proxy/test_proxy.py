@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from pingone_mcp.directory.gaps import ShortNativeList
@@ -15,6 +15,7 @@ from pingone_mcp.directory.native import ProxyAnswer, ProxyQuestion
 from pingone_mcp.directory.paging.position import Position
 from pingone_mcp.errors import Refused, UnexpectedAnswer
 from pingone_mcp.pingone.proxy.redaction import REDACTED
+from tests.depth import tries
 from tests.pingone.recorder import Recorder
 from tests.world import World
 
@@ -50,7 +51,7 @@ async def test_a_query_value_arrives_exactly_as_it_was_given(world: World, value
     assert b"+" not in sent.url.query
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@tries(30, HealthCheck.function_scoped_fixture)
 @given(
     st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=12) | st.lists(st.text(max_size=8)), max_size=4)
 )

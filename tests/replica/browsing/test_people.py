@@ -18,6 +18,7 @@ from pingone_mcp.replica.browsing.people import COUNTED, PeoplePage, PeopleQuest
 from pingone_mcp.replica.store.letters import spoken
 from pingone_mcp.sandbox.app import Sandbox
 from pingone_mcp.service.backend import Backend
+from tests.depth import sampled
 from tests.replica.happenings import Doors
 from tests.world import NOW, World
 
@@ -110,6 +111,7 @@ def wanted(user: User, query: str) -> bool:
         "net zoe",
     ],
 )
+@sampled(5)
 async def test_whoever_is_called_so_is_found_whatever_the_accents_and_the_order(
     backend: Backend, query: str, counted: int
 ) -> None:

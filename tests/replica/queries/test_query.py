@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from pingone_mcp.errors import NoReplica, Problem, Refused
@@ -25,6 +25,7 @@ from pingone_mcp.replica.queries.processes import Queries
 from pingone_mcp.replica.queries.query import Answer, Query, run_query
 from pingone_mcp.replica.store.schema import VIEWS
 from pingone_mcp.replica.store.store import Store, transaction
+from tests.depth import tries
 
 # ruff: noqa: S608 - statements put together are what these tests are about
 HIDDEN = "HIDDEN"  # only in base tables, and in columns that no view shows
@@ -729,7 +730,7 @@ STATEMENTS = st.one_of(
 )
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@tries(400, HealthCheck.function_scoped_fixture)
 @given(sql=STATEMENTS)
 def test_a_random_statement_is_answered_or_refused_and_changes_nothing(untouched: Copy, sql: str) -> None:
     try:

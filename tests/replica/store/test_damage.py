@@ -16,6 +16,7 @@ from pingone_mcp.directory.provider import UserQuestion
 from pingone_mcp.replica.store import schema
 from pingone_mcp.replica.store.store import Damaged, ReplicaProblem
 from pingone_mcp.sandbox.app import Sandbox
+from tests.depth import sampled
 from tests.replica.happenings import Happening, happen
 from tests.replica.test_sync import check_equal
 from tests.replica.truth import Copy
@@ -115,6 +116,7 @@ async def refused(client: Client) -> str:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
+@sampled(5)
 async def test_damage_is_refused_and_healed_by_the_next_sync(kept: Copy, damage: str) -> None:
     tamper(kept, DAMAGES[damage])
     async with kept.world.client() as client:
@@ -181,6 +183,7 @@ async def test_a_copy_that_was_removed_while_a_sync_runs_is_not_merged_into(kept
         "status_reasons = 5",
     ],
 )
+@sampled(5)
 async def test_values_of_a_user_that_no_sync_has_written_are_damage(kept: Copy, written: str) -> None:
     tamper(kept, f"UPDATE users_ SET {written}")
     async with kept.world.backend() as backend:

@@ -19,6 +19,7 @@ from pingone_mcp.service.rosters.pulling import Applications, ReadList
 from pingone_mcp.service.rosters.shelf import Shelf, shelf_in
 from pingone_mcp.tasks import background
 from pingone_mcp.wiring.fleet import LinkedFiles, rosters_of
+from tests.depth import sampled
 
 ROOT = Path(__file__).resolve().parents[3]
 MOST = 40
@@ -112,6 +113,7 @@ def lies(shelf: Shelf) -> bytes | None:
     [("push", OLD), ("push", OLD_JSON), ("push", None), ("remove", OLD)],
     ids=["csv by json", "json by json", "the first", "removed"],
 )
+@sampled(3)
 async def test_the_old_list_or_the_new_one_is_there(tmp_path: Path, act: str, before: bytes | None) -> None:
     connection = await connection_in(tmp_path)
     after = NEW if act == "push" else None

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from pingone_mcp.replica.browsing.person import REPORTS
-from tests.depth import SOAK, soaked
+from tests.depth import SOAK, long, soaked
 from tests.replica.happenings import Doors
 from tests.web.faces import HOST, whole_face
 from tests.web.pages.rounds import Rounds, furnished, sync
@@ -64,6 +64,7 @@ async def _grow(rounds: Rounds, leader: str) -> None:
 
 
 @soaked
+@long
 async def test_no_page_weighs_more_than_it_may(tmp_path: Path) -> None:
     async with whole_face(tmp_path, size=_PEOPLE) as face:
         sandbox = face.estate.company("acme").sandbox

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pingone_mcp.sandbox.app import Sandbox
+from tests.depth import sampled
 from tests.replica.happenings import Doors
 from tests.web.rest.doors import Door, opened, synced
 from tests.world import NOW, World
@@ -80,6 +81,7 @@ async def test_every_time_compares(door: Door, field: str) -> None:
 @pytest.mark.parametrize(
     "field", ["username", "name", "title", "created_at", "last_login_at", "status", "is_2fa_enabled"]
 )
+@sampled(5)
 async def test_rows_come_in_the_order_that_was_asked_for(door: Door, field: str, descending: bool) -> None:
     query = {**COPY, f"sort_by[{field}]": "desc" if descending else "asc", "limit": 7}
     values = [row.get(field) for row in await door.every(USERS, query)]
