@@ -74,6 +74,11 @@ def can_fork(env: Mapping[str, str]) -> bool:
     return sys.platform == "linux" and own == {"PYTHONPATH": str(ROOT)}
 
 
+def is_server(process: int) -> bool:
+    """Say whether a child of this process is the server, which it has for as long as it lives."""
+    return _server.cache_info().currsize > 0 and process == _server().process.pid
+
+
 class _Server:
     """The end of it that asks."""
 
@@ -83,7 +88,7 @@ class _Server:
         for end in (self._socket, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LONGEST)
         with theirs:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.process.fork_server", str(theirs.fileno())],
                 env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
                 cwd=ROOT,
@@ -99,7 +104,7 @@ class _Server:
         with self._turn, _adopting():
             socket.send_fds(self._socket, [json.dumps(request).encode()], streams)
             answer = self._socket.recv(_LONGEST)
-        assert answer, self._process.communicate()[1].decode()
+        assert answer, self.process.communicate()[1].decode()
         return int(answer)
 
 

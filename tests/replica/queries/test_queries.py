@@ -23,6 +23,7 @@ from pingone_mcp.errors import NoReplica, Problem, Refused
 from pingone_mcp.replica.queries.processes import AT_ONCE, Queries
 from pingone_mcp.replica.queries.query import Answer
 from pingone_mcp.replica.store.store import ReplicaProblem, Store, transaction
+from tests.process.fork_server import is_server
 
 ROOT = Path(__file__).resolve().parents[2]
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
@@ -56,7 +57,8 @@ def processes(parent: int | Literal["self"] = "self") -> list[int]:
     if sys.platform != "linux":
         return []
     tasks = Path(f"/proc/{parent}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
+    children = [int(child) for task in tasks for child in task.read_text().split()]
+    return [child for child in children if not is_server(child)]
 
 
 async def ask(queries: Queries, path: Path, sql: str = "SELECT name FROM environments", **more: Any) -> Answer:
