@@ -162,8 +162,13 @@ def _child(asked: socket.socket) -> _Request:
 
 def _become(request: _Request) -> None:
     """Be what `python -m pingone_mcp` is when its first line runs."""
+    import fcntl  # where there is no fork, there is no such thing
+    import termios
+
     if request.is_session:
         os.setsid()
+        if os.isatty(0):
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # the terminal of a person's shell, from which Ctrl-C is sent
     os.chdir(request.cwd)
     os.environ.clear()
     os.environ.update(request.env)

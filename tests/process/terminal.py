@@ -7,6 +7,7 @@ import pty
 import threading
 from collections.abc import Sequence
 
+from tests.process.fork_server import can_fork
 from tests.process.programs import PATIENCE, Ended, Variables, begun, in_process
 
 END_OF_INPUT = b"\x04"
@@ -14,8 +15,7 @@ END_OF_INPUT = b"\x04"
 
 
 CTRL_C = b"\x03"
-OWNED = in_process("import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)")
-"""The program in a terminal that is its own, as that of a person's shell is: Ctrl-C is sent to it from there."""
+_OWNED = in_process("import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)")
 
 
 def in_terminal(
@@ -25,21 +25,23 @@ def in_terminal(
     typed: bytes = b"",
     answers: Sequence[tuple[str, bytes]] = (),
     program: Sequence[str] | None = None,
+    is_owned: bool = False,
 ) -> Ended:
     """Run a command in a terminal, into which somebody types; `out` is what is seen there, colours included.
 
-    `answers` are typed one after the other, each once its question is seen.
+    `answers` are typed one after the other, each once its question is seen. A terminal that `is_owned` is what that of
+    a person's shell is: Ctrl-C is sent to the program from there.
     """
     controller, terminal = pty.openpty()
     shape = {"COLUMNS": str(columns), "LINES": "50", "TERM": "xterm-256color"}
     process = begun(
         *arguments,
         env={**env, **shape},
-        program=program,
+        program=_OWNED if is_owned and not can_fork(env) else program,
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
-        start_new_session=program is OWNED,
+        start_new_session=is_owned,
     )
     os.close(terminal)
     os.write(controller, typed)

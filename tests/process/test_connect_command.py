@@ -12,7 +12,7 @@ from pingone_mcp.directory.text.harmless import harmless
 from tests.process.inside import inside
 from tests.process.linking import Shell
 from tests.process.programs import Served, run
-from tests.process.terminal import CTRL_C, END_OF_INPUT, OWNED, in_terminal
+from tests.process.terminal import CTRL_C, END_OF_INPUT, in_terminal
 from tests.process.test_secrets import forms
 
 UNKNOWN = "5d2f7c1e-8a54-4d0e-9f0a-6c1f2b7d9e10"
@@ -127,7 +127,7 @@ class TestInATerminal:
         return shell.env | {"HTTPS_PROXY": "http://127.0.0.1:1"}
 
     def test_a_person_is_asked_and_the_secret_is_not_seen(self, env: dict[str, str]) -> None:
-        end = in_terminal("connect", env=env, answers=ANSWERS, program=OWNED)
+        end = in_terminal("connect", env=env, answers=ANSWERS, is_owned=True)
         assert end.status == 1
         assert "EU: api.pingone.eu and auth.pingone.eu" in end.out, "the answers were tried"
         assert "Nothing was kept" in end.out
@@ -136,7 +136,7 @@ class TestInATerminal:
     def test_an_answer_that_cannot_be_right_is_asked_for_again(self, env: dict[str, str]) -> None:
         region, *others, secret, name = ANSWERS
         wrong = ((REGION, b"MARS\n"), region, (ENVIRONMENT, b"acme\n"), *others, (PASSWORD, b"\n"), secret, name)
-        end = in_terminal("connect", env=env, answers=wrong, program=OWNED)
+        end = in_terminal("connect", env=env, answers=wrong, is_owned=True)
         assert "That cannot be right: must be an id (a UUID)." in end.out
         assert "That cannot be right: missing." in end.out
         assert end.out.count(f"{REGION} (") == 2
@@ -145,18 +145,18 @@ class TestInATerminal:
     @pytest.mark.parametrize("answered", [0, 1, 3, 4], ids=["region", "environment", "secret", "name"])
     def test_ctrl_c_at_a_question_ends_it_quietly(self, env: dict[str, str], answered: int) -> None:
         answers = (*ANSWERS[:answered], (ANSWERS[answered][0], CTRL_C))
-        end = in_terminal("connect", env=env, answers=answers, program=OWNED)
+        end = in_terminal("connect", env=env, answers=answers, is_owned=True)
         assert end.status == 130
         assert "Traceback" not in end.out
         assert SECRET not in end.out
 
     def test_the_end_of_the_input_is_a_sentence(self, env: dict[str, str]) -> None:
-        end = in_terminal("connect", env=env, answers=((REGION, END_OF_INPUT),), program=OWNED)
+        end = in_terminal("connect", env=env, answers=((REGION, END_OF_INPUT),), is_owned=True)
         assert end.status == 2
         assert "The input ended before everything was answered." in end.out
 
     def test_whom_it_reconnects_is_looked_for_before_anything_is_asked(self, env: dict[str, str]) -> None:
-        end = in_terminal("connect", "--reconnect", "acme", env=env, program=OWNED)
+        end = in_terminal("connect", "--reconnect", "acme", env=env, is_owned=True)
         assert end.status == 2
         assert REGION not in end.out
 

@@ -16,7 +16,7 @@ from pingone_mcp.control.inbox import UNREADABLE, IncomingEvent
 from tests.process.inside import inside
 from tests.process.linking import Shell
 from tests.process.programs import Ended
-from tests.process.terminal import CTRL_C, OWNED, in_terminal
+from tests.process.terminal import CTRL_C, in_terminal
 
 
 def listed(shell: Shell) -> list[dict[str, Any]]:
@@ -131,7 +131,7 @@ def test_a_person_types_the_name_of_what_is_to_be_removed(
 ) -> None:
     shell.link("acme")
     end = in_terminal(
-        "connections", "remove", "acme", env=shell.env, answers=[("Type its name:", typed)], program=OWNED
+        "connections", "remove", "acme", env=shell.env, answers=[("Type its name:", typed)], is_owned=True
     )
     assert end.status == status
     assert bool(listed(shell)) is is_left

@@ -15,7 +15,7 @@ from tests.hostile import hidden_in
 from tests.process.inside import inside
 from tests.process.linking import Shell
 from tests.process.programs import Ended, serving
-from tests.process.terminal import CTRL_C, OWNED, in_terminal
+from tests.process.terminal import CTRL_C, in_terminal
 
 PUBLIC = {"PINGONE_PUBLIC_URL": "https://directory.example.com"}
 WRITES = {**PUBLIC, "PINGONE_ALLOW_WRITES": "1"}
@@ -43,7 +43,7 @@ def natives(shell: Shell) -> list[dict[str, Any]]:
 def test_a_person_types_the_name_once_all_is_shown(shell: Shell, typed: bytes, status: int, count: int) -> None:
     identity = shell.link("acme")
     end = in_terminal(
-        *CREATE, env={**shell.env, **WRITES}, answers=[("Type the name of the connection", typed)], program=OWNED
+        *CREATE, env={**shell.env, **WRITES}, answers=[("Type the name of the connection", typed)], is_owned=True
     )
     assert (end.status, len(natives(shell))) == (status, count)
     before = end.out.partition("Type the name")[0]

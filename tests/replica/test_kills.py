@@ -19,7 +19,7 @@ import pytest
 from pingone_mcp.errors import NoReplica
 from pingone_mcp.replica.store.store import Store
 from pingone_mcp.sandbox.app import Sandbox
-from tests.depth import often, soaked
+from tests.depth import SOAK, often, soaked
 from tests.process.programs import PATIENCE, Served, serving, started
 from tests.replica.happenings import KINDS, Happening, happen
 from tests.replica.truth import Copy, State, copied, sent, truth
@@ -140,7 +140,7 @@ def kill_and_look(served: Served, dice: random.Random, mode: str, kills: int) ->
 @pytest.mark.slow
 @soaked
 @pytest.mark.parametrize("seed", range(often(1, soak=1)))
-@pytest.mark.parametrize(("mode", "kills"), [("full", 4), ("incremental", 3)])
+@pytest.mark.parametrize(("mode", "kills"), [("full", 4 if SOAK else 2), ("incremental", 3 if SOAK else 1)])
 def test_a_sync_that_is_killed_harms_nothing(tmp_path: Path, mode: str, kills: int, seed: int) -> None:
     """A soak of seven and more kills fifty times (PINGONE_SOAK)."""
     dice = random.Random(f"{seed} {mode}")

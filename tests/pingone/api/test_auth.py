@@ -45,6 +45,7 @@ from pingone_mcp.pingone.api.auth import ClientCredentials
 from pingone_mcp.pingone.connection import Connection, connection_of
 from pingone_mcp.settings.parts import ConnectionSettings
 from pingone_mcp.tasks import background
+from tests.depth import long
 from tests.world import changed
 
 ENVIRONMENT = "11111111-1111-4111-8111-111111111111"
@@ -915,7 +916,7 @@ def _ask(processes: list[subprocess.Popen[str]]) -> None:
         assert _hear(process) == "asking"
 
 
-@pytest.mark.parametrize("number", [4, 8])
+@pytest.mark.parametrize("number", [4, pytest.param(8, marks=long)])
 def test_processes_that_start_together_share_one_token(loopback: LoopbackEndpoint, tmp_path: Path, number: int) -> None:
     with _callers(number, loopback, tmp_path) as processes:
         _ask(processes)

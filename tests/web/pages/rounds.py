@@ -104,6 +104,7 @@ class Rounds:
     others: list[str] = field(default_factory=list[str])
     """Pages that no route says how to come to."""
     _asked: int = 0
+    _first: dict[str, Heard] = field(default_factory=dict[str, Heard])
     _shown: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
 
     def rest(self) -> None:
@@ -116,6 +117,12 @@ class Rounds:
 
     async def get(self, target: str) -> Heard:
         return await self.ask("GET", target)
+
+    async def first(self, target: str) -> Heard:
+        """Return what came when this was got first."""
+        if target not in self._first:
+            self._first[target] = await self.get(target)
+        return self._first[target]
 
     async def post(self, target: str, fields: Mapping[str, str], cookie: str | None = None) -> Heard:
         return await self.ask("POST", target, fields, cookie)
@@ -172,7 +179,7 @@ class Rounds:
         wanted, followed = self.addresses(), dict[object, int]()
         while wanted:
             address = wanted.pop(0)
-            heard = await self.get(address)
+            heard = await self.first(address)
             assert heard.status < 500, (address, heard.text)
             if not heard.header("content-type").startswith("text/html"):
                 continue

@@ -71,7 +71,7 @@ class Elements(HTMLParser):
 async def test_every_page_there_is_can_be_opened(rounds: Rounds) -> None:
     closed: list[str] = []
     for route in pages_of(rounds.app):
-        answers = [(await rounds.get(address)).status for address in rounds.filled(route.path)]
+        answers = [(await rounds.first(address)).status for address in rounds.filled(route.path)]
         if not any(status in (200, 303) for status in answers):
             closed.append(f"{route.path}: {answers}")
     assert closed == []
@@ -232,7 +232,7 @@ async def test_who_reaches_one_connection_opens_its_pages_and_no_others(rounds: 
         if "{connection}" not in route.path:
             continue
         for address in rounds.filled(route.path):
-            heard, mine = await rounds.ask("GET", address, cookie=cookie), await rounds.get(address)
+            heard, mine = await rounds.ask("GET", address, cookie=cookie), await rounds.first(address)
             if f"/{whole}" in address:
                 assert heard.status == mine.status or "{draft}" in route.path, (address, heard.text)
                 assert "one.example.com" not in heard.text, "a webhook gets what all connections of a tenant do"
@@ -257,7 +257,7 @@ async def test_every_page_says_where_it_stands_and_what_to_do(rounds: Rounds) ->
     """One heading of the first rank, the way past the bar, and a title of its own; nothing is kept by a browser."""
     wrong: list[str] = []
     for address in rounds.addresses():
-        heard = await rounds.get(address)
+        heard = await rounds.first(address)
         if not heard.header("content-type").startswith("text/html"):
             continue
         page = heard.body.decode()
