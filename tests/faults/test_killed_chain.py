@@ -102,6 +102,12 @@ class Town:
         [path] = (self.home / "state" / "connections" / self.connection / "replica").glob("*.db")
         return Store(path)
 
+    async def tries_now(self) -> None:
+        """Do what a person does who does not wait until it is tried again: `pingone-mcp events resend`."""
+        async with open_control(self.place) as control:
+            for head in await control.outbox.heads():
+                await control.outbox.resend(head.id)
+
     async def tells_more(self) -> None:
         before = len(self.receiver.requests)
 
@@ -165,6 +171,7 @@ async def test_whenever_it_is_killed_each_change_arrives_once_in_order_and_is_tr
     await town.subscribe()
     for kill in range(KILLS):
         town.receiver.answers = town.dice.choices([200, 200, 500, 302], k=3)
+        await town.tries_now()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(town.live)
             async with town.served() as server:
@@ -174,6 +181,7 @@ async def test_whenever_it_is_killed_each_change_arrives_once_in_order_and_is_tr
                 server.process.kill()
             tasks.cancel_scope.cancel()
     town.receiver.answers = []
+    await town.tries_now()
     async with town.served():
         await until(town.is_quiet)
     told = Followed(were).follow(town.letters())
