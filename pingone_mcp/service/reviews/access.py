@@ -44,7 +44,10 @@ class AccessSummary:
 
 
 class CopiedReview:
-    """One review of a state of the copy: what is counted, and the rows, each person once."""
+    """One review of a state of the copy: what is counted, and the rows, each person once.
+
+    `roles` were read beside the copy.
+    """
 
     def __init__(
         self, copy: Snapshot, question: AccessQuestion, now: datetime, roles: Roles, progress: JobProgress
@@ -53,6 +56,7 @@ class CopiedReview:
         self.copy = copy
         self.data_as_of = copy.since.synced
         self.progress = progress
+        self.roles = roles
         self.accesses = Accesses(copy, question, now, roles)
         self._facts = self.accesses.facts()
         self.counts = counts_of(self._facts)
@@ -126,12 +130,22 @@ async def reviewed(
     *,
     seconds: float,
     progress: JobProgress | None,
+    roles: Roles | None = None,
 ) -> tuple[T, State]:
-    """Return what `make` makes of a review, in a worker thread, and the state of the copy."""
+    """Return what `make` makes of a review, in a worker thread, and the state of the copy.
+
+    With `roles` that another look has read beside the copy none are read again.
+    """
     progress = progress or JobProgress()
-    roles = await _roles_beside(backend, question, seconds, progress)
+    if roles is None:
+        roles = await _roles_beside(backend, question, seconds, progress)
     now = backend.replica.now()
     return await backend.replica.read(lambda copy: make(CopiedReview(copy, question, now, roles, progress)))
+
+
+def may_read_roles(question: AccessQuestion) -> bool:
+    """Say whether a review reads roles beside the copy, where that has none and few people are asked for."""
+    return question.group is not None and question.role is None
 
 
 async def _roles_beside(backend: Backend, question: AccessQuestion, seconds: float, progress: JobProgress) -> Roles:
@@ -141,7 +155,7 @@ async def _roles_beside(backend: Backend, question: AccessQuestion, seconds: flo
     def needed(copy: Snapshot) -> int:
         return 0 if copy.has_roles else Accesses(copy, question, now).count()
 
-    if question.group is None or question.role is not None:
+    if not may_read_roles(question):
         return {}
     number, _ = await backend.replica.read(needed)
     if not 0 < number <= SMALL_GROUP:

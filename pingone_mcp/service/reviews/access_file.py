@@ -12,6 +12,7 @@ from pingone_mcp.directory.gaps import ShortGroups, WhyNoRoles, sentences
 from pingone_mcp.directory.models import JsonObject, Named
 from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.directory.text.harmless import harmless
+from pingone_mcp.replica.asking.accesses import Roles
 from pingone_mcp.replica.asking.snapshot import PlaceState, Snapshot
 from pingone_mcp.replica.reviewing.entitlements import Entitlements
 from pingone_mcp.replica.state import State
@@ -46,12 +47,14 @@ async def write_review(
     seconds: float,
     operator: Operator | None = None,
     progress: JobProgress | None = None,
+    roles: Roles | None = None,
 ) -> tuple[Manifest, State]:
     """Write who has what with `write`, which is given the content of the file in a worker thread.
 
     The page (HTML) of everybody has the drift of each roster and a review of the role rules, too. For at most so many
-    `seconds` roles are read that the copy does not hold. Return the manifest, and the state of the
-    copy. Raises Refused for names that are not there, NoReplica, MissingExtra, and what `write` does.
+    `seconds` roles are read that the copy does not hold; none where the `roles` are given that a cover was made with.
+    Return the manifest, and the state of the copy. Raises Refused for names that are not there, NoReplica,
+    MissingExtra, and what `write` does.
     """
     if format_ == "xlsx":
         check_book()  # before anything is read
@@ -76,7 +79,7 @@ async def write_review(
             cover=cover,
         )
 
-    return await reviewed(backend, question, made, seconds=seconds, progress=progress)
+    return await reviewed(backend, question, made, seconds=seconds, progress=progress, roles=roles)
 
 
 def cover_of(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.paging.cursor import Mark
 from pingone_mcp.directory.provider import AccessQuestion
-from pingone_mcp.replica.asking.accesses import Accesses
+from pingone_mcp.replica.asking.accesses import Accesses, Roles
 from pingone_mcp.replica.asking.snapshot import Snapshot
 from pingone_mcp.replica.reviewing.entitlements import Entitlements, EntitlementsPage
 from pingone_mcp.replica.state import State
@@ -28,11 +28,15 @@ _LISTING = "review_rows"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewCover:
-    """The cover of a review, the people with most flags, and the state of the copy."""
+    """The cover of a review, the people with most flags, and the state of the copy.
+
+    `roles` were read beside the copy: with them rows and files say the same of people as the cover.
+    """
 
     cover: Cover
     worst: tuple[Row, ...]
     state: State
+    roles: Roles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,21 +56,24 @@ async def cover_of_access(
 ) -> ReviewCover:
     """Return what stands on the cover of a review. Raises Refused for names that are not there, and NoReplica."""
 
-    def made(review: CopiedReview) -> tuple[Cover, tuple[Row, ...]]:
+    def made(review: CopiedReview) -> tuple[Cover, tuple[Row, ...], Roles]:
         entitlements = Entitlements(review.accesses)
         cover = cover_of(review, entitlements, question, application=backend.application, operator=None)
-        return cover, review.worst(_WORST)
+        return cover, review.worst(_WORST), review.roles
 
-    (cover, worst), state = await reviewed(backend, question, made, seconds=seconds, progress=progress)
-    return ReviewCover(cover=cover, worst=worst, state=state)
+    (cover, worst, roles), state = await reviewed(backend, question, made, seconds=seconds, progress=progress)
+    return ReviewCover(cover=cover, worst=worst, state=state, roles=roles)
 
 
-async def rows_of_access(backend: Backend, question: AccessQuestion, cursor: str | None) -> ReviewRows:
-    """Return some rows of a review. Raises as `cover_of_access` does, and Refused for a cursor that is not good."""
+async def rows_of_access(backend: Backend, question: AccessQuestion, cursor: str | None, roles: Roles) -> ReviewRows:
+    """Return some rows of a review, with the roles that its cover was made with.
+
+    Raises as `cover_of_access` does, and Refused for a cursor that is not good.
+    """
     wanted, now = asked(backend, _LISTING, asdict(question), cursor), backend.replica.now()
 
     def read(copy: Snapshot) -> EntitlementsPage:
-        accesses = Accesses(copy, question, now)
+        accesses = Accesses(copy, question, now, roles)
         return Entitlements(accesses).page(wanted.mark.position, most=ROWS, characters=_CHARACTERS)
 
     page, _ = await backend.replica.read(read)

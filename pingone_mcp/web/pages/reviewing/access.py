@@ -12,8 +12,11 @@ from pingone_mcp.errors import Refused
 from pingone_mcp.reports.audit.glance import figures_of
 from pingone_mcp.reports.audit.tickets import entitlement_facts, in_line, ticket
 from pingone_mcp.service.jobs import JobProgress
+from pingone_mcp.service.looks import WAITED_SECONDS
+from pingone_mcp.service.reviews.access import may_read_roles
 from pingone_mcp.service.reviews.access_file import write_review
 from pingone_mcp.service.reviews.access_page import ReviewCover, cover_of_access, rows_of_access
+from pingone_mcp.service.reviews.made_files import WAITED_SECONDS as FILE_SECONDS
 from pingone_mcp.service.reviews.made_files import FileWanted
 from pingone_mcp.web.pages.browsing.copied import given, of_copy, query_of
 from pingone_mcp.web.pages.charts import bar_charts
@@ -71,12 +74,11 @@ class AccessPage:
     async def _show(self, visit: Visit) -> PageView:
         at = await looking(visit)
         question = _question(visit)
-        look = partial(_cover, at, question)
-        found = await at.served.looks.of(("access", question), at.edition, look)
+        found = await _covered(at, question)
         if isinstance(found, JobProgress):
             return at.under_way(found, "Everybody is being reviewed")
         cursor = given(visit, "after")
-        page = await rows_of_access(at.backend, question, cursor)
+        page = await rows_of_access(at.backend, question, cursor, found.roles)
         cover = found.cover
         asked = {"group": question.group, "role": question.role, "population": question.population}
         values: dict[str, object] = {
@@ -93,29 +95,44 @@ class AccessPage:
             "query": query_of(asked),
             "more": None if page.next_cursor is None else query_of(asked, after=page.next_cursor),
             "formats": _FORMATS,
-            "made": await self._made(at, question, cover),
+            "made": await self._made(at, question, found),
             "copy": at.note(found.state.synced_at, is_held=found.state.held),
         }
         return PageView(template="reviewing/access.html", values=values)
 
-    async def _made(self, at: Looking, question: AccessQuestion, cover: Cover) -> list[MadeFile]:
+    async def _made(self, at: Looking, question: AccessQuestion, found: ReviewCover) -> list[MadeFile]:
         """Return the files that there are; the CSV file of a small review is made for the page."""
-        wanted = _wanted(at, question)
-        if cover.rows <= _MADE_AT_ONCE:
+        wanted = _wanted(at, question, found)
+        if found.cover.rows <= _MADE_AT_ONCE:
             await self._files.make(at.served, wanted, "csv", at.edition)
         return await self._files.made(at.served, wanted.question, _FORMATS, at.edition)
 
-    async def _wanted(self, at: Looking) -> FileWanted:
-        return _wanted(at, _question(at.visit))
+    async def _wanted(self, at: Looking) -> FileWanted | JobProgress:
+        """Return what writes a file: with the roles that the page shows, or will show, where it reads any."""
+        question = _question(at.visit)
+        if not may_read_roles(question):
+            return _wanted(at, question, None)
+        found = await _covered(at, question, seconds=FILE_SECONDS)
+        return found if isinstance(found, JobProgress) else _wanted(at, question, found)
+
+
+async def _covered(
+    at: Looking, question: AccessQuestion, *, seconds: float = WAITED_SECONDS
+) -> ReviewCover | JobProgress:
+    return await at.served.looks.of(("access", question), at.edition, partial(_cover, at, question), seconds=seconds)
 
 
 async def _cover(at: Looking, question: AccessQuestion, progress: JobProgress) -> ReviewCover:
     return await cover_of_access(at.backend, question, seconds=_ROLE_SECONDS, progress=progress)
 
 
-def _wanted(at: Looking, question: AccessQuestion) -> FileWanted:
+def _wanted(at: Looking, question: AccessQuestion, shown: ReviewCover | None) -> FileWanted:
+    roles = None if shown is None else shown.roles
+
     async def write(format_: FileFormat, put: Put, progress: JobProgress) -> Manifest:
-        manifest, _ = await write_review(at.backend, question, format_, put, seconds=_ROLE_SECONDS, progress=progress)
+        manifest, _ = await write_review(
+            at.backend, question, format_, put, seconds=_ROLE_SECONDS, progress=progress, roles=roles
+        )
         return manifest
 
     return FileWanted(stem=_STEM, question=("access", question), write=write)

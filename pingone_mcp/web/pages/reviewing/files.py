@@ -37,14 +37,21 @@ _TYPES: Mapping[str, str] = MappingProxyType(
 
 
 def file_pages(
-    files: ReviewFiles, path: str, formats: tuple[FileFormat, ...], wanted: Callable[[Looking], Awaitable[FileWanted]]
+    files: ReviewFiles,
+    path: str,
+    formats: tuple[FileFormat, ...],
+    wanted: Callable[[Looking], Awaitable[FileWanted | JobProgress]],
 ) -> list[SitePage]:
-    """Return for each format the page that makes a file and leads to it, at `path` with its ending."""
+    """Return for each format the page that makes a file and leads to it, at `path` with its ending.
+
+    `wanted` says what writes it, or how far that is which has to be found before.
+    """
 
     def page(format_: FileFormat) -> SitePage:
         async def lead(visit: Visit) -> PageView | LeadsTo | Response:
             at = await looking(visit)
-            made = await files.make(at.served, await wanted(at), format_, at.edition)
+            file = await wanted(at)
+            made = file if isinstance(file, JobProgress) else await files.make(at.served, file, format_, at.edition)
             if isinstance(made, JobProgress):
                 return at.under_way(made, "The file is being made")
             return LeadsTo(path=at.path("files", made.name))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.hostile import hidden_in
-from tests.web.pages.reviewing.conftest import reviews, tickets
+from tests.web.pages.reviewing.conftest import reviews, save, tickets
 from tests.web.pages.visiting import MARKUP, Hostile, Visitor, links, sign_in, sync, texts, visiting
 
 MOST_BYTES = 150_000
@@ -100,6 +104,34 @@ async def test_a_group_is_reviewed_and_a_name_that_is_none_is_a_sentence(visitor
     assert "review everybody" in said
     for query in ("group=Nobody", "population=none", "role=none", f"group={'x' * 300}", "after=nonsense"):
         assert (await visitor.open(f"{reviews(visitor)}?{query}")).status == 400, query
+
+
+@pytest.mark.parametrize("first", ["page", "file"])
+async def test_counts_rows_tickets_and_file_of_a_small_group_have_the_roles_that_were_read_once(
+    visitor: Visitor, first: str
+) -> None:
+    asked = visitor.face.estate.company("acme").sandbox.requests
+    asked.clear()
+
+    def roles_read() -> list[str]:
+        return [one.path for one in asked if one.path.endswith("/roleAssignments")]
+
+    async def page() -> None:
+        heard = await visitor.open(f"{reviews(visitor)}?group=Engineering")
+        said, rows = texts(heard), tickets(heard)
+        assert re.search("privileged 2 ", said), "among the counts"
+        assert len(re.findall("MFA (?:yes|no), privileged yes", said)) == 2
+        assert sum("\nPrivileged: yes" in one for one in rows) == 2
+        assert not [one for one in rows if "roles unknown" in one or "Privileged: unknown" in one]
+
+    async def file() -> None:
+        _, heard = await save(visitor, f"{reviews(visitor)}/access.csv?group=Engineering")
+        people = list(csv.DictReader(io.StringIO(heard.body.decode("utf-8-sig"))))
+        assert [one["privileged"] for one in people].count("yes") == 2
+
+    for look in (page, file) if first == "page" else (file, page):
+        await look()
+    assert len(roles_read()) == len(set(roles_read())) > 0
 
 
 async def test_nothing_hostile_gets_into_a_page_and_it_stays_small(tmp_path: Path) -> None:
