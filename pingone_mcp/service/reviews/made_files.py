@@ -149,7 +149,11 @@ def _describe(folder: PrivateFolder, made: MadeFile) -> None:
 
 
 def _make_room(folder: PrivateFolder) -> None:
-    found = [(path.stat().st_mtime_ns, path) for path in folder.path.iterdir() if _NAME.fullmatch(path.name)]
+    found: list[tuple[int, Path]] = []
+    for path in folder.path.iterdir():
+        if _NAME.fullmatch(path.name):
+            with suppress(OSError):  # another one that makes room took it away just now
+                found.append((path.stat().st_mtime_ns, path))
     for _, path in sorted(found)[:-KEPT]:
         for old in (path, path.with_name(f"{path.name}{MANIFEST}")):
             with suppress(OSError):

@@ -122,3 +122,11 @@ async def test_old_files_make_way(visitor: Visitor) -> None:
     assert len(list(folder.iterdir())) == 2 * KEPT
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     assert (await visitor.open(first)).status == 404
+
+
+async def test_a_file_that_goes_away_while_there_is_made_room_harms_no_other(visitor: Visitor) -> None:
+    folder = (await backend_of(visitor.face)).exports.folder.path / "reviews"
+    await save(visitor, f"{reviews(visitor)}/access.csv")
+    (folder / "access-review-20260101-000000-abcdef.csv").symlink_to(folder / "gone")  # it is listed, and is not there
+    _, heard = await save(visitor, f"{reviews(visitor)}/access.xlsx")
+    assert heard.status == 200
