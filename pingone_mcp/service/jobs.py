@@ -69,15 +69,21 @@ class Jobs(Generic[T]):
     """Run work in `tasks`: at most `MOST_AT_ONCE` at a time, whether somebody waits for it or not.
 
     What nobody waited for is kept for the next one who asks, for `KEPT_SECONDS` and while the copy is the same; of all
-    questions at most the `KEPT` newest.
+    questions at most the `kept` newest.
     """
 
     def __init__(
-        self, tasks: TaskGroup, now: Callable[[], float] = anyio.current_time, report_seconds: float = 1.0
+        self,
+        tasks: TaskGroup,
+        now: Callable[[], float] = anyio.current_time,
+        report_seconds: float = 1.0,
+        *,
+        kept: int = KEPT,
     ) -> None:
         self._tasks = tasks
         self._now = now
         self._report_seconds = report_seconds
+        self._most_kept = kept
         self._jobs: list[_Job[T]] = []
 
     async def wait(
@@ -131,7 +137,7 @@ class Jobs(Generic[T]):
             with heavy_work():
                 async with anyio.create_task_group() as beside:
                     beside.start_soon(_stop_in_the_end, job.progress)
-                    job.outcome = await _outcome(work, job.progress)
+                    job.outcome = await outcome_of(work, job.progress)
                     beside.cancel_scope.cancel()
         finally:
             job.ended_at = self._now()
@@ -142,11 +148,12 @@ class Jobs(Generic[T]):
         oldest = self._now() - KEPT_SECONDS
         ended = [job for job in self._jobs if job.ended_at is not None]
         kept = [job for job in ended if (job.ended_at or 0.0) >= oldest]
-        kept = sorted(kept, key=lambda job: job.ended_at or 0.0)[-KEPT:]
+        kept = sorted(kept, key=lambda job: -(job.ended_at or 0.0))[: self._most_kept]
         self._jobs = [job for job in self._jobs if job.ended_at is None or job in kept]
 
 
-async def _outcome(work: Callable[[JobProgress], Awaitable[T]], progress: JobProgress) -> T | Problem:
+async def outcome_of(work: Callable[[JobProgress], Awaitable[T]], progress: JobProgress) -> T | Problem:
+    """Return what came of some work, or why nothing did; what is a bug of ours is logged."""
     try:
         return await work(progress)
     except Problem as problem:

@@ -59,13 +59,17 @@ _REASON_WORDS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyNote:
-    """What is said of the copy that something is from: when that was right, how long ago, and what it lacks."""
+    """What is said of the copy that something is from: when that was right, how long ago, and what it lacks.
+
+    `has_changed` says that the copy is another one by now.
+    """
 
     synced_at: datetime
     age: str
     lacks: tuple[str, ...]
     is_held: bool
     edition: str
+    has_changed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

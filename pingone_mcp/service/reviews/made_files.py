@@ -73,16 +73,18 @@ class ReviewFiles:
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
 
     async def make(
-        self, served: ServedConnection, wanted: FileWanted, format_: FileFormat, edition: str
+        self, served: ServedConnection, wanted: FileWanted, format_: FileFormat, edition: str, *, asker: str
     ) -> MadeFile | JobProgress:
         """Return a file of this edition of the copy, made where it is not there; or how far it is.
 
-        Raises what writes it raises, and NotWritten.
+        Who was said how far it is gets that file, also where the copy is another one by now (`Looks.of`). Raises what
+        writes it raises, and NotWritten.
         """
         backend = await served.backend()
         key = (served.id, wanted.question, format_)
         known = await in_thread(self._find, key, edition, pool="disk")
         if known is not None:
+            served.looks.shown(("file", *key), asker)
             return known.made
         folder = _folder(backend)
 
@@ -96,7 +98,8 @@ class ReviewFiles:
                 self._known.popitem(last=False)
             return made
 
-        return await served.looks.of(("file", *key), edition, work, seconds=WAITED_SECONDS, keep=False)
+        found = await served.looks.of(("file", *key), edition, work, asker=asker, seconds=WAITED_SECONDS, keep=False)
+        return found if isinstance(found, JobProgress) else found.outcome
 
     async def made(
         self, served: ServedConnection, question: Hashable, formats: Iterable[FileFormat], edition: str

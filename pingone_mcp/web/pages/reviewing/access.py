@@ -12,12 +12,10 @@ from pingone_mcp.errors import Refused
 from pingone_mcp.reports.audit.glance import figures_of
 from pingone_mcp.reports.audit.tickets import entitlement_facts, in_line, ticket
 from pingone_mcp.service.jobs import JobProgress
-from pingone_mcp.service.looks import WAITED_SECONDS
 from pingone_mcp.service.reviews.access import may_read_roles
 from pingone_mcp.service.reviews.access_file import write_review
 from pingone_mcp.service.reviews.access_page import ReviewCover, cover_of_access, rows_of_access
-from pingone_mcp.service.reviews.made_files import WAITED_SECONDS as FILE_SECONDS
-from pingone_mcp.service.reviews.made_files import FileWanted
+from pingone_mcp.service.reviews.made_files import WAITED_SECONDS, FileWanted
 from pingone_mcp.web.pages.browsing.copied import given, of_copy, query_of
 from pingone_mcp.web.pages.charts import bar_charts
 from pingone_mcp.web.pages.page import PageView, SitePage
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from pingone_mcp.reports.audit.cover import Cover
     from pingone_mcp.reports.export import FileFormat, Manifest
     from pingone_mcp.reports.review import Row
+    from pingone_mcp.service.looks import Looked
     from pingone_mcp.service.reviews.finding_files import Put
     from pingone_mcp.service.reviews.made_files import MadeFile, ReviewFiles
     from pingone_mcp.web.pages.page import Visit
@@ -74,9 +73,10 @@ class AccessPage:
     async def _show(self, visit: Visit) -> PageView:
         at = await looking(visit)
         question = _question(visit)
-        found = await _covered(at, question)
-        if isinstance(found, JobProgress):
-            return at.under_way(found, "Everybody is being reviewed")
+        looked = await at.found(("access", question), partial(_cover, at, question))
+        if isinstance(looked, JobProgress):
+            return at.under_way(looked, "Everybody is being reviewed")
+        found = looked.outcome
         cursor = given(visit, "after")
         page = await rows_of_access(at.backend, question, cursor, found.roles)
         cover = found.cover
@@ -95,31 +95,25 @@ class AccessPage:
             "query": query_of(asked),
             "more": None if page.next_cursor is None else query_of(asked, after=page.next_cursor),
             "formats": _FORMATS,
-            "made": await self._made(at, question, found),
-            "copy": at.note(found.state.synced_at, is_held=found.state.held),
+            "made": await self._made(at, question, looked),
+            "copy": at.note(looked, found.state.synced_at, is_held=found.state.held),
         }
         return PageView(template="reviewing/access.html", values=values)
 
-    async def _made(self, at: Looking, question: AccessQuestion, found: ReviewCover) -> list[MadeFile]:
+    async def _made(self, at: Looking, question: AccessQuestion, looked: Looked[ReviewCover]) -> list[MadeFile]:
         """Return the files that there are; the CSV file of a small review is made for the page."""
-        wanted = _wanted(at, question, found)
-        if found.cover.rows <= _MADE_AT_ONCE:
-            await self._files.make(at.served, wanted, "csv", at.edition)
-        return await self._files.made(at.served, wanted.question, _FORMATS, at.edition)
+        wanted = _wanted(at, question, looked.outcome)
+        if looked.outcome.cover.rows <= _MADE_AT_ONCE:
+            await self._files.make(at.served, wanted, "csv", looked.edition, asker=at.asker)
+        return await self._files.made(at.served, wanted.question, _FORMATS, looked.edition)
 
     async def _wanted(self, at: Looking) -> FileWanted | JobProgress:
         """Return what writes a file: with the roles that the page shows, or will show, where it reads any."""
         question = _question(at.visit)
         if not may_read_roles(question):
             return _wanted(at, question, None)
-        found = await _covered(at, question, seconds=FILE_SECONDS)
-        return found if isinstance(found, JobProgress) else _wanted(at, question, found)
-
-
-async def _covered(
-    at: Looking, question: AccessQuestion, *, seconds: float = WAITED_SECONDS
-) -> ReviewCover | JobProgress:
-    return await at.served.looks.of(("access", question), at.edition, partial(_cover, at, question), seconds=seconds)
+        looked = await at.found(("access", question), partial(_cover, at, question), seconds=WAITED_SECONDS)
+        return looked if isinstance(looked, JobProgress) else _wanted(at, question, looked.outcome)
 
 
 async def _cover(at: Looking, question: AccessQuestion, progress: JobProgress) -> ReviewCover:

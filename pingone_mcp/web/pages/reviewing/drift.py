@@ -76,9 +76,10 @@ class DriftPages:
         async def look(progress: JobProgress) -> DriftFound:
             return await look_at_drift(at.backend, accounts, progress=progress)
 
-        found = await at.served.looks.of(question, at.edition, look)
-        if isinstance(found, JobProgress):
-            return at.under_way(found, f"The roster {accounts.name} is being compared")
+        looked = await at.found(question, look)
+        if isinstance(looked, JobProgress):
+            return at.under_way(looked, f"The roster {accounts.name} is being compared")
+        found = looked.outcome
         drift, kind = found.drift, _kind(visit, found.drift)
         about = [("Roster", accounts.name), ("Checked at", drift.checked_at), ("Data as of", found.state.synced_at)]
         rows = None
@@ -103,8 +104,8 @@ class DriftPages:
             "rows": rows,
             "charts": bar_charts(chart),
             "formats": _FORMATS,
-            "made": await self._files.made(at.served, question, _FORMATS, at.edition),
-            "copy": at.note(found.state.synced_at, is_held=found.state.held, gaps=drift.gaps),
+            "made": await self._files.made(at.served, question, _FORMATS, looked.edition),
+            "copy": at.note(looked, found.state.synced_at, is_held=found.state.held, gaps=drift.gaps),
         }
         return PageView(template="reviewing/roster.html", values=values)
 

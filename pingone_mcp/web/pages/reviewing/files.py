@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pingone_mcp.web.pages.reviewing.looking import Looking
 
 _PIECE = 64 * 1024
+_UNDER_WAY = "The file is being made"
 _TYPES: Mapping[str, str] = MappingProxyType(
     {
         "csv": "text/csv; charset=utf-8",
@@ -51,9 +52,11 @@ def file_pages(
         async def lead(visit: Visit) -> PageView | LeadsTo | Response:
             at = await looking(visit)
             file = await wanted(at)
-            made = file if isinstance(file, JobProgress) else await files.make(at.served, file, format_, at.edition)
+            if isinstance(file, JobProgress):
+                return at.under_way(file, _UNDER_WAY)
+            made = await files.make(at.served, file, format_, at.edition, asker=at.asker)
             if isinstance(made, JobProgress):
-                return at.under_way(made, "The file is being made")
+                return at.under_way(made, _UNDER_WAY)
             return LeadsTo(path=at.path("files", made.name))
 
         return SitePage(path=f"{path}.{format_}", show=of_copy(lead))

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pingone_mcp.directory.gaps import sentences
 from pingone_mcp.service.browsing.copied import read_copy
 from pingone_mcp.service.browsing.words import CopyNote, ago
+from pingone_mcp.service.looks import WAITED_SECONDS
 from pingone_mcp.web.pages.page import PageView
 from pingone_mcp.web.pages.site import path_in
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Sequence
     from datetime import datetime
 
     from pingone_mcp.directory.gaps import Gap
     from pingone_mcp.service.backend import Backend
     from pingone_mcp.service.connections import ServedConnection
     from pingone_mcp.service.jobs import JobProgress
+    from pingone_mcp.service.looks import Looked
     from pingone_mcp.web.pages.page import Visit
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,11 @@ class Looking:
     served: ServedConnection
     backend: Backend
     edition: str
+
+    @property
+    def asker(self) -> str:
+        """Who asks, so that whoever was asked to come again gets what they waited for: a browser that has signed in."""
+        return self.visit.session.csrf_token
 
     def path(self, *segments: str) -> str:
         return path_in(self.visit.connection.id, "reviews", *segments)
@@ -44,14 +53,25 @@ class Looking:
             "live": path_in(connection, "live"),
         }
 
-    def note(self, synced_at: datetime, *, is_held: bool, gaps: Sequence[Gap] = ()) -> CopyNote:
+    async def found(
+        self,
+        question: Hashable,
+        work: Callable[[JobProgress], Awaitable[T]],
+        *,
+        seconds: float = WAITED_SECONDS,
+    ) -> Looked[T] | JobProgress:
+        """Return what was found for a question, or how far it is. Raises as `Looks.of` does."""
+        return await self.served.looks.of(question, self.edition, work, asker=self.asker, seconds=seconds)
+
+    def note(self, looked: Looked[object], synced_at: datetime, *, is_held: bool, gaps: Sequence[Gap] = ()) -> CopyNote:
         """Return what is said of the copy that something was found in."""
         return CopyNote(
             synced_at=synced_at,
             age=ago(self.backend.replica.age_of(synced_at)),
             lacks=tuple(sentences(gaps)),
             is_held=is_held,
-            edition=self.edition,
+            edition=looked.edition,
+            has_changed=looked.edition != self.edition,
         )
 
     def under_way(self, progress: JobProgress, what: str) -> PageView:

@@ -62,9 +62,10 @@ class RolesPage:
         async def look(progress: JobProgress) -> RulesFound:
             return await look_at_rules(at.backend, rules, progress=progress)
 
-        found = await at.served.looks.of(_named(rules), at.edition, look)
-        if isinstance(found, JobProgress):
-            return at.under_way(found, "The rules are being compared with everybody")
+        looked = await at.found(_named(rules), look)
+        if isinstance(looked, JobProgress):
+            return at.under_way(looked, "The rules are being compared with everybody")
+        found = looked.outcome
         review, kind = found.review, _kind(visit, found.review.counts)
         rows = None
         if kind is not None:
@@ -83,8 +84,8 @@ class RolesPage:
             "rows": rows,
             "charts": bar_charts(_charts(review.counts)),
             "formats": _FORMATS,
-            "made": await self._files.made(at.served, _named(rules), _FORMATS, at.edition),
-            "copy": at.note(found.state.synced_at, is_held=found.state.held, gaps=review.gaps),
+            "made": await self._files.made(at.served, _named(rules), _FORMATS, looked.edition),
+            "copy": at.note(looked, found.state.synced_at, is_held=found.state.held, gaps=review.gaps),
         }
         return PageView(template="reviewing/roles.html", values=values)
 

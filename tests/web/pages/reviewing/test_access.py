@@ -8,8 +8,12 @@ import io
 import re
 from pathlib import Path
 
+import anyio
 import pytest
 
+from pingone_mcp.directory.provider import AccessQuestion
+from pingone_mcp.service.jobs import JobProgress
+from pingone_mcp.service.reviews.access_page import ReviewCover, cover_of_access
 from tests.hostile import hidden_in
 from tests.web.pages.reviewing.conftest import reviews, save, tickets
 from tests.web.pages.visiting import MARKUP, Hostile, Visitor, links, sign_in, sync, texts, visiting
@@ -132,6 +136,27 @@ async def test_counts_rows_tickets_and_file_of_a_small_group_have_the_roles_that
     for look in (page, file) if first == "page" else (file, page):
         await look()
     assert len(roles_read()) == len(set(roles_read())) > 0
+
+
+async def test_a_review_that_the_copy_has_overtaken_says_so_and_is_made_anew_when_asked_again(visitor: Visitor) -> None:
+    question = AccessQuestion()
+    served = await visitor.face.estate.fleet.current(visitor.face.acme)
+    backend = await served.backend()
+    [asker] = set(
+        re.findall('name="csrf" value="([^"]+)"', (await visitor.open(reviews(visitor, "drift"))).body.decode())
+    )
+    goes_on = anyio.Event()
+
+    async def look(progress: JobProgress) -> ReviewCover:
+        await goes_on.wait()
+        return await cover_of_access(backend, question, seconds=0, progress=progress)
+
+    under_way = await served.looks.of(("access", question), "of before", look, asker=asker, seconds=0)
+    assert isinstance(under_way, JobProgress)
+    goes_on.set()
+    changed = "The directory has changed since this was found. Show it as it is now"
+    assert changed in texts(await visitor.open(reviews(visitor)))
+    assert changed not in texts(await visitor.open(reviews(visitor)))
 
 
 async def test_nothing_hostile_gets_into_a_page_and_it_stays_small(tmp_path: Path) -> None:
