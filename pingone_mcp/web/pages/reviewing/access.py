@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from pingone_mcp.reports.audit.cover import Cover
     from pingone_mcp.reports.export import FileFormat, Manifest
     from pingone_mcp.reports.review import Row
-    from pingone_mcp.service.looks import Looked
     from pingone_mcp.service.reviews.finding_files import Put
-    from pingone_mcp.service.reviews.made_files import MadeFile, ReviewFiles
+    from pingone_mcp.service.reviews.made_files import ReviewFiles
     from pingone_mcp.web.pages.page import Visit
 
 _PATH = "/c/{connection}/reviews"
@@ -37,8 +36,6 @@ _FORMATS: tuple[FileFormat, ...] = ("csv", "xlsx", "html")
 _STEM = "access-review"
 _ROLE_SECONDS = 2.0
 """How long roles of a small group are read that the copy does not hold, while somebody waits for the page."""
-_MADE_AT_ONCE = 2_000
-"""Rows up to which the page makes the CSV file by itself, so that its digest is in the manifest."""
 _LONGEST = 256  # characters of what is asked for
 
 
@@ -73,7 +70,7 @@ class AccessPage:
     async def _show(self, visit: Visit) -> PageView:
         at = await looking(visit)
         question = _question(visit)
-        looked = await at.found(("access", question), partial(_cover, at, question))
+        looked = await at.found(_named(question), partial(_cover, at, question))
         if isinstance(looked, JobProgress):
             return at.under_way(looked, "Everybody is being reviewed")
         found = looked.outcome
@@ -95,24 +92,17 @@ class AccessPage:
             "query": query_of(asked),
             "more": None if page.next_cursor is None else query_of(asked, after=page.next_cursor),
             "formats": _FORMATS,
-            "made": await self._made(at, question, looked),
+            "made": await self._files.made(at.served, _named(question), _FORMATS, looked.edition),
             "copy": at.note(looked, found.state.synced_at, is_held=found.state.held),
         }
         return PageView(template="reviewing/access.html", values=values)
-
-    async def _made(self, at: Looking, question: AccessQuestion, looked: Looked[ReviewCover]) -> list[MadeFile]:
-        """Return the files that there are; the CSV file of a small review is made for the page."""
-        wanted = _wanted(at, question, looked.outcome)
-        if looked.outcome.cover.rows <= _MADE_AT_ONCE:
-            await self._files.make(at.served, wanted, "csv", looked.edition, asker=at.asker)
-        return await self._files.made(at.served, wanted.question, _FORMATS, looked.edition)
 
     async def _wanted(self, at: Looking) -> FileWanted | JobProgress:
         """Return what writes a file: with the roles that the page shows, or will show, where it reads any."""
         question = _question(at.visit)
         if not may_read_roles(question):
             return _wanted(at, question, None)
-        looked = await at.found(("access", question), partial(_cover, at, question), seconds=WAITED_SECONDS)
+        looked = await at.found(_named(question), partial(_cover, at, question), seconds=WAITED_SECONDS)
         return looked if isinstance(looked, JobProgress) else _wanted(at, question, looked.outcome)
 
 
@@ -129,7 +119,11 @@ def _wanted(at: Looking, question: AccessQuestion, shown: ReviewCover | None) ->
         )
         return manifest
 
-    return FileWanted(stem=_STEM, question=("access", question), write=write)
+    return FileWanted(stem=_STEM, question=_named(question), write=write)
+
+
+def _named(question: AccessQuestion) -> tuple[str, AccessQuestion]:
+    return "access", question
 
 
 def _question(visit: Visit) -> AccessQuestion:

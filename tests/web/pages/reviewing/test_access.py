@@ -12,11 +12,11 @@ import anyio
 import pytest
 
 from pingone_mcp.directory.provider import AccessQuestion
-from pingone_mcp.service.jobs import JobProgress
+from pingone_mcp.service.jobs import MOST_AT_ONCE, JobProgress
 from pingone_mcp.service.reviews.access_page import ReviewCover, cover_of_access
 from tests.hostile import hidden_in
 from tests.web.pages.reviewing.conftest import reviews, save, tickets
-from tests.web.pages.visiting import MARKUP, Hostile, Visitor, links, sign_in, sync, texts, visiting
+from tests.web.pages.visiting import MARKUP, Hostile, Visitor, backend_of, links, sign_in, sync, texts, visiting
 
 MOST_BYTES = 150_000
 ASSETS = 45_000
@@ -49,7 +49,9 @@ async def test_what_was_not_read_is_unknown_and_never_none(visitor: Visitor) -> 
     assert "everybody was read" in said
 
 
-async def test_a_small_review_has_its_digest_at_once_and_the_page_says_how_to_verify_it(visitor: Visitor) -> None:
+async def test_a_file_that_was_saved_has_its_digest_on_the_page_which_says_how_to_verify_it(visitor: Visitor) -> None:
+    assert "No file was made of this state of the copy yet" in texts(await visitor.open(reviews(visitor)))
+    await save(visitor, f"{reviews(visitor)}/access.csv")
     heard = await visitor.open(reviews(visitor))
     assert re.search(r'<code class="digest">[0-9a-f]{64}</code>', heard.body.decode())
     said = texts(heard)
@@ -57,16 +59,52 @@ async def test_a_small_review_has_its_digest_at_once_and_the_page_says_how_to_ve
     assert "sha256sum FILE" in said
     assert "not complete" in said
     [digest] = re.findall('class="digest">([0-9a-f]+)<', heard.body.decode())
+    await save(visitor, f"{reviews(visitor)}/access.csv")
     again = await visitor.open(reviews(visitor))
     assert digest in again.body.decode(), "nothing is made twice of one state of the copy"
 
 
 async def test_another_state_of_the_copy_is_reviewed_anew(visitor: Visitor) -> None:
-    before = re.findall(r"access-review-[\w-]+\.csv", (await visitor.open(reviews(visitor))).body.decode())
+    await save(visitor, f"{reviews(visitor)}/access.csv")
+    assert re.search(r"access-review-[\w-]+\.csv", (await visitor.open(reviews(visitor))).body.decode())
     await sync(visitor.face)
-    after = re.findall(r"access-review-[\w-]+\.csv", (await visitor.open(reviews(visitor))).body.decode())
-    assert before
-    assert not set(before) & set(after)
+    heard = await visitor.open(reviews(visitor))
+    assert "No file was made of this state of the copy yet" in texts(heard)
+    assert not re.search(r"access-review-[\w-]+\.csv", heard.body.decode())
+
+
+async def test_who_only_looks_makes_no_file_so_that_none_makes_way_that_somebody_saved(visitor: Visitor) -> None:
+    folder = (await backend_of(visitor.face)).exports.folder.path / "reviews"
+    await save(visitor, f"{reviews(visitor)}/access.csv")
+    before = sorted(folder.iterdir())
+    for query in ("", "?group=Finance", "?group=Sales", "?group=Engineering"):
+        assert (await visitor.open(f"{reviews(visitor)}{query}")).status == 200
+    assert sorted(folder.iterdir()) == before
+
+
+async def test_a_page_is_shown_where_no_file_can_be_made_and_the_link_to_the_file_says_why(visitor: Visitor) -> None:
+    folder = (await backend_of(visitor.face)).exports.folder.path
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "reviews").write_text("no folder")
+    assert (await visitor.open(reviews(visitor))).status == 200
+    heard = await visitor.open(f"{reviews(visitor)}/access.csv")
+    assert (heard.status, "The file cannot be written" in texts(heard)) == (503, True)
+
+
+async def test_a_page_that_was_found_is_shown_while_too_much_is_under_way_to_make_a_file(visitor: Visitor) -> None:
+    served = await visitor.face.estate.fleet.current(visitor.face.acme)
+    await visitor.open(reviews(visitor))
+    goes_on = anyio.Event()
+
+    async def lasts(_: JobProgress) -> None:
+        await goes_on.wait()
+
+    for number in range(MOST_AT_ONCE):
+        await served.looks.of(number, "", lasts, asker="", seconds=0)
+    assert (await visitor.open(reviews(visitor))).status == 200
+    heard = await visitor.open(f"{reviews(visitor)}/access.csv")
+    assert (heard.status, "are running already" in texts(heard)) == (400, True)
+    goes_on.set()
 
 
 async def test_pages_of_rows_hold_every_row_once_and_say_which_of_how_many(visitor: Visitor) -> None:
