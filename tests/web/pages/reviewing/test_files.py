@@ -9,10 +9,13 @@ import json
 import re
 import zipfile
 
+import anyio
 import pytest
 
+from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.reports.export import Manifest, verify
-from pingone_mcp.service.reviews.made_files import KEPT
+from pingone_mcp.service.jobs import JobProgress
+from pingone_mcp.service.reviews.made_files import KEPT, MadeFile
 from tests.pages import assert_safe
 from tests.web.pages.reviewing.conftest import RULES, push, reviews, save
 from tests.web.pages.visiting import Visitor, backend_of, sign_in, sync, texts
@@ -130,3 +133,34 @@ async def test_a_file_that_goes_away_while_there_is_made_room_harms_no_other(vis
     (folder / "access-review-20260101-000000-abcdef.csv").symlink_to(folder / "gone")  # it is listed, and is not there
     _, heard = await save(visitor, f"{reviews(visitor)}/access.xlsx")
     assert heard.status == 200
+
+
+async def test_who_waits_for_a_file_gets_it_when_the_copy_has_changed_and_a_newer_one_the_next_time(
+    visitor: Visitor,
+) -> None:
+    served = await visitor.face.estate.fleet.current(visitor.face.acme)
+    older, _ = await save(visitor, f"{reviews(visitor)}/access.csv")
+    [asker] = set(re.findall('name="csrf" value="([^"]+)"', (await visitor.open(reviews(visitor))).body.decode()))
+    question = ("file", served.id, ("access", AccessQuestion()), "csv")
+    manifest = Manifest.from_json(json.loads((await visitor.open(f"{older}.manifest.json")).body))
+    goes_on = anyio.Event()
+
+    async def make(_: JobProgress) -> MadeFile:
+        await goes_on.wait()
+        return MadeFile(name=older.rpartition("/")[2], manifest=manifest)
+
+    async def wait(edition: str) -> None:
+        found = await served.looks.of(question, edition, make, asker=asker, seconds=0, keep=False)
+        assert isinstance(found, JobProgress)
+
+    await wait("of before")
+    await sync(visitor.face)
+    goes_on.set()
+    assert (await save(visitor, f"{reviews(visitor)}/access.csv"))[0] == older, "what was under way"
+    newer, _ = await save(visitor, f"{reviews(visitor)}/access.csv")
+    assert newer != older
+    await wait("of later")
+    await anyio.wait_all_tasks_blocked()
+    assert (await save(visitor, f"{reviews(visitor)}/access.csv"))[0] == newer, "it was there already"
+    await sync(visitor.face)
+    assert (await save(visitor, f"{reviews(visitor)}/access.csv"))[0] not in (older, newer)
