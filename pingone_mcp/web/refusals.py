@@ -11,7 +11,7 @@ from starlette.responses import Response
 from pingone_mcp.advice import spelled
 from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.rows import compact
-from pingone_mcp.errors import NoSuchConnection, Problem
+from pingone_mcp.errors import NoSuchConnection, Problem, Refused
 
 
 class TurnedAway(Exception):
@@ -31,6 +31,15 @@ class TurnedAway(Exception):
 def no_such_connection() -> TurnedAway:
     """Return the answer about a connection that does not exist, or is none of the caller's: it is the same."""
     return TurnedAway(HTTPStatus.NOT_FOUND, NoSuchConnection())
+
+
+def not_for_account_tokens() -> Refused:
+    """Return why the token of one connection opens nothing but the operations of REST about that connection."""
+    return Refused(
+        "The token of one connection is good for /unified, /proxy, /roster, /role-rules and /integrated-account/me.",
+        "Use an API key or an access token.",
+        code="ACCOUNT_TOKEN",
+    )
 
 
 def _as_json_rpc(problem: Problem, body: JsonObject) -> JsonObject:

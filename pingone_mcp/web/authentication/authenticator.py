@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from pingone_mcp.clock import Clock
 from pingone_mcp.service.callers import Caller
@@ -14,6 +15,7 @@ from pingone_mcp.web.authentication.challenges import too_many
 from pingone_mcp.web.authentication.local_credentials import Verify
 from pingone_mcp.web.places import Destination
 from pingone_mcp.web.rates import Rates, Recent
+from pingone_mcp.web.refusals import TurnedAway, not_for_account_tokens
 
 _MOST_FAILURES = 50  # of one address, in as long as `Rates` counts
 
@@ -52,11 +54,12 @@ class Authenticator:
     async def caller(self, token: str, place: Destination, address: str) -> Caller:
         """Return who sends a token to a place, from an address of the network.
 
-        Raises BadCredential, and TurnedAway where this address tried too many.
+        Raises BadCredential, and TurnedAway where this address tried too many, or for the token of one connection
+        anywhere but at REST: it opens no session, of a browser or of MCP.
         """
         for prefix, verify in self.local.items():
             if token.startswith(prefix):
-                return await self._holder(token, verify, address)
+                return _at(place, await self._holder(token, verify, address))
         if self.access_tokens is None:
             raise BadCredential("This credential is not known.")
         return await self.access_tokens.caller(
@@ -70,6 +73,13 @@ class Authenticator:
             raise BadCredential("This credential is not known, was revoked, or has expired.")
         self.failures.succeeded(token)
         return caller
+
+
+def _at(place: Destination, caller: Caller) -> Caller:
+    """Return a caller whose kind of credential is good at a place. Raises TurnedAway."""
+    if caller.kind == "account_token" and place.face != "rest":
+        raise TurnedAway(HTTPStatus.FORBIDDEN, not_for_account_tokens())
+    return caller
 
 
 def _digest(token: str) -> bytes:

@@ -22,6 +22,7 @@ from pingone_mcp.errors import Problem, Refused, Unreachable
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.callers import Caller, Permission, ServedToCallers
 from pingone_mcp.service.connections import ServedConnection
+from pingone_mcp.web.refusals import not_for_account_tokens
 from pingone_mcp.web.rest.content import C, GivenBody, file_of, json_of, read_content
 from pingone_mcp.web.rest.failures import broken, correlation_id_of, failed, json_answer
 from pingone_mcp.web.rest.parameters import GivenQuery, Parameter, read, read_own
@@ -219,11 +220,7 @@ async def _answered(
 def _admitted(operation: RestOperation, caller: Caller) -> Caller:
     """Return a caller who may ask an operation. Raises Refused for any other."""
     if caller.kind == "account_token" and not (operation.of_connection or operation.for_account_tokens):
-        raise Refused(
-            "The token of one connection is good for /unified, /proxy, /roster, /role-rules and /integrated-account/me.",
-            "Use an API key or an access token.",
-            code="ACCOUNT_TOKEN",
-        )
+        raise not_for_account_tokens()
     if operation.permission is not None and caller.lacks({operation.permission}):
         raise Refused(
             f"The credential lacks a permission; this needs: {operation.permission}.",

@@ -20,6 +20,7 @@ from pingone_mcp.web.authentication.bearer import BadCredential, holds_credentia
 from pingone_mcp.web.authentication.opening import open_authenticator
 from pingone_mcp.web.places import place_of
 from pingone_mcp.web.process import Listening, open_socket, serve_app, url_of
+from pingone_mcp.web.refusals import TurnedAway
 from tests.databases import make_tables
 from tests.web.authorization_server import AuthorizationServer, claims, signed
 from tests.world import NOW, Time
@@ -101,6 +102,18 @@ async def test_an_account_token_is_good_for_a_quarter_of_an_hour(
     assert holds_credential("/", f"token={text}")
     await time.passes(15 * 60)
     assert not await is_good(authenticator, text)
+
+
+@pytest.mark.parametrize("path", ["/c/acme/mcp", "/c/none/mcp", "/mcp", "/", "/c/acme/link", "/sign-in", "/sign-out"])
+async def test_an_account_token_is_good_for_rest_alone(
+    control: ControlData, authenticator: Authenticator, path: str
+) -> None:
+    made, _ = await control.tokens.create_account(await connection(control), ["directory.read"])
+    with pytest.raises(TurnedAway) as refused:
+        await authenticator.caller(made.get_secret_value(), place_of(path), "192.0.2.1")
+    assert (refused.value.status, refused.value.problem.code) == (403, "ACCOUNT_TOKEN")
+    with pytest.raises(BadCredential):
+        await authenticator.caller(f"{made.get_secret_value()}0", place_of(path), "192.0.2.1")
 
 
 async def test_a_link_token_is_no_credential(control: ControlData, authenticator: Authenticator) -> None:

@@ -100,6 +100,19 @@ async def test_no_page_can_be_framed_and_none_runs_what_is_not_ours(face: WholeF
     assert again.header("content-security-policy") != policy, "a nonce is good for one answer"
 
 
+async def test_the_token_of_one_connection_opens_no_session_and_no_page(face: WholeFace) -> None:
+    permissions = ["directory.read", "connections.manage"]
+    made, _ = await face.estate.control.tokens.create_account(face.acme.id, permissions)
+    token = made.get_secret_value()
+    answer = await sign_in(face, token)
+    assert (answer.status, answer.header("set-cookie")) == (403, "")
+    assert b"Use an API key" in answer.body
+    for path in ("/", f"/c/{face.acme.id}/people", f"/c/{face.acme.id}/link", "/c/none/people"):
+        refused = await face.ask("GET", path, key=token)
+        assert (refused.status, b'"code":"ACCOUNT_TOKEN"' in refused.body) == (403, True)
+    assert (await face.ask("GET", "/unified/user-directory/users", key=token)).status == 200
+
+
 async def test_what_a_key_may_not_do_its_session_may_not(face: WholeFace) -> None:
     key = await face.new_key("directory.sync", connections=[face.acme.id])
     mine = cookie_of(await sign_in(face, key))
