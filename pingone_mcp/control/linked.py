@@ -27,6 +27,8 @@ AccountEvent = Literal[
 ]
 SettingValues = Mapping[str, JsonValue]
 """Settings that are no secret, by their names (`settings.parts`)."""
+_OF_SYNCS = frozenset({"sync_minutes"})
+"""Settings that no client of PingOne is built from: they change without a new epoch."""
 
 
 class NameTaken(Refused):
@@ -35,6 +37,17 @@ class NameTaken(Refused):
     def __init__(self) -> None:
         super().__init__(
             "Another connection has this name.", "Choose another name, or rename that one.", code="NAME_TAKEN"
+        )
+
+
+class ChangedMeanwhile(Refused):
+    """A connection is not any more as it was when its new values were checked."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This connection was changed while its new values were checked, so nothing was kept.",
+            "Look at it as it is now, and connect again.",
+            code="CHANGED_MEANWHILE",
         )
 
 
@@ -200,13 +213,15 @@ class LinkedConnections:
         settings: SettingValues | None = None,
         is_paused: bool | None = None,
     ) -> LinkedConnection | None:
-        """Change what is given. Raises NameTaken."""
-        given = {"name": name, "settings": settings, "is_paused": is_paused}
+        """Change what is given; settings that are not named stay as they are. Raises NameTaken."""
+        given = {"name": name, "is_paused": is_paused}
         changes: dict[str, object] = {column: value for column, value in given.items() if value is not None}
-        if settings is not None:
-            changes["epoch"] = CONNECTIONS.c.epoch + 1
         try:
-            return await self._updated(connection_id, **changes)
+            async with self._database.write():
+                if settings is not None and (before := await self._locked(connection_id)) is not None:
+                    changes["settings"] = {**before.settings, **settings}
+                    changes["epoch"] = before.epoch + bool(settings.keys() - _OF_SYNCS)
+                return await self._updated(connection_id, **changes)
         except IntegrityError:
             raise NameTaken from None
 
@@ -238,12 +253,26 @@ class LinkedConnections:
             return None if found is None else (found, await self.credentials(connection_id))
 
     async def replace_credentials(
-        self, connection_id: str, credentials: Mapping[str, SecretStr], settings: SettingValues | None = None
+        self,
+        connection_id: str,
+        credentials: Mapping[str, SecretStr],
+        settings: SettingValues | None = None,
+        *,
+        checked: LinkedConnection | None = None,
     ) -> LinkedConnection | None:
-        """Put new credentials that work, and settings if given, in the place of the present ones; the id stays."""
+        """Put new credentials that work, and settings if given, in the place of the present ones; the id stays.
+
+        `checked` is the connection as it was when they were made of its values: raises ChangedMeanwhile where its
+        clients are built from others now. An interval that was changed meanwhile stays, unless they change it too.
+        """
         changes: dict[str, object] = {} if settings is None else {"settings": settings}
         async with self._database.write():
-            before = await self.get(connection_id)
+            before = await self._locked(connection_id)
+            if before is not None and checked is not None:
+                if before.epoch != checked.epoch:
+                    raise ChangedMeanwhile
+                if settings is not None:
+                    changes["settings"] = {**settings, **_own_since(before.settings, checked.settings, settings)}
             changed = await self._updated(
                 connection_id, epoch=CONNECTIONS.c.epoch + 1, status="active", reason=None, **changes
             )
@@ -269,6 +298,13 @@ class LinkedConnections:
             if linked is not None:
                 await self._news.removed(linked)
         return removed.rowcount > 0
+
+    async def _locked(self, connection_id: str) -> LinkedConnection | None:
+        """Return a connection that nobody else changes before the end of this transaction."""
+        query = select(CONNECTIONS).where(CONNECTIONS.c.id == connection_id, *self._there()).with_for_update()
+        async with self._database.write() as connection:
+            found = (await connection.execute(query)).one_or_none()
+        return None if found is None else _linked(found)
 
     async def _select(self, *conditions: ColumnElement[bool], limit: int | None = None) -> list[LinkedConnection]:
         conditions = (*conditions, *self._there())
@@ -301,6 +337,11 @@ class LinkedConnections:
     def _there(self) -> list[ColumnElement[bool]]:
         """Return what holds of the connections that there are for this process."""
         return [] if self._has_default else [CONNECTIONS.c.id != DEFAULT]
+
+
+def _own_since(now: SettingValues, before: SettingValues, wanted: SettingValues) -> dict[str, JsonValue]:
+    """Return the settings of syncs as they are now, but those that are wanted otherwise than they were before."""
+    return {name: now[name] for name in _OF_SYNCS & now.keys() if wanted.get(name) == before.get(name)}
 
 
 def _linked(row: Row[*tuple[Any, ...]]) -> LinkedConnection:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
+import anyio
 import pytest
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 from sqlalchemy import insert, select
 
 from pingone_mcp.control.announcing.announcements import Announcements
 from pingone_mcp.control.announcing.sent_changes import SentUntil
-from pingone_mcp.control.control import ControlData
+from pingone_mcp.control.control import ControlData, ControlPlace, open_control
 from pingone_mcp.control.idempotency import KeyedRequest
 from pingone_mcp.control.inbox import IncomingEvent
-from pingone_mcp.control.linked import LinkedConnection, LinkedConnections, NameTaken
+from pingone_mcp.control.linked import ChangedMeanwhile, LinkedConnection, LinkedConnections, NameTaken
 from pingone_mcp.control.tables import METADATA, SCHEDULES
 from tests.control.conftest import Hands
 
@@ -100,6 +104,57 @@ async def test_a_change_of_settings_or_credentials_is_a_new_epoch(
     assert again is not None
     assert (again.id, again.epoch, again.settings) == (linked.id, 3, {"region": "CA"})
     assert await control.connections.credentials(linked.id) == {"client_secret": SecretStr("n3w")}
+
+
+async def test_a_setting_that_is_changed_leaves_the_others_as_another_has_changed_them(
+    control: ControlData, linked: LinkedConnection
+) -> None:
+    connections = control.connections
+    await connections.replace_credentials(linked.id, SECRET, {"region": "CA", "populations": ["p"]}, checked=linked)
+    changed = await connections.update(linked.id, settings={"sync_minutes": 5})
+    assert changed is not None
+    assert changed.settings == {"region": "CA", "populations": ["p"], "sync_minutes": 5}
+    assert changed.epoch == 2, "no client is built from an interval"
+
+
+async def test_an_interval_outlives_values_that_were_checked_before_it(
+    control: ControlData, linked: LinkedConnection
+) -> None:
+    connections = control.connections
+    await connections.update(linked.id, settings={"sync_minutes": 5})
+    replaced = await connections.replace_credentials(linked.id, SECRET, {"region": "CA"}, checked=linked)
+    assert replaced is not None
+    assert replaced.settings == {"region": "CA", "sync_minutes": 5}
+    wanted: dict[str, JsonValue] = {"region": "CA", "sync_minutes": 60}
+    again = await connections.replace_credentials(linked.id, SECRET, wanted, checked=replaced)
+    assert again is not None
+    assert again.settings == wanted
+
+
+async def test_values_that_were_checked_beside_others_are_not_kept(
+    control: ControlData, linked: LinkedConnection
+) -> None:
+    connections = control.connections
+    new = {"client_secret": SecretStr("n3w")}
+    kept = await connections.replace_credentials(linked.id, new, {"region": "CA", "client_id": "new"}, checked=linked)
+    with pytest.raises(ChangedMeanwhile):
+        await connections.replace_credentials(linked.id, SECRET, {"region": "EU"}, checked=linked)
+    assert await connections.with_credentials(linked.id) == (kept, new)
+
+
+async def test_a_change_that_another_process_makes_at_the_same_time_is_waited_for(
+    control: ControlData, linked: LinkedConnection, hands: Hands, database_url: SecretStr | None, tmp_path: Path
+) -> None:
+    place = ControlPlace(folder=tmp_path / "state", database_url=database_url)
+    async with open_control(place, hands.clock) as other, anyio.create_task_group() as tasks, control.transaction():
+        await control.connections.update(linked.id, settings={"populations": ["p"]})
+        for minutes in range(1, 4):
+            settings: dict[str, JsonValue] = {"sync_minutes": minutes, f"setting_{minutes}": minutes}
+            tasks.start_soon(partial(other.connections.update, linked.id, settings=settings))
+        await anyio.wait_all_tasks_blocked()
+    found = await control.connections.get(linked.id)
+    assert found is not None
+    assert {*found.settings} == {"region", "populations", "sync_minutes", "setting_1", "setting_2", "setting_3"}
 
 
 async def test_a_status_comes_with_its_reason_and_goes_with_it(control: ControlData, linked: LinkedConnection) -> None:

@@ -113,7 +113,7 @@ class Linking:
 
         Raises Unconfigured, Refused, and NoSuchConnection.
         """
-        present = {} if connection is None else await self._values(connection)
+        present = {} if connection is None else (await self._found(connection))[1]
         return self._providers.prepare({**present, **values})
 
     async def connect(self, request: LinkRequest, heard: Heard, keeping: Keeping | None = None) -> LinkedConnection:
@@ -146,13 +146,20 @@ class Linking:
     async def reconnect(
         self, connection: str, values: Mapping[str, JsonValue], heard: Heard, keeping: Keeping | None = None
     ) -> LinkedConnection:
-        """Put values in the place of a connection's own, once they work; the id stays. Raises as `connect` does."""
+        """Put values in the place of a connection's own, once they work; the id stays.
+
+        Raises as `connect` does, and ChangedMeanwhile (control.linked) where what was checked is not what there is now.
+        """
         _not_default(connection)
-        prepared = await self.prepared(values, connection)
+        linked, present = await self._found(connection)
+        prepared = self._providers.prepare({**present, **values})
         await _pass(prepared, heard)
 
         async def replace() -> LinkedConnection:
-            return _there(await self._linked.replace_credentials(connection, prepared.secrets, prepared.settings))
+            replaced = await self._linked.replace_credentials(
+                connection, prepared.secrets, prepared.settings, checked=linked
+            )
+            return _there(replaced)
 
         return await (replace() if keeping is None else keeping(replace))
 
@@ -205,15 +212,16 @@ class Linking:
         """Return what there is to be checked of a connection."""
         if connection == DEFAULT and self._providers.environment is not None:
             return self._providers.environment
-        return self._providers.prepare(await self._values(connection))
+        return self._providers.prepare((await self._found(connection))[1])
 
-    async def _values(self, connection: str) -> dict[str, JsonValue]:
-        """Return all values of a connection, the secret ones too."""
+    async def _found(self, connection: str) -> tuple[LinkedConnection, dict[str, JsonValue]]:
+        """Return a connection and all its values, the secret ones too."""
         found = await self._linked.with_credentials(connection)
         if found is None:
             raise NoSuchConnection
         linked, credentials = found
-        return {**linked.settings, **{name: value.get_secret_value() for name, value in credentials.items()}}
+        secrets = {name: value.get_secret_value() for name, value in credentials.items()}
+        return linked, {**linked.settings, **secrets}
 
 
 async def check_up(prepared: Prepared, heard: Heard) -> list[Step]:

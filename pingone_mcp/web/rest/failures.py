@@ -81,6 +81,7 @@ _BY_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         "TOO_MANY_ROSTERS": HTTPStatus.CONFLICT,
         "NO_SOURCE": HTTPStatus.CONFLICT,
         "SOURCE_CHANGED": HTTPStatus.CONFLICT,
+        "CHANGED_MEANWHILE": HTTPStatus.CONFLICT,
         "NEWER_LIST": HTTPStatus.CONFLICT,
         "ROSTER_NOT_PULLED": HTTPStatus.UNPROCESSABLE_ENTITY,
     }

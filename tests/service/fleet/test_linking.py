@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from pingone_mcp.control.control import ControlPlace
-from pingone_mcp.control.linked import NameTaken
+from pingone_mcp.control.linked import ChangedMeanwhile, LinkedConnection, NameTaken
 from pingone_mcp.errors import NoSuchConnection, Refused, Unconfigured
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.service.fleet.administration import KeyRequest
 from pingone_mcp.service.fleet.departures import Departures
-from pingone_mcp.service.fleet.linking import CannotLink, LinkRequest
+from pingone_mcp.service.fleet.linking import Add, CannotLink, LinkRequest
 from pingone_mcp.wiring.fleet import LinkedFiles, linking_of, open_administration
 from tests.fleets import Estate, caller
 
@@ -84,6 +84,26 @@ async def test_what_does_not_work_does_not_take_the_place_of_what_does(serving: 
         await serving.administration.linking.reconnect(acme.id, {"client_secret": "another"}, serving.steps.append)
     credentials = await serving.control.connections.credentials(acme.id)
     assert credentials["client_secret"].get_secret_value() == serving.company("acme").sandbox.client_secret
+
+
+async def test_of_two_who_reconnect_at_once_the_second_hears_that_the_first_was_there(serving: Estate) -> None:
+    acme = await serving.link("acme")
+    linking, narrow = (
+        serving.administration.linking,
+        [next(iter(serving.company("acme").sandbox.users()))["population"]["id"]],
+    )
+
+    async def meanwhile(replace: Add) -> LinkedConnection:
+        await linking.reconnect(acme.id, {"populations": narrow}, serving.steps.append)
+        return await replace()
+
+    with pytest.raises(ChangedMeanwhile):
+        await linking.reconnect(acme.id, {"sync_minutes": 5}, serving.steps.append, meanwhile)
+    found = await serving.control.connections.get(acme.id)
+    assert found is not None
+    assert (found.settings["populations"], found.settings.get("sync_minutes")) == (narrow, None)
+    again = await linking.reconnect(acme.id, {"sync_minutes": 5}, serving.steps.append)
+    assert (again.settings["populations"], again.settings["sync_minutes"]) == (narrow, 5)
 
 
 async def test_removal_leaves_nothing_and_says_what_there_was(serving: Estate) -> None:

@@ -38,7 +38,7 @@ class Intervals:
             why = " ".join(spelled(line, _plain) for line in problem.wrong) or spelled(problem.what, _plain)
             raise Refused(f"That is no interval. {why}", "Enter other minutes.", code="BAD_INTERVAL") from None
         connections = self._control.connections
-        changed = await connections.update(linked.id, settings=prepared.settings)
+        changed = await connections.update(linked.id, settings={"sync_minutes": prepared.settings["sync_minutes"]})
         if changed is None:
             raise NoSuchConnection
         soon = self._control.clock.now() + timedelta(minutes=minutes)
