@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 5.0
 """Between two looks at who is due."""
 AT_ONCE = 3
+RELEASE_MINUTES = 30.0
+"""For so long what a person has said of held removals is good, where its sync does not begin at once."""
 KEEP_RUNS = timedelta(days=30)
 KEEP_DELIVERED = timedelta(days=14)
 SWEEP_EVERY = timedelta(hours=1)
@@ -37,6 +40,15 @@ _logger = logging.getLogger(__name__)
 
 TakenOver = Callable[[str], Awaitable[None]]
 """Hears the id of a connection whose copy has changed, perhaps. Raises nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Release:
+    """What a person has said: that those are gone who were shown; good for one run, and until a clock says so much."""
+
+    as_shown: str
+    run: str
+    until: float
 
 
 class FleetSyncs:
@@ -56,7 +68,7 @@ class FleetSyncs:
         self._places = anyio.CapacityLimiter(AT_ONCE)
         self._under_way: set[str] = set()
         self._failures: dict[str, int] = {}
-        self._released: dict[str, str] = {}  # what persons have said, until the sync begins that it is good for
+        self._released: dict[str, _Release] = {}  # until the sync begins that it is good for
         self._releasing: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -84,7 +96,10 @@ class FleetSyncs:
         """Begin the syncs of those that are due, or whose run somebody has asked for."""
         now = self._clock.now()
         asked = {run.connection_id for run in await self._control.sync_runs.listed(status="created")}
-        for linked in await self._control.connections.listed():
+        listed = await self._control.connections.listed()
+        served = {linked.id for linked in listed if not linked.is_paused}
+        self._released = {one: released for one, released in self._released.items() if one in served}
+        for linked in listed:
             due = linked.next_sync_at is None or linked.next_sync_at <= now
             if linked.is_paused or linked.id in self._under_way or not (due or linked.id in asked):
                 continue
@@ -93,18 +108,26 @@ class FleetSyncs:
     async def request(self, linked: LinkedConnection) -> RunRecord:
         """Ask for a sync of a connection now; return its run: the one that waits already, or a new one."""
         run = await self._control.sync_runs.request(linked.id, "request")
-        if linked.id not in self._under_way and not linked.is_paused:
-            self._begin(linked)
+        self._begin_unless(linked)
         return run
 
     async def release(self, linked: LinkedConnection, as_shown: str) -> RunRecord:
         """Ask for a sync with a person's word that those who could not be found are gone, as they were shown.
 
-        Return its run. What was said goes no further than this process: where that ends before, nothing is released.
+        Return its run. What was said is good for that run alone, if it begins within RELEASE_MINUTES, without a pause
+        before; and it goes no further than this process: where that ends before, nothing is released.
         """
+        run = await self._control.sync_runs.request(linked.id, "request")
         if self._releasing.get(linked.id) != as_shown:  # else somebody has pressed twice
-            self._released[linked.id] = as_shown
-        return await self.request(linked)
+            until = self._clock.monotonic() + RELEASE_MINUTES * 60
+            self._released[linked.id] = _Release(as_shown=as_shown, run=run.id, until=until)
+        self._begin_unless(linked)
+        return run
+
+    def _begin_unless(self, linked: LinkedConnection) -> None:
+        """Begin to sync a connection that may be served, unless that goes on already."""
+        if linked.id not in self._under_way and not linked.is_paused:
+            self._begin(linked)
 
     def _begin(self, linked: LinkedConnection) -> None:
         self._under_way.add(linked.id)
@@ -124,7 +147,7 @@ class FleetSyncs:
 
     async def _synced(self, linked: LinkedConnection) -> None:
         run = await self._started(linked)
-        if (as_shown := self._released.pop(linked.id, None)) is not None:
+        if (as_shown := self._said(linked, run)) is not None:
             self._releasing[linked.id] = as_shown
         try:
             served = await self._fleet.current(linked)
@@ -139,6 +162,13 @@ class FleetSyncs:
         finally:
             self._releasing.pop(linked.id, None)
         await self._done(linked, run, report, ended.ended_at)
+
+    def _said(self, linked: LinkedConnection, run: RunRecord) -> str | None:
+        """Return what a person has said that is good for a run, and for no other from now on."""
+        released = self._released.pop(linked.id, None)
+        if released is None or released.run != run.id or self._clock.monotonic() >= released.until:
+            return None
+        return released.as_shown
 
     async def _started(self, linked: LinkedConnection) -> RunRecord:
         """Begin a run, having given up one whose end could not be written down: nothing else syncs this connection."""
@@ -162,6 +192,8 @@ class FleetSyncs:
         await self._control.sync_runs.end(run.id, status, counts=report.counts, reason=report.reason)
 
     async def _failed(self, linked: LinkedConnection, run: RunRecord, problem: Problem) -> None:
+        if isinstance(problem, CutOff):  # as by a pause: what was said behind this sync may be of long ago at the next
+            self._released.pop(linked.id, None)
         await note_outcome(self._control.connections, linked, problem, self._clock.now())
         is_failure = not isinstance(problem, OtherRemovals)  # that was decided before anything was asked
         at = self._clock.now() if isinstance(problem, CutOff) else self._next(linked, failed=is_failure)

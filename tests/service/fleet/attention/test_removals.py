@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
 import pytest
 
 from pingone_mcp.errors import NoSuchConnection
+from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.service.fleet.attention.removals import NAMED, OtherRemovals
 from pingone_mcp.service.fleet.fleet import Paused
+from pingone_mcp.service.fleet.syncs import RELEASE_MINUTES
 from tests.fleets import caller
 from tests.service.fleet.attention.attending import EVERYBODY, Attended
 
@@ -121,6 +127,111 @@ async def test_a_word_is_good_for_one_sync(at: Attended) -> None:
         assert run.status == "failed"
     assert (await at.sync()).status == "held"
     assert await at.users() == 40
+
+
+async def shown_edition(at: Attended) -> str:
+    """Hide 30 users, hold their removal, and return the edition in which they are shown."""
+    at.hide(30)
+    await at.estate.control.sync_runs.request(at.acme.id, "full_sync")
+    await at.sync()
+    shown = await at.desk.removals.shown(EVERYBODY, at.acme.id)
+    assert shown is not None
+    return shown.edition
+
+
+@asynccontextmanager
+async def held_back(at: Attended) -> AsyncIterator[None]:
+    """Let a sync of the company be under way until the block ends, or somebody cuts it off."""
+    sandbox, arrived, let_go = at.estate.company("acme").sandbox, anyio.Event(), anyio.Event()
+
+    async def hold(_: float) -> None:
+        arrived.set()
+        await let_go.wait()
+
+    sandbox.sleep = hold
+    sandbox.faults.add(Fault("slow", path="/users"))
+    await at.estate.control.sync_runs.request(at.acme.id, "full_sync")
+    await at.syncs.request(at.acme)
+    with anyio.fail_after(30):
+        await arrived.wait()
+    try:
+        yield
+    finally:
+        let_go.set()
+
+
+async def test_what_was_said_is_not_good_when_its_sync_could_not_be_asked_for(at: Attended) -> None:
+    edition = await shown_edition(at)
+    async with at.estate.control.database.read():
+        with pytest.raises(RuntimeError):  # nothing can be written inside
+            await at.syncs.release(at.acme, edition)
+    assert (await at.sync()).status == "held"
+    assert await at.users() == 40
+
+
+async def test_what_was_said_behind_another_sync_is_good_for_the_next_one(at: Attended) -> None:
+    edition = await shown_edition(at)
+    async with held_back(at):
+        run = await at.syncs.release(at.acme, edition)
+        await at.syncs.begin_due()
+    await settled(at)
+    await at.syncs.begin_due()
+    assert (await at.ended(run)).status == "completed"
+    assert await at.users() == 10
+
+
+async def test_what_was_said_before_a_pause_is_not_good_after_it(at: Attended) -> None:
+    edition = await shown_edition(at)
+    async with held_back(at):
+        run = await at.syncs.release(at.acme, edition)
+        await at.estate.administration.linking.pause(at.acme.id)
+    await settled(at)
+    await at.estate.administration.linking.resume(at.acme.id)
+    await at.syncs.begin_due()
+    assert (await at.ended(run)).status == "held"
+    assert await at.users() == 40
+
+
+async def test_what_was_said_before_another_process_paused_is_not_good_after_it(at: Attended) -> None:
+    edition = await shown_edition(at)
+    async with held_back(at):
+        run = await at.syncs.release(at.acme, edition)
+        await at.estate.control.connections.update(at.acme.id, is_paused=True)
+        await at.syncs.begin_due()
+        await at.estate.control.connections.update(at.acme.id, is_paused=False)
+    await settled(at)
+    await at.syncs.begin_due()
+    assert (await at.ended(run)).status == "held"
+    assert await at.users() == 40
+
+
+async def test_what_was_said_is_good_for_its_own_run_alone(at: Attended) -> None:
+    edition = await shown_edition(at)
+    async with held_back(at):
+        run = await at.syncs.release(at.acme, edition)
+    await settled(at)
+    await at.estate.control.sync_runs.start(run.id)
+    await at.estate.control.sync_runs.end(run.id, "failed", reason="Another process gave it up.")
+    assert (await at.sync()).status == "held"
+    assert await at.users() == 40
+
+
+async def test_what_was_said_is_good_for_so_many_minutes(at: Attended) -> None:
+    edition = await shown_edition(at)
+    async with held_back(at):
+        run = await at.syncs.release(at.acme, edition)
+        at.passes(RELEASE_MINUTES * 60)
+    await settled(at)
+    await at.syncs.begin_due()
+    assert (await at.ended(run)).status == "held"
+    assert await at.users() == 40
+
+
+async def settled(at: Attended) -> None:
+    """Wait until no sync is under way."""
+    with anyio.fail_after(60):
+        while at.syncs._under_way:  # noqa: SLF001, ASYNC110 - nobody says so
+            await anyio.sleep(0.005)
 
 
 async def test_a_few_who_are_hidden_wait_for_a_word_too(at: Attended) -> None:
