@@ -47,6 +47,8 @@ _AT_LENGTH = {
     "retry_seconds": 10.0,
     "request_seconds": 10.0,
 }
+# Settings by which others reach the pages, and sign in to them.
+_OF_OTHERS = ("public_url", "tls_cert", "tls_key", "oidc_client_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ class OpenDoors:
         )
         settings = ServeSettings.load(self.env_file)
         if request.is_local:
-            settings = settings.model_copy(update={"public_url": None, "tls_cert": None, "tls_key": None})
+            settings = settings.model_copy(update=dict.fromkeys(_OF_OTHERS))
         await serving.serve(
             settings,
             options,

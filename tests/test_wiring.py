@@ -143,3 +143,28 @@ def test_events_go_to_this_machine_only_where_nobody_else_names_targets(
     rules = target_rules(Serving(webhook_hosts=("hooks.corp",)), options, PublicAddress(public_url))
     assert rules.allow_url("http://127.0.0.1:9000/") is allowed
     assert rules.allow_url("https://hooks.corp/")
+
+
+BY_OIDC = {"oauth_issuer": "https://auth.example.com/as", "oidc_client_id": "pages"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "public_url", "expected"),
+    [
+        ({}, {}, "http://127.0.0.1:8080", True),
+        ({"oauth_issuer": "https://auth.example.com/as"}, {}, "http://127.0.0.1:8080", True),
+        (BY_OIDC, {}, "http://127.0.0.1:8080", False),
+        ({}, {"behind_proxy": True}, "http://127.0.0.1:8080", False),
+        ({}, {}, "https://directory.example.com", False),
+        ({}, {"host": "192.0.2.1"}, "http://127.0.0.1:8080", False),
+        ({}, {"with_pages": False}, "http://127.0.0.1:8080", False),
+    ],
+)
+def test_a_link_signs_in_only_where_nobody_else_comes_and_no_other_sign_in_is_set(
+    settings: dict[str, Any], options: dict[str, Any], public_url: str, expected: bool
+) -> None:
+    from pingone_mcp.settings.serving import Serving
+    from pingone_mcp.web.address import PublicAddress
+    from pingone_mcp.wiring.serving import ServeOptions, has_link
+
+    assert has_link(Serving(**settings), ServeOptions(**options), PublicAddress(public_url)) is expected

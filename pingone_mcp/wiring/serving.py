@@ -140,8 +140,7 @@ async def serve(
         served = await stack.enter_async_context(serving)
         opening = open_face(control, served, settings, address, log=log, clock=clock, with_pages=options.with_pages)
         face = await stack.enter_async_context(opening)
-        has_link = options.with_pages and is_loopback(where.host)
-        link = login_link(address, face.sessions, _person()) if has_link else None
+        link = login_link(address, face.sessions, _person()) if has_link(settings, options, address) else None
         tell = partial(began, Began(url=address.base, link=link))
         await serve_app(face.app, where, listening, began=tell, ends=face.stop)
 
@@ -408,12 +407,26 @@ async def _control_answers(control: ControlData) -> None:
 
 
 def target_rules(settings: Serving, options: ServeOptions, address: PublicAddress) -> TargetRules:
-    """Return where events may be sent: to this machine only where nobody else can reach it.
+    """Return where events may be sent: to this machine only where nobody else can reach it."""
+    return TargetRules(frozenset(settings.webhook_hosts), with_loopback=_is_local(options, address))
 
-    Behind a proxy, or under another name, callers of other machines name targets too, however local the socket is.
+
+def has_link(settings: Serving, options: ServeOptions, address: PublicAddress) -> bool:
+    """Say whether a one-time link signs people in: where nobody else can reach the pages, and no other way is set."""
+    return options.with_pages and _is_local(options, address) and not _has_oidc(settings)
+
+
+def _is_local(options: ServeOptions, address: PublicAddress) -> bool:
+    """Say whether only this machine reaches it.
+
+    Behind a proxy, or under another name, others do too, however local the socket is.
     """
-    is_local = is_loopback(options.host) and is_loopback(urlsplit(address.base).hostname or "")
-    return TargetRules(frozenset(settings.webhook_hosts), with_loopback=is_local and not options.behind_proxy)
+    here = is_loopback(options.host) and is_loopback(urlsplit(address.base).hostname or "")
+    return here and not options.behind_proxy
+
+
+def _has_oidc(settings: Serving) -> bool:
+    return settings.oauth_issuer is not None and settings.oidc_client_id is not None
 
 
 async def _webhooks_given_up(control: ControlData) -> str | None:

@@ -54,6 +54,8 @@ def test_it_opens_a_browser_at_the_sample_company(env: dict[str, str], tmp_path:
         "PINGONE_SANDBOX": "1",
         "BROWSER": f"{browser} %s",
         "PINGONE_PUBLIC_URL": "https://directory.example.com",
+        "PINGONE_OAUTH_ISSUER": "https://auth.example.com/as",
+        "PINGONE_OIDC_CLIENT_ID": "pages",
     }
     with dashboard(told) as (_, link), httpx.Client(follow_redirects=True, timeout=60) as client:
         assert link.startswith("http://127.0.0.1:"), "it is for this machine, whatever address is set"

@@ -22,6 +22,7 @@ from tests.process.conftest import Held
 from tests.process.inside import inside
 from tests.process.linking import Shell
 from tests.process.programs import PATIENCE, PIPES, bare, begun, run
+from tests.process.terminal import CTRL_C, in_terminal
 
 
 @dataclass
@@ -160,6 +161,24 @@ def test_it_ends_well_when_it_is_asked_to(env: dict[str, str], number: signal.Si
         assert (served.process.returncode, out, err) == (0, "", "")
     with serving(env) as again:  # nothing of the first is in its way
         assert httpx.get(f"{again.url}/healthz").json() == {"alive": True}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seen"),
+    [
+        ((), "Sign in with this browser (once, within ten minutes): http://127.0.0.1:"),
+        (
+            ("--behind-proxy", "--public-url", "https://directory.example.com"),
+            "People sign in at https://directory.example.com/sign-in.",
+        ),
+    ],
+    ids=["alone", "behind a proxy"],
+)
+def test_it_says_on_a_terminal_how_people_sign_in(env: dict[str, str], arguments: tuple[str, ...], seen: str) -> None:
+    answers = [("lets somebody call", CTRL_C)]
+    ended = in_terminal("serve", "--port", "0", *arguments, env=env, is_owned=True, answers=answers)
+    assert (ended.status, seen in ended.out) == (0, True)
+    assert ("/login?code=" in ended.out) is (arguments == ())
 
 
 def test_who_serves_already_may_not_have_said_so_yet(env: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 
@@ -32,17 +33,19 @@ async def _run(given: argparse.Namespace, doors: Doors) -> int:
         with_pages=not given.no_pages,
     )
     take_short_turns()  # there is always a connection that is just being synced
-    await doors.serve(request, _began, _log)
+    await doors.serve(request, functools.partial(_began, with_pages=request.with_pages), _log)
     return OK
 
 
-def _began(url: str, link: str | None) -> None:
+def _began(url: str, link: str | None, *, with_pages: bool) -> None:
     _log(json.dumps({"event": "listening", "url": url}))
     if not sys.stderr.isatty():
         return
     say(f"pingone-mcp serves on {url}. Ctrl-C ends it.", stderr=True)
     if link is not None:
         say(f"Sign in with this browser (once, within ten minutes): {link}", stderr=True)
+    elif with_pages:
+        say(f"People sign in at {url}/sign-in.", stderr=True)
     say("A connection is linked by `pingone-mcp connect`; `pingone-mcp keys create` lets somebody call.", stderr=True)
 
 
