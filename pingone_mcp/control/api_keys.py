@@ -44,6 +44,10 @@ class ApiKey:
     last_used_at: datetime | None
     revoked_at: datetime | None
 
+    def is_good(self, now: datetime) -> bool:
+        """Say whether whoever shows it is let in: it was not revoked, and has not ended."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewApiKey:
@@ -117,7 +121,7 @@ class ApiKeys:
         if not hmac.compare_digest(self._seals.digest(text), b"" if known is None else known.digest) or known is None:
             return None
         key, now = known.key, self._clock.now()
-        if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
+        if not key.is_good(now):
             return None
         if key.last_used_at is None or now - key.last_used_at >= _USE_IS_NOTED_EVERY:
             await self._note_use(key.id, now)

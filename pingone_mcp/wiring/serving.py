@@ -353,7 +353,7 @@ async def _check_exposure(
         lacking.append(f"the URL by which callers reach it ({setting('public_url')})")
     if settings.tls_cert is None and not options.behind_proxy:
         lacking.append(f"TLS ({setting('tls_cert')} and {setting('tls_key')}, or --behind-proxy where a proxy ends it)")
-    if settings.oauth_issuer is None and not await control.api_keys.listed():
+    if settings.oauth_issuer is None and not await _has_keys(control):
         lacking.append(f"somebody who may call (`pingone-mcp keys create NAME`, or {setting('oauth_issuer')})")
     if lacking:
         raise Unconfigured(
@@ -361,6 +361,11 @@ async def _check_exposure(
             "Set that, or listen on this machine only (--host 127.0.0.1).",
             code="EXPOSED",
         )
+
+
+async def _has_keys(control: ControlData) -> bool:
+    now = control.clock.now()
+    return any(key.is_good(now) for key in await control.api_keys.listed())
 
 
 @asynccontextmanager

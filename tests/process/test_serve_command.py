@@ -5,18 +5,28 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
+import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from filelock import FileLock
 
+from pingone_mcp.control.control import ControlPlace, open_control
 from pingone_mcp.sandbox.faults import Fault
 from tests.process.conftest import Held
 from tests.process.inside import inside
@@ -213,3 +223,71 @@ def test_it_does_not_listen_for_other_machines_without_what_keeps_strangers_out(
     assert ended.status == 2
     said = ended.sentence()
     assert [word for word in ("PINGONE_PUBLIC_URL", "--behind-proxy", "keys create") if word in said] == lacking
+
+
+ENDED = datetime(2026, 3, 1, tzinfo=UTC)  # long ago, for a process with a clock of its own
+EVERYWHERE = ("--host", "0.0.0.0")  # noqa: S104 - what is tested
+
+
+async def keep_bad_keys(folder: Path) -> None:
+    """Leave two keys in control data that let nobody in: one that was revoked, and one that has ended."""
+    async with open_control(ControlPlace(folder=folder)) as control:
+        revoked = await control.api_keys.create(name="revoked", permissions={"directory.read"})
+        await control.api_keys.revoke(revoked.key.id)
+        await control.api_keys.create(name="ended", permissions={"directory.read"}, expires_at=ENDED)
+
+
+async def test_keys_that_let_nobody_in_count_for_nothing(env: dict[str, str]) -> None:
+    await keep_bad_keys(Path(env["PINGONE_STATE_DIR"]))
+    reached = ("--behind-proxy", "--public-url", "https://directory.example.com")
+    ended = await anyio.to_thread.run_sync(lambda: run("serve", *EVERYWHERE, "--port", "0", *reached, env=env))
+    assert (ended.status, "keys create" in ended.sentence()) == (2, True)
+
+
+def certified(folder: Path, name: str) -> dict[str, str]:
+    """Write a certificate that signs itself and is good for a name, and its key; return the variables that name them."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2100, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, SHA256())
+    )
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    clear = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(clear)
+    (folder / "key.pem").chmod(0o600)
+    return {"PINGONE_TLS_CERT": str(folder / "cert.pem"), "PINGONE_TLS_KEY": str(folder / "key.pem")}
+
+
+def test_with_all_that_keeps_strangers_out_it_answers_other_machines_over_tls(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    name = "directory.example.com"
+    secure = {**env, **certified(tmp_path, name), "PINGONE_PUBLIC_URL": f"https://{name}"}
+    key = inside("keys", "create", "reporting", "--scope", "directory.read", env=secure).out.strip()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    trusted = ssl.create_default_context(cafile=secure["PINGONE_TLS_CERT"])
+    with (
+        serving(secure, *EVERYWHERE, "--port", str(port)) as served,
+        httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=trusted, timeout=60) as client,
+    ):
+        assert served.url == f"https://{name}"
+
+        def asked(path: str, **headers: str) -> httpx.Response:
+            return client.get(path, headers={"Host": name, **headers}, extensions={"sni_hostname": name})
+
+        assert asked("/readyz").json()["ready"]
+        assert asked("/unified/user-directory/users").status_code == 401
+        account = asked("/integrated-account", Authorization=f"Bearer {key}")
+        assert (account.status_code, account.json()["result"]) == (200, [])
+        assert asked("/integrated-account", Host="127.0.0.1").status_code == 421
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=60)
