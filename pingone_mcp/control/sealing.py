@@ -100,6 +100,14 @@ class Seals:
         """Return what recognizes a key or a token: nobody can make one for a text of his own without the ring."""
         return hmac.digest(self.derive("digests of credentials"), text.encode(), "sha256")
 
+    async def check(self) -> None:
+        """Raise Unconfigured where the key file is gone, or lacks the key that wraps at present."""
+        before = await self._in_use()
+        ring = await in_thread(self._file.read, pool="disk")
+        # Asked again for a rotation that came to its end between the two, and forgot the key that was in use before it.
+        if ring is None or (before not in ring.keys and await self._in_use() not in ring.keys):
+            raise lost(self._file.path)
+
     async def add_owner(self, owner: str) -> DataKey:
         """Make the data key of a new owner."""
         async with self._database.write() as connection:
@@ -169,8 +177,7 @@ class Seals:
         A rotation that did not come to its end is gone on with. `forget_old` removes the keys that wrap nothing any
         more from the file: backups that were made before cannot be opened then.
         """
-        async with self._database.read() as connection:
-            in_use = (await connection.scalars(_root_query())).one()
+        in_use = await self._in_use()
 
         def with_new(ring: KeyRing) -> list[bytes]:
             new = [secrets.token_bytes(KEY_BYTES)] if ring.current == in_use else []
@@ -211,6 +218,10 @@ class Seals:
                 return [key for name, key in ring.keys.items() if name in in_use or name == ring.current]
 
             self._ring = await in_thread(self._file.change, needed, pool="disk")
+
+    async def _in_use(self) -> str:
+        async with self._database.read() as connection:
+            return (await connection.scalars(_root_query())).one()
 
     async def _ring_with(self, name: str) -> KeyRing:
         """Return the ring with the key of this id. Raises Unconfigured where the file has none."""

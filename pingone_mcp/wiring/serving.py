@@ -175,7 +175,11 @@ async def open_face(
         mcp = McpFace(served.fleet, authenticator, clock=clock)
         taking = served.taking or HookTaking(control, is_foreign)
         metrics = Metrics(partial(_figures, control, clock, served.outcomes, taking.counts), sent)
-        probes: dict[str, Probe] = {"control": partial(_control_answers, control), "syncs": served.check_syncs}
+        probes: dict[str, Probe] = {
+            "control": partial(_control_answers, control),
+            "keys": control.seals.check,
+            "syncs": served.check_syncs,
+        }
         notes: dict[str, Note] = {
             "webhooks": partial(_webhooks_given_up, control),
             "schedules": partial(_schedules_failing, control),

@@ -109,6 +109,22 @@ async def test_a_lost_key_file_is_one_sentence_and_none_is_made(
     assert [path.name for path in key_file.path.parent.iterdir()] == before
 
 
+@pytest.mark.parametrize("how", ["lost", "another"])
+async def test_a_look_at_the_ring_finds_that_its_file_went_while_all_is_open(
+    seals: Seals, key_file: KeyFile, how: str
+) -> None:
+    await seals.check()
+    await seals.rotate(forget_old=True)
+    await seals.check()
+    away = key_file.path.rename(key_file.path.with_name("away"))
+    if how == "another":
+        key_file.make()
+    with pytest.raises(Unconfigured, match="is missing, or is not the one"):
+        await seals.check()
+    away.replace(key_file.path)
+    await seals.check()
+
+
 async def test_a_rotation_wraps_all_keys_anew_and_keeps_the_old_key(
     database: Database, seals: Seals, key_file: KeyFile
 ) -> None:

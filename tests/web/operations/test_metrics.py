@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import anyio
 import httpx
@@ -28,6 +29,7 @@ from pingone_mcp.web.operations.metrics import FleetFigures, Metrics
 from pingone_mcp.web.operations.requests import ServedRequest, Watching, access_line, area
 from pingone_mcp.web.refusals import TurnedAway
 from tests.fleets import caller
+from tests.web.faces import whole_face
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 FIGURES = FleetFigures(
@@ -257,3 +259,19 @@ async def test_what_a_person_should_look_at_is_noted_and_makes_nothing_unready()
     assert (answer.status_code, answer.json()["notes"]) == (200, {"webhooks": "1 switched off."})
     async with serving({"store": well}, {"webhooks": unknown}) as client:
         assert (await client.get("/readyz")).json() == {"ready": True, "parts": {"store": "ok"}, "notes": {}}
+
+
+async def test_it_is_not_ready_without_the_file_of_its_keys(tmp_path: Path) -> None:
+    async with whole_face(tmp_path) as face:
+
+        async def ready() -> tuple[int, dict[str, str]]:
+            answer = await face.ask("GET", "/readyz", key="")
+            return answer.status, json.loads(answer.body)["parts"]
+
+        well = {"control": "ok", "keys": "ok", "syncs": "ok"}
+        assert await ready() == (200, well)
+        [file] = tmp_path.rglob("control/keys")
+        away = file.rename(file.with_name("away"))
+        assert await ready() == (503, {**well, "keys": "KEY_FILE_LOST"})
+        away.rename(file)
+        assert await ready() == (200, well)
