@@ -191,7 +191,7 @@ async def _copied_roles(backend: Backend) -> Whole:
         raise NoReplica(
             "The roles of all users are not in the local copy.",
             f"Ask for one user's, or read them into it: {HOW_TO_KNOW_ROLES}.",
-            code="NOT_IN_REPLICA",
+            code="ROLES_NOT_COPIED",
         )
     return Whole(rows=[_assignment(user, role) for user, role in roles], gaps=gaps)
 

@@ -95,6 +95,8 @@ _NEXT_STEPS: Mapping[str, str] = MappingProxyType(
         "ASK_THE_COPY": "With `truto_super_query=true` the local copy answers this.",
         "NO_REPLICA": "Start a sync (POST /sync-job-run), and ask again when it has ended; or ask without "
         "`truto_super_query`.",
+        "ROLES_NOT_COPIED": "Ask for one user's with `user_id`; or have everybody's read into the copy: PATCH "
+        "/integrated-account/{id} with `context.replica_roles` true, and POST /sync-job-run.",
         "NOT_FOUND": "List the resource for its ids.",
         "USER_REMOVED": "With `status=deleted` and `truto_super_query=true` the local copy tells what was last known.",
         "ANSWER_TOO_LARGE": "Ask for less: a smaller `limit`, or filters.",

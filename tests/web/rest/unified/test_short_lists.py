@@ -79,7 +79,13 @@ async def test_who_holds_which_role(small: World) -> None:
         assert body["code"] == "NO_REPLICA"
         await synced(small)
         body = await door.get("/role_assignments", status=400)
-        assert "PINGONE_REPLICA_ROLES" in body["next_step"]
+        assert (body["code"], "PINGONE_" in body["next_step"], "get_user" in body["next_step"]) == (
+            "ROLES_NOT_COPIED",
+            False,
+            False,
+        )
+        assert "`user_id`" in body["next_step"]
+        assert "`context.replica_roles`" in body["next_step"]
         await synced(small, replica_roles=True)
         rows = await door.every("/role_assignments", {"limit": 3})
         assert rows
