@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from pingone_mcp.errors import Refused
+
 if TYPE_CHECKING:
     from pingone_mcp.service.connections import ServedConnection
 
@@ -52,6 +54,18 @@ class Caller:
     def lacks(self, needed: Collection[Permission]) -> frozenset[Permission]:
         """Return what it would need as well."""
         return frozenset(needed) - self.permissions
+
+
+class LacksScope(Refused):
+    """A credential is good for less than what is asked; `needed` are all permissions that this takes."""
+
+    def __init__(self, needed: Collection[Permission], what: str = "", next_step: str = "") -> None:
+        super().__init__(
+            what or f"The credential lacks a permission; this needs: {', '.join(sorted(needed))}.",
+            next_step or "Use a credential that has these scopes.",
+            code="INSUFFICIENT_SCOPE",
+        )
+        self.needed = frozenset(needed)
 
 
 class ServedToCallers(Protocol):

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from pingone_mcp.advice import spelled
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import NoSuchConnection, Refused, Unconfigured
-from pingone_mcp.service.callers import Permission
+from pingone_mcp.service.callers import LacksScope, Permission
 from pingone_mcp.service.fleet.cursors import ListAsked, ListCursors, Paged
 from pingone_mcp.service.fleet.linking import CannotLink, LinkRequest
 
@@ -168,10 +168,10 @@ class CallerAccounts:
         linked = await self.find(caller, connection)
         able = caller.permissions & TOKEN_PERMISSIONS
         if lacking := frozenset(wanted or ()) - able:
-            raise Refused(
+            raise LacksScope(
+                frozenset(wanted or ()),
                 f"A token of this credential cannot have: {', '.join(sorted(lacking))}.",
                 "Leave that out, or use a credential that has these scopes.",
-                code="INSUFFICIENT_SCOPE",
             )
         try:
             return await self._control.tokens.create_account(linked.id, frozenset(wanted) if wanted else able)
@@ -232,13 +232,18 @@ def _check_whole(caller: Caller, does: str) -> None:
         )
 
 
+def needed_for(values: Mapping[str, JsonValue]) -> frozenset[Permission]:
+    """Return the permissions that somebody needs to give a connection these settings, beyond managing it."""
+    return frozenset({"directory.write"} if any(values.get(name) for name in SWITCHES) else ())
+
+
 def _check_switches(caller: Caller, values: Mapping[str, JsonValue]) -> None:
     """Raise Refused where somebody lets a connection write who may not."""
-    if any(values.get(name) for name in SWITCHES) and caller.lacks({"directory.write"}):
-        raise Refused(
+    if caller.lacks(needed := needed_for(values)):
+        raise LacksScope(
+            needed,
             "Only a credential that may write lets a connection write; this needs: directory.write.",
             f"Leave out {' and '.join(sorted(SWITCHES))}, or use a credential that has this scope.",
-            code="INSUFFICIENT_SCOPE",
         )
 
 

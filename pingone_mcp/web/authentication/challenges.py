@@ -6,7 +6,7 @@ from collections.abc import Collection
 from http import HTTPStatus
 
 from pingone_mcp.errors import Refused
-from pingone_mcp.service.callers import Permission
+from pingone_mcp.service.callers import LacksScope, Permission
 from pingone_mcp.web.address import PublicAddress
 from pingone_mcp.web.places import Destination
 from pingone_mcp.web.rates import PER_SECONDS
@@ -26,16 +26,10 @@ def unauthorized(address: PublicAddress, place: Destination, why: str | None) ->
 
 def insufficient_scope(address: PublicAddress, place: Destination, needed: Collection[Permission]) -> TurnedAway:
     """Return the refusal of a credential that lacks one of the permissions an operation needs; it names all of them."""
-    together = {_LEAST, *needed}
-    names = ", ".join(sorted(together))
-    error = {"error": "insufficient_scope", "error_description": f"This needs: {names}."}
+    together = {*({_LEAST} if place.face == "mcp" else ()), *needed}
+    error = {"error": "insufficient_scope", "error_description": f"This needs: {', '.join(sorted(together))}."}
     headers = {"WWW-Authenticate": _challenge(address, place, together, error)}
-    lacking = Refused(
-        f"The credential lacks a permission; this needs: {names}.",
-        "Use a credential that has these scopes.",
-        code="INSUFFICIENT_SCOPE",
-    )
-    return TurnedAway(HTTPStatus.FORBIDDEN, lacking, headers)
+    return TurnedAway(HTTPStatus.FORBIDDEN, LacksScope(together), headers)
 
 
 def too_many(what: str) -> TurnedAway:

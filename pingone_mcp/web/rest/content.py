@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 
 from pingone_mcp.errors import Refused
+from pingone_mcp.service.callers import Permission
 from pingone_mcp.web.rest.failures import NO_JSON, WrongContent
 from pingone_mcp.web.rest.query import shown
 
@@ -24,6 +25,10 @@ class GivenBody(BaseModel):
     """What an operation takes in its body: nothing else, and each value as its type says. Values are never shown."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    def needs(self) -> Collection[Permission]:
+        """Return the permissions that these values need beyond that of their operation."""
+        return ()
 
 
 C = TypeVar("C", bound=GivenBody)

@@ -174,11 +174,18 @@ def remote_error_body(problem: Problem, correlation_id: str, *, as_answered: boo
     return body
 
 
-def failed(problem: Problem, correlation_id: str, *, as_answered: bool = False) -> Response:
+def failed(
+    problem: Problem,
+    correlation_id: str,
+    *,
+    as_answered: bool = False,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
     """Return the answer that a problem is."""
     status = status_of(problem, as_answered=as_answered)
-    headers = {"Retry-After": str(RETRY_SECONDS)} if status == HTTPStatus.TOO_MANY_REQUESTS else {}
-    return json_answer(remote_error_body(problem, correlation_id, as_answered=as_answered), status, headers)
+    pause = {"Retry-After": str(RETRY_SECONDS)} if status == HTTPStatus.TOO_MANY_REQUESTS else {}
+    body = remote_error_body(problem, correlation_id, as_answered=as_answered)
+    return json_answer(body, status, {**pause, **headers})
 
 
 def broken(correlation_id: str) -> Response:

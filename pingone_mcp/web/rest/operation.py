@@ -20,8 +20,9 @@ from pingone_mcp.directory.models import JsonObject
 from pingone_mcp.directory.text.harmless import harmless_lines
 from pingone_mcp.errors import Problem, Refused, Unreachable
 from pingone_mcp.service.backend import Backend
-from pingone_mcp.service.callers import Caller, Permission, ServedToCallers
+from pingone_mcp.service.callers import Caller, LacksScope, Permission, ServedToCallers
 from pingone_mcp.service.connections import ServedConnection
+from pingone_mcp.web.authentication.challenges import insufficient_scope
 from pingone_mcp.web.refusals import not_for_account_tokens
 from pingone_mcp.web.rest.content import C, GivenBody, file_of, json_of, read_content
 from pingone_mcp.web.rest.failures import broken, correlation_id_of, failed, json_answer
@@ -181,6 +182,8 @@ def _answering(
             with anyio.move_on_after(_MOST_SECONDS):
                 return sent(await _answered(operation, fleet, budget, request))
             return failed(_too_slow(operation.method), correlation_id)
+        except LacksScope as lacking:
+            return failed(lacking, correlation_id, headers=_challenge(operation, lacking, request))
         except Problem as problem:
             return failed(problem, correlation_id, as_answered=operation.passes_on)
         except Exception:
@@ -190,11 +193,17 @@ def _answering(
     return answer
 
 
+def _challenge(operation: RestOperation, lacking: LacksScope, request: Request) -> Mapping[str, str]:
+    """Return the header that names all that the request needs, so that a client asks for it once."""
+    own = () if operation.permission is None else (operation.permission,)
+    return insufficient_scope(request.state.address, request.state.place, {*own, *lacking.needed}).headers
+
+
 async def _answered(
     operation: RestOperation, fleet: ServedToCallers, budget: AnswerBudget, request: Request
 ) -> RestAnswer | Response:
     """Let the operation answer. Raises Problem for who may not ask it, and for what it does not take."""
-    caller = None if operation.is_open else _admitted(operation, request.state.caller)
+    caller = None if operation.is_open else await _admitted(operation, request)
     raw: bytes = request.scope["query_string"]
     if operation.passes_on:
         query, others = read_own(raw, operation.every_parameter)
@@ -217,17 +226,24 @@ async def _answered(
         return await operation.answer(dataclasses.replace(asking, served=served))
 
 
-def _admitted(operation: RestOperation, caller: Caller) -> Caller:
+async def _admitted(operation: RestOperation, request: Request) -> Caller:
     """Return a caller who may ask an operation. Raises Refused for any other."""
+    caller: Caller = request.state.caller
     if caller.kind == "account_token" and not (operation.of_connection or operation.for_account_tokens):
         raise not_for_account_tokens()
     if operation.permission is not None and caller.lacks({operation.permission}):
-        raise Refused(
-            f"The credential lacks a permission; this needs: {operation.permission}.",
-            "Use a credential that has these scopes.",
-            code="INSUFFICIENT_SCOPE",
-        )
+        raise LacksScope({operation.permission, *await _needed_too(operation, request)})
     return caller
+
+
+async def _needed_too(operation: RestOperation, request: Request) -> Collection[Permission]:
+    """Return what a body needs beyond the permission of its operation; nothing for one that is not taken."""
+    if operation.takes is None:
+        return ()
+    try:
+        return read_content(operation.takes, await json_of(request, {})).needs()
+    except Refused:
+        return ()
 
 
 def sent(answer: RestAnswer | Response) -> Response:

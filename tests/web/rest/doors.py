@@ -17,6 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pingone_mcp.errors import NoSuchConnection, Refused
 from pingone_mcp.service.callers import Caller, Permission
 from pingone_mcp.service.connections import Connections, ServedConnection
+from pingone_mcp.web.address import PublicAddress
+from pingone_mcp.web.places import place_of
 from pingone_mcp.web.rest.failures import Strays
 from pingone_mcp.web.rest.operation import AnswerBudget, RestOperation, routes
 from pingone_mcp.web.rest.unified.operations import OPERATIONS
@@ -153,5 +155,10 @@ class Admitted:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         who = self.door.caller if self.door is not None else self.caller
-        scope.setdefault("state", {}).update(caller=who, correlation_id="0123456789abcdef")
+        scope.setdefault("state", {}).update(
+            caller=who,
+            correlation_id="0123456789abcdef",
+            address=PublicAddress("http://here"),
+            place=place_of(scope["path"]),
+        )
         await self.app(scope, receive, send)

@@ -17,6 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pingone_mcp.service.callers import Caller, Permission
 from pingone_mcp.service.fleet.syncs import FleetSyncs
 from pingone_mcp.tasks import background
+from pingone_mcp.web.address import PublicAddress
+from pingone_mcp.web.places import place_of
 from pingone_mcp.web.rest.api import ApiParts, operations
 from pingone_mcp.web.rest.failures import Strays
 from pingone_mcp.web.rest.operation import AnswerBudget, RestOperation, routes
@@ -97,7 +99,9 @@ class LetIn:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         who = self.office.caller if self.office is not None else None
-        scope.setdefault("state", {}).update(correlation_id="0123456789abcdef")
+        scope.setdefault("state", {}).update(
+            correlation_id="0123456789abcdef", address=PublicAddress(SERVER), place=place_of(scope["path"])
+        )
         if who is not None:
             scope["state"]["caller"] = who
         await self.app(scope, receive, send)

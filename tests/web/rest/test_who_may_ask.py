@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from pingone_mcp.sandbox.app import Sandbox
+from pingone_mcp.service.callers import Permission
 from pingone_mcp.web.rest.operation import Asking, RestAnswer, RestOperation
 from pingone_mcp.web.rest.unified.operations import OPERATIONS
+from tests.web.faces import HOST, WholeFace, whole_face
 from tests.web.rest.doors import ROOT, Door, caller, opened
 from tests.world import NOW, World
 
@@ -24,6 +27,12 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
     async with opened(worlds) as found:
         found.caller = caller(connections=["acme"])
         yield found
+
+
+@pytest.fixture
+async def face(tmp_path: Path) -> AsyncIterator[WholeFace]:
+    async with whole_face(tmp_path) as opened_face:
+        yield opened_face
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -57,6 +66,34 @@ async def test_a_credential_without_the_permission_is_refused(door: Door, path: 
     body = await door.get(path, status=403)
     assert (body["code"], "truto_is_remote_error" in body) == ("INSUFFICIENT_SCOPE", False)
     assert "directory.read" in body["message"]
+
+
+SWITCHED = b'{"context": {"allow_writes": true}}'
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "held", "needed"),
+    [
+        ("GET", f"{ROOT}/users", b"", "events.manage", "directory.read"),
+        ("GET", "/webhook", b"", "directory.read", "events.manage"),
+        ("POST", "/integrated-account", b'{"context": {}}', "directory.read", "connections.manage"),
+        ("POST", "/integrated-account", SWITCHED, "directory.read", "connections.manage directory.write"),
+        ("POST", "/integrated-account", SWITCHED, "connections.manage", "connections.manage directory.write"),
+        ("PATCH", "/integrated-account/{acme}", SWITCHED, "directory.read", "connections.manage directory.write"),
+        ("POST", "/integrated-account", b"{no json", "directory.read", "connections.manage"),
+    ],
+)
+async def test_a_refusal_names_all_scopes_that_are_needed_as_a_challenge(
+    face: WholeFace, method: str, path: str, body: bytes, held: Permission, needed: str
+) -> None:
+    key = await face.new_key(held)
+    kind = ("Content-Type", "application/json")
+    answer = await face.ask(method, path.format(acme=face.acme.id), kind, body=body, key=key)
+    assert (answer.status, json.loads(answer.body)["code"]) == (403, "INSUFFICIENT_SCOPE")
+    assert answer.header("www-authenticate") == (
+        f'Bearer error="insufficient_scope", error_description="This needs: {needed.replace(" ", ", ")}.", '
+        f'resource_metadata="http://{HOST}/.well-known/oauth-protected-resource", scope="{needed}"'
+    )
 
 
 async def test_a_path_that_there_is_not_names_the_nearest(door: Door) -> None:

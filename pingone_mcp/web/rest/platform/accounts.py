@@ -14,6 +14,7 @@ from pingone_mcp.service.fleet.accounts import (
     AccountChange,
     CallerAccounts,
     LinkInvitation,
+    needed_for,
 )
 from pingone_mcp.service.fleet.linking import LinkRequest
 from pingone_mcp.settings.linked import CALLERS_SETTINGS
@@ -66,6 +67,9 @@ class NewAccount(GivenBody):
     authentication_method: Literal["oauth2_client_credentials"] = METHOD
     region: Elsewhere = None
 
+    def needs(self) -> frozenset[Permission]:
+        return needed_for(self.context)
+
 
 class ChangedAccount(GivenBody):
     """What is changed of a connection. Settings that are not named stay, and new ones count once they work."""
@@ -73,6 +77,9 @@ class ChangedAccount(GivenBody):
     context: Settings | None = Field(None, repr=False)
     name: Name | None = None
     is_paused: bool | None = None
+
+    def needs(self) -> frozenset[Permission]:
+        return needed_for(self.context or {})
 
 
 class NewCredentials(GivenBody):
@@ -99,6 +106,9 @@ class TokenFor(GivenBody):
 
     integrated_account_id: AccountId
     scopes: list[Permission] | None = Field(None, description="What it may do; without them, what the caller may.")
+
+    def needs(self) -> frozenset[Permission]:
+        return frozenset(self.scopes or ())
 
 
 class CheckedAgain(GivenBody):
