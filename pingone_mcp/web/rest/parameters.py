@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlencode
 
@@ -27,7 +27,7 @@ class Parameter:
 
     `choices` are the values of a text or list, or the fields of a sorting. An integer lies between `least` and `most`.
     A filter is compared by `comparisons`, and goes by its `other_names` too; where `is_open`, the field's name follows
-    in brackets.
+    in brackets. `aliases` are the fields of a sorting by the other names that they go by.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Parameter:
     comparisons: tuple[Comparison, ...] = ()
     other_names: tuple[str, ...] = ()
     is_open: bool = False
+    aliases: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def is_prefix(self) -> bool:
@@ -135,15 +136,16 @@ class _Reading:
         self.members.setdefault(parameter.name, {})[rest] = written.values[0]
 
     def _take_sorting(self, parameter: Parameter, rest: str, written: Written) -> None:
-        field, direction = (rest, written.values[0].casefold() or "asc") if rest else (written.values[0], "asc")
-        if not field and not rest:
+        named, direction = (rest, written.values[0].casefold() or "asc") if rest else (written.values[0], "asc")
+        if not named:
             return
-        if field not in parameter.choices:
-            near = did_you_mean(field, parameter.choices)
+        by = parameter.aliases.get(named, named)
+        if by not in parameter.choices:
+            near = did_you_mean(named, parameter.choices)
             raise _wrong(written, f"names no field to sort by. {near} It takes {', '.join(parameter.choices)}")
         if len(written.values) > 1 or direction not in ("asc", "desc") or self.sorting is not None:
-            raise _wrong(written, f"is one field: {parameter.name}={field}, or {parameter.name}[{field}]=desc")
-        self.sorting = Sorting(field=field, descending=direction == "desc")
+            raise _wrong(written, f"is one field: {parameter.name}={by}, or {parameter.name}[{by}]=desc")
+        self.sorting = Sorting(field=by, descending=direction == "desc")
 
     def _take_value(self, parameter: Parameter, written: Written) -> None:
         if parameter.kind == "list":

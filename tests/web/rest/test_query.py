@@ -20,7 +20,9 @@ PARAMETERS = (
     Parameter(name="ignored", about="", kind="boolean"),
     Parameter(name="format", about="", choices=("unified", "raw")),
     Parameter(name="remote_query", about="", kind="members"),
-    Parameter(name="sort_by", about="", kind="sorting", choices=("name", "created_at")),
+    Parameter(
+        name="sort_by", about="", kind="sorting", choices=("name", "created_at"), aliases={"label": "name"}
+    ),
     Parameter(name="group", about="", kind="filter", comparisons=("eq", "in"), other_names=("group.id",)),
     Parameter(name="created_at", about="", kind="filter", comparisons=("eq", "gt", "lt")),
     Parameter(name="custom", about="", kind="filter", comparisons=("eq", "in"), is_open=True),
@@ -79,6 +81,8 @@ def test_members_are_passed_on_by_name() -> None:
     ("written", "sorting"),
     [
         ("sort_by=name", Sorting(field="name")),
+        ("sort_by=label", Sorting(field="name")),
+        ("sort_by[label]=desc", Sorting(field="name", descending=True)),
         ("sort_by[name]=asc", Sorting(field="name")),
         ("sort_by[created_at]=DESC", Sorting(field="created_at", descending=True)),
         ("sort_by=", None),

@@ -9,7 +9,16 @@ from pingone_mcp.service.asking.selecting import GROUP_FIELDS, find_group, selec
 from pingone_mcp.web.rest.operation import Asking, RestAnswer, RestOperation
 from pingone_mcp.web.rest.parameters import Parameter
 from pingone_mcp.web.rest.unified import rows, schemas
-from pingone_mcp.web.rest.unified.switches import COPY, NATIVE, PAGING, SHAPING, RowShape, filters, quietly
+from pingone_mcp.web.rest.unified.switches import (
+    COPY,
+    NATIVE,
+    PAGING,
+    SHAPING,
+    SINGLE_WITHOUT_NATIVE,
+    RowShape,
+    filters,
+    quietly,
+)
 from pingone_mcp.web.rest.unified.users import wants_copy
 
 _OTHER_NAMES = MappingProxyType(
@@ -66,7 +75,7 @@ OPERATIONS = (
         path="/unified/user-directory/groups/{id}",
         tag="groups",
         summary="Get one group with its counts and the groups that it is nested in.",
-        parameters=SHAPING[:1],
+        parameters=SINGLE_WITHOUT_NATIVE,
         about_path={"id": "The group's id; its name will do where only one group has it."},
         answer=get_group,
         answers=schemas.GROUP,

@@ -14,7 +14,17 @@ from pingone_mcp.service.backend import Backend
 from pingone_mcp.web.rest.operation import Asking, RestAnswer, RestOperation
 from pingone_mcp.web.rest.parameters import Parameter
 from pingone_mcp.web.rest.unified import rows, schemas
-from pingone_mcp.web.rest.unified.switches import COPY, PAGING, SHAPING, RowShape, filters, quietly
+from pingone_mcp.web.rest.unified.switches import (
+    COPY,
+    NO_NATIVE,
+    PAGING,
+    SHAPING,
+    SINGLE_WITHOUT_NATIVE,
+    RowShape,
+    aliases,
+    filters,
+    quietly,
+)
 from pingone_mcp.web.rest.unified.users import wants_copy
 
 _ListAll = Callable[[Backend, Choice, PageReport], Awaitable[Listed]]
@@ -42,11 +52,15 @@ def _choice(asking: Asking) -> Choice:
 def _parameters(fields: Mapping[str, ComparedField]) -> tuple[Parameter, ...]:
     """Return what every list of these takes."""
     if not fields:
-        return (*PAGING, *SHAPING)
+        return (*PAGING, *SHAPING, *NO_NATIVE)
     sorting = Parameter(
-        name="sort_by", kind="sorting", choices=tuple(fields), about="Sort by a field: sort_by[name]=desc."
+        name="sort_by",
+        kind="sorting",
+        choices=tuple(fields),
+        about="Sort by a field: sort_by[name]=desc.",
+        aliases=aliases(fields, _OTHER_NAMES),
     )
-    return (*PAGING, *SHAPING, sorting, *filters(fields, {}, _OTHER_NAMES))
+    return (*PAGING, *SHAPING, *NO_NATIVE, sorting, *filters(fields, {}, _OTHER_NAMES))
 
 
 def _list(
@@ -86,7 +100,7 @@ def _get(
         path=f"{_ROOT}/{resource}/{{id}}",
         tag=resource,
         summary=summary,
-        parameters=SHAPING[:1],
+        parameters=SINGLE_WITHOUT_NATIVE,
         about_path={"id": "The id."},
         answer=answer,
         answers=row,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,12 @@ COPY = Parameter(
 SHAPING = (_EXCLUDED, _KEYED)
 NATIVE = (_WITHOUT_REMOTE, _FORMAT)
 SINGLE = (_EXCLUDED, *NATIVE)
+# Of rows that are read in a form of our own: callers that send these everywhere are answered all the same.
+NO_NATIVE = (
+    dataclasses.replace(_WITHOUT_REMOTE, about="Without effect: these rows have no `remote_data`."),
+    dataclasses.replace(_FORMAT, choices=("unified",), about="unified, which is all that there is of these rows."),
+)
+SINGLE_WITHOUT_NATIVE = (_EXCLUDED, *NO_NATIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +211,11 @@ def filters(
         )
         for name, known in fields.items()
     )
+
+
+def aliases(fields: Collection[str], other_names: Mapping[str, tuple[str, ...]]) -> Mapping[str, str]:
+    """Return the fields by the other names that they have where rows are chosen by them."""
+    return {other: name for name in fields for other in other_names.get(name, ())}
 
 
 async def quietly(_: object) -> None:

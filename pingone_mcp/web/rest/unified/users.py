@@ -16,7 +16,7 @@ from pingone_mcp.service.asking.users import find_user
 from pingone_mcp.web.rest.operation import Asking, RestAnswer, RestOperation
 from pingone_mcp.web.rest.parameters import WRONG_PARAMETER, Parameter
 from pingone_mcp.web.rest.unified import schemas
-from pingone_mcp.web.rest.unified.switches import COPY, NATIVE, PAGING, SHAPING, SINGLE, RowShape, filters, quietly
+from pingone_mcp.web.rest.unified.switches import COPY, NATIVE, PAGING, SHAPING, SINGLE, RowShape, aliases, filters, quietly
 
 _INCLUDES: tuple[Include, ...] = get_args(Include)
 _OTHER_NAMES = MappingProxyType(
@@ -54,6 +54,7 @@ _SORTING = Parameter(
     kind="sorting",
     choices=SORTED_BY,
     about="Sort by a field: sort_by=name, or sort_by[created_at]=desc; needs `truto_super_query`.",
+    aliases=aliases(SORTED_BY, _OTHER_NAMES),
 )
 _INCLUDE = Parameter(
     name="include",

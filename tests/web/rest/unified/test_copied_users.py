@@ -77,6 +77,12 @@ async def test_every_time_compares(door: Door, field: str) -> None:
     assert {row[field] for row in found} == {times[0], times[-1]}
 
 
+@pytest.mark.parametrize(("alias", "field"), [("emails", "email"), ("emails.email", "email"), ("phones", "phone")])
+async def test_rows_are_sorted_by_the_names_that_they_are_filtered_by_too(door: Door, alias: str, field: str) -> None:
+    page = await door.get(USERS, {**COPY, f"sort_by[{alias}]": "desc", "limit": 20})
+    assert page["result"] == (await door.get(USERS, {**COPY, f"sort_by[{field}]": "desc", "limit": 20}))["result"]
+
+
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize(
     "field", ["username", "name", "title", "created_at", "last_login_at", "status", "is_2fa_enabled"]

@@ -110,3 +110,34 @@ async def test_roles_of_a_user_that_may_not_be_read_are_a_gap(small: World) -> N
         page = await door.get("/role_assignments", {"user_id": user["id"]})
     assert (page["result"], page["next_cursor"]) == ([], None)
     assert "roles" in page["gaps"][0]
+
+
+SWITCHES = {"truto_ignore_remote_data": "true", "truto_response_format": "unified"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/users", "/groups", "/roles", "/organizations", "/workspaces", "/me", "/activities", "/role_assignments"]
+)
+async def test_what_says_no_more_than_is_so_is_taken_of_every_list_and_each_of_its_rows(
+    door: Door, small: World, path: str
+) -> None:
+    query = {"user_id": small.sandbox.state().user(0)["id"]} if path == "/role_assignments" else {"limit": 2}
+    page = await door.get(path, {**query, **SWITCHES})
+    assert "remote_data" not in str(page)
+    if path in ("/users", "/groups", "/roles", "/organizations", "/workspaces"):
+        one = await door.get(f"{path}/{page['result'][0]['id']}", SWITCHES)
+        assert (one["id"], "remote_data" in one) == (page["result"][0]["id"], False)
+
+
+@pytest.mark.parametrize("path", ["/roles", "/organizations", "/workspaces", "/me"])
+@pytest.mark.parametrize("shown", ["raw", "debug"])
+async def test_another_form_of_rows_that_have_none_is_refused(door: Door, path: str, shown: str) -> None:
+    body = await door.get(path, {"truto_response_format": shown}, status=400)
+    assert (body["code"], "truto_response_format" in body["message"]) == ("WRONG_PARAMETER", True)
+
+
+async def test_lists_are_sorted_by_the_names_that_they_are_filtered_by_too(door: Door) -> None:
+    query = {"limit": 100, "sort_by[organization_id]": "desc"}
+    assert await door.every("/workspaces", query) == await door.every(
+        "/workspaces", {"limit": 100, "sort_by[organization]": "desc"}
+    )
