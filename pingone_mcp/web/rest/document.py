@@ -47,12 +47,67 @@ _KEY: JsonObject = {
 }
 
 
+def _json(schema: JsonObject) -> JsonObject:
+    return {"application/json": {"schema": schema}}
+
+
+_FAILED: JsonObject = {"$ref": "#/components/responses/Error"}
+_READY: JsonObject = {
+    "type": "object",
+    "properties": {
+        "ready": {"type": "boolean"},
+        "parts": {"type": "object", "additionalProperties": _TEXT},
+        "notes": {"type": "object", "additionalProperties": _TEXT},
+    },
+    "required": ["ready", "parts", "notes"],
+}
+_ALIVE: JsonObject = {"type": "object", "properties": {"alive": {"const": True}}, "required": ["alive"]}
+HEALTH_PATHS: JsonObject = {
+    "/healthz": {
+        "get": {
+            "operationId": "isAlive",
+            "tags": ["service"],
+            "summary": "Hear that the process lives.",
+            "responses": {"200": {"description": "It lives.", "content": _json(_ALIVE)}, "default": _FAILED},
+            "security": [],
+        }
+    },
+    "/readyz": {
+        "get": {
+            "operationId": "isReady",
+            "tags": ["service"],
+            "summary": "Hear whether everything is answered, and what a person should look at.",
+            "responses": {
+                "200": {"description": "Every part is `ok`.", "content": _json(_READY)},
+                "503": {"description": "`parts` says which is not.", "content": _json(_READY)},
+                "default": _FAILED,
+            },
+            "security": [],
+        }
+    },
+    "/metrics": {
+        "get": {
+            "operationId": "getMetrics",
+            "tags": ["service"],
+            "summary": "Get the figures of all connections.",
+            "description": "Needs a credential that reaches all connections, of whatever scope.",
+            "responses": {
+                "200": {"description": "Text of Prometheus.", "content": {"text/plain": {"schema": _TEXT}}},
+                "default": _FAILED,
+            },
+        }
+    },
+}
+"""What is asked by who runs the server (`web/operations/`), beside the operations of the API."""
+
+
 def document(operations: Iterable[RestOperation], server: str) -> JsonObject:
     """Return the document of these operations, which are asked at a URL."""
     paths: dict[str, JsonObject] = {}
     schemas: JsonObject = {"Error": _ERROR}
     for one in operations:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schemas)
+    paths |= HEALTH_PATHS
     return {
         "openapi": "3.1.0",
         "info": {
@@ -149,7 +204,7 @@ def _path_parameters(one: RestOperation) -> list[JsonObject]:
 
 def _responses(one: RestOperation) -> JsonObject:
     schema = one.answers
-    if any(parameter.name == "truto_response_format" for parameter in one.parameters):
+    if any(parameter.name == "truto_response_format" and "raw" in parameter.choices for parameter in one.parameters):
         schema = {"anyOf": [schema, {"type": "object", "description": "What `raw` and `debug` answer."}]}
     answers: JsonObject = {"200": {"description": one.summary, "content": _json(schema)}}
     if one.passes_on:
@@ -158,7 +213,7 @@ def _responses(one: RestOperation) -> JsonObject:
             "2XX": {"description": "What the provider answered, with its status.", "content": text},
             "204": {"description": "Done; there is nothing to show."},
         }
-    return {**answers, "default": {"$ref": "#/components/responses/Error"}}
+    return {**answers, "default": _FAILED}
 
 
 def _query(parameter: Parameter) -> list[JsonObject]:
@@ -203,10 +258,6 @@ def _schema(parameter: Parameter) -> JsonObject:
             return {"type": "object", "additionalProperties": _SOME_TEXT}
         case _:
             return text
-
-
-def _json(schema: JsonObject) -> JsonObject:
-    return {"application/json": {"schema": schema}}
 
 
 def _reference(name: str) -> JsonObject:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from pingone_mcp.web.rest.document import HEALTH_PATHS
+from tests.web.faces import whole_face
 from tests.web.rest.offices import SERVER, Office
 
 
@@ -28,6 +32,11 @@ def filled(path: str) -> str:
     return path.replace("{id}", "1").replace("{path}", "x").replace("{name}", "crm")
 
 
+def of_the_api(described: dict[str, Any]) -> dict[str, Any]:
+    """Return the paths but for those of who runs the server, which are not at the desk."""
+    return {path: methods for path, methods in described["paths"].items() if path not in HEALTH_PATHS}
+
+
 async def test_it_is_valid_and_says_where_it_is_served(described: dict[str, Any]) -> None:
     OpenAPIV31SpecValidator(described).validate()
     assert described["openapi"].startswith("3.1")
@@ -36,31 +45,51 @@ async def test_it_is_valid_and_says_where_it_is_served(described: dict[str, Any]
 
 async def test_every_route_is_in_it_and_nothing_else(desk: Office, described: dict[str, Any]) -> None:
     told = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
-    assert told == {(one.method, one.path) for one in desk.operations}
+    health = {("GET", path) for path in HEALTH_PATHS}
+    assert told == {(one.method, one.path) for one in desk.operations} | health
     assert {path.partition("/")[2].partition("/")[0] for _, path in told} == {
         *("unified", "integrated-account", "link-token", "webhook", "sync-job-run", "proxy", "ping", "openapi.json"),
-        *("roster", "role-rules", "schedule"),
+        *("roster", "role-rules", "schedule", "healthz", "readyz", "metrics"),
     }
     names = [one["operationId"] for methods in described["paths"].values() for one in methods.values()]
-    assert len(set(names)) == len(names) == len(desk.operations)
+    assert len(set(names)) == len(names) == len(desk.operations) + len(health)
 
 
 async def test_what_is_described_is_there_and_what_is_not_is_not(desk: Office, described: dict[str, Any]) -> None:
     linked = await desk.estate.link("acme")
     desk.is_for(linked.id)
-    for path, methods in described["paths"].items():
+    for path, methods in of_the_api(described).items():
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
             answer = await desk.http.request(method, filled(path), json={})
             assert (answer.status_code == 405) == (method.lower() not in methods), (method, path)
 
 
 async def test_a_path_that_does_not_take_a_method_says_which_it_takes(desk: Office, described: dict[str, Any]) -> None:
-    for path, methods in described["paths"].items():
+    for path, methods in of_the_api(described).items():
         taken = {one.upper() for one in methods}
         for method in ("OPTIONS", *({"GET", "POST", "PUT", "PATCH", "DELETE"} - taken)):
             answer = await desk.http.request(method, filled(path))
             assert answer.status_code == 405
             assert set(answer.headers["allow"].split(", ")) - {"HEAD"} == taken, (method, path)
+
+
+async def test_what_is_asked_by_who_runs_the_server_answers_as_described(tmp_path: Path) -> None:
+    async with whole_face(tmp_path) as face, face.client() as client:
+        described = (await client.get("/openapi.json")).json()
+        [keys] = tmp_path.rglob("control/keys")
+        for path, whole in [("/healthz", True), ("/readyz", True), ("/metrics", True), ("/readyz", False)]:
+            if not whole:
+                keys.rename(keys.with_name("away"))
+            one = described["paths"][path]["get"]
+            answer = await client.get(path)
+            assert answer.status_code == (200 if whole else 503)
+            [(kind, content)] = one["responses"][str(answer.status_code)]["content"].items()
+            assert answer.headers["content-type"].partition(";")[0] == kind
+            if kind == "application/json":
+                Draft202012Validator(content["schema"]).validate(answer.json())
+            bare = await face.ask("GET", path, key="")
+            assert (bare.status == 401) == ("security" not in one), path
+            assert (await client.post(path)).status_code == 405
 
 
 async def test_every_reference_in_it_leads_somewhere(described: dict[str, Any]) -> None:
@@ -101,7 +130,7 @@ async def test_only_what_needs_no_credential_says_so(desk: Office, described: di
         for path, methods in described["paths"].items()
         if any(one.get("security") == [] for one in methods.values())
     }
-    assert is_open == {"/ping", "/openapi.json"}
+    assert is_open == {"/ping", "/openapi.json", "/healthz", "/readyz"}
     assert described["security"] == [{"bearer": []}]
 
 
