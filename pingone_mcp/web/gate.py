@@ -72,9 +72,9 @@ class _Arrived:
 class RequestGate:
     """An ASGI application around another one, which sees only what it may answer.
 
-    The other one finds `place`, `address` and `correlation_id` in the state of a request, and `caller` wherever a credential is
-    needed (`user` and `auth` of the scope say the same in the MCP SDK's terms). Bodies come whole; what is posted to
-    MCP is in the state as `message`, parsed. By `meant` a caller uses up what its own connections may be asked, and
+    The other one finds `place`, `address` and `correlation_id` in the state of a request, and `caller` wherever a
+    credential is needed (`user` and `auth` of the scope say the same in the MCP SDK's terms). Bodies come whole; what
+    is posted to MCP is in the state as `message`, parsed. By `meant` a caller uses up what its own connections may be asked, and
     nobody else's.
     """
 
@@ -111,9 +111,7 @@ class RequestGate:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         correlation_id = secrets.token_hex(8)
         place = place_of(scope["path"])
-        scope.setdefault("state", {}).update(
-            correlation_id=correlation_id, place=place, address=self._address
-        )
+        scope.setdefault("state", {}).update(correlation_id=correlation_id, place=place, address=self._address)
         answer = _with_id(send, correlation_id)
         try:
             await self._pass(_Arrived(scope, Headers(scope=scope), place), receive, answer)

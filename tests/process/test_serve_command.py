@@ -245,7 +245,7 @@ async def test_keys_that_let_nobody_in_count_for_nothing(env: dict[str, str]) ->
 
 
 def certified(folder: Path, name: str) -> dict[str, str]:
-    """Write a certificate that signs itself and is good for a name, and its key; return the variables that name them."""
+    """Write a certificate that signs itself, for a name, and its key; return the variables that name them."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     certificate = (

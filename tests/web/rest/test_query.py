@@ -20,9 +20,7 @@ PARAMETERS = (
     Parameter(name="ignored", about="", kind="boolean"),
     Parameter(name="format", about="", choices=("unified", "raw")),
     Parameter(name="remote_query", about="", kind="members"),
-    Parameter(
-        name="sort_by", about="", kind="sorting", choices=("name", "created_at"), aliases={"label": "name"}
-    ),
+    Parameter(name="sort_by", about="", kind="sorting", choices=("name", "created_at"), aliases={"label": "name"}),
     Parameter(name="group", about="", kind="filter", comparisons=("eq", "in"), other_names=("group.id",)),
     Parameter(name="created_at", about="", kind="filter", comparisons=("eq", "gt", "lt")),
     Parameter(name="custom", about="", kind="filter", comparisons=("eq", "in"), is_open=True),

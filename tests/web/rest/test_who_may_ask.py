@@ -84,7 +84,7 @@ SWITCHED = b'{"context": {"allow_writes": true}}'
     ],
 )
 async def test_a_refusal_names_all_scopes_that_are_needed_as_a_challenge(
-    face: WholeFace, method: str, path: str, body: bytes, held: Permission, needed: str
+    face: WholeFace, method: str, path: str, body: bytes, *, held: Permission, needed: str
 ) -> None:
     key = await face.new_key(held)
     kind = ("Content-Type", "application/json")

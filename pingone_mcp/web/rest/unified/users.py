@@ -16,7 +16,17 @@ from pingone_mcp.service.asking.users import find_user
 from pingone_mcp.web.rest.operation import Asking, RestAnswer, RestOperation
 from pingone_mcp.web.rest.parameters import WRONG_PARAMETER, Parameter
 from pingone_mcp.web.rest.unified import schemas
-from pingone_mcp.web.rest.unified.switches import COPY, NATIVE, PAGING, SHAPING, SINGLE, RowShape, aliases, filters, quietly
+from pingone_mcp.web.rest.unified.switches import (
+    COPY,
+    NATIVE,
+    PAGING,
+    SHAPING,
+    SINGLE,
+    RowShape,
+    aliases,
+    filters,
+    quietly,
+)
 
 _INCLUDES: tuple[Include, ...] = get_args(Include)
 _OTHER_NAMES = MappingProxyType(
