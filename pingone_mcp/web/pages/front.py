@@ -27,7 +27,7 @@ class Front:
 
     def pages(self) -> list[SitePage]:
         """Return the page."""
-        return [SitePage(path="/", show=self._show, shows_directory=False, permission=None, for_programs=front)]
+        return [SitePage(path="/", show=self._show, shows_directory=False, needs=frozenset(), for_programs=front)]
 
     async def _show(self, visit: Visit) -> PageView | Response:
         asked = ListAsked(caller=visit.caller, limit=_SHOWN, cursor=visit.query.get("after") or None)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pingone_mcp.service.connections import ServedConnection
     from pingone_mcp.web.authentication.sessions import BrowserSession
 
+READS: frozenset[Permission] = frozenset({"directory.read"})
+"""What it takes to see anything of a directory."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
@@ -90,21 +93,25 @@ class LeadsTo:
 class SitePage:
     """A page. `path` names a `{connection}` where it is about one; where it `shows_directory`, that must be served.
 
-    `for_programs` answers who has not signed in, but sends a credential with each request.
+    It is opened by who has all permissions that it `needs`: what shows anything of a directory needs `READS`, and what
+    else it says. `for_programs` answers who has not signed in, but sends a credential with each request.
     """
 
     path: str
     show: Callable[[Visit], Awaitable[PageView | Response | LeadsTo]]
-    permission: Permission | None = "directory.read"
+    needs: frozenset[Permission] = READS
     shows_directory: bool = True
     for_programs: Callable[[Request], Awaitable[Response]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageForm:
-    """A form of a page, which changes something; what it is done with shows itself on the page that it leads to."""
+    """A form of a page, which changes something; what it is done with shows itself on the page that it leads to.
+
+    Who sends it has all permissions that it `needs`.
+    """
 
     path: str
     act: Callable[[Visit], Awaitable[LeadsTo | PageView | Response]]
-    permission: Permission | None
+    needs: frozenset[Permission]
     shows_directory: bool = False

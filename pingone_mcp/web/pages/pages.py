@@ -90,7 +90,7 @@ class Pages:
             *keeping.pages,
             *ReviewPages(parts.rosters).pages(),
         ]
-        forms = [PageForm(path=SIGN_OUT, act=sign_out, permission=None), *managing.forms(), *keeping.forms]
+        forms = [PageForm(path=SIGN_OUT, act=sign_out, needs=frozenset()), *managing.forms(), *keeping.forms]
         self.refused = site.refused
         self.stop = live.stop
         self._fleet = parts.fleet

@@ -79,7 +79,7 @@ class Site:
                 shown = await page.show(visit)
                 return self._led(shown, visit) if isinstance(shown, LeadsTo) else await self._sent(shown, visit)
 
-            return await self._behind(request, page.permission, shows_directory=page.shows_directory, answer=answer)
+            return await self._behind(request, page.needs, shows_directory=page.shows_directory, answer=answer)
 
         return show
 
@@ -93,14 +93,14 @@ class Site:
                     done = await form.act(dataclasses.replace(visit, form=sent))
                 return self._led(done, visit) if isinstance(done, LeadsTo) else await self._sent(done, visit)
 
-            return await self._behind(request, form.permission, shows_directory=form.shows_directory, answer=answer)
+            return await self._behind(request, form.needs, shows_directory=form.shows_directory, answer=answer)
 
         return act
 
     async def _behind(
         self,
         request: Request,
-        permission: Permission | None,
+        needs: frozenset[Permission],
         *,
         shows_directory: bool,
         answer: Callable[[Visit], Awaitable[Response]],
@@ -108,7 +108,7 @@ class Site:
         """Let somebody in who may be there, and show what fails as a page."""
         visit: Visit | None = None
         try:
-            visit = await self._visit(request, permission, shows_directory=shows_directory)
+            visit = await self._visit(request, needs, shows_directory=shows_directory)
             if visit.linked is None:
                 return await answer(visit)
             with working_for(visit.linked.id):
@@ -120,12 +120,12 @@ class Site:
             mistake = Problem("This went wrong here, and was logged.", "Try again.", code="INTERNAL_ERROR")
             return self._failed(mistake, HTTPStatus.INTERNAL_SERVER_ERROR, request, visit)
 
-    async def _visit(self, request: Request, permission: Permission | None, *, shows_directory: bool) -> Visit:
+    async def _visit(self, request: Request, needs: frozenset[Permission], *, shows_directory: bool) -> Visit:
         """Return the visit. Raises Refused for who may not open this, and NoSuchConnection."""
         visit = Visit(request=request, session=request.state.session)
-        if permission is not None and visit.caller.lacks({permission}):
+        if visit.caller.lacks(needs):
             raise Refused(
-                f"You have signed in with a credential that lacks a permission; this needs: {permission}.",
+                f"You have signed in with a credential that lacks a permission; this needs: {', '.join(sorted(needs))}.",
                 "Sign in with another one.",
                 code="INSUFFICIENT_SCOPE",
             )

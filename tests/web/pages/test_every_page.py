@@ -248,6 +248,25 @@ async def test_who_reaches_one_connection_opens_its_pages_and_no_others(rounds: 
     assert _kept(rounds) == before
 
 
+async def test_who_may_do_everything_but_read_a_directory_sees_nobody_of_it(rounds: Rounds) -> None:
+    made = await rounds.estate.control.api_keys.create(
+        name="no reader", permissions=EVERYTHING - {"directory.read"}, connections=None
+    )
+    cookie = await rounds.sign_in(made.text.get_secret_value())
+    people = {
+        one
+        for company in ("acme", "held")
+        for user in rounds.estate.company(company).sandbox.users()
+        for one in (user["username"], user["email"])
+        if len(one) > 5  # else it may stand in any word
+    }
+    mine = [html.unescape((await rounds.get(address)).text) for address in rounds.addresses()]
+    assert any(one in page for page in mine for one in people), "who may read sees them"
+    for address in rounds.addresses():
+        said = html.unescape((await rounds.ask("GET", address, cookie=cookie)).text)
+        assert not [one for one in people if one in said], address
+
+
 async def _token_of(rounds: Rounds, cookie: str) -> str:
     page = (await rounds.ask("GET", "/", cookie=cookie)).body.decode()
     return page.partition('name="csrf" value="')[2].partition('"')[0]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MOST = 30
 """So many matters are listed on one page."""
-_EVENTS: Permission = "events.manage"
+_EVENTS: frozenset[Permission] = frozenset({"events.manage"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +69,8 @@ class AttentionPages:
         """Return the forms: a webhook is of no single connection."""
         root = "/webhooks/{webhook}"
         return [
-            PageForm(path=f"{root}/on", act=self._switch_on, permission=_EVENTS),
-            PageForm(path=f"{root}/resend", act=self._resend, permission=_EVENTS),
+            PageForm(path=f"{root}/on", act=self._switch_on, needs=_EVENTS),
+            PageForm(path=f"{root}/resend", act=self._resend, needs=_EVENTS),
         ]
 
     async def everywhere(self, caller: Caller) -> ShownMatters:

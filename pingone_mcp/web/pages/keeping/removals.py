@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pingone_mcp.service.fleet.attention.removals import OtherRemovals
 from pingone_mcp.service.fleet.cursors import ListAsked
-from pingone_mcp.web.pages.page import LeadsTo, PageForm, PageView, SitePage
+from pingone_mcp.web.pages.page import READS, LeadsTo, PageForm, PageView, SitePage
 from pingone_mcp.web.pages.site import path_in
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pingone_mcp.web.pages.page import Visit
 
 _PATH = "/c/{connection}/removals"
-_SYNC: Permission = "directory.sync"
+_NEEDED: frozenset[Permission] = READS | {"directory.sync"}
 
 
 class RemovalPages:
@@ -27,11 +27,11 @@ class RemovalPages:
 
     def pages(self) -> list[SitePage]:
         """Return the page."""
-        return [SitePage(path=_PATH, show=self._show, permission=_SYNC)]
+        return [SitePage(path=_PATH, show=self._show, needs=_NEEDED)]
 
     def forms(self) -> list[PageForm]:
         """Return the form."""
-        return [PageForm(path=_PATH, act=self._release, permission=_SYNC)]
+        return [PageForm(path=_PATH, act=self._release, needs=_NEEDED)]
 
     async def _show(self, visit: Visit) -> PageView:
         connection = visit.connection.id

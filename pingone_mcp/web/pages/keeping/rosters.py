@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pingone_mcp.web.pages.page import Visit
 
 _PATH = "/c/{connection}/settings/rosters"
-_SYNC: Permission = "directory.sync"
+_SYNC: frozenset[Permission] = frozenset({"directory.sync"})
 _PULL_SECONDS = 10.0  # of an answer; a pull that takes longer goes on
 
 
@@ -33,13 +33,13 @@ class RosterPages:
     async def section(self, visit: Visit) -> Mapping[str, object]:
         """Return what the settings show."""
         rosters = await self._desk.keeping.listed(visit.connection.id)
-        return {"rosters": rosters, "may_push": not visit.caller.lacks({_SYNC})}
+        return {"rosters": rosters, "may_push": not visit.caller.lacks(_SYNC)}
 
     def forms(self) -> list[PageForm]:
         """Return the forms."""
         return [
-            PageForm(path=_PATH, act=self._push, permission=_SYNC),
-            PageForm(path=f"{_PATH}/{{name}}/pull", act=self._pull, permission=_SYNC),
+            PageForm(path=_PATH, act=self._push, needs=_SYNC),
+            PageForm(path=f"{_PATH}/{{name}}/pull", act=self._pull, needs=_SYNC),
         ]
 
     async def _push(self, visit: Visit) -> LeadsTo:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pingone_mcp.service.schedules.schedules import CallerSchedules
     from pingone_mcp.web.pages.page import Visit
 
-_SCHEDULES: Permission = "directory.sync"
+_SCHEDULES: frozenset[Permission] = frozenset({"directory.sync"})
 _MOST = 100
 OUTCOMES: Mapping[str, str] = {
     "asked": "asked for",
@@ -38,7 +38,7 @@ class ScheduleForms:
 
     async def section(self, visit: Visit) -> Mapping[str, object]:
         """Return what the settings show; nothing to who may not say what is done."""
-        if visit.caller.lacks({_SCHEDULES}):
+        if visit.caller.lacks(_SCHEDULES):
             return {"schedules": None}
         asked = ListAsked(caller=visit.caller, limit=_MOST)
         found = (await self._schedules.listed(asked, connection=visit.connection.id)).items
@@ -47,7 +47,7 @@ class ScheduleForms:
     def forms(self) -> list[PageForm]:
         """Return the form."""
         path = "/c/{connection}/settings/schedules/{schedule}/run"
-        return [PageForm(path=path, act=self._run, permission=_SCHEDULES)]
+        return [PageForm(path=path, act=self._run, needs=_SCHEDULES)]
 
     async def _run(self, visit: Visit) -> LeadsTo:
         found = await self._schedules.run(visit.caller, visit.path["schedule"])

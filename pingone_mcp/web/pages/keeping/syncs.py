@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pingone_mcp.web.pages.page import Visit
 
 _PATH = "/c/{connection}/settings"
-_SYNC: Permission = "directory.sync"
-_MANAGE: Permission = "connections.manage"
+_SYNC: frozenset[Permission] = frozenset({"directory.sync"})
+_MANAGE: frozenset[Permission] = frozenset({"connections.manage"})
 
 
 class SyncForms:
@@ -36,16 +36,16 @@ class SyncForms:
         return {
             "minutes": minutes_of(linked),
             "scope": await self._scopes.shown(caller, linked.id),
-            "may_sync": not caller.lacks({_SYNC}) and not linked.is_paused,
-            "may_manage": not caller.lacks({_MANAGE}) and linked.id != DEFAULT,
+            "may_sync": not caller.lacks(_SYNC) and not linked.is_paused,
+            "may_manage": not caller.lacks(_MANAGE) and linked.id != DEFAULT,
             "is_default": linked.id == DEFAULT,
         }
 
     def forms(self) -> list[PageForm]:
         """Return the forms."""
         return [
-            PageForm(path=f"{_PATH}/sync", act=self._sync, permission=_SYNC),
-            PageForm(path=f"{_PATH}/interval", act=self._change, permission=_MANAGE),
+            PageForm(path=f"{_PATH}/sync", act=self._sync, needs=_SYNC),
+            PageForm(path=f"{_PATH}/interval", act=self._change, needs=_MANAGE),
         ]
 
     async def _sync(self, visit: Visit) -> LeadsTo:

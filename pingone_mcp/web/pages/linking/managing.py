@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ADD = "/connections/add"
 _OF_ONE = "/c/{connection}/link"
-_MANAGE: Permission = "connections.manage"
+_MANAGE: frozenset[Permission] = frozenset({"connections.manage"})
 
 
 class Managing:
@@ -41,7 +41,7 @@ class Managing:
         ]
         for root in (ADD, f"{_OF_ONE}/reconnect"):
             shows += [(root, self._enter), (f"{root}/{{draft}}", self._draft)]
-        return [SitePage(path=path, show=show, permission=_MANAGE, shows_directory=False) for path, show in shows]
+        return [SitePage(path=path, show=show, needs=_MANAGE, shows_directory=False) for path, show in shows]
 
     def forms(self) -> list[PageForm]:
         """Return the forms."""
@@ -54,7 +54,7 @@ class Managing:
         ]
         for root in (ADD, f"{_OF_ONE}/reconnect"):
             acts += [(root, self._entered), (f"{root}/{{draft}}", self._keep), (f"{root}/{{draft}}/again", self._again)]
-        return [PageForm(path=path, act=act, permission=_MANAGE) for path, act in acts]
+        return [PageForm(path=path, act=act, needs=_MANAGE) for path, act in acts]
 
     def _show(self, template: str) -> Callable[[Visit], Awaitable[PageView]]:
         async def show(visit: Visit) -> PageView:

@@ -123,6 +123,24 @@ async def test_who_may_only_read_sees_that_somebody_must_say_so_and_releases_not
     assert await keeper.users() == 40
 
 
+async def test_who_may_not_read_the_directory_hears_no_name_whatever_else_they_may(keeper: Keeper) -> None:
+    hidden = await held(keeper)
+    await keeper.sign_in("directory.read", "directory.sync")
+    await keeper.get(f"{keeper.root}/removals")
+    shown = edition(keeper)
+    await keeper.sign_in("directory.sync", "directory.write", "connections.manage", "events.manage")
+    await keeper.get("/")
+    before = len(keeper.heard)
+    refused = await keeper.get(f"{keeper.root}/removals")
+    assert (refused.status, "directory.read, directory.sync" in keeper.page) == (403, True)
+    await keeper.get("/")
+    assert (await keeper.post(f"{keeper.root}/removals", edition=shown)).status == 403
+    said = html.unescape("\n".join(one.body.decode() for one in keeper.heard[before:]))
+    assert not any(name in said for name in hidden)
+    await keeper.until_synced()
+    assert await keeper.users() == 40
+
+
 async def test_another_tenant_hears_of_nobody(keeper: Keeper) -> None:
     hidden = await held(keeper)
     other = await keeper.face.estate.link("globex", tenant="other")
