@@ -30,8 +30,8 @@ _NONCE_BYTES = 16
 class Framing:
     """What the frame itself shows: which page this is, of which connection, and what was done just now.
 
-    `matters` says how many things of the connection need a person. `csrf_token` is what each form holds (None: nobody
-    has signed in). A guest is led nowhere else from here.
+    `matters` says how many things of the connection need a person; who does not read (`reads`) is led to no page of its
+    directory. `csrf_token` is what each form holds (None: nobody has signed in). A guest is led nowhere else from here.
     """
 
     path: str = ""
@@ -39,6 +39,7 @@ class Framing:
     connection: Mapping[str, str] | None = None
     notices: tuple[str, ...] = ()
     matters: int = 0
+    reads: bool = True
     is_guest: bool = False
 
 

@@ -36,7 +36,8 @@ class Front:
         values = {
             "connections": paged.items,
             "next_cursor": paged.next_cursor,
-            "people": await self._accounts.people(paged.items),
+            "reads": visit.reads,
+            "people": await self._accounts.people(paged.items) if visit.reads else {},
             "manages": manages,
             "adds": manages and visit.caller.connections is None,
             "default": DEFAULT,

@@ -42,6 +42,11 @@ class Visit:
         return caller
 
     @property
+    def reads(self) -> bool:
+        """Whether whoever visits may see anything of a directory."""
+        return not self.caller.lacks(READS)
+
+    @property
     def query(self) -> Mapping[str, str]:
         """What stands behind the question mark; of a name that stands there twice, the last."""
         return self.request.query_params

@@ -182,6 +182,7 @@ def _framing(request: Request, visit: Visit | None, *, with_notices: bool = Fals
         csrf_token=None if session is None else session.csrf_token,
         connection=None if linked is None else {"id": linked.id, "name": linked.name},
         notices=notices,
+        reads=visit is None or visit.reads,
     )
 
 

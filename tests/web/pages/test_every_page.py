@@ -6,12 +6,14 @@ import html
 import re
 import sqlite3
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from pingone_mcp.directory.text.harmless import hides_nothing
+from pingone_mcp.service.callers import Permission
 from pingone_mcp.web.pages import frame
 from tests.hostile import JOINED
 from tests.web.faces import EVERYTHING, HOST, whole_face
@@ -19,6 +21,7 @@ from tests.web.pages.rounds import NOBODY, OF_GUESTS, Rounds, forms_of, furnishe
 
 _ORIGIN = f"http://{HOST}"
 _TEMPLATES = Path(frame.__file__).with_name("templates")
+_ALL_BUT_READING = EVERYTHING - {"directory.read"}
 _STALE = "Nothing was changed"
 _LINKS = ("href", "src", "action", "formaction", "srcset", "poster", "data")
 
@@ -249,9 +252,7 @@ async def test_who_reaches_one_connection_opens_its_pages_and_no_others(rounds: 
 
 
 async def test_who_may_do_everything_but_read_a_directory_sees_nobody_of_it(rounds: Rounds) -> None:
-    made = await rounds.estate.control.api_keys.create(
-        name="no reader", permissions=EVERYTHING - {"directory.read"}, connections=None
-    )
+    made = await rounds.estate.control.api_keys.create(name="no reader", permissions=_ALL_BUT_READING, connections=None)
     cookie = await rounds.sign_in(made.text.get_secret_value())
     people = {
         one
@@ -265,6 +266,48 @@ async def test_who_may_do_everything_but_read_a_directory_sees_nobody_of_it(roun
     for address in rounds.addresses():
         said = html.unescape((await rounds.ask("GET", address, cookie=cookie)).text)
         assert not [one for one in people if one in said], address
+
+
+@pytest.mark.parametrize(
+    "permissions",
+    [frozenset({one}) for one in sorted(EVERYTHING)] + [_ALL_BUT_READING],
+    ids=lambda some: "+".join(sorted(some)),
+)
+async def test_nobody_is_offered_what_they_are_refused(rounds: Rounds, permissions: frozenset[Permission]) -> None:
+    keys, ends = rounds.estate.control.api_keys, rounds.estate.control.clock.now() + timedelta(days=3)
+    made = await keys.create(name="offered", permissions=permissions, connections=None)
+    await keys.create(name="ends", permissions=frozenset(), connections=[rounds.linked["whole"].id], expires_at=ends)
+    cookie = await rounds.sign_in(made.text.get_secret_value())
+    offered = await _offered_to(rounds, cookie)
+    assert [one for one, status in offered.items() if status == 403] == []
+    assert ("directory.read" in permissions) == any(one.endswith("/people") for one in offered)
+    assert ("connections.manage" in permissions) == any(one.endswith("/hook/secret") for one in offered)
+
+
+async def _offered_to(rounds: Rounds, cookie: str) -> dict[str, int]:
+    """Return what links and forms lead somebody to, from the first page on, and how each is answered.
+
+    Of the pages of one route and connection, one is looked at. The forms are sent without their token, which nothing
+    but the permission comes before.
+    """
+    ways = [(route.path, re.compile(re.sub(r"\{\w+\}", "[^/]+", route.path))) for route in pages_of(rounds.app)]
+    answers, seen, wanted = dict[str, int](), set[object](), ["/"]
+    while wanted:
+        address = wanted.pop()
+        heard = await rounds.ask("GET", address, cookie=cookie)
+        answers[address] = heard.status
+        page = heard.body.decode(errors="replace")
+        for form in re.findall(r'<form method="post" action="(/[^"]*)"', page):
+            action = html.unescape(form)
+            if action != "/sign-out" and action not in answers:
+                answers[action] = (await rounds.post(action, {"csrf": ""}, cookie)).status
+        for link in re.findall(r'<a [^>]*href="(/[^"#?]*)', page):
+            there = html.unescape(link)
+            kind = next((path for path, way in ways if way.fullmatch(there)), there), there.split("/")[2:3]
+            if str(kind) not in seen and "/files/" not in there and "." not in there:
+                seen.add(str(kind))
+                wanted.append(there)
+    return answers
 
 
 async def _token_of(rounds: Rounds, cookie: str) -> str:

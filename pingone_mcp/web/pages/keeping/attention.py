@@ -63,7 +63,8 @@ class AttentionPages:
 
     def pages(self) -> list[SitePage]:
         """Return the page."""
-        return [SitePage(path="/c/{connection}/attention", show=self._show, shows_directory=False)]
+        path = "/c/{connection}/attention"  # of what there is, everybody is shown what they may know
+        return [SitePage(path=path, show=self._show, needs=frozenset(), shows_directory=False)]
 
     def forms(self) -> list[PageForm]:
         """Return the forms: a webhook is of no single connection."""
@@ -87,6 +88,7 @@ class AttentionPages:
             "linked": visit.connection,
             "csrf": visit.session.csrf_token,
             "matters": shown_matters(found, visit.caller, ATTENTION),
+            "reads": visit.reads,
         }
         return PageView(template="keeping/attention.html", values=values)
 

@@ -39,7 +39,8 @@ class OncePages:
 
     def pages(self) -> list[SitePage]:
         """Return the page."""
-        return [SitePage(path="/c/{connection}/settings/shown/{name}", show=self._show, shows_directory=False)]
+        path = "/c/{connection}/settings/shown/{name}"  # whoever could make a secret is shown it
+        return [SitePage(path=path, show=self._show, needs=frozenset(), shows_directory=False)]
 
     async def _show(self, visit: Visit) -> PageView:
         found = visit.session.once.pop(visit.path["name"], None)

@@ -31,7 +31,9 @@ class RosterPages:
         self._desk = desk
 
     async def section(self, visit: Visit) -> Mapping[str, object]:
-        """Return what the settings show."""
+        """Return what the settings show; nothing to who may not read the directory."""
+        if not visit.reads:
+            return {"rosters": None}
         rosters = await self._desk.keeping.listed(visit.connection.id)
         return {"rosters": rosters, "may_push": not visit.caller.lacks(_SYNC)}
 

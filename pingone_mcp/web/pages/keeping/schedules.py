@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pingone_mcp.service.fleet.cursors import ListAsked
 from pingone_mcp.web.pages.keeping.back import back
-from pingone_mcp.web.pages.page import LeadsTo, PageForm
+from pingone_mcp.web.pages.page import READS, LeadsTo, PageForm
 
 if TYPE_CHECKING:
     from pingone_mcp.service.callers import Permission
@@ -37,8 +37,8 @@ class ScheduleForms:
         self._schedules = schedules
 
     async def section(self, visit: Visit) -> Mapping[str, object]:
-        """Return what the settings show; nothing to who may not say what is done."""
-        if visit.caller.lacks(_SCHEDULES):
+        """Return what the settings show; nothing to who may not say what is done, or read what came of it."""
+        if visit.caller.lacks(_SCHEDULES | READS):
             return {"schedules": None}
         asked = ListAsked(caller=visit.caller, limit=_MOST)
         found = (await self._schedules.listed(asked, connection=visit.connection.id)).items

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Section(Protocol):
-    """A section of the settings."""
+    """A section of the settings, which shows to each what they may see: the page itself is anybody's."""
 
     async def section(self, visit: Visit) -> Mapping[str, object]:
-        """Return the values that it shows, under names of its own."""
+        """Return the values that it shows to this visitor, under names of its own."""
         ...
 
 
@@ -27,7 +27,8 @@ class SettingsPage:
 
     def pages(self) -> list[SitePage]:
         """Return the page."""
-        return [SitePage(path="/c/{connection}/settings", show=self._show, shows_directory=False)]
+        path = "/c/{connection}/settings"
+        return [SitePage(path=path, show=self._show, needs=frozenset(), shows_directory=False)]
 
     async def _show(self, visit: Visit) -> PageView:
         values: dict[str, object] = {"linked": visit.connection, "csrf": visit.session.csrf_token}

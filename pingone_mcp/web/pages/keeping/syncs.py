@@ -31,12 +31,14 @@ class SyncForms:
         self._scopes, self._intervals, self._runs = scopes, intervals, runs
 
     async def section(self, visit: Visit) -> Mapping[str, object]:
-        """Return what the settings show."""
+        """Return what the settings show; nothing of what is in the directory to who may not read it."""
         caller, linked = visit.caller, visit.connection
+        may_sync = not caller.lacks(_SYNC) and not linked.is_paused
         return {
             "minutes": minutes_of(linked),
-            "scope": await self._scopes.shown(caller, linked.id),
-            "may_sync": not caller.lacks(_SYNC) and not linked.is_paused,
+            "scope": await self._scopes.shown(caller, linked.id) if visit.reads else None,
+            "may_sync": may_sync,
+            "may_decide": may_sync and visit.reads,
             "may_manage": not caller.lacks(_MANAGE) and linked.id != DEFAULT,
             "is_default": linked.id == DEFAULT,
         }

@@ -94,6 +94,14 @@ async def test_a_page_without_matters_says_so(keeper: Keeper) -> None:
     assert "What needs you" not in keeper.page
 
 
+async def test_who_may_not_read_the_directory_is_not_assured_that_it_is_read(keeper: Keeper) -> None:
+    await keeper.sync()
+    await keeper.sign_in("connections.manage")
+    await keeper.get(f"{keeper.root}/attention")
+    assert "as it should be" not in keeper.page
+    assert "Nothing that you may see" in keeper.page
+
+
 async def test_matters_beyond_those_that_fit_are_counted(keeper: Keeper) -> None:
     keys, now = keeper.face.estate.control.api_keys, keeper.face.estate.control.clock.now()
     await keeper.sync()

@@ -36,6 +36,15 @@ async def test_the_secret_is_shown_once_and_opens_the_hook(keeper: Keeper) -> No
     assert "phk_" not in "\n".join(one.text for one in keeper.heard[before:])
 
 
+async def test_who_may_not_read_the_directory_is_shown_the_secret_that_they_make(keeper: Keeper) -> None:
+    await keeper.sign_in("connections.manage")
+    await keeper.get(f"{keeper.root}/settings")
+    await keeper.get(f"{keeper.root}/settings/hook/secret")
+    await keeper.post(edition="")
+    [text] = SECRET.findall(keeper.page)
+    assert await keeper.face.estate.control.hook_secrets.opens(keeper.face.acme.id, text)
+
+
 async def test_another_secret_is_made_once_by_one_form_and_the_one_before_holds_for_a_day(keeper: Keeper) -> None:
     secrets, acme = keeper.face.estate.control.hook_secrets, keeper.face.acme
     first = (await secrets.get(acme.id)).get_secret_value()

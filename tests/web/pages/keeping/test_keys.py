@@ -35,6 +35,14 @@ async def test_a_key_is_shown_once_and_never_again(keeper: Keeper) -> None:
     assert made.expires_at is not None
 
 
+async def test_who_may_not_read_the_directory_is_shown_the_key_that_they_make(keeper: Keeper) -> None:
+    await keeper.sign_in("connections.manage")
+    await keeper.get(f"{keeper.root}/settings")
+    await keeper.post(f"{keeper.root}/settings/keys", name="hands over", scope="connections.manage", days="90")
+    [text] = KEY.findall(keeper.page)
+    assert await keeper.face.estate.control.api_keys.verify(text) is not None
+
+
 async def test_what_one_session_was_to_be_shown_no_other_session_sees(keeper: Keeper) -> None:
     await keeper.sign_in("directory.read", "connections.manage")
     await keeper.get(f"{keeper.root}/settings")
