@@ -187,3 +187,16 @@ def caller(
         connections=frozenset(connections) if connections else None,
         tenant=tenant,
     )
+
+
+async def copy_of(opened: Estate, linked: LinkedConnection) -> Path:
+    """Return the file of the local copy of a connection."""
+    return (await (await opened.fleet.current(linked)).backend()).replica.store.path
+
+
+async def damage_copy(opened: Estate, linked: LinkedConnection) -> None:
+    """Write over the local copy of a connection what is no database."""
+    file = await copy_of(opened, linked)
+    for one in file.parent.glob(f"{file.name}-*"):
+        one.unlink()
+    file.write_bytes(b"no database" * 1_000)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, get_args
 
 from pingone_mcp.current_connection import working_for
 from pingone_mcp.directory.changes import ChangeQuestion
-from pingone_mcp.errors import Problem
+from pingone_mcp.errors import NoReplica, Problem
 from pingone_mcp.service.fleet.attention.deciding import (
     ConnectionFacts,
     CopyFacts,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pingone_mcp.service.callers import Caller
     from pingone_mcp.service.fleet.fleet import Fleet
     from pingone_mcp.service.fleet.keeping.keys import CallerKeys
-    from pingone_mcp.service.rosters.keeping import RosterKeeping
+    from pingone_mcp.service.rosters.keeping import KeptRoster, RosterKeeping
 
 _AT_ONCE = 8
 _HELD_RUNS = 100  # so far back it is looked since when a sync is held
@@ -80,15 +81,8 @@ class Attention:
         async def of_one(linked: LinkedConnection) -> list[Matter]:
             facts = ConnectionFacts(linked=linked, schedules=schedules.get(linked.id, ()))
             if not caller.lacks({"directory.read"}):
-                try:
-                    hook = await self._hook(linked, inbox.get(linked.id))
-                    copied = await self._copy(linked, with_changes=hook is not None) if linked.id in opened else None
-                    rosters = await self._rosters.listed(linked.id)
-                    facts = dataclasses.replace(
-                        facts, copy=copied, held=held.get(linked.id), hook=hook, rosters=rosters
-                    )
-                except Problem as problem:  # of one connection; the others are shown all the same
-                    _logger.warning("What needs a person of %s was not found out: %s", linked.id, problem)
+                looked = await self._look(linked, inbox.get(linked.id), is_opened=linked.id in opened)
+                facts = dataclasses.replace(looked, schedules=facts.schedules, held=held.get(linked.id))
             return matters_of_connection(facts, now)
 
         found = [matter for each_of in await each(of_one, reached, at_once=_AT_ONCE) for matter in each_of]
@@ -96,8 +90,36 @@ class Attention:
         found += await self._of_keys(caller, reached, now)
         return sorted(found, key=lambda one: _ORDER.index(one.kind))
 
+    async def _look(self, linked: LinkedConnection, inbox: InboxState | None, *, is_opened: bool) -> ConnectionFacts:
+        """Return what there is to know for who reads the directory, and what of it could not be found out."""
+        unknown: list[str] = []
+
+        @contextmanager
+        def finding_out(what: str) -> Iterator[None]:
+            try:
+                yield
+            except Problem as problem:  # the rest, and other connections, are shown all the same
+                _logger.warning("Of the connection %s it was not found out %s: %s", linked.id, what, problem)
+                unknown.append(f"It could not be found out {what}. {problem.what} {problem.next_step}".rstrip())
+
+        hook, copied, damage = None, None, None
+        rosters: Sequence[KeptRoster] = ()
+        with finding_out("whether events of PingOne arrive"):
+            hook = await self._hook(linked, inbox)
+        if is_opened:
+            with finding_out("how the local copy is"):
+                try:
+                    copied = await self._copy(linked, with_changes=hook is not None)
+                except Problem as problem:
+                    if problem.code != "REPLICA_DAMAGED":
+                        raise
+                    damage = problem.what
+        with finding_out("whether user lists of applications could be read"):
+            rosters = await self._rosters.listed(linked.id)
+        return ConnectionFacts(linked=linked, copy=copied, damage=damage, unknown=unknown, hook=hook, rosters=rosters)
+
     async def _copy(self, linked: LinkedConnection, *, with_changes: bool) -> CopyFacts | None:
-        """Return how the copy of a connection stands; None where there is none, or none that can be read."""
+        """Return how the copy of a connection stands; None where there is none. Raises Problem."""
         if linked.is_paused:
             return None
         with working_for(linked.id):
@@ -114,8 +136,7 @@ class Attention:
                     changed_at=await _changed_at(backend) if with_changes else None,
                     held_since=await self._held_since(linked.id) if found.state.held else None,
                 )
-            except Problem as problem:
-                _logger.info("What the copy of the connection %s needs was not found out: %s", linked.id, problem)
+            except NoReplica:  # it is just being made
                 return None
 
     async def _held_since(self, connection: str) -> datetime | None:

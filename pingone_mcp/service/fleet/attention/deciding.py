@@ -74,11 +74,14 @@ class HookFacts:
 class ConnectionFacts:
     """What is known of a connection; None and empty where nobody looked, or the caller may not know.
 
-    `held` is the last sync where it is held, for whoever does not look into the copy.
+    `damage` says that the copy is damaged, and `unknown` what it was that could not be found out, and why: a sentence
+    for each. `held` is the last sync where it is held, for whoever does not look into the copy.
     """
 
     linked: LinkedConnection
     copy: CopyFacts | None = None
+    damage: str | None = None
+    unknown: Sequence[str] = ()
     held: RunRecord | None = None
     hook: HookFacts | None = None
     schedules: Sequence[ScheduleRecord] = ()
@@ -93,13 +96,17 @@ def matters_of_connection(facts: ConnectionFacts, now: datetime) -> list[Matter]
     of = NamedConnection(id=linked.id, name=linked.name)
     found = [*_of_credentials(linked, of)]
     works = not found
-    if facts.copy is not None:
+    found += [Matter(kind="unknown", act="look", what=what, of=of) for what in facts.unknown]
+    if facts.damage is not None:
+        what = f"{facts.damage} Until it is made anew, nothing of it is shown. A sync does that, and reads everything."
+        found.append(Matter(kind="copy_damaged", act="sync", what=what, of=of))
+    elif facts.copy is not None:
         found += _of_copy(facts.copy, of)
     elif facts.held is not None:
         what = f"The last sync is held: nothing of it was taken over. {facts.held.reason or ''}".rstrip()
         found.append(Matter(kind="removals", act="decide", what=what, since=facts.held.ended_at, of=of))
     is_held = facts.held is not None if facts.copy is None else _is_held(facts.copy)
-    if works and not is_held:  # else it is old for that reason, and nothing but what settles that helps
+    if works and not is_held and facts.damage is None:  # else it is old for that reason, and what settles that helps
         found += _of_age(linked, facts.copy, of, now)
     if facts.hook is not None:
         found += _of_hook(facts.hook, facts.copy, of, now)

@@ -12,6 +12,8 @@ from pingone_mcp.service.callers import Permission
 
 MatterKind = Literal[
     "credentials",
+    "copy_damaged",
+    "unknown",
     "removals",
     "place",
     "stale",
@@ -29,17 +31,18 @@ MatterKind = Literal[
 ]
 """What it is about, in the order in which it is shown: the first keep others from being right."""
 Act = Literal[
-    "reconnect", "decide", "choose", "sync", "hook", "pull", "run", "switch_on", "try_again", "resend", "renew"
+    "reconnect", "look", "decide", "choose", "sync", "hook", "pull", "run", "switch_on", "try_again", "resend", "renew"
 ]
 """What settles it.
 
-reconnect: enter credentials that work. decide: look at who could not be found, and say whether they are gone. choose:
-choose what is served. hook: enter at the provider what its hook shows. pull: a roster. run: a schedule. switch_on,
-try_again, resend: a webhook. renew: make another key.
+reconnect: enter credentials that work. look: once more, at what could not be found out. decide: look at who could not
+be found, and say whether they are gone. choose: choose what is served. hook: enter at the provider what its hook shows.
+pull: a roster. run: a schedule. switch_on, try_again, resend: a webhook. renew: make another key.
 """
 NEEDS: Mapping[Act, Permission] = MappingProxyType(
     {
         "reconnect": "connections.manage",
+        "look": "directory.read",
         "decide": "directory.sync",
         "choose": "connections.manage",
         "sync": "directory.sync",

@@ -133,6 +133,8 @@ def _settles(matter: Matter) -> tuple[str, str | None, bool]:
         case "reconnect" | "choose":
             path = None if own == DEFAULT else path_in(own, "link", "reconnect")
             return ("Reconnect" if matter.act == "reconnect" else "Choose what is served"), path, False
+        case "look":
+            return "Look again", path_in(own, "attention"), False
         case "decide":
             return "See who they are", path_in(own, "removals"), False
         case "sync":

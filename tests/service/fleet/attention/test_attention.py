@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -15,7 +17,7 @@ from pingone_mcp.service.fleet.attention.matters import Matter
 from pingone_mcp.service.rosters.pulling import NotPulled
 from pingone_mcp.service.schedules.kinds import kinds_of
 from pingone_mcp.service.schedules.schedules import ConnectionSchedules, NewSchedule
-from tests.fleets import caller
+from tests.fleets import caller, copy_of, damage_copy
 from tests.service.events.test_changes_out import disable
 from tests.service.fleet.attention.attending import ALL, EVERYBODY, Attended
 from tests.service.rosters.conftest import Answered, user
@@ -298,4 +300,35 @@ async def test_what_cannot_be_read_of_one_connection_hides_no_matter_of_another(
         await connection.execute(broken.values(sealed=b"x" * 60))
     at.passes(10_000)
     found = await at.desk.attention.everywhere(EVERYBODY)
-    assert ("stale", "acme") in [(one.kind, one.of and one.of.name) for one in found]
+    assert [(one.kind, one.of and one.of.name) for one in found] == [
+        ("unknown", "globex"),
+        ("stale", "acme"),
+        ("stale", "globex"),
+    ]
+    assert "could not be found out whether events of PingOne arrive" in found[0].what
+    assert found[0].act == "look"
+
+
+async def test_a_copy_that_is_damaged_is_a_matter_until_a_sync_has_made_it_anew(at: Attended) -> None:
+    await damage_copy(at.estate, at.acme)
+    matter = await only(at)
+    assert (matter.kind, matter.act, matter.since) == ("copy_damaged", "sync", None)
+    assert "The local copy is damaged" in matter.what
+    at.passes(100_000)
+    assert await at.kinds() == ["copy_damaged"], "that it is old, too, is settled by the same"
+    assert (await at.sync()).status == "completed"
+    assert await at.kinds() == []
+
+
+async def test_a_copy_that_cannot_be_read_is_said_not_to_be_known_and_one_that_is_not_there_yet_is_no_matter(
+    at: Attended,
+) -> None:
+    file = await copy_of(at.estate, at.acme)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA user_version = 1000000")
+    matter = await only(at)
+    assert (matter.kind, matter.act) == ("unknown", "look")
+    assert "could not be found out how the local copy is" in matter.what
+    for one in file.parent.glob(f"{file.name}*"):
+        one.unlink()
+    assert await at.kinds() == []

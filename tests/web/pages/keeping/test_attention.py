@@ -8,6 +8,7 @@ import pytest
 
 from pingone_mcp.service.schedules.kinds import kinds_of
 from pingone_mcp.service.schedules.schedules import ConnectionSchedules, NewSchedule
+from tests.fleets import damage_copy
 from tests.web.pages.keeping.keepers import Keeper
 
 TARGET = "https://app.example.com/hooks"
@@ -92,6 +93,21 @@ async def test_a_page_without_matters_says_so(keeper: Keeper) -> None:
     assert "Nothing: acme is read as it should be" in keeper.page
     await keeper.get("/")
     assert "What needs you" not in keeper.page
+
+
+async def test_a_damaged_copy_is_not_called_read_as_it_should_be_and_is_made_anew_by_the_button(keeper: Keeper) -> None:
+    await keeper.sync()
+    await damage_copy(keeper.face.estate, keeper.face.acme)
+    await keeper.sign_in("directory.read", "directory.sync")
+    assert (await keeper.get(f"{keeper.root}/people")).status == 503
+    await keeper.get(f"{keeper.root}/attention")
+    assert "as it should be" not in keeper.page
+    assert "The local copy is damaged" in keeper.page
+    await keeper.post(back="attention")
+    await keeper.until_synced()
+    assert (await keeper.get(f"{keeper.root}/people")).status == 200
+    await keeper.get(f"{keeper.root}/attention")
+    assert "as it should be" in keeper.page
 
 
 async def test_who_may_not_read_the_directory_is_not_assured_that_it_is_read(keeper: Keeper) -> None:
