@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pingone_mcp.current_connection import working_for
-from pingone_mcp.errors import Problem
+from pingone_mcp.errors import NoReplica, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,10 +34,12 @@ class ServedPlace:
 class ServedScope:
     """What is served: all environments that the credentials see (`is_all`), or these; everybody there, or populations.
 
-    Those of `is_all` are the ones that the copy has.
+    Those of `is_all` are the ones that the copy has. Where it was not looked at (`is_looked_at`), as the connection is
+    paused or the copy cannot be read, nothing has a name or a state, and none of `is_all` is known.
     """
 
     is_all: bool
+    is_looked_at: bool
     environments: tuple[ServedPlace, ...]
     populations: tuple[ServedPlace, ...]
 
@@ -58,27 +60,30 @@ class Scopes:
         """Return what a connection serves. Raises NoSuchConnection."""
         linked = await self._fleet.find(caller, connection)
         wanted, populations = _texts(linked.settings.get("environments")), _texts(linked.settings.get("populations"))
-        copied, is_all = await self._copied(linked), _ALL in wanted
+        looked, is_all = await self._copied(linked), _ALL in wanted
+        copied = looked or _Copied(states={}, populations={})
         home = _texts(linked.settings.get("environment_id"))
         named = wanted or home or tuple(copied.states)
         return ServedScope(
             is_all=is_all,
+            is_looked_at=looked is not None,
             environments=tuple(_place(one, copied) for one in (copied.states if is_all else named)),
             populations=tuple(ServedPlace(id=one, name=copied.populations.get(one)) for one in populations),
         )
 
-    async def _copied(self, linked: LinkedConnection) -> _Copied:
-        """Return what the copy has; nothing where there is none, or none that can be read."""
-        nothing = _Copied(states={}, populations={})
+    async def _copied(self, linked: LinkedConnection) -> _Copied | None:
+        """Return what the copy has, nothing where there is none yet; None where it was not looked at."""
         if linked.is_paused:
-            return nothing
+            return None
         with working_for(linked.id):
             try:
                 replica = (await (await self._fleet.current(linked)).backend()).replica
                 now = replica.now()
                 found, _ = await replica.read(lambda copy: (copy.states(now), dict(copy.places.population_names)))
+            except NoReplica:
+                return _Copied(states={}, populations={})
             except Problem:
-                return nothing
+                return None
         return _Copied(states={one.id: one for one in found[0]}, populations=found[1])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fleets import damage_copy
 from tests.web.pages.keeping.keepers import Keeper
 
 
@@ -22,6 +23,25 @@ async def test_the_scope_is_shown_by_name(keeper: Keeper) -> None:
     assert f"<li>{name}" in keeper.page
     assert "All of them." in keeper.page
     assert f'href="{keeper.root}/link/reconnect"' in keeper.page
+
+
+async def test_an_environment_is_called_not_read_yet_where_the_copy_was_looked_at_alone(keeper: Keeper) -> None:
+    estate, acme = keeper.face.estate, keeper.face.acme
+    await keeper.sign_in("directory.read")
+    await keeper.get(f"{keeper.root}/settings")
+    assert "not read yet" in keeper.page
+    await keeper.sync()
+    await keeper.get(f"{keeper.root}/settings")
+    assert "not read yet" not in keeper.page
+    assert "is not looked at" not in keeper.page
+    await damage_copy(estate, acme)
+    await keeper.get(f"{keeper.root}/settings")
+    assert "not read yet" not in keeper.page
+    assert "not looked at here: the local copy cannot be read" in keeper.page
+    await estate.administration.linking.pause(acme.id)
+    await keeper.get(f"{keeper.root}/settings")
+    assert "not read yet" not in keeper.page
+    assert "not looked at here: the connection is paused" in keeper.page
 
 
 async def test_another_interval_holds_at_once_without_asking_pingone(keeper: Keeper) -> None:
