@@ -81,6 +81,11 @@ def drift_rows(findings: Iterable[Finding]) -> Iterator[JsonObject]:
             yield {**row, "attribute": difference.attribute, **differs}
 
 
+def drift_row_count(findings: Iterable[Finding]) -> int:
+    """Count the rows of findings."""
+    return sum(len(finding.differences) or 1 for finding in findings)
+
+
 def rules_rows(review: RulesReview, kind: RulesKind) -> Iterator[JsonObject]:
     """Give a row for each finding of a kind; one for each conflict that somebody has."""
     match kind:
@@ -97,6 +102,14 @@ def rules_rows(review: RulesReview, kind: RulesKind) -> Iterator[JsonObject]:
             for one in rules:
                 about = {"groups": [f"{group.name or ''} ({group.id})".lstrip() for group in one.groups]}
                 yield {"kind": kind, "rule": one.rule, "line": one.line, "role": one.role, "group": one.group, **about}
+
+
+def rules_row_count(review: RulesReview, kind: RulesKind) -> int:
+    """Count the rows of a kind of finding."""
+    if kind == "offenders":
+        return sum(len(offender.conflicts) for offender in review.offenders)
+    found: tuple[object, ...] = getattr(review, kind)
+    return len(found)
 
 
 def _of_account(account: Account | None) -> JsonObject:

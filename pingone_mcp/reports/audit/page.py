@@ -155,12 +155,7 @@ def _findings(found: FindingsShown) -> str:
         f"<td>{_text('; '.join(f'{name}: {text}' for name, text in line.facts))}</td></tr>"
         for line in found.lines
     )
-    # A finding may have several rows, one for each attribute; those that are shown may be fewer than there are.
-    shown = (
-        f"{found.total:,}"
-        if len(found.lines) >= found.total
-        else f"{found.total:,}; the first {len(found.lines):,} rows"
-    )
+    shown = f"{found.total:,}" if found.is_whole else f"{found.total:,}; the first {len(found.lines):,} rows"
     return (
         f'<h3>{_text(found.means)} ({shown})</h3>\n<div><table class="findings"><thead><tr>'
         f'<th scope="col">Who or what</th><th scope="col">What was found</th></tr></thead><tbody>{rows}</tbody></table></div>\n'

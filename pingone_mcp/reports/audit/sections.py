@@ -11,11 +11,15 @@ from pingone_mcp.reports.audit.tickets import FindingLine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingsShown:
-    """Findings of one kind: what they mean, how many there are in all, and the first of them."""
+    """Findings of one kind: what they mean, how many there are in all, and the first lines, or all (`is_whole`).
+
+    A finding may have several lines.
+    """
 
     means: str
     total: int
     lines: Sequence[FindingLine]
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,15 @@ from pingone_mcp.reports.audit.charts import Bar, Figure
 from pingone_mcp.reports.audit.sections import FindingsShown, ReviewSection
 from pingone_mcp.reports.audit.tickets import finding_line
 from pingone_mcp.reports.drift import KINDS
-from pingone_mcp.reports.finding_rows import DRIFT_MEANS, RULES_KINDS, RULES_MEANS, drift_rows, rules_rows
+from pingone_mcp.reports.finding_rows import (
+    DRIFT_MEANS,
+    RULES_KINDS,
+    RULES_MEANS,
+    drift_row_count,
+    drift_rows,
+    rules_row_count,
+    rules_rows,
+)
 from pingone_mcp.service.backend import Backend
 from pingone_mcp.service.reviews.found import DriftFound, RulesFound, look_at_drift, look_at_rules
 from pingone_mcp.service.reviews.rules import read_rules
@@ -56,6 +64,7 @@ def _drift(title: str, found: DriftFound) -> ReviewSection:
             means=DRIFT_MEANS[kind],
             total=counts[kind],
             lines=[finding_line(row, title, ()) for row in islice(drift_rows(drift.of(kind)), SHOWN)],
+            is_whole=len(drift.of(kind)) == counts[kind] and drift_row_count(drift.of(kind)) <= SHOWN,
         )
         for kind in KINDS
         if counts[kind]
@@ -90,6 +99,7 @@ def _rules(title: str, found: RulesFound) -> ReviewSection:
             means=RULES_MEANS[kind],
             total=counts[kind],
             lines=[finding_line(row, title, ()) for row in islice(rules_rows(review, kind), SHOWN)],
+            is_whole=len(getattr(review, kind)) == counts[kind] and rules_row_count(review, kind) <= SHOWN,
         )
         for kind in RULES_KINDS
         if counts[kind]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from pingone_mcp.errors import Refused
 from pingone_mcp.reports.audit.charts import Bar, Figure
 from pingone_mcp.reports.drift import KINDS
-from pingone_mcp.reports.finding_rows import DRIFT_MEANS, drift_rows
+from pingone_mcp.reports.finding_rows import DRIFT_MEANS, drift_row_count, drift_rows
 from pingone_mcp.service.browsing.words import ago
 from pingone_mcp.service.jobs import JobProgress
 from pingone_mcp.service.reviews.finding_files import SheetFormat, write_drift
@@ -85,7 +85,8 @@ class DriftPages:
         rows = None
         if kind is not None:
             means = DRIFT_MEANS[kind]
-            rows = shown_rows(drift_rows(drift.of(kind)), begins(visit), f"Drift of {accounts.name}: {means}", about)
+            title, of = f"Drift of {accounts.name}: {means}", drift_row_count(drift.of(kind))
+            rows = shown_rows(drift_rows(drift.of(kind)), begins(visit), title, about, of=of)
         chart = [Figure("Findings by kind", [Bar(one.replace("_", " "), drift.counts[one]) for one in KINDS])]
         roster_age = None if found.roster_at is None else at.backend.replica.age_of(found.roster_at)
         values: dict[str, object] = {

@@ -25,11 +25,15 @@ _MOST_DIGITS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownRows:
-    """Some rows of several: from which one on (the first is 0), and where the next ones begin (None: these are all)."""
+    """Some rows of several: from which one on (the first is 0), and where the next ones begin (None: nowhere).
+
+    `of` counts the rows of all pages, of which a finding may have several.
+    """
 
     rows: Sequence[FindingLine]
     begins: int
     next: int | None
+    of: int
 
 
 def begins(visit: Visit) -> int:
@@ -42,14 +46,16 @@ def begins(visit: Visit) -> int:
     raise Refused("That is no place in a list.", "Begin with its first page.", code="NO_SUCH_PLACE")
 
 
-def shown_rows(rows: Iterable[JsonObject], at: int, title: str, about: Sequence[tuple[str, Any]]) -> ShownRows:
-    """Return the rows of a page, fewer where they are long; a ticket has `title`, what it is `about`, and the row."""
+def shown_rows(
+    rows: Iterable[JsonObject], at: int, title: str, about: Sequence[tuple[str, Any]], *, of: int
+) -> ShownRows:
+    """Return some of `of` rows, fewer where they are long; a ticket has `title`, what it is `about`, and the row."""
     found: list[FindingLine] = []
     characters = 0
     for number, row in enumerate(islice(rows, at, None), at):
         shown = finding_line(row, title, about)
         characters += len(shown.ticket)
         if len(found) == ROWS or (found and characters > _CHARACTERS):
-            return ShownRows(rows=found, begins=at, next=number)
+            return ShownRows(rows=found, begins=at, next=number, of=of)
         found.append(shown)
-    return ShownRows(rows=found, begins=at, next=None)
+    return ShownRows(rows=found, begins=at, next=None, of=of)

@@ -9,7 +9,7 @@ from pingone_mcp.advice import spelled
 from pingone_mcp.directory.text.harmless import harmless
 from pingone_mcp.errors import Refused
 from pingone_mcp.reports.audit.charts import Bar, Figure
-from pingone_mcp.reports.finding_rows import RULES_KINDS, RULES_MEANS, rules_rows
+from pingone_mcp.reports.finding_rows import RULES_KINDS, RULES_MEANS, rules_row_count, rules_rows
 from pingone_mcp.service.jobs import JobProgress
 from pingone_mcp.service.reviews.finding_files import SheetFormat, write_rules_review
 from pingone_mcp.service.reviews.found import RulesFound, look_at_rules
@@ -70,7 +70,8 @@ class RolesPage:
         rows = None
         if kind is not None:
             about = [("Checked at", found.checked_at), ("Data as of", found.state.synced_at)]
-            rows = shown_rows(rules_rows(review, kind), begins(visit), f"Role rules: {RULES_MEANS[kind]}", about)
+            title, of = f"Role rules: {RULES_MEANS[kind]}", rules_row_count(review, kind)
+            rows = shown_rows(rules_rows(review, kind), begins(visit), title, about, of=of)
         values = {
             **at.values(),
             "here": at.path("roles"),

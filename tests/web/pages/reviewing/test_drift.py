@@ -51,6 +51,19 @@ async def test_a_roster_shows_counts_a_chart_and_the_rows_of_each_kind(visitor: 
         assert (await visitor.open(f"{reviews(visitor, 'drift', 'crm')}?{query}")).status == 400, query
 
 
+async def test_an_account_that_differs_in_several_attributes_is_one_finding_of_several_rows(visitor: Visitor) -> None:
+    await push_odd(visitor, 3)
+    said = texts(await visitor.open(f"{reviews(visitor, 'drift', 'crm')}?kind=attribute_mismatches"))
+    assert "1 to 8 of 8 rows, which show 3 findings" in said, "one of them has no title"
+
+
+async def push_odd(visitor: Visitor, count: int) -> None:
+    """Push a roster of so many people, each of whom it describes wrongly in up to three ways."""
+    lines = [f"{one['email']},{one['username']},Odd Odd,Odd,Odd" for one in people(visitor)[:count]]
+    content = "\n".join(("email,username,name,title,department", *lines)).encode()
+    await visitor.face.estate.rosters.keeping.push(visitor.face.acme.id, "crm", "csv", content)
+
+
 async def test_many_and_hostile_findings_are_bounded_and_counted_and_no_row_is_lost(visitor: Visitor) -> None:
     hostile = "<img src=x onerror=alert(1)>" + "<&>'" * 70
     await push(visitor, "crm", *(f'{hostile}{one}@example.com,"{one} {hostile}",active' for one in range(3_000)))

@@ -18,6 +18,7 @@ from pingone_mcp.service.jobs import JobProgress
 from pingone_mcp.service.reviews.made_files import KEPT, MadeFile
 from tests.pages import assert_safe
 from tests.web.pages.reviewing.conftest import RULES, push, reviews, save
+from tests.web.pages.reviewing.test_drift import push_odd
 from tests.web.pages.visiting import Visitor, backend_of, sign_in, sync, texts
 
 TYPES = {
@@ -101,6 +102,15 @@ async def test_the_html_file_needs_nothing_beside_itself_and_has_drift_and_roles
         assert part in page, part
     _, narrowed = await save(visitor, f"{reviews(visitor)}/access.html?group=Finance")
     assert "Drift of crm" not in narrowed.body.decode(), "a review of a group is of that group alone"
+
+
+@pytest.mark.parametrize(("count", "said"), [(40, r"\d\d; the first 100 rows"), (3, "3")])
+async def test_the_html_file_says_where_it_shows_a_part_of_the_rows_of_its_findings(
+    visitor: Visitor, count: int, said: str
+) -> None:
+    await push_odd(visitor, count)
+    _, heard = await save(visitor, f"{reviews(visitor)}/access.html")
+    assert re.search(rf"accounts that say something else than the directory \({said}\)", heard.text)
 
 
 async def test_a_file_of_another_connection_or_of_no_such_name_is_none(visitor: Visitor) -> None:
