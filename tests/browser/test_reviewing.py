@@ -11,7 +11,7 @@ from playwright.async_api import Browser, expect
 
 from pingone_mcp.reports.export import Manifest, verify
 from tests.browser.looking import barriers, look_at, overflow
-from tests.browser.test_browsing import make_hostile
+from tests.browser.test_browsing import doors, make_hostile, sync
 from tests.browser.walking import Site, Walk, open_site, walking
 from tests.web.pages.reviewing.conftest import RULES
 
@@ -101,6 +101,22 @@ async def test_the_manifest_stays_the_end_of_the_page_and_rows_go_on_by_a_link(w
     await walk.page.get_by_role("link", name="More rows").click()
     await expect(walk.page.get_by_text("From the beginning")).to_be_visible()
     assert await walk.page.locator(".findings tbody tr").count() <= rows
+
+
+async def test_rows_that_an_address_leads_to_are_shown_as_they_are_now(walk: Walk) -> None:
+    await furnish(walk.site)
+    await walk.sign_in()
+    await walk.open(walk.site.path("reviews", "drift", "crm"))
+    await walk.page.get_by_role("link", name="accounts that are active, of users who are not").click()
+    await expect(walk.page.locator("[data-listening]")).to_be_attached()
+    assert walk.page.url.endswith("?kind=status_mismatches#rows")
+    user = next(one for one in walk.site.estate.company("acme").sandbox.users() if one["enabled"])
+    async with doors(walk.site) as admin:
+        assert await admin.send("PUT", f"/users/{user['id']}/enabled", {"enabled": False}) == 200
+    await sync(walk.site)
+    await walk.page.get_by_role("button", name="Show it as it is now").click()
+    await expect(walk.page.locator(".findings")).to_contain_text(user["email"])
+    assert walk.page.url.endswith("?kind=status_mismatches")
 
 
 async def test_without_scripts_rows_are_read_and_their_texts_opened(browser: Browser, site: Site) -> None:

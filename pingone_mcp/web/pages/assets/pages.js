@@ -207,6 +207,7 @@ function listen(list) {
       news(list, "The directory has changed since this was loaded.", "Show it as it is now", () => {
         const now = new URL(location.href);
         now.searchParams.delete("after");
+        now.hash = ""; // with one it would be scrolled to, and nothing loaded
         location.assign(now);
       });
     }
