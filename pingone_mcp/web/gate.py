@@ -74,8 +74,8 @@ class RequestGate:
 
     The other one finds `place`, `address` and `correlation_id` in the state of a request, and `caller` wherever a
     credential is needed (`user` and `auth` of the scope say the same in the MCP SDK's terms). Bodies come whole; what
-    is posted to MCP is in the state as `message`, parsed. By `meant` a caller uses up what its own connections may be asked, and
-    nobody else's.
+    is posted to MCP is in the state as `message`, parsed. By `meant` a caller uses up what its own connections may be
+    asked, and nobody else's.
     """
 
     def __init__(
