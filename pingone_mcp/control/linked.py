@@ -22,6 +22,8 @@ from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import Refused
 
 LinkStatus = Literal["connecting", "active", "needs_reauth", "validation_error", "post_install_error"]
+NOT_WORKING: frozenset[LinkStatus] = frozenset({"needs_reauth", "validation_error"})
+"""What a check-up may come to: credentials that are not accepted, and such that lack a right."""
 AccountEvent = Literal[
     "created", "updated", "active", "reactivated", "authentication_error", "validation_error", "post_install_error"
 ]

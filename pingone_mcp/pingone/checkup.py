@@ -52,7 +52,7 @@ class CheckedStep:
     """What one step of the check-up found. `needed`: without it the server is of no use.
 
     `text` names settings by their marks (`advice.setting`). `answered` is false where PingOne did not say so itself,
-    and `where` is the place in its console that mends it.
+    `signs_in` says that it is about the credentials themselves, and `where` is the place in its console that mends it.
     """
 
     step: str
@@ -60,6 +60,7 @@ class CheckedStep:
     text: str
     needed: bool = True
     answered: bool = True
+    signs_in: bool = False
     where: str = ""
 
 
@@ -87,7 +88,7 @@ async def _checked(client: Client, names: Names, clock: Clock) -> AsyncIterator[
     connection = client.connection
     yield CheckedStep(step="region", ok=True, text=_region(connection))
     finding = await _step("token", client.authenticate, "received for the worker application")
-    yield finding
+    yield replace(finding, signs_in=True)
     if not finding.ok:
         return
     try:

@@ -12,8 +12,8 @@ class Step(Protocol):
     """What one step of a check-up found. `text` has marks of settings.
 
     `needed`: without it the server is of no use. `answered`: what is missing was refused, so that it says something
-    about the credentials; not so where no answer came. `where` is the place in the provider's own console where what
-    is missing is mended; empty where it is none of its places.
+    about the credentials; not so where no answer came. `signs_in`: it is whether they are accepted at all. `where` is
+    the place in the provider's own console where what is missing is mended; empty where it is none of its places.
     """
 
     @property
@@ -27,6 +27,8 @@ class Step(Protocol):
     @property
     def answered(self) -> bool: ...
     @property
+    def signs_in(self) -> bool: ...
+    @property
     def where(self) -> str: ...
 
 
@@ -39,6 +41,7 @@ class BrokenOff:
     ok: bool = False
     needed: bool = True
     answered: bool = False
+    signs_in: bool = False
     where: str = ""
 
 

@@ -14,7 +14,7 @@ from pingone_mcp.errors import NoSuchConnection, Problem, Refused
 from pingone_mcp.service.checks import BrokenOff, Checkup, Heard, SeenPlace, Step
 
 if TYPE_CHECKING:
-    from pingone_mcp.control.linked import LinkedConnection, LinkedConnections
+    from pingone_mcp.control.linked import LinkedConnection, LinkedConnections, LinkStatus
 
 
 LONGEST_LABEL = 200
@@ -166,14 +166,16 @@ class Linking:
     async def check(self, connection: str, heard: Heard) -> LinkedConnection:
         """Check a connection, and note what came of it as its status. Raises NoSuchConnection.
 
+        `needs_reauth`: its credentials are not accepted. `validation_error`: they are, and lack a right that is needed.
         Where no answer came, nothing is known of its credentials, and the status stays what it was.
         """
         lacking = await check_up(await self._prepared(connection), heard)
         if not lacking:
             return _there(await self._linked.set_status(connection, "active"))
-        if any(step.answered for step in lacking):
+        if answered := [step for step in lacking if step.answered]:
+            status: LinkStatus = "needs_reauth" if any(step.signs_in for step in answered) else "validation_error"
             reason = spelled(" ".join(_sentences(lacking)))
-            return _there(await self._linked.set_status(connection, "needs_reauth", reason))
+            return _there(await self._linked.set_status(connection, status, reason))
         return _there(await self._linked.get(connection))
 
     async def rename(self, connection: str, name: str) -> LinkedConnection:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from pingone_mcp.control.linked import NOT_WORKING
 from pingone_mcp.current_connection import working_for
 from pingone_mcp.errors import NoSuchConnection, Problem
 from pingone_mcp.tasks import each
@@ -71,7 +72,7 @@ class Rechecks:
             await self._clock.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Check those whose questions were refused, and those that have needed new credentials for a while."""
+        """Check those whose questions were refused, and those that have not worked for a while."""
         refused = [one for one in self._refusals.noted() if self._is_due(one, AGAIN_SECONDS)]
         await each(self._checked, [*refused, *await self._waiting(refused)], at_once=_AT_ONCE)
 
@@ -83,7 +84,7 @@ class Rechecks:
         listed = await self._linked.listed()
         there = {one.id for one in listed}
         self._checked_at = {one: at for one, at in self._checked_at.items() if one in there}
-        need = [one.id for one in listed if one.status == "needs_reauth" and one.id not in refused]
+        need = [one.id for one in listed if one.status in NOT_WORKING and one.id not in refused]
         return [one for one in need if self._is_due(one, RECOVERY_SECONDS)]
 
     def _is_due(self, connection: str, seconds: float) -> bool:
@@ -110,7 +111,7 @@ class Rechecks:
         after = await self._check(connection, _unheard)
         if before.status != after.status:
             _logger.info("The status of the connection is %s now; it was %s.", after.status, before.status)
-        if before.status == "needs_reauth" and after.status == "active":
+        if before.status in NOT_WORKING and after.status == "active":
             await self._linked.set_next_sync(connection, self._clock.now())  # its syncs wait for ever longer
 
 

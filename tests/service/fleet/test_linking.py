@@ -78,6 +78,21 @@ async def test_a_check_notes_what_came_of_it(serving: Estate) -> None:
     assert (await linking.check(acme.id, serving.steps.append)).status == "active"
 
 
+async def test_credentials_that_lack_a_right_are_told_from_those_that_are_not_accepted(serving: Estate) -> None:
+    acme = await serving.link("acme")
+    linking = serving.administration.linking
+    faults = serving.company("acme").sandbox.faults
+    faults.add("forbidden", path="/users", times=None)
+    checked = await linking.check(acme.id, serving.steps.append)
+    assert checked.status == "validation_error"
+    assert "users of" in (checked.reason or "")
+    faults.clear()
+    faults.add("server_error", path="/users", times=None)
+    assert (await linking.check(acme.id, serving.steps.append)).status == "validation_error", "no answer says nothing"
+    faults.clear()
+    assert (await linking.check(acme.id, serving.steps.append)).status == "active"
+
+
 async def test_what_does_not_work_does_not_take_the_place_of_what_does(serving: Estate) -> None:
     acme = await serving.link("acme")
     with pytest.raises(CannotLink):

@@ -110,6 +110,20 @@ async def test_it_recovers_without_a_question_and_is_synced_at_once(
     assert after.next_sync_at == serving.time.clock().now()
 
 
+async def test_a_right_that_is_given_back_is_found_without_a_question_too(serving: Estate, rechecks: Rechecks) -> None:
+    acme = await serving.link("acme")
+    faults = serving.company("acme").sandbox.faults
+    faults.add("forbidden", path="/users", times=None)
+    serving.refusals.note(acme.id)
+    await rechecks.look()
+    assert (await row(serving, acme)).status == "validation_error"
+    faults.clear()
+    serving.time.passed += RECOVERY_SECONDS
+    await rechecks.look()
+    after = await row(serving, acme)
+    assert (after.status, after.next_sync_at) == ("active", serving.time.clock().now())
+
+
 async def test_what_is_paused_or_gone_or_broken_is_no_matter_to_the_others(
     serving: Estate, rechecks: Rechecks, counted: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:

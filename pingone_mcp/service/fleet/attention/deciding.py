@@ -159,7 +159,8 @@ def _of_credentials(linked: LinkedConnection, of: NamedConnection) -> Iterator[M
     if linked.status in ("active", "connecting"):
         return
     read = "Its directory was not read since" if linked.last_sync_at is not None else "It was never read"
-    what = f"Its credentials do not work any more. {linked.reason or ''}".rstrip()
+    lacks = "work, and lack a right" if linked.status == "validation_error" else "do not work any more"
+    what = f"Its credentials {lacks}. {linked.reason or ''}".rstrip()
     yield Matter(kind="credentials", act="reconnect", what=f"{what} {read}.", since=linked.last_sync_at, of=of)
 
 

@@ -27,6 +27,7 @@ class ComparedHook:
     text: str
     needed: bool = False
     answered: bool = True
+    signs_in: bool = False
     where: str = ""
 
 

@@ -18,6 +18,7 @@ class Found:
     text: str = ""
     needed: bool = True
     answered: bool = True
+    signs_in: bool = False
     where: str = ""
 
 
