@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 READS: frozenset[Permission] = frozenset({"directory.read"})
 """What it takes to see anything of a directory."""
+SYNCS: frozenset[Permission] = frozenset({"directory.sync"})
+MANAGES: frozenset[Permission] = frozenset({"connections.manage"})
+MANAGES_EVENTS: frozenset[Permission] = frozenset({"events.manage"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

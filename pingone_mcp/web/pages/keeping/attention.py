@@ -9,7 +9,7 @@ from pingone_mcp.advice import spelled
 from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.service.fleet.event_targets import TargetChange
 from pingone_mcp.web.pages.keeping.back import ATTENTION, FRONT, back
-from pingone_mcp.web.pages.page import LeadsTo, PageForm, PageView, SitePage
+from pingone_mcp.web.pages.page import MANAGES_EVENTS, LeadsTo, PageForm, PageView, SitePage
 from pingone_mcp.web.pages.site import path_in
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 MOST = 30
 """So many matters are listed on one page."""
-_EVENTS: frozenset[Permission] = frozenset({"events.manage"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +69,8 @@ class AttentionPages:
         """Return the forms: a webhook is of no single connection."""
         root = "/webhooks/{webhook}"
         return [
-            PageForm(path=f"{root}/on", act=self._switch_on, needs=_EVENTS),
-            PageForm(path=f"{root}/resend", act=self._resend, needs=_EVENTS),
+            PageForm(path=f"{root}/on", act=self._switch_on, needs=MANAGES_EVENTS),
+            PageForm(path=f"{root}/resend", act=self._resend, needs=MANAGES_EVENTS),
         ]
 
     async def everywhere(self, caller: Caller) -> ShownMatters:

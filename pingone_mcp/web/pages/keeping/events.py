@@ -9,18 +9,16 @@ from urllib.parse import urlsplit
 from pingone_mcp.service.fleet.cursors import ListAsked
 from pingone_mcp.service.fleet.event_targets import TargetChange
 from pingone_mcp.web.pages.keeping.back import back
-from pingone_mcp.web.pages.page import LeadsTo, PageForm
+from pingone_mcp.web.pages.page import MANAGES_EVENTS, LeadsTo, PageForm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pingone_mcp.control.outbox import EventState
     from pingone_mcp.control.webhooks import Webhook
-    from pingone_mcp.service.callers import Permission
     from pingone_mcp.service.fleet.event_targets import EventTargets
     from pingone_mcp.web.pages.page import Visit
 
-_EVENTS: frozenset[Permission] = frozenset({"events.manage"})
 _MOST = 100
 
 
@@ -42,7 +40,7 @@ class TargetForms:
     async def section(self, visit: Visit) -> Mapping[str, object]:
         """Return what the settings show; nothing to who has no webhooks, because one gets a whole tenant's events."""
         caller, tenant = visit.caller, visit.connection.tenant
-        if caller.lacks(_EVENTS) or caller.connections is not None:
+        if caller.lacks(MANAGES_EVENTS) or caller.connections is not None:
             return {"targets": None}
         webhooks = (await self._targets.listed(ListAsked(caller=caller, limit=_MOST))).items
         targets = [
@@ -60,9 +58,9 @@ class TargetForms:
         """Return the forms."""
         path = "/c/{connection}/settings/webhooks/{webhook}"
         return [
-            PageForm(path=f"{path}/on", act=self._switch_on, needs=_EVENTS),
-            PageForm(path=f"{path}/test", act=self._test, needs=_EVENTS),
-            PageForm(path=f"{path}/resend", act=self._resend, needs=_EVENTS),
+            PageForm(path=f"{path}/on", act=self._switch_on, needs=MANAGES_EVENTS),
+            PageForm(path=f"{path}/test", act=self._test, needs=MANAGES_EVENTS),
+            PageForm(path=f"{path}/resend", act=self._resend, needs=MANAGES_EVENTS),
         ]
 
     async def _switch_on(self, visit: Visit) -> LeadsTo:

@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 
 from pingone_mcp.service.fleet.keeping.hooks import HEADER
 from pingone_mcp.web.pages.keeping.once import ShownOnce, show_once
-from pingone_mcp.web.pages.page import LeadsTo, PageForm, PageView, SitePage
+from pingone_mcp.web.pages.page import MANAGES, LeadsTo, PageForm, PageView, SitePage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pingone_mcp.service.callers import Permission
     from pingone_mcp.service.fleet.keeping.hooks import CallerHooks
     from pingone_mcp.web.pages.page import Visit
 
 _PATH = "/c/{connection}/settings/hook/secret"
-_MANAGE: frozenset[Permission] = frozenset({"connections.manage"})
 
 
 class HookPages:
@@ -27,17 +25,17 @@ class HookPages:
 
     async def section(self, visit: Visit) -> Mapping[str, object]:
         """Return what the settings show; nothing to who may not look after connections."""
-        if visit.caller.lacks(_MANAGE):
+        if visit.caller.lacks(MANAGES):
             return {"hook": None}
         return {"hook": await self._hooks.shown(visit.caller, visit.connection.id), "header": HEADER}
 
     def pages(self) -> list[SitePage]:
         """Return the page that asks whether another secret is to be made."""
-        return [SitePage(path=_PATH, show=self._ask, needs=_MANAGE, shows_directory=False)]
+        return [SitePage(path=_PATH, show=self._ask, needs=MANAGES, shows_directory=False)]
 
     def forms(self) -> list[PageForm]:
         """Return the form."""
-        return [PageForm(path=_PATH, act=self._renew, needs=_MANAGE)]
+        return [PageForm(path=_PATH, act=self._renew, needs=MANAGES)]
 
     async def _ask(self, visit: Visit) -> PageView:
         hook = await self._hooks.shown(visit.caller, visit.connection.id)

@@ -8,7 +8,7 @@ from pingone_mcp.errors import Refused
 from pingone_mcp.service.callers import Permission
 from pingone_mcp.web.pages.keeping.back import back
 from pingone_mcp.web.pages.keeping.once import ShownOnce, show_once
-from pingone_mcp.web.pages.page import LeadsTo, PageForm, PageView, SitePage
+from pingone_mcp.web.pages.page import MANAGES, LeadsTo, PageForm, PageView, SitePage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pingone_mcp.web.pages.page import Visit
 
 _PATH = "/c/{connection}/settings/keys"
-_MANAGE: frozenset[Permission] = frozenset({"connections.manage"})
 _DAYS: Mapping[str, str] = {"30": "30 days", "90": "90 days", "365": "a year", "": "until it is revoked"}
 _SCOPE_WORDS: Mapping[Permission, str] = {
     "directory.read": "read the directory",
@@ -37,7 +36,7 @@ class KeyPages:
     async def section(self, visit: Visit) -> Mapping[str, object]:
         """Return what the settings show; no keys to who may not look after any."""
         caller = visit.caller
-        if caller.lacks(_MANAGE):
+        if caller.lacks(MANAGES):
             return {"keys": None}
         return {
             "keys": await self._keys.of_connection(caller, visit.connection.id),
@@ -50,13 +49,13 @@ class KeyPages:
     def pages(self) -> list[SitePage]:
         """Return the page that asks whether a key is to be revoked."""
         path = f"{_PATH}/{{key}}/revoke"
-        return [SitePage(path=path, show=self._ask, needs=_MANAGE, shows_directory=False)]
+        return [SitePage(path=path, show=self._ask, needs=MANAGES, shows_directory=False)]
 
     def forms(self) -> list[PageForm]:
         """Return the forms."""
         return [
-            PageForm(path=_PATH, act=self._create, needs=_MANAGE),
-            PageForm(path=f"{_PATH}/{{key}}/revoke", act=self._revoke, needs=_MANAGE),
+            PageForm(path=_PATH, act=self._create, needs=MANAGES),
+            PageForm(path=f"{_PATH}/{{key}}/revoke", act=self._revoke, needs=MANAGES),
         ]
 
     async def _ask(self, visit: Visit) -> PageView:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pingone_mcp.service.fleet.attention.removals import OtherRemovals
 from pingone_mcp.service.fleet.cursors import ListAsked
-from pingone_mcp.web.pages.page import READS, LeadsTo, PageForm, PageView, SitePage
+from pingone_mcp.web.pages.page import READS, SYNCS, LeadsTo, PageForm, PageView, SitePage
 from pingone_mcp.web.pages.site import path_in
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pingone_mcp.web.pages.page import Visit
 
 _PATH = "/c/{connection}/removals"
-_NEEDED: frozenset[Permission] = READS | {"directory.sync"}
+_NEEDED: frozenset[Permission] = READS | SYNCS
 
 
 class RemovalPages:

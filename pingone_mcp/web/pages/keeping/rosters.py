@@ -10,17 +10,15 @@ from starlette.datastructures import UploadFile
 from pingone_mcp.errors import Refused
 from pingone_mcp.service.rosters.pulling import NotPulled
 from pingone_mcp.web.pages.keeping.back import back
-from pingone_mcp.web.pages.page import LeadsTo, PageForm
+from pingone_mcp.web.pages.page import SYNCS, LeadsTo, PageForm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pingone_mcp.service.callers import Permission
     from pingone_mcp.service.rosters.desk import RosterDesk
     from pingone_mcp.web.pages.page import Visit
 
 _PATH = "/c/{connection}/settings/rosters"
-_SYNC: frozenset[Permission] = frozenset({"directory.sync"})
 _PULL_SECONDS = 10.0  # of an answer; a pull that takes longer goes on
 
 
@@ -35,13 +33,13 @@ class RosterPages:
         if not visit.reads:
             return {"rosters": None}
         rosters = await self._desk.keeping.listed(visit.connection.id)
-        return {"rosters": rosters, "may_push": not visit.caller.lacks(_SYNC)}
+        return {"rosters": rosters, "may_push": not visit.caller.lacks(SYNCS)}
 
     def forms(self) -> list[PageForm]:
         """Return the forms."""
         return [
-            PageForm(path=_PATH, act=self._push, needs=_SYNC),
-            PageForm(path=f"{_PATH}/{{name}}/pull", act=self._pull, needs=_SYNC),
+            PageForm(path=_PATH, act=self._push, needs=SYNCS),
+            PageForm(path=f"{_PATH}/{{name}}/pull", act=self._pull, needs=SYNCS),
         ]
 
     async def _push(self, visit: Visit) -> LeadsTo:

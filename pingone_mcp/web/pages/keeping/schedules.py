@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from pingone_mcp.service.fleet.cursors import ListAsked
 from pingone_mcp.web.pages.keeping.back import back
-from pingone_mcp.web.pages.page import READS, LeadsTo, PageForm
+from pingone_mcp.web.pages.page import READS, SYNCS, LeadsTo, PageForm
 
 if TYPE_CHECKING:
-    from pingone_mcp.service.callers import Permission
     from pingone_mcp.service.schedules.schedules import CallerSchedules
     from pingone_mcp.web.pages.page import Visit
 
-_SCHEDULES: frozenset[Permission] = frozenset({"directory.sync"})
 _MOST = 100
 OUTCOMES: Mapping[str, str] = {
     "asked": "asked for",
@@ -38,7 +36,7 @@ class ScheduleForms:
 
     async def section(self, visit: Visit) -> Mapping[str, object]:
         """Return what the settings show; nothing to who may not say what is done, or read what came of it."""
-        if visit.caller.lacks(_SCHEDULES | READS):
+        if visit.caller.lacks(SYNCS | READS):
             return {"schedules": None}
         asked = ListAsked(caller=visit.caller, limit=_MOST)
         found = (await self._schedules.listed(asked, connection=visit.connection.id)).items
@@ -47,7 +45,7 @@ class ScheduleForms:
     def forms(self) -> list[PageForm]:
         """Return the form."""
         path = "/c/{connection}/settings/schedules/{schedule}/run"
-        return [PageForm(path=path, act=self._run, needs=_SCHEDULES)]
+        return [PageForm(path=path, act=self._run, needs=SYNCS)]
 
     async def _run(self, visit: Visit) -> LeadsTo:
         found = await self._schedules.run(visit.caller, visit.path["schedule"])

@@ -8,20 +8,17 @@ from pingone_mcp.current_connection import DEFAULT
 from pingone_mcp.errors import Refused
 from pingone_mcp.service.fleet.syncs import minutes_of
 from pingone_mcp.web.pages.keeping.back import back
-from pingone_mcp.web.pages.page import LeadsTo, PageForm
+from pingone_mcp.web.pages.page import MANAGES, SYNCS, LeadsTo, PageForm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pingone_mcp.service.callers import Permission
     from pingone_mcp.service.fleet.caller_runs import CallerRuns
     from pingone_mcp.service.fleet.keeping.intervals import Intervals
     from pingone_mcp.service.fleet.keeping.scopes import Scopes
     from pingone_mcp.web.pages.page import Visit
 
 _PATH = "/c/{connection}/settings"
-_SYNC: frozenset[Permission] = frozenset({"directory.sync"})
-_MANAGE: frozenset[Permission] = frozenset({"connections.manage"})
 
 
 class SyncForms:
@@ -33,21 +30,21 @@ class SyncForms:
     async def section(self, visit: Visit) -> Mapping[str, object]:
         """Return what the settings show; nothing of what is in the directory to who may not read it."""
         caller, linked = visit.caller, visit.connection
-        may_sync = not caller.lacks(_SYNC) and not linked.is_paused
+        may_sync = not caller.lacks(SYNCS) and not linked.is_paused
         return {
             "minutes": minutes_of(linked),
             "scope": await self._scopes.shown(caller, linked.id) if visit.reads else None,
             "may_sync": may_sync,
             "may_decide": may_sync and visit.reads,
-            "may_manage": not caller.lacks(_MANAGE) and linked.id != DEFAULT,
+            "may_manage": not caller.lacks(MANAGES) and linked.id != DEFAULT,
             "is_default": linked.id == DEFAULT,
         }
 
     def forms(self) -> list[PageForm]:
         """Return the forms."""
         return [
-            PageForm(path=f"{_PATH}/sync", act=self._sync, needs=_SYNC),
-            PageForm(path=f"{_PATH}/interval", act=self._change, needs=_MANAGE),
+            PageForm(path=f"{_PATH}/sync", act=self._sync, needs=SYNCS),
+            PageForm(path=f"{_PATH}/interval", act=self._change, needs=MANAGES),
         ]
 
     async def _sync(self, visit: Visit) -> LeadsTo:

@@ -10,21 +10,19 @@ from pingone_mcp.service.fleet.accounts import AccountChange
 from pingone_mcp.service.fleet.drafting.drafts import NoDraft
 from pingone_mcp.service.fleet.linking import CannotLink
 from pingone_mcp.web.pages.linking.steps import LinkSteps, Stand
-from pingone_mcp.web.pages.page import LeadsTo, PageForm, PageView, SitePage
+from pingone_mcp.web.pages.page import MANAGES, LeadsTo, PageForm, PageView, SitePage
 from pingone_mcp.web.pages.site import path_in
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
     from starlette.responses import Response
 
-    from pingone_mcp.service.callers import Permission
     from pingone_mcp.service.fleet.accounts import CallerAccounts
     from pingone_mcp.service.fleet.drafting.desk import LinkingDesk
     from pingone_mcp.web.pages.page import Visit
 
 ADD = "/connections/add"
 _OF_ONE = "/c/{connection}/link"
-_MANAGE: frozenset[Permission] = frozenset({"connections.manage"})
 
 
 class Managing:
@@ -41,7 +39,7 @@ class Managing:
         ]
         for root in (ADD, f"{_OF_ONE}/reconnect"):
             shows += [(root, self._enter), (f"{root}/{{draft}}", self._draft)]
-        return [SitePage(path=path, show=show, needs=_MANAGE, shows_directory=False) for path, show in shows]
+        return [SitePage(path=path, show=show, needs=MANAGES, shows_directory=False) for path, show in shows]
 
     def forms(self) -> list[PageForm]:
         """Return the forms."""
@@ -54,7 +52,7 @@ class Managing:
         ]
         for root in (ADD, f"{_OF_ONE}/reconnect"):
             acts += [(root, self._entered), (f"{root}/{{draft}}", self._keep), (f"{root}/{{draft}}/again", self._again)]
-        return [PageForm(path=path, act=act, needs=_MANAGE) for path, act in acts]
+        return [PageForm(path=path, act=act, needs=MANAGES) for path, act in acts]
 
     def _show(self, template: str) -> Callable[[Visit], Awaitable[PageView]]:
         async def show(visit: Visit) -> PageView:

@@ -48,6 +48,18 @@ async def test_credentials_that_stopped_working_are_a_matter_until_they_work(at:
     assert await at.kinds() == []
 
 
+async def test_credentials_that_lack_a_right_are_said_to_work_and_to_lack_it(at: Attended) -> None:
+    faults = at.estate.company("acme").sandbox.faults
+    faults.add("forbidden", path="/users", times=None)
+    await at.estate.administration.linking.check(at.acme.id, at.estate.steps.append)
+    matter = await only(at)
+    assert (matter.kind, matter.act) == ("credentials", "reconnect")
+    assert "Its credentials work, and lack a right. users of" in matter.what
+    faults.clear()
+    await at.estate.administration.linking.check(at.acme.id, at.estate.steps.append)
+    assert await at.kinds() == []
+
+
 async def test_a_copy_that_is_not_brought_up_to_date_is_a_matter_until_it_is(at: Attended) -> None:
     at.passes(3_500)
     assert await at.kinds() == []

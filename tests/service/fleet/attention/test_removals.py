@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
+from pingone_mcp.control.sync_runs import RunRecord
 from pingone_mcp.errors import NoSuchConnection
 from pingone_mcp.sandbox.faults import Fault
 from pingone_mcp.service.fleet.attention.removals import NAMED, OtherRemovals
@@ -169,6 +170,13 @@ async def test_what_was_said_is_not_good_when_its_sync_could_not_be_asked_for(at
     assert await at.users() == 40
 
 
+async def check_held(at: Attended, run: RunRecord) -> None:
+    """Let a run that was asked for begin; fail where it takes anybody away."""
+    await at.syncs.begin_due()
+    assert (await at.ended(run)).status == "held"
+    assert await at.users() == 40
+
+
 async def test_what_was_said_behind_another_sync_is_good_for_the_next_one(at: Attended) -> None:
     edition = await shown_edition(at)
     async with held_back(at):
@@ -187,9 +195,7 @@ async def test_what_was_said_before_a_pause_is_not_good_after_it(at: Attended) -
         await at.estate.administration.linking.pause(at.acme.id)
     await settled(at)
     await at.estate.administration.linking.resume(at.acme.id)
-    await at.syncs.begin_due()
-    assert (await at.ended(run)).status == "held"
-    assert await at.users() == 40
+    await check_held(at, run)
 
 
 async def test_what_was_said_before_another_process_paused_is_not_good_after_it(at: Attended) -> None:
@@ -200,9 +206,7 @@ async def test_what_was_said_before_another_process_paused_is_not_good_after_it(
         await at.syncs.begin_due()
         await at.estate.control.connections.update(at.acme.id, is_paused=False)
     await settled(at)
-    await at.syncs.begin_due()
-    assert (await at.ended(run)).status == "held"
-    assert await at.users() == 40
+    await check_held(at, run)
 
 
 async def test_what_was_said_is_good_for_its_own_run_alone(at: Attended) -> None:
@@ -222,9 +226,7 @@ async def test_what_was_said_is_good_for_so_many_minutes(at: Attended) -> None:
         run = await at.syncs.release(at.acme, edition)
         at.passes(RELEASE_MINUTES * 60)
     await settled(at)
-    await at.syncs.begin_due()
-    assert (await at.ended(run)).status == "held"
-    assert await at.users() == 40
+    await check_held(at, run)
 
 
 async def settled(at: Attended) -> None:
