@@ -175,7 +175,6 @@ def _become(request: _Request) -> None:
     time.tzset()
     sys.argv[1:] = request.arguments
     sys.path[0] = request.cwd
-    sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr] # it is Python's own
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

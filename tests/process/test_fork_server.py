@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -29,6 +31,19 @@ def test_it_says_what_a_loaded_one_says(words: str, tmp_path: Path) -> None:
 def test_a_terminal_is_one_for_it_too(tmp_path: Path) -> None:
     forked, loaded = (in_terminal("guide", "settings", env=bare(tmp_path), program=one) for one in (None, PROGRAM))
     assert forked == loaded
+
+
+@ONLY_LINUX
+def test_what_it_writes_in_a_terminal_is_seen_line_by_line(tmp_path: Path) -> None:
+    controller, terminal = pty.openpty()
+    env = bare(tmp_path, PINGONE_SANDBOX="1")
+    with begun("sandbox", "--port", "0", env=env, stdin=terminal, stdout=terminal, stderr=terminal) as process:
+        try:
+            os.close(terminal)
+            assert select.select([controller], [], [], PATIENCE)[0], "it says something before it ends"
+        finally:
+            process.kill()
+            os.close(controller)
 
 
 @ONLY_LINUX

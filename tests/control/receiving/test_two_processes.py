@@ -147,6 +147,18 @@ async def test_a_database_that_is_restarted_in_the_middle_has_all_or_nothing_and
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_whoever_holds_a_secret_lets_no_other_process_change_it_meanwhile(
+    control: ControlData, linked: LinkedConnection, database_url: SecretStr
+) -> None:
+    with psycopg.connect(database_url.get_secret_value(), autocommit=True) as another:
+        async with control.database.write():
+            await control.hook_secrets.hold(linked.id)
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                another.execute("SELECT id FROM connections FOR UPDATE NOWAIT")
+        assert another.execute("SELECT id FROM connections FOR UPDATE NOWAIT").fetchall() == [(linked.id,)]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_a_connection_that_is_removed_just_then_is_none(
     control: ControlData, linked: LinkedConnection, database_url: SecretStr
 ) -> None:

@@ -246,6 +246,17 @@ async def test_a_key_that_ends_soon_is_a_matter_until_it_is_revoked(at: Attended
     await keys.revoke(far.key.id)
 
 
+async def test_a_key_that_has_ended_long_ago_is_no_matter_any_more(at: Attended) -> None:
+    keys, ends = at.estate.control.api_keys, at.estate.control.clock.now() + timedelta(days=1)
+    await keys.create(name="short", permissions=ALL, connections=[at.acme.id], expires_at=ends)
+    at.passes(7 * 86_400)
+    await at.sync()
+    assert await at.kinds() == ["key"]
+    at.passes(2 * 86_400)
+    await at.sync()
+    assert await at.kinds() == []
+
+
 async def test_nothing_of_a_paused_connection_needs_a_person(at: Attended) -> None:
     at.passes(10_000)
     await at.estate.administration.linking.pause(at.acme.id)

@@ -113,6 +113,14 @@ async def test_the_html_file_says_where_it_shows_a_part_of_the_rows_of_its_findi
     assert re.search(rf"accounts that say something else than the directory \({said}\)", heard.text)
 
 
+async def test_the_html_file_says_where_it_shows_a_part_of_the_conflicts(visitor: Visitor) -> None:
+    rules = visitor.face.estate.rosters.rules
+    clerk = b'[[rule]]\nrole = "clerk%d"\ngroup = "*"\n[[exclusive]]\nroles = ["reader", "clerk%d"]\n'
+    await rules.put(visitor.face.acme.id, RULES + b"".join(clerk % (n, n) for n in range(4)))
+    _, heard = await save(visitor, f"{reviews(visitor)}/access.html")
+    assert re.search(r"users with roles that exclude each other \(\d+; the first 100 rows\)", heard.text)
+
+
 async def test_a_file_of_another_connection_or_of_no_such_name_is_none(visitor: Visitor) -> None:
     there, _ = await save(visitor, f"{reviews(visitor)}/access.csv")
     face = visitor.face
@@ -121,7 +129,10 @@ async def test_a_file_of_another_connection_or_of_no_such_name_is_none(visitor: 
     assert (await stranger.open(there)).status == 404
     assert (await stranger.open(there.replace(face.acme.id, other.id))).status == 404
     folder = there.rpartition("/")[0]
-    for name in ("..%2f..%2fkeys", "x.csv", "access-review-20260101-000000-abcdef.csv", ".manifest.json"):
+    half = (await backend_of(face)).exports.folder.path / "reviews" / "access-review.csv.part"
+    half.write_bytes(b"half a file")
+    half.chmod(0o600)
+    for name in (half.name, "..%2f..%2fkeys", "x.csv", "access-review-20260101-000000-abcdef.csv", ".manifest.json"):
         assert (await visitor.open(f"{folder}/{name}")).status == 404, name
 
 
