@@ -117,6 +117,40 @@ async def test_a_setting_that_is_changed_leaves_the_others_as_another_has_change
     assert changed.epoch == 2, "no client is built from an interval"
 
 
+async def test_twenty_changes_at_once_half_of_them_cancelled_leave_whole_values(
+    control: ControlData, linked: LinkedConnection
+) -> None:
+    connections = control.connections
+    whole: dict[str, JsonValue] = {"region": "CA", "populations": ["p"]}
+    checked = await connections.replace_credentials(linked.id, SECRET, whole)
+    assert checked is not None
+    refused: list[int] = []
+
+    async def change(number: int) -> None:
+        if number % 2:
+            await connections.update(linked.id, settings={"sync_minutes": number})
+            return
+        try:
+            secrets = {"client_secret": SecretStr(f"{number}")}
+            await connections.replace_credentials(linked.id, secrets, {**whole, "region": f"{number}"}, checked=checked)
+        except ChangedMeanwhile:
+            refused.append(number)
+
+    async with anyio.create_task_group() as kept, anyio.create_task_group() as cut:
+        for number in range(20):
+            (cut if number % 4 < 2 else kept).start_soon(change, number)
+        await anyio.lowlevel.checkpoint()
+        cut.cancel_scope.cancel()
+    found = await connections.with_credentials(linked.id)
+    assert found is not None
+    after, credentials = found
+    assert after.settings["populations"] == ["p"]
+    assert after.settings["sync_minutes"] in range(1, 20, 2)
+    assert credentials["client_secret"].get_secret_value() == after.settings["region"], "values of one change"
+    assert after.epoch == checked.epoch + 1, "the others hear that it was changed meanwhile"
+    assert refused
+
+
 async def test_an_interval_outlives_values_that_were_checked_before_it(
     control: ControlData, linked: LinkedConnection
 ) -> None:

@@ -143,6 +143,27 @@ async def test_all_who_wait_get_the_outcome_and_who_did_not_wait_what_is_so_now(
         assert at.begun == 2
 
 
+async def test_twenty_at_once_begin_one_work_and_who_leaves_takes_it_from_nobody() -> None:
+    async with desk() as at:
+        came: list[str | JobProgress] = []
+        scopes: list[anyio.CancelScope] = []
+
+        async def ask(number: int) -> None:
+            with anyio.CancelScope() as scope:
+                scopes.append(scope)
+                came.append(await at.ask("a", f"{number}", asker=f"{number}", seconds=60.0))
+
+        async with anyio.create_task_group() as askers:
+            for number in range(20):
+                askers.start_soon(ask, number)
+            await anyio.wait_all_tasks_blocked()
+            for scope in scopes[:10]:
+                scope.cancel()
+            await anyio.wait_all_tasks_blocked()
+            at.let_go.set()
+        assert (at.begun, came) == (1, ["a 1 of 0"] * 10)
+
+
 async def test_an_outcome_waits_only_so_long_for_who_was_asked_to_come_again() -> None:
     async with desk() as at:
         await at.ask("a")
