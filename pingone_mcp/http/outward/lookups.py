@@ -22,6 +22,7 @@ from pingone_mcp.http.failures import NotAllowed
 from pingone_mcp.tasks import in_thread
 
 if TYPE_CHECKING:
+    from pingone_mcp.clock import Clock
     from pingone_mcp.settings.targets import TargetRules
 
 LOOKUP_SECONDS = 5.0
@@ -53,12 +54,13 @@ class NamesOfTheSystem(AbstractResolver):
     threads in which the names of everybody else are looked up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._places = anyio.CapacityLimiter(LOOKUPS)
 
     async def resolve(self, host: str, port: int = 0, family: AddressFamily = AF_UNSPEC) -> list[ResolveResult]:
         look = partial(getaddrinfo, host, port, family=family, type=SOCK_STREAM, flags=AI_ADDRCONFIG)
-        with anyio.move_on_after(LOOKUP_SECONDS):
+        with self._clock.within(LOOKUP_SECONDS):
             found = await in_thread(look, pool=self._places, abandon=True)
             return [
                 ResolveResult(hostname=host, host=str(at[0]), port=port, family=kind, proto=proto, flags=AI_NUMERICHOST)

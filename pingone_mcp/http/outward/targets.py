@@ -146,7 +146,8 @@ class Targets:
             from pingone_mcp.http.engine import Engine  # noqa: PLC0415
             from pingone_mcp.http.outward.lookups import CheckedNames, NamesOfTheSystem  # noqa: PLC0415
 
-            self._engine = Engine(self._trusted, CheckedNames(self._rules, self._resolver or NamesOfTheSystem()))
+            names = CheckedNames(self._rules, self._resolver or NamesOfTheSystem(self._clock))
+            self._engine = Engine(self._trusted, names)
         return self._engine
 
     async def aclose(self) -> None:

@@ -228,27 +228,50 @@ async def test_names_that_nobody_answers_for_hold_no_other(monkeypatch: pytest.M
             released.wait()
         return socket.getaddrinfo(host, *_, **more)
 
+    looks = list[anyio.CancelScope]()
+
+    def within(seconds: float) -> anyio.CancelScope:
+        scope = anyio.CancelScope()  # ends when the test says, not by time
+        if seconds == module.LOOKUP_SECONDS:
+            looks.append(scope)
+        return scope
+
+    async def looked_up(names: int) -> None:
+        while len(looks) < names:
+            await anyio.lowlevel.checkpoint()
+
     monkeypatch.setattr(module, "getaddrinfo", look)
-    monkeypatch.setattr(module, "LOOKUP_SECONDS", 0.2)
-    receiver, rules = Receiver(), TargetRules(frozenset({HOST}), with_loopback=True)
-    sending, failures = Targets(rules, ssl.create_default_context(), Clock()), list[str]()
+    receiver, rules = Receiver(is_kept=False), TargetRules(frozenset({HOST}), with_loopback=True)
+    clock = dataclasses.replace(Clock(), within=within)
+    sending, failures = Targets(rules, ssl.create_default_context(), clock), list[str]()
 
     async def in_vain(number: int) -> None:
         with pytest.raises(Unreachable) as failure:
             await sending.post(f"https://{HOST}:{number}/", b"{}", {})
         failures.append(failure.value.what)
 
+    async def in_time(port: int) -> None:
+        assert (await sending.post(f"http://localhost:{port}/", b"{}", {})).status == 204
+
     try:
-        async with receiver.running() as port, anyio.create_task_group() as tasks:
-            for number in range(1, LOOKUPS):
-                tasks.start_soon(in_vain, number)
-            await anyio.lowlevel.checkpoint()
-            with anyio.fail_after(10):
-                assert (await sending.post(f"http://localhost:{port}/", b"{}", {})).status == 204
+        with anyio.fail_after(60):
+            async with receiver.running() as port, anyio.create_task_group() as tasks:
+                for number in range(1, LOOKUPS):
+                    tasks.start_soon(in_vain, number)
+                await looked_up(LOOKUPS - 1)
+                await in_time(port)  # in the last place
+                tasks.start_soon(in_vain, LOOKUPS)
+                await looked_up(LOOKUPS + 1)
+                assert not failures
+                tasks.start_soon(in_time, port)  # no place is left
+                await looked_up(LOOKUPS + 2)
+                for scope in looks[:-1]:
+                    scope.cancel()
     finally:
         released.set()
         await sending.aclose()
-    assert failures == [f"There is no address for the host {HOST}."] * (LOOKUPS - 1)
+    assert failures == [f"There is no address for the host {HOST}."] * LOOKUPS
+    assert len(receiver.heard) == 2
 
 
 def whole(body: bytes, *headers: bytes) -> bytes:
