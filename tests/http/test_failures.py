@@ -18,13 +18,15 @@ from tests.http.certificates import certificate
 from tests.http.servers import Serve, answer_never, hang_up, reset, says, serving
 
 
-async def failure(url: str, *, proxy: str | None = None, trusted: Path | None = None) -> httpx.TransportError:
-    """Return what a request really ends in."""
+async def failure(
+    url: str, *, proxy: str | None = None, trusted: Path | None = None, connect: float = 30, answer: float = 60
+) -> httpx.TransportError:
+    """Return what a request really ends in, `connect` and `answer` being the seconds that it has."""
     verify = ssl.create_default_context(cafile=trusted)
     async with Engine(verify) as engine:
-        request = httpx.Request("GET", url, extensions={"timeout": {"connect": 0.2}, PROXY: proxy})
+        request = httpx.Request("GET", url, extensions={"timeout": {"connect": connect}, PROXY: proxy})
         try:
-            with anyio.move_on_after(0.5) as patience:
+            with anyio.move_on_after(answer) as patience:
                 response = await engine.handle_async_request(request)
                 await response.aread()
             if patience.cancelled_caught:
@@ -45,6 +47,7 @@ async def test_a_name_that_nobody_has() -> None:
 
 
 DAY = timedelta(days=1)
+IN_VAIN: dict[Cause, tuple[float, float]] = {Cause.NO_CONNECTION_IN_TIME: (0.2, 60), Cause.NO_ANSWER_IN_TIME: (30, 0.5)}
 
 
 @pytest.mark.parametrize(
@@ -81,8 +84,9 @@ async def test_a_certificate_that_is_not_accepted(
     ],
 )
 async def test_a_server_that_does_not_answer(serve: Serve, scheme: str, found: Cause) -> None:
+    connect, answer = IN_VAIN.get(found, (30, 60))
     async with serving(serve) as port:
-        assert cause(await failure(f"{scheme}://127.0.0.1:{port}")) is found
+        assert cause(await failure(f"{scheme}://127.0.0.1:{port}", connect=connect, answer=answer)) is found
 
 
 @pytest.mark.parametrize(

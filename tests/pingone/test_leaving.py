@@ -193,9 +193,9 @@ async def test_what_is_read_for_everybody_tells_those_who_wait_what_happened_bef
                 raise httpx.ConnectError("") from ConnectionRefusedError()
             return await world.sandbox.transport().handle_async_request(request)
 
-    clock = replace(world.time.clock(), left=Clock().left)
+    clock = replace(world.time.clock(), left=lambda: Clock().left() - 59.6)  # so that a slow machine is in time
     async with open_directory(world.connection(), transport=Refusing(), clock=clock) as directory:
         await directory.served.client.authenticate()
-        with anyio.fail_after(0.4), pytest.raises(Unreachable, match="refused the connection"):
+        with anyio.fail_after(60), pytest.raises(Unreachable, match="refused the connection"):
             await directory.served.names.populations(world.sandbox.environment_id)
     assert world.time.naps == [], "the next attempt would have been made when nobody waits any more"

@@ -284,7 +284,7 @@ async def test_a_caller_asks_only_so_much_at_once(served: Served, monkeypatch: p
 
 
 async def test_a_session_that_nobody_uses_is_collected(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pingone_mcp.web.mcp.endpoint.IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("pingone_mcp.web.mcp.endpoint.IDLE_SECONDS", 0.5)
     async with served.running(), served.http("acme") as http:
         script = Script(http, PATH)
         await script.open()
