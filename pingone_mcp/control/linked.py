@@ -228,13 +228,20 @@ class LinkedConnections:
             raise NameTaken from None
 
     async def set_status(
-        self, connection_id: str, status: LinkStatus, reason: str | None = None
+        self, connection_id: str, status: LinkStatus, reason: str | None = None, *, epoch: int | None = None
     ) -> LinkedConnection | None:
-        """Say how a connection stands; that it stands so already is no news."""
+        """Say how a connection stands; that it stands so already is no news.
+
+        `epoch` is the one of the values that this was found with: of values that are no longer there it says nothing.
+        """
         async with self._database.write():
-            before = await self.get(connection_id)
+            before = await self._locked(connection_id)
+            if before is None or (epoch is not None and before.epoch != epoch):
+                return before
+            if (before.status, before.reason) == (status, reason):
+                return before
             changed = await self._update(connection_id, status=status, reason=reason)
-            if before is not None and changed is not None:
+            if changed is not None:
                 await self._news.turned(before.status, changed)
         return changed
 

@@ -169,13 +169,14 @@ class Linking:
         `needs_reauth`: its credentials are not accepted. `validation_error`: they are, and lack a right that is needed.
         Where no answer came, nothing is known of its credentials, and the status stays what it was.
         """
-        lacking = await check_up(await self._prepared(connection), heard)
+        linked, prepared = await self._prepared(connection)
+        lacking = await check_up(prepared, heard)
         if not lacking:
-            return _there(await self._linked.set_status(connection, "active"))
+            return _there(await self._linked.set_status(connection, "active", epoch=linked.epoch))
         if answered := [step for step in lacking if step.answered]:
             status: LinkStatus = "needs_reauth" if any(step.signs_in for step in answered) else "validation_error"
             reason = spelled(" ".join(_sentences(lacking)))
-            return _there(await self._linked.set_status(connection, status, reason))
+            return _there(await self._linked.set_status(connection, status, reason, epoch=linked.epoch))
         return _there(await self._linked.get(connection))
 
     async def rename(self, connection: str, name: str) -> LinkedConnection:
@@ -210,11 +211,12 @@ class Linking:
         await self._closed(connection)
         return ("its credentials", *await self._providers.forget(connection))
 
-    async def _prepared(self, connection: str) -> Prepared:
-        """Return what there is to be checked of a connection."""
+    async def _prepared(self, connection: str) -> tuple[LinkedConnection, Prepared]:
+        """Return a connection, and what there is to be checked of it."""
+        linked, values = await self._found(connection)
         if connection == DEFAULT and self._providers.environment is not None:
-            return self._providers.environment
-        return self._providers.prepare((await self._found(connection))[1])
+            return linked, self._providers.environment
+        return linked, self._providers.prepare(values)
 
     async def _found(self, connection: str) -> tuple[LinkedConnection, dict[str, JsonValue]]:
         """Return a connection and all its values, the secret ones too."""

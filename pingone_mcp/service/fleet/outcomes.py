@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 async def note_outcome(
     connections: LinkedConnections, linked: LinkedConnection, outcome: SyncReport | Problem, ended_at: datetime
 ) -> None:
-    """Note when a copy was brought up to date last, and whether the credentials work; other failures say neither."""
+    """Note when a copy was brought up to date last, and whether the credentials work; other failures say neither.
+
+    `linked` is the connection as it was when its sync began.
+    """
     if isinstance(outcome, Problem):
         if isinstance(outcome, NotAuthenticated):
-            await connections.set_status(linked.id, "needs_reauth", str(outcome))
+            await connections.set_status(linked.id, "needs_reauth", str(outcome), epoch=linked.epoch)
         return
     if outcome.taken_over:
         await connections.set_last_sync(linked.id, ended_at)
-    if linked.status != "active":
-        await connections.set_status(linked.id, "active")
+    await connections.set_status(linked.id, "active", epoch=linked.epoch)

@@ -136,8 +136,10 @@ class FleetSyncs:
     async def _one(self, linked: LinkedConnection) -> None:
         try:
             async with self._places:
-                with working_for(linked.id):
-                    await self._synced(linked)
+                now = await self._control.connections.get(linked.id)  # it may have waited for long
+                if now is not None and not now.is_paused:
+                    with working_for(now.id):
+                        await self._synced(now)
         except Problem as problem:
             _logger.warning("What came of a sync was not written down: %s", problem)
         except Exception:  # whatever it is, it ends no sync of another connection
@@ -187,7 +189,7 @@ class FleetSyncs:
         status: RunEnd = "held" if report.held else "completed" if report.taken_over else "failed"
         connections = self._control.connections
         await note_outcome(connections, linked, report, ended_at)
-        await connections.set_next_sync(linked.id, self._next(linked, failed=not report.taken_over))
+        await connections.set_next_sync(linked.id, await self._next(linked, failed=not report.taken_over))
         # Last: whoever sees that it has ended sees what came of it too.
         await self._control.sync_runs.end(run.id, status, counts=report.counts, reason=report.reason)
 
@@ -196,13 +198,14 @@ class FleetSyncs:
             self._released.pop(linked.id, None)
         await note_outcome(self._control.connections, linked, problem, self._clock.now())
         is_failure = not isinstance(problem, OtherRemovals)  # that was decided before anything was asked
-        at = self._clock.now() if isinstance(problem, CutOff) else self._next(linked, failed=is_failure)
+        at = self._clock.now() if isinstance(problem, CutOff) else await self._next(linked, failed=is_failure)
         await self._control.connections.set_next_sync(linked.id, at)
         await self._control.sync_runs.end(run.id, "failed", reason=str(problem))
 
-    def _next(self, linked: LinkedConnection, *, failed: bool) -> datetime:
+    async def _next(self, linked: LinkedConnection, *, failed: bool) -> datetime:
+        """Return when a connection is due again, by the interval that it has by now."""
         self._failures[linked.id] = failures = self._failures.get(linked.id, 0) + 1 if failed else 0
-        interval = timedelta(minutes=minutes_of(linked))
+        interval = timedelta(minutes=minutes_of(await self._control.connections.get(linked.id) or linked))
         return next_sync(self._clock.now(), interval, failures=failures, jitter=self._clock.jitter())
 
 

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
+import pingone_mcp.service.fleet.linking as module
 from pingone_mcp.control.control import ControlPlace
 from pingone_mcp.control.linked import ChangedMeanwhile, LinkedConnection, NameTaken
-from pingone_mcp.errors import NoSuchConnection, Refused, Unconfigured
+from pingone_mcp.errors import NoSuchConnection, NotAuthenticated, Refused, Unconfigured
 from pingone_mcp.sandbox.faults import Fault
+from pingone_mcp.service.checks import Heard, Step
 from pingone_mcp.service.fleet.administration import KeyRequest
 from pingone_mcp.service.fleet.departures import Departures
-from pingone_mcp.service.fleet.linking import Add, CannotLink, LinkRequest
+from pingone_mcp.service.fleet.linking import Add, CannotLink, LinkRequest, Prepared
+from pingone_mcp.service.fleet.outcomes import note_outcome
 from pingone_mcp.wiring.fleet import LinkedFiles, linking_of, open_administration
 from tests.fleets import Estate, caller
 
@@ -91,6 +94,31 @@ async def test_credentials_that_lack_a_right_are_told_from_those_that_are_not_ac
     assert (await linking.check(acme.id, serving.steps.append)).status == "validation_error", "no answer says nothing"
     faults.clear()
     assert (await linking.check(acme.id, serving.steps.append)).status == "active"
+
+
+async def test_what_came_of_old_credentials_says_nothing_of_those_that_are_there_now(
+    serving: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme = await serving.link("acme")
+    linking, asked = serving.administration.linking, module.check_up
+
+    async def slowly(prepared: Prepared, heard: Heard) -> list[Step]:
+        lacking = await asked(prepared, heard)
+        monkeypatch.setattr(module, "check_up", asked)
+        await linking.reconnect(acme.id, {"request_seconds": 20}, heard)
+        return lacking
+
+    monkeypatch.setattr(module, "check_up", slowly)
+    serving.company("acme").sandbox.faults.add("forbidden", path="/users", times=1)
+    checked = await linking.check(acme.id, serving.steps.append)
+    assert (checked.status, checked.settings["request_seconds"]) == ("active", 20)
+    refused = NotAuthenticated("The client secret is wrong.", "Connect again.")
+    await note_outcome(serving.control.connections, acme, refused, serving.time.clock().now())
+    found = await serving.control.connections.get(acme.id)
+    assert (found and found.status) == "active"
+    await note_outcome(serving.control.connections, checked, refused, serving.time.clock().now())
+    found = await serving.control.connections.get(acme.id)
+    assert (found and found.status) == "needs_reauth"
 
 
 async def test_what_does_not_work_does_not_take_the_place_of_what_does(serving: Estate) -> None:

@@ -196,6 +196,45 @@ async def test_a_sync_whose_connection_is_closed_in_the_middle_gives_its_place_t
         assert "closed" in (cut.reason or "")
 
 
+async def test_a_sync_that_has_waited_for_its_place_goes_by_what_its_connection_is_by_then(
+    serving: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(syncs, "AT_ONCE", 1)
+    acme, globex, paused = [await serving.link(name, sync_minutes=600) for name in ("acme", "globex", "initech")]
+    linking, now = serving.administration.linking, serving.time.clock().now()
+    arrived, let = anyio.Event(), anyio.Event()
+
+    async def hold(_: float) -> None:
+        arrived.set()
+        await let.wait()
+
+    serving.company("acme").sandbox.sleep = hold
+    serving.company("acme").sandbox.faults.add(Fault("slow", path="/users"))
+    async with syncing(serving) as many:
+        await many.request(acme)
+        with anyio.fail_after(30):
+            await arrived.wait()
+        await many.request(paused)
+        await many.request(globex)
+        await linking.pause(paused.id)
+        await linking.reconnect(globex.id, {"populations": [an_own_population(serving)]}, serving.steps.append)
+        for one in (acme, globex):
+            await serving.control.connections.update(one.id, settings={"sync_minutes": 15})
+        let.set()
+        [run] = await runs_of(serving, globex, 1)
+        assert 0 < run.counts["users"] < 40
+        [waiting] = await serving.control.sync_runs.listed(connections=[paused.id])
+        assert waiting.status == "created", "it runs when the connection is resumed"
+        for one in (acme, globex):
+            next_sync_at = (await row(serving, one)).next_sync_at
+            assert next_sync_at is not None
+            assert next_sync_at - now < timedelta(minutes=30)
+
+
+def an_own_population(serving: Estate) -> str:
+    return str(next(iter(serving.company("globex").sandbox.users()))["population"]["id"])
+
+
 async def test_a_full_sync_that_is_asked_for_reads_everything_again(serving: Estate) -> None:
     acme = await serving.link("acme")
     async with syncing(serving) as many:
