@@ -11,6 +11,7 @@ import hashlib
 import io
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -85,6 +86,22 @@ class Rosters:
     def names(self) -> tuple[str, ...]:
         """Return the names that may be asked for: files in the folder itself, without ending, and others."""
         return tuple(sorted({*self._files(), *self._pushed()}))
+
+    def lie(self) -> tuple[tuple[str, int, int], ...]:
+        """Return the files that hold the rosters, each with its size and its time (nanoseconds); blocks.
+
+        None of them is read: another roster has another one of these.
+        """
+        found: list[tuple[str, int, int]] = []
+        for name, path in sorted(self._files().items()):
+            with suppress(OSError):
+                stat = path.stat()
+                found.append((name, stat.st_size, stat.st_mtime_ns))
+        for name in self._pushed():
+            assert self.pushed is not None
+            if (lies := self.pushed.look(name)) is not None:
+                found.append((f"{name} {lies.kind}", lies.size, lies.time))
+        return tuple(found)
 
     def find(self, name: str, mapped: Mapping[str, str] = _AS_USUAL) -> Accounts:
         """Return a roster, not read yet; `mapped` as in `find_file`.

@@ -59,8 +59,7 @@ async def write_review(
     if format_ == "xlsx":
         check_book()  # before anything is read
 
-    is_everything = format_ == "html" and question == AccessQuestion()
-    sections = await sections_beside(backend) if is_everything else []
+    sections = await sections_beside(backend) if format_ == "html" and has_sections(question) else []
 
     def made(review: CopiedReview) -> Manifest:
         entitlements = Entitlements(review.accesses)
@@ -80,6 +79,11 @@ async def write_review(
         )
 
     return await reviewed(backend, question, made, seconds=seconds, progress=progress, roles=roles)
+
+
+def has_sections(question: AccessQuestion) -> bool:
+    """Whether the page of a review has more than what is in the directory: only one of everybody has."""
+    return question == AccessQuestion()
 
 
 def cover_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from itertools import islice
 
 from pingone_mcp.advice import spelled
@@ -39,6 +40,16 @@ async def sections_beside(backend: Backend) -> list[ReviewSection]:
         said = ["There is no roster, so nothing was compared with any application."]
         sections.append(ReviewSection(title="Drift of applications", said=said))
     return [*sections, await _of_rules(backend)]
+
+
+async def beside(backend: Backend) -> str:
+    """Return what is another text when a roster or the rules have changed, so that other sections are to be made."""
+    lie = await in_thread(backend.rosters.lie, pool="disk")
+    try:
+        rules = repr(await read_rules(backend.rules))
+    except Refused as lacking:
+        rules = lacking.what
+    return sha256(f"{lie}\0{rules}".encode(errors="replace")).hexdigest()
 
 
 async def _of_roster(backend: Backend, name: str) -> ReviewSection:

@@ -13,9 +13,10 @@ from pingone_mcp.reports.audit.glance import figures_of
 from pingone_mcp.reports.audit.tickets import entitlement_facts, in_line, ticket
 from pingone_mcp.service.jobs import JobProgress
 from pingone_mcp.service.reviews.access import may_read_roles
-from pingone_mcp.service.reviews.access_file import write_review
+from pingone_mcp.service.reviews.access_file import has_sections, write_review
 from pingone_mcp.service.reviews.access_page import ReviewCover, cover_of_access, rows_of_access
 from pingone_mcp.service.reviews.made_files import WAITED_SECONDS, FileWanted
+from pingone_mcp.service.reviews.sections import beside
 from pingone_mcp.web.pages.browsing.copied import given, of_copy, query_of
 from pingone_mcp.web.pages.charts import bar_charts
 from pingone_mcp.web.pages.page import PageView, SitePage
@@ -92,7 +93,7 @@ class AccessPage:
             "query": query_of(asked),
             "more": None if page.next_cursor is None else query_of(asked, after=page.next_cursor),
             "formats": _FORMATS,
-            "made": await self._files.made(at.served, _named(question), _FORMATS, looked.edition),
+            "made": await self._files.made(at.served, await _files_of(at, question), _FORMATS, looked.edition),
             "copy": at.note(looked, found.state.synced_at, is_held=found.state.held),
         }
         return PageView(template="reviewing/access.html", values=values)
@@ -101,16 +102,16 @@ class AccessPage:
         """Return what writes a file: with the roles that the page shows, or will show, where it reads any."""
         question = _question(at.visit)
         if not may_read_roles(question):
-            return _wanted(at, question, None)
+            return await _wanted(at, question, None)
         looked = await at.found(_named(question), partial(_cover, at, question), seconds=WAITED_SECONDS)
-        return looked if isinstance(looked, JobProgress) else _wanted(at, question, looked.outcome)
+        return looked if isinstance(looked, JobProgress) else await _wanted(at, question, looked.outcome)
 
 
 async def _cover(at: Looking, question: AccessQuestion, progress: JobProgress) -> ReviewCover:
     return await cover_of_access(at.backend, question, seconds=_ROLE_SECONDS, progress=progress)
 
 
-def _wanted(at: Looking, question: AccessQuestion, shown: ReviewCover | None) -> FileWanted:
+async def _wanted(at: Looking, question: AccessQuestion, shown: ReviewCover | None) -> FileWanted:
     roles = None if shown is None else shown.roles
 
     async def write(format_: FileFormat, put: Put, progress: JobProgress) -> Manifest:
@@ -119,11 +120,16 @@ def _wanted(at: Looking, question: AccessQuestion, shown: ReviewCover | None) ->
         )
         return manifest
 
-    return FileWanted(stem=_STEM, question=_named(question), write=write)
+    return FileWanted(stem=_STEM, question=await _files_of(at, question), write=write)
 
 
 def _named(question: AccessQuestion) -> tuple[str, AccessQuestion]:
     return "access", question
+
+
+async def _files_of(at: Looking, question: AccessQuestion) -> tuple[str, AccessQuestion, str | None]:
+    """Return what is another one when the files of a review are: they may have what stands beside the directory."""
+    return *_named(question), await beside(at.backend) if has_sections(question) else None
 
 
 def _question(visit: Visit) -> AccessQuestion:

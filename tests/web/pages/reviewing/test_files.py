@@ -16,6 +16,7 @@ from pingone_mcp.directory.provider import AccessQuestion
 from pingone_mcp.reports.export import Manifest, verify
 from pingone_mcp.service.jobs import JobProgress
 from pingone_mcp.service.reviews.made_files import KEPT, MadeFile
+from pingone_mcp.service.reviews.sections import beside
 from tests.pages import assert_safe
 from tests.web.pages.reviewing.conftest import RULES, push, reviews, save
 from tests.web.pages.reviewing.test_drift import push_odd
@@ -104,6 +105,26 @@ async def test_the_html_file_needs_nothing_beside_itself_and_has_drift_and_roles
     assert "Drift of crm" not in narrowed.body.decode(), "a review of a group is of that group alone"
 
 
+async def test_a_roster_or_rules_that_come_later_are_in_the_html_file_that_is_saved_then(visitor: Visitor) -> None:
+    page = f"{reviews(visitor)}/access.html"
+    saved = [await save(visitor, page)]
+    await push(visitor, "crm", "gone@example.com,gone,active")
+    saved.append(await save(visitor, page))
+    await push(visitor, "crm", "other@example.com,other,active")
+    saved.append(await save(visitor, page))
+    await visitor.face.estate.rosters.rules.put(visitor.face.acme.id, RULES)
+    saved.append(await save(visitor, page))
+    assert (await save(visitor, page))[0] == saved[-1][0], "nothing has changed since"
+    parts = ("gone@example.com", "other@example.com", "users with roles that exclude each other")
+    assert [[part in heard.text for part in parts] for _, heard in saved] == [
+        [False, False, False],
+        [True, False, False],
+        [False, True, False],
+        [False, True, True],
+    ]
+    assert hashlib.sha256(saved[0][1].body).hexdigest() not in (await visitor.open(reviews(visitor))).text
+
+
 @pytest.mark.parametrize(("count", "said"), [(40, r"\d\d; the first 100 rows"), (3, "3")])
 async def test_the_html_file_says_where_it_shows_a_part_of_the_rows_of_its_findings(
     visitor: Visitor, count: int, said: str
@@ -162,7 +183,8 @@ async def test_who_waits_for_a_file_gets_it_when_the_copy_has_changed_and_a_newe
     served = await visitor.face.estate.fleet.current(visitor.face.acme)
     older, _ = await save(visitor, f"{reviews(visitor)}/access.csv")
     [asker] = set(re.findall('name="csrf" value="([^"]+)"', (await visitor.open(reviews(visitor))).body.decode()))
-    question = ("file", served.id, ("access", AccessQuestion()), "csv")
+    others = await beside(await backend_of(visitor.face))
+    question = ("file", served.id, ("access", AccessQuestion(), others), "csv")
     manifest = Manifest.from_json(json.loads((await visitor.open(f"{older}.manifest.json")).body))
     goes_on = anyio.Event()
 
