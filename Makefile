@@ -35,8 +35,8 @@ test: $(READY)  ## Run the tests on all cores, at a first look (one file: .venv/
 	@$(PYTEST)
 
 soak: $(READY)  ## Run the tests that take long, and try many more examples, faults and kills of the others
-	@PINGONE_SOAK=$(SOAK) $(PYTEST) --timeout=$$((300 * $(SOAK))) \
-		--override-ini faulthandler_timeout=$$((290 * $(SOAK)))
+	@PINGONE_SOAK=$(SOAK) $(PYTEST) --timeout=$$((300 + 300 * $(SOAK))) \
+		--override-ini faulthandler_timeout=$$((290 + 300 * $(SOAK)))
 
 presses: $(READY)  ## Press Ctrl-C at many moments of every command (PRESSES=2000 for more)
 	@$(BIN)/python -m tests.process.presses $(PRESSES)

@@ -130,6 +130,15 @@ class Shortfall:
     why: str | None = None
     tries: int = 1
 
+    @property
+    def of_members(self) -> bool:
+        """Whether its own list of members was short, so that it proves nothing of who is not in it."""
+        return self.why != NESTED_GROUPS
+
+
+NESTED_GROUPS = "NESTED_GROUPS"
+"""Why a group is short of which only the groups nested in it could not all be found."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shortage:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pingone_mcp.directory.changes import Evidence
 from pingone_mcp.directory.models import Organization, RoleAssignment, Workspace
-from pingone_mcp.directory.nesting import Nesting
+from pingone_mcp.directory.nesting import Nesting, above_each
 from pingone_mcp.replica.evidence import Shortfall
 from pingone_mcp.replica.source import PastEvent, Wanted
 from pingone_mcp.replica.store.schema import GroupRow
@@ -34,7 +35,9 @@ class Findings:
 
     `reread` are the groups whose members were read whole, `whole` those whose effective members are to be worked out
     anew, and `touched` the users for whom that is to be done in all groups. `short` are the groups that were not read
-    whole after all, and `unseen` the users who may be there although they were not found: both lose no membership.
+    whole after all, and `unseen` the users who may be there although they were not found: both lose no membership. In
+    those that are `partly_nested` others may be nested that are not among the `nestings`; `unveiled` are those whose
+    members through these are known for the first time.
     `roles` are those of the users for whom they were read, and `all_roles` says that nobody else has any. `populations`
     and `with_groups` say where they could not be read, so that they stay as they were. `seen_before` is up to when
     everybody had been read before: who was created earlier and is new here was hidden until now. `quiet` writes down no
@@ -52,6 +55,8 @@ class Findings:
     seen_before: str | None = None
     past: tuple[PastEvent, ...] = ()
     nestings: set[Nesting] = field(default_factory=set[Nesting])
+    partly_nested: set[str] = field(default_factory=set[str])
+    unveiled: set[str] = field(default_factory=set[str])
     gone: dict[str, GoneUser] = field(default_factory=dict[str, GoneUser])
     reread: set[str] = field(default_factory=set[str])
     whole: set[str] = field(default_factory=set[str])
@@ -68,12 +73,28 @@ class Findings:
         return self.environment.id
 
     @property
-    def dynamic(self) -> set[str]:
-        """The groups that have members by a filter."""
-        return {group.id for group in self.groups if group.user_filter is not None}
+    def opaque(self) -> set[str]:
+        """The groups with members to whom no known nesting leads, so that all their members are read from the provider.
+
+        They are in it by its filter, or through groups nested in it, at any depth, that are not all known.
+        """
+        return {group.id for group in self.groups if group.user_filter is not None} | veiled(
+            self.partly_nested, self.nestings
+        )
+
+    @property
+    def short_of_members(self) -> set[str]:
+        """The groups of which not all members were read, for another reason than those nested in them."""
+        return {group for group, short in self.short.items() if short.of_members}
 
     def existed_before(self, created: str | None) -> bool | None:
         """Say whether what was created then was there at the last look, so that it was hidden; None: not known."""
         if created is None or self.seen_before is None:
             return None
         return created < self.seen_before
+
+
+def veiled(partly_nested: Iterable[str], nestings: Iterable[Nesting]) -> set[str]:
+    """Return the groups with others nested in them, at any depth, that are not all known."""
+    above = above_each(nestings)
+    return {group for one in partly_nested for group in (one, *above.get(one, ()))}

@@ -812,9 +812,9 @@ class Step:
     script: tuple[Happening, ...] = ()
 
 
-def steps(kinds: tuple[str, ...]) -> st.SearchStrategy[Step]:
+def steps() -> st.SearchStrategy[Step]:
     number = st.integers(0, 999)
-    events = st.builds(Happening, st.sampled_from(kinds), number, number, number)
+    events = st.builds(Happening, st.sampled_from(KINDS), number, number, number)
     return st.one_of(
         st.builds(Step, st.sampled_from(TROUBLE), number, number, st.none()),
         st.builds(Step, st.sampled_from(STEPS), number, number, st.sampled_from([1, 2, None])),
@@ -845,11 +845,6 @@ def pingones() -> st.SearchStrategy[Options]:
     ).filter(honest)
 
 
-# Where only some populations are served, a nested group of another one is not in the copy, nor is what follows of it.
-UNSCOPED = tuple(KINDS)
-SCOPED = tuple(kind for kind in KINDS if kind not in {"nest", "unnest"})
-
-
 Scope = Literal["all", "some populations", "everywhere"]
 
 
@@ -866,7 +861,7 @@ class Play:
 @st.composite
 def plays(draw: st.DrawFn) -> Play:
     scope: Scope = draw(st.sampled_from(["all", "all", "everywhere", "some populations"]))
-    step = steps(SCOPED if scope == "some populations" else UNSCOPED)
+    step = steps()
     some = st.lists(step, min_size=1, max_size=3).map(tuple)
     modes: tuple[Mode, ...] = ("incremental", "full", "auto")
     mode = st.sampled_from(modes)

@@ -61,13 +61,14 @@ def _shortfalls(takeover: Takeover, again: Rereads) -> None:
     settled = again.members | (again.groups - {row.id for row in found.groups})
     found.short = {group: short for group, short in found.short.items() if group not in settled}
     found.short |= {group: known[group].shortfall for group in again.members & known.keys()}
+    found.partly_nested |= {group for group in again.groups & known.keys() if not known[group].shortfall.of_members}
 
 
 def _memberships(takeover: Takeover, again: Rereads) -> None:
     """Let what was read of members say of these pairs what the copy does."""
     database, found = takeover.database, takeover.found
     takeover.list_ids("members_alone", again.members)
-    takeover.list_ids("dynamic", found.dynamic)
+    takeover.list_ids("opaque", found.opaque)
     takeover.make_table("pairs_alone", "group_id TEXT, user_id TEXT, PRIMARY KEY (group_id, user_id)")
     database.executemany(
         "INSERT INTO temp.pairs_alone VALUES (?, ?)", [(pair.group, pair.user) for pair in again.memberships]
@@ -81,6 +82,6 @@ def _memberships(takeover: Takeover, again: Rereads) -> None:
         """INSERT INTO staged.members (group_id, user_id, type)
         SELECT m.group_id, m.user_id, m.type FROM temp.pairs_alone a CROSS JOIN main.memberships_ m
         ON m.group_id = a.group_id AND m.user_id = a.user_id
-        WHERE (m.type = 'direct' OR m.group_id IN (SELECT id FROM temp.dynamic))
+        WHERE (m.type = 'direct' OR m.group_id IN (SELECT id FROM temp.opaque))
         AND m.group_id NOT IN (SELECT id FROM temp.members_alone)"""
     )

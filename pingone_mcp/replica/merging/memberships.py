@@ -21,7 +21,7 @@ _MEMBERSHIP = "group_id TEXT, user_id TEXT, type TEXT, PRIMARY KEY (group_id, us
 _HERE = "SELECT 1 FROM memberships_ WHERE group_id IN (SELECT id FROM groups_ WHERE environment_id = ?) LIMIT 1"
 _NOT_VERIFIED = """NOT EXISTS (
     SELECT 1 FROM staged.verified v WHERE v.group_id = m.group_id AND v.user_id = m.user_id)"""
-_OWN = "(type = 'direct' OR group_id IN (SELECT id FROM temp.dynamic))"
+_OWN = "(type = 'direct' OR group_id IN (SELECT id FROM temp.opaque))"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +82,12 @@ def _list_ids(takeover: Takeover) -> None:
     takeover.list_ids("whole", found.whole)
     takeover.list_ids("needed", set(found.whole).union(*(below[group] for group in found.whole)))
     takeover.list_ids("reread", found.reread)
-    takeover.list_ids("short", found.short)
+    takeover.list_ids("short", found.short_of_members)
     takeover.list_ids("entered", takeover.entered)
     takeover.list_ids("left_scope", (user for user, gone in found.gone.items() if gone.left))
     takeover.list_ids("touched", found.touched | found.gone.keys())
     takeover.list_ids("present", (group.id for group in found.groups))
-    takeover.list_ids("dynamic", found.dynamic)
+    takeover.list_ids("opaque", found.opaque)
     takeover.make_table("above", "group_id TEXT, ancestor_id TEXT, PRIMARY KEY (group_id, ancestor_id)")
     takeover.database.executemany(
         "INSERT INTO temp.above VALUES (?, ?)",
@@ -197,7 +197,7 @@ def _losing(takeover: Takeover) -> dict[str, str | None]:
 
 
 def _note_turned(takeover: Takeover) -> None:
-    """Write down who is in a group or not any more; that a user or a group enters or leaves scope is none such."""
+    """Write down who is in a group or not any more; that something comes into sight, or leaves scope, is none such."""
     names = {group.id: group.name for group in takeover.found.groups}
     rows = takeover.database.execute(
         """SELECT t.group_id, t.user_id, t.before, t.after, u.username, u.email, g.name
@@ -206,16 +206,18 @@ def _note_turned(takeover: Takeover) -> None:
         AND NOT (t.before IS NULL AND t.user_id IN (SELECT id FROM temp.entered))
         ORDER BY t.group_id, t.user_id"""
     )
-    revealed = _revealed_groups(takeover)
+    revealed, unveiled = _revealed_groups(takeover), takeover.found.unveiled
     added = takeover.found.wanted.trace
+
+    def was_so(one: _Turned) -> bool:
+        """Say whether somebody had been in a group before that was seen."""
+        in_sight = one.group_id in revealed or (one.after == "indirect" and one.group_id in unveiled)
+        return one.before is None and in_sight and added("membership.added", one.user_id, one.group_id) is None
+
     for chunk in chunks(rows):
         turned = (_Turned(*row) for row in chunk)
         takeover.note(
-            _change(takeover, one, names.get(one.group_id, one.group_name))
-            for one in turned
-            if one.group_id not in revealed
-            or one.before is not None
-            or added("membership.added", one.user_id, one.group_id) is not None
+            _change(takeover, one, names.get(one.group_id, one.group_name)) for one in turned if not was_so(one)
         )
 
 

@@ -111,16 +111,16 @@ def held_memberships(connection: sqlite3.Connection, ids: Iterable[str]) -> dict
 
 
 def lost_memberships(
-    connection: sqlite3.Connection, groups: Iterable[str], dynamic: Collection[str]
+    connection: sqlite3.Connection, groups: Iterable[str], opaque: Collection[str]
 ) -> dict[Pair, MembershipType]:
-    """Return the memberships of groups that the copy has and that were not read again: of `dynamic` ones all kinds."""
+    """Return the memberships of groups that the copy has and that were not read again: of `opaque` ones all kinds."""
     _list(connection, groups)
     rows = connection.execute(
         """SELECT m.user_id, m.group_id, m.type FROM main.memberships_ m
         WHERE m.group_id IN (SELECT id FROM temp.listed)
         AND NOT EXISTS (SELECT 1 FROM staged.members s WHERE s.group_id = m.group_id AND s.user_id = m.user_id)"""
     )
-    return {Pair(user, group): kind for user, group, kind in rows if kind == "direct" or group in dynamic}
+    return {Pair(user, group): kind for user, group, kind in rows if kind == "direct" or group in opaque}
 
 
 def groups_known(connection: sqlite3.Connection, environment: str) -> dict[str, GroupRow]:

@@ -43,8 +43,8 @@ class EnvironmentCoverage:
     everybody), NAMED or UNREADABLE, `roles_missed` of how many users they could not be read whole, `events` whether the
     audit could be read, and `audited_since` how far back the first sync read it. `users_short`, `populations_short` and
     `groups_short` say that the provider counts more than its lists showed; `without_id` counts what could not be told
-    apart. `unseen` and `unseen_groups` could not be found although nothing proves that they are gone, `homes` is where
-    events say that such users are.
+    apart. In the groups `partly_nested` others are nested that are not all known. `unseen` and `unseen_groups` could
+    not be found although nothing proves that they are gone, `homes` is where events say that such users are.
     """
 
     users: str | None = None
@@ -58,6 +58,7 @@ class EnvironmentCoverage:
     groups_short: bool = False
     roles_missed: int = 0
     without_id: int = 0
+    partly_nested: list[str] = field(default_factory=list[str])
     unseen: list[str] = field(default_factory=list[str])
     unseen_groups: list[str] = field(default_factory=list[str])
     homes: dict[str, str] = field(default_factory=dict[str, str])

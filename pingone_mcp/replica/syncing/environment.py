@@ -19,6 +19,7 @@ from pingone_mcp.replica.store.schema import GroupRow
 from pingone_mcp.replica.syncing.gone import find_missing
 from pingone_mcp.replica.syncing.groups import (
     Children,
+    note_unveiled,
     read_children,
     read_groups,
     renew_nestings,
@@ -27,7 +28,7 @@ from pingone_mcp.replica.syncing.groups import (
     work_out_whole,
 )
 from pingone_mcp.replica.syncing.happened import next_watermark, read_events
-from pingone_mcp.replica.syncing.members import look_for_lost, miscounted_groups, read_members
+from pingone_mcp.replica.syncing.members import look_for_lost, miscounted_groups, read_further_members, read_members
 from pingone_mcp.replica.syncing.populations import compare_counts, read_populations
 from pingone_mcp.replica.syncing.roles import are_roles_due, read_roles
 from pingone_mcp.replica.syncing.task import EnvironmentSync, longest_gap
@@ -136,7 +137,11 @@ async def _settle_groups(here: EnvironmentSync, read: _ReadGroups) -> None:
     if further := groups[len(read.listed.groups) :]:  # they are there, although they were not listed
         read.children.update(await read_children(here, further))
         await read_members(here, further)
-    renew_nestings(here, read.children, await here.task.look(looks.nestings_known, here.id))
+    old_nestings = await here.task.look(looks.nestings_known, here.id)
+    renew_nestings(here, read.children, old_nestings)
+    note_unveiled(here, old_nestings)
+    opaque = found.opaque
+    await read_further_members(here, [one for one in groups if one.id in opaque and one.user_filter is None])
     found.reread = {group.id for group in groups}
     old = await here.task.look(looks.groups_known, here.id)
     found.whole = {group.id for group in found.groups} | old.keys()
@@ -155,14 +160,15 @@ async def _reread_groups(here: EnvironmentSync, since: datetime) -> None:
     now = {group.id: group for group in found.groups}
     created = here.listed - old.keys()
     await reread_nestings(here, groups, _named(here, old, now) | created, old_nestings)
+    note_unveiled(here, old_nestings)
     found.reread |= {group for group in here.listed & old.keys() if now[group].user_filter != old[group].user_filter}
     found.reread |= {group.id for group in groups if group.id in created and group.member_count != 0}
     found.reread |= _to_try_again(here)
     await verify_memberships(here, since)
     found.reread |= await miscounted_groups(here, groups)
     work_out_whole(here, old_nestings, deleted=old.keys() - now.keys())
-    still = {group: known.shortfall for group, known in here.short_before.items() if group in now}
-    found.short |= {group: short for group, short in still.items() if group not in found.reread}
+    still = {group: known.shortfall for group, known in here.short_before.items() if group in now.keys() - found.reread}
+    found.short = still | found.short
     await read_members(here, [group for group in groups if group.id in found.reread])
     await look_for_lost(here, groups)
 

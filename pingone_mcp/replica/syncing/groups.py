@@ -10,6 +10,8 @@ from typing import NamedTuple
 from pingone_mcp.directory.models import Group
 from pingone_mcp.directory.nesting import Nesting, above_each
 from pingone_mcp.directory.rights import GROUPS
+from pingone_mcp.replica.evidence import NESTED_GROUPS
+from pingone_mcp.replica.findings import veiled
 from pingone_mcp.replica.source import GroupList
 from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.store.noted import UNREADABLE
@@ -27,6 +29,7 @@ async def read_groups(here: EnvironmentSync) -> GroupList | None:
     except ONE_FAILS as problem:
         here.found.with_groups = False
         here.coverage.memberships = UNREADABLE
+        here.coverage.partly_nested = here.known.partly_nested
         here.notes.append(f"The groups of {here.id} {why_unread(problem, GROUPS)}; they stay as they were.")
         return None
     here.short_before = await here.task.look(looks.shortfalls_known, here.id)
@@ -97,10 +100,10 @@ async def _unseen_groups(here: EnvironmentSync, absent: Mapping[str, str | None]
 
 
 class Children(NamedTuple):
-    """The groups found to be nested in one, and why there may be more, None where there are not."""
+    """The groups found to be nested in one, and whether those are all."""
 
     groups: set[str]
-    why: str | None = None
+    is_whole: bool = True
 
 
 async def read_children(here: EnvironmentSync, groups: Iterable[Group]) -> dict[str, Children]:
@@ -110,8 +113,8 @@ async def read_children(here: EnvironmentSync, groups: Iterable[Group]) -> dict[
     async def read(group: Group) -> None:
         try:
             found[group.id] = await _children(here, group)
-        except ONE_FAILS as problem:
-            found[group.id] = Children(set(), problem.code)
+        except ONE_FAILS:
+            found[group.id] = Children(set(), is_whole=False)
 
     await each(read, (group for group in groups if group.group_count != 0), at_once=AT_ONCE)
     return found
@@ -122,6 +125,7 @@ def renew_nestings(here: EnvironmentSync, children: Mapping[str, Children], old:
     present = {group.id for group in here.found.groups}
     # Those in groups that were not listed stay as they were.
     here.found.nestings = {one for one in old if one.group in present and one.parent in present - here.listed}
+    here.found.partly_nested = partly_before(here) & present - here.listed
     _put_children(here, children, old)
 
 
@@ -131,11 +135,13 @@ async def reread_nestings(here: EnvironmentSync, groups: Sequence[Group], named:
     present = {group.id for group in found.groups}
     kept = {one for one in old if one.group in present and one.parent in present}
     children = Counter(one.parent for one in kept)
-    recounted = [group for group in groups if group.group_count is not None and group.group_count != children[group.id]]
+    partly = partly_before(here) & present - {group.id for group in groups if group.group_count == 0}
+    recounted = [group for group in groups if group.id in partly or group.group_count not in (None, children[group.id])]
     if len(named) + len(recounted) >= sum(group.group_count != 0 for group in groups):
         renew_nestings(here, await read_children(here, groups), old)
         return
     found.nestings = kept
+    found.partly_nested = partly
     await reread_some_nestings(here, recounted, named, old)
 
 
@@ -173,11 +179,15 @@ def _put_children(here: EnvironmentSync, children: Mapping[str, Children], old: 
         before[one.parent].add(one.group)
     found.nestings = {one for one in found.nestings if one.parent not in children}
     for parent, read in children.items():
-        if read.why is not None and parent not in found.short:
-            here.fall_short(parent, why=read.why)
+        if not read.is_whole and parent not in found.short:
+            here.fall_short(parent, why=NESTED_GROUPS)
         # A group that is not listed is not seen here either.
-        inside = read.groups | (before[parent] if read.why is not None else before[parent] - here.listed)
+        inside = read.groups | (before[parent] - here.listed if read.is_whole else before[parent])
         found.nestings |= {Nesting(child, parent) for child in inside & present}
+        if read.is_whole and inside <= present:
+            found.partly_nested.discard(parent)
+        else:
+            found.partly_nested.add(parent)
 
 
 async def _children(here: EnvironmentSync, group: Group) -> Children:
@@ -188,14 +198,27 @@ async def _children(here: EnvironmentSync, group: Group) -> Children:
     fresh = await here.source.group(group.id)
     children = await here.source.children(group.id)
     is_whole = fresh is None or fresh.group_count is None or len(children) >= fresh.group_count
-    return Children(children, None if is_whole else "NESTED_GROUPS")
+    return Children(children, is_whole)
+
+
+def partly_before(here: EnvironmentSync) -> set[str]:
+    """Return the groups in which others were nested that were not all known before."""
+    short = {group for group, known in here.short_before.items() if known.shortfall.why == NESTED_GROUPS}
+    return {*here.known.partly_nested, *(short if here.found.is_reread else ())}  # rereads note nothing else of it
+
+
+def note_unveiled(here: EnvironmentSync, old_nestings: set[Nesting]) -> None:
+    """Note the groups whose members are read for the first time now, to whom no known nesting leads."""
+    found = here.found
+    found.unveiled = veiled(found.partly_nested, found.nestings) - veiled(partly_before(here), old_nestings)
+    here.coverage.partly_nested = sorted(found.partly_nested)
 
 
 def work_out_whole(here: EnvironmentSync, old_nestings: set[Nesting], *, deleted: set[str]) -> None:
     """Note the groups whose effective members may have changed: those read again, and all above them, now or before."""
     found = here.found
     moved = {one.parent for one in old_nestings ^ found.nestings}
-    seeds = found.reread | moved | deleted
+    seeds = found.reread | moved | deleted | (partly_before(here) ^ found.partly_nested)
     above, above_before = above_each(found.nestings), above_each(old_nestings)
     found.whole = seeds.union(*(above.get(seed, set()) | above_before.get(seed, set()) for seed in seeds))
-    found.reread |= found.whole & found.dynamic & here.listed
+    found.reread |= found.whole & found.opaque & here.listed

@@ -17,11 +17,12 @@ from pingone_mcp.tasks import each
 async def read_members(here: EnvironmentSync, groups: Sequence[Group]) -> None:
     """Stage all members of some groups, several groups at a time; of whom a list lacks nothing is concluded yet."""
     done = 0
+    opaque = here.found.opaque | {group.id for group in groups if group.user_filter is not None}
 
     async def read(group: Group) -> None:
         nonlocal done
         try:
-            await _read_group(here, group)
+            await _read_group(here, group, of_all_kinds=group.id in opaque)
         except ShortList as short:
             is_theirs = here.is_narrowed or group.member_count is None
             counted = short.counted if is_theirs else group.member_count
@@ -39,27 +40,45 @@ def _expected(group: Group) -> float:
     return math.inf if group.user_filter is not None else group.member_count or 0
 
 
-async def _read_group(here: EnvironmentSync, group: Group) -> None:
-    counted, found = await _members_of(here, group)
+async def read_further_members(here: EnvironmentSync, groups: Sequence[Group]) -> None:
+    """Stage who is in these groups though not directly, where the direct members are staged."""
+
+    async def read(group: Group) -> None:
+        try:
+            await _read_indirect(here, group.id)
+        except ShortList as short:
+            here.fall_short(group.id, counted=short.counted, found=short.found)
+        except ONE_FAILS as problem:
+            here.fall_short(group.id, counted=group.member_count, why=problem.code)
+
+    await each(read, groups, at_once=AT_ONCE)
+
+
+async def _read_group(here: EnvironmentSync, group: Group, *, of_all_kinds: bool) -> None:
+    counted, found = await _members_of(here, group, of_all_kinds=of_all_kinds)
     if counted is None or found >= counted:
         return
     fresh = await here.source.group(group.id)  # somebody may have left meanwhile: both once more
-    counted, found = await _members_of(here, fresh if fresh is not None else group)
+    counted, found = await _members_of(here, fresh if fresh is not None else group, of_all_kinds=of_all_kinds)
     if counted is not None and found < counted:
         total = fresh.total_member_count if fresh is not None else None
         here.fall_short(group.id, counted=counted, found=found, total=total)
 
 
-async def _members_of(here: EnvironmentSync, group: Group) -> tuple[int | None, int]:
-    """Stage the members of one group; return how many are counted of those that were read, and how many came."""
+async def _members_of(here: EnvironmentSync, group: Group, *, of_all_kinds: bool) -> tuple[int | None, int]:
+    """Stage the members of one group; return how many direct ones are counted, and how many of these came."""
     staging = here.task.staging
     await staging.forget_members(group.id)
     if group.member_count != 0:
         await here.source.members(group.id, "direct", partial(staging.put_members, group.id, "direct"))
     found = await staging.count_members(group.id)
-    if group.user_filter is not None:
-        await here.source.members(group.id, "indirect", partial(staging.put_members, group.id, "indirect"))
+    if of_all_kinds:
+        await _read_indirect(here, group.id)
     return (None if here.is_narrowed else group.member_count), found
+
+
+async def _read_indirect(here: EnvironmentSync, group: str) -> None:
+    await here.source.members(group, "indirect", partial(here.task.staging.put_members, group, "indirect"))
 
 
 async def look_for_lost(here: EnvironmentSync, groups: Sequence[Group]) -> None:
@@ -68,8 +87,8 @@ async def look_for_lost(here: EnvironmentSync, groups: Sequence[Group]) -> None:
     For after the events are read and all who are gone are known: those memberships have ended.
     """
     found = here.found
-    whole = found.reread & here.listed - found.short.keys()
-    lost = await here.task.look(looks.lost_memberships, whole, found.dynamic & whole)
+    whole = found.reread & here.listed - found.short_of_members
+    lost = await here.task.look(looks.lost_memberships, whole, found.opaque & whole)
     gone = found.gone.keys() | found.unseen
     ended = {pair for pair, kind in lost.items() if kind == "direct" and found.wanted.left_group(*pair)}
     doubtful = {pair for pair in lost.keys() - ended if pair.user not in gone}

@@ -128,7 +128,7 @@ def _things(here: EnvironmentSync) -> Iterator[Reread]:
     yield from (Reread("user", user=user) for user in found.gone)
     yield from (Reread("roles", user=user) for user in found.roles)
     yield from (Reread("group", group=group) for group in found.renewed)
-    yield from (Reread("members", group=group) for group in found.reread - found.short.keys())
+    yield from (Reread("members", group=group) for group in found.reread - found.short_of_members)
 
 
 async def _staged(staging: Staging, environment: str) -> list[Reread]:

@@ -19,7 +19,7 @@ from pingone_mcp.replica.store.noted import UNREADABLE
 from pingone_mcp.replica.store.rows import group_row
 from pingone_mcp.replica.store.schema import GroupRow
 from pingone_mcp.replica.syncing.gone import settle_absent, settle_missing
-from pingone_mcp.replica.syncing.groups import reread_some_nestings, work_out_whole
+from pingone_mcp.replica.syncing.groups import note_unveiled, partly_before, reread_some_nestings, work_out_whole
 from pingone_mcp.replica.syncing.members import look_for_lost, read_members
 from pingone_mcp.replica.syncing.roles import read_roles
 from pingone_mcp.replica.syncing.task import AT_ONCE, ONE_FAILS, EnvironmentSync
@@ -41,7 +41,10 @@ async def read_wanted(here: EnvironmentSync, since: datetime) -> None:
         nestings = await here.task.look(looks.nestings_known, here.id)
         there = await _read_groups(here, known)
         await _read_users(here)
+        here.found.partly_nested = partly_before(here) & {row.id for row in here.found.groups}
+        here.found.partly_nested -= {group for group, one in there.items() if one.group_count == 0}
         await reread_some_nestings(here, _recounted(there, nestings), here.found.renewed & here.listed, nestings)
+        note_unveiled(here, nestings)
         await _read_memberships(here, there, nestings, since)
     await read_roles(here, everybody=False)
     _let_nobody_vanish(here)
@@ -153,11 +156,8 @@ async def _read_memberships(
     await verify_memberships(here, since)
     work_out_whole(here, nestings, deleted=found.renewed - here.listed)
     present = {row.id for row in found.groups}
-    found.short |= {
-        group: known.shortfall
-        for group, known in here.short_before.items()
-        if group in present and group not in found.reread
-    }
+    still = {group: known.shortfall for group, known in here.short_before.items() if group in present - found.reread}
+    found.short = still | found.short
     fresh, _, _ = await _asked_one_by_one(here.source.group, found.reread - there.keys())
     for group in found.reread - there.keys() - fresh.keys():
         here.fall_short(group, why="NOT_LISTED")

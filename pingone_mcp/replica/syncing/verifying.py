@@ -24,7 +24,7 @@ _USERS_PER_QUESTION = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Questions:
-    """What is to be asked: who is in a group `direct`ly, and who by its filter (`indirect`), beside what is `held`."""
+    """What is to be asked: who is in a group `direct`ly, and who not directly (`indirect`), beside what is `held`."""
 
     held: Mapping[Pair, str]
     direct: set[Pair]
@@ -44,6 +44,10 @@ class _Outcome:
     doubtful: set[Pair]
     unsure: set[Pair]
 
+    def undecided(self, asked: set[Pair]) -> set[Pair]:
+        """Return the pairs that do not hold directly, of which nobody knows whether they do otherwise."""
+        return asked & self.unsure - self.directly
+
 
 async def verify_memberships(here: EnvironmentSync, since: datetime) -> None:
     """Stage the memberships in question as they are; of what cannot be known nothing is staged.
@@ -62,12 +66,16 @@ async def verify_memberships(here: EnvironmentSync, since: datetime) -> None:
     held = await here.task.look(looks.held_memberships, users | {pair.user for pair in named})
     left = _left_behind(changed, held, present)
     joined = await _groups_of_entered(here, changed)
+    indirect = await _of_opaque(here)
     questions = _Questions(
         held=held,
         direct={pair for pair in named | left if pair.group not in found.reread},
-        indirect=await _by_filter(here),
+        indirect=indirect,
     )
-    rows = _verified(questions, await _asked(here, questions))
+    outcome = await _asked(here, questions)
+    for group in {pair.group for pair in outcome.undecided(questions.direct)}:
+        here.fall_short(group, why="MEMBERS_UNSURE")
+    rows = _verified(questions, outcome)
     rows |= dict.fromkeys(joined, "direct") | dict.fromkeys(ended, None)
     await here.task.staging.put_verified((pair.group, pair.user, kind) for pair, kind in rows.items())
 
@@ -111,12 +119,15 @@ async def _groups_of_entered(here: EnvironmentSync, changed: Collection[StagedUs
     return found
 
 
-async def _by_filter(here: EnvironmentSync) -> set[Pair]:
-    """Return the pairs to ask about of groups with a filter; those that are better read whole are to be reread."""
+async def _of_opaque(here: EnvironmentSync) -> set[Pair]:
+    """Return the pairs to ask about of groups whose members nothing here leads to.
+
+    Those that are better read whole are to be reread.
+    """
     found = here.found
-    dynamic = found.dynamic & here.listed
-    found.reread |= {group for group in dynamic if await _better_whole(here, group, len(found.touched))}
-    return {Pair(user, group) for group in dynamic - found.reread for user in found.touched}
+    opaque = found.opaque & here.listed
+    found.reread |= {group for group in opaque if await _better_whole(here, group, len(found.touched))}
+    return {Pair(user, group) for group in opaque - found.reread for user in found.touched}
 
 
 async def _better_whole(here: EnvironmentSync, group: str, users: int) -> bool:
@@ -131,12 +142,12 @@ async def _asked(here: EnvironmentSync, questions: _Questions) -> _Outcome:
     here.report("memberships", 0, len(questions.direct) + len(questions.indirect))
     (directly, doubtful), (indirectly, unsure) = await _holding(here, questions)
     missing = {pair for pair in questions.holds(questions.direct - directly, "direct") if not left(*pair)}
-    missing_by_filter = questions.holds(questions.indirect - indirectly - unsure, "indirect")
-    hidden = await find_hidden(here, {pair.user for pair in missing | missing_by_filter})
+    missing_indirectly = questions.holds(questions.indirect - indirectly - unsure, "indirect")
+    hidden = await find_hidden(here, {pair.user for pair in missing | missing_indirectly})
     return _Outcome(
         directly=directly,
         indirectly=indirectly,
-        doubtful=doubtful | {pair for pair in missing | missing_by_filter if pair.user in hidden},
+        doubtful=doubtful | {pair for pair in missing | missing_indirectly if pair.user in hidden},
         unsure=unsure | {pair for pair in questions.indirect - indirectly if pair.user in hidden},
     )
 
@@ -174,7 +185,8 @@ async def _holding(here: EnvironmentSync, questions: _Questions) -> tuple[Holdin
 def _verified(questions: _Questions, outcome: _Outcome) -> dict[Pair, str | None]:
     """Return what is known: a kind of membership, or None for who is in the group no more."""
     rows: dict[Pair, str | None] = dict.fromkeys(questions.direct & outcome.directly, "direct")
-    rows |= dict.fromkeys(questions.direct - outcome.directly - outcome.doubtful, None)
+    ended = questions.direct - outcome.directly - outcome.doubtful - outcome.undecided(questions.direct)
+    rows |= dict.fromkeys(ended, None)
     for pair in questions.indirect - outcome.unsure:
         if rows.get(pair) is None and (pair in rows or questions.held.get(pair) != "direct"):
             rows[pair] = "indirect" if pair in outcome.indirectly else None
