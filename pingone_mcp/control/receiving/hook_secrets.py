@@ -7,7 +7,7 @@ import secrets
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import SecretStr
 from sqlalchemy import Select, select
@@ -16,17 +16,18 @@ from pingone_mcp.control.sealing import Seals, of_hook
 from pingone_mcp.control.tables import CONNECTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pingone_mcp.clock import Clock
     from pingone_mcp.control.database import Database
 
 BEFORE_HOLDS = timedelta(days=1)
-"""So long the secret before a rotation holds: somebody must enter the new one at the provider."""
+"""So long a secret holds after its rotation: somebody must enter the new one at the provider."""
+_MOST_BEFORE = 8
 _PREFIX = "phk_"
 NEW_SERIES_AFTER = timedelta(days=1)
 """What shows another secret after so long a time without any is the first of a new series."""
-_CURRENT, _BEFORE, _BEFORE_UNTIL = "secret", "secret before", "secret before: until"
+_CURRENT, _BEFORE = "secret", "secrets before"
 _REFUSED = "refused"
 
 
@@ -66,8 +67,9 @@ class HookSecrets:
             made = SecretStr(_PREFIX + secrets.token_urlsafe(32))
             values = {_CURRENT: made}
             if current is not None:
-                until = self._clock.now() + BEFORE_HOLDS
-                values |= {_BEFORE: current, _BEFORE_UNTIL: SecretStr(until.isoformat())}
+                now = self._clock.now()
+                held = [one for one in _before(known) if now < one.until]
+                values[_BEFORE] = _as_text([*held, _Before(current, now + BEFORE_HOLDS)][-_MOST_BEFORE:])
             await self._seals.put(key, values)
         return made
 
@@ -88,15 +90,16 @@ class HookSecrets:
             return None
 
     async def opens(self, connection_id: str, shown: str) -> bool:
-        """Say whether what was shown is the secret of a connection, or the one before it in its last day.
+        """Say whether what was shown is the secret of a connection, or one before it in its last day.
 
         It takes as long for a connection that there is not. Raises ControlUnavailable.
         """
         known = await self._seals.values_evenly(of_hook(connection_id))
         given = self._seals.digest(shown)
         is_current = self._is(known.get(_CURRENT), given)
-        is_before = self._is(known.get(_BEFORE), given) and self._holds(known)
-        is_right = is_current or is_before
+        now = self._clock.now()
+        held = [self._is(one.secret, given) and now < one.until for one in _before(known)]
+        is_right = is_current or any(held)
         self._refused[connection_id if known else ""] += not is_right  # the same work for a connection that is not
         return is_right
 
@@ -135,14 +138,29 @@ class HookSecrets:
         expected = self._seals.digest(secret.get_secret_value() if secret is not None else "")
         return hmac.compare_digest(expected, given) and secret is not None
 
-    def _holds(self, known: Mapping[str, SecretStr]) -> bool:
-        until = known.get(_BEFORE_UNTIL)
-        return until is not None and self._clock.now() < datetime.fromisoformat(until.get_secret_value())
-
 
 def _held(connection_id: str) -> Select[tuple[str]]:
     """Return what finds a connection, and lets nobody else change its hook until the transaction ends."""
     return select(CONNECTIONS.c.id).where(CONNECTIONS.c.id == connection_id).with_for_update()
+
+
+class _Before(NamedTuple):
+    """A secret before, and until when it holds."""
+
+    secret: SecretStr
+    until: datetime
+
+
+def _before(known: Mapping[str, SecretStr]) -> list[_Before]:
+    """Return the secrets before, the oldest first; some of them may not hold any more."""
+    text = known[_BEFORE].get_secret_value() if _BEFORE in known else ""
+    lines = (line.split() for line in text.splitlines())
+    return [_Before(SecretStr(secret), datetime.fromisoformat(until)) for secret, until in lines]
+
+
+def _as_text(before: Sequence[_Before]) -> SecretStr:
+    """Return secrets as one text: each that is sealed by itself is opened with every delivery."""
+    return SecretStr("\n".join(f"{one.secret.get_secret_value()} {one.until.isoformat()}" for one in before))
 
 
 def _series(known: Mapping[str, SecretStr]) -> RefusedDeliveries | None:

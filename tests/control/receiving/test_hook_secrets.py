@@ -33,7 +33,7 @@ async def test_it_is_made_when_first_asked_for_and_stays(control: ControlData, l
     assert not await control.hook_secrets.opens("no-such-connection", "")
 
 
-async def test_the_one_before_holds_for_a_day(control: ControlData, linked: LinkedConnection, hands: Hands) -> None:
+async def test_each_before_holds_for_a_day(control: ControlData, linked: LinkedConnection, hands: Hands) -> None:
     first = await secret(control, linked)
     second = await secret(control, linked, rotate=True)
     assert first != second
@@ -44,9 +44,24 @@ async def test_the_one_before_holds_for_a_day(control: ControlData, linked: Link
     assert not await control.hook_secrets.opens(linked.id, first)
     assert await control.hook_secrets.opens(linked.id, second)
     third = await secret(control, linked, rotate=True)
+    hands.go(hours=1)
     fourth = await secret(control, linked, rotate=True)
-    opening = [await control.hook_secrets.opens(linked.id, one) for one in (second, third, fourth)]
-    assert opening == [False, True, True], "one before, and no more"
+
+    async def opening() -> list[bool]:
+        return [await control.hook_secrets.opens(linked.id, one) for one in (first, second, third, fourth)]
+
+    assert await opening() == [False, True, True, True], "what is entered at the provider holds, whoever rotates again"
+    hands.go(hours=23)
+    assert await opening() == [False, False, True, True]
+    hands.go(hours=1)
+    assert await opening() == [False, False, False, True]
+
+
+async def test_no_more_than_some_are_kept(control: ControlData, linked: LinkedConnection) -> None:
+    first = await secret(control, linked)
+    later = [await secret(control, linked, rotate=True) for _ in range(9)]
+    opening = [await control.hook_secrets.opens(linked.id, one) for one in (first, *later)]
+    assert opening == [False] + 9 * [True]
 
 
 async def test_it_is_sealed_and_no_credential(control: ControlData, linked: LinkedConnection) -> None:
