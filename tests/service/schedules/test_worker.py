@@ -165,12 +165,13 @@ async def test_an_application_that_answers_slowly_holds_up_no_check_and_no_pull_
     serving: Estate,
 ) -> None:
     acme, globex = await serving.link("acme"), await serving.link("globex")
-    may_answer, asked = anyio.Event(), list[tuple[str, str]]()
+    is_asked, may_answer, asked = anyio.Event(), anyio.Event(), list[tuple[str, str]]()
 
     class Pulling:
         async def pull(self, connection_id: str, name: str) -> object:
             asked.append((connection_id, name))
             if connection_id == acme.id:
+                is_asked.set()
                 await may_answer.wait()
             return object()
 
@@ -183,6 +184,8 @@ async def test_an_application_that_answers_slowly_holds_up_no_check_and_no_pull_
         await schedules.begin_due()
         assert (await until_ran(serving, check)).outcome == "nothing_new"
         assert (await until_ran(serving, pull)).outcome == "pulled"
+        with anyio.fail_after(60):
+            await is_asked.wait()
         assert [connection for connection, _ in asked].count(acme.id) == 1, "one of a connection at a time"
         may_answer.set()
         with anyio.fail_after(60):
