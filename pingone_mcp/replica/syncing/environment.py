@@ -183,6 +183,6 @@ def _named(here: EnvironmentSync, old: dict[str, GroupRow], now: dict[str, Group
 
 
 def _to_try_again(here: EnvironmentSync) -> set[str]:
-    """Return some of the groups that came back short before, and are not given up yet."""
+    """Return some of the groups whose own lists came back short before, and are not given up yet."""
     known = ((group, one.shortfall) for group, one in here.short_before.items() if group in here.listed)
-    return set(sorted(group for group, short in known if short.tries < TRIES)[:_RETRIED_GROUPS])
+    return set(sorted(group for group, short in known if short.of_members and short.tries < TRIES)[:_RETRIED_GROUPS])
