@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -60,3 +61,17 @@ def chains_below(group: str, children: Mapping[str, Iterable[str]]) -> dict[str,
     for child, parent in reached(group, children).items():
         chains[child] = (child, *chains[parent])
     return {child: chain for child, chain in chains.items() if child != group}
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """How groups are nested: pairs, and the groups in which others may be nested that are in none of these."""
+
+    pairs: set[Nesting]
+    partly: set[str]
+
+    @property
+    def veiled(self) -> set[str]:
+        """The groups with others nested in them, at any depth, that are not all known."""
+        above = above_each(self.pairs)
+        return {group for one in self.partly for group in (one, *above.get(one, ()))}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pingone_mcp.directory.changes import Evidence
 from pingone_mcp.directory.models import Organization, RoleAssignment, Workspace
-from pingone_mcp.directory.nesting import Nesting, above_each
+from pingone_mcp.directory.nesting import Nested, Nesting
 from pingone_mcp.replica.evidence import Shortfall
 from pingone_mcp.replica.source import PastEvent, Wanted
 from pingone_mcp.replica.store.schema import GroupRow
@@ -78,9 +77,8 @@ class Findings:
 
         They are in it by its filter, or through groups nested in it, at any depth, that are not all known.
         """
-        return {group.id for group in self.groups if group.user_filter is not None} | veiled(
-            self.partly_nested, self.nestings
-        )
+        by_filter = {group.id for group in self.groups if group.user_filter is not None}
+        return by_filter | Nested(self.nestings, self.partly_nested).veiled
 
     @property
     def short_of_members(self) -> set[str]:
@@ -92,9 +90,3 @@ class Findings:
         if created is None or self.seen_before is None:
             return None
         return created < self.seen_before
-
-
-def veiled(partly_nested: Iterable[str], nestings: Iterable[Nesting]) -> set[str]:
-    """Return the groups with others nested in them, at any depth, that are not all known."""
-    above = above_each(nestings)
-    return {group for one in partly_nested for group in (one, *above.get(one, ()))}

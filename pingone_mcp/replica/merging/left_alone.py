@@ -47,10 +47,10 @@ def _groups(takeover: Takeover, again: Rereads) -> None:
     found.groups = [row for row in found.groups if row.id not in again.groups] + kept
     present = {row.id for row in found.groups}
     nestings = {one for one in found.nestings if not again.groups & {one.group, one.parent}}
-    nestings |= {
-        one for one in looks.nestings_known(takeover.database, found.id) if again.groups & {one.group, one.parent}
-    }
+    before = looks.nestings_known(takeover.database, found.id)
+    nestings |= {one for one in before.pairs if again.groups & {one.group, one.parent}}
     found.nestings = {one for one in nestings if {one.group, one.parent} <= present}
+    found.partly_nested = (found.partly_nested - again.groups | before.partly & again.groups) & present
     found.whole |= again.groups
     found.reread -= again.members | (again.groups - present)
 
@@ -61,7 +61,6 @@ def _shortfalls(takeover: Takeover, again: Rereads) -> None:
     settled = again.members | (again.groups - {row.id for row in found.groups})
     found.short = {group: short for group, short in found.short.items() if group not in settled}
     found.short |= {group: known[group].shortfall for group in again.members & known.keys()}
-    found.partly_nested |= {group for group in again.groups & known.keys() if not known[group].shortfall.of_members}
 
 
 def _memberships(takeover: Takeover, again: Rereads) -> None:

@@ -17,6 +17,7 @@ from pingone_mcp.replica.merging.memberships import Bounds, merge_memberships
 from pingone_mcp.replica.merging.takeover import Takeover
 from pingone_mcp.replica.merging.users import merge_users, note_past, remove_users
 from pingone_mcp.replica.store import schema
+from pingone_mcp.replica.store.noted import note_partly_nested
 from pingone_mcp.replica.store.rows import Row, storable
 
 _GROUPS = ", ".join(schema.GROUP_COLUMNS)
@@ -74,6 +75,7 @@ def _groups(takeover: Takeover) -> None:
     database.execute("DELETE FROM nestings_ WHERE group_id NOT IN (SELECT id FROM groups_)")
     database.execute("DELETE FROM nestings_ WHERE group_id IN (SELECT id FROM temp.present)")
     database.executemany("INSERT OR REPLACE INTO nestings_ VALUES (?, ?)", sorted(found.nestings))
+    note_partly_nested(database, found.id, found.partly_nested)
 
 
 def _shortfalls(takeover: Takeover) -> None:

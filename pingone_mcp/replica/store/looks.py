@@ -9,11 +9,12 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from pingone_mcp.directory.models import MembershipType
-from pingone_mcp.directory.nesting import Nesting
+from pingone_mcp.directory.nesting import Nested, Nesting
 from pingone_mcp.directory.text.harmless import candidate
 from pingone_mcp.replica.evidence import Called, KnownShortfall, Shortfall
 from pingone_mcp.replica.source import Pair
 from pingone_mcp.replica.store import schema
+from pingone_mcp.replica.store.noted import partly_nested
 from pingone_mcp.replica.store.schema import GroupRow
 
 
@@ -143,11 +144,12 @@ def shortfalls_known(connection: sqlite3.Connection, environment: str) -> dict[s
     }
 
 
-def nestings_known(connection: sqlite3.Connection, environment: str) -> set[Nesting]:
+def nestings_known(connection: sqlite3.Connection, environment: str) -> Nested:
     query = (
         """SELECT group_id, parent_id FROM nestings_ JOIN groups_ ON groups_.id = group_id WHERE environment_id = ?"""
     )
-    return {Nesting(*row) for row in connection.execute(query, (environment,))}
+    pairs = {Nesting(*row) for row in connection.execute(query, (environment,))}
+    return Nested(pairs, partly_nested(connection, environment))
 
 
 def count_members(connection: sqlite3.Connection, group: str) -> int:

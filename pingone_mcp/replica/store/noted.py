@@ -9,7 +9,7 @@ import functools
 import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
@@ -43,8 +43,8 @@ class EnvironmentCoverage:
     everybody), NAMED or UNREADABLE, `roles_missed` of how many users they could not be read whole, `events` whether the
     audit could be read, and `audited_since` how far back the first sync read it. `users_short`, `populations_short` and
     `groups_short` say that the provider counts more than its lists showed; `without_id` counts what could not be told
-    apart. In the groups `partly_nested` others are nested that are not all known. `unseen` and `unseen_groups` could
-    not be found although nothing proves that they are gone, `homes` is where events say that such users are.
+    apart. `unseen` and `unseen_groups` could not be found although nothing proves that they are gone, `homes` is where
+    events say that such users are.
     """
 
     users: str | None = None
@@ -58,7 +58,6 @@ class EnvironmentCoverage:
     groups_short: bool = False
     roles_missed: int = 0
     without_id: int = 0
-    partly_nested: list[str] = field(default_factory=list[str])
     unseen: list[str] = field(default_factory=list[str])
     unseen_groups: list[str] = field(default_factory=list[str])
     homes: dict[str, str] = field(default_factory=dict[str, str])
@@ -162,6 +161,33 @@ def note(connection: sqlite3.Connection, **noted: object) -> None:
     for name, value in noted.items():
         written = _adapters()[name].dump_json(value, exclude_defaults=name == "coverage", round_trip=True)
         connection.execute("INSERT OR REPLACE INTO facts_ VALUES (?, ?)", (name, written.decode()))
+
+
+# Groups nested in groups: noted by rereads too, which note nothing else of these, and so no part of `Memory`.
+
+
+def partly_nested(connection: sqlite3.Connection, environment: str) -> set[str]:
+    """Return the groups of an environment in which others are nested that are not all known. Raises Damaged."""
+    row = connection.execute("SELECT value FROM facts_ WHERE name = ?", (_partly_nested(environment),)).fetchone()
+    try:
+        return _ids().validate_json(row[0], strict=False) if row is not None else set()
+    except (ValueError, TypeError):
+        raise Damaged("which groups are nested in part cannot be read") from None
+
+
+def note_partly_nested(connection: sqlite3.Connection, environment: str, groups: Iterable[str]) -> None:
+    """Note the groups of an environment in which others are nested that are not all known."""
+    written = json.dumps(sorted(groups))
+    connection.execute("INSERT OR REPLACE INTO facts_ VALUES (?, ?)", (_partly_nested(environment), written))
+
+
+def _partly_nested(environment: str) -> str:
+    return f"partly nested: {environment}"
+
+
+@functools.cache
+def _ids() -> TypeAdapter[set[str]]:
+    return TypeAdapter(set[str])
 
 
 # Runs

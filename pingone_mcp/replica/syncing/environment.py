@@ -19,7 +19,6 @@ from pingone_mcp.replica.store.schema import GroupRow
 from pingone_mcp.replica.syncing.gone import find_missing
 from pingone_mcp.replica.syncing.groups import (
     Children,
-    note_unveiled,
     read_children,
     read_groups,
     renew_nestings,
@@ -137,9 +136,7 @@ async def _settle_groups(here: EnvironmentSync, read: _ReadGroups) -> None:
     if further := groups[len(read.listed.groups) :]:  # they are there, although they were not listed
         read.children.update(await read_children(here, further))
         await read_members(here, further)
-    old_nestings = await here.task.look(looks.nestings_known, here.id)
-    renew_nestings(here, read.children, old_nestings)
-    note_unveiled(here, old_nestings)
+    renew_nestings(here, read.children, await here.task.look(looks.nestings_known, here.id))
     opaque = found.opaque
     await read_further_members(here, [one for one in groups if one.id in opaque and one.user_filter is None])
     found.reread = {group.id for group in groups}
@@ -160,13 +157,12 @@ async def _reread_groups(here: EnvironmentSync, since: datetime) -> None:
     now = {group.id: group for group in found.groups}
     created = here.listed - old.keys()
     await reread_nestings(here, groups, _named(here, old, now) | created, old_nestings)
-    note_unveiled(here, old_nestings)
     found.reread |= {group for group in here.listed & old.keys() if now[group].user_filter != old[group].user_filter}
     found.reread |= {group.id for group in groups if group.id in created and group.member_count != 0}
     found.reread |= _to_try_again(here)
-    await verify_memberships(here, since)
+    alone = await verify_memberships(here, since)
     found.reread |= await miscounted_groups(here, groups)
-    work_out_whole(here, old_nestings, deleted=old.keys() - now.keys())
+    work_out_whole(here, old_nestings, deleted=old.keys() - now.keys(), alone=alone)
     still = {group: known.shortfall for group, known in here.short_before.items() if group in now.keys() - found.reread}
     found.short = still | found.short
     await read_members(here, [group for group in groups if group.id in found.reread])

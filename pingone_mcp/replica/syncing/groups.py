@@ -8,10 +8,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from pingone_mcp.directory.models import Group
-from pingone_mcp.directory.nesting import Nesting, above_each
+from pingone_mcp.directory.nesting import Nested, Nesting, above_each
 from pingone_mcp.directory.rights import GROUPS
 from pingone_mcp.replica.evidence import NESTED_GROUPS
-from pingone_mcp.replica.findings import veiled
 from pingone_mcp.replica.source import GroupList
 from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.store.noted import UNREADABLE
@@ -29,7 +28,6 @@ async def read_groups(here: EnvironmentSync) -> GroupList | None:
     except ONE_FAILS as problem:
         here.found.with_groups = False
         here.coverage.memberships = UNREADABLE
-        here.coverage.partly_nested = here.known.partly_nested
         here.notes.append(f"The groups of {here.id} {why_unread(problem, GROUPS)}; they stay as they were.")
         return None
     here.short_before = await here.task.look(looks.shortfalls_known, here.id)
@@ -120,40 +118,62 @@ async def read_children(here: EnvironmentSync, groups: Iterable[Group]) -> dict[
     return found
 
 
-def renew_nestings(here: EnvironmentSync, children: Mapping[str, Children], old: set[Nesting]) -> None:
+def renew_nestings(here: EnvironmentSync, children: Mapping[str, Children], old: Nested) -> None:
     """Note all nestings, where the children of all groups that have any were read."""
-    present = {group.id for group in here.found.groups}
-    # Those in groups that were not listed stay as they were.
-    here.found.nestings = {one for one in old if one.group in present and one.parent in present - here.listed}
-    here.found.partly_nested = partly_before(here) & present - here.listed
-    _put_children(here, children, old)
-
-
-async def reread_nestings(here: EnvironmentSync, groups: Sequence[Group], named: set[str], old: set[Nesting]) -> None:
-    """Find the nestings: of groups that are named, and in groups that hold another number of groups than before."""
     found = here.found
     present = {group.id for group in found.groups}
-    kept = {one for one in old if one.group in present and one.parent in present}
-    children = Counter(one.parent for one in kept)
-    partly = partly_before(here) & present - {group.id for group in groups if group.group_count == 0}
-    recounted = [group for group in groups if group.id in partly or group.group_count not in (None, children[group.id])]
+    # Those in groups that were not listed stay as they were.
+    found.nestings = {one for one in old.pairs if one.group in present and one.parent in present - here.listed}
+    found.partly_nested = old.partly & present - here.listed
+    _put_children(here, children, old)
+    _note_unveiled(here, old)
+
+
+async def reread_nestings(here: EnvironmentSync, groups: Sequence[Group], named: set[str], old: Nested) -> None:
+    """Find the nestings: of groups that are named, and in groups that hold another number of groups than before."""
+    keep_nestings(here, old, {group.id: group for group in groups})
+    recounted = _recounted(here, groups)
     if len(named) + len(recounted) >= sum(group.group_count != 0 for group in groups):
         renew_nestings(here, await read_children(here, groups), old)
         return
-    found.nestings = kept
-    found.partly_nested = partly
-    await reread_some_nestings(here, recounted, named, old)
+    await reread_some_nestings(here, {group.id: group for group in groups}, named, old)
 
 
-async def reread_some_nestings(
-    here: EnvironmentSync, recounted: Sequence[Group], named: set[str], old: set[Nesting]
-) -> None:
-    """Find the nestings of groups that are named, and in groups that were recounted; all others stay as noted."""
-    _put_children(here, await read_children(here, recounted), old)
+def keep_nestings(here: EnvironmentSync, old: Nested, there: Mapping[str, Group]) -> None:
+    """Note the nestings of before, of the groups that there are still; in those that hold none by now there is none."""
+    found = here.found
+    present = {group.id for group in found.groups}
+    found.nestings = {one for one in old.pairs if one.group in present and one.parent in present}
+    found.partly_nested = old.partly & present - {group for group, one in there.items() if one.group_count == 0}
+
+
+async def reread_some_nestings(here: EnvironmentSync, there: Mapping[str, Group], named: set[str], old: Nested) -> None:
+    """Find the nestings of groups that are named, and in groups that hold another number of groups; others stay.
+
+    Of the groups that are `there` it is known how many they hold. A group in which one is not nested any more may hold
+    another one in its place, that cannot be seen.
+    """
+    read = _recounted(here, there.values())
+    _put_children(here, await read_children(here, read), old)
     await _parents_of(here, named, old)
+    lost = {one.parent for one in old.pairs - here.found.nestings} & here.listed
+    asked = {group: there[group] for group in there.keys() - {one.id for one in read}}
+    for group in sorted(lost - there.keys()):
+        with suppress(*ONE_FAILS):
+            if (one := await here.source.group(group)) is not None:
+                asked[group] = one
+    _put_children(here, await read_children(here, _recounted(here, asked.values())), old)
+    _note_unveiled(here, old)
 
 
-async def _parents_of(here: EnvironmentSync, groups: set[str], old: set[Nesting]) -> None:
+def _recounted(here: EnvironmentSync, groups: Iterable[Group]) -> list[Group]:
+    """Return the groups that hold another number of groups than is known, and those known in part."""
+    children = Counter(one.parent for one in here.found.nestings)
+    partly = here.found.partly_nested
+    return [one for one in groups if one.id in partly or one.group_count not in (None, children[one.id])]
+
+
+async def _parents_of(here: EnvironmentSync, groups: set[str], old: Nested) -> None:
     found = here.found
     present = {group.id for group in found.groups}
 
@@ -163,19 +183,19 @@ async def _parents_of(here: EnvironmentSync, groups: set[str], old: set[Nesting]
         except ONE_FAILS as problem:
             here.fall_short(group, why=problem.code)
             return
-        parents |= {one.parent for one in old if one.group == group} - here.listed  # they are not seen here either
+        parents |= {one.parent for one in old.pairs if one.group == group} - here.listed  # not seen here either
         found.nestings = {one for one in found.nestings if one.group != group}
         found.nestings |= {Nesting(group, parent) for parent in parents & present}
 
     await each(read, sorted(groups), at_once=AT_ONCE)
 
 
-def _put_children(here: EnvironmentSync, children: Mapping[str, Children], old: set[Nesting]) -> None:
+def _put_children(here: EnvironmentSync, children: Mapping[str, Children], old: Nested) -> None:
     """Note what is nested in some groups; where some could not be found, those of before stay nested too."""
     found = here.found
     present = {group.id for group in found.groups}
     before = defaultdict[str, set[str]](set)
-    for one in old:
+    for one in old.pairs:
         before[one.parent].add(one.group)
     found.nestings = {one for one in found.nestings if one.parent not in children}
     for parent, read in children.items():
@@ -201,24 +221,28 @@ async def _children(here: EnvironmentSync, group: Group) -> Children:
     return Children(children, is_whole)
 
 
-def partly_before(here: EnvironmentSync) -> set[str]:
-    """Return the groups in which others were nested that were not all known before."""
-    short = {group for group, known in here.short_before.items() if known.shortfall.why == NESTED_GROUPS}
-    return {*here.known.partly_nested, *(short if here.found.is_reread else ())}  # rereads note nothing else of it
+def _note_unveiled(here: EnvironmentSync, old: Nested) -> None:
+    """Note the groups whose members through others are known for the first time now.
 
-
-def note_unveiled(here: EnvironmentSync, old_nestings: set[Nesting]) -> None:
-    """Note the groups whose members are read for the first time now, to whom no known nesting leads."""
+    No known nesting leads to these members, and the lists that show them were not read before, or not whole.
+    """
     found = here.found
-    found.unveiled = veiled(found.partly_nested, found.nestings) - veiled(partly_before(here), old_nestings)
-    here.coverage.partly_nested = sorted(found.partly_nested)
+    short = {group for group, known in here.short_before.items() if known.shortfall.of_members}
+    now = Nested(found.nestings, found.partly_nested).veiled
+    found.unveiled = (now - old.veiled) | ((found.opaque | old.veiled) & short)
 
 
-def work_out_whole(here: EnvironmentSync, old_nestings: set[Nesting], *, deleted: set[str]) -> None:
-    """Note the groups whose effective members may have changed: those read again, and all above them, now or before."""
+def work_out_whole(here: EnvironmentSync, old: Nested, *, deleted: set[str], alone: set[str]) -> None:
+    """Note the groups whose effective members may have changed: those read again, and all above them, now or before.
+
+    Those that were read `alone`, because that is less than to ask of each user who was changed, move no others. Any
+    other group may be nested in one that cannot be seen, and what happened to it may concern all above that.
+    """
     found = here.found
-    moved = {one.parent for one in old_nestings ^ found.nestings}
-    seeds = found.reread | moved | deleted | (partly_before(here) ^ found.partly_nested)
-    above, above_before = above_each(found.nestings), above_each(old_nestings)
-    found.whole = seeds.union(*(above.get(seed, set()) | above_before.get(seed, set()) for seed in seeds))
-    found.reread |= found.whole & found.opaque & here.listed
+    moved = {one.parent for one in old.pairs ^ found.nestings}
+    seeds = (found.reread - alone) | moved | deleted | (old.partly ^ found.partly_nested)
+    if seeds or found.wanted.groups:
+        seeds |= found.partly_nested
+    above, above_before = above_each(found.nestings), above_each(old.pairs)
+    found.whole = alone.union(seeds, *(above.get(seed, set()) | above_before.get(seed, set()) for seed in seeds))
+    found.reread |= (found.whole - alone) & found.opaque & here.listed

@@ -88,20 +88,42 @@ async def look_for_lost(here: EnvironmentSync, groups: Sequence[Group]) -> None:
     """
     found = here.found
     whole = found.reread & here.listed - found.short_of_members
-    lost = await here.task.look(looks.lost_memberships, whole, found.opaque & whole)
+    opaque = found.opaque & whole
+    lost = await here.task.look(looks.lost_memberships, whole, opaque)
     gone = found.gone.keys() | found.unseen
     ended = {pair for pair, kind in lost.items() if kind == "direct" and found.wanted.left_group(*pair)}
     doubtful = {pair for pair in lost.keys() - ended if pair.user not in gone}
-    counted = await _well_counted(here, groups, {pair.group for pair in doubtful if lost[pair] == "indirect"})
+    in_doubt = {pair.group for pair in doubtful} & opaque
+    counted = await _well_counted(here, groups, in_doubt)
     for kind in KINDS:
-        pairs = {pair for pair in doubtful if lost[pair] == kind and pair.group not in counted[kind]}
+        pairs = {
+            pair
+            for pair in doubtful
+            # Of a group that has both kinds, one may have turned into the other between its two lists.
+            if pair.group not in (counted[kind] if lost[pair] == kind else counted["indirect"] | (whole - opaque))
+        }
         holding, unsure = await here.source.holding(pairs, kind)
         for pair in holding | unsure:
             await here.task.staging.put_members(pair.group, kind, (pair.user,))
         for group in {pair.group for pair in unsure}:
             here.fall_short(group, why="MEMBERS_UNSURE")
         doubtful -= holding | unsure
+    for group in in_doubt - counted["indirect"] - found.short_of_members:
+        await _look_at_total(here, group)
     await find_hidden(here, {pair.user for pair in doubtful})
+
+
+async def _look_at_total(here: EnvironmentSync, group: str) -> None:
+    """Note that a group is short where more are counted in all than were found, and than were asked for one by one."""
+    try:
+        fresh = await here.source.group(group)
+    except ONE_FAILS:
+        return
+    if fresh is None or fresh.total_member_count is None or here.is_narrowed:
+        return
+    found = await here.task.staging.count_members(group)
+    if found < fresh.total_member_count:
+        here.fall_short(group, total=fresh.total_member_count)
 
 
 async def _well_counted(

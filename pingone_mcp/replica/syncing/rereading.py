@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from pingone_mcp.directory.models import Group
-from pingone_mcp.directory.nesting import Nesting
+from pingone_mcp.directory.nesting import Nested
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.replica.findings import GoneUser
 from pingone_mcp.replica.store import looks
@@ -19,7 +19,7 @@ from pingone_mcp.replica.store.noted import UNREADABLE
 from pingone_mcp.replica.store.rows import group_row
 from pingone_mcp.replica.store.schema import GroupRow
 from pingone_mcp.replica.syncing.gone import settle_absent, settle_missing
-from pingone_mcp.replica.syncing.groups import note_unveiled, partly_before, reread_some_nestings, work_out_whole
+from pingone_mcp.replica.syncing.groups import keep_nestings, reread_some_nestings, work_out_whole
 from pingone_mcp.replica.syncing.members import look_for_lost, read_members
 from pingone_mcp.replica.syncing.roles import read_roles
 from pingone_mcp.replica.syncing.task import AT_ONCE, ONE_FAILS, EnvironmentSync
@@ -41,10 +41,8 @@ async def read_wanted(here: EnvironmentSync, since: datetime) -> None:
         nestings = await here.task.look(looks.nestings_known, here.id)
         there = await _read_groups(here, known)
         await _read_users(here)
-        here.found.partly_nested = partly_before(here) & {row.id for row in here.found.groups}
-        here.found.partly_nested -= {group for group, one in there.items() if one.group_count == 0}
-        await reread_some_nestings(here, _recounted(there, nestings), here.found.renewed & here.listed, nestings)
-        note_unveiled(here, nestings)
+        keep_nestings(here, nestings, there)
+        await reread_some_nestings(here, there, here.found.renewed & here.listed, nestings)
         await _read_memberships(here, there, nestings, since)
     await read_roles(here, everybody=False)
     _let_nobody_vanish(here)
@@ -67,7 +65,6 @@ async def _read_groups(here: EnvironmentSync, known: Mapping[str, GroupRow]) -> 
     stays = {group: row for group, row in known.items() if group not in gone and group not in served}
     found.groups = [*stays.values(), *(group_row(one, here.id) for one in served.values())]
     found.renewed = served.keys() | (gone & known.keys())
-    found.nestings = {one for one in await here.task.look(looks.nestings_known, here.id) if not gone & {*one}}
     here.listed = ({row.id for row in found.groups} - _not_seen(here) - named) | served.keys()
     for group, one in served.items():
         before = known.get(group)
@@ -109,12 +106,6 @@ def _not_seen(here: EnvironmentSync) -> set[str]:
     }
 
 
-def _recounted(there: Mapping[str, Group], nestings: Iterable[Nesting]) -> list[Group]:
-    """Return the groups in which another number of groups is nested than before."""
-    parents = [one.parent for one in nestings]
-    return [one for one in there.values() if one.group_count not in (None, parents.count(one.id))]
-
-
 # Users
 
 
@@ -149,12 +140,12 @@ def _let_nobody_vanish(here: EnvironmentSync) -> None:
 
 
 async def _read_memberships(
-    here: EnvironmentSync, there: Mapping[str, Group], nestings: set[Nesting], since: datetime
+    here: EnvironmentSync, there: Mapping[str, Group], nestings: Nested, since: datetime
 ) -> None:
     """Verify the memberships in question, and read those groups whole for which that is less, or the only way."""
     found = here.found
-    await verify_memberships(here, since)
-    work_out_whole(here, nestings, deleted=found.renewed - here.listed)
+    alone = await verify_memberships(here, since)
+    work_out_whole(here, nestings, deleted=found.renewed - here.listed, alone=alone)
     present = {row.id for row in found.groups}
     still = {group: known.shortfall for group, known in here.short_before.items() if group in present - found.reread}
     found.short = still | found.short

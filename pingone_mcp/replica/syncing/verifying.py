@@ -49,8 +49,10 @@ class _Outcome:
         return asked & self.unsure - self.directly
 
 
-async def verify_memberships(here: EnvironmentSync, since: datetime) -> None:
+async def verify_memberships(here: EnvironmentSync, since: datetime) -> set[str]:
     """Stage the memberships in question as they are; of what cannot be known nothing is staged.
+
+    Return the groups that are to be read whole because that is less than to ask for everybody in question.
 
     In question are those of users who were changed `since` then, the beginning of the last sync, also where that sync
     has read the change: it may have read the members of a group before.
@@ -60,13 +62,14 @@ async def verify_memberships(here: EnvironmentSync, since: datetime) -> None:
     # Of a group that is not listed any more nothing can be asked: its members stay, but for whom events name.
     present = {group.id: group for group in found.groups if group.id in here.listed}
     named = {pair for pair in wanted.memberships if pair.group in present and pair.user not in found.gone}
-    ended = {pair for pair in wanted.memberships if pair.group not in present and wanted.left_group(*pair)}
+    unseen = {pair for pair in wanted.memberships if pair.group not in present}
+    ended = {pair for pair in unseen if wanted.left_group(*pair)}
     users = {one.id for one in changed}
-    found.touched |= (users | {pair.user for pair in named | ended}) - found.gone.keys()
-    held = await here.task.look(looks.held_memberships, users | {pair.user for pair in named})
+    found.touched |= (users | {pair.user for pair in named | unseen}) - found.gone.keys()
+    held = await here.task.look(looks.held_memberships, found.touched | {pair.user for pair in named})
     left = _left_behind(changed, held, present)
     joined = await _groups_of_entered(here, changed)
-    indirect = await _of_opaque(here)
+    indirect, alone = await _of_opaque(here)
     questions = _Questions(
         held=held,
         direct={pair for pair in named | left if pair.group not in found.reread},
@@ -78,6 +81,7 @@ async def verify_memberships(here: EnvironmentSync, since: datetime) -> None:
     rows = _verified(questions, outcome)
     rows |= dict.fromkeys(joined, "direct") | dict.fromkeys(ended, None)
     await here.task.staging.put_verified((pair.group, pair.user, kind) for pair, kind in rows.items())
+    return alone
 
 
 def _left_behind(
@@ -119,15 +123,13 @@ async def _groups_of_entered(here: EnvironmentSync, changed: Collection[StagedUs
     return found
 
 
-async def _of_opaque(here: EnvironmentSync) -> set[Pair]:
-    """Return the pairs to ask about of groups whose members nothing here leads to.
-
-    Those that are better read whole are to be reread.
-    """
+async def _of_opaque(here: EnvironmentSync) -> tuple[set[Pair], set[str]]:
+    """Return the pairs to ask about of groups to whose members nothing here leads, and those better read whole."""
     found = here.found
-    opaque = found.opaque & here.listed
-    found.reread |= {group for group in opaque if await _better_whole(here, group, len(found.touched))}
-    return {Pair(user, group) for group in opaque - found.reread for user in found.touched}
+    opaque = found.opaque & here.listed - found.reread
+    alone = {group for group in opaque if await _better_whole(here, group, len(found.touched))}
+    found.reread |= alone
+    return {Pair(user, group) for group in opaque - alone for user in found.touched}, alone
 
 
 async def _better_whole(here: EnvironmentSync, group: str, users: int) -> bool:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from pingone_mcp.directory.models import JsonObject
-from pingone_mcp.replica.store.noted import note, recalled
 from pingone_mcp.sandbox.faults import Fault, Faults
 from tests.replica.happenings import Doors
 from tests.replica.syncing.test_reread import PATIENT, a_copy, pass_time, so_far
@@ -141,7 +139,7 @@ async def test_what_goes_out_of_sight_or_comes_into_it_is_no_change(tmp_path: Pa
     assert await synced(kept, how, []) == {}
     assert await synced(kept, "full", []) == {}
     await check_equal(kept)
-    assert [place.partly_nested for place in (await kept.store.read(recalled)).coverage.values()] == [[]]
+    assert await kept.rows("SELECT value FROM facts_ WHERE name LIKE 'partly nested:%'") == [("[]",)]
 
 
 async def test_whose_memberships_are_seen_for_the_first_time_has_not_joined_now(tmp_path: Path) -> None:
@@ -155,8 +153,7 @@ async def test_whose_memberships_are_seen_for_the_first_time_has_not_joined_now(
     await kept.sync()
     assert await types(kept, user) == {INSIDE: "direct"}
     with kept.store.writer() as connection:  # as a version left it that did not note them
-        coverage = recalled(connection).coverage
-        note(connection, coverage={place: replace(one, partly_nested=[]) for place, one in coverage.items()})
+        connection.execute("DELETE FROM facts_ WHERE name LIKE 'partly nested:%'")
     kept.sandbox.faults.clear()
     hide(kept)
     assert await synced(kept, "full", []) == {}
