@@ -118,8 +118,8 @@ def _find_own(takeover: Takeover) -> None:
     )
     execute(
         """INSERT OR IGNORE INTO temp.base SELECT group_id, user_id, type FROM staged.verified
-        WHERE type IS NOT NULL AND group_id NOT IN (SELECT id FROM temp.reread)
-        AND group_id IN (SELECT id FROM temp.present)"""
+        WHERE type IS NOT NULL AND group_id IN (SELECT id FROM temp.present)
+        AND (group_id NOT IN (SELECT id FROM temp.reread) OR group_id IN (SELECT id FROM temp.short))"""
     )
     execute(
         """DELETE FROM temp.base WHERE NOT EXISTS (

@@ -72,7 +72,7 @@ async def verify_memberships(here: EnvironmentSync, since: datetime) -> set[str]
     indirect, alone = await _of_opaque(here)
     questions = _Questions(
         held=held,
-        direct={pair for pair in named | left if pair.group not in found.reread},
+        direct={pair for pair in named | left if pair.group not in _surely_read(here)},
         indirect=indirect,
     )
     outcome = await _asked(here, questions)
@@ -126,10 +126,15 @@ async def _groups_of_entered(here: EnvironmentSync, changed: Collection[StagedUs
 async def _of_opaque(here: EnvironmentSync) -> tuple[set[Pair], set[str]]:
     """Return the pairs to ask about of groups to whose members nothing here leads, and those better read whole."""
     found = here.found
-    opaque = found.opaque & here.listed - found.reread
+    opaque = (found.opaque & here.listed) - _surely_read(here)
     alone = {group for group in opaque if await _better_whole(here, group, len(found.touched))}
     found.reread |= alone
     return {Pair(user, group) for group in opaque - alone for user in found.touched}, alone
+
+
+def _surely_read(here: EnvironmentSync) -> set[str]:
+    """Return the groups that are to be read whole, but for those whose lists were short and may be so again."""
+    return here.found.reread - here.short_before.keys()
 
 
 async def _better_whole(here: EnvironmentSync, group: str, users: int) -> bool:
@@ -143,6 +148,11 @@ async def _asked(here: EnvironmentSync, questions: _Questions) -> _Outcome:
     left = here.found.wanted.left_group
     here.report("memberships", 0, len(questions.direct) + len(questions.indirect))
     (directly, doubtful), (indirectly, unsure) = await _holding(here, questions)
+    # Where filters do not say it, the lists of those do who are in a group directly no more.
+    undecided = (questions.direct & unsure) - directly - doubtful
+    lists = await _lists_of(here, {pair.user for pair in undecided})
+    indirectly |= lists.holding(undecided, "indirect")
+    unsure -= undecided - lists.doubtful(undecided)
     missing = {pair for pair in questions.holds(questions.direct - directly, "direct") if not left(*pair)}
     missing_indirectly = questions.holds(questions.indirect - indirectly - unsure, "indirect")
     hidden = await find_hidden(here, {pair.user for pair in missing | missing_indirectly})
@@ -164,24 +174,43 @@ async def _holding(here: EnvironmentSync, questions: _Questions) -> tuple[Holdin
     if len(pairs) >= filters:
         directly = await here.source.holding(questions.direct, "direct")
         return directly, await here.source.holding(questions.indirect, "indirect")
-    held: dict[Pair, str | None] = {}
-    unsure: set[str] = set()
+    lists = await _lists_of(here, pairs)
+
+    def of(asked: set[Pair], kind: MembershipType) -> Holding:
+        return Holding(lists.holding(asked, kind), lists.doubtful(asked))
+
+    return of(questions.direct, "direct"), of(questions.indirect, "indirect")
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """What the lists of some users say of their memberships; those of `unread` ones could not be read."""
+
+    types: Mapping[Pair, str | None]
+    unread: Collection[str]
+
+    def holding(self, asked: set[Pair], kind: MembershipType) -> set[Pair]:
+        return {pair for pair in asked if self.types.get(pair) == kind}
+
+    def doubtful(self, asked: set[Pair]) -> set[Pair]:
+        """Return the pairs of which nothing is known, or not of which kind they are."""
+        return {one for one in asked if one.user in self.unread or (one in self.types and self.types[one] is None)}
+
+
+async def _lists_of(here: EnvironmentSync, users: Collection[str]) -> _Lists:
+    types: dict[Pair, str | None] = {}
+    unread: set[str] = set()
 
     async def read(user: str) -> None:
         try:
             memberships = await here.source.memberships(user)
         except ONE_FAILS:
-            unsure.add(user)
+            unread.add(user)
             return
-        held.update((Pair(user, one.id), one.type) for one in memberships)
+        types.update((Pair(user, one.id), one.type) for one in memberships)
 
-    await each(read, sorted(pairs))
-
-    def of(asked: set[Pair], kind: MembershipType) -> Holding:
-        doubtful = {pair for pair in asked if pair.user in unsure or (pair in held and held[pair] is None)}
-        return Holding({pair for pair in asked if held.get(pair) == kind}, doubtful)
-
-    return of(questions.direct, "direct"), of(questions.indirect, "indirect")
+    await each(read, sorted(users))
+    return _Lists(types, unread)
 
 
 def _verified(questions: _Questions, outcome: _Outcome) -> dict[Pair, str | None]:
