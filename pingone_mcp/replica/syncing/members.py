@@ -115,37 +115,36 @@ async def look_for_lost(here: EnvironmentSync, groups: Sequence[Group]) -> None:
 
 async def _look_at_total(here: EnvironmentSync, group: str) -> None:
     """Note that a group is short where more are counted in all than were found, and than were asked for one by one."""
-    try:
-        fresh = await here.source.group(group)
-    except ONE_FAILS:
-        return
-    if fresh is None or fresh.total_member_count is None or here.is_narrowed:
-        return
-    found = await here.task.staging.count_members(group)
-    if found < fresh.total_member_count:
-        here.fall_short(group, total=fresh.total_member_count)
+    total = None if here.is_narrowed else await _counted_in_all(here, group)
+    if total is not None and await here.task.staging.count_members(group) < total:
+        here.fall_short(group, total=total)
 
 
 async def _well_counted(
-    here: EnvironmentSync, groups: Sequence[Group], by_filter: set[str]
+    here: EnvironmentSync, groups: Sequence[Group], in_doubt: set[str]
 ) -> Mapping[MembershipType, set[str]]:
     """Return the groups whose own counts say that their lists were whole, by kind of membership."""
     if here.is_narrowed:
         return {"direct": set(), "indirect": set()}
     return {
         "direct": {group.id for group in groups if group.member_count is not None},
-        "indirect": {group for group in by_filter if await _is_whole(here, group)},
+        "indirect": {group for group in in_doubt if await _is_whole(here, group)},
     }
 
 
 async def _is_whole(here: EnvironmentSync, group: str) -> bool:
     """Say whether as many members of a group were read, directly in it or not, as are counted in all."""
+    total = await _counted_in_all(here, group)
+    return total is not None and await here.task.staging.count_members(group) >= total
+
+
+async def _counted_in_all(here: EnvironmentSync, group: str) -> int | None:
+    """Return how many members of any kind are counted; None where that is not said."""
     try:
         fresh = await here.source.group(group)
     except ONE_FAILS:
-        return False
-    total = fresh.total_member_count if fresh is not None else None
-    return total is not None and await here.task.staging.count_members(group) >= total
+        return None
+    return fresh.total_member_count if fresh is not None else None
 
 
 async def miscounted_groups(here: EnvironmentSync, groups: Sequence[Group]) -> set[str]:
