@@ -183,6 +183,30 @@ async def test_who_is_given_another_title_meanwhile_is_in_the_groups_of_it(
     await check_next(kept)
 
 
+async def test_who_joins_by_a_filter_after_the_list_was_read_and_another_has_left_is_not_missing_from_it(
+    kept: Copy,
+) -> None:
+    """More are counted in all than were listed, and that is no shortage."""
+    first, second, third = (user["id"] for user in list(kept.sandbox.users())[:3])
+    await done(kept, "POST", "/groups", {"name": "Chiefs", "userFilter": 'title sw "Chief"'})
+    await done(kept, "PATCH", f"/users/{first}", {"title": "Chief"})
+    await kept.sync()
+    pass_time(kept)
+    await done(kept, "PATCH", f"/users/{first}", {"title": "Clerk"})
+
+    async def join() -> None:
+        for user in (second, third):
+            await done(kept, "PATCH", f"/users/{user}", {"title": "Chief"})
+
+    await interrupted(kept, is_of_events, join)
+    assert await kept.rows("SELECT group_id FROM short_groups_") == []
+    await check_next(kept)
+    told = await kept.rows("SELECT kind, user_id FROM changes WHERE group_name = 'Chiefs'")
+    assert sorted(told) == sorted(
+        [("membership.removed", first), ("membership.added", second), ("membership.added", third)]
+    )
+
+
 @pytest.mark.parametrize("awaited", [is_of_the_walk, is_of_members, is_of_events])
 async def test_who_changes_places_in_a_group_meanwhile_is_no_loss_that_a_count_would_show(
     kept: Copy, awaited: Callable[[str], bool]

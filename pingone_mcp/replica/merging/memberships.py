@@ -212,7 +212,9 @@ def _note_turned(takeover: Takeover) -> None:
     def was_so(one: _Turned) -> bool:
         """Say whether somebody had been in a group before that was seen."""
         in_sight = one.group_id in revealed or (one.after == "indirect" and one.group_id in unveiled)
-        return one.before is None and in_sight and added("membership.added", one.user_id, one.group_id) is None
+        if one.before is not None or not in_sight or one.user_id in takeover.created:
+            return False
+        return added("membership.added", one.user_id, one.group_id) is None
 
     for chunk in chunks(rows):
         turned = (_Turned(*row) for row in chunk)

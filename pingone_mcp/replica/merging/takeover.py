@@ -52,14 +52,15 @@ _NOTE = f"INSERT INTO changes_ ({', '.join(ChangeRow._fields)}) VALUES ({', '.jo
 class Takeover:
     """One environment that is taken over in a transaction that the caller has begun; `staged` is attached.
 
-    `now` is when that happens: no change is later. `entered` are users who came into scope, `kinds` counts the changes.
-    `is_first` says that the copy held nobody before.
+    `now` is when that happens: no change is later. `entered` are users who came into scope, `created` those who are new
+    in the directory, `kinds` counts the changes. `is_first` says that the copy held nobody before.
     """
 
     database: sqlite3.Connection
     found: Findings
     now: str
     entered: set[str] = field(default_factory=set[str])
+    created: set[str] = field(default_factory=set[str])
     kinds: Counter[str] = field(default_factory=Counter[str])
     is_first: bool = False
 

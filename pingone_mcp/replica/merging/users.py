@@ -104,8 +104,8 @@ def _changes_of(takeover: Takeover, user: _AlteredUser) -> Iterator[ChangeRow]:
     read = user.read
     before = user.known if user.removed_at is None else None
     entered = before is None and _was_hidden(takeover, user)
-    if entered:
-        takeover.entered.add(read.id)
+    if before is None:
+        (takeover.entered if entered else takeover.created).add(read.id)
     for change in changes_between(None if before is None else record_of(before), record_of(read)):
         trace = _trace(takeover, read, change.kind, is_new=before is None, entered=entered)
         yield ChangeRow(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from pingone_mcp.directory.models import Group, MembershipType
-from pingone_mcp.replica.source import KINDS, ShortList
+from pingone_mcp.replica.source import KINDS, Pair, ShortList
 from pingone_mcp.replica.store import looks
 from pingone_mcp.replica.syncing.gone import find_hidden
 from pingone_mcp.replica.syncing.task import AT_ONCE, ONE_FAILS, EnvironmentSync
@@ -86,65 +87,66 @@ async def look_for_lost(here: EnvironmentSync, groups: Sequence[Group]) -> None:
 
     For after the events are read and all who are gone are known: those memberships have ended.
     """
-    found = here.found
-    whole = found.reread & here.listed - found.short_of_members
-    opaque = found.opaque & whole
-    lost = await here.task.look(looks.lost_memberships, whole, opaque)
-    gone = found.gone.keys() | found.unseen
-    ended = {pair for pair, kind in lost.items() if kind == "direct" and found.wanted.left_group(*pair)}
-    doubtful = {pair for pair in lost.keys() - ended if pair.user not in gone}
-    in_doubt = {pair.group for pair in doubtful} & opaque
-    counted = await _well_counted(here, groups, in_doubt)
+    doubtful = await _doubtful(here)
+    totals = await _totals(here, doubtful)
+    if lacking := await _lacking(here, totals):  # somebody may have joined meanwhile: these lists once more
+        await read_members(here, [group for group in groups if group.id in lacking])
+        doubtful = await _doubtful(here)
+        totals = await _totals(here, doubtful)
+    well_counted = {
+        "direct": {group.id for group in groups if group.member_count is not None and not here.is_narrowed},
+        "indirect": totals.keys() - await _lacking(here, totals),
+    }
+
+    # Of a group that has both kinds, one may have turned into the other between its two lists.
+    may_turn = here.found.opaque - well_counted["indirect"]
+
+    def may_be(pair: Pair, kind: MembershipType) -> bool:
+        """Say whether a user may be in a group all the same, in this way: no count says that the lists are whole."""
+        return pair.group not in well_counted[kind] if doubtful[pair] == kind else pair.group in may_turn
+
     for kind in KINDS:
-        pairs = {
-            pair
-            for pair in doubtful
-            # Of a group that has both kinds, one may have turned into the other between its two lists.
-            if pair.group not in (counted[kind] if lost[pair] == kind else counted["indirect"] | (whole - opaque))
-        }
-        holding, unsure = await here.source.holding(pairs, kind)
+        holding, unsure = await here.source.holding({pair for pair in doubtful if may_be(pair, kind)}, kind)
         for pair in holding | unsure:
             await here.task.staging.put_members(pair.group, kind, (pair.user,))
+            del doubtful[pair]
         for group in {pair.group for pair in unsure}:
             here.fall_short(group, why="MEMBERS_UNSURE")
-        doubtful -= holding | unsure
-    for group in in_doubt - counted["indirect"] - found.short_of_members:
-        await _look_at_total(here, group)
+    for group in await _lacking(here, totals) - here.found.short_of_members:
+        here.fall_short(group, total=totals[group])
     await find_hidden(here, {pair.user for pair in doubtful})
 
 
-async def _look_at_total(here: EnvironmentSync, group: str) -> None:
-    """Note that a group is short where more are counted in all than were found, and than were asked for one by one."""
-    total = None if here.is_narrowed else await _counted_in_all(here, group)
-    if total is not None and await here.task.staging.count_members(group) < total:
-        here.fall_short(group, total=total)
+async def _doubtful(here: EnvironmentSync) -> dict[Pair, MembershipType]:
+    """Return the memberships in the copy that lists now lack, although nothing says that they have ended."""
+    found = here.found
+    whole = found.reread & here.listed - found.short_of_members
+    lost = await here.task.look(looks.lost_memberships, whole, found.opaque & whole)
+    gone = found.gone.keys() | found.unseen
+
+    def has_ended(pair: Pair) -> bool:
+        return pair.user in gone or (lost[pair] == "direct" and found.wanted.left_group(*pair))
+
+    return {pair: kind for pair, kind in lost.items() if not has_ended(pair)}
 
 
-async def _well_counted(
-    here: EnvironmentSync, groups: Sequence[Group], in_doubt: set[str]
-) -> Mapping[MembershipType, set[str]]:
-    """Return the groups whose own counts say that their lists were whole, by kind of membership."""
-    if here.is_narrowed:
-        return {"direct": set(), "indirect": set()}
-    return {
-        "direct": {group.id for group in groups if group.member_count is not None},
-        "indirect": {group for group in in_doubt if await _is_whole(here, group)},
-    }
+async def _totals(here: EnvironmentSync, doubtful: Iterable[Pair]) -> dict[str, int]:
+    """Return how many members are counted in all in the groups in question with members to whom no nesting leads.
+
+    Left out are those of which that is not said.
+    """
+    totals: dict[str, int] = {}
+    for group in set() if here.is_narrowed else {pair.group for pair in doubtful} & here.found.opaque:
+        with suppress(*ONE_FAILS):
+            fresh = await here.source.group(group)
+            if fresh is not None and fresh.total_member_count is not None:
+                totals[group] = fresh.total_member_count
+    return totals
 
 
-async def _is_whole(here: EnvironmentSync, group: str) -> bool:
-    """Say whether as many members of a group were read, directly in it or not, as are counted in all."""
-    total = await _counted_in_all(here, group)
-    return total is not None and await here.task.staging.count_members(group) >= total
-
-
-async def _counted_in_all(here: EnvironmentSync, group: str) -> int | None:
-    """Return how many members of any kind are counted; None where that is not said."""
-    try:
-        fresh = await here.source.group(group)
-    except ONE_FAILS:
-        return None
-    return fresh.total_member_count if fresh is not None else None
+async def _lacking(here: EnvironmentSync, totals: Mapping[str, int]) -> set[str]:
+    """Return the groups of which more members are counted in all than were found by lists, or one by one."""
+    return {group for group, total in totals.items() if await here.task.staging.count_members(group) < total}
 
 
 async def miscounted_groups(here: EnvironmentSync, groups: Sequence[Group]) -> set[str]:

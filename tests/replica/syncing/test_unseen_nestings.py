@@ -158,6 +158,24 @@ async def test_whose_memberships_are_seen_for_the_first_time_has_not_joined_now(
     assert await are_equal(kept)
 
 
+@pytest.mark.parametrize("how", ["incremental", "full", "reread"])
+async def test_who_began_after_the_last_look_was_in_no_group_before_it(tmp_path: Path, how: How) -> None:
+    """However little was known of the group before."""
+    kept = a_copy(tmp_path)
+    await kept.sync()
+    seen = so_far(kept)
+    pass_time(kept)
+    user = await joined(kept, INSIDE)
+    update = ("PUT", f"/groups/{named(kept, OUTSIDE)}", {"name": OUTSIDE, "description": "It is looked at again."})
+    await done(kept, update)
+    hide(kept)  # the nestings are known no more, and what was known of the members by them
+    await synced(kept, how, sent(kept.sandbox, seen))
+    told = await kept.rows(
+        f"SELECT group_id FROM changes WHERE user_id = '{user}' AND kind = 'membership.added'"  # noqa: S608 - an id
+    )
+    assert {group for (group,) in told} == {named(kept, name) for name in (INSIDE, OUTSIDE, "All Staff")}
+
+
 @pytest.mark.parametrize("how", ["incremental", "reread"])
 async def test_where_the_filter_is_refused_the_lists_of_users_say_who_is_in_it_all_the_same(
     kept: Copy, how: How
