@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -65,10 +65,14 @@ def chains_below(group: str, children: Mapping[str, Iterable[str]]) -> dict[str,
 
 @dataclass(frozen=True, slots=True)
 class Nested:
-    """How groups are nested: pairs, and the groups in which others may be nested that are in none of these."""
+    """How groups are nested: pairs, and the groups in which others may be nested that are in none of these.
+
+    `read` are those of which all members were read from the provider, because the pairs do not lead to all of them.
+    """
 
     pairs: set[Nesting]
     partly: set[str]
+    read: set[str] = field(default_factory=set[str])
 
     @property
     def veiled(self) -> set[str]:

@@ -17,7 +17,7 @@ from pingone_mcp.replica.merging.memberships import Bounds, merge_memberships
 from pingone_mcp.replica.merging.takeover import Takeover
 from pingone_mcp.replica.merging.users import merge_users, note_past, remove_users
 from pingone_mcp.replica.store import schema
-from pingone_mcp.replica.store.noted import note_partly_nested
+from pingone_mcp.replica.store.noted import groups_noted, note_groups
 from pingone_mcp.replica.store.rows import Row, storable
 
 _GROUPS = ", ".join(schema.GROUP_COLUMNS)
@@ -75,11 +75,14 @@ def _groups(takeover: Takeover) -> None:
     database.execute("DELETE FROM nestings_ WHERE group_id NOT IN (SELECT id FROM groups_)")
     database.execute("DELETE FROM nestings_ WHERE group_id IN (SELECT id FROM temp.present)")
     database.executemany("INSERT OR REPLACE INTO nestings_ VALUES (?, ?)", sorted(found.nestings))
-    note_partly_nested(database, found.id, found.partly_nested)
+    note_groups(database, "partly nested", found.id, found.partly_nested)
 
 
 def _shortfalls(takeover: Takeover) -> None:
     """Note whose members are not all in the copy; of what has come since, nothing stays noted."""
+    found = takeover.found
+    read = groups_noted(takeover.database, "read through", found.id) | (found.read_through - found.short_of_members)
+    note_groups(takeover.database, "read through", found.id, found.veiled & read)
     takeover.database.execute(
         """DELETE FROM short_groups_ WHERE group_id NOT IN (SELECT id FROM groups_)
         OR group_id IN (SELECT id FROM temp.present)"""
@@ -89,7 +92,7 @@ def _shortfalls(takeover: Takeover) -> None:
         (SELECT count(*) FROM memberships_ WHERE group_id = ?1 AND type = 'direct')""",
         [
             (group, short.counted, short.found, short.total, short.why, short.tries)
-            for group, short in sorted(takeover.found.short.items())
+            for group, short in sorted(found.short.items())
         ],
     )
 

@@ -14,7 +14,7 @@ from pingone_mcp.directory.text.harmless import candidate
 from pingone_mcp.replica.evidence import Called, KnownShortfall, Shortfall
 from pingone_mcp.replica.source import Pair
 from pingone_mcp.replica.store import schema
-from pingone_mcp.replica.store.noted import partly_nested
+from pingone_mcp.replica.store.noted import groups_noted
 from pingone_mcp.replica.store.schema import GroupRow
 
 
@@ -149,7 +149,11 @@ def nestings_known(connection: sqlite3.Connection, environment: str) -> Nested:
         """SELECT group_id, parent_id FROM nestings_ JOIN groups_ ON groups_.id = group_id WHERE environment_id = ?"""
     )
     pairs = {Nesting(*row) for row in connection.execute(query, (environment,))}
-    return Nested(pairs, partly_nested(connection, environment))
+    return Nested(
+        pairs,
+        groups_noted(connection, "partly nested", environment),
+        groups_noted(connection, "read through", environment),
+    )
 
 
 def count_members(connection: sqlite3.Connection, group: str) -> int:

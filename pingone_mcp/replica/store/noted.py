@@ -165,24 +165,24 @@ def note(connection: sqlite3.Connection, **noted: object) -> None:
 
 # Groups nested in groups: noted by rereads too, which note nothing else of these, and so no part of `Memory`.
 
+Noted = Literal["partly nested", "read through"]
+"""Groups in which others are nested that are not all known; and those whose members through others were read from the
+provider, because what is known of the others does not lead to all of them."""
 
-def partly_nested(connection: sqlite3.Connection, environment: str) -> set[str]:
-    """Return the groups of an environment in which others are nested that are not all known. Raises Damaged."""
-    row = connection.execute("SELECT value FROM facts_ WHERE name = ?", (_partly_nested(environment),)).fetchone()
+
+def groups_noted(connection: sqlite3.Connection, what: Noted, environment: str) -> set[str]:
+    """Return the groups of an environment of which something is noted. Raises Damaged."""
+    row = connection.execute("SELECT value FROM facts_ WHERE name = ?", (f"{what}: {environment}",)).fetchone()
     try:
         return _ids().validate_json(row[0], strict=False) if row is not None else set()
     except (ValueError, TypeError):
-        raise Damaged("which groups are nested in part cannot be read") from None
+        raise Damaged(f"which groups are {what} cannot be read") from None
 
 
-def note_partly_nested(connection: sqlite3.Connection, environment: str, groups: Iterable[str]) -> None:
-    """Note the groups of an environment in which others are nested that are not all known."""
-    written = json.dumps(sorted(groups))
-    connection.execute("INSERT OR REPLACE INTO facts_ VALUES (?, ?)", (_partly_nested(environment), written))
-
-
-def _partly_nested(environment: str) -> str:
-    return f"partly nested: {environment}"
+def note_groups(connection: sqlite3.Connection, what: Noted, environment: str, groups: Iterable[str]) -> None:
+    """Note the groups of an environment of which something is so, in the place of those of before."""
+    row = f"{what}: {environment}", json.dumps(sorted(groups))
+    connection.execute("INSERT OR REPLACE INTO facts_ VALUES (?, ?)", row)
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from pingone_mcp.replica.store.schema import GroupRow
 from pingone_mcp.replica.syncing.gone import find_missing
 from pingone_mcp.replica.syncing.groups import (
     Children,
+    note_newly_veiled,
     read_children,
     read_groups,
     renew_nestings,
@@ -136,9 +137,8 @@ async def _settle_groups(here: EnvironmentSync, read: _ReadGroups) -> None:
     if further := groups[len(read.listed.groups) :]:  # they are there, although they were not listed
         read.children.update(await read_children(here, further))
         await read_members(here, further)
-    renew_nestings(here, read.children, await here.task.look(looks.nestings_known, here.id))
-    opaque = found.opaque
-    await read_further_members(here, [one for one in groups if one.id in opaque and one.user_filter is None])
+    renew_nestings(here, read.children)
+    await read_further_members(here, groups)
     found.reread = {group.id for group in groups}
     old = await here.task.look(looks.groups_known, here.id)
     found.whole = {group.id for group in found.groups} | old.keys()
@@ -148,7 +148,6 @@ async def _settle_groups(here: EnvironmentSync, read: _ReadGroups) -> None:
 async def _reread_groups(here: EnvironmentSync, since: datetime) -> None:
     """Find the groups, nestings and memberships that may have changed since then, and read them again."""
     old = await here.task.look(looks.groups_known, here.id)
-    old_nestings = await here.task.look(looks.nestings_known, here.id)
     listed = await read_groups(here)
     if listed is None:
         return
@@ -156,16 +155,18 @@ async def _reread_groups(here: EnvironmentSync, since: datetime) -> None:
     found = here.found
     now = {group.id: group for group in found.groups}
     created = here.listed - old.keys()
-    await reread_nestings(here, groups, _named(here, old, now) | created, old_nestings)
+    await reread_nestings(here, groups, _named(here, old, now) | created)
     found.reread |= {group for group in here.listed & old.keys() if now[group].user_filter != old[group].user_filter}
     found.reread |= {group.id for group in groups if group.id in created and group.member_count != 0}
     found.reread |= _to_try_again(here)
     alone = await verify_memberships(here, since)
     found.reread |= await miscounted_groups(here, groups)
-    work_out_whole(here, old_nestings, deleted=old.keys() - now.keys(), alone=alone)
+    work_out_whole(here, deleted=old.keys() - now.keys(), alone=alone)
     still = {group: known.shortfall for group, known in here.short_before.items() if group in now.keys() - found.reread}
     found.short = still | found.short
     await read_members(here, [group for group in groups if group.id in found.reread])
+    newly = note_newly_veiled(here)  # above those whose own lists came short
+    await read_members(here, [group for group in groups if group.id in newly])
     await look_for_lost(here, groups)
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from pingone_mcp.directory.models import Group
-from pingone_mcp.directory.nesting import Nested, Nesting, above_each
+from pingone_mcp.directory.nesting import Nesting, above_each
 from pingone_mcp.directory.rights import GROUPS
 from pingone_mcp.replica.evidence import NESTED_GROUPS
 from pingone_mcp.replica.source import GroupList
@@ -30,7 +30,7 @@ async def read_groups(here: EnvironmentSync) -> GroupList | None:
         here.coverage.memberships = UNREADABLE
         here.notes.append(f"The groups of {here.id} {why_unread(problem, GROUPS)}; they stay as they were.")
         return None
-    here.short_before = await here.task.look(looks.shortfalls_known, here.id)
+    here.remember(await here.task.look(looks.shortfalls_known, here.id))
     return listed
 
 
@@ -40,6 +40,7 @@ async def settle_groups(here: EnvironmentSync, listed: GroupList) -> list[Group]
     For after the events are read: a group that they call deleted is not looked for.
     """
     old = await here.task.look(looks.groups_known, here.id)
+    here.found.nested_before = await here.task.look(looks.nestings_known, here.id)
     missing = old.keys() - {group.id for group in listed.groups} - here.found.wanted.removed_groups
     there, kept = await _settle_missing(here, missing, old, listed.groups)
     groups = [*listed.groups, *there]
@@ -118,52 +119,50 @@ async def read_children(here: EnvironmentSync, groups: Iterable[Group]) -> dict[
     return found
 
 
-def renew_nestings(here: EnvironmentSync, children: Mapping[str, Children], old: Nested) -> None:
+def renew_nestings(here: EnvironmentSync, children: Mapping[str, Children]) -> None:
     """Note all nestings, where the children of all groups that have any were read."""
-    found = here.found
+    found, old = here.found, here.found.nested_before
     present = {group.id for group in found.groups}
     # Those in groups that were not listed stay as they were.
     found.nestings = {one for one in old.pairs if one.group in present and one.parent in present - here.listed}
     found.partly_nested = old.partly & present - here.listed
-    _put_children(here, children, old)
-    _note_unveiled(here, old)
+    _put_children(here, children)
 
 
-async def reread_nestings(here: EnvironmentSync, groups: Sequence[Group], named: set[str], old: Nested) -> None:
+async def reread_nestings(here: EnvironmentSync, groups: Sequence[Group], named: set[str]) -> None:
     """Find the nestings: of groups that are named, and in groups that hold another number of groups than before."""
-    keep_nestings(here, old, {group.id: group for group in groups})
+    keep_nestings(here, {group.id: group for group in groups})
     recounted = _recounted(here, groups)
     if len(named) + len(recounted) >= sum(group.group_count != 0 for group in groups):
-        renew_nestings(here, await read_children(here, groups), old)
+        renew_nestings(here, await read_children(here, groups))
         return
-    await reread_some_nestings(here, {group.id: group for group in groups}, named, old)
+    await reread_some_nestings(here, {group.id: group for group in groups}, named)
 
 
-def keep_nestings(here: EnvironmentSync, old: Nested, there: Mapping[str, Group]) -> None:
+def keep_nestings(here: EnvironmentSync, there: Mapping[str, Group]) -> None:
     """Note the nestings of before, of the groups that there are still; in those that hold none by now there is none."""
-    found = here.found
+    found, old = here.found, here.found.nested_before
     present = {group.id for group in found.groups}
     found.nestings = {one for one in old.pairs if one.group in present and one.parent in present}
     found.partly_nested = old.partly & present - {group for group, one in there.items() if one.group_count == 0}
 
 
-async def reread_some_nestings(here: EnvironmentSync, there: Mapping[str, Group], named: set[str], old: Nested) -> None:
+async def reread_some_nestings(here: EnvironmentSync, there: Mapping[str, Group], named: set[str]) -> None:
     """Find the nestings of groups that are named, and in groups that hold another number of groups; others stay.
 
     Of the groups that are `there` it is known how many they hold. A group in which one is not nested any more may hold
     another one in its place, that cannot be seen.
     """
     read = _recounted(here, there.values())
-    _put_children(here, await read_children(here, read), old)
-    await _parents_of(here, named, old)
-    lost = {one.parent for one in old.pairs - here.found.nestings} & here.listed
+    _put_children(here, await read_children(here, read))
+    await _parents_of(here, named)
+    lost = {one.parent for one in here.found.nested_before.pairs - here.found.nestings} & here.listed
     asked = {group: there[group] for group in there.keys() - {one.id for one in read}}
     for group in sorted(lost - there.keys()):
         with suppress(*ONE_FAILS):
             if (one := await here.source.group(group)) is not None:
                 asked[group] = one
-    _put_children(here, await read_children(here, _recounted(here, asked.values())), old)
-    _note_unveiled(here, old)
+    _put_children(here, await read_children(here, _recounted(here, asked.values())))
 
 
 def _recounted(here: EnvironmentSync, groups: Iterable[Group]) -> list[Group]:
@@ -173,8 +172,8 @@ def _recounted(here: EnvironmentSync, groups: Iterable[Group]) -> list[Group]:
     return [one for one in groups if one.id in partly or one.group_count not in (None, children[one.id])]
 
 
-async def _parents_of(here: EnvironmentSync, groups: set[str], old: Nested) -> None:
-    found = here.found
+async def _parents_of(here: EnvironmentSync, groups: set[str]) -> None:
+    found, old = here.found, here.found.nested_before
     present = {group.id for group in found.groups}
 
     async def read(group: str) -> None:
@@ -190,12 +189,12 @@ async def _parents_of(here: EnvironmentSync, groups: set[str], old: Nested) -> N
     await each(read, sorted(groups), at_once=AT_ONCE)
 
 
-def _put_children(here: EnvironmentSync, children: Mapping[str, Children], old: Nested) -> None:
+def _put_children(here: EnvironmentSync, children: Mapping[str, Children]) -> None:
     """Note what is nested in some groups; where some could not be found, those of before stay nested too."""
     found = here.found
     present = {group.id for group in found.groups}
     before = defaultdict[str, set[str]](set)
-    for one in old.pairs:
+    for one in found.nested_before.pairs:
         before[one.parent].add(one.group)
     found.nestings = {one for one in found.nestings if one.parent not in children}
     for parent, read in children.items():
@@ -221,24 +220,14 @@ async def _children(here: EnvironmentSync, group: Group) -> Children:
     return Children(children, is_whole)
 
 
-def _note_unveiled(here: EnvironmentSync, old: Nested) -> None:
-    """Note the groups whose members through others are known for the first time now.
-
-    No known nesting leads to these members, and the lists that show them were not read before, or not whole.
-    """
-    found = here.found
-    short = {group for group, known in here.short_before.items() if known.shortfall.of_members}
-    now = Nested(found.nestings, found.partly_nested).veiled
-    found.unveiled = (now - old.veiled) | ((found.opaque | old.veiled) & short)
-
-
-def work_out_whole(here: EnvironmentSync, old: Nested, *, deleted: set[str], alone: set[str]) -> None:
+def work_out_whole(here: EnvironmentSync, *, deleted: set[str], alone: set[str]) -> None:
     """Note the groups whose effective members may have changed: those read again, and all above them, now or before.
 
     Those that were read `alone`, because that is less than to ask of each user who was changed, move no others. Any
-    other group may be nested in one that cannot be seen, and what happened to it may concern all above that.
+    other group may be nested in one that cannot be seen, and what happened to it may concern all above that. Where no
+    known nesting leads to all members any more, they are read now.
     """
-    found = here.found
+    found, old = here.found, here.found.nested_before
     moved = {one.parent for one in old.pairs ^ found.nestings}
     seeds = (found.reread - alone) | moved | deleted | (old.partly ^ found.partly_nested)
     if seeds or found.wanted.groups:
@@ -246,3 +235,13 @@ def work_out_whole(here: EnvironmentSync, old: Nested, *, deleted: set[str], alo
     above, above_before = above_each(found.nestings), above_each(old.pairs)
     found.whole = alone.union(seeds, *(above.get(seed, set()) | above_before.get(seed, set()) for seed in seeds))
     found.reread |= (found.whole - alone) & found.opaque & here.listed
+    note_newly_veiled(here)
+
+
+def note_newly_veiled(here: EnvironmentSync) -> set[str]:
+    """Note that groups are to be read to all of whose members no known nesting leads any more; return these."""
+    found = here.found
+    new = (found.veiled & here.listed) - found.nested_before.read - found.reread - here.short_before.keys()
+    found.whole |= new
+    found.reread |= new
+    return new

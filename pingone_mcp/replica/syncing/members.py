@@ -42,7 +42,8 @@ def _expected(group: Group) -> float:
 
 
 async def read_further_members(here: EnvironmentSync, groups: Sequence[Group]) -> None:
-    """Stage who is in these groups though not directly, where the direct members are staged."""
+    """Stage who is in groups not directly, and not by what is nested in them; the direct members are staged."""
+    further = here.found.veiled - here.found.read_through
 
     async def read(group: Group) -> None:
         try:
@@ -52,7 +53,7 @@ async def read_further_members(here: EnvironmentSync, groups: Sequence[Group]) -
         except ONE_FAILS as problem:
             here.fall_short(group.id, counted=group.member_count, why=problem.code)
 
-    await each(read, groups, at_once=AT_ONCE)
+    await each(read, (group for group in groups if group.id in further), at_once=AT_ONCE)
 
 
 async def _read_group(here: EnvironmentSync, group: Group, *, of_all_kinds: bool) -> None:
@@ -80,6 +81,7 @@ async def _members_of(here: EnvironmentSync, group: Group, *, of_all_kinds: bool
 
 async def _read_indirect(here: EnvironmentSync, group: str) -> None:
     await here.source.members(group, "indirect", partial(here.task.staging.put_members, group, "indirect"))
+    here.found.read_through.add(group)
 
 
 async def look_for_lost(here: EnvironmentSync, groups: Sequence[Group]) -> None:

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TypeVar
 
 from pingone_mcp.directory.models import Group
-from pingone_mcp.directory.nesting import Nested
 from pingone_mcp.directory.rows import timestamp
 from pingone_mcp.replica.findings import GoneUser
 from pingone_mcp.replica.store import looks
@@ -19,7 +18,12 @@ from pingone_mcp.replica.store.noted import UNREADABLE
 from pingone_mcp.replica.store.rows import group_row
 from pingone_mcp.replica.store.schema import GroupRow
 from pingone_mcp.replica.syncing.gone import settle_absent, settle_missing
-from pingone_mcp.replica.syncing.groups import keep_nestings, reread_some_nestings, work_out_whole
+from pingone_mcp.replica.syncing.groups import (
+    keep_nestings,
+    note_newly_veiled,
+    reread_some_nestings,
+    work_out_whole,
+)
 from pingone_mcp.replica.syncing.members import look_for_lost, read_members
 from pingone_mcp.replica.syncing.roles import read_roles
 from pingone_mcp.replica.syncing.task import AT_ONCE, ONE_FAILS, EnvironmentSync
@@ -38,12 +42,12 @@ async def read_wanted(here: EnvironmentSync, since: datetime) -> None:
         await _read_users(here)
     else:
         known = await here.task.look(looks.groups_known, here.id)
-        nestings = await here.task.look(looks.nestings_known, here.id)
+        here.found.nested_before = await here.task.look(looks.nestings_known, here.id)
         there = await _read_groups(here, known)
         await _read_users(here)
-        keep_nestings(here, nestings, there)
-        await reread_some_nestings(here, there, here.found.renewed & here.listed, nestings)
-        await _read_memberships(here, there, nestings, since)
+        keep_nestings(here, there)
+        await reread_some_nestings(here, there, here.found.renewed & here.listed)
+        await _read_memberships(here, there, since)
     await read_roles(here, everybody=False)
     _let_nobody_vanish(here)
 
@@ -54,7 +58,7 @@ async def read_wanted(here: EnvironmentSync, since: datetime) -> None:
 async def _read_groups(here: EnvironmentSync, known: Mapping[str, GroupRow]) -> dict[str, Group]:
     """Read the groups that events name, or that the copy lacks beside a membership; return those that are there."""
     found, wanted = here.found, here.found.wanted
-    here.short_before = await here.task.look(looks.shortfalls_known, here.id)
+    here.remember(await here.task.look(looks.shortfalls_known, here.id))
     beside = {pair.group for pair in wanted.memberships} - known.keys()
     named = wanted.groups | beside | (wanted.removed_groups & known.keys())
     there, absent, _ = await _asked_one_by_one(here.source.group, named)  # one that may not be read stays as it was
@@ -139,19 +143,24 @@ def _let_nobody_vanish(here: EnvironmentSync) -> None:
 # Memberships
 
 
-async def _read_memberships(
-    here: EnvironmentSync, there: Mapping[str, Group], nestings: Nested, since: datetime
-) -> None:
+async def _read_memberships(here: EnvironmentSync, there: Mapping[str, Group], since: datetime) -> None:
     """Verify the memberships in question, and read those groups whole for which that is less, or the only way."""
     found = here.found
     alone = await verify_memberships(here, since)
-    work_out_whole(here, nestings, deleted=found.renewed - here.listed, alone=alone)
+    work_out_whole(here, deleted=found.renewed - here.listed, alone=alone)
     present = {row.id for row in found.groups}
     still = {group: known.shortfall for group, known in here.short_before.items() if group in present - found.reread}
     found.short = still | found.short
-    fresh, _, _ = await _asked_one_by_one(here.source.group, found.reread - there.keys())
-    for group in found.reread - there.keys() - fresh.keys():
-        here.fall_short(group, why="NOT_LISTED")
-    groups = [one for group, one in {**there, **fresh}.items() if group in found.reread]
-    await read_members(here, groups)
+    groups = await _read_whole(here, found.reread, there)
+    groups += await _read_whole(here, note_newly_veiled(here), there)  # above those whose own lists came short
     await look_for_lost(here, groups)
+
+
+async def _read_whole(here: EnvironmentSync, wanted: set[str], there: Mapping[str, Group]) -> list[Group]:
+    """Stage all members of some groups; return those that can be asked about, some of which are `there`."""
+    fresh, _, _ = await _asked_one_by_one(here.source.group, wanted - there.keys())
+    for group in wanted - there.keys() - fresh.keys():
+        here.fall_short(group, why="NOT_LISTED")
+    groups = [one for group, one in {**there, **fresh}.items() if group in wanted]
+    await read_members(here, groups)
+    return groups

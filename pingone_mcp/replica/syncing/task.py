@@ -148,6 +148,11 @@ class EnvironmentSync:
     def id(self) -> str:
         return self.found.id
 
+    def remember(self, short: Mapping[str, KnownShortfall]) -> None:
+        """Take note of the groups whose members were not all in the copy."""
+        self.short_before = short
+        self.found.short_before = {group for group, known in short.items() if known.shortfall.of_members}
+
     @property
     def ledger(self) -> Path:
         """The notes of the walk over this environment, which a sync that is killed leaves to the next one."""
