@@ -18,7 +18,7 @@ def kept(tmp_path: Path) -> Copy:
 
 
 def shorten(kept: Copy, name: str) -> None:
-    """Let the list of a group's own members show none of them, however many are counted; who is asked about is shown."""
+    """Let the list of a group's own members show none of them, however many are counted; one by one they are shown."""
     path = f"/users(?!.*INDIRECT)(?!.*and.{{1,6}}id).*{named(kept, name)}.*DIRECT"
     kept.sandbox.faults.add(Fault("short_list", path=path, amount=0, times=None))
 
