@@ -207,11 +207,13 @@ def _note_turned(takeover: Takeover) -> None:
         ORDER BY t.group_id, t.user_id"""
     )
     revealed, unveiled = _revealed_groups(takeover), takeover.found.unveiled
+    joined = _joined_below(takeover, revealed, unveiled) if unveiled else set[tuple[str, str]]()
     added = takeover.found.wanted.trace
 
     def was_so(one: _Turned) -> bool:
         """Say whether somebody had been in a group before that was seen."""
-        in_sight = one.group_id in revealed or (one.after == "indirect" and one.group_id in unveiled)
+        is_unveiled = one.group_id in unveiled and (one.group_id, one.user_id) not in joined
+        in_sight = one.group_id in revealed or (one.after == "indirect" and is_unveiled)
         if one.before is not None or not in_sight or one.user_id in takeover.created:
             return False
         return added("membership.added", one.user_id, one.group_id) is None
@@ -221,6 +223,19 @@ def _note_turned(takeover: Takeover) -> None:
         takeover.note(
             _change(takeover, one, names.get(one.group_id, one.group_name)) for one in turned if not was_so(one)
         )
+
+
+def _joined_below(takeover: Takeover, revealed: set[str], unveiled: set[str]) -> set[tuple[str, str]]:
+    """Return who is in which groups (group, user) through others nested in them that they have joined now."""
+    rows = takeover.database.execute(
+        """SELECT a.ancestor_id, t.user_id, t.group_id, t.after FROM temp.turned t
+        JOIN temp.above a ON a.group_id = t.group_id WHERE t.before IS NULL"""
+    )
+    return {
+        (above, user)
+        for above, user, group, after in rows
+        if group not in (revealed if after == "direct" else revealed | unveiled)
+    }
 
 
 def _revealed_groups(takeover: Takeover) -> set[str]:

@@ -92,6 +92,18 @@ async def test_what_an_older_version_did_not_read_is_seen_for_the_first_time_and
     assert await types(kept, user) == {OUTSIDE: "indirect", "All Staff": "indirect"}
 
 
+@pytest.mark.parametrize("how", ["incremental", "full"])
+async def test_who_joins_another_group_below_while_one_comes_short_has_joined_what_is_above(
+    kept: Copy, how: How
+) -> None:
+    user = await joined(kept)
+    await kept.sync()
+    shorten(kept, INSIDE)
+    await done(kept, ("POST", f"/users/{user}/memberOfGroups", {"id": named(kept, "Legal")}))
+    assert await synced(kept, how, []) == {"membership.added": 2}
+    assert await types(kept, user) == {"Legal": "direct", "All Staff": "indirect"}
+
+
 async def test_nothing_is_read_again_above_a_group_that_stays_short(kept: Copy) -> None:
     shorten(kept, INSIDE)
     await kept.sync()
