@@ -60,7 +60,8 @@ async def _read_groups(here: EnvironmentSync, known: Mapping[str, GroupRow]) -> 
     found, wanted = here.found, here.found.wanted
     here.remember(await here.task.look(looks.shortfalls_known, here.id))
     beside = {pair.group for pair in wanted.memberships} - known.keys()
-    named = wanted.groups | beside | (wanted.removed_groups & known.keys())
+    # A group that the copy never had is asked for, too: a sync under way may have seen it before it was deleted.
+    named = wanted.groups | beside | wanted.removed_groups
     there, absent, _ = await _asked_one_by_one(here.source.group, named)  # one that may not be read stays as it was
     for group in there:
         wanted.removed_groups.discard(group)  # an event about one that is there is none
@@ -68,7 +69,7 @@ async def _read_groups(here: EnvironmentSync, known: Mapping[str, GroupRow]) -> 
     gone = (absent & wanted.removed_groups) | (there.keys() - served.keys())
     stays = {group: row for group, row in known.items() if group not in gone and group not in served}
     found.groups = [*stays.values(), *(group_row(one, here.id) for one in served.values())]
-    found.renewed = served.keys() | (gone & known.keys())
+    found.renewed = served.keys() | gone
     here.listed = ({row.id for row in found.groups} - _not_seen(here) - named) | served.keys()
     for group, one in served.items():
         before = known.get(group)

@@ -440,6 +440,20 @@ async def test_memberships_and_groups_that_change_beside_a_full_sync_stay_so(kep
     await nothing_is_new(kept)
 
 
+@BESIDE
+async def test_a_group_that_was_never_in_the_copy_and_is_deleted_beside_a_full_sync_does_not_come_into_it(
+    kept: Copy, awaited: Awaited
+) -> None:
+    await done(kept, "POST", "/groups", {"name": "Divers"})
+    divers = next(one.id for one in kept.sandbox.state().groups.values() if one.record["name"] == "Divers")
+
+    async def act() -> list[JsonObject]:
+        return await done(kept, "DELETE", f"/groups/{divers}")
+
+    await beside(kept, awaited, act)
+    await nothing_is_new(kept)
+
+
 async def test_a_role_that_is_given_beside_a_full_sync_is_kept(kept: Copy) -> None:
     users = [user["id"] for user in kept.sandbox.users()]
     ann, ben = min(users), max(users)  # the sync asks for ann's long before it does for ben's
