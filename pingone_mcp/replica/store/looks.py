@@ -15,6 +15,7 @@ from pingone_mcp.replica.evidence import Called, KnownShortfall, Shortfall
 from pingone_mcp.replica.source import Pair
 from pingone_mcp.replica.store import schema
 from pingone_mcp.replica.store.noted import groups_noted
+from pingone_mcp.replica.store.rereads import rereads_of
 from pingone_mcp.replica.store.schema import GroupRow
 
 
@@ -154,6 +155,11 @@ def nestings_known(connection: sqlite3.Connection, environment: str) -> Nested:
         groups_noted(connection, "partly nested", environment),
         groups_noted(connection, "read through", environment),
     )
+
+
+def users_read_again(connection: sqlite3.Connection, environment: str) -> set[str]:
+    """Return the users who were read again beside the sync that is under way."""
+    return rereads_of(connection, environment).users
 
 
 def count_members(connection: sqlite3.Connection, group: str) -> int:

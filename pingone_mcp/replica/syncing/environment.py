@@ -11,6 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 from pingone_mcp.ahead import ahead
+from pingone_mcp.directory.models import Group
 from pingone_mcp.replica.evidence import TRIES
 from pingone_mcp.replica.source import GroupList
 from pingone_mcp.replica.store import looks
@@ -28,7 +29,13 @@ from pingone_mcp.replica.syncing.groups import (
     work_out_whole,
 )
 from pingone_mcp.replica.syncing.happened import next_watermark, read_events
-from pingone_mcp.replica.syncing.members import look_for_lost, miscounted_groups, read_further_members, read_members
+from pingone_mcp.replica.syncing.members import (
+    look_for_lost,
+    miscounted_groups,
+    read_further_members,
+    read_members,
+    read_new_again,
+)
 from pingone_mcp.replica.syncing.populations import compare_counts, read_populations
 from pingone_mcp.replica.syncing.roles import are_roles_due, read_roles
 from pingone_mcp.replica.syncing.task import EnvironmentSync, longest_gap
@@ -79,13 +86,13 @@ async def read_fully(here: EnvironmentSync, mark: Watermark | None) -> Watermark
     await drop_deleted(here)
     await find_missing(here)
     await note_shortage(here, walked.counted)
-    if read is not None:
-        await _settle_groups(here, read)
+    groups = await _settle_groups(here, read) if read is not None else []
     if mark is None or begun.at - datetime.fromisoformat(mark.events) > longest_gap(here.task.source):
         here.coverage.roles = NAMED  # nobody knows who has got a role before the audit begins
     await read_roles(here, everybody=here.task.options.roles)
     note_unseen(here, walked.left_out)
     await compare_counts(here, counts)
+    await read_new_again(here, groups)
     return next_watermark(here, mark, begun.at, opened, events_first=False)
 
 
@@ -103,11 +110,12 @@ async def read_what_changed(here: EnvironmentSync, mark: Watermark) -> Watermark
     await read_events(here, mark, began)
     await drop_deleted(here)
     await read_named(here)
-    await _reread_groups(here, datetime.fromisoformat(mark.updated))
+    groups = await _reread_groups(here, datetime.fromisoformat(mark.updated))
     here.coverage.roles_missed = here.known.roles_missed
     await read_roles(here, everybody=are_roles_due(here))
     note_unseen(here, left_out=0)
     await compare_counts(here, counts)
+    await read_new_again(here, groups)
     here.coverage.users_short = here.known.users_short
     return next_watermark(here, mark, began, opened, events_first=True)
 
@@ -130,8 +138,11 @@ async def _read_groups(here: EnvironmentSync) -> _ReadGroups | None:
         return _ReadGroups(listed, await children.taken())
 
 
-async def _settle_groups(here: EnvironmentSync, read: _ReadGroups) -> None:
-    """Note the groups and their nestings as they were read, and find out which memberships have ended."""
+async def _settle_groups(here: EnvironmentSync, read: _ReadGroups) -> list[Group]:
+    """Note the groups and their nestings as they were read, and find out which memberships have ended.
+
+    Return the groups that can be seen.
+    """
     groups = await settle_groups(here, read.listed)
     found = here.found
     if further := groups[len(read.listed.groups) :]:  # they are there, although they were not listed
@@ -143,14 +154,18 @@ async def _settle_groups(here: EnvironmentSync, read: _ReadGroups) -> None:
     old = await here.task.look(looks.groups_known, here.id)
     found.whole = {group.id for group in found.groups} | old.keys()
     await look_for_lost(here, groups)
+    return groups
 
 
-async def _reread_groups(here: EnvironmentSync, since: datetime) -> None:
-    """Find the groups, nestings and memberships that may have changed since then, and read them again."""
+async def _reread_groups(here: EnvironmentSync, since: datetime) -> list[Group]:
+    """Find the groups, nestings and memberships that may have changed since then, and read them again.
+
+    Return the groups that can be seen.
+    """
     old = await here.task.look(looks.groups_known, here.id)
     listed = await read_groups(here)
     if listed is None:
-        return
+        return []
     groups = await settle_groups(here, listed)
     found = here.found
     now = {group.id: group for group in found.groups}
@@ -168,6 +183,7 @@ async def _reread_groups(here: EnvironmentSync, since: datetime) -> None:
     newly = note_newly_veiled(here)  # above those whose own lists came short
     await read_members(here, [group for group in groups if group.id in newly])
     await look_for_lost(here, groups)
+    return groups
 
 
 def _named(here: EnvironmentSync, old: dict[str, GroupRow], now: dict[str, GroupRow]) -> set[str]:

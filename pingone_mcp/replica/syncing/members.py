@@ -14,6 +14,8 @@ from pingone_mcp.replica.syncing.gone import find_hidden
 from pingone_mcp.replica.syncing.task import AT_ONCE, ONE_FAILS, EnvironmentSync
 from pingone_mcp.tasks import each
 
+_ROUNDS = 3  # of reading again what others were read beside; a sync ends, however much happens
+
 
 async def read_members(here: EnvironmentSync, groups: Sequence[Group]) -> None:
     """Stage all members of some groups, several groups at a time; of whom a list lacks nothing is concluded yet."""
@@ -54,6 +56,23 @@ async def read_further_members(here: EnvironmentSync, groups: Sequence[Group]) -
             here.fall_short(group.id, counted=group.member_count, why=problem.code)
 
     await each(read, (group for group in groups if group.id in further), at_once=AT_ONCE)
+
+
+async def read_new_again(here: EnvironmentSync, groups: Sequence[Group]) -> None:
+    """Stage once more who is in groups that the copy does not have yet, and to whose members no known nesting leads.
+
+    Users who were read again beside this sync, and joined or left these by what has changed of them, were not asked
+    about: nobody knew of the groups then.
+    """
+    known = await here.task.look(looks.groups_known, here.id)
+    unknown = here.found.opaque - known.keys()
+    seen = set[str]()
+    for _ in range(_ROUNDS if unknown else 0):
+        again = await here.task.look(looks.users_read_again, here.id)
+        if again <= seen:
+            break
+        seen = again
+        await read_members(here, [group for group in groups if group.id in unknown])
 
 
 async def _read_group(here: EnvironmentSync, group: Group, *, of_all_kinds: bool) -> None:

@@ -454,6 +454,25 @@ async def test_a_group_that_was_never_in_the_copy_and_is_deleted_beside_a_full_s
     await nothing_is_new(kept)
 
 
+@BESIDE
+async def test_who_is_changed_beside_a_full_sync_is_in_a_group_by_its_filter_that_was_never_in_the_copy(
+    kept: Copy, awaited: Awaited
+) -> None:
+    """The reread does not know of the group, and the sync may have read its members before."""
+    await done(kept, "POST", "/groups", {"name": "Disabled", "userFilter": "enabled eq false"})
+    ann = somebody(kept)
+
+    async def meanwhile() -> None:
+        await kept.reread(await done(kept, "PUT", f"/users/{ann}/enabled", {"enabled": False}))
+
+    transport = Meanwhile(kept.sandbox.transport(), awaited, meanwhile)
+    await kept.sync("full", transport=transport, connection=PATIENT)
+    assert transport.has_acted
+    assert await kept.rows(f"SELECT 1 FROM memberships WHERE user_id = '{ann}' AND group_name = 'Disabled'")  # noqa: S608 - an id
+    await check_equal(kept)
+    await nothing_is_new(kept)
+
+
 async def test_a_role_that_is_given_beside_a_full_sync_is_kept(kept: Copy) -> None:
     users = [user["id"] for user in kept.sandbox.users()]
     ann, ben = min(users), max(users)  # the sync asks for ann's long before it does for ben's
