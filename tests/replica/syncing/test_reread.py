@@ -473,6 +473,28 @@ async def test_who_is_changed_beside_a_full_sync_is_in_a_group_by_its_filter_tha
     await nothing_is_new(kept)
 
 
+async def test_nor_is_anybody_missed_in_one_of_several_such_groups_by_an_incremental_sync(kept: Copy) -> None:
+    """Somebody is changed when the lists of the first are read, and that of the last is not."""
+    for number in range(3):
+        await done(kept, "POST", "/groups", {"name": f"Disabled {number}", "userFilter": "enabled eq false"})
+    ann = somebody(kept)
+
+    async def meanwhile() -> None:
+        await kept.reread(await done(kept, "PUT", f"/users/{ann}/enabled", {"enabled": False}))
+
+    asked: list[str] = []
+
+    def awaited(address: str) -> bool:
+        asked.extend([address] if "INDIRECT" in address else [])
+        return len(asked) == 3
+
+    transport = Meanwhile(kept.sandbox.transport(), awaited, meanwhile)
+    await kept.sync("incremental", transport=transport, connection=PATIENT)
+    assert transport.has_acted
+    await check_equal(kept)
+    await nothing_is_new(kept)
+
+
 async def test_a_role_that_is_given_beside_a_full_sync_is_kept(kept: Copy) -> None:
     users = [user["id"] for user in kept.sandbox.users()]
     ann, ben = min(users), max(users)  # the sync asks for ann's long before it does for ben's
