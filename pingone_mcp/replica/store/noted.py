@@ -176,7 +176,7 @@ def groups_noted(connection: sqlite3.Connection, what: Noted, environment: str) 
     try:
         return _ids().validate_json(row[0], strict=False) if row is not None else set()
     except (ValueError, TypeError):
-        raise Damaged(f"which groups are {what} cannot be read") from None
+        raise Damaged(f"which groups are noted as {what} cannot be read") from None
 
 
 def note_groups(connection: sqlite3.Connection, what: Noted, environment: str, groups: Iterable[str]) -> None:
